@@ -1,0 +1,41 @@
+# Everything a developer runs. Each target makes what it needs: a fresh machine needs only Python 3.10+, git and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test smoke lint types bench conformance clean
+
+# The demo needs only the core; the developers' tools are added by the targets that use them.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/developer: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]' --group dev
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/developer
+	$(BIN)/python -m pytest
+
+smoke: $(VENV)/developer
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: $(VENV)/developer
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/developer
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check grpclib
+	$(BIN)/python benchmarks/calls.py
+
+conformance: $(VENV)/developer
+	conformance/run
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,336 @@
+"""The seam between gRPC and HTTP/2: what a connection does for everything above it, whichever engine does it.
+
+A connection takes bytes (``receive``) and gives bytes (``data_to_send``). In between it calls methods of the `Call`
+objects it carries, one object a call, and of the one `Driver` that owns it. It never blocks, never reads a clock (times
+are arguments, in seconds of one monotonic clock) and never raises because of what a peer sent: a peer's fault ends
+the call (a stream error) or every call and the connection (a connection error, with GOAWAY in ``data_to_send``).
+
+Two rules hold for all callbacks. They may call back into the connection (open, send, reset, consume), so an engine
+finishes its own bookkeeping before it calls. And ``on_end`` is the last callback of a call, and comes exactly once;
+but for a call that its owner itself ended with `Connection.reset`, which gets no callback any more.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE, MAX_HEADER_LIST_SIZE, SEND_BUFFER_SIZE
+from puregrpc.wire.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "Call",
+    "CallSnapshot",
+    "ClientConnection",
+    "Connection",
+    "ConnectionConfig",
+    "ConnectionSnapshot",
+    "Driver",
+    "Metadata",
+    "Request",
+    "ServerCall",
+    "ServerConnection",
+]
+
+Metadata = tuple[tuple[str, "str | bytes"], ...]
+"""Metadata in order, repeated keys kept: names in lower case; values text, or bytes where the name ends in -bin."""
+
+
+@dataclass(slots=True)
+class Request:
+    """The head of a call: what its request headers say (PROTOCOL-HTTP2, "Requests")."""
+
+    path: str
+    """``/pkg.Service/Method``."""
+    authority: str = ""
+    metadata: Metadata = ()
+    """Custom metadata; reserved names (those of HTTP/2 and ``grpc-``) are not in it."""
+    timeout: float | None = None
+    """What grpc-timeout says, in seconds; None if there is none."""
+    encoding: str = "identity"
+    """grpc-encoding: what the sender's messages are compressed with, where they are."""
+    accept_encodings: tuple[str, ...] = ()
+    """grpc-accept-encoding: what the sender can inflate. Filled in on the server's side."""
+    content_subtype: str = ""
+    """What follows ``application/grpc+`` in the content-type, such as ``proto`` or ``json``; empty if nothing does."""
+    user_agent: str = ""
+    """Filled in on the server's side."""
+
+
+class Call:
+    """One call, as its connection sees it. The channel and the server each subclass it and say what happens.
+
+    The slots that start with ``wire_`` belong to the engine. ``call.__init__()`` must run before the call is opened.
+    """
+
+    __slots__ = (
+        "auto_consume",
+        "wire_a",
+        "wire_b",
+        "wire_deadline",
+        "wire_id",
+        "wire_inbound",
+        "wire_outbound",
+        "wire_received",
+        "wire_send_window",
+        "wire_state",
+    )
+
+    auto_consume: bool
+    """True (the default): received octets are given back to the peer's window as they come, as suits a call with one
+    message. False: the octets of a whole message are given back when the owner calls `Connection.consume`."""
+
+    def __init__(self) -> None:
+        self.auto_consume = True
+        self.wire_id = 0
+        self.wire_deadline: float | None = None
+
+    def on_headers(self, metadata: Metadata) -> None:
+        """Client: the server's initial metadata. Not called for a trailers-only response."""
+
+    def on_message(self, message: bytes) -> None:
+        """A whole message, inflated, within the size limit."""
+
+    def on_half_close(self) -> None:
+        """Server: the client has sent all its messages."""
+
+    def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
+        """The call is over: by the peer's trailers or reset, a deadline, a limit, or the loss of the connection.
+
+        Client: ``status`` is the call's status; ``unprocessed`` is True if the server is known never to have
+        begun it (REFUSED_STREAM, or above GOAWAY's last stream id; gRFC A6, transparent retry).
+        Server: the call is cancelled; ``status`` says why (CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE).
+        """
+
+    def on_writable(self) -> None:
+        """`Connection.send_buffered` has fallen to SEND_BUFFER_SIZE or below after having been above it."""
+
+
+class ServerCall(Call):
+    """A call that a server received. ``request`` is set by the connection before any callback."""
+
+    __slots__ = ("request",)
+    request: Request
+
+
+class Driver(Protocol):
+    """What owns a connection: moves its bytes and is told what concerns the connection as a whole.
+
+    All callbacks are synchronous and come from inside a call of the connection's own methods.
+    """
+
+    def on_output(self) -> None:
+        """There is something to send. Called when ``data_to_send`` would turn from empty to not empty."""
+
+    def on_ready(self) -> None:
+        """The peer's first SETTINGS frame has come: the connection is known to speak HTTP/2."""
+
+    def on_call(self, request: Request) -> ServerCall | None:
+        """Server: a new call. Returns the object that stands for it, or None to refuse it (REFUSED_STREAM)."""
+
+    def on_going_away(self, reason: str) -> None:
+        """The peer sent GOAWAY, or the stream ids are used up: no new call may be opened on this connection.
+
+        Calls that GOAWAY covers go on. ``reason`` holds the error code's name and the debug data as text.
+        """
+
+    def on_closed(self, reason: str) -> None:
+        """The connection is of no use any more; every call has ended. What is left to send is still to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionConfig:
+    """What one end of a connection goes by. Sizes are octets, times are seconds."""
+
+    max_receive_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
+    max_send_message_size: int = 2**31 - 1
+    max_header_list_size: int = MAX_HEADER_LIST_SIZE
+    initial_stream_window: int = 1 << 20
+    """Announced as SETTINGS_INITIAL_WINDOW_SIZE; may grow to ``max_window`` with the bandwidth-delay product."""
+    initial_connection_window: int = 1 << 20
+    max_window: int = 16 << 20
+    max_concurrent_streams: int = 1000
+    """Server: how many calls a client may have open at once on the connection."""
+    scheme: str = "http"
+    """Client: the :scheme of requests."""
+    user_agent: str = ""
+    """Client: the user-agent of requests."""
+    accept_encodings: tuple[str, ...] = ("identity", "gzip", "deflate")
+    keepalive_time: float | None = None
+    """Send a PING after so long without anything received; None: never (gRFC A8 for clients, A9 for servers)."""
+    keepalive_timeout: float = 20.0
+    """How long the PING may stay unanswered before the connection counts as lost."""
+    keepalive_without_calls: bool = False
+    min_ping_interval: float = 300.0
+    """Server: a client that sends PINGs more often than this, twice in a row too often, is sent away with
+    ENHANCE_YOUR_CALM "too_many_pings" (gRFC A8)."""
+    permit_ping_without_calls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallSnapshot:
+    """One call of a connection as it stands."""
+
+    stream_id: int
+    path: str
+    state: str
+    send_window: int
+    receive_window: int
+    send_buffered: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSnapshot:
+    """A connection as it stands, as data."""
+
+    state: str
+    send_window: int
+    receive_window: int
+    peer_max_concurrent_streams: int
+    calls: tuple[CallSnapshot, ...] = ()
+    queued_calls: int = 0
+    settings: dict[str, int] = field(default_factory=dict)
+
+
+class Connection(ABC):
+    """One end of an HTTP/2 connection that carries gRPC calls. The engines are its implementations."""
+
+    send_buffer_size = SEND_BUFFER_SIZE
+
+    # -- bytes and time
+
+    @abstractmethod
+    def start(self, now: float) -> None:
+        """Put the connection preface and the first SETTINGS into the output. Called once, first."""
+
+    @abstractmethod
+    def receive(self, data: bytes, now: float) -> None:
+        """Take octets that the peer sent, cut anywhere. An empty ``data`` is the end of the peer's stream."""
+
+    @abstractmethod
+    def data_to_send(self, limit: int = 1 << 18) -> bytes:
+        """Give and forget the next octets to send: about ``limit`` at most, b"" if there are none.
+
+        Control frames come first, then the calls' data in turns (round robin), as the windows allow.
+        """
+
+    @abstractmethod
+    def lost(self, reason: str) -> None:
+        """The transport broke: every call ends with UNAVAILABLE and the reason."""
+
+    @abstractmethod
+    def next_time(self) -> float | None:
+        """When `advance` must be called next at the latest (deadlines, keepalive); None: no need."""
+
+    @abstractmethod
+    def advance(self, now: float) -> None:
+        """Let the time be ``now``: expire deadlines, send or judge keepalive PINGs."""
+
+    # -- the connection as a whole
+
+    @property
+    @abstractmethod
+    def open_calls(self) -> int:
+        """How many calls are not over, the queued ones included."""
+
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """True once on_closed was called."""
+
+    @abstractmethod
+    def go_away(self, *, error_code: int = 0, debug_data: bytes = b"", immediately: bool = False) -> None:
+        """Send GOAWAY. Open calls may finish; with ``immediately`` they end with UNAVAILABLE and the connection closes.
+
+        A server first announces 2**31 - 1 and, after a PING has come back, the real last stream id, so that calls
+        on their way are served (RFC 9113, section 6.8). When the last call is over, on_closed comes.
+        """
+
+    @abstractmethod
+    def ping(self) -> None:
+        """Send a PING; its answer counts as a sign of life for keepalive."""
+
+    @abstractmethod
+    def snapshot(self) -> ConnectionSnapshot:
+        """The connection, its windows and its calls, as data."""
+
+    # -- calls
+
+    @abstractmethod
+    def send_message(self, call: Call, message: bytes, *, end: bool = False, compress: bool = True) -> None:
+        """Queue a message; with ``end`` (client) the half-close goes with it. ``compress`` False sends it as it is,
+        though the call has a compressing encoding.
+
+        Raises InvalidArgument if it is over max_send_message_size, LocalProtocolError after the half-close or, on
+        a server, before the headers. On a call that has ended, it does nothing.
+        """
+
+    @abstractmethod
+    def send_buffered(self, call: Call) -> int:
+        """Octets of the call's messages that flow control has not let go yet."""
+
+    @abstractmethod
+    def consume(self, call: Call, octets: int) -> None:
+        """The owner has taken messages of ``octets`` in all: give them back to the peer's window (auto_consume off)."""
+
+    @abstractmethod
+    def reset(self, call: Call, error_code: int = 8) -> None:
+        """End the call from this side with RST_STREAM (CANCEL by default). No callback follows; idempotent."""
+
+
+class ClientConnection(Connection):
+    """The client's end."""
+
+    @abstractmethod
+    def open_call(
+        self,
+        call: Call,
+        request: Request,
+        *,
+        deadline: float | None = None,
+        message: bytes | None = None,
+        end: bool = False,
+        now: float = 0.0,
+        secret_names: Sequence[str] = ("authorization", "cookie"),
+    ) -> None:
+        """Open a call: queue its headers, and with ``message`` and ``end`` the whole of a unary request at once.
+
+        Beyond the peer's MAX_CONCURRENT_STREAMS the call waits its turn; grpc-timeout is worked out from
+        ``deadline`` when the headers are really sent. Names in ``secret_names`` are sent "never indexed" (RFC 7541,
+        section 7.1.3). Raises LocalProtocolError if no new call may be opened, InvalidArgument for bad metadata.
+        """
+
+    @abstractmethod
+    def half_close(self, call: Call) -> None:
+        """The client has sent all its messages. Idempotent; nothing happens on a call that has ended."""
+
+
+class ServerConnection(Connection):
+    """The server's end."""
+
+    @abstractmethod
+    def send_headers(self, call: ServerCall, metadata: Metadata = (), *, encoding: str = "identity") -> None:
+        """Send the initial metadata. LocalProtocolError if they are out, InvalidArgument if metadata is bad."""
+
+    @abstractmethod
+    def send_trailers(self, call: ServerCall, status: Status, metadata: Metadata = ()) -> None:
+        """End the call with a status, behind all of its messages; trailers-only if no headers were sent.
+
+        If the client has not half-closed yet, RST_STREAM(NO_ERROR) follows once the trailers are out (RFC 9113,
+        section 8.1). The owner gets no further callback.
+        """
+
+    @abstractmethod
+    def send_response(
+        self,
+        call: ServerCall,
+        message: bytes,
+        metadata: Metadata = (),
+        trailers: Metadata = (),
+        status: Status | None = None,
+    ) -> None:
+        """The whole of a unary response: headers (if not sent yet), one message, trailers. Status OK by default."""

@@ -1,0 +1,144 @@
+"""The rooms of src/puregrpc and who may import whom, held as data and enforced from the imports."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "puregrpc"
+
+ROOMS: dict[str, set[str]] = {
+    "wire": set(),
+    "proto": set(),
+    "metrics": set(),
+    "schema": {"proto"},
+    "codec": {"schema", "proto"},
+    "trace": {"wire", "codec", "schema", "proto"},
+    "transport": {"wire"},
+    "channel": {"transport", "wire", "codec", "schema"},
+    "server": {"transport", "wire", "codec", "schema"},
+    "services": {"channel", "server", "schema", "codec", "wire"},
+    "client": {"channel", "services", "schema", "codec", "metrics", "wire", "transport"},
+    "runner": {"client", "metrics"},
+    "fuzz": {"channel", "transport", "services", "schema", "codec", "wire"},
+    "testing": {"channel", "server", "transport", "wire", "schema", "fuzz"},
+    "integrations": {"client", "channel", "server", "metrics", "testing"},
+    "cli": {
+        "wire", "proto", "metrics", "schema", "codec", "trace", "transport", "channel", "server", "services", "client",
+        "runner", "fuzz",
+    },
+}  # fmt: skip
+"""Room -> the rooms it may import. Any room may import errors.py and _version.py."""
+
+PROTOBUF = "google.protobuf"
+THIRD_PARTY: dict[str, set[str]] = {
+    "wire": {"h2", "hpack", "hyperframe", "backports"},
+    "proto": {PROTOBUF},
+    "metrics": {"ddsketch"},
+    "schema": {PROTOBUF},
+    "codec": {PROTOBUF},
+    "trace": {"hpack", "hyperframe", PROTOBUF, "dpkt", "cryptography"},
+    "transport": {"trio"},
+    "channel": {"trio", PROTOBUF},
+    "server": {"trio", PROTOBUF},
+    "services": {"trio", PROTOBUF},
+    "client": {"trio", PROTOBUF},
+    "runner": {"trio"},
+    "fuzz": {"trio", "hypothesis", "hyperframe", "hpack"},
+    "testing": {"trio", "hyperframe", "hpack"},
+    "integrations": {"pytest", "locust", "opentelemetry"},
+    "cli": {"click", "rich", "trio", PROTOBUF},
+    "errors.py": set(),
+    "_version.py": set(),
+    "protos.py": {PROTOBUF},
+    "__init__.py": set(),
+    "__main__.py": set(),
+}
+"""Room or module -> what it may import besides the standard library and puregrpc."""
+
+SANS_IO = {"wire", "proto"}
+NOT_SANS_IO = {"socket", "ssl", "select", "selectors", "asyncio", "threading", "time", "random", "logging"}
+MODULES_BESIDE_ROOMS = {
+    "errors.py": set(),
+    "_version.py": set(),
+    "protos.py": {"schema", "proto"},
+    "__init__.py": set(ROOMS),
+    "__main__.py": {"cli"},
+}
+"""Module -> the rooms it may import."""
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def owner_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0]
+
+
+def imports_of(path: Path) -> set[str]:
+    """Full names of the modules that a file imports, wherever in it the import stands."""
+    package = ("puregrpc", *path.relative_to(SOURCE).parts[:-1])
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found.add(module)
+            if module in ("puregrpc", "google"):
+                found.update(f"{module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def rooms_in(names: set[str]) -> set[str]:
+    return {name.split(".")[1] for name in names if name.startswith("puregrpc.")} & set(ROOMS)
+
+
+def standard_library() -> frozenset[str]:
+    import sys
+
+    return sys.stdlib_module_names
+
+
+def third_party_in(names: set[str]) -> set[str]:
+    found = set()
+    for name in names:
+        top = name.split(".")[0]
+        if top == "google" and name != "google":
+            found.add(".".join(name.split(".")[:2]))
+        elif top not in {"puregrpc", "google", "__future__"} and top not in standard_library():
+            found.add(top)
+    return found
+
+
+def test_every_folder_is_a_room() -> None:
+    folders = {p.name for p in SOURCE.iterdir() if p.is_dir() and p.name != "__pycache__"}
+    assert folders <= set(ROOMS)
+    for folder in folders:
+        assert (SOURCE / folder / "__init__.py").exists()
+
+
+def test_no_cycle_in_the_table() -> None:
+    done: set[str] = set()
+    while len(done) < len(ROOMS):
+        free = {room for room, may in ROOMS.items() if room not in done and may <= done}
+        assert free, f"a cycle among {sorted(set(ROOMS) - done)}"
+        done |= free
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports(path: Path) -> None:
+    names = imports_of(path)
+    owner = owner_of(path)
+    allowed_rooms = ROOMS[owner] | {owner} if owner in ROOMS else MODULES_BESIDE_ROOMS[owner]
+    assert rooms_in(names) <= allowed_rooms, "a room that the table does not allow"
+    assert third_party_in(names) <= THIRD_PARTY[owner], "a library that the table does not allow"
+    if owner in SANS_IO:
+        assert not {name.split(".")[0] for name in names} & NOT_SANS_IO
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
