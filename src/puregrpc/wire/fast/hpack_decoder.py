@@ -1,0 +1,246 @@
+"""Reading header blocks (RFC 7541), with the caches that pay for gRPC.
+
+The fields of a gRPC call repeat, so most blocks begin with a run of fields of one octet each (indexes up to 126). Two
+caches rest on that. While the dynamic table stands, equal octets mean equal fields, so a run that was seen before is a
+dictionary look-up, and a block that is nothing but a run is one look-up in all. Peers that index every field
+(grpc-timeout included) move the table with each call; then the indexes change but not the fields they stand for, so a
+second dictionary leads from the fields to the same `FieldRun`, which also keeps what its reader made of it.
+
+Only indexed fields are kept: they cannot change the table, none of them was sent as a never-indexed literal, and what
+does not repeat is not among them. Both caches are bounded by count and by octets.
+"""
+
+from __future__ import annotations
+
+import re
+
+from puregrpc.wire.fast.hpack_table import DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD, FIRST_DYNAMIC, STATIC, Field, Fields
+from puregrpc.wire.fast.huffman import HuffmanError, decode_huffman
+
+__all__ = ["FieldRun", "HeaderDecoder", "HeaderDecodingError", "HeaderListTooLargeError"]
+
+MAX_CACHED_RUNS = 128
+MAX_CACHED_RUN_OCTETS = 64
+"""How many fields a run may have to be kept; a gRPC call has some ten."""
+
+MAX_CACHED_OCTETS = 64 << 10
+"""How large the header lists of the cached runs may be together."""
+
+MAX_INTEGER_OCTETS = 5
+"""How many octets may follow an integer's prefix (section 5.1: what exceeds the limits is a decoding error)."""
+
+_leading_run = re.compile(rb"[\x81-\xfe]*").match
+
+
+class HeaderDecodingError(ValueError):
+    """A block cannot be decoded: a connection error of type COMPRESSION_ERROR (RFC 9113, section 4.3)."""
+
+
+class HeaderListTooLargeError(Exception):
+    """A block's header list is over the limit. The block was decoded to its end, so the table is in step."""
+
+
+class FieldRun:
+    """The indexed fields that a block begins with, the size of their list, and what the reader keeps about them."""
+
+    __slots__ = ("fields", "meaning", "size")
+
+    def __init__(self, fields: Fields, size: int) -> None:
+        self.fields = fields
+        self.size = size
+        self.meaning: object = None
+
+
+NO_FIELDS: tuple[Field, ...] = ()
+EMPTY_RUN = FieldRun((), 0)
+
+
+class HeaderDecoder:
+    """The receiving end of one HPACK context.
+
+    ``max_list_size`` is the limit for one block's header list in octets as RFC 9113, section 6.5.2 counts them;
+    ``table_size`` is the SETTINGS_HEADER_TABLE_SIZE that the peer was told.
+    """
+
+    def __init__(self, max_list_size: int, table_size: int = DEFAULT_TABLE_SIZE) -> None:
+        self.max_list_size = max_list_size
+        self._allowed_table_size = table_size
+        self._max_table_size = table_size
+        self._table_size = 0
+        self._table: list[Field] = []  # the newest entry last
+        self._blocks: dict[bytes, tuple[FieldRun, Fields]] = {}
+        self._runs: dict[Fields, FieldRun] = {}
+        self._cached_octets = 0
+
+    @property
+    def table(self) -> Fields:
+        """The dynamic table as it stands, the newest entry first."""
+        return tuple(reversed(self._table))
+
+    def decode(self, block: bytes) -> tuple[FieldRun, Fields]:
+        """Decode one whole block: the run of indexed fields that it begins with, and the fields behind it.
+
+        Raises HeaderDecodingError, after which the context is of no use, or HeaderListTooLargeError.
+        """
+        known = self._blocks.get(block)
+        if known is not None:
+            return known
+        match = _leading_run(block)
+        stop = match.end() if match is not None else 0
+        if stop == 0:
+            return EMPTY_RUN, self._decode_fields(block, 0, 0)
+        if stop == len(block):
+            run = self._decode_run(block)
+            if run.size > self.max_list_size:
+                raise HeaderListTooLargeError
+            return run, NO_FIELDS
+        prefix = block[:stop]
+        known = self._blocks.get(prefix)
+        run = self._decode_run(prefix) if known is None else known[0]
+        return run, self._decode_fields(block, stop, run.size)
+
+    def _decode_run(self, octets: bytes) -> FieldRun:
+        """Decode indexes of one octet each and keep the answer."""
+        table = self._table
+        try:
+            fields = tuple(
+                [STATIC[o - 128] if o < 128 + FIRST_DYNAMIC else table[127 + FIRST_DYNAMIC - o] for o in octets]
+            )
+        except IndexError:
+            raise HeaderDecodingError("an index beyond the dynamic table") from None
+        run = self._runs.get(fields)
+        if run is None:
+            size = sum([len(name) + len(value) for name, value in fields]) + ENTRY_OVERHEAD * len(fields)
+            run = FieldRun(fields, size)
+            if size > self.max_list_size or size > MAX_CACHED_OCTETS or len(octets) > MAX_CACHED_RUN_OCTETS:
+                return run
+            self._cached_octets += size
+            if len(self._runs) >= MAX_CACHED_RUNS or self._cached_octets > MAX_CACHED_OCTETS:
+                self._runs.clear()
+                self._blocks.clear()
+                self._cached_octets = size
+            self._runs[fields] = run
+        if len(self._blocks) >= MAX_CACHED_RUNS:
+            self._blocks.clear()
+        self._blocks[octets] = (run, NO_FIELDS)
+        return run
+
+    def _decode_fields(self, block: bytes, i: int, list_size: int) -> Fields:
+        """Decode from octet ``i`` to the end, one field after the other. ``list_size`` is that of the fields before."""
+        fields: list[Field] = []
+        end = len(block)
+        limit = self.max_list_size
+        may_resize = i == 0
+        try:
+            while i < end:
+                first = block[i]
+                i += 1
+                if first & 0x80:  # an indexed field, section 6.1
+                    index = first & 0x7F
+                    if index == 0x7F:
+                        index, i = _integer(block, i, 0x7F)
+                    field = self._entry(index)
+                elif first & 0xE0 == 0x20:  # a dynamic table size update, section 6.3
+                    if not may_resize:
+                        raise HeaderDecodingError("a table size update behind a field")
+                    size = first & 0x1F
+                    if size == 0x1F:
+                        size, i = _integer(block, i, 0x1F)
+                    self._resize(size)
+                    continue
+                else:  # a literal, section 6.2: 01 with indexing, 0000 without, 0001 never indexed
+                    mask = 0x3F if first & 0x40 else 0x0F
+                    index = first & mask
+                    if index == 0:
+                        name, i = _string(block, i)
+                    else:
+                        if index == mask:
+                            index, i = _integer(block, i, mask)
+                        name = self._entry(index)[0]
+                    n = block[i]
+                    if n < 0x7F:  # a value of plain octets, its length in one
+                        i += 1
+                        value = block[i : i + n]
+                        i += n
+                        if i > end:
+                            raise HeaderDecodingError("the block ends inside a string")
+                    else:
+                        value, i = _string(block, i)
+                    field = (name, value)
+                    if first & 0x40:
+                        self._insert(field)
+                may_resize = False
+                list_size += ENTRY_OVERHEAD + len(field[0]) + len(field[1])
+                if list_size <= limit:
+                    fields.append(field)
+        except IndexError:
+            raise HeaderDecodingError("the block ends inside a field") from None
+        except HuffmanError as error:
+            raise HeaderDecodingError(str(error)) from None
+        if self._max_table_size > self._allowed_table_size:
+            raise HeaderDecodingError("the dynamic table is larger than SETTINGS_HEADER_TABLE_SIZE allows")
+        if list_size > limit:
+            raise HeaderListTooLargeError
+        return tuple(fields)
+
+    def _entry(self, index: int) -> Field:
+        if 0 < index < FIRST_DYNAMIC:
+            return STATIC[index]
+        offset = index - FIRST_DYNAMIC
+        if not 0 <= offset < len(self._table):
+            raise HeaderDecodingError(f"there is no entry of index {index}")
+        return self._table[-1 - offset]
+
+    def _insert(self, field: Field) -> None:
+        size = ENTRY_OVERHEAD + len(field[0]) + len(field[1])
+        if size > self._max_table_size:  # section 4.4: such an entry empties the table, which is no error
+            self._table.clear()
+            self._table_size = 0
+        else:
+            self._evict(self._max_table_size - size)
+            self._table.append(field)
+            self._table_size += size
+        self._blocks.clear()
+
+    def _evict(self, limit: int) -> None:
+        gone = 0
+        size = self._table_size
+        while size > limit:
+            name, value = self._table[gone]
+            size -= ENTRY_OVERHEAD + len(name) + len(value)
+            gone += 1
+        if gone:
+            del self._table[:gone]
+            self._table_size = size
+
+    def _resize(self, size: int) -> None:
+        if size > self._allowed_table_size:
+            raise HeaderDecodingError("a table size update over SETTINGS_HEADER_TABLE_SIZE")
+        self._max_table_size = size
+        self._evict(size)
+        self._blocks.clear()
+
+
+def _integer(block: bytes, i: int, value: int) -> tuple[int, int]:
+    """The rest of an integer whose prefix is full (section 5.1), and where it ends."""
+    for shift in range(0, 7 * MAX_INTEGER_OCTETS, 7):
+        octet = block[i]
+        i += 1
+        value += (octet & 0x7F) << shift
+        if octet < 0x80:
+            return value, i
+    raise HeaderDecodingError("an integer that is too long")
+
+
+def _string(block: bytes, i: int) -> tuple[bytes, int]:
+    """A string literal (section 5.2), and where it ends."""
+    first = block[i]
+    i += 1
+    n = first & 0x7F
+    if n == 0x7F:
+        n, i = _integer(block, i, 0x7F)
+    end = i + n
+    if end > len(block):
+        raise HeaderDecodingError("the block ends inside a string")
+    octets = block[i:end]
+    return (decode_huffman(octets) if first & 0x80 else octets), end
