@@ -135,7 +135,11 @@ def in_rounds(row: Row, rounds: int, works: dict[str, Callable[[], dict[str, flo
 
 def versions() -> str:
     """The machine and the versions that a table was made with."""
-    found = [f"{platform.python_implementation()} {platform.python_version()}", f"{os.cpu_count()} cores", platform.machine()]
+    found = [
+        f"{platform.python_implementation()} {platform.python_version()}",
+        f"{os.cpu_count()} cores",
+        platform.machine(),
+    ]
     for name in ("puregrpc", "h2", "trio", "protobuf", "grpcio", "grpclib"):
         try:
             found.append(f"{name} {version(name)}")

@@ -16,7 +16,7 @@ def message_classes() -> tuple[Any, Any]:
     file = descriptor_pb2.FileDescriptorProto(name="benchmarks/hello.proto", package="hello", syntax="proto2")
     for message, name, label in (("HelloRequest", "greeting", 1), ("HelloResponse", "reply", 2)):
         message_type = file.message_type.add(name=message)
-        message_type.field.add(name=name, number=1, label=label, type=9)  # type: ignore[arg-type]  # enums are ints
+        message_type.field.add(name=name, number=1, label=label, type=9)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return tuple(

@@ -1,0 +1,1 @@
+"""gRPC's interoperability cases (interop-test-descriptions.md), between puregrpc, grpcio and grpc-go."""
