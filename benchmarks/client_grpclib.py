@@ -74,8 +74,8 @@ async def send(channel: Channel, size: int, count: int) -> None:
             await stream.end()
             reply = await stream.recv_message()
             assert reply is not None
+            assert reply.aggregated_payload_size == size * count
         clock.stop()
-    assert reply.aggregated_payload_size == size * count
     report(clock.figures(count, size * count))
 
 
