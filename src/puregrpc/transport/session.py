@@ -1,0 +1,332 @@
+"""The session: what drives one wire connection over one byte stream under trio.
+
+It has one reader, which keeps the time as well (its wait ends when the connection next wants to know the time), and
+one writer. Calls add no task, nursery or memory channel: whoever makes a call waits in its own task and is woken by
+the call object (see PROTOCOL-HTTP2 for what flows; RFC 9113 for how it ends).
+
+Output is written once for a turn of the loop: `Session.on_output` wakes the writer, which runs in the next turn, after
+every call that this turn made ready. A caller that knows itself to be alone can avoid that turn with `Session.hold` and
+`Session.flush`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Generic, TypeVar
+
+import trio
+from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
+
+from puregrpc.errors import ConnectError
+from puregrpc.transport.connect import describe
+from puregrpc.transport.streams import ByteStream, Tap, TappedStream
+from puregrpc.wire.connection import Connection, Driver, Request, ServerCall
+
+__all__ = ["Session", "SessionCounters"]
+
+READ_SIZE = 1 << 16
+LARGEST_READ_SIZE = 1 << 18
+"""A read asks for more once reads come back full: small reads stay cheap, large messages come in few pieces."""
+
+LINGER = 1.0
+"""After the last byte was sent: how long the peer may take to close its side. Closing a socket with unread data in it
+would reset the connection, and the peer could lose the last frames, GOAWAY among them."""
+
+FLUSH_TIMEOUT = 5.0
+"""How long the last output of a closed connection may take to be sent."""
+
+ConnectionT = TypeVar("ConnectionT", bound=Connection)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCounters:
+    """What passed through a session, in octets of the byte stream (inside TLS, if there is TLS)."""
+
+    bytes_sent: int
+    bytes_received: int
+
+
+class Session(Driver, Generic[ConnectionT]):
+    """One connection over one byte stream. Channel and server subclass it for the callbacks that concern them.
+
+    ``make_connection`` gets the session as its `Driver` and returns the wire connection. ``handshake_timeout``
+    (seconds) bounds the time until the peer's first SETTINGS frame. `run` does the work and owns the stream.
+    """
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        make_connection: Callable[[Driver], ConnectionT],
+        *,
+        handshake_timeout: float = 20.0,
+        linger: float = LINGER,
+        tap: Tap | None = None,
+    ) -> None:
+        self.stream = stream if tap is None else TappedStream(stream, tap)
+        self.peer = stream.peer
+        self.is_ready = False
+        """The peer's first SETTINGS frame has come."""
+        self.is_going_away = False
+        """No new call may be opened: the peer said GOAWAY, or the connection is over."""
+        self.end_reason: str | None = None
+        """Why the connection ended; None as long as it has not."""
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self._handshake_timeout = handshake_timeout
+        self._linger = linger
+        self._armed = inf
+        self._reading: trio.CancelScope | None = None
+        self._aborted = False
+        self._write_error: str | None = None
+        self._has_output = False
+        self._unsent: bytes | memoryview = b""
+        self._held = False
+        self._writer: trio.lowlevel.Task | None = None
+        self._writing_ended = trio.Event()
+        self._settled = trio.Event()
+        self.connection = make_connection(self)
+
+    # -- the wire connection's callbacks
+
+    def on_output(self) -> None:
+        self._has_output = True
+        if self._writer is not None and not self._held:
+            reschedule(self._writer)
+            self._writer = None
+
+    def on_ready(self) -> None:
+        self.is_ready = True
+        self._settled.set()
+
+    def on_call(self, request: Request) -> ServerCall | None:  # noqa: ARG002 - a server's session overrides it
+        return None
+
+    def on_going_away(self, reason: str) -> None:  # noqa: ARG002 - the channel's session overrides it
+        self.is_going_away = True
+
+    def on_closed(self, reason: str) -> None:
+        self.is_going_away = True
+        if self.end_reason is None:
+            self.end_reason = reason
+        self._settled.set()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    # -- for the owner
+
+    @property
+    def is_closed(self) -> bool:
+        """The connection is over, whether or not its last output has been sent."""
+        return self.end_reason is not None
+
+    @property
+    def counters(self) -> SessionCounters:
+        return SessionCounters(self.bytes_sent, self.bytes_received)
+
+    async def wait_ready(self) -> None:
+        """Wait until the peer is known to speak HTTP/2. Raises ConnectError, which says what it did instead."""
+        await self._settled.wait()
+        if not self.is_ready:
+            raise ConnectError(f"{self.peer}: {self.end_reason}")
+
+    def arm(self, time: float) -> None:
+        """See that the connection is told the time at ``time`` at the latest. To be called for each new deadline."""
+        if time < self._armed:
+            self._armed = time
+            if self._reading is not None:
+                self._reading.deadline = time
+
+    def hold(self) -> None:
+        """Keep the writer asleep until `flush`, which must follow in the same turn of the loop."""
+        self._held = True
+
+    def flush(self) -> None:
+        """Send now what there is to send, as far as the stream takes it; the writer does the rest."""
+        self._held = False
+        if not self._has_output:
+            return
+        if not self._unsent and self._writer is not None and self._write_error is None:
+            data_to_send = self.connection.data_to_send
+            data = data_to_send()
+            taken = self._try_to_send(data) if data else 0
+            # `on_output` comes only after the connection has said that it is empty.
+            self._unsent = data_to_send() if taken == len(data) else memoryview(data)[taken:]
+            if not self._unsent:
+                self._has_output = False
+                return
+        self.on_output()
+
+    def abort(self, reason: str) -> None:
+        """End the connection at once, as if it had broken: every call ends with UNAVAILABLE and ``reason``."""
+        self._aborted = True
+        self.connection.lost(reason)
+        if self.end_reason is None:
+            self.on_closed(reason)
+
+    async def run(self) -> None:
+        """Move bytes until the connection is over, then send what is left, close in order and return.
+
+        A peer's faults and a broken stream are no exceptions: `end_reason` and the calls' statuses tell of them.
+        When cancelled, it ends every call with UNAVAILABLE and closes the stream at once.
+        """
+        try:
+            now = trio.current_time()
+            self._armed = now + self._handshake_timeout
+            handshake_deadline = self._armed
+            self.connection.start(now)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write)
+                await self._read(handshake_deadline)
+                if not self._aborted:
+                    await self._finish()
+                nursery.cancel_scope.cancel()
+        finally:
+            if not self.is_closed:
+                self.abort("the connection was closed by this side")
+            self.stream.close()
+
+    # -- reading, and the time
+
+    async def _read(self, handshake_deadline: float) -> None:
+        while not self.is_closed:
+            # One scope for many reads: entering one costs more than a read.
+            with trio.CancelScope(deadline=self._armed) as self._reading:
+                await self._read_until_cancelled()
+            self._reading = None
+            now = trio.current_time()
+            if self._write_error is not None and not self.is_closed:
+                self.abort(self._write_error)
+            elif not self.is_ready and now >= handshake_deadline and not self.is_closed:
+                self.abort(
+                    f"the peer sent no HTTP/2 SETTINGS frame within {self._handshake_timeout:g} s: "
+                    "it does not speak HTTP/2, or not in plaintext"
+                )
+            elif not self.is_closed:
+                self._held = True
+                self.connection.advance(now)
+                self.flush()
+                self._armed = inf
+                if not self.is_ready:
+                    self._armed = handshake_deadline
+                next_time = self.connection.next_time()
+                if next_time is not None and next_time < self._armed:
+                    self._armed = next_time
+
+    async def _read_until_cancelled(self) -> None:
+        stream = self.stream
+        wait_readable = stream.wait_readable
+        receive_nowait = stream.receive_nowait
+        receive = self.connection.receive
+        next_time = self.connection.next_time
+        limit = READ_SIZE
+        while self.end_reason is None:
+            await wait_readable()
+            try:
+                data = receive_nowait(limit)
+            except OSError as error:
+                self.abort(self._write_error or f"the connection broke: {describe(error)}")
+                return
+            if data is None:
+                continue
+            size = len(data)
+            self.bytes_received += size
+            if not self.is_ready and (foreign := describe_foreign_protocol(data)) is not None:
+                self.abort(foreign)
+                return
+            self._held = True
+            receive(data, trio.current_time())
+            self._held = False
+            if self._has_output:
+                self.flush()
+            if not data:
+                if self.end_reason is None:
+                    self.abort("the peer closed the connection")
+                return
+            when = next_time()
+            if when is not None and when < self._armed:
+                self.arm(when)
+            if size >= limit:
+                limit = LARGEST_READ_SIZE
+            elif size < READ_SIZE:
+                limit = READ_SIZE
+
+    # -- writing
+
+    def _try_to_send(self, data: bytes | memoryview) -> int:
+        try:
+            taken = self.stream.send_nowait(data)
+        except OSError as error:
+            # What the peer sent before it broke the connection is still to be read; the reader then comes to the end.
+            self._write_error = f"the connection broke: {describe(error)}"
+            self.arm(trio.current_time() + self._linger)
+            return 0
+        self.bytes_sent += taken
+        return taken
+
+    async def _write(self) -> None:
+        connection = self.connection
+        stream = self.stream
+        while self._write_error is None:
+            data = self._unsent or connection.data_to_send()
+            if not data:
+                self._has_output = False
+                if self.is_closed:
+                    break
+                self._writer = current_task()
+                await wait_task_rescheduled(self._forget_writer)
+                continue
+            taken = self._try_to_send(data)
+            if taken == len(data):
+                self._unsent = b""
+                if len(data) >= READ_SIZE:
+                    await trio.lowlevel.checkpoint()  # a large stream of output must not starve the reader
+            else:
+                self._unsent = memoryview(data)[taken:]
+                await stream.wait_writable()
+        self._writing_ended.set()
+
+    def _forget_writer(self, _raise_cancel: object) -> Abort:
+        self._writer = None
+        return Abort.SUCCEEDED
+
+    # -- the end
+
+    async def _finish(self) -> None:
+        """Send what is left, say that it was all, and give the peer a moment to do the same."""
+        if self._writer is not None:
+            reschedule(self._writer)
+            self._writer = None
+        with trio.move_on_after(FLUSH_TIMEOUT):
+            await self._writing_ended.wait()
+        if self._write_error is not None:
+            return
+        self.stream.send_eof()
+        with trio.move_on_after(self._linger):
+            while True:
+                await self.stream.wait_readable()
+                try:
+                    if self.stream.receive_nowait(LARGEST_READ_SIZE) == b"":
+                        return
+                except OSError:
+                    return
+
+
+FOREIGN_PROTOCOLS = (
+    (b"HTTP/1.", "the peer speaks HTTP/1.1, not HTTP/2"),
+    (b"\x15\x03", "the peer answered with a TLS alert: it expects TLS, not plaintext"),
+    (b"\x16\x03", "the peer began a TLS handshake: it expects TLS, not plaintext"),
+    (b"SSH-", "the peer is an SSH server"),
+    (b"220 ", "the peer is a mail or file transfer server"),
+    (b"* OK", "the peer is an IMAP server"),
+)
+
+
+def describe_foreign_protocol(data: bytes) -> str | None:
+    """What a peer speaks instead of HTTP/2, told from the first octets that it sent; None if they tell nothing."""
+    for start, meaning in FOREIGN_PROTOCOLS:
+        if data.startswith(start):
+            line = data.split(b"\r\n", 1)[0][:80].decode("latin-1")
+            return f"{meaning} ({line!r})" if line.isprintable() else meaning
+    return None
