@@ -1,1 +1,8 @@
 """Descriptors at run time: the registry of files, messages, enums, services and methods, and where they come from."""
+
+from __future__ import annotations
+
+from puregrpc.schema.registry import Registry
+from puregrpc.schema.sources import FileDescriptorSource, load_protoset, load_symbols
+
+__all__ = ["FileDescriptorSource", "Registry", "load_protoset", "load_symbols"]

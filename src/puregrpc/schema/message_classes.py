@@ -1,0 +1,78 @@
+"""google.protobuf message classes for the message types of a registry."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from google.protobuf import descriptor_pb2, message_factory
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+
+from puregrpc.errors import SchemaError
+from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
+
+if TYPE_CHECKING:
+    from puregrpc.schema.registry import Registry
+
+__all__ = ["MessageClasses"]
+
+
+class MessageClasses:
+    """Makes classes on demand, in a descriptor pool of its own."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._lock = threading.Lock()
+        self._pool = DescriptorPool()
+        self._in_pool: dict[str, FileDescriptor] = {}
+        self._version = -1
+        self._classes: dict[str, type[Message]] = {}
+
+    def message_class(self, descriptor: MessageDescriptor) -> type[Message]:
+        """The class for a message type; see ``Registry.message_class``."""
+        with self._lock:
+            known = self._classes.get(descriptor.full_name)
+            if known is not None and self._in_pool.get(_file_name(descriptor)) is descriptor.file:
+                return known
+            if descriptor.file is None:
+                raise SchemaError(f"{descriptor.full_name} is in a file that is missing from the schema")
+            try:
+                self._put(descriptor.file)
+                made: type[Message] = message_factory.GetMessageClass(
+                    self._pool.FindMessageTypeByName(descriptor.full_name)
+                )
+            except (TypeError, KeyError, ValueError) as error:
+                raise SchemaError(f"{descriptor.full_name}: google.protobuf does not accept it: {error}") from None
+            self._classes[descriptor.full_name] = made
+            return made
+
+    def _put(self, file: FileDescriptor) -> None:
+        """Add a file after those it imports; without a recursion that long chains of imports could exhaust."""
+        pending: list[tuple[FileDescriptor, bool]] = [(file, False)]
+        while pending:
+            current, done = pending.pop()
+            if current.name in self._in_pool:
+                continue
+            if done:
+                self._pool.Add(_complete(current))
+                self._in_pool[current.name] = current
+            else:
+                pending.append((current, True))
+                pending.extend((dependency, False) for dependency in current.dependencies)
+
+
+def _file_name(descriptor: MessageDescriptor) -> str:
+    return descriptor.file.name if descriptor.file is not None else ""
+
+
+def _complete(file: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:
+    """The file's proto without the imports that are missing, which no pool would take."""
+    proto = file.to_proto()
+    if file.missing_dependencies:
+        kept = [name for name in proto.dependency if name not in file.missing_dependencies]
+        public = [kept.index(each.name) for each in file.public_dependencies if each.name in kept]
+        del proto.dependency[:], proto.public_dependency[:], proto.weak_dependency[:]
+        proto.dependency.extend(kept)
+        proto.public_dependency.extend(public)
+    return proto

@@ -1,0 +1,384 @@
+"""The registry: every file that was loaded, and everything in them by full name."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+from google.protobuf import descriptor_pb2
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+from google.protobuf.message import Message
+
+from puregrpc.errors import SchemaError
+from puregrpc.proto.descriptors import (
+    EnumDescriptor,
+    FieldDescriptor,
+    FileDescriptor,
+    MessageDescriptor,
+    MethodDescriptor,
+    ServiceDescriptor,
+)
+from puregrpc.schema import limits
+from puregrpc.schema.build import FileBuilder, Lookup
+from puregrpc.schema.message_classes import MessageClasses
+from puregrpc.schema.well_known import WELL_KNOWN_FILES, well_known_file
+
+__all__ = ["Registry"]
+
+Symbol = MessageDescriptor | EnumDescriptor | ServiceDescriptor | FieldDescriptor
+_T = TypeVar("_T")
+
+
+class Registry:
+    """Files and what they declare, found by full name. Adding is all or nothing, and safe from several threads.
+
+    A name that is not there raises SchemaError, with the names that come near it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._files: dict[str, FileDescriptor] = {}
+        self._messages: dict[str, MessageDescriptor] = {}
+        self._enums: dict[str, EnumDescriptor] = {}
+        self._services: dict[str, ServiceDescriptor] = {}
+        self._extensions: dict[str, FieldDescriptor] = {}
+        self._extensions_of: dict[str, dict[int, FieldDescriptor]] = {}
+        self._classes = MessageClasses(self)
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """Grows whenever something is added; what was derived from the registry before may then be out of date."""
+        return self._version
+
+    @property
+    def files(self) -> Mapping[str, FileDescriptor]:
+        """Every file by the name it is imported by, in the order they were added."""
+        return MappingProxyType(self._files)
+
+    @property
+    def services(self) -> tuple[ServiceDescriptor, ...]:
+        """Every service, in the order they were added."""
+        return tuple(self._services.values())
+
+    def message(self, full_name: str) -> MessageDescriptor:
+        """The message type with this full name, as in ``pkg.Outer.Inner``."""
+        return _found(self._messages, full_name, "message type")
+
+    def enum(self, full_name: str) -> EnumDescriptor:
+        """The enum with this full name."""
+        return _found(self._enums, full_name, "enum")
+
+    def service(self, full_name: str) -> ServiceDescriptor:
+        """The service with this full name."""
+        return _found(self._services, full_name, "service")
+
+    def method(self, path: str) -> MethodDescriptor:
+        """The method with this path: ``pkg.Service/Method``, with or without a leading slash."""
+        service_name, slash, name = path.removeprefix("/").rpartition("/")
+        service = self._services.get(service_name)
+        if service is not None and slash:
+            for method in service.methods:
+                if method.name == name:
+                    return method
+        known = [method.path for each in self._services.values() for method in each.methods]
+        shown = "/" + path.removeprefix("/")
+        raise SchemaError(f'method "{shown}" not found in file descriptors{_did_you_mean(shown, known)}')
+
+    def extension(self, message_full_name: str, number: int) -> FieldDescriptor:
+        """The extension of a message with this number."""
+        found = self._extensions_of.get(message_full_name, {}).get(number)
+        if found is None:
+            raise SchemaError(f"{message_full_name} has no extension with the number {number} in the schema")
+        return found
+
+    def extension_by_name(self, full_name: str) -> FieldDescriptor:
+        """The extension with this full name."""
+        return _found(self._extensions, full_name, "extension")
+
+    def extensions_of(self, message_full_name: str) -> tuple[FieldDescriptor, ...]:
+        """The extensions of a message that are known, by number."""
+        known = self._extensions_of.get(message_full_name, {})
+        return tuple(known[number] for number in sorted(known))
+
+    def message_class(self, descriptor: MessageDescriptor) -> type[Message]:
+        """A google.protobuf message class for a message type, made on first use.
+
+        Raises SchemaError if google.protobuf does not accept the file the type is in.
+        """
+        return self._classes.message_class(descriptor)
+
+    def add_file(self, file: FileDescriptor) -> None:
+        """Add a file and the files it imports.
+
+        A file that is there already, with the same meaning, is passed over. Raises SchemaError if a file of that
+        name means something else, or if another file declares one of its names.
+        """
+        with self._lock:
+            self._add(_with_dependencies(file))
+
+    def add_file_descriptor_set(
+        self, data: bytes | descriptor_pb2.FileDescriptorSet, *, source: str = "file descriptor set"
+    ) -> list[FileDescriptor]:
+        """Add the files of a FileDescriptorSet, in any order; returns their descriptors in the order of the set.
+
+        An import that is neither in the set nor in the registry is tolerated (the well-known files are always at
+        hand): what it would declare becomes a placeholder. ``source`` is how messages call the set.
+
+        Raises SchemaError if the bytes are not a FileDescriptorSet or if a file in it is not valid; the registry
+        is then as before.
+        """
+        if isinstance(data, descriptor_pb2.FileDescriptorSet):
+            return self.add_file_descriptor_protos(data.file)
+        if len(data) > limits.MAX_DESCRIPTOR_BYTES:
+            raise SchemaError(f"{source}: {len(data)} bytes, over the limit of {limits.MAX_DESCRIPTOR_BYTES}")
+        try:
+            parsed = descriptor_pb2.FileDescriptorSet.FromString(data)
+        except (ProtobufDecodeError, RecursionError, ValueError) as error:
+            raise SchemaError(f"{source}: not a serialized FileDescriptorSet: {error}") from None
+        return self.add_file_descriptor_protos(parsed.file)
+
+    def add_file_descriptor_proto(self, data: bytes | descriptor_pb2.FileDescriptorProto) -> FileDescriptor:
+        """Add one file; its imports should be there before it, as for ``add_file_descriptor_set``."""
+        if not isinstance(data, descriptor_pb2.FileDescriptorProto):
+            if len(data) > limits.MAX_DESCRIPTOR_BYTES:
+                raise SchemaError(
+                    f"a file descriptor of {len(data)} bytes, over the limit of {limits.MAX_DESCRIPTOR_BYTES}"
+                )
+            try:
+                data = descriptor_pb2.FileDescriptorProto.FromString(data)
+            except (ProtobufDecodeError, RecursionError, ValueError) as error:
+                raise SchemaError(f"not a serialized FileDescriptorProto: {error}") from None
+        return self.add_file_descriptor_protos([data])[0]
+
+    def add_file_descriptor_protos(self, protos: Iterable[descriptor_pb2.FileDescriptorProto]) -> list[FileDescriptor]:
+        """Add several files at once, in any order; see ``add_file_descriptor_set``."""
+        with self._lock:
+            files = _SetBuilder(self._files, self._lookup_type).build(protos)
+            self._add(files.values())
+            return [self._files[name] for name in files]
+
+    def _lookup_type(self, full_name: str) -> MessageDescriptor | EnumDescriptor | None:
+        return self._messages.get(full_name) or self._enums.get(full_name)
+
+    def _add(self, files: Iterable[FileDescriptor]) -> None:
+        new: list[FileDescriptor] = []
+        symbols: dict[str, Symbol] = {}
+        extended: dict[tuple[str, int], FieldDescriptor] = {}
+        for file in files:
+            present = self._files.get(file.name)
+            if present is file:
+                continue
+            if present is not None:
+                if file.name not in WELL_KNOWN_FILES and _meaning(present) != _meaning(file):
+                    raise SchemaError(f"{file.name}: a different file of this name is loaded already")
+                continue
+            new.append(file)
+            for symbol in _symbols(file):
+                other = symbols.get(symbol.full_name) or self._symbol(symbol.full_name)
+                if other is not None and other is not symbol:
+                    where = other.file.name if other.file is not None else "another file"
+                    raise SchemaError(f"{file.name}: {symbol.full_name} is declared in {where} already")
+                symbols[symbol.full_name] = symbol
+                if isinstance(symbol, FieldDescriptor) and symbol.containing_type is not None:
+                    key = (symbol.containing_type.full_name, symbol.number)
+                    clash = extended.setdefault(key, symbol)
+                    clash = self._extensions_of.get(key[0], {}).get(key[1], clash)
+                    if clash is not symbol:
+                        raise SchemaError(
+                            f"{symbol.full_name}: {clash.full_name} extends {key[0]} with {key[1]} already"
+                        )
+        for file in new:
+            self._files[file.name] = file
+        for name, symbol in symbols.items():
+            if isinstance(symbol, MessageDescriptor):
+                self._messages[name] = symbol
+            elif isinstance(symbol, EnumDescriptor):
+                self._enums[name] = symbol
+            elif isinstance(symbol, ServiceDescriptor):
+                self._services[name] = symbol
+            else:
+                self._extensions[name] = symbol
+        for (message, number), extension in extended.items():
+            self._extensions_of.setdefault(message, {})[number] = extension
+        if new:
+            self._version += 1
+
+    def _symbol(self, name: str) -> Symbol | None:
+        return (
+            self._messages.get(name) or self._enums.get(name) or self._services.get(name) or self._extensions.get(name)
+        )
+
+
+class _SetBuilder:
+    """Builds the files of one set against what is there already."""
+
+    def __init__(self, present: Mapping[str, FileDescriptor], lookup_present: Lookup) -> None:
+        self._present = present
+        self._lookup_present = lookup_present
+        self._types: dict[str, MessageDescriptor | EnumDescriptor] = {}
+        self._builders: dict[str, FileBuilder] = {}
+
+    def build(self, protos: Iterable[descriptor_pb2.FileDescriptorProto]) -> dict[str, FileDescriptor]:
+        """The files by name, in the order given, those built in for them at the end."""
+        for proto in protos:
+            self._declare(proto)
+        names = list(self._builders)
+        for name in names:
+            for dependency in self._builders[name].proto.dependency:
+                self._add_well_known(dependency)
+        files: dict[str, FileDescriptor] = {}
+        for name in self._in_import_order():
+            builder = self._builders[name]
+            dependencies, missing = [], []
+            for dependency in builder.proto.dependency:
+                found = files.get(dependency) or self._present.get(dependency)
+                if found is None:
+                    missing.append(dependency)
+                else:
+                    dependencies.append(found)
+            files[name] = builder.link(dependencies, missing, self._lookup)
+        return {name: files[name] for name in self._builders}
+
+    def _declare(self, proto: descriptor_pb2.FileDescriptorProto) -> None:
+        builder = FileBuilder(proto)
+        if proto.name in self._builders:
+            if self._builders[proto.name].proto == proto:
+                return
+            raise SchemaError(f"{proto.name}: the set has two different files of this name")
+        self._builders[proto.name] = builder
+        for kind in builder.declare():
+            other = self._types.setdefault(kind.full_name, kind)
+            if other is not kind:
+                where = other.file.name if other.file is not None else proto.name
+                raise SchemaError(f"{proto.name}: {kind.full_name} is declared in {where} already")
+
+    def _add_well_known(self, name: str) -> None:
+        if name in self._builders or name in self._present:
+            return
+        proto = well_known_file(name)
+        if proto is not None:
+            self._declare(proto)
+            for dependency in proto.dependency:
+                self._add_well_known(dependency)
+
+    def _lookup(self, full_name: str) -> MessageDescriptor | EnumDescriptor | None:
+        return self._types.get(full_name) or self._lookup_present(full_name)
+
+    def _in_import_order(self) -> list[str]:
+        """Every file after those it imports. Raises SchemaError if they import each other in a circle."""
+        order: list[str] = []
+        state: dict[str, bool] = {}
+        for start in self._builders:
+            pending: list[tuple[str, bool]] = [(start, False)]
+            path: list[str] = []
+            while pending:
+                name, done = pending.pop()
+                if done:
+                    state[name] = True
+                    order.append(path.pop())
+                    continue
+                if name in state:
+                    if not state[name]:
+                        circle = " -> ".join([*path[path.index(name) :][:8], name])
+                        raise SchemaError(f"{name}: files import each other in a circle: {circle}")
+                    continue
+                state[name] = False
+                path.append(name)
+                pending.append((name, True))
+                pending.extend(
+                    (dependency, False)
+                    for dependency in reversed(self._builders[name].proto.dependency)
+                    if dependency in self._builders
+                )
+        return order
+
+
+def _with_dependencies(file: FileDescriptor) -> Iterator[FileDescriptor]:
+    """The file and what it imports, each once, imports first."""
+    seen: set[int] = set()
+    pending: list[tuple[FileDescriptor, bool]] = [(file, False)]
+    while pending:
+        current, done = pending.pop()
+        if done:
+            yield current
+        elif id(current) not in seen:
+            seen.add(id(current))
+            pending.append((current, True))
+            pending.extend((dependency, False) for dependency in reversed(current.dependencies))
+
+
+def _symbols(file: FileDescriptor) -> Iterator[Symbol]:
+    yield from file.enums
+    yield from file.services
+    yield from file.extensions
+    for message in _messages(file):
+        yield message
+        yield from message.enum_types
+        yield from message.extensions
+
+
+def _messages(file: FileDescriptor) -> Iterator[MessageDescriptor]:
+    pending = list(reversed(file.messages))
+    while pending:
+        message = pending.pop()
+        yield message
+        pending.extend(reversed(message.nested_types))
+
+
+def _meaning(file: FileDescriptor) -> object:
+    """Everything about a file that changes bytes, JSON or calls; comments and custom options do not."""
+
+    def field(f: FieldDescriptor) -> object:
+        return (
+            (f.full_name, f.json_name, f.number, f.type, repr(f.default)),
+            (f.is_repeated, f.is_required, f.has_presence, f.is_packed, f.is_delimited, f.validates_utf8),
+            f.message_type and f.message_type.full_name,
+            f.enum_type and f.enum_type.full_name,
+            f.containing_type and f.containing_type.full_name,
+            f.containing_oneof and f.containing_oneof.full_name,
+        )
+
+    def enum(e: EnumDescriptor) -> object:
+        return (e.full_name, e.is_closed, tuple((value.name, value.number) for value in e.values))
+
+    return (
+        tuple(enum(e) for e in file.enums),
+        tuple(field(f) for f in file.extensions),
+        tuple(
+            (
+                m.full_name,
+                m.is_message_set,
+                m.is_map_entry,
+                tuple(m.extension_ranges),
+                tuple(field(f) for f in m.fields),
+                tuple(field(f) for f in m.extensions),
+                tuple(enum(e) for e in m.enum_types),
+            )
+            for m in _messages(file)
+        ),
+        tuple(
+            (m.full_name, m.input_type.full_name, m.output_type.full_name, m.is_client_stream, m.is_server_stream)
+            for service in file.services
+            for m in service.methods
+        ),
+    )
+
+
+def _found(table: Mapping[str, _T], full_name: str, kind: str) -> _T:
+    found = table.get(full_name)
+    if found is None:
+        raise SchemaError(f"no {kind} {full_name!r} in the schema{_did_you_mean(full_name, list(table))}")
+    return found
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    """A question with up to three names that come near ``name``, or nothing."""
+    last = name.rpartition("/")[2].rpartition(".")[2].lower()
+    near = [each for each in known if each.rpartition("/")[2].rpartition(".")[2].lower() == last]
+    if not near:
+        near = difflib.get_close_matches(name[:200], known[:5000], n=3, cutoff=0.7)
+    return f"; did you mean {' or '.join(near[:3])}?" if near else ""

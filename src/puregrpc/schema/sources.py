@@ -1,0 +1,95 @@
+"""Where a registry's files come from: .proto sources, a serialized FileDescriptorSet, a peer that describes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Protocol
+
+from google.protobuf import descriptor_pb2
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+
+from puregrpc.errors import SchemaError
+from puregrpc.proto.descriptors import FileDescriptor
+from puregrpc.schema import limits
+from puregrpc.schema.registry import Registry
+
+__all__ = ["MAX_FILES", "FileDescriptorSource", "load_protoset", "load_symbols"]
+
+MAX_FILES = 20_000
+"""How many files one source may give for one request: googleapis, the largest known set, has 8,000."""
+
+
+class FileDescriptorSource(Protocol):
+    """A peer that answers for its own schema, as gRPC server reflection does."""
+
+    async def file_containing_symbol(self, symbol: str) -> list[bytes]:
+        """Serialized FileDescriptorProtos: the file that declares ``symbol``, with any of its imports, in any order."""
+
+    async def file_by_filename(self, name: str) -> list[bytes]:
+        """Serialized FileDescriptorProtos: the file of this name, with any of its imports, in any order."""
+
+
+def load_protoset(registry: Registry, path: str | PathLike[str]) -> list[FileDescriptor]:
+    """Add the files of a serialized FileDescriptorSet, as ``protoc --descriptor_set_out`` writes it.
+
+    Missing imports are tolerated. Raises SchemaError if the file cannot be read or is not a valid set.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise SchemaError(f"couldn't open protoset: {error}") from None
+    return registry.add_file_descriptor_set(data, source=f"couldn't unmarshal protoset file {fspath(path)}")
+
+
+async def load_symbols(
+    registry: Registry, source: FileDescriptorSource, symbols: Iterable[str]
+) -> list[FileDescriptor]:
+    """Ask ``source`` for the files that declare ``symbols`` (services, messages) and all they import; add them.
+
+    Returns the files that were added or were there already, in the order they were given. An import that the source
+    does not know is tolerated when it is a well-known file or the source answers with a SchemaError. Raises
+    SchemaError if what it gives is not a valid descriptor or goes on for more than ``MAX_FILES`` files.
+    """
+    protos: dict[str, descriptor_pb2.FileDescriptorProto] = {}
+
+    def take(answers: list[bytes]) -> None:
+        for answer in answers:
+            proto = _parse(answer)
+            known = protos.setdefault(proto.name, proto)
+            if known is not proto and known != proto:
+                raise SchemaError(f"{proto.name}: the peer gave two different files of this name")
+            if len(protos) > MAX_FILES:
+                raise SchemaError(f"the peer described more than {MAX_FILES} files")
+
+    for symbol in symbols:
+        take(await source.file_containing_symbol(symbol))
+    asked: set[str] = set()
+    while wanted := _imports(protos, registry) - asked:
+        for name in sorted(wanted):
+            asked.add(name)
+            answers = await _answer_or_nothing(source.file_by_filename(name))
+            take(answers)
+    return registry.add_file_descriptor_protos(protos.values())
+
+
+def _imports(protos: dict[str, descriptor_pb2.FileDescriptorProto], registry: Registry) -> set[str]:
+    needed = {name for proto in protos.values() for name in proto.dependency}
+    return needed - protos.keys() - registry.files.keys()
+
+
+async def _answer_or_nothing(request: Awaitable[list[bytes]]) -> list[bytes]:
+    try:
+        return await request
+    except SchemaError:
+        return []
+
+
+def _parse(data: bytes) -> descriptor_pb2.FileDescriptorProto:
+    if len(data) > limits.MAX_DESCRIPTOR_BYTES:
+        raise SchemaError(f"a file descriptor of {len(data)} bytes, over the limit of {limits.MAX_DESCRIPTOR_BYTES}")
+    try:
+        return descriptor_pb2.FileDescriptorProto.FromString(data)
+    except (ProtobufDecodeError, RecursionError, ValueError) as error:
+        raise SchemaError(f"the peer gave something that is not a FileDescriptorProto: {error}") from None
