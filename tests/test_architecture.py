@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
 
 PROTOBUF = "google.protobuf"
 THIRD_PARTY: dict[str, set[str]] = {
-    "wire": {"h2", "hpack", "hyperframe", "backports"},
+    "wire": {"h2", "hpack", "hyperframe", "backports", "compression"},
     "proto": {PROTOBUF},
     "metrics": {"ddsketch"},
     "schema": {PROTOBUF},

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE, MAX_HEADER_LIST_SIZE, SEND_BUFFER_SIZE
+from puregrpc.wire.metadata import Metadata
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ __all__ = [
     "ServerCall",
     "ServerConnection",
 ]
-
-Metadata = tuple[tuple[str, "str | bytes"], ...]
-"""Metadata in order, repeated keys kept: names in lower case; values text, or bytes where the name ends in -bin."""
 
 
 @dataclass(slots=True)
@@ -80,6 +78,13 @@ class Call:
         "wire_state",
     )
 
+    wire_a: Any
+    wire_b: Any
+    wire_inbound: Any
+    wire_outbound: Any
+    wire_received: Any
+    wire_send_window: Any
+    wire_state: Any
     auto_consume: bool
     """True (the default): received octets are given back to the peer's window as they come, as suits a call with one
     message. False: the octets of a whole message are given back when the owner calls `Connection.consume`."""
@@ -88,6 +93,7 @@ class Call:
         self.auto_consume = True
         self.wire_id = 0
         self.wire_deadline: float | None = None
+        self.wire_state = None
 
     def on_headers(self, metadata: Metadata) -> None:
         """Client: the server's initial metadata. Not called for a trailers-only response."""

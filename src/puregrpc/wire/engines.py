@@ -1,0 +1,36 @@
+"""Which engine carries a connection: chosen by name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from puregrpc.errors import InvalidArgument
+from puregrpc.wire.connection import ClientConnection, ConnectionConfig, Driver, ServerConnection
+
+__all__ = ["EngineName", "client_connection", "server_connection"]
+
+EngineName = Literal["h2", "fast"]
+
+
+def client_connection(
+    driver: Driver, config: ConnectionConfig | None = None, *, engine: EngineName = "h2"
+) -> ClientConnection:
+    """A client's end of a connection, not started yet. Raises InvalidArgument for an engine that there is not."""
+    config = ConnectionConfig() if config is None else config
+    if engine == "h2":
+        from puregrpc.wire.h2_engine import H2ClientConnection
+
+        return H2ClientConnection(driver, config)
+    raise InvalidArgument(f"no engine {engine!r}: there is 'h2'")
+
+
+def server_connection(
+    driver: Driver, config: ConnectionConfig | None = None, *, engine: EngineName = "h2"
+) -> ServerConnection:
+    """A server's end of a connection, not started yet. Raises InvalidArgument for an engine that there is not."""
+    config = ConnectionConfig() if config is None else config
+    if engine == "h2":
+        from puregrpc.wire.h2_engine import H2ServerConnection
+
+        return H2ServerConnection(driver, config)
+    raise InvalidArgument(f"no engine {engine!r}: there is 'h2'")

@@ -1,0 +1,356 @@
+"""The header lists of a call: requests, responses, trailers (PROTOCOL-HTTP2, "Requests" and "Responses")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from puregrpc.errors import InvalidArgument, RemoteProtocolError
+from puregrpc.wire.compression import CODINGS, accept_encoding_value, coding_for, parse_accept_encoding
+from puregrpc.wire.connection import Request
+from puregrpc.wire.deadline import encode_timeout, parse_timeout
+from puregrpc.wire.metadata import HeaderField, Metadata, decode_field, encode_metadata, is_reserved
+from puregrpc.wire.status import (
+    Status,
+    StatusCode,
+    encode_grpc_message,
+    status_from_http,
+    status_from_trailers,
+)
+
+__all__ = [
+    "Refusal",
+    "ResponseHead",
+    "check_fields",
+    "parse_request",
+    "parse_response",
+    "parse_trailers",
+    "request_fields",
+    "response_fields",
+    "trailer_fields",
+]
+
+CONTENT_TYPE = b"application/grpc"
+
+_PATH = re.compile(r"/[!-~]*")
+_AUTHORITY = re.compile(r"[!-~]*")
+_SUBTYPE = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]*")
+_FIELD_NAME = re.compile(rb":?[!-9;-@[-~]+")
+_FIELD_VALUE_FAULT = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z")
+_CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+_REQUEST_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
+_RESPONSE_PSEUDO = frozenset((b":status",))
+_NO_PSEUDO: frozenset[bytes] = frozenset()
+_SHOWN = frozenset((b"content-type", b"grpc-encoding", b"grpc-accept-encoding"))
+"""Reserved fields of a response that a client's metadata shows all the same, as grpc-go's does."""
+
+
+# -- RFC 9113
+
+
+def check_fields(fields: Sequence[HeaderField], pseudo: frozenset[bytes]) -> dict[bytes, bytes]:
+    """Hold a header list against RFC 9113, sections 8.2 and 8.3, and give its pseudo-header fields.
+
+    Raises RemoteProtocolError for a malformed one: the stream is to be reset with PROTOCOL_ERROR.
+    """
+    found: dict[bytes, bytes] = {}
+    regular = False
+    for name, value in fields:
+        if not _FIELD_NAME.fullmatch(name):
+            raise RemoteProtocolError(f"malformed header field name {_shown(name)}")
+        if value and _FIELD_VALUE_FAULT.search(value):
+            raise RemoteProtocolError(f"malformed value of header field {_shown(name)}")
+        if name.startswith(b":"):
+            if regular or name in found or name not in pseudo:
+                raise RemoteProtocolError(f"pseudo-header field {_shown(name)} is unknown, misplaced or repeated")
+            found[name] = value
+            continue
+        regular = True
+        if name in _CONNECTION_SPECIFIC:
+            raise RemoteProtocolError(f"connection-specific header field {_shown(name)}")
+        if name == b"te" and value.lower() != b"trailers":
+            raise RemoteProtocolError("the te header field may only say trailers")
+    return found
+
+
+def _shown(octets: bytes) -> str:
+    return repr(octets[:64].decode("ascii", "backslashreplace"))
+
+
+# -- requests
+
+
+def request_fields(
+    request: Request, *, scheme: str, user_agent: str, accept_encodings: tuple[str, ...]
+) -> list[HeaderField]:
+    """The header list of a request, all but grpc-timeout, which is worked out when the headers are sent.
+
+    Raises InvalidArgument for a path, an authority, an encoding or metadata that cannot be sent.
+    """
+    if not _PATH.fullmatch(request.path):
+        raise InvalidArgument(f"method {request.path!r} is not of the form '/package.Service/Method'")
+    if not _AUTHORITY.fullmatch(request.authority):
+        raise InvalidArgument(f"authority {request.authority!r} is not printable ASCII without spaces")
+    if not _SUBTYPE.fullmatch(request.content_subtype):
+        raise InvalidArgument(f"content subtype {request.content_subtype!r} is not a token")
+    fields = [
+        (b":method", b"POST"),
+        (b":scheme", scheme.encode()),
+        (b":path", request.path.encode()),
+        (b":authority", request.authority.encode()),
+        (b"te", b"trailers"),
+        (b"content-type", _content_type(request.content_subtype)),
+    ]
+    if user_agent:
+        fields.append((b"user-agent", user_agent.encode("ascii", "replace")))
+    if request.encoding != "identity":
+        fields.append((b"grpc-encoding", coding_for(request.encoding).name.encode()))
+    if accept_encodings:
+        fields.append((b"grpc-accept-encoding", accept_encoding_value(accept_encodings)))
+    if request.metadata:
+        fields += encode_metadata(request.metadata)
+    return fields
+
+
+def timeout_field(seconds: float) -> HeaderField:
+    """The grpc-timeout header field."""
+    return b"grpc-timeout", encode_timeout(seconds)
+
+
+def _content_type(subtype: str) -> bytes:
+    return b"%s+%s" % (CONTENT_TYPE, subtype.encode()) if subtype else CONTENT_TYPE
+
+
+def _subtype_of(content_type: bytes | None) -> str | None:
+    """What follows ``application/grpc+``, empty if nothing does; None if it is not gRPC's content-type."""
+    if content_type is None:
+        return None
+    media_type = content_type.split(b";", 1)[0].strip().lower()
+    if media_type == CONTENT_TYPE:
+        return ""
+    if media_type.startswith(CONTENT_TYPE + b"+"):
+        return media_type[len(CONTENT_TYPE) + 1 :].decode("latin-1")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that the server answers by itself: with an HTTP status and a text, or else with a gRPC status."""
+
+    http_status: int = 200
+    text: str = ""
+    status: Status | None = None
+    fields: tuple[HeaderField, ...] = ()
+
+    def header_fields(self) -> list[HeaderField]:
+        """The response header fields; they end the stream if ``status`` is given, else ``text`` follows."""
+        if self.status is not None:
+            return [*trailer_fields(self.status, (), headers_too=True), *self.fields]
+        return [
+            (b":status", b"%d" % self.http_status),
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(self.text.encode())),
+            *self.fields,
+        ]
+
+
+def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
+    """Read a request's header list (in the server). Raises RemoteProtocolError for a malformed one.
+
+    What is sound HTTP but no gRPC request comes back as a Refusal: 405 unless it is a POST, 415 unless the
+    content-type is gRPC's, 400 for a Host at odds with :authority; a gRPC status for a broken grpc-timeout or
+    metadata (INTERNAL) and for a grpc-encoding that is not at hand (UNIMPLEMENTED, with the list of those that are).
+    """
+    pseudo = check_fields(fields, _REQUEST_PSEUDO)
+    method = pseudo.get(b":method")
+    if method is None or (method != b"CONNECT" and not (pseudo.get(b":path") and pseudo.get(b":scheme"))):
+        raise RemoteProtocolError("a request lacks :method, :scheme or :path")
+    if method != b"POST":
+        return Refusal(405, "gRPC requests are POSTs\n", fields=((b"allow", b"POST"),))
+    content_type = host = timeout = encoding = accept = None
+    user_agent = b""
+    custom: list[HeaderField] = []
+    for field in fields:
+        name, value = field
+        if name == b"content-type":
+            content_type = value
+        elif name == b"grpc-timeout":
+            timeout = value
+        elif name == b"grpc-encoding":
+            encoding = value
+        elif name == b"grpc-accept-encoding":
+            accept = value if accept is None else accept + b"," + value
+        elif name == b"user-agent":
+            user_agent = value
+        elif name == b"host":
+            if host is not None:
+                return Refusal(400, "more than one Host header field\n")
+            host = value
+        elif not is_reserved(name.decode("latin-1")):
+            custom.append(field)
+    authority = pseudo.get(b":authority", host or b"")
+    if host is not None and host != authority:
+        return Refusal(400, "the Host header field is at odds with :authority\n")
+    subtype = _subtype_of(content_type)
+    if subtype is None:
+        return Refusal(415, "gRPC requests have a content-type that begins with application/grpc\n")
+    try:
+        request = Request(
+            path=pseudo[b":path"].decode("latin-1"),
+            authority=authority.decode("latin-1"),
+            metadata=_decode_metadata(custom),
+            timeout=None if timeout is None else parse_timeout(timeout),
+            accept_encodings=() if accept is None else parse_accept_encoding(accept),
+            content_subtype=subtype,
+            user_agent=user_agent.decode("latin-1"),
+        )
+    except RemoteProtocolError as error:
+        return Refusal(status=Status(StatusCode.INTERNAL, str(error)))
+    if encoding is not None:
+        request.encoding = encoding.decode("latin-1")
+        if request.encoding not in CODINGS:
+            return Refusal(
+                status=Status(
+                    StatusCode.UNIMPLEMENTED,
+                    f"grpc-encoding {_shown(encoding)} is not supported; there are {', '.join(CODINGS)}",
+                ),
+                fields=((b"grpc-accept-encoding", accept_encoding_value(tuple(CODINGS))),),
+            )
+    return request
+
+
+# -- responses
+
+
+def response_fields(
+    metadata: Metadata, *, encoding: str, content_subtype: str, accept_encodings: tuple[str, ...]
+) -> list[HeaderField]:
+    """The header list of a response that messages follow. Raises InvalidArgument."""
+    fields = [(b":status", b"200"), (b"content-type", _content_type(content_subtype))]
+    if encoding != "identity":
+        fields.append((b"grpc-encoding", coding_for(encoding).name.encode()))
+    if accept_encodings:
+        fields.append((b"grpc-accept-encoding", accept_encoding_value(accept_encodings)))
+    if metadata:
+        fields += encode_metadata(metadata)
+    return fields
+
+
+def trailer_fields(
+    status: Status, metadata: Metadata, *, headers_too: bool = False, content_subtype: str = ""
+) -> list[HeaderField]:
+    """The trailers; with ``headers_too`` a trailers-only response. Raises InvalidArgument."""
+    fields: list[HeaderField] = []
+    if headers_too:
+        fields += ((b":status", b"200"), (b"content-type", _content_type(content_subtype)))
+    fields.append((b"grpc-status", b"%d" % status.code))
+    if status.message:
+        fields.append((b"grpc-message", encode_grpc_message(status.message)))
+    if status.details is not None:
+        fields.append((b"grpc-status-details-bin", _base64(status.details)))
+    if metadata:
+        fields += encode_metadata(metadata)
+    return fields
+
+
+def _base64(octets: bytes) -> bytes:
+    return encode_metadata((("x-bin", octets),))[0][1]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """What a response's first header list says."""
+
+    metadata: Metadata = ()
+    encoding: str = "identity"
+    failure: Status | None = None
+    """Why the response is none of gRPC's; None if it is one."""
+
+
+def parse_response(fields: Sequence[HeaderField]) -> ResponseHead | None:
+    """Read a response's header list that does not end the stream (in the client); None for a 1xx response.
+
+    Raises RemoteProtocolError for a malformed one.
+    """
+    pseudo = check_fields(fields, _RESPONSE_PSEUDO)
+    http_status = _http_status(pseudo)
+    if 100 <= http_status < 200:
+        return None
+    content_type = encoding = None
+    for name, value in fields:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"grpc-encoding":
+            encoding = value
+    try:
+        metadata = _decode_metadata(_custom_fields(fields))
+    except RemoteProtocolError as error:
+        return ResponseHead(failure=Status(StatusCode.INTERNAL, str(error)))
+    failure = _http_failure(http_status, content_type)
+    if failure is None and encoding is not None and encoding.decode("latin-1") not in CODINGS:
+        # compression.md: what the client did not say it accepts is an INTERNAL error.
+        failure = Status(StatusCode.INTERNAL, f"the server compresses with {_shown(encoding)}, which is not at hand")
+    return ResponseHead(metadata, "identity" if encoding is None else encoding.decode("latin-1"), failure)
+
+
+def parse_trailers(fields: Sequence[HeaderField], *, first: bool) -> tuple[Status, Metadata]:
+    """Read the header list that ends a response (in the client): trailers, or with ``first`` a trailers-only response.
+
+    In a trailers-only response grpc-status counts, if it is there, over the HTTP status. Metadata that is damaged
+    turns OK into INTERNAL. Raises RemoteProtocolError for a malformed list.
+    """
+    pseudo = check_fields(fields, _RESPONSE_PSEUDO if first else _NO_PSEUDO)
+    grpc_status = grpc_message = details = content_type = None
+    for name, value in fields:
+        if name == b"grpc-status":
+            grpc_status = value
+        elif name == b"grpc-message":
+            grpc_message = value
+        elif name == b"grpc-status-details-bin":
+            details = value
+        elif name == b"content-type":
+            content_type = value
+    status = status_from_trailers(grpc_status, grpc_message, details)
+    if first:
+        failure = _http_failure(_http_status(pseudo), content_type)
+        if failure is not None and (grpc_status is None or _subtype_of(content_type) is None):
+            status = failure
+    try:
+        return status, _decode_metadata(_custom_fields(fields))
+    except RemoteProtocolError as error:
+        return (replace(status, code=StatusCode.INTERNAL, message=str(error)) if status.code == 0 else status), ()
+
+
+def _http_status(pseudo: dict[bytes, bytes]) -> int:
+    value = pseudo.get(b":status", b"")
+    if len(value) != 3 or not value.isdigit():
+        raise RemoteProtocolError("a response lacks a :status of three digits")
+    return int(value)
+
+
+def _http_failure(http_status: int, content_type: bytes | None) -> Status | None:
+    """The status of a response that is not gRPC's (http-grpc-status-mapping.md); None if it is."""
+    is_grpc = _subtype_of(content_type) is not None
+    if is_grpc and http_status == 200:
+        return None
+    if is_grpc:
+        problem = f"unexpected HTTP status {http_status} from the server"
+    elif content_type is None:
+        problem = f"not a gRPC response: HTTP status {http_status}, no content-type"
+    else:
+        problem = f"not a gRPC response: HTTP status {http_status}, content-type {_shown(content_type)}"
+    return Status(status_from_http(http_status), problem)
+
+
+def _custom_fields(fields: Sequence[HeaderField]) -> list[HeaderField]:
+    return [field for field in fields if field[0] in _SHOWN or not is_reserved(field[0].decode("latin-1"))]
+
+
+def _decode_metadata(fields: Sequence[HeaderField]) -> Metadata:
+    if not fields:
+        return ()
+    metadata: list[tuple[str, str | bytes]] = []
+    for name, value in fields:
+        metadata += decode_field(name, value)
+    return tuple(metadata)
