@@ -1,0 +1,840 @@
+"""Tokens to syntax tree: recursive descent over the grammar of the language specification.
+
+https://protobuf.dev/reference/protobuf/proto2-spec/, .../proto3-spec/ and .../edition-2023-spec/.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from puregrpc.proto import ast
+from puregrpc.proto.descriptors import FieldType
+from puregrpc.proto.lexer import END, is_identifier
+from puregrpc.proto.literals import c_escape, format_double
+from puregrpc.proto.parser_options import OptionParser
+from puregrpc.proto.token_stream import LARGEST_INT32, LARGEST_UINT64, NotQuick, SkipStatement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["EDITIONS", "MAX_FIELD_NUMBER", "MAX_MESSAGE_DEPTH", "Parser"]
+
+MAX_MESSAGE_DEPTH = 32
+"""How deep messages may be declared inside each other; protoc's own limit."""
+
+MAX_FIELD_NUMBER = (1 << 29) - 1
+
+TYPES = {kind.name.lower(): int(kind) for kind in FieldType if kind not in (FieldType.MESSAGE, FieldType.ENUM)}
+
+EDITIONS = {
+    "2023": 1000, "2024": 1001, "2026": 1002, "UNSTABLE": 9999, "LEGACY": 900, "MAX": 0x7FFFFFFF,
+    "1_TEST_ONLY": 1, "2_TEST_ONLY": 2,
+    "99997_TEST_ONLY": 99997, "99998_TEST_ONLY": 99998, "99999_TEST_ONLY": 99999,
+}  # fmt: skip
+"""google.protobuf.Edition by the text of an edition statement."""
+
+EDITION_2023 = 1000
+EDITION_2024 = 1001
+EDITION_UNSTABLE = 9999
+
+LABELS = {"optional": ast.Label.OPTIONAL, "required": ast.Label.REQUIRED, "repeated": ast.Label.REPEATED}
+
+AMBIGUOUS_FIRST_PARTS = frozenset(
+    [*TYPES, *LABELS, "message", "enum", "extensions", "reserved", "extend", "option", "oneof", "map", "stream",
+     "export", "local"]
+)  # fmt: skip
+"""Words that mean something where a type name may stand, so that ``word.x`` is not one name."""
+
+FIXED_WIRE_TYPES = TYPES | {
+    "uint64": TYPES["fixed64"], "uint32": TYPES["fixed32"], "int32": TYPES["sfixed32"], "int64": TYPES["sfixed64"],
+    "varint32": TYPES["int32"], "varint64": TYPES["int64"], "uvarint32": TYPES["uint32"],
+    "uvarint64": TYPES["uint64"], "zigzag32": TYPES["sint32"], "zigzag64": TYPES["sint64"],
+}  # fmt: skip
+RENAMED_TYPES = {
+    "fixed32": "uint32", "fixed64": "uint64", "sfixed32": "int32", "sfixed64": "int64", "sint32": "zigzag32",
+    "sint64": "zigzag64",
+}  # fmt: skip
+"""In the unstable edition the plain integer types are fixed-width ones."""
+
+NO_INTEGER_END = -1
+MIN_INT32 = -(1 << 31)
+
+
+class Parser(OptionParser):
+    """Parses one file. ``errors`` and ``warnings`` are of use after a parse of exact tokens only."""
+
+    def __init__(self, tokens: list[str], *, exact: bool) -> None:
+        super().__init__(tokens, exact=exact)
+        self.syntax = ""
+        self.edition = 0
+        self.depth = 0
+        self.types = TYPES
+
+    def parse(self, name: str) -> ast.File:
+        """The file with all that could be parsed. Raises NotQuick if quick tokens do not suffice."""
+        file = ast.File(name)
+        if self.tokens[0] in ("syntax", "edition"):
+            try:
+                self.syntax_statement(file)
+            except SkipStatement:
+                return file
+        else:
+            self.syntax = "proto2"
+        statements: dict[str, Callable[[ast.File], None]] = {
+            "message": lambda file: self.message(file.messages),
+            "enum": lambda file: self.enum(file.enums),
+            "service": self.service,
+            "extend": lambda file: self.extend(file.extensions, file.messages),
+            "import": self.import_statement,
+            "package": self.package,
+            "option": self.file_option,
+            "export": self.visible_definition,
+            "local": self.visible_definition,
+        }
+        while not self.at_end():
+            self.depth = 0
+            if self.try_consume(";"):
+                continue
+            try:
+                statement = statements.get(self.tokens[self.at])
+                if statement is None:
+                    self.fail('Expected top-level statement (e.g. "message").')
+                statement(file)
+            except SkipStatement:
+                self.skip_statement()
+                if self.tokens[self.at] == "}":
+                    self.error('Unmatched "}".')
+                    self.at += 1
+        return file
+
+    # ---- file level
+
+    def syntax_statement(self, file: ast.File) -> None:
+        """``syntax = "proto3";`` or ``edition = "2023";``."""
+        is_edition = self.tokens[self.at] == "edition"
+        self.at += 1
+        self.consume("=")
+        value_at = self.at
+        value = self.string("Expected syntax identifier.")
+        self.consume(";")
+        if is_edition:
+            if value not in EDITIONS:
+                self.error(f'Unknown edition "{value}".', value_at)
+                raise SkipStatement
+            self.syntax = file.syntax = "editions"
+            self.edition = file.edition = EDITIONS[value]
+            if self.edition == EDITION_UNSTABLE:
+                self.types = FIXED_WIRE_TYPES
+            return
+        if value not in ("proto2", "proto3"):
+            self.error(
+                f'Unrecognized syntax identifier "{value}".  This parser only recognizes "proto2" and "proto3".',
+                value_at,
+            )
+            raise SkipStatement
+        self.syntax = file.syntax = value
+
+    def visible_definition(self, file: ast.File) -> None:
+        """``export`` or ``local`` before a message or an enum."""
+        visibility = self.visibility()
+        word = self.tokens[self.at]
+        if word == "message":
+            self.message(file.messages, visibility)
+        elif word == "enum":
+            self.enum(file.enums, visibility)
+        else:
+            self.fail('Expected top-level statement (e.g. "message").')
+
+    def visibility(self) -> int:
+        """The visibility that stands here; before edition 2024 the words mean nothing."""
+        if self.edition <= EDITION_2023:
+            return ast.Visibility.UNSET
+        word = self.tokens[self.at]
+        self.at += 1
+        if self.tokens[self.at] not in ("message", "enum"):
+            self.fail("'local' and 'export' visibility modifiers are valid only on 'message' and 'enum'")
+        return ast.Visibility.EXPORT if word == "export" else ast.Visibility.LOCAL
+
+    def package(self, file: ast.File) -> None:
+        """``package a.b;``."""
+        if file.package:
+            self.error("Multiple package definitions.")
+        self.at += 1
+        first = self.tokens[self.at]
+        if not self.exact and first[:1] == ".":
+            raise NotQuick
+        file.package = self.dotted_name("Expected identifier.")
+        self.consume(";")
+
+    def import_statement(self, file: ast.File) -> None:
+        """``import [public | weak | option] "path";``."""
+        self.at += 1
+        modifier = self.tokens[self.at]
+        problem = "Expected a string naming the file to import."
+        if modifier == "option":
+            if self.edition < EDITION_2024:
+                self.error("option import is not supported before edition 2024.")
+            self.at += 1
+            file.imports.append(ast.Import(self.string(problem), "option"))
+            self.consume(";")
+            return
+        if any(earlier.modifier == "option" for earlier in file.imports):
+            self.error("imports should precede any option imports to ensure proto files can roundtrip.")
+        if modifier == "public":
+            self.at += 1
+        elif modifier == "weak":
+            if self.edition >= EDITION_2024:
+                self.error(
+                    "weak import is not supported in edition 2024 and above. Consider using option import instead."
+                )
+            self.at += 1
+        else:
+            modifier = ""
+        file.imports.append(ast.Import(self.string(problem), modifier))
+        self.consume(";")
+
+    def file_option(self, file: ast.File) -> None:
+        """``option name = value;`` of a file."""
+        if file.options is None:
+            file.options = []
+        self.option_statement(file.options)
+
+    # ---- messages
+
+    def message(self, messages: list[ast.Message], visibility: int = ast.Visibility.UNSET) -> None:
+        """``message Name { ... }``."""
+        message = ast.Message("", visibility=visibility)
+        messages.append(message)
+        try:
+            self.enter_message()
+            self.at += 1
+            message.name = self.identifier("Expected message name.")
+            self.message_block(message)
+        finally:
+            self.depth -= 1
+        if self.syntax == "proto3":
+            _add_synthetic_oneofs(message)
+
+    def enter_message(self) -> None:
+        self.depth += 1
+        if self.depth >= MAX_MESSAGE_DEPTH:
+            self.error("Reached maximum recursion limit for nested messages.")
+            raise SkipStatement
+
+    def message_block(self, message: ast.Message) -> None:
+        self.consume("{")
+        tokens = self.tokens
+        fields = message.fields
+        messages = message.messages
+        while True:
+            word = tokens[self.at]
+            if word == "}":
+                break
+            try:
+                statement = MESSAGE_STATEMENTS.get(word)
+                if statement is not None:
+                    statement(self, message)
+                elif word == END:
+                    break
+                else:
+                    self.field(fields, messages, ast.Label.NONE)
+            except SkipStatement:
+                self.skip_statement()
+        if self.at_end():
+            self.fail("Reached end of input in message definition (missing '}').")
+        self.at += 1
+        if message.extension_ranges or message.reserved_ranges:
+            _set_max_ends(message)
+        for option in message.options or ():
+            if option.name[0] == ("map_entry", False):
+                self.error(
+                    "map_entry should not be set explicitly. Use map<KeyType, ValueType> instead.",
+                    self.option_starts.get(id(option), 0),
+                )
+                raise SkipStatement
+
+    def message_visible_definition(self, message: ast.Message) -> None:
+        if self.edition <= EDITION_2023:
+            self.field(message.fields, message.messages, ast.Label.NONE)
+            return
+        visibility = self.visibility()
+        if self.tokens[self.at] == "message":
+            self.message(message.messages, visibility)
+        else:
+            self.enum(message.enums, visibility)
+
+    def empty_statement(self, _message: ast.Message) -> None:
+        self.at += 1
+
+    def message_option(self, message: ast.Message) -> None:
+        if message.options is None:
+            message.options = []
+        self.option_statement(message.options)
+
+    def labelled_field(self, fields: list[ast.Field], messages: list[ast.Message], extendee: str = "") -> None:
+        """A field that begins with optional, required or repeated."""
+        word = self.tokens[self.at]
+        if self.syntax == "editions":
+            if word == "optional":
+                self.error(
+                    'Label "optional" is not supported in editions. By default, all singular fields have presence '
+                    "unless features.field_presence is set."
+                )
+            elif word == "required":
+                self.error(
+                    'Label "required" is not supported in editions, use features.field_presence = LEGACY_REQUIRED.'
+                )
+        self.at += 1
+        is_proto3_optional = word == "optional" and self.syntax == "proto3"
+        self.field(fields, messages, LABELS[word], extendee, is_proto3_optional=is_proto3_optional)
+
+    def message_labelled_field(self, message: ast.Message) -> None:
+        self.labelled_field(message.fields, message.messages)
+
+    def field(
+        self,
+        fields: list[ast.Field],
+        messages: list[ast.Message],
+        label: int,
+        extendee: str = "",
+        oneof_index: int = -1,
+        *,
+        is_proto3_optional: bool = False,
+    ) -> None:
+        """A field behind its label: ``type name = number [options];``, or a map, or a group."""
+        tokens = self.tokens
+        word = tokens[self.at]
+        field = ast.Field("", 0, label, 0, "", oneof_index, extendee)
+        fields.append(field)
+        if is_proto3_optional:
+            field.is_proto3_optional = True
+        map_types: tuple[tuple[int, str], tuple[int, str]] | None = None
+        if word == "map":
+            self.at += 1
+            if tokens[self.at] == "<":
+                map_types = self.map_types(field)
+            else:
+                self.check_label(field)
+                field.type_name = "map"
+        else:
+            if label == 0:
+                self.check_label(field)
+            kind = self.types.get(word)
+            if kind is None or kind == FieldType.GROUP or self.edition == EDITION_UNSTABLE:
+                field.type, field.type_name = self.field_type()
+            else:
+                field.type = kind
+                self.at += 1
+        name_at = self.at
+        name = tokens[name_at]
+        if not name.isidentifier():
+            self.fail("Expected field name.")
+        field.name = name
+        self.at += 1
+        if tokens[self.at] != "=":
+            self.fail("Missing field number.")
+        self.at += 1
+        field.number = self.integer("Expected field number.")
+        if tokens[self.at] == "[":
+            self.field_options(field)
+        if field.type == FieldType.GROUP:
+            self.group(field, messages, name_at)
+        elif tokens[self.at] == ";":
+            self.at += 1
+        else:
+            self.fail('Expected ";".')
+        if map_types is not None:
+            messages.append(_map_entry(field, *map_types))
+
+    def check_label(self, field: ast.Field) -> None:
+        if field.label == ast.Label.NONE:
+            if self.syntax == "proto2":
+                self.error('Expected "required", "optional", or "repeated".')
+            field.label = ast.Label.OPTIONAL
+
+    def map_types(self, field: ast.Field) -> tuple[tuple[int, str], tuple[int, str]]:
+        """``<K, V>``."""
+        if field.oneof_index >= 0:
+            self.fail("Map fields are not allowed in oneofs.")
+        if field.label != ast.Label.NONE:
+            self.fail("Field labels (required/optional/repeated) are not allowed on map fields.")
+        if field.extendee:
+            self.fail("Map fields are not allowed to be extensions.")
+        field.label = ast.Label.REPEATED
+        self.at += 1
+        key = self.field_type()
+        self.consume(",")
+        value = self.field_type()
+        self.consume(">")
+        return key, value
+
+    def field_type(self) -> tuple[int, str]:
+        """A scalar type, or the name of another one."""
+        word = self.tokens[self.at]
+        kind = self.types.get(word)
+        if self.edition == EDITION_UNSTABLE and word in RENAMED_TYPES:
+            self.error(f"Type '{word}' is obsolete in unstable editions, use '{RENAMED_TYPES[word]}' instead.")
+            self.at += 1
+            return TYPES["int32"], ""
+        if kind is None:
+            return 0, self.type_name()
+        if kind == FieldType.GROUP and self.syntax == "editions":
+            self.error(
+                "Group syntax is no longer supported in editions. To get group behavior you can specify "
+                "features.message_encoding = DELIMITED on a message field."
+            )
+        self.at += 1
+        return kind, ""
+
+    def type_name(self) -> str:
+        """The name of a message or an enum, as written."""
+        word = self.tokens[self.at]
+        if word in TYPES:
+            self.error("Expected message type.")
+            self.at += 1
+            return word
+        if not self.exact and "." in word and word.split(".", 1)[0] in AMBIGUOUS_FIRST_PARTS:
+            raise NotQuick
+        return self.dotted_name("Expected type name.")
+
+    def group(self, field: ast.Field, messages: list[ast.Message], name_at: int) -> None:
+        """The message half of a group: its name is the field's before that was made lower case."""
+        group = ast.Message(field.name)
+        messages.append(group)
+        if not "A" <= field.name[0] <= "Z":
+            self.error("Group names must start with a capital letter.", name_at)
+        field.type_name = field.name
+        field.name = field.name.lower()
+        if self.tokens[self.at] != "{":
+            self.fail("Missing group body.")
+        try:
+            self.enter_message()
+            self.message_block(group)
+        finally:
+            self.depth -= 1
+
+    def field_options(self, field: ast.Field) -> None:
+        """``[name = value, ...]``, where ``default`` and ``json_name`` are no options."""
+        tokens = self.tokens
+        self.at += 1
+        while True:
+            word = tokens[self.at]
+            if word == "default":
+                self.default_value(field)
+            elif word == "json_name":
+                self.json_name(field)
+            else:
+                if not self.exact and word.startswith(("default.", "json_name.")):
+                    raise NotQuick
+                if field.options is None:
+                    field.options = []
+                self.option(field.options)
+            if tokens[self.at] != ",":
+                break
+            self.at += 1
+        self.consume("]")
+
+    def json_name(self, field: ast.Field) -> None:
+        if field.json_name is not None:
+            self.error('Already set option "json_name".')
+        self.at += 1
+        self.consume("=")
+        field.json_name = self.string("Expected string for JSON name.")
+
+    def default_value(self, field: ast.Field) -> None:
+        """``default = value``, kept as text in the form that FieldDescriptorProto.default_value documents."""
+        if field.default is not None:
+            self.error('Already set option "default".')
+        self.at += 1
+        self.consume("=")
+        field.default = ""
+        kind = field.type
+        if not kind:
+            token = self.tokens[self.at]
+            if not self.exact and not token.isidentifier():
+                raise NotQuick
+            field.default = token
+            if not self.at_end():
+                self.at += 1
+        elif kind in SIGNED_INTEGERS:
+            sign = "-" if self.try_consume("-") else ""
+            largest = SIGNED_INTEGERS[kind] + (1 if sign else 0)
+            field.default = sign + str(self.integer("Expected integer for field default value.", largest))
+        elif kind in UNSIGNED_INTEGERS:
+            if self.tokens[self.at] == "-":
+                self.at += 1
+                self.error("Unsigned field can't have negative default value.")
+            field.default = str(self.integer("Expected integer for field default value.", UNSIGNED_INTEGERS[kind]))
+        elif kind in (FieldType.FLOAT, FieldType.DOUBLE):
+            sign = "-" if self.try_consume("-") else ""
+            field.default = sign + format_double(self.number("Expected number."))
+        elif kind == FieldType.BOOL:
+            field.default = self.tokens[self.at]
+            if field.default not in ("true", "false"):
+                self.fail('Expected "true" or "false".')
+            self.at += 1
+        elif kind == FieldType.STRING:
+            field.default = self.string("Expected string for field default value.")
+        elif kind == FieldType.BYTES:
+            field.default = c_escape(self.string("Expected string."))
+        else:
+            self.fail("Messages can't have default values.")
+
+    def oneof(self, message: ast.Message) -> None:
+        """``oneof name { fields and options }``."""
+        self.at += 1
+        oneof = ast.Oneof("")
+        index = len(message.oneofs)
+        message.oneofs.append(oneof)
+        oneof.name = self.identifier("Expected oneof name.")
+        self.consume("{")
+        while True:
+            if self.at_end():
+                self.fail("Reached end of input in oneof definition (missing '}').")
+            word = self.tokens[self.at]
+            if word == "option":
+                if oneof.options is None:
+                    oneof.options = []
+                self.option_statement(oneof.options)
+            else:
+                if word in LABELS:
+                    self.error("Fields in oneofs must not have labels (required / optional / repeated).")
+                    self.at += 1
+                try:
+                    self.field(message.fields, message.messages, ast.Label.OPTIONAL, oneof_index=index)
+                except SkipStatement:
+                    self.skip_statement()
+            if self.try_consume("}"):
+                return
+
+    def message_extend(self, message: ast.Message) -> None:
+        self.extend(message.extensions, message.messages)
+
+    def extend(self, extensions: list[ast.Field], messages: list[ast.Message]) -> None:
+        """``extend Type { fields }``."""
+        self.at += 1
+        if not self.exact and self.tokens[self.at] in TYPES:
+            raise NotQuick
+        extendee = self.type_name()
+        self.consume("{")
+        while True:
+            if self.at_end():
+                self.fail("Reached end of input in extend definition (missing '}').")
+            try:
+                word = self.tokens[self.at]
+                if word in LABELS:
+                    self.labelled_field(extensions, messages, extendee)
+                else:
+                    self.field(extensions, messages, ast.Label.NONE, extendee)
+            except SkipStatement:
+                self.skip_statement()
+            if self.try_consume("}"):
+                return
+
+    def nested_message(self, message: ast.Message) -> None:
+        self.message(message.messages)
+
+    def nested_enum(self, message: ast.Message) -> None:
+        self.enum(message.enums)
+
+    # ---- ranges and reserved names
+
+    def extensions(self, message: ast.Message) -> None:
+        """``extensions 100 to 199, 500 to max [options];``."""
+        self.at += 1
+        first = len(message.extension_ranges)
+        while True:
+            extension_range = ast.ExtensionRange(0, 0)
+            message.extension_ranges.append(extension_range)
+            start, end = self.number_range("Expected field number range.")
+            extension_range.start, extension_range.end = start, end
+            if not self.try_consume(","):
+                break
+        if self.tokens[self.at] == "[":
+            options = self.bracketed_options([])
+            for extension_range in message.extension_ranges[first:]:
+                extension_range.options = options
+        self.consume(";")
+
+    def number_range(self, problem: str) -> tuple[int, int]:
+        """``start [to end | max]``, the end left out; NO_INTEGER_END for max."""
+        start = self.integer(problem)
+        if start == LARGEST_INT32:
+            self.fail("Field number out of bounds.")
+        if not self.try_consume("to"):
+            return start, start + 1
+        if self.try_consume("max"):
+            return start, NO_INTEGER_END
+        end = self.integer("Expected integer.")
+        if end == LARGEST_INT32:
+            self.fail("Field number out of bounds.")
+        return start, end + 1
+
+    def reserved(self, message: ast.Message) -> None:
+        """``reserved`` numbers or names of a message."""
+        self.at += 1
+        if self.reserved_names(
+            message.reserved_names, "Expected field name string literal.", "Expected field name identifier."
+        ):
+            return
+        problem = "Expected field name or number range."
+        while True:
+            message.reserved_ranges.append((0, 0))
+            message.reserved_ranges[-1] = self.number_range(problem)
+            problem = "Expected field number range."
+            if not self.try_consume(","):
+                break
+        self.consume(";")
+
+    def enum_reserved(self, enum: ast.Enum) -> None:
+        """``reserved`` numbers or names of an enum; its ranges include their end."""
+        self.at += 1
+        if self.reserved_names(
+            enum.reserved_names, "Expected enum value string literal.", "Expected enum value identifier."
+        ):
+            return
+        problem = "Expected enum value or number range."
+        while True:
+            enum.reserved_ranges.append((0, 0))
+            start = end = self.signed_integer(problem)
+            problem = "Expected enum number range."
+            if self.try_consume("to"):
+                end = LARGEST_INT32 if self.try_consume("max") else self.signed_integer("Expected integer.")
+            enum.reserved_ranges[-1] = (start, end)
+            if not self.try_consume(","):
+                break
+        self.consume(";")
+
+    def reserved_names(self, names: list[str], string_problem: str, identifier_problem: str) -> bool:
+        """The names behind ``reserved``, if names stand there: strings, in editions identifiers."""
+        if self.at_string():
+            if self.syntax == "editions":
+                self.fail("Reserved names must be identifiers in editions, not string literals.")
+            while True:
+                at = self.at
+                name = self.string(string_problem)
+                names.append(name)
+                if not is_identifier(name):
+                    self.warnings.append((at, f'Reserved name "{name}" is not a valid identifier.'))
+                if not self.try_consume(","):
+                    break
+        elif self.tokens[self.at].isidentifier():
+            if self.syntax != "editions":
+                self.fail("Reserved names must be string literals. (Only editions supports identifiers.)")
+            while True:
+                names.append(self.identifier(identifier_problem))
+                if not self.try_consume(","):
+                    break
+        else:
+            return False
+        self.consume(";")
+        return True
+
+    # ---- enums
+
+    def enum(self, enums: list[ast.Enum], visibility: int = ast.Visibility.UNSET) -> None:
+        """``enum Name { ... }``."""
+        enum = ast.Enum("", visibility=visibility)
+        enums.append(enum)
+        self.at += 1
+        enum.name = self.identifier("Expected enum name.")
+        self.consume("{")
+        tokens = self.tokens
+        values = enum.values
+        while True:
+            word = tokens[self.at]
+            if word == "}":
+                break
+            if self.at_end():
+                self.fail("Reached end of input in enum definition (missing '}').")
+            try:
+                if word == ";":
+                    self.at += 1
+                elif word == "option":
+                    if enum.options is None:
+                        enum.options = []
+                    self.option_statement(enum.options)
+                elif word == "reserved":
+                    self.enum_reserved(enum)
+                else:
+                    self.enum_value(values)
+            except SkipStatement:
+                self.skip_statement()
+        self.at += 1
+        self.check_aliases(enum)
+
+    def enum_value(self, values: list[ast.EnumValue]) -> None:
+        """``NAME = number [options];``."""
+        tokens = self.tokens
+        name = tokens[self.at]
+        value = ast.EnumValue(name, 0)
+        values.append(value)
+        if not name.isidentifier():
+            self.fail("Expected enum constant name.")
+        self.at += 1
+        if tokens[self.at] != "=":
+            self.fail("Missing numeric value for enum constant.")
+        self.at += 1
+        value.number = self.signed_integer("Expected integer.")
+        if tokens[self.at] == "[":
+            value.options = self.bracketed_options([])
+        if tokens[self.at] != ";":
+            self.fail('Expected ";".')
+        self.at += 1
+
+    def check_aliases(self, enum: ast.Enum) -> None:
+        """allow_alias must be true, and must be needed."""
+        for option in enum.options or ():
+            if option.name == (("allow_alias", False),):
+                break
+        else:
+            return
+        if option.kind != ast.ValueKind.IDENTIFIER or option.value != "true":
+            self.fail(
+                f"\"{enum.name}\" declares 'option allow_alias = false;' which has no effect. "
+                "Please remove the declaration."
+            )
+        if len({value.number for value in enum.values}) == len(enum.values):
+            self.fail(
+                f'"{enum.name}" declares support for enum aliases but no enum values share field numbers. '
+                "Please remove the unnecessary 'option allow_alias = true;' declaration."
+            )
+
+    # ---- services
+
+    def service(self, file: ast.File) -> None:
+        """``service Name { ... }``."""
+        service = ast.Service("")
+        file.services.append(service)
+        self.at += 1
+        service.name = self.identifier("Expected service name.")
+        self.consume("{")
+        while not self.try_consume("}"):
+            if self.at_end():
+                self.fail("Reached end of input in service definition (missing '}').")
+            word = self.tokens[self.at]
+            try:
+                if word == ";":
+                    self.at += 1
+                elif word == "option":
+                    if service.options is None:
+                        service.options = []
+                    self.option_statement(service.options)
+                else:
+                    self.method(service)
+            except SkipStatement:
+                self.skip_statement()
+
+    def method(self, service: ast.Service) -> None:
+        """``rpc Name([stream] Input) returns ([stream] Output);`` or with options in braces."""
+        method = ast.Method("", "", "")
+        service.methods.append(method)
+        self.consume("rpc")
+        method.name = self.identifier("Expected method name.")
+        self.consume("(")
+        method.is_client_stream = self.try_consume("stream")
+        method.input_type = self.type_name()
+        self.consume(")")
+        self.consume("returns")
+        self.consume("(")
+        method.is_server_stream = self.try_consume("stream")
+        method.output_type = self.type_name()
+        self.consume(")")
+        if self.try_consume("{"):
+            method.options = []
+            while not self.try_consume("}"):
+                if self.at_end():
+                    self.fail("Reached end of input in method options (missing '}').")
+                if self.try_consume(";"):
+                    continue
+                try:
+                    self.option_statement(method.options)
+                except SkipStatement:
+                    self.skip_statement()
+        else:
+            self.consume(";")
+
+
+LARGEST_INT64 = LARGEST_UINT64 >> 1
+SIGNED_INTEGERS: dict[int, int] = {
+    FieldType.INT32: LARGEST_INT32, FieldType.SINT32: LARGEST_INT32, FieldType.SFIXED32: LARGEST_INT32,
+    FieldType.INT64: LARGEST_INT64, FieldType.SINT64: LARGEST_INT64, FieldType.SFIXED64: LARGEST_INT64,
+}  # fmt: skip
+UNSIGNED_INTEGERS: dict[int, int] = {
+    FieldType.UINT32: LARGEST_INT32 * 2 + 1, FieldType.FIXED32: LARGEST_INT32 * 2 + 1,
+    FieldType.UINT64: LARGEST_UINT64, FieldType.FIXED64: LARGEST_UINT64,
+}  # fmt: skip
+"""Scalar types and the largest default they can have."""
+
+MESSAGE_STATEMENTS: dict[str, Callable[[Parser, ast.Message], None]] = {
+    ";": Parser.empty_statement,
+    "message": Parser.nested_message,
+    "enum": Parser.nested_enum,
+    "extensions": Parser.extensions,
+    "reserved": Parser.reserved,
+    "extend": Parser.message_extend,
+    "option": Parser.message_option,
+    "oneof": Parser.oneof,
+    "export": Parser.message_visible_definition,
+    "local": Parser.message_visible_definition,
+    "optional": Parser.message_labelled_field,
+    "required": Parser.message_labelled_field,
+    "repeated": Parser.message_labelled_field,
+}
+
+
+def _is_message_set(message: ast.Message) -> bool:
+    return any(
+        option.name == (("message_set_wire_format", False),)
+        and option.kind == ast.ValueKind.IDENTIFIER
+        and option.value == "true"
+        for option in message.options or ()
+    )
+
+
+def _set_max_ends(message: ast.Message) -> None:
+    """Replace ``max`` by the largest number there is, which only the message's options decide."""
+    largest = LARGEST_INT32 if _is_message_set(message) else MAX_FIELD_NUMBER + 1
+    for extension_range in message.extension_ranges:
+        if extension_range.end == NO_INTEGER_END:
+            extension_range.end = largest
+    message.reserved_ranges[:] = [
+        (start, largest if end == NO_INTEGER_END else end) for start, end in message.reserved_ranges
+    ]
+
+
+def _add_synthetic_oneofs(message: ast.Message) -> None:
+    """Give each proto3 ``optional`` field a oneof of its own, named so that it clashes with nothing."""
+    fields = [field for field in message.fields if field.is_proto3_optional]
+    if not fields:
+        return
+    names = {field.name for field in message.fields} | {oneof.name for oneof in message.oneofs}
+    for field in fields:
+        name = field.name if field.name.startswith("_") else f"_{field.name}"
+        while name in names:
+            name = f"X{name}"
+        names.add(name)
+        field.oneof_index = len(message.oneofs)
+        message.oneofs.append(ast.Oneof(name, is_synthetic=True))
+
+
+def _map_entry_name(field_name: str) -> str:
+    name = "".join(part[:1].upper() + part[1:] for part in field_name.split("_"))
+    return f"{name}Entry"
+
+
+def _map_entry(field: ast.Field, key: tuple[int, str], value: tuple[int, str]) -> ast.Message:
+    """The nested message that a map field stands for; features of the field go to its key and value too."""
+    name = _map_entry_name(field.name)
+    field.type_name = name
+    key_field = ast.Field("key", 1, ast.Label.OPTIONAL, *key)
+    value_field = ast.Field("value", 2, ast.Label.OPTIONAL, *value)
+    for option in field.options or ():
+        part, is_extension = option.name[0]
+        for half in (key_field, value_field):
+            if not is_extension and (
+                part == "features"
+                or (part == "enforce_utf8" and len(option.name) == 1 and half.type == FieldType.STRING)
+            ):
+                half.options = [*(half.options or ()), option]
+    return ast.Message(name, [key_field, value_field], is_map_entry=True)

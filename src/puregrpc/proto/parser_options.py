@@ -1,0 +1,166 @@
+"""The option half of the grammar: ``option name = value;`` and ``[name = value, ...]``, not interpreted yet."""
+
+from __future__ import annotations
+
+import math
+
+from puregrpc.proto import ast
+from puregrpc.proto.lexer import END
+from puregrpc.proto.literals import parse_float, parse_integer
+from puregrpc.proto.token_stream import NotQuick, TokenStream
+
+__all__ = ["OptionParser"]
+
+SMALLEST_INT64_MAGNITUDE = 1 << 63
+
+
+class OptionParser(TokenStream):
+    """Parses names in dots and options."""
+
+    def __init__(self, tokens: list[str], *, exact: bool) -> None:
+        super().__init__(tokens, exact=exact)
+        self.option_starts: dict[int, int] = {}
+        """id of an option -> the token its name starts with; kept in exact parses."""
+
+    def dotted_name(self, problem: str) -> str:
+        """A name with dots; a leading dot makes it fully qualified."""
+        tokens = self.tokens
+        token = tokens[self.at]
+        if not self.exact:
+            if not token.replace(".", "a").isidentifier():
+                raise NotQuick
+            self.at += 1
+            if tokens[self.at][:1] == ".":
+                raise NotQuick
+            return token
+        name = ""
+        if token == ".":
+            name = "."
+            self.at += 1
+        name += self.identifier(problem)
+        while self.try_consume("."):
+            name += "." + self.identifier("Expected identifier.")
+        return name
+
+    def option_statement(self, options: list[ast.Option]) -> None:
+        """``option name = value;``."""
+        self.consume("option")
+        self.option(options)
+        self.consume(";")
+
+    def bracketed_options(self, options: list[ast.Option]) -> list[ast.Option]:
+        """``[name = value, ...]``."""
+        self.at += 1
+        while True:
+            self.option(options)
+            if not self.try_consume(","):
+                break
+        self.consume("]")
+        return options
+
+    def option(self, options: list[ast.Option]) -> None:
+        """``name = value``, appended to ``options`` when its value has been read."""
+        start = self.at
+        name = self.option_name()
+        if self.tokens[self.at] != "=":
+            self.fail('Expected "=".')
+        self.at += 1
+        kind, value = self.option_value()
+        option = ast.Option(name, kind, value)
+        options.append(option)
+        if self.exact:
+            self.option_starts[id(option)] = start
+
+    def option_name(self) -> tuple[tuple[str, bool], ...]:
+        """The parts of a name: identifiers, and extension names in parentheses."""
+        tokens = self.tokens
+        parts = []
+        while True:
+            token = tokens[self.at]
+            if token == "(":
+                self.at += 1
+                parts.append((self.extension_name(), True))
+                self.consume(")")
+            elif self.exact:
+                parts.append((self.identifier("Expected identifier."), False))
+            else:
+                self.at += 1
+                for part in (token[1:] if parts and token[:1] == "." else token).split("."):
+                    if not part.isidentifier():
+                        raise NotQuick
+                    parts.append((part, False))
+            following = tokens[self.at]
+            if following == ".":
+                self.at += 1
+            elif following[:1] != ".":
+                return tuple(parts)
+            elif self.exact:
+                self.at += 1  # unreachable with exact tokens, where a dot is a token of its own
+
+    def extension_name(self) -> str:
+        if not self.exact:
+            return self.dotted_name("")
+        name = ""
+        if self.tokens[self.at].isidentifier():
+            name = self.identifier("")
+        while self.try_consume("."):
+            name += "." + self.identifier("Expected identifier.")
+        return name
+
+    def option_value(self) -> tuple[int, ast.OptionValue]:
+        """A single token, adjacent strings, or an aggregate in braces."""
+        token = self.tokens[self.at]
+        if token.isidentifier():
+            self.at += 1
+            return ast.ValueKind.IDENTIFIER, token
+        if token == "{":
+            return ast.ValueKind.AGGREGATE, self.aggregate()
+        if self.at_string():
+            return ast.ValueKind.STRING, self.string("Expected string.")
+        is_negative = self.try_consume("-")
+        token = self.tokens[self.at]
+        if is_negative and token.isidentifier():
+            self.at += 1
+            if token in ("inf", "nan"):
+                return ast.ValueKind.DOUBLE, -math.inf if token == "inf" else math.nan
+            self.fail("Identifier after '-' symbol must be inf or nan.")
+        if token == "{":
+            return ast.ValueKind.AGGREGATE, self.aggregate()
+        integer = parse_integer(token)
+        if integer is not None:
+            if not is_negative:
+                self.at += 1
+                return ast.ValueKind.POSITIVE_INTEGER, integer
+            if integer <= SMALLEST_INT64_MAGNITUDE:
+                self.at += 1
+                return ast.ValueKind.NEGATIVE_INTEGER, -integer
+        if integer is not None or self.at_integer() or parse_float(token) is not None or token[:1].isdigit():
+            value = self.number("Expected number.")
+            return ast.ValueKind.DOUBLE, -value if is_negative else value
+        if self.at_end():
+            self.fail("Unexpected end of stream while parsing option value.")
+        if is_negative and self.at_string():
+            self.fail("Invalid '-' symbol before string.")
+        return self.fail("Expected option value.")
+
+    def aggregate(self) -> tuple[str, ...]:
+        """The tokens between a brace and its partner."""
+        tokens = self.tokens
+        self.at += 1
+        start = self.at
+        depth = 1
+        while True:
+            token = tokens[self.at]
+            if token == "{":
+                depth += 1
+            elif token == "}":
+                depth -= 1
+                if depth == 0:
+                    break
+            elif token == END:
+                self.fail("Unexpected end of stream while parsing aggregate value.")
+            elif token == "" or token == "#":
+                raise NotQuick
+            self.at += 1
+        self.at += 1
+        return tuple(tokens[start : self.at - 1])
