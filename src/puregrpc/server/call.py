@@ -36,7 +36,17 @@ MESSAGES_PER_TURN = 32
 class Route:
     """What a path leads to: a method, with all looked up that each call of it needs."""
 
-    __slots__ = ("call_type", "codecs", "deserialize", "handler", "is_coroutine", "is_plain", "method", "serialize", "starts_at_once")
+    __slots__ = (
+        "call_type",
+        "codecs",
+        "deserialize",
+        "handler",
+        "is_coroutine",
+        "is_plain",
+        "method",
+        "serialize",
+        "starts_at_once",
+    )
 
     def __init__(self, method: Method) -> None:
         self.method = method
@@ -114,7 +124,7 @@ class IncomingCall(ServerCall):
                 if self.route.is_coroutine or inspect.isawaitable(response):
                     response = await response
                 self.respond(response)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises ends its own call, and nothing else
+        except Exception as error:
             self.fail(error)
         except BaseExceptionGroup as error:
             self.fail_beside(error)
@@ -270,14 +280,14 @@ class UnaryRequestCall(IncomingCall):
 
     def first_request(self) -> Any:
         message = self.message
-        assert message is not None  # noqa: S101 - run only after on_half_close
+        assert message is not None
         return self.decode(message)
 
     def run_plain(self) -> None:
         """Run a handler that is a plain function, in the reader's task. If it gives an awaitable after all, a task does."""
         try:
             self.respond(self.route.handler(self.first_request(), Context(self)))
-        except Exception as error:  # noqa: BLE001 - as in run
+        except Exception as error:
             self.fail(error)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -38,8 +38,15 @@ class Shape(Enum):
 
 
 def as_it_is(message: bytes) -> bytes:
-    """The (de)serializer of raw methods."""
+    """The deserializer of raw methods."""
     return message
+
+
+def checked_bytes(response: Any) -> bytes:
+    """The serializer of raw methods."""
+    if not isinstance(response, bytes):
+        raise TypeError(f"bytes are expected, not {type(response).__name__}")
+    return response
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +65,8 @@ class Method:
     ``yield response`` in it, or anything that returns an async iterator."""
     shape: Shape = Shape.UNARY
     deserializer: Deserializer = as_it_is
-    serializer: Serializer = as_it_is
-    codecs: dict[str, tuple[Deserializer, Serializer]] | None = None
+    serializer: Serializer = checked_bytes
+    codecs: Mapping[str, tuple[Deserializer, Serializer]] | None = None
     """(De)serializers for other content-types, by what follows ``application/grpc+``, such as ``json``."""
 
     def __post_init__(self) -> None:

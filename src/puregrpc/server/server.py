@@ -11,11 +11,14 @@ from types import TracebackType
 
 import trio
 
+from puregrpc.codec import Codec
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError
+from puregrpc.schema import Registry
 from puregrpc.server.call import Route
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.interceptor import Interceptor, intercepted
 from puregrpc.server.method import Method
+from puregrpc.server.service import Messages, ServiceLike, service_methods
 from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot, SessionSnapshot
 from puregrpc.server.workers import Workers
@@ -67,6 +70,9 @@ class Server:
         self.calls_ended = 0
         self.calls_by_status: dict[int, int] = {}
         self.routes: dict[str, Route] = {}
+        self.registry = Registry()
+        """What is known of the services' types; reflection answers from it."""
+        self.codec = Codec(self.registry)
         self._interceptors = tuple(interceptors)
         self._targets: list[tuple[str, TlsOptions | None]] = [(target, tls) for target in targets]
         self._listeners: list[Listener] = []
@@ -91,6 +97,27 @@ class Server:
         """Serve several more methods."""
         for method in methods:
             self.add_method(method)
+
+    def add_service(
+        self, service: ServiceLike, handlers: object, *, messages: Messages | None = None, partial: bool = False
+    ) -> None:
+        """Serve a whole service.
+
+        ``service`` is its descriptor: from a `Registry`, or from a generated ``_pb2`` module. ``handlers`` is an object
+        with a handler for each method, named as the method or in snake_case (``say_hello`` for ``SayHello``), or a
+        mapping of such names; ``partial`` allows some to be missing: those are UNIMPLEMENTED. ``messages`` says what
+        handlers get: "dict" (ProtoJSON rules: lowerCamelCase names; the default), "protobuf" (message objects; the
+        default for a generated module) or "bytes". They may return dicts or message objects in either of the first
+        two cases.
+
+        Raises InvalidArgument if handlers are missing or of the wrong kind, SchemaError if the service's file clashes
+        with one that is known.
+        """
+        self.add_methods(
+            service_methods(
+                service, handlers, registry=self.registry, codec=self.codec, messages=messages, partial=partial
+            )
+        )
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -243,7 +270,7 @@ class Server:
             await self.serve_stream(await listener.secure(stream))
         except ConnectError as error:
             logger.info("%s", error)
-        except Exception:  # noqa: BLE001 - a fault of ours must not take the other connections along
+        except Exception:
             logger.exception("%s: the connection ended with an internal error", stream.peer)
         finally:
             stream.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from puregrpc import wire
-from puregrpc.server.call import IncomingCall, RejectedCall, UnaryRequestCall
+from puregrpc.server.call import RejectedCall, UnaryRequestCall
 from puregrpc.transport.session import Session
 from puregrpc.transport.streams import ByteStream, SocketStream, Tap
 from puregrpc.wire.connection import Request, ServerCall, ServerConnection
