@@ -13,6 +13,7 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, w
 
 from puregrpc.errors import InvalidArgument, RpcError
 from puregrpc.server.context import Context
+from puregrpc.server.groups import only_exception
 from puregrpc.server.interceptor import closing
 from puregrpc.server.method import Deserializer, Method, Serializer
 from puregrpc.wire.connection import Metadata, ServerCall
@@ -41,9 +42,9 @@ class Route:
         "codecs",
         "deserialize",
         "handler",
-        "is_coroutine",
         "is_plain",
         "method",
+        "responses_stream",
         "serialize",
         "starts_at_once",
     )
@@ -54,8 +55,8 @@ class Route:
         self.deserialize: Deserializer = method.deserializer
         self.serialize: Serializer = method.serializer
         self.codecs = method.codecs
+        self.responses_stream = method.shape.responses_stream
         self.is_plain = method.is_plain_function
-        self.is_coroutine = inspect.iscoroutinefunction(method.handler)
         self.starts_at_once = method.shape.requests_stream
         self.call_type: type[IncomingCall] = StreamRequestCall if self.starts_at_once else UnaryRequestCall
 
@@ -117,13 +118,11 @@ class IncomingCall(ServerCall):
             return
         try:
             request = self.first_request()
-            if self.route.method.shape.responses_stream:
+            if self.route.responses_stream:
                 await self._stream_responses(request)
             else:
                 response = self.route.handler(request, Context(self))
-                if self.route.is_coroutine or inspect.isawaitable(response):
-                    response = await response
-                self.respond(response)
+                self.respond(await response if hasattr(response, "__await__") else response)
         except Exception as error:
             self.fail(error)
         except BaseExceptionGroup as error:
@@ -135,8 +134,6 @@ class IncomingCall(ServerCall):
 
     async def _stream_responses(self, request: Any) -> None:
         responses = self.route.handler(request, Context(self))
-        if inspect.isawaitable(responses):
-            responses = await responses
         async with closing(responses):
             async for response in responses:
                 await self.send(response)
@@ -227,9 +224,7 @@ class IncomingCall(ServerCall):
 
     def fail(self, error: Exception) -> None:
         """End the call with the status that an exception of its handler stands for."""
-        cause: BaseException = error
-        while len(inner := getattr(cause, "exceptions", ())) == 1:  # a nursery around what one task of it raised
-            cause = inner[0]
+        cause = only_exception(error)
         if isinstance(cause, RpcError):
             self.finish(Status(cause.code, cause.message, cause.details))
             return
@@ -252,11 +247,13 @@ class IncomingCall(ServerCall):
 class UnaryRequestCall(IncomingCall):
     """A call whose client sends one message: the handler starts once the client has said that it was all."""
 
-    __slots__ = ("message",)
+    __slots__ = ("message", "pending")
 
     def __init__(self, route: Route, session: ServerSession) -> None:
         super().__init__(route, session)
         self.message: bytes | None = None
+        self.pending: Any = None
+        """What a plain function returned to be awaited."""
 
     def on_message(self, message: bytes) -> None:
         if self.message is not None:
@@ -283,10 +280,29 @@ class UnaryRequestCall(IncomingCall):
         assert message is not None
         return self.decode(message)
 
-    def run_plain(self) -> None:
-        """Run a handler that is a plain function, in the reader's task. If it gives an awaitable after all, a task does."""
+    async def run(self) -> None:
+        if self.pending is None:
+            await super().run()
+            return
+        if self.ended is not None and inspect.iscoroutine(self.pending):
+            self.pending.close()
+            return
         try:
-            self.respond(self.route.handler(self.first_request(), Context(self)))
+            self.respond(await self.pending)
+        except Exception as error:
+            self.fail(error)
+        except BaseExceptionGroup as error:
+            self.fail_beside(error)
+
+    def run_plain(self) -> None:
+        """Run a handler that is a plain function, in the task of the connection's reader."""
+        try:
+            response = self.route.handler(self.first_request(), Context(self))
+            if hasattr(response, "__await__"):  # such as a decorator's wrapper around an async function
+                self.pending = response
+                self.session.submit(self)
+            else:
+                self.respond(response)
         except Exception as error:
             self.fail(error)
 

@@ -76,7 +76,7 @@ class Context:
     @property
     def peer(self) -> str:
         """The client's address, as in ``ipv4:127.0.0.1:50312``, ``ipv6:[::1]:50312`` or ``unix:``."""
-        return self._call.session.peer
+        return self._call.session.peer_uri
 
     @property
     def peer_certificate(self) -> bytes | None:

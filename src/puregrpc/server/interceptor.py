@@ -26,7 +26,7 @@ class Interceptor:
     async def one_response(
         self, request: Any, context: Context, proceed: Callable[[Any, Context], Awaitable[Any]]
     ) -> Any:
-        """Around a call with one response (UNARY, CLIENT_STREAM). ``await proceed(request, context)`` goes on inwards."""
+        """Around a call with one response (UNARY, CLIENT_STREAM); ``await proceed(request, context)`` goes on."""
         return await proceed(request, context)
 
     async def many_responses(
@@ -56,7 +56,7 @@ class closing:  # noqa: N801 - stands where contextlib.aclosing would
 
 
 def intercepted(method: Method, interceptors: Sequence[Interceptor]) -> Method:
-    """The method with the interceptors around its handler. Those that do not override what its shape needs cost nothing."""
+    """The method with the interceptors around its handler; those that do nothing for its shape are left out."""
     handler = method.handler
     stream = method.shape.responses_stream
     name = "many_responses" if stream else "one_response"

@@ -83,7 +83,7 @@ class Method:
             )
         if not self.shape.responses_stream and (generator or inspect.isgeneratorfunction(self.handler)):
             raise InvalidArgument(
-                f"{self.path}: it has one response: the handler must be an async function that returns it, not a generator"
+                f"{self.path}: it has one response: the handler must be an async function that returns it, no generator"
             )
 
     @property

@@ -16,6 +16,7 @@ from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError
 from puregrpc.schema import Registry
 from puregrpc.server.call import Route
 from puregrpc.server.config import ServerConfig
+from puregrpc.server.groups import only_exception
 from puregrpc.server.interceptor import Interceptor, intercepted
 from puregrpc.server.method import Method
 from puregrpc.server.service import Messages, ServiceLike, service_methods
@@ -280,11 +281,3 @@ class Server:
     async def _wait_until_connections_ended(self) -> None:
         while self._open_connections or self._sessions:
             await self._connection_ended.park()
-
-
-def only_exception(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What a group comes down to: the one exception in it, or the group itself."""
-    found: BaseException = group
-    while len(inner := getattr(found, "exceptions", ())) == 1:
-        found = inner[0]
-    return found

@@ -43,6 +43,13 @@ class ServerSession(Session[ServerConnection]):
         self._socket_stream = stream if isinstance(stream, SocketStream) else None
 
     @property
+    def peer_uri(self) -> str:
+        """The client's address with its kind in front, as gRPC's naming has it."""
+        if self.peer.startswith("["):
+            return f"ipv6:{self.peer}"
+        return f"ipv4:{self.peer}" if self.peer[:1].isdigit() else self.peer
+
+    @property
     def peer_certificate(self) -> bytes | None:
         """The client's certificate in DER form, if it showed one."""
         tls = self._socket_stream.tls if self._socket_stream is not None else None
