@@ -426,11 +426,10 @@ class H2Connection(Connection, Generic[CallT]):
                 self._half_closed(stream)
             else:
                 self._give_credit(stream)
+        except MessageTooLarge as error:
+            self._fail_call(stream, Status(StatusCode.RESOURCE_EXHAUSTED, str(error)), ErrorCode.CANCEL)
         except RemoteProtocolError as error:
-            stream.ended_remotely = ended
-            too_large = isinstance(error, MessageTooLarge)
-            code = StatusCode.RESOURCE_EXHAUSTED if too_large else StatusCode.INTERNAL
-            self._fail_call(stream, Status(code, str(error)), ErrorCode.CANCEL)
+            self._fail_call(stream, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
 
     def _deliver(self, stream: Stream[CallT], data: bytes) -> None:
         for message in stream.reader.feed(data):
