@@ -1,0 +1,375 @@
+"""What concerns the connection as a whole: its opening, SETTINGS, PING, GOAWAY, windows, resets, time, and its end."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+
+from puregrpc.errors import RemoteProtocolError
+from puregrpc.wire.connection import Call, CallSnapshot, ConnectionConfig, ConnectionSnapshot, Driver, Metadata
+from puregrpc.wire.deadline import DeadlineHeap
+from puregrpc.wire.fast.octets import ACK, MAX_WINDOW, frame
+from puregrpc.wire.fast.sending import END_SENT, MAX_DATA_FRAME, QUEUED, REMOTE_CLOSED, Sending
+from puregrpc.wire.frames import PREFACE, ErrorCode, FrameType
+from puregrpc.wire.limits import MAX_FRAME_SIZE
+from puregrpc.wire.status import Status, StatusCode, http2_error_name
+
+__all__ = ["Controlled"]
+
+HEADER_TABLE_SIZE = 1
+ENABLE_PUSH = 2
+MAX_CONCURRENT_STREAMS = 3
+INITIAL_WINDOW_SIZE = 4
+MAX_FRAME_SIZE_SETTING = 5
+MAX_HEADER_LIST_SIZE = 6
+SETTING_NAMES = {
+    HEADER_TABLE_SIZE: "HEADER_TABLE_SIZE",
+    ENABLE_PUSH: "ENABLE_PUSH",
+    MAX_CONCURRENT_STREAMS: "MAX_CONCURRENT_STREAMS",
+    INITIAL_WINDOW_SIZE: "INITIAL_WINDOW_SIZE",
+    MAX_FRAME_SIZE_SETTING: "MAX_FRAME_SIZE",
+    MAX_HEADER_LIST_SIZE: "MAX_HEADER_LIST_SIZE",
+}
+DEFAULT_SETTINGS = {HEADER_TABLE_SIZE: 4096, ENABLE_PUSH: 1, INITIAL_WINDOW_SIZE: 65535, MAX_FRAME_SIZE_SETTING: 16384}
+
+MAX_REMEMBERED_RESETS = 1024
+"""How many streams that were reset here are remembered one by one; frames for those before them are let pass."""
+
+DEADLINE_PASSED = Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
+
+
+class Controlled(Sending):
+    """What both ends do about the connection as a whole."""
+
+    _client: bool
+
+    def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
+        super().__init__(driver, config)
+        self._now = 0.0
+        self._settled = False
+        self._going_away = False
+        """This side sent GOAWAY: no new call is taken."""
+        self._sent_away = False
+        """The peer sent GOAWAY: no new call may be opened."""
+        self._deadlines = DeadlineHeap()
+        self._settings = dict(DEFAULT_SETTINGS)
+        self._connection_window = max(config.initial_connection_window, 65535)
+        self._stream_window = config.initial_stream_window
+        self._connection_received = 0
+        """Octets of DATA that were not given back to the connection's window yet."""
+        self._resets: dict[int, None] = {}
+        self._forgotten_reset = 0
+        """The highest stream whose reset is no longer remembered."""
+
+    def start(self, now: float) -> None:
+        self._now = now
+        config = self.config
+        settings = {
+            INITIAL_WINDOW_SIZE: config.initial_stream_window,
+            MAX_FRAME_SIZE_SETTING: MAX_FRAME_SIZE,
+            MAX_HEADER_LIST_SIZE: config.max_header_list_size,
+        }
+        if self._client:
+            settings[ENABLE_PUSH] = 0
+        else:
+            settings[MAX_CONCURRENT_STREAMS] = config.max_concurrent_streams
+        payload = b"".join([key.to_bytes(2, "big") + value.to_bytes(4, "big") for key, value in settings.items()])
+        opening = (PREFACE if self._client else b"") + frame(FrameType.SETTINGS, 0, 0, payload)
+        more = self._connection_window - 65535
+        if more:
+            opening += frame(FrameType.WINDOW_UPDATE, 0, 0, more.to_bytes(4, "big"))
+        self.emit(opening)
+
+    # -- time
+
+    def next_time(self) -> float | None:
+        return None if self._closed else self._deadlines.next_time()
+
+    def advance(self, now: float) -> None:
+        self._now = now
+        if self._closed:
+            return
+        for stream_id in self._deadlines.expire(now):
+            call = self._call_of(stream_id)
+            if call is not None:
+                self._fail_call(call, DEADLINE_PASSED, ErrorCode.CANCEL)
+
+    # -- rare frames
+
+    def _control_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        """Any frame but those of calls' headers and data."""
+        if kind == FrameType.WINDOW_UPDATE:
+            self._window_update(stream_id, payload)
+        elif kind == FrameType.PING:
+            if stream_id:
+                raise RemoteProtocolError("PING on a stream")
+            if len(payload) != 8:
+                raise RemoteProtocolError("PING without its eight octets", ErrorCode.FRAME_SIZE_ERROR)
+            if flags & ACK:
+                self._ping_answered(payload)
+            else:
+                self.emit(frame(FrameType.PING, ACK, 0, payload))
+        elif kind == FrameType.SETTINGS:
+            self._settings_frame(flags, stream_id, payload)
+        elif kind == FrameType.RST_STREAM:
+            self._reset_frame(stream_id, payload)
+        elif kind == FrameType.GOAWAY:
+            if stream_id:
+                raise RemoteProtocolError("GOAWAY on a stream")
+            if len(payload) < 8:
+                raise RemoteProtocolError("GOAWAY without its eight octets", ErrorCode.FRAME_SIZE_ERROR)
+            reason = http2_error_name(int.from_bytes(payload[4:8], "big"))
+            debug_data = payload[8:].decode("utf-8", "replace")
+            last = int.from_bytes(payload[:4], "big") & MAX_WINDOW
+            self._sent_goaway(last, f"{reason}: {debug_data}" if debug_data else reason)
+        elif kind == FrameType.PRIORITY:
+            if not stream_id:
+                raise RemoteProtocolError("PRIORITY on no stream")
+            if len(payload) != 5:
+                self._stream_error(stream_id, "PRIORITY without its five octets", ErrorCode.FRAME_SIZE_ERROR)
+            elif int.from_bytes(payload[:4], "big") & MAX_WINDOW == stream_id:
+                self._stream_error(stream_id, "a stream that depends on itself", ErrorCode.PROTOCOL_ERROR)
+        elif kind == FrameType.PUSH_PROMISE:
+            raise RemoteProtocolError("PUSH_PROMISE, though server push is disabled")
+        # RFC 9113, section 4.1: frames of an unknown type are ignored.
+
+    def _window_update(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise RemoteProtocolError("WINDOW_UPDATE without its four octets", ErrorCode.FRAME_SIZE_ERROR)
+        increment = int.from_bytes(payload, "big") & MAX_WINDOW
+        if not stream_id:
+            if not increment:
+                raise RemoteProtocolError("WINDOW_UPDATE of nothing")
+            self._send_window += increment
+            if self._send_window > MAX_WINDOW:
+                raise RemoteProtocolError("the connection's window grew too large", ErrorCode.FLOW_CONTROL_ERROR)
+            if self._turns and self._send_window > 0:
+                self._signal()
+            return
+        call = self.streams.get(stream_id)
+        if call is None:
+            self._check_not_idle(stream_id, "WINDOW_UPDATE")
+        elif not increment:
+            self._stream_error(stream_id, "WINDOW_UPDATE of nothing", ErrorCode.PROTOCOL_ERROR)
+        elif call.wire_send_window + increment > MAX_WINDOW:
+            self._stream_error(stream_id, "the stream's window grew too large", ErrorCode.FLOW_CONTROL_ERROR)
+        else:
+            self._open_window(call, increment)
+
+    def _reset_frame(self, stream_id: int, payload: bytes) -> None:
+        if not stream_id:
+            raise RemoteProtocolError("RST_STREAM on no stream")
+        if len(payload) != 4:
+            raise RemoteProtocolError("RST_STREAM without its four octets", ErrorCode.FRAME_SIZE_ERROR)
+        call = self.streams.get(stream_id)
+        if call is None:
+            self._check_not_idle(stream_id, "RST_STREAM")
+            return
+        call.wire_state |= END_SENT | REMOTE_CLOSED  # nothing may follow, not even a reset
+        self._peer_reset(call, int.from_bytes(payload, "big"))
+
+    def _settings_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise RemoteProtocolError("SETTINGS on a stream")
+        if len(payload) % 6 or (flags & ACK and payload):
+            raise RemoteProtocolError("SETTINGS of a wrong length", ErrorCode.FRAME_SIZE_ERROR)
+        if flags & ACK:
+            return
+        for at in range(0, len(payload), 6):
+            self._apply_setting(
+                int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
+            )
+        self.emit(frame(FrameType.SETTINGS, ACK, 0))
+        if not self._settled:
+            self._settled = True
+            self.driver.on_ready()
+        self._settings_applied()
+
+    def _apply_setting(self, key: int, value: int) -> None:
+        if key == INITIAL_WINDOW_SIZE:
+            if value > MAX_WINDOW:
+                raise RemoteProtocolError("SETTINGS_INITIAL_WINDOW_SIZE is too large", ErrorCode.FLOW_CONTROL_ERROR)
+            change = value - self._peer_initial_window
+            self._peer_initial_window = value
+            for call in self.streams.values():
+                if call.wire_send_window + change > MAX_WINDOW:
+                    raise RemoteProtocolError("SETTINGS made a window too large", ErrorCode.FLOW_CONTROL_ERROR)
+                self._open_window(call, change)
+        elif key == MAX_FRAME_SIZE_SETTING:
+            if not 1 << 14 <= value < 1 << 24:
+                raise RemoteProtocolError("SETTINGS_MAX_FRAME_SIZE is out of its range")
+            self._peer_frame_size = value
+            self._data_frame_size = min(value, MAX_DATA_FRAME)
+        elif key == HEADER_TABLE_SIZE:
+            self.encoder.set_max_table_size(value)
+        elif key == ENABLE_PUSH and value > (0 if self._client else 1):
+            raise RemoteProtocolError("SETTINGS_ENABLE_PUSH is out of its range")
+        if key in SETTING_NAMES:
+            self._settings[key] = value
+
+    def _check_not_idle(self, stream_id: int, what: str) -> None:
+        """RFC 9113, section 5.1: on an idle stream nothing may come but HEADERS and PRIORITY."""
+        if self._is_idle(stream_id):
+            raise RemoteProtocolError(f"{what} on an idle stream")
+
+    def _stream_error(self, stream_id: int, problem: str, error_code: int) -> None:
+        call = self.streams.get(stream_id)
+        if call is None:
+            self._reset_unknown(stream_id, error_code)
+        else:
+            self._reset_stream(call, error_code)
+            self._end_call(call, Status(StatusCode.INTERNAL, problem))
+
+    # -- the end of calls
+
+    def reset(self, call: Call, error_code: int = ErrorCode.CANCEL) -> None:
+        if call.wire_state is None:
+            return
+        self._reset_stream(call, error_code)
+        self._forget(call)
+        self._after_call()
+
+    def _reset_stream(self, call: Call, error_code: int) -> None:
+        """Send RST_STREAM, unless the peer has not heard of the stream or it is over on both sides."""
+        state = call.wire_state
+        if state & QUEUED or state & (END_SENT | REMOTE_CLOSED) == END_SENT | REMOTE_CLOSED or self._closed:
+            return
+        call.wire_state = state | END_SENT | REMOTE_CLOSED
+        self._reset_unknown(call.wire_id, error_code)
+
+    def _reset_unknown(self, stream_id: int, error_code: int) -> None:
+        resets = self._resets
+        resets[stream_id] = None
+        if len(resets) > MAX_REMEMBERED_RESETS:
+            oldest = next(iter(resets))
+            del resets[oldest]
+            self._forgotten_reset = max(self._forgotten_reset, oldest)
+        self.emit_reset(stream_id, error_code)
+
+    def _was_reset_here(self, stream_id: int) -> bool:
+        """Whether frames of a closed stream are to be let pass: its peer may not have known (RFC 9113, 5.4.2)."""
+        return stream_id in self._resets or stream_id <= self._forgotten_reset
+
+    def _end_call(self, call: Call, status: Status, trailers: Metadata = (), *, unprocessed: bool = False) -> None:
+        """The call is over: forget it and tell its owner."""
+        self._forget(call)
+        call.on_end(status, trailers, unprocessed=unprocessed)
+        self._after_call()
+
+    def _forget(self, call: Call) -> None:
+        """The call is over; whatever it had still to send is dropped."""
+        self.streams.pop(call.wire_id, None)
+        if call.wire_deadline is not None:
+            self._deadlines.discard(call.wire_id)
+        if call.wire_outbound is not None:
+            self._forget_outbound(call)
+        call.wire_state = None
+
+    def _call_of(self, stream_id: int) -> Call | None:
+        return self.streams.get(stream_id)
+
+    def _all_calls(self) -> Iterator[Call]:
+        yield from self.streams.values()
+
+    # -- the end of the connection
+
+    def lost(self, reason: str) -> None:
+        self._out.clear()
+        self._fail(reason)
+
+    def _protocol_error(self, error: RemoteProtocolError) -> None:
+        """The peer broke the protocol: GOAWAY, and the end."""
+        self._emit_goaway(self._highest_peer_stream(), error.error_code, str(error).encode()[:256])
+        self._fail(str(error))
+
+    def _emit_goaway(self, last_stream_id: int, error_code: int, debug_data: bytes) -> None:
+        payload = last_stream_id.to_bytes(4, "big") + error_code.to_bytes(4, "big") + debug_data
+        self.emit(frame(FrameType.GOAWAY, 0, 0, payload))
+
+    def _fail(self, reason: str) -> None:
+        """The connection is over: so is every call."""
+        if self._closed:
+            return
+        self._closed = True
+        self._turns.clear()
+        status = Status(StatusCode.UNAVAILABLE, reason)
+        for call in list(self._all_calls()):
+            if call.wire_state is not None:
+                self._end_call(call, status, unprocessed=bool(call.wire_state & QUEUED))
+        self.driver.on_closed(reason)
+
+    def ping(self) -> None:
+        if not self._closed:
+            self.emit(frame(FrameType.PING, 0, 0, b"puregrpc"))
+
+    @property
+    def open_calls(self) -> int:
+        return sum(1 for _ in self._all_calls())
+
+    # -- looking in
+
+    def snapshot(self) -> ConnectionSnapshot:
+        state = "closed" if self._closed else "going away" if self._going_away or self._sent_away else "open"
+        return ConnectionSnapshot(
+            state=state,
+            send_window=self._send_window,
+            receive_window=self._connection_window - self._connection_received,
+            peer_max_concurrent_streams=self._peer_max_streams(),
+            calls=tuple(self._call_snapshot(call) for call in self._all_calls()),
+            queued_calls=sum(1 for call in self._all_calls() if call.wire_state & QUEUED),
+            settings={SETTING_NAMES[key]: value for key, value in self._settings.items()},
+        )
+
+    def _call_snapshot(self, call: Call) -> CallSnapshot:
+        state: int = call.wire_state
+        if state & QUEUED:
+            return CallSnapshot(0, self._path_of(call), "queued", 0, 0, self.send_buffered(call))
+        if state & END_SENT:
+            name = "closed" if state & REMOTE_CLOSED else "half-closed (local)"
+        else:
+            name = "half-closed (remote)" if state & REMOTE_CLOSED else "open"
+        return CallSnapshot(
+            stream_id=call.wire_id,
+            path=self._path_of(call),
+            state=name,
+            send_window=call.wire_send_window,
+            receive_window=self._stream_window - call.wire_received,
+            send_buffered=self.send_buffered(call),
+        )
+
+    def _peer_max_streams(self) -> int:
+        return self._settings.get(MAX_CONCURRENT_STREAMS, 2**32 + 1)
+
+    # -- what the two ends do differently
+
+    @abstractmethod
+    def _path_of(self, call: Call) -> str: ...
+
+    @abstractmethod
+    def _is_idle(self, stream_id: int) -> bool:
+        """Whether the stream was not opened by either side."""
+
+    @abstractmethod
+    def _highest_peer_stream(self) -> int:
+        """The highest stream that the peer opened and that was looked at."""
+
+    @abstractmethod
+    def _settings_applied(self) -> None: ...
+
+    @abstractmethod
+    def _ping_answered(self, payload: bytes) -> None: ...
+
+    @abstractmethod
+    def _sent_goaway(self, last_stream_id: int, reason: str) -> None:
+        """The peer sent GOAWAY."""
+
+    @abstractmethod
+    def _peer_reset(self, call: Call, error_code: int) -> None: ...
+
+    @abstractmethod
+    def _fail_call(self, call: Call, status: Status, error_code: int) -> None:
+        """The peer broke a rule on one stream, or a limit or the deadline is passed: end the call."""
+
+    @abstractmethod
+    def _after_call(self) -> None:
+        """A call is over: something may have waited for that."""

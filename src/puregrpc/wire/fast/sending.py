@@ -1,0 +1,306 @@
+"""The sending half of a connection: one list of octets to write, and the turns of the calls that cannot write all at once.
+
+A frame goes straight to the list, in order, if nothing holds it back: header blocks (HPACK wants them in the order in
+which they were encoded), control frames, and messages that fit a frame and both windows. Everything else waits in the
+call's `Outbound` and is cut into DATA frames when the driver asks for octets, one frame a turn, round robin, so that no
+call starves another and the control frames that came meanwhile go first.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from typing import TYPE_CHECKING
+
+from puregrpc.errors import LocalProtocolError
+from puregrpc.wire.compression import CODINGS, Coding
+from puregrpc.wire.connection import Call, Connection, ConnectionConfig, Driver
+from puregrpc.wire.fast.hpack_encoder import HeaderEncoder
+from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, frame, message_frame_head, pack_head
+from puregrpc.wire.fast.hpack_table import Field
+from puregrpc.wire.frames import FrameType
+from puregrpc.wire.framing import PREFIX_SIZE, encode_message, prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "DETACHED", "END_SENT", "HEAD_RECEIVED", "HEAD_SENT", "LOCAL_CLOSED", "QUEUED", "READABLE", "REMOTE_CLOSED", "Outbound",
+    "Sending",
+]  # fmt: skip
+
+# The bits of Call.wire_state, which is None before a call is opened and after it is over.
+HEAD_SENT = 1
+LOCAL_CLOSED = 2
+"""No further message may be sent: half-closed, or trailers given."""
+END_SENT = 4
+"""END_STREAM is in the output."""
+HEAD_RECEIVED = 8
+READABLE = 16
+"""DATA may come: the peer's head has come and its END_STREAM has not."""
+REMOTE_CLOSED = 32
+QUEUED = 64
+"""A client's call that waits for the peer's MAX_CONCURRENT_STREAMS."""
+DETACHED = 128
+"""A server's call whose owner has given the trailers and hears no more of it."""
+
+MAX_DIRECT_OCTETS = 64 << 10
+"""How much message data goes straight to the list before the driver has taken it; more waits with its call, where it
+counts as buffered and holds its sender back."""
+
+MAX_DATA_FRAME = 32 << 10
+"""How much of one call a turn sends at most, however large a frame the peer takes."""
+
+WHOLE_PIECE = 16 << 10
+"""A message of so many octets is kept beside its prefix, not joined with it: a copy would cost more than a piece."""
+
+
+IDENTITY = CODINGS["identity"]
+
+
+class Outbound:
+    """What one call has still to send: pieces of DATA, then what ends the stream."""
+
+    __slots__ = ("call", "dead", "end", "octets", "offset", "over", "pieces", "trailers", "turning")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.pieces: deque[bytes] = deque()
+        self.octets = 0
+        self.offset = 0
+        """How much of the first piece is sent."""
+        self.end = False
+        """END_STREAM follows on the last DATA frame."""
+        self.trailers: Sequence[Field] | None = None
+        self.over = False
+        """There was more than SEND_BUFFER_SIZE, and on_writable is due once there no longer is."""
+        self.turning = False
+        self.dead = False
+
+    def add(self, octets: bytes) -> None:
+        """Put octets behind what is there."""
+        self.pieces.append(octets)
+        self.octets += len(octets)
+
+    def take(self, count: int) -> list[bytes | memoryview]:
+        """Take the first ``count`` octets out, uncopied where they are part of a piece."""
+        self.octets -= count
+        taken: list[bytes | memoryview] = []
+        while count:
+            piece = self.pieces[0]
+            left = len(piece) - self.offset
+            if left > count:
+                taken.append(memoryview(piece)[self.offset : self.offset + count])
+                self.offset += count
+                return taken
+            taken.append(memoryview(piece)[self.offset :] if self.offset else piece)
+            self.pieces.popleft()
+            self.offset = 0
+            count -= left
+        return taken
+
+
+class Sending(Connection):
+    """What both ends do to send."""
+
+    def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
+        self.driver = driver
+        self.config = config
+        self.encoder = HeaderEncoder()
+        self.streams: dict[int, Call] = {}
+        """The calls that have a stream which is not over."""
+        self._max_send_message_size = config.max_send_message_size
+        self._out: list[bytes | memoryview] = []
+        self._direct_octets = 0
+        self._signalled = False
+        self._closed = False
+        self._send_window = 65535
+        self._peer_initial_window = 65535
+        self._data_frame_size = 16384
+        self._peer_frame_size = 16384
+        self._turns: deque[Outbound] = deque()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
+    # -- the list
+
+    def emit(self, octets: bytes) -> None:
+        """Put whole frames into the output."""
+        self._out.append(octets)
+        if not self._signalled:
+            self._signalled = True
+            self.driver.on_output()
+
+    def emit_headers(self, stream_id: int, block: bytes, flags: int) -> None:
+        """Put a header block into the output, with CONTINUATION where it is longer than a frame."""
+        size = self._peer_frame_size
+        if len(block) <= size:
+            self.emit(frame(FrameType.HEADERS, flags | END_HEADERS, stream_id, block))
+            return
+        parts = [frame(FrameType.HEADERS, flags, stream_id, block[:size])]
+        for start in range(size, len(block), size):
+            last = start + size >= len(block)
+            parts.append(
+                frame(FrameType.CONTINUATION, END_HEADERS if last else 0, stream_id, block[start : start + size])
+            )
+        self.emit(b"".join(parts))
+
+    def emit_reset(self, stream_id: int, error_code: int) -> None:
+        """Put RST_STREAM into the output."""
+        self.emit(frame(FrameType.RST_STREAM, 0, stream_id, error_code.to_bytes(4, "big")))
+
+    def _signal(self) -> None:
+        if not self._signalled:
+            self._signalled = True
+            self.driver.on_output()
+
+    def data_to_send(self, limit: int = 1 << 18) -> bytes:
+        out = self._out
+        if self._turns:
+            self._take_turns(limit)
+        data = b"".join(out)
+        out.clear()
+        if len(data) <= limit:
+            self._direct_octets = 0
+            self._signalled = bool(self._turns) and self._send_window > 0
+            return data
+        out.append(memoryview(data)[limit:])
+        return data[:limit]
+
+    # -- messages
+
+    def send_message(self, call: Call, message: bytes, *, end: bool = False, compress: bool = True) -> None:
+        state = call.wire_state
+        if state is None:
+            return
+        if state & (LOCAL_CLOSED | HEAD_SENT) != HEAD_SENT:
+            self._check_may_send(state)
+        coding: Coding | None = call.wire_b
+        length = len(message)
+        if length > self._max_send_message_size or (coding is not None and compress):
+            octets = encode_message(message, coding or IDENTITY, self._max_send_message_size)
+            self._send_octets(call, (octets,), end)
+            return
+        size = length + PREFIX_SIZE
+        if (
+            call.wire_outbound is None
+            and size <= call.wire_send_window
+            and size <= self._send_window
+            and size <= self._data_frame_size
+            and self._direct_octets <= MAX_DIRECT_OCTETS
+            and not state & QUEUED
+        ):
+            self._send_window -= size
+            call.wire_send_window -= size
+            self._direct_octets += size
+            flags = 0
+            if end:
+                flags = END_STREAM
+                call.wire_state = state | LOCAL_CLOSED | END_SENT
+            self._out.append(message_frame_head(0, size, FrameType.DATA, flags, call.wire_id, 0, length) + message)
+            if not self._signalled:
+                self._signalled = True
+                self.driver.on_output()
+        elif length < WHOLE_PIECE:
+            self._send_octets(call, (prefix(length) + message,), end)
+        else:
+            self._send_octets(call, (prefix(length), message), end)
+
+    def _send_octets(self, call: Call, pieces: tuple[bytes, ...], end: bool) -> None:
+        """Queue the octets of a message behind those that wait."""
+        outbound: Outbound | None = call.wire_outbound
+        if outbound is None:
+            outbound = call.wire_outbound = Outbound(call)
+        for piece in pieces:
+            outbound.add(piece)
+        if outbound.octets > self.send_buffer_size:
+            outbound.over = True
+        if end:
+            outbound.end = True
+            call.wire_state |= LOCAL_CLOSED
+        self._give_turn(outbound)
+
+    def _check_may_send(self, state: int) -> None:
+        """Raise LocalProtocolError if no message may be sent (now, or any more)."""
+        if state & DETACHED:
+            raise LocalProtocolError("the trailers have been sent: no message may follow them")
+        if state & LOCAL_CLOSED:
+            raise LocalProtocolError("the call is half-closed: all its messages have been sent")
+        if not state & QUEUED:
+            raise LocalProtocolError("send_headers comes before the first message")
+
+    def send_buffered(self, call: Call) -> int:
+        outbound: Outbound | None = call.wire_outbound if call.wire_state is not None else None
+        return 0 if outbound is None else outbound.octets
+
+    # -- turns
+
+    def _give_turn(self, outbound: Outbound) -> None:
+        """Let a call take part in the turns, if its own window allows that."""
+        call = outbound.call
+        if outbound.turning or call.wire_send_window <= 0 or call.wire_state & QUEUED:
+            return
+        outbound.turning = True
+        self._turns.append(outbound)
+        if self._send_window > 0:
+            self._signal()
+
+    def _take_turns(self, room: int) -> None:
+        """Put DATA frames of about ``room`` octets into the list, one a turn."""
+        out = self._out
+        turns = self._turns
+        for octets in out:
+            room -= len(octets)
+        while turns and room > 0:
+            outbound = turns.popleft()
+            outbound.turning = False
+            if outbound.dead:
+                continue
+            call = outbound.call
+            count = min(outbound.octets, self._send_window, call.wire_send_window, self._data_frame_size, room)
+            if count <= 0:
+                if call.wire_send_window <= 0:
+                    continue  # WINDOW_UPDATE or SETTINGS will give it its next turn
+                outbound.turning = True
+                turns.appendleft(outbound)
+                return
+            self._send_window -= count
+            call.wire_send_window -= count
+            room -= count
+            pieces = outbound.take(count)
+            done = not outbound.octets
+            flags = END_STREAM if done and outbound.end else 0
+            out.append(pack_head(count >> 16, count & 0xFFFF, FrameType.DATA, flags, call.wire_id))
+            out += pieces
+            if done:
+                call.wire_outbound = None
+                if outbound.trailers is not None:
+                    self._send_last(call, outbound.trailers)
+                    continue
+                if flags:
+                    call.wire_state |= END_SENT
+            else:
+                outbound.turning = True
+                turns.append(outbound)
+            if outbound.over and outbound.octets <= self.send_buffer_size:
+                outbound.over = False
+                call.on_writable()
+
+    def _open_window(self, call: Call, increment: int) -> None:
+        """The peer gave a stream ``increment`` octets; it may be negative after SETTINGS."""
+        call.wire_send_window += increment
+        outbound: Outbound | None = call.wire_outbound
+        if outbound is not None:
+            self._give_turn(outbound)
+
+    def _forget_outbound(self, call: Call) -> None:
+        outbound: Outbound | None = call.wire_outbound
+        if outbound is not None:
+            outbound.dead = True
+            call.wire_outbound = None
+
+    @abstractmethod
+    def _send_last(self, call: Call, trailers: Sequence[Field]) -> None:
+        """All messages of a call are out; send its trailers."""
