@@ -6,7 +6,7 @@ import pytest
 
 from puregrpc.wire import EngineName
 
-ENGINES: list[EngineName] = ["h2"]
+ENGINES: list[EngineName] = ["h2", "fast"]
 
 
 @pytest.fixture(params=ENGINES)

@@ -73,6 +73,7 @@ class Call:
         "wire_id",
         "wire_inbound",
         "wire_outbound",
+        "wire_path",
         "wire_received",
         "wire_send_window",
         "wire_state",
@@ -82,6 +83,7 @@ class Call:
     wire_b: Any
     wire_inbound: Any
     wire_outbound: Any
+    wire_path: str
     wire_received: Any
     wire_send_window: Any
     wire_state: Any

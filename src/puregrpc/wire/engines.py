@@ -21,7 +21,11 @@ def client_connection(
         from puregrpc.wire.h2_engine import H2ClientConnection
 
         return H2ClientConnection(driver, config)
-    raise InvalidArgument(f"no engine {engine!r}: there is 'h2'")
+    if engine == "fast":
+        from puregrpc.wire.fast import FastClientConnection
+
+        return FastClientConnection(driver, config)
+    raise InvalidArgument(f"no engine {engine!r}: there are 'h2' and 'fast'")
 
 
 def server_connection(
@@ -33,4 +37,8 @@ def server_connection(
         from puregrpc.wire.h2_engine import H2ServerConnection
 
         return H2ServerConnection(driver, config)
-    raise InvalidArgument(f"no engine {engine!r}: there is 'h2'")
+    if engine == "fast":
+        from puregrpc.wire.fast import FastServerConnection
+
+        return FastServerConnection(driver, config)
+    raise InvalidArgument(f"no engine {engine!r}: there are 'h2' and 'fast'")

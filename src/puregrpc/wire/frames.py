@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from puregrpc.errors import RemoteProtocolError
@@ -93,7 +93,7 @@ class FrameReader:
         """Whether the peer is known to speak HTTP/2."""
         return self._started
 
-    def feed(self, data: bytes) -> Iterator[RawFrame]:
+    def feed(self, data: bytes) -> Generator[RawFrame, None, None]:
         """Take octets and give the frames that they complete. Raises RemoteProtocolError; then nothing more comes."""
         buffer = self._buffer
         buffer += data
@@ -123,6 +123,12 @@ class FrameReader:
                 yield frame
         finally:
             del buffer[:position]
+
+    def rest(self) -> bytes:
+        """The octets of frames that were not given yet; they are the caller's from now on."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return rest
 
     def _take_preface(self) -> bool:
         buffer, preface = self._buffer, self._preface

@@ -9,7 +9,7 @@ from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import Call, CallSnapshot, ConnectionConfig, ConnectionSnapshot, Driver, Metadata
 from puregrpc.wire.deadline import DeadlineHeap
 from puregrpc.wire.fast.octets import ACK, MAX_WINDOW, frame
-from puregrpc.wire.fast.sending import END_SENT, MAX_DATA_FRAME, QUEUED, REMOTE_CLOSED, Sending
+from puregrpc.wire.fast.sending import DETACHED, END_SENT, MAX_DATA_FRAME, QUEUED, REMOTE_CLOSED, Sending
 from puregrpc.wire.frames import PREFACE, ErrorCode, FrameType
 from puregrpc.wire.limits import MAX_FRAME_SIZE
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
@@ -251,9 +251,11 @@ class Controlled(Sending):
         return stream_id in self._resets or stream_id <= self._forgotten_reset
 
     def _end_call(self, call: Call, status: Status, trailers: Metadata = (), *, unprocessed: bool = False) -> None:
-        """The call is over: forget it and tell its owner."""
+        """The call is over: forget it and tell its owner, if he wants to hear of it."""
+        told = not call.wire_state & DETACHED
         self._forget(call)
-        call.on_end(status, trailers, unprocessed=unprocessed)
+        if told:
+            call.on_end(status, trailers, unprocessed=unprocessed)
         self._after_call()
 
     def _forget(self, call: Call) -> None:
@@ -323,14 +325,14 @@ class Controlled(Sending):
     def _call_snapshot(self, call: Call) -> CallSnapshot:
         state: int = call.wire_state
         if state & QUEUED:
-            return CallSnapshot(0, self._path_of(call), "queued", 0, 0, self.send_buffered(call))
+            return CallSnapshot(0, call.wire_path, "queued", 0, 0, self.send_buffered(call))
         if state & END_SENT:
             name = "closed" if state & REMOTE_CLOSED else "half-closed (local)"
         else:
             name = "half-closed (remote)" if state & REMOTE_CLOSED else "open"
         return CallSnapshot(
             stream_id=call.wire_id,
-            path=self._path_of(call),
+            path=call.wire_path,
             state=name,
             send_window=call.wire_send_window,
             receive_window=self._stream_window - call.wire_received,
@@ -341,9 +343,6 @@ class Controlled(Sending):
         return self._settings.get(MAX_CONCURRENT_STREAMS, 2**32 + 1)
 
     # -- what the two ends do differently
-
-    @abstractmethod
-    def _path_of(self, call: Call) -> str: ...
 
     @abstractmethod
     def _is_idle(self, stream_id: int) -> bool:

@@ -13,6 +13,7 @@ does not repeat is not among them. Both caches are bounded by count and by octet
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from puregrpc.wire.fast.hpack_table import DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD, FIRST_DYNAMIC, STATIC, Field, Fields
 from puregrpc.wire.fast.huffman import HuffmanError, decode_huffman
@@ -43,16 +44,18 @@ class HeaderListTooLargeError(Exception):
 class FieldRun:
     """The indexed fields that a block begins with, the size of their list, and what the reader keeps about them."""
 
-    __slots__ = ("fields", "meaning", "size")
+    __slots__ = ("fields", "head", "size", "trailers")
 
     def __init__(self, fields: Fields, size: int) -> None:
         self.fields = fields
         self.size = size
-        self.meaning: object = None
+        self.head: Any = None
+        """What the reader made of the run as the beginning or the whole of a head."""
+        self.trailers: Any = None
+        """What the reader made of the run as trailers."""
 
 
 NO_FIELDS: tuple[Field, ...] = ()
-EMPTY_RUN = FieldRun((), 0)
 
 
 class HeaderDecoder:
@@ -70,6 +73,7 @@ class HeaderDecoder:
         self._table: list[Field] = []  # the newest entry last
         self._blocks: dict[bytes, tuple[FieldRun, Fields]] = {}
         self._runs: dict[Fields, FieldRun] = {}
+        self._empty = FieldRun((), 0)
         self._cached_octets = 0
 
     @property
@@ -88,7 +92,7 @@ class HeaderDecoder:
         match = _leading_run(block)
         stop = match.end() if match is not None else 0
         if stop == 0:
-            return EMPTY_RUN, self._decode_fields(block, 0, 0)
+            return self._empty, self._decode_fields(block, 0, 0)
         if stop == len(block):
             run = self._decode_run(block)
             if run.size > self.max_list_size:

@@ -1,4 +1,4 @@
-"""The sending half of a connection: one list of octets to write, and the turns of the calls that cannot write all at once.
+"""The sending half of a connection: one list of octets to write, and turns for the calls that cannot write all at once.
 
 A frame goes straight to the list, in order, if nothing holds it back: header blocks (HPACK wants them in the order in
 which they were encoded), control frames, and messages that fit a frame and both windows. Everything else waits in the
@@ -8,7 +8,6 @@ call starves another and the control frames that came meanwhile go first.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -17,17 +16,13 @@ from puregrpc.wire.compression import CODINGS, Coding
 from puregrpc.wire.connection import Call, Connection, ConnectionConfig, Driver
 from puregrpc.wire.fast.hpack_encoder import HeaderEncoder
 from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, frame, message_frame_head, pack_head
-from puregrpc.wire.fast.hpack_table import Field
 from puregrpc.wire.frames import FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, encode_message, prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
-__all__ = [
-    "DETACHED", "END_SENT", "HEAD_RECEIVED", "HEAD_SENT", "LOCAL_CLOSED", "QUEUED", "READABLE", "REMOTE_CLOSED", "Outbound",
-    "Sending",
-]  # fmt: skip
+__all__ = ["Outbound", "Sending"]
 
 # The bits of Call.wire_state, which is None before a call is opened and after it is over.
 HEAD_SENT = 1
@@ -61,7 +56,7 @@ IDENTITY = CODINGS["identity"]
 class Outbound:
     """What one call has still to send: pieces of DATA, then what ends the stream."""
 
-    __slots__ = ("call", "dead", "end", "octets", "offset", "over", "pieces", "trailers", "turning")
+    __slots__ = ("call", "dead", "end", "octets", "offset", "over", "pieces", "then", "turning")
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -71,7 +66,8 @@ class Outbound:
         """How much of the first piece is sent."""
         self.end = False
         """END_STREAM follows on the last DATA frame."""
-        self.trailers: Sequence[Field] | None = None
+        self.then: Callable[[], None] | None = None
+        """Sends what follows all pieces: trailers."""
         self.over = False
         """There was more than SEND_BUFFER_SIZE, and on_writable is due once there no longer is."""
         self.turning = False
@@ -276,8 +272,8 @@ class Sending(Connection):
             out += pieces
             if done:
                 call.wire_outbound = None
-                if outbound.trailers is not None:
-                    self._send_last(call, outbound.trailers)
+                if outbound.then is not None:
+                    outbound.then()
                     continue
                 if flags:
                     call.wire_state |= END_SENT
@@ -300,7 +296,3 @@ class Sending(Connection):
         if outbound is not None:
             outbound.dead = True
             call.wire_outbound = None
-
-    @abstractmethod
-    def _send_last(self, call: Call, trailers: Sequence[Field]) -> None:
-        """All messages of a call are out; send its trailers."""

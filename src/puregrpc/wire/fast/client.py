@@ -1,0 +1,389 @@
+"""The client's end of the fast engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from puregrpc.errors import InvalidArgument, LocalProtocolError, RemoteProtocolError
+from puregrpc.wire.compression import CODINGS, coding_for
+from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, Driver, Metadata, Request
+from puregrpc.wire.deadline import encode_timeout
+from puregrpc.wire.fast.control import DEADLINE_PASSED, MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE
+from puregrpc.wire.fast.hpack_decoder import FieldRun
+from puregrpc.wire.fast.hpack_encoder import ConstantFields, literal, secret_literal
+from puregrpc.wire.fast.hpack_table import Fields
+from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, MAX_STREAM_ID, frame, message_frame_head, pack_head
+from puregrpc.wire.fast.receiving import FastConnection
+from puregrpc.wire.fast.sending import (
+    END_SENT,
+    HEAD_RECEIVED,
+    HEAD_SENT,
+    IDENTITY,
+    LOCAL_CLOSED,
+    QUEUED,
+    READABLE,
+    REMOTE_CLOSED,
+)  # fmt: skip
+from puregrpc.wire.flow_control import StreamCredit
+from puregrpc.wire.frames import ErrorCode, FrameType
+from puregrpc.wire.framing import PREFIX_SIZE, MessageReader, encode_message, prefix
+from puregrpc.wire.headers import ResponseHead, parse_response, parse_trailers, request_fields
+from puregrpc.wire.limits import STREAMS_BEFORE_SETTINGS
+from puregrpc.wire.metadata import encode_metadata, header_list_size
+from puregrpc.wire.status import Status, StatusCode, http2_error_name, status_from_http2_error
+
+__all__ = ["FastClientConnection"]
+
+MAX_METHODS = 1000
+"""How many methods (with their authority and encodings) are remembered with their header fields."""
+
+INFORMATIONAL = ResponseHead()
+"""Stands for a 1xx response."""
+
+
+class Method:
+    """The constant header fields of the calls of one method, and the size of their list."""
+
+    __slots__ = ("fields", "size")
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = ConstantFields(fields)
+        self.size = header_list_size(fields)
+
+
+class FastClientConnection(FastConnection, ClientConnection):
+    """The client's end."""
+
+    _client = True
+
+    def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
+        super().__init__(driver, config)
+        self._next_id = 1
+        self._max_streams = STREAMS_BEFORE_SETTINGS
+        self._max_list_size: int | None = None
+        self._methods: dict[tuple[str, str, str, str], Method] = {}
+        self._queue: dict[int, tuple[Call, Method, bytes]] = {}
+        """Calls that wait for MAX_CONCURRENT_STREAMS, by their stream ids and so in order."""
+        self._highest_opened = 0
+
+    # -- sending
+
+    def open_call(
+        self,
+        call: Call,
+        request: Request,
+        *,
+        deadline: float | None = None,
+        message: bytes | None = None,
+        end: bool = False,
+        now: float = 0.0,
+        secret_names: Sequence[str] = ("authorization", "cookie"),
+    ) -> None:
+        if self._closed or self._going_away or self._sent_away:
+            raise LocalProtocolError("no new call can be opened: the connection is closed or going away")
+        if now > self._now:
+            self._now = now
+        key = (request.path, request.authority, request.encoding, request.content_subtype)
+        method = self._methods.get(key) or self._learn_method(key, request)
+        metadata = self._metadata_block(request.metadata, secret_names) if request.metadata else b""
+        if self._max_list_size is not None:
+            self._check_list_size(method, request.metadata, self._max_list_size)
+        coding = None if request.encoding == "identity" else coding_for(request.encoding)
+        length = -1
+        pieces: tuple[bytes, ...] = ()
+        if message is not None:
+            length = len(message)
+            if coding is not None or length > self._max_send_message_size:
+                pieces = (encode_message(message, coding or IDENTITY, self._max_send_message_size),)
+
+        call.wire_id = stream_id = self._next_id
+        self._next_id = stream_id + 2
+        call.wire_path = request.path
+        call.wire_deadline = deadline
+        call.wire_inbound = call.wire_outbound = None
+        call.wire_received = 0
+        call.wire_a = None if call.auto_consume else StreamCredit(self._stream_window, auto=False)
+        call.wire_b = coding
+        if deadline is not None:
+            self._deadlines.add(stream_id, deadline)
+        size = length + PREFIX_SIZE
+        window = self._peer_initial_window
+        if (
+            pieces
+            or length < 0
+            or size > self._send_window
+            or size > window
+            or size > self._data_frame_size
+            or self._queue
+            or len(self.streams) >= self._max_streams
+        ):
+            if length >= 0 and not pieces:
+                assert message is not None
+                pieces = (prefix(length), message)
+            self._queue_call(call, method, metadata, pieces, end=end)
+            return
+        block = self._request_block(call, method, metadata)
+        if block is None:
+            return
+        if len(block) > self._peer_frame_size:
+            assert message is not None
+            self._send_head(call, block, end=False)
+            self._send_octets(call, (prefix(length), message), end)
+            return
+        self._highest_opened = stream_id
+        self.streams[stream_id] = call
+        self._send_window -= size
+        call.wire_send_window = window - size
+        if end:
+            call.wire_state = HEAD_SENT | LOCAL_CLOSED | END_SENT
+            flags = END_STREAM
+        else:
+            call.wire_state = HEAD_SENT
+            flags = 0
+        assert message is not None
+        self._out.append(
+            pack_head(0, len(block), FrameType.HEADERS, END_HEADERS, stream_id)
+            + block
+            + message_frame_head(0, size, FrameType.DATA, flags, stream_id, 0, length)
+            + message
+        )
+        if stream_id >= MAX_STREAM_ID:
+            self._sent_goaway(MAX_STREAM_ID, "the stream ids are used up")
+        if not self._signalled:
+            self._signalled = True
+            self.driver.on_output()
+
+    def _learn_method(self, key: tuple[str, str, str, str], request: Request) -> Method:
+        constant = Request(
+            request.path, request.authority, encoding=request.encoding, content_subtype=request.content_subtype
+        )
+        config = self.config
+        fields = request_fields(
+            constant, scheme=config.scheme, user_agent=config.user_agent, accept_encodings=config.accept_encodings
+        )
+        if len(self._methods) >= MAX_METHODS:
+            self._methods.clear()
+        method = self._methods[key] = Method(tuple(fields))
+        return method
+
+    def _metadata_block(self, metadata: Metadata, secret_names: Sequence[str]) -> bytes:
+        secrets = [name.lower().encode() for name in secret_names]
+        return b"".join(
+            [
+                secret_literal(name, value) if name in secrets else literal(name, value)
+                for name, value in encode_metadata(metadata)
+            ]
+        )
+
+    def _check_list_size(self, method: Method, metadata: Metadata, limit: int) -> None:
+        size = method.size + (header_list_size(encode_metadata(metadata)) if metadata else 0)
+        if size > limit:
+            raise InvalidArgument(f"the request's headers have {size} octets, the server takes {limit}")
+
+    def _request_block(self, call: Call, method: Method, metadata: bytes) -> bytes | None:
+        """The header block of a call, to be sent at once; None if its deadline has passed, and so it has ended."""
+        fields = method.fields
+        deadline = call.wire_deadline
+        timeout = b""
+        if deadline is not None:
+            left = deadline - self._now
+            if left <= 0:
+                call.wire_state = QUEUED
+                self._end_call(call, DEADLINE_PASSED)
+                return None
+            timeout = literal(b"grpc-timeout", encode_timeout(left))
+        block = fields.block if fields.version == self.encoder.version else self.encoder.encode(fields)
+        return block + timeout + metadata
+
+    def _queue_call(self, call: Call, method: Method, metadata: bytes, pieces: tuple[bytes, ...], *, end: bool) -> None:
+        """Open a call step by step, once it may be opened."""
+        call.wire_send_window = 0
+        call.wire_state = QUEUED
+        self._queue[call.wire_id] = (call, method, metadata)
+        if pieces:
+            self._send_octets(call, pieces, end)
+        elif end:
+            call.wire_state |= LOCAL_CLOSED
+        self._open_queued()
+
+    def _open_queued(self) -> None:
+        queue = self._queue
+        while queue and len(self.streams) < self._max_streams and not self._sent_away and not self._closed:
+            stream_id = next(iter(queue))
+            call, method, metadata = queue.pop(stream_id)
+            block = self._request_block(call, method, metadata)
+            if block is None:
+                continue
+            self._send_head(call, block, end=call.wire_state & LOCAL_CLOSED != 0 and call.wire_outbound is None)
+            if call.wire_outbound is not None:
+                self._give_turn(call.wire_outbound)
+            if stream_id >= MAX_STREAM_ID:
+                self._sent_goaway(MAX_STREAM_ID, "the stream ids are used up")
+
+    def _send_head(self, call: Call, block: bytes, *, end: bool) -> None:
+        stream_id = call.wire_id
+        self._highest_opened = stream_id
+        self.streams[stream_id] = call
+        call.wire_send_window = self._peer_initial_window
+        state = (call.wire_state or 0) & ~QUEUED | HEAD_SENT
+        call.wire_state = state | LOCAL_CLOSED | END_SENT if end else state
+        self.emit_headers(stream_id, block, END_STREAM if end else 0)
+
+    def half_close(self, call: Call) -> None:
+        state = call.wire_state
+        if state is None or state & LOCAL_CLOSED:
+            return
+        call.wire_state = state | LOCAL_CLOSED
+        if call.wire_outbound is not None:
+            call.wire_outbound.end = True
+        elif not state & QUEUED:
+            call.wire_state = state | LOCAL_CLOSED | END_SENT
+            self.emit(frame(FrameType.DATA, END_STREAM, call.wire_id))
+
+    # -- receiving
+
+    def _headers(self, stream_id: int, flags: int, run: FieldRun | None, fields: Fields) -> None:
+        call = self.streams.get(stream_id)
+        if call is None:
+            self._check_not_idle(stream_id, "HEADERS")
+            if not self._was_reset_here(stream_id):
+                raise RemoteProtocolError("HEADERS on a closed stream", ErrorCode.STREAM_CLOSED)
+            return
+        state: int = call.wire_state
+        try:
+            if flags & END_STREAM:
+                call.wire_state = state & ~READABLE | REMOTE_CLOSED
+                if run is None:
+                    self._list_too_large(call)
+                else:
+                    self._finish(call, run, fields, first=not state & HEAD_RECEIVED)
+            elif run is None:
+                self._list_too_large(call)
+            elif state & HEAD_RECEIVED:
+                raise RemoteProtocolError("trailers without END_STREAM")
+            else:
+                self._response(call, run, fields)
+        except RemoteProtocolError as error:
+            self._fail_call(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.PROTOCOL_ERROR)
+
+    def _list_too_large(self, call: Call) -> None:
+        problem = f"the response's headers are larger than {self.config.max_header_list_size} octets"
+        self._fail_call(call, Status(StatusCode.RESOURCE_EXHAUSTED, problem), ErrorCode.CANCEL)
+
+    def _response(self, call: Call, run: FieldRun, fields: Fields) -> None:
+        if fields:
+            head = parse_response(run.fields + fields) or INFORMATIONAL
+        elif run.head is None:
+            head = run.head = parse_response(run.fields) or INFORMATIONAL
+        else:
+            head = run.head
+        if head is INFORMATIONAL:
+            return
+        if head.failure is not None:
+            self._fail_call(call, head.failure, ErrorCode.CANCEL)
+            return
+        call.wire_state |= HEAD_RECEIVED | READABLE
+        if head.encoding != "identity":
+            call.wire_inbound = MessageReader(self._max_message_size, CODINGS[head.encoding])
+        call.on_headers(head.metadata)
+
+    def _finish(self, call: Call, run: FieldRun, fields: Fields, *, first: bool) -> None:
+        if fields or first:
+            status, trailers = parse_trailers(run.fields + fields, first=first)
+        elif run.trailers is None:
+            status, trailers = run.trailers = parse_trailers(run.fields, first=False)
+        else:
+            status, trailers = run.trailers
+        if status.code == 0 and call.wire_inbound is not None:
+            try:
+                call.wire_inbound.finish()
+            except RemoteProtocolError as error:
+                status = Status(StatusCode.INTERNAL, str(error))
+        # RFC 9113, section 8.1: the response is whole, the rest of the request is not wanted.
+        if not call.wire_state & END_SENT:
+            self._reset_stream(call, ErrorCode.NO_ERROR)
+        self._end_call(call, status, trailers)
+
+    def _half_closed(self, call: Call) -> None:
+        problem = "the server ended the stream without trailers"
+        self._fail_call(call, Status(StatusCode.INTERNAL, problem), ErrorCode.CANCEL)
+
+    def _fail_call(self, call: Call, status: Status, error_code: int) -> None:
+        self._reset_stream(call, error_code)
+        self._end_call(call, status)
+
+    def _peer_reset(self, call: Call, error_code: int) -> None:
+        deadline = call.wire_deadline
+        if error_code == ErrorCode.CANCEL and deadline is not None and self._now >= deadline:
+            # A server counts the deadline as well, and its RST_STREAM may be here before our own timer.
+            status = DEADLINE_PASSED
+        else:
+            problem = f"the server reset the stream with {http2_error_name(error_code)}"
+            status = Status(status_from_http2_error(error_code), problem)
+        self._end_call(call, status, unprocessed=error_code == ErrorCode.REFUSED_STREAM)
+
+    # -- the connection as a whole
+
+    def _forget(self, call: Call) -> None:
+        if call.wire_state & QUEUED:
+            self._queue.pop(call.wire_id, None)
+        super()._forget(call)
+
+    def _after_call(self) -> None:
+        if self._queue:
+            self._open_queued()
+        if (self._going_away or self._sent_away) and not self.streams and not self._queue:
+            self._fail("all calls are over, and no new one may be opened")
+
+    @property
+    def open_calls(self) -> int:
+        return len(self.streams) + len(self._queue)
+
+    def _call_of(self, stream_id: int) -> Call | None:
+        call = self.streams.get(stream_id)
+        if call is None and stream_id in self._queue:
+            return self._queue[stream_id][0]
+        return call
+
+    def _all_calls(self) -> Iterator[Call]:
+        yield from self.streams.values()
+        for call, _, _ in self._queue.values():
+            yield call
+
+    def _settings_applied(self) -> None:
+        self._max_streams = self._settings.get(MAX_CONCURRENT_STREAMS, 2**32 + 1)
+        self._max_list_size = self._settings.get(MAX_HEADER_LIST_SIZE)
+        self._open_queued()
+
+    def _peer_max_streams(self) -> int:
+        return self._max_streams
+
+    def _is_idle(self, stream_id: int) -> bool:
+        return not stream_id & 1 or stream_id > self._highest_opened
+
+    def _highest_peer_stream(self) -> int:
+        return 0
+
+    def _ping_answered(self, payload: bytes) -> None:
+        pass
+
+    def _sent_goaway(self, last_stream_id: int, reason: str) -> None:
+        self._sent_away = True
+        self.driver.on_going_away(reason)
+        status = Status(StatusCode.UNAVAILABLE, f"the server is going away ({reason})")
+        for call in list(self._all_calls()):
+            if call.wire_state is not None and (call.wire_state & QUEUED or call.wire_id > last_stream_id):
+                self._reset_stream(call, ErrorCode.CANCEL)
+                self._end_call(call, status, unprocessed=True)
+        self._after_call()
+
+    def go_away(self, *, error_code: int = 0, debug_data: bytes = b"", immediately: bool = False) -> None:
+        if self._closed:
+            return
+        if not self._going_away:
+            self._going_away = True
+            self._emit_goaway(0, error_code, debug_data)
+        if immediately:
+            self._fail("the connection was closed on this side")
+        else:
+            self._after_call()

@@ -1,0 +1,373 @@
+"""The receiving half of a connection: frames parsed where they lie, in one loop.
+
+The loop knows two kinds of frames, DATA and HEADERS that are whole; every other frame, and everything unusual about
+those two, is handled in a method of its own. What the peer does wrong is raised as RemoteProtocolError: inside of
+`_call_error` it ends one call, anywhere else the connection.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from puregrpc.errors import RemoteProtocolError
+from puregrpc.wire.compression import CODINGS, MessageTooLarge
+from puregrpc.wire.connection import Call, ConnectionConfig, Driver
+from puregrpc.wire.fast.control import Controlled
+from puregrpc.wire.fast.hpack_decoder import FieldRun, HeaderDecoder, HeaderDecodingError, HeaderListTooLargeError
+from puregrpc.wire.fast.hpack_table import Fields
+from puregrpc.wire.fast.octets import (
+    END_HEADERS,
+    END_STREAM,
+    HEAD_SIZE,
+    MAX_STREAM_ID,
+    PADDED,
+    PRIORITY_FLAG,
+    frame,
+    unpack_head,
+    unpack_prefix,
+)  # fmt: skip
+from puregrpc.wire.fast.requests import MeasuredReader
+from puregrpc.wire.fast.sending import DETACHED, READABLE, REMOTE_CLOSED
+from puregrpc.wire.flow_control import StreamCredit
+from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType
+from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
+from puregrpc.wire.limits import MAX_CONTINUATION_FRAMES, MAX_FRAME_SIZE, MAX_HEADER_BLOCK_SIZE
+from puregrpc.wire.status import Status, StatusCode
+
+__all__ = ["FastConnection"]
+
+DATA = FrameType.DATA
+HEADERS = FrameType.HEADERS
+UNUSUAL_HEADERS = END_HEADERS | PADDED | PRIORITY_FLAG
+WINDOW_UPDATE_LENGTH = 4
+
+
+class HeaderBlock:
+    """A header block that CONTINUATION goes on with."""
+
+    __slots__ = ("flags", "frames", "octets", "stream_id")
+
+    def __init__(self, stream_id: int, flags: int, fragment: bytes) -> None:
+        self.stream_id = stream_id
+        self.flags = flags
+        self.octets = bytearray(fragment)
+        self.frames = 0
+
+
+class FastConnection(Controlled):
+    """What both ends do to receive."""
+
+    def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
+        super().__init__(driver, config)
+        self.decoder = HeaderDecoder(config.max_header_list_size)
+        self._max_message_size = config.max_receive_message_size
+        self._rest = b""
+        """The beginning of a frame whose end has not come."""
+        self._opening: FrameReader | None = FrameReader(preface=not self._client, max_frame_size=MAX_FRAME_SIZE)
+        """Takes the peer's octets up to its first frame."""
+        self._block: HeaderBlock | None = None
+
+    def receive(self, data: bytes, now: float) -> None:
+        self._now = now
+        if self._closed:
+            return
+        if not data:
+            self._fail("the peer closed the connection")
+            return
+        try:
+            if self._opening is not None:
+                data = self._open(self._opening, data)
+            self._receive_frames(data)
+        except RemoteProtocolError as error:
+            self._protocol_error(error)
+            return
+        received = self._connection_received
+        if received * 4 >= self._connection_window and not self._closed:
+            self._connection_received = 0
+            self.emit(frame(FrameType.WINDOW_UPDATE, 0, 0, received.to_bytes(WINDOW_UPDATE_LENGTH, "big")))
+
+    def _open(self, reader: FrameReader, data: bytes) -> bytes:
+        """Take the preface and the first frame, which is SETTINGS; gives what follows it."""
+        frames = reader.feed(data)
+        first = next(frames, None)
+        frames.close()
+        if first is None:
+            return b""
+        self._opening = None
+        return first.octets + reader.rest()
+
+    def _receive_frames(self, data: bytes) -> None:
+        rest = self._rest
+        if rest:
+            # Only the frame that was cut is joined; to join it with all of a large piece would copy that.
+            missing = HEAD_SIZE - len(rest)
+            if missing > 0:
+                rest += data[:missing]
+                data = data[missing:]
+                if len(rest) < HEAD_SIZE:
+                    self._rest = rest
+                    return
+            missing = HEAD_SIZE + int.from_bytes(rest[:3], "big") - len(rest)
+            if len(data) < 2 * MAX_FRAME_SIZE or missing > len(data):
+                data = rest + data
+            else:
+                self._rest = b""
+                self._parse(rest + data[:missing], 0)
+                self._parse(data, missing)
+                return
+        self._parse(data, 0)
+
+    def _parse(self, data: bytes, i: int) -> None:
+        """Let every frame from octet ``i`` on act that is there as a whole, and keep the rest."""
+        end = len(data)
+        streams = self.streams
+        window = self._stream_window
+        max_message_size = self._max_message_size
+        while end - i >= HEAD_SIZE:
+            oversize, length, kind, flags, stream_id = unpack_head(data, i)
+            if oversize or length > MAX_FRAME_SIZE:
+                length |= oversize << 16
+                raise RemoteProtocolError(
+                    f"a frame of {length} octets; the most allowed is {MAX_FRAME_SIZE}", ErrorCode.FRAME_SIZE_ERROR
+                )
+            start = i + HEAD_SIZE
+            stop = start + length
+            if stop > end:
+                break
+            i = stop
+            if self._block is not None or stream_id > MAX_STREAM_ID:
+                self._unusual_frame(kind, flags, stream_id & MAX_STREAM_ID, data[start:stop])
+            elif kind == DATA:
+                call = streams.get(stream_id)
+                if call is None or flags & PADDED or not call.wire_state & READABLE:
+                    self._unusual_data(flags, stream_id, data[start:stop])
+                    continue
+                self._connection_received += length
+                received = call.wire_received + length
+                if received > window or self._connection_received > self._connection_window:
+                    self._window_exceeded()
+                call.wire_received = received
+                if call.wire_inbound is None and call.wire_a is None and length >= PREFIX_SIZE:
+                    compressed, size = unpack_prefix(data, start)
+                    if size + PREFIX_SIZE == length and not compressed and size <= max_message_size:
+                        if received * 4 >= window and not flags & END_STREAM:
+                            self._give_back(call, received)
+                        call.on_message(data[start + PREFIX_SIZE : stop])
+                        if flags & END_STREAM and call.wire_state is not None:
+                            self._end_of_stream(call)
+                        continue
+                self._take_data(call, data[start:stop], 0, flags)
+            elif kind == HEADERS and flags & UNUSUAL_HEADERS == END_HEADERS:
+                self._decode_headers(stream_id, flags, data[start:stop])
+            else:
+                self._unusual_frame(kind, flags, stream_id, data[start:stop])
+        self._rest = data[i:] if i < end else b""
+
+    # -- headers
+
+    def _decode_headers(self, stream_id: int, flags: int, block: bytes) -> None:
+        try:
+            run, fields = self.decoder.decode(block)
+        except HeaderDecodingError as error:
+            raise RemoteProtocolError(f"HPACK: {error}", ErrorCode.COMPRESSION_ERROR) from None
+        except HeaderListTooLargeError:
+            if not self._closed:
+                self._headers(stream_id, flags, None, ())
+            return
+        if not self._closed:
+            self._headers(stream_id, flags, run, fields)
+
+    def _unusual_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        """Any frame but DATA and whole HEADERS, and any frame that has the reserved bit set."""
+        if self._closed:
+            return
+        block = self._block
+        if block is not None:
+            if kind != FrameType.CONTINUATION or stream_id != block.stream_id:
+                raise RemoteProtocolError("a header block was interrupted by another frame")
+            block.frames += 1
+            block.octets += payload
+            if block.frames > MAX_CONTINUATION_FRAMES or len(block.octets) > MAX_HEADER_BLOCK_SIZE:
+                raise RemoteProtocolError("a header block is too long", ErrorCode.ENHANCE_YOUR_CALM)
+            if flags & END_HEADERS:
+                self._block = None
+                self._decode_headers(stream_id, block.flags, bytes(block.octets))
+        elif kind == FrameType.CONTINUATION:
+            raise RemoteProtocolError("CONTINUATION without a header block before it")
+        elif kind == HEADERS:
+            self._unusual_headers(flags, stream_id, payload)
+        elif kind == DATA:
+            self._whole_data(flags, stream_id, payload)
+        else:
+            self._control_frame(kind, flags, stream_id, payload)
+
+    def _unusual_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        """HEADERS with padding, with a priority, or without END_HEADERS."""
+        fragment = _without_padding(payload) if flags & PADDED else payload
+        depends_on_itself = False
+        if flags & PRIORITY_FLAG:
+            if len(fragment) < 5:
+                raise RemoteProtocolError("HEADERS without its priority", ErrorCode.FRAME_SIZE_ERROR)
+            depends_on_itself = int.from_bytes(fragment[:4], "big") & MAX_STREAM_ID == stream_id
+            fragment = fragment[5:]
+        if depends_on_itself:
+            raise RemoteProtocolError("a stream that depends on itself")
+        if flags & END_HEADERS:
+            self._decode_headers(stream_id, flags, fragment)
+        else:
+            self._block = HeaderBlock(stream_id, flags, fragment)
+
+    # -- data
+
+    def _unusual_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        """DATA that is padded or that belongs to no call that takes it."""
+        if not self._closed:
+            self._whole_data(flags, stream_id, payload)
+
+    def _whole_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        """Any DATA frame, checked step by step."""
+        length = len(payload)
+        if not stream_id:
+            raise RemoteProtocolError("DATA on no stream")
+        self._connection_received += length
+        if self._connection_received > self._connection_window:
+            self._window_exceeded()
+        data = _without_padding(payload) if flags & PADDED else payload
+        call = self.streams.get(stream_id)
+        if call is None:
+            self._check_not_idle(stream_id, "DATA")
+            if not self._was_reset_here(stream_id):
+                raise RemoteProtocolError("DATA on a closed stream", ErrorCode.STREAM_CLOSED)
+            return
+        call.wire_received += length
+        if call.wire_received > self._stream_window:
+            self._window_exceeded()
+        state: int = call.wire_state
+        if state & REMOTE_CLOSED:
+            self._stream_error(stream_id, "DATA behind END_STREAM", ErrorCode.STREAM_CLOSED)
+        elif state & DETACHED:
+            if flags & END_STREAM:
+                call.wire_state = state | REMOTE_CLOSED
+        elif not state & READABLE:
+            self._stream_error(stream_id, "DATA in front of HEADERS", ErrorCode.PROTOCOL_ERROR)
+        else:
+            self._take_data(call, data, length - len(data), flags)
+
+    def _take_data(self, call: Call, data: bytes, padding: int, flags: int) -> None:
+        """Cut octets of a call into messages, whatever they are: several, parts of one, compressed."""
+        credit: StreamCredit | None = call.wire_a
+        reader: MessageReader | None = call.wire_inbound
+        if credit is not None:
+            credit.auto = call.auto_consume
+            credit.received(len(data), padding)
+        try:
+            if reader is None:
+                taken = self._take_whole_messages(call, data, credit)
+                if call.wire_state is None or call.wire_state & DETACHED:
+                    return
+                if taken < len(data):
+                    reader = call.wire_inbound = MessageReader(self._max_message_size)
+                    data = data[taken:]
+            if reader is not None:
+                if type(reader) is MeasuredReader and not reader.count(len(data)):
+                    self._stream_error(call.wire_id, "more octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+                    return
+                for message in reader.feed(data):
+                    if credit is not None:
+                        credit.delivered(len(message), reader.wire_size)
+                    call.on_message(message)
+                    if call.wire_state is None or call.wire_state & DETACHED:
+                        return
+                if not reader.partial and reader.coding is IDENTITY and type(reader) is MessageReader:
+                    call.wire_inbound = None
+        except MessageTooLarge as error:
+            self._fail_call(call, Status(StatusCode.RESOURCE_EXHAUSTED, str(error)), ErrorCode.CANCEL)
+        except RemoteProtocolError as error:
+            self._fail_call(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
+        else:
+            if flags & END_STREAM:
+                self._end_of_stream(call)
+            elif credit is not None:
+                self._give_credit(call, credit)
+            elif call.wire_received * 4 >= self._stream_window:
+                self._give_back(call, call.wire_received)
+
+    def _take_whole_messages(self, call: Call, data: bytes, credit: StreamCredit | None) -> int:
+        """Hand out the whole, uncompressed messages at the beginning of ``data``; gives how many octets they took."""
+        start = 0
+        end = len(data)
+        limit = self._max_message_size
+        while end - start >= PREFIX_SIZE:
+            compressed, size = unpack_prefix(data, start)
+            stop = start + PREFIX_SIZE + size
+            if stop > end or compressed or size > limit:
+                break
+            if credit is not None:
+                credit.delivered(size, PREFIX_SIZE + size)
+            call.on_message(data[start + PREFIX_SIZE : stop])
+            start = stop
+            if call.wire_state is None or call.wire_state & DETACHED:
+                break
+        return start
+
+    def _end_of_stream(self, call: Call) -> None:
+        """The peer has sent END_STREAM with DATA."""
+        call.wire_state = call.wire_state & ~READABLE | REMOTE_CLOSED
+        if call.wire_state & DETACHED:
+            return
+        reader: MessageReader | None = call.wire_inbound
+        if reader is not None:
+            if type(reader) is MeasuredReader and not reader.is_complete:
+                self._stream_error(call.wire_id, "fewer octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+                return
+            try:
+                reader.finish()
+            except RemoteProtocolError as error:
+                self._fail_call(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
+                return
+        self._half_closed(call)
+
+    def _window_exceeded(self) -> None:
+        raise RemoteProtocolError("more DATA than the window allows", ErrorCode.FLOW_CONTROL_ERROR)
+
+    # -- windows
+
+    def consume(self, call: Call, octets: int) -> None:
+        if call.wire_state is None or call.wire_a is None:
+            return
+        credit: StreamCredit = call.wire_a
+        credit.consumed(octets)
+        self._give_credit(call, credit)
+
+    def _give_credit(self, call: Call, credit: StreamCredit) -> None:
+        if not call.wire_state & REMOTE_CLOSED:
+            owed = credit.take()
+            if owed:
+                self._give_back(call, owed)
+
+    def _give_back(self, call: Call, octets: int) -> None:
+        call.wire_received -= octets
+        self.emit(frame(FrameType.WINDOW_UPDATE, 0, call.wire_id, octets.to_bytes(WINDOW_UPDATE_LENGTH, "big")))
+
+    # -- what the two ends do differently
+
+    @abstractmethod
+    def _headers(self, stream_id: int, flags: int, run: FieldRun | None, fields: Fields) -> None:
+        """A header list came: those of ``run`` and then ``fields``; None stands for a list that is too large."""
+
+    @abstractmethod
+    def _half_closed(self, call: Call) -> None:
+        """The peer ended the stream, and not with trailers."""
+
+
+IDENTITY = CODINGS["identity"]
+
+
+def _without_padding(payload: bytes) -> bytes:
+    """What is left of a padded payload (RFC 9113, section 6.1)."""
+    if not payload:
+        raise RemoteProtocolError("a padded frame without a length of its padding", ErrorCode.FRAME_SIZE_ERROR)
+    padding = payload[0]
+    if padding >= len(payload):
+        raise RemoteProtocolError("more padding than frame")
+    return payload[1 : len(payload) - padding]

@@ -1,0 +1,118 @@
+"""From the header list of a request to what the server makes of it, with the part that repeats made once.
+
+A `FieldRun` (the indexed fields that a block begins with) mostly is a request in itself: all but grpc-timeout and the
+metadata of the call. What `headers.parse_request` says of it is kept with it, and only the fields behind it are looked
+at for each call. Whatever is not that simple goes to `headers.parse_request` as a whole.
+"""
+
+from __future__ import annotations
+
+from puregrpc.errors import RemoteProtocolError
+from puregrpc.wire.compression import CODINGS
+from puregrpc.wire.connection import Request
+from puregrpc.wire.deadline import parse_timeout
+from puregrpc.wire.fast.hpack_decoder import FieldRun
+from puregrpc.wire.fast.hpack_table import Field, Fields
+from puregrpc.wire.framing import MessageReader
+from puregrpc.wire.headers import Refusal, check_fields, parse_request
+from puregrpc.wire.metadata import Metadata, decode_field, is_reserved
+
+__all__ = ["MeasuredReader", "read_content_length", "read_request"]
+
+NO_PSEUDO: frozenset[bytes] = frozenset()
+NOT_SIMPLE = Refusal()
+
+
+def read_request(run: FieldRun, fields: Fields) -> Request | Refusal:
+    """Read a request. The Request is the caller's own. Raises RemoteProtocolError for a malformed one."""
+    known: Request | Refusal | None = run.head
+    if known is None:
+        known = run.head = _read_run(run.fields)
+    if isinstance(known, Refusal):
+        return parse_request(run.fields + fields)
+    timeout = known.timeout
+    metadata = known.metadata
+    if fields:
+        custom: list[Field] = []
+        for field in fields:
+            name, value = field
+            if name == b"grpc-timeout" and timeout is None:
+                try:
+                    timeout = parse_timeout(value)
+                except RemoteProtocolError:
+                    return parse_request(run.fields + fields)
+            else:
+                custom.append(field)
+        if custom:
+            more = _read_custom(custom)
+            if more is None:
+                return parse_request(run.fields + fields)
+            metadata += more
+    return Request(
+        known.path,
+        known.authority,
+        metadata,
+        timeout,
+        known.encoding,
+        known.accept_encodings,
+        known.content_subtype,
+        known.user_agent,
+    )
+
+
+def _read_run(fields: Fields) -> Request | Refusal:
+    """What a run is as a request; a Refusal if it is none, or none that further fields leave as it is."""
+    try:
+        request = parse_request(fields)
+    except RemoteProtocolError:
+        return NOT_SIMPLE
+    if any(name == b"content-length" for name, _ in fields):
+        return NOT_SIMPLE
+    return request
+
+
+def _read_custom(fields: list[Field]) -> Metadata | None:
+    """The metadata of fields of which none means anything to gRPC or HTTP/2; None if that is not so."""
+    metadata: list[tuple[str, str | bytes]] = []
+    try:
+        check_fields(fields, NO_PSEUDO)
+        for name, value in fields:
+            if is_reserved(name.decode("latin-1")):
+                return None
+            metadata += decode_field(name, value)
+    except RemoteProtocolError:
+        return None
+    return tuple(metadata)
+
+
+def read_content_length(run: FieldRun, fields: Fields) -> int | None:
+    """What the content-length of a request says, if it has one. Raises RemoteProtocolError if it says no number."""
+    if isinstance(run.head, Request) and not any(name == b"content-length" for name, _ in fields):
+        return None
+    found: int | None = None
+    for name, value in run.fields + fields:
+        if name == b"content-length":
+            if not value.isdigit() or len(value) > 18 or (found is not None and found != int(value)):
+                raise RemoteProtocolError("a malformed content-length")
+            found = int(value)
+    return found
+
+
+class MeasuredReader(MessageReader):
+    """Also holds the octets that come against the request's content-length (RFC 9113, section 8.1.1)."""
+
+    __slots__ = ("_octets_left",)
+
+    def __init__(self, max_size: int, encoding: str, content_length: int) -> None:
+        super().__init__(max_size, CODINGS[encoding])
+        self._octets_left = content_length
+
+    def count(self, octets: int) -> bool:
+        """Take note of octets that came; False if they are more than announced."""
+        self._octets_left -= octets
+        return self._octets_left >= 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether as many octets came as announced."""
+        return self._octets_left == 0

@@ -1,0 +1,375 @@
+"""The server's end of the fast engine."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from puregrpc.errors import LocalProtocolError, RemoteProtocolError
+from puregrpc.wire.compression import CODINGS, coding_for
+from puregrpc.wire.connection import (
+    Call,
+    ConnectionConfig,
+    Driver,
+    Metadata,
+    Request,
+    ServerCall,
+    ServerConnection,
+)
+from puregrpc.wire.fast.hpack_decoder import FieldRun
+from puregrpc.wire.fast.hpack_encoder import ConstantFields, literal
+from puregrpc.wire.fast.hpack_table import Fields
+from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, frame, message_frame_head, pack_head
+from puregrpc.wire.fast.receiving import FastConnection
+from puregrpc.wire.fast.requests import MeasuredReader, read_content_length, read_request
+from puregrpc.wire.fast.sending import (
+    DETACHED,
+    END_SENT,
+    HEAD_RECEIVED,
+    HEAD_SENT,
+    LOCAL_CLOSED,
+    MAX_DIRECT_OCTETS,
+    READABLE,
+    REMOTE_CLOSED,
+)
+from puregrpc.wire.flow_control import StreamCredit
+from puregrpc.wire.frames import ErrorCode, FrameType
+from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
+from puregrpc.wire.headers import Refusal, check_fields, response_fields, trailer_fields
+from puregrpc.wire.metadata import encode_metadata
+from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
+
+__all__ = ["FastServerConnection"]
+
+LAST_STREAM_ID = 2**31 - 1
+GOAWAY_PING = b"goaway!!"
+
+MAX_RESPONSE_KINDS = 100
+"""How many kinds of response heads and trailers are remembered with their header fields."""
+
+MAX_SKIPPED_RANGES = 100
+"""How many gaps in the client's stream ids are remembered; a client has no reason to leave any."""
+
+NO_PSEUDO: frozenset[bytes] = frozenset()
+
+
+class FastServerConnection(FastConnection, ServerConnection):
+    """The server's end."""
+
+    _client = False
+
+    def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
+        super().__init__(driver, config)
+        self._highest = 0
+        self._skipped: list[range] = []
+        self._drained = False
+        """The real last stream id has gone out: what comes above it is not taken."""
+        self._max_streams = config.max_concurrent_streams
+        self._no_fields = ConstantFields(())
+        self._heads: dict[tuple[str, str], ConstantFields] = {}
+        self._trailers: dict[tuple[int, str | None], ConstantFields] = {}
+
+    # -- sending
+
+    def send_headers(self, call: ServerCall, metadata: Metadata = (), *, encoding: str = "identity") -> None:
+        state = call.wire_state
+        if state is None:
+            return
+        if state & HEAD_SENT:
+            raise LocalProtocolError("the initial metadata has been sent already")
+        coding = None if encoding == "identity" else coding_for(encoding)
+        literals = _literals(metadata) if metadata else b""
+        head = self._head(encoding, call.request.content_subtype)
+        call.wire_b = coding
+        call.wire_state = state | HEAD_SENT
+        self.emit_headers(call.wire_id, self.encoder.encode(head) + literals, 0)
+
+    def send_trailers(self, call: ServerCall, status: Status, metadata: Metadata = ()) -> None:
+        state = call.wire_state
+        if state is None or state & DETACHED:
+            return
+        constant, literals = self._trailer_parts(
+            status, metadata, None if state & HEAD_SENT else call.request.content_subtype
+        )
+        if call.wire_outbound is None:
+            self._send_trailer_block(call, constant, literals)
+            self._stream_done(call)
+        else:
+            call.wire_state = state & ~READABLE | HEAD_SENT | LOCAL_CLOSED | DETACHED
+            call.wire_outbound.then = partial(self._send_waiting_trailers, call, constant, literals)
+
+    def send_response(
+        self,
+        call: ServerCall,
+        message: bytes,
+        metadata: Metadata = (),
+        trailers: Metadata = (),
+        status: Status | None = None,
+    ) -> None:
+        state = call.wire_state
+        if state is None:
+            return
+        length = len(message)
+        size = length + PREFIX_SIZE
+        if (
+            state & (HEAD_SENT | DETACHED)
+            or size > self._send_window
+            or size > call.wire_send_window
+            or size > self._data_frame_size
+            or length > self._max_send_message_size
+            or self._direct_octets > MAX_DIRECT_OCTETS
+        ):
+            if not state & HEAD_SENT:
+                self.send_headers(call, metadata)
+            self.send_message(call, message)
+            self.send_trailers(call, OK if status is None else status, trailers)
+            return
+        encoder = self.encoder
+        head = self._heads.get(("identity", call.request.content_subtype)) or self._head(
+            "identity", call.request.content_subtype
+        )
+        literals = _literals(metadata) if metadata else b""
+        tail, tail_literals = self._trailer_parts(OK if status is None else status, trailers, None)
+        head_block = head.block if head.version == encoder.version else encoder.encode(head)
+        tail_block = tail.block if tail.version == encoder.version else encoder.encode(tail)
+        if literals:
+            head_block += literals
+        if tail_literals:
+            tail_block += tail_literals
+        stream_id = call.wire_id
+        self._direct_octets += size
+        self._send_window -= size
+        call.wire_state = state | HEAD_SENT | LOCAL_CLOSED | END_SENT
+        if len(head_block) > self._peer_frame_size or len(tail_block) > self._peer_frame_size:
+            self.emit_headers(stream_id, head_block, 0)
+            self.emit(message_frame_head(0, size, FrameType.DATA, 0, stream_id, 0, length) + message)
+            self.emit_headers(stream_id, tail_block, END_STREAM)
+            self._stream_done(call)
+            return
+        self._out.append(
+            pack_head(0, len(head_block), FrameType.HEADERS, END_HEADERS, stream_id)
+            + head_block
+            + message_frame_head(0, size, FrameType.DATA, 0, stream_id, 0, length)
+            + message
+            + pack_head(0, len(tail_block), FrameType.HEADERS, END_HEADERS | END_STREAM, stream_id)
+            + tail_block
+        )
+        self._stream_done(call)
+        if not self._signalled:
+            self._signalled = True
+            self.driver.on_output()
+
+    def _head(self, encoding: str, content_subtype: str) -> ConstantFields:
+        key = (encoding, content_subtype)
+        head = self._heads.get(key)
+        if head is None:
+            fields = response_fields(
+                (),
+                encoding=encoding,
+                content_subtype=content_subtype,
+                accept_encodings=self.config.accept_encodings,
+            )
+            if len(self._heads) >= MAX_RESPONSE_KINDS:
+                self._heads.clear()
+            head = self._heads[key] = ConstantFields(tuple(fields))
+        return head
+
+    def _trailer_parts(
+        self, status: Status, metadata: Metadata, content_subtype: str | None
+    ) -> tuple[ConstantFields, bytes]:
+        """The constant fields of trailers and the octets of the others; with a content subtype of trailers-only."""
+        key = (status.code, content_subtype)
+        constant = self._trailers.get(key)
+        if constant is None:
+            fields = trailer_fields(
+                Status(status.code), (), headers_too=content_subtype is not None, content_subtype=content_subtype or ""
+            )
+            constant = ConstantFields(tuple(fields))
+            if 0 <= status.code <= StatusCode.UNAUTHENTICATED:
+                if len(self._trailers) >= MAX_RESPONSE_KINDS:
+                    self._trailers.clear()
+                self._trailers[key] = constant
+        if not metadata and not status.message and status.details is None:
+            return constant, b""
+        varying = trailer_fields(status, metadata)[1:]
+        return constant, b"".join([literal(name, value) for name, value in varying])
+
+    def _send_trailer_block(self, call: Call, constant: ConstantFields, literals: bytes) -> None:
+        call.wire_state |= HEAD_SENT | LOCAL_CLOSED | END_SENT
+        self.emit_headers(call.wire_id, self.encoder.encode(constant) + literals, END_STREAM)
+
+    def _send_waiting_trailers(self, call: Call, constant: ConstantFields, literals: bytes) -> None:
+        self._send_trailer_block(call, constant, literals)
+        self._stream_done(call)
+
+    def _stream_done(self, call: Call) -> None:
+        """All is sent."""
+        if not call.wire_state & REMOTE_CLOSED:  # RFC 9113, section 8.1: the rest of the request is not wanted
+            self._reset_stream(call, ErrorCode.NO_ERROR)
+        self._forget(call)
+        if self._drained:
+            self._after_call()
+
+    # -- receiving
+
+    def _headers(self, stream_id: int, flags: int, run: FieldRun | None, fields: Fields) -> None:
+        call = self.streams.get(stream_id)
+        if call is not None:
+            self._request_trailers(call, flags, run, fields)
+            return
+        if stream_id <= self._highest or not stream_id & 1:
+            self._headers_on_no_stream(stream_id)
+            return
+        if stream_id > self._highest + 2 and len(self._skipped) < MAX_SKIPPED_RANGES:
+            self._skipped.append(range(self._highest + 2, stream_id, 2))
+        self._highest = stream_id
+        ended = bool(flags & END_STREAM)
+        if self._drained or len(self.streams) >= self._max_streams:
+            self._reset_unknown(stream_id, ErrorCode.REFUSED_STREAM)
+            return
+        if run is None:
+            self._answer(stream_id, Refusal(431, "the request's headers are too large\n"), ended=ended)
+            return
+        try:
+            request = read_request(run, fields)
+            content_length = read_content_length(run, fields)
+        except RemoteProtocolError:
+            self._reset_unknown(stream_id, ErrorCode.PROTOCOL_ERROR)
+            return
+        if isinstance(request, Refusal):
+            if ended and content_length:
+                self._reset_unknown(stream_id, ErrorCode.PROTOCOL_ERROR)
+            else:
+                self._answer(stream_id, request, ended=ended)
+            return
+        served = self.driver.on_call(request)
+        if served is None:
+            self._reset_unknown(stream_id, ErrorCode.REFUSED_STREAM)
+            return
+        self._take_call(served, stream_id, request, ended=ended, content_length=content_length)
+
+    def _take_call(
+        self, call: ServerCall, stream_id: int, request: Request, *, ended: bool, content_length: int | None
+    ) -> None:
+        call.request = request
+        call.wire_id = stream_id
+        call.wire_path = request.path
+        call.wire_outbound = None
+        call.wire_received = 0
+        call.wire_send_window = self._peer_initial_window
+        call.wire_a = None if call.auto_consume else StreamCredit(self._stream_window, auto=False)
+        call.wire_b = None
+        if content_length is not None:
+            call.wire_inbound = MeasuredReader(self._max_message_size, request.encoding, content_length)
+        elif request.encoding != "identity":
+            call.wire_inbound = MessageReader(self._max_message_size, CODINGS[request.encoding])
+        else:
+            call.wire_inbound = None
+        self.streams[stream_id] = call
+        if request.timeout is None:
+            call.wire_deadline = None
+        else:
+            call.wire_deadline = self._now + request.timeout
+            self._deadlines.add(stream_id, call.wire_deadline)
+        if ended:
+            call.wire_state = HEAD_RECEIVED | REMOTE_CLOSED
+            self._end_of_stream(call)
+        else:
+            call.wire_state = HEAD_RECEIVED | READABLE
+
+    def _headers_on_no_stream(self, stream_id: int) -> None:
+        """HEADERS for a stream that is over, or never can be (RFC 9113, sections 5.1 and 5.1.1)."""
+        if not stream_id & 1 or any(stream_id in skipped for skipped in self._skipped):
+            raise RemoteProtocolError(f"HEADERS on stream {stream_id}, which a client cannot open")
+        if not self._was_reset_here(stream_id):
+            raise RemoteProtocolError("HEADERS on a closed stream", ErrorCode.STREAM_CLOSED)
+
+    def _request_trailers(self, call: Call, flags: int, run: FieldRun | None, fields: Fields) -> None:
+        """RFC 9113, section 8.1: a request may have trailers. gRPC has no use for them."""
+        state: int = call.wire_state
+        if state & REMOTE_CLOSED:
+            self._stream_error(call.wire_id, "HEADERS behind END_STREAM", ErrorCode.STREAM_CLOSED)
+            return
+        try:
+            if run is not None:
+                check_fields(run.fields + fields, NO_PSEUDO)
+            if not flags & END_STREAM:
+                raise RemoteProtocolError("trailers without END_STREAM")
+        except RemoteProtocolError as error:
+            self._stream_error(call.wire_id, str(error), ErrorCode.PROTOCOL_ERROR)
+            return
+        self._end_of_stream(call)
+
+    def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool) -> None:
+        """Answer a request that is not gRPC's, or not one that can be served."""
+        block = b"".join([literal(name, value) for name, value in refusal.header_fields()])
+        block = self.encoder.encode(self._no_fields) + block
+        text = refusal.text.encode()
+        if refusal.status is not None:
+            self.emit_headers(stream_id, block, END_STREAM)
+        else:
+            self.emit_headers(stream_id, block, 0)
+            if len(text) <= min(self._send_window, self._peer_initial_window, self._data_frame_size):
+                self._send_window -= len(text)
+                self.emit(frame(FrameType.DATA, END_STREAM, stream_id, text))
+            else:
+                ended = False
+        if not ended:
+            self._reset_unknown(stream_id, ErrorCode.NO_ERROR)
+
+    def _half_closed(self, call: Call) -> None:
+        call.on_half_close()
+
+    def _fail_call(self, call: Call, status: Status, error_code: int) -> None:
+        """End the call with trailers, if they can go out at once, so that the client learns why; else with a reset."""
+        if call.wire_outbound is not None:
+            self._reset_stream(call, error_code)
+        else:
+            state = call.wire_state
+            constant, literals = self._trailer_parts(status, (), None if state & HEAD_SENT else "")
+            self._send_trailer_block(call, constant, literals)
+            self._reset_stream(call, ErrorCode.NO_ERROR)
+        self._end_call(call, status)
+
+    def _peer_reset(self, call: Call, error_code: int) -> None:
+        problem = f"the client reset the stream with {http2_error_name(error_code)}"
+        self._end_call(call, Status(StatusCode.CANCELLED, problem))
+
+    # -- the connection as a whole
+
+    def _after_call(self) -> None:
+        if self._drained and not self.streams:
+            self._fail("all calls are over, and no new one is taken")
+
+    def _settings_applied(self) -> None:
+        pass
+
+    def _is_idle(self, stream_id: int) -> bool:
+        return stream_id > self._highest or not stream_id & 1
+
+    def _highest_peer_stream(self) -> int:
+        return self._highest
+
+    def _sent_goaway(self, last_stream_id: int, reason: str) -> None:  # noqa: ARG002 - servers open no streams
+        self._sent_away = True
+        self.driver.on_going_away(reason)
+
+    def go_away(self, *, error_code: int = 0, debug_data: bytes = b"", immediately: bool = False) -> None:
+        if self._closed:
+            return
+        if immediately:
+            self._emit_goaway(self._highest, error_code, debug_data)
+            self._fail("the connection was closed on this side")
+        elif not self._going_away:
+            self._going_away = True
+            self._emit_goaway(LAST_STREAM_ID, error_code, debug_data)
+            self.emit(frame(FrameType.PING, 0, 0, GOAWAY_PING))
+
+    def _ping_answered(self, payload: bytes) -> None:
+        if payload == GOAWAY_PING and self._going_away and not self._drained:
+            self._drained = True
+            self._emit_goaway(self._highest, ErrorCode.NO_ERROR, b"")
+            self._after_call()
+
+
+def _literals(metadata: Metadata) -> bytes:
+    return b"".join([literal(name, value) for name, value in encode_metadata(metadata)])
