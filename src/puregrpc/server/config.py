@@ -1,0 +1,40 @@
+"""What a server goes by: the limits of its connections, and of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from puregrpc.wire.connection import ConnectionConfig
+from puregrpc.wire.engines import EngineName
+
+__all__ = ["ServerConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig(ConnectionConfig):
+    """Everything of `ConnectionConfig` (for each connection), and what concerns the server as a whole.
+
+    Times are seconds, sizes octets; None means no limit.
+    """
+
+    keepalive_time: float | None = 7200.0
+    """Ping a client after so long a silence (gRFC A9's default)."""
+    keepalive_without_calls: bool = True
+    max_connections: int | None = None
+    """Beyond it connections are left waiting until one of those there are ends."""
+    max_concurrent_calls: int | None = None
+    """Over all connections; calls beyond it end with RESOURCE_EXHAUSTED (``max_concurrent_streams`` is for one)."""
+    handshake_timeout: float = 20.0
+    """How long TLS may take, and then again the client's first SETTINGS frame."""
+    max_connection_idle: float | None = None
+    """Send a client away after so long without a call (gRFC A9); found out up to a quarter later."""
+    max_connection_age: float | None = None
+    """Send a client away after so long, give or take a tenth so that clients do not all come back at once (gRFC A9)."""
+    max_connection_age_grace: float | None = None
+    """How long calls may go on after that."""
+    stop_grace: float | None = 5.0
+    """How long calls may go on after the body of ``async with`` or `serve` is left."""
+    compression: str = "identity"
+    """What responses are compressed with, for clients that can inflate it."""
+    engine: EngineName = "h2"
+    """The HTTP/2 engine."""

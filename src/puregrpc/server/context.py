@@ -1,0 +1,152 @@
+"""What a handler knows about its call and can do with it besides answering."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
+
+from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
+from puregrpc.server.method import Shape
+from puregrpc.wire.compression import coding_for
+from puregrpc.wire.metadata import encode_metadata
+from puregrpc.wire.status import Status, StatusCode
+
+if TYPE_CHECKING:
+    from puregrpc.server.call import IncomingCall
+    from puregrpc.wire.connection import Metadata
+
+__all__ = ["Context", "MetadataLike"]
+
+MetadataLike = Mapping[str, "str | bytes"] | Iterable[tuple[str, "str | bytes"]]
+"""Metadata as a mapping, or as pairs of name and value where names repeat or the order matters."""
+
+
+def as_metadata(metadata: MetadataLike) -> Metadata:
+    """Metadata in the form that the wire takes."""
+    pairs = metadata.items() if isinstance(metadata, Mapping) else metadata
+    return tuple((name, value) for name, value in pairs)
+
+
+class Context:
+    """One call, as its handler sees it. Handlers get it as their second argument.
+
+    A call that the client cancels, whose deadline passes or whose connection is lost cancels its handler: the next
+    checkpoint of the handler raises trio.Cancelled, and ``cancelled`` is True.
+    """
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: IncomingCall) -> None:
+        self._call = call
+
+    # -- what the client sent
+
+    @property
+    def method(self) -> str:
+        """The path of the call, ``/pkg.Service/Method``."""
+        return self._call.request.path
+
+    @property
+    def shape(self) -> Shape:
+        """Which of the four kinds of call it is."""
+        return self._call.route.method.shape
+
+    @property
+    def metadata(self) -> Metadata:
+        """The client's metadata in order, repeated names kept: (name in lower case, text; bytes for -bin names)."""
+        return self._call.request.metadata
+
+    def get_metadata(self, name: str) -> str | bytes | None:
+        """The first value of a name in the client's metadata; None if it is not there."""
+        name = name.lower()
+        return next((value for key, value in self._call.request.metadata if key == name), None)
+
+    @property
+    def authority(self) -> str:
+        """The :authority that the client asked for."""
+        return self._call.request.authority
+
+    @property
+    def user_agent(self) -> str:
+        """The client's user-agent."""
+        return self._call.request.user_agent
+
+    @property
+    def peer(self) -> str:
+        """The client's address, as in ``ipv4:127.0.0.1:50312``, ``ipv6:[::1]:50312`` or ``unix:``."""
+        return self._call.session.peer_uri
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """The client's certificate (DER) if it showed one over TLS, else None."""
+        return self._call.session.peer_certificate
+
+    @property
+    def timeout(self) -> float | None:
+        """The time that the client gave the call when it sent it, in seconds; None if it set no deadline."""
+        return self._call.request.timeout
+
+    @property
+    def deadline(self) -> float | None:
+        """When the call's time is over, on the clock of ``trio.current_time()``; None if it set no deadline."""
+        return self._call.wire_deadline
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the deadline, 0.0 if it has passed; None if there is none."""
+        deadline = self._call.wire_deadline
+        return None if deadline is None else max(0.0, deadline - trio.current_time())
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the call is over for the client already: cancelled, past its deadline, or its connection lost."""
+        return self._call.ended is not None
+
+    @property
+    def cancel_reason(self) -> Status | None:
+        """Why the call was cancelled (CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE); None while it is not."""
+        return self._call.ended
+
+    # -- what the server sends besides messages
+
+    def send_initial_metadata(self, metadata: MetadataLike = ()) -> None:
+        """Send the response headers now; without this call they go out with the first message.
+
+        Raises LocalProtocolError if they are out, InvalidArgument for metadata that gRPC does not allow.
+        """
+        if self._call.headers_sent:
+            raise LocalProtocolError(f"{self.method}: the initial metadata has been sent already")
+        self._call.send_headers(as_metadata(metadata))
+
+    def set_trailing_metadata(self, metadata: MetadataLike) -> None:
+        """The metadata that the call ends with, whatever its status. A later call replaces what an earlier one set.
+
+        Raises InvalidArgument for metadata that gRPC does not allow.
+        """
+        pairs = as_metadata(metadata)
+        encode_metadata(pairs)
+        self._call.trailing_metadata = pairs
+
+    def set_compression(self, encoding: str) -> None:
+        """Compress the responses with ``encoding`` ("gzip", "deflate", "identity") if the client can inflate it.
+
+        Raises LocalProtocolError once the headers are out, InvalidArgument for an encoding this side does not have.
+        """
+        if self._call.headers_sent:
+            raise LocalProtocolError(f"{self.method}: compression is chosen before the initial metadata is sent")
+        coding_for(encoding)
+        self._call.encoding = encoding
+
+    def disable_next_message_compression(self) -> None:
+        """Send the next response as it is, though the call is compressed."""
+        self._call.compress_next = False
+
+    def abort(self, code: int, message: str = "", details: bytes | None = None) -> NoReturn:
+        """End the call with a status: raises the RpcError that does it (raising one yourself is the same).
+
+        ``details`` is a serialized google.rpc.Status. OK is not a way to end early: InvalidArgument.
+        """
+        if code == StatusCode.OK:
+            raise InvalidArgument("abort: the code must not be OK; return from the handler to end a call with OK")
+        raise RpcError(code, message, details=details, code_name=Status(code).name)

@@ -1,0 +1,543 @@
+"""The conversation that the frames of a connection make up: settings, header blocks, windows, calls and messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from puregrpc.errors import SchemaError
+from puregrpc.trace import frames, rules
+from puregrpc.trace.frames import Head, Payload, error_name, flag_names, read_frame, type_name
+from puregrpc.trace.header_block import HeaderTableTracer
+from puregrpc.trace.headers import binary_value, check_block, explain_field, parse_timeout, with_meaning
+from puregrpc.trace.octets import Octets
+from puregrpc.trace.protobuf import explain_message
+from puregrpc.trace.recording import Direction
+from puregrpc.trace.records import Field, Frame, HeaderBlock, HeaderField, Message, Part, Span
+from puregrpc.trace.stream import PREFIX_SIZE, CallState, MessageOctets, Side, inflate, prefix_parts
+from puregrpc.trace.windows import FlowControl
+from puregrpc.wire.status import Status
+
+if TYPE_CHECKING:
+    from puregrpc.schema import Registry
+
+__all__ = ["Conversation"]
+
+STATUS_OF_RESET = {
+    "REFUSED_STREAM": "UNAVAILABLE",
+    "CANCEL": "CANCELLED",
+    "ENHANCE_YOUR_CALM": "RESOURCE_EXHAUSTED",
+    "INADEQUATE_SECURITY": "PERMISSION_DENIED",
+}
+"""What a client makes of RST_STREAM without a status (PROTOCOL-HTTP2, "Errors"); INTERNAL for all other codes."""
+
+
+class _Host(Protocol):
+    """The explainer: where octets are kept and entries without a frame go."""
+
+    def join(self, spans: tuple[Span, ...]) -> Octets: ...
+
+    def unpack(self, name: str, data: bytes) -> Octets: ...
+
+    def stretch(self, direction: Direction, time: float, part: Part, **kept: object) -> None: ...
+
+
+@dataclass(slots=True)
+class _OpenBlock:
+    """A header block whose END_HEADERS has not come."""
+
+    stream_id: int
+    number: int
+    end_stream: bool
+    promised: bool
+    pieces: list[Span] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is being found out about one frame."""
+
+    events: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    block: HeaderBlock | None = None
+
+
+class Conversation:
+    """Everything that one frame means because of the frames before it."""
+
+    def __init__(self, host: _Host, registry: Registry | None) -> None:
+        self.host = host
+        self.registry = registry
+        self.tables = {direction: HeaderTableTracer() for direction in Direction}
+        self.flow = FlowControl()
+        self.calls: dict[int, CallState] = {}
+        self.from_start = True
+        self._blocks: dict[Direction, _OpenBlock | None] = dict.fromkeys(Direction)
+        self._max_frame_size = dict.fromkeys(Direction, 1 << 14)
+        self._frames_seen = dict.fromkeys(Direction, 0)
+        self._pings: dict[Direction, list[bytes]] = {direction: [] for direction in Direction}
+        self._highest = 0
+        self._block_count = 0
+        self._message_count = 0
+
+    # -- what is not in the recording
+
+    def begun_before(self) -> None:
+        """The recording began after the connection did."""
+        if not self.from_start:
+            return
+        self.from_start = False
+        self.flow.unknown()
+        for table in self.tables.values():
+            table.lose()
+        for direction in Direction:
+            self._max_frame_size[direction] = (1 << 24) - 1
+
+    def lost(self, direction: Direction, time: float) -> None:
+        """An unknown number of frames of one direction is missing."""
+        self._abandon_block(direction, time, "octets of it are missing")
+        self.tables[direction].lose()
+        self.flow.unknown()
+        for call in self.calls.values():
+            self._lose_messages(call, call.side(direction), time)
+
+    def max_frame_size(self, direction: Direction) -> int:
+        """How long a frame may be that is sent in that direction."""
+        return self._max_frame_size[direction]
+
+    def _lose_messages(self, call: CallState, side: Side, time: float) -> None:
+        side.desynchronised = True
+        if left := side.leftover():
+            message = self._message(call, side, left, "octets of it are missing")
+            self.host.stretch(side.direction, time, Part("Message that was cut", "", ()), messages=(message,))
+
+    def _abandon_block(self, direction: Direction, time: float, why: str) -> None:
+        block = self._blocks[direction]
+        self._blocks[direction] = None
+        if block is not None:
+            told = _Told()
+            self._end_block(direction, block, time, told, problem=why)
+            part = Part("Header block that was cut", "", (), problem=why)
+            self.host.stretch(direction, time, part, header_block=told.block, messages=tuple(told.messages))
+
+    def finish(self, time: float) -> None:
+        """The recording is over: tell what has begun and not ended."""
+        for direction in Direction:
+            self._abandon_block(direction, time, "the recording ends before END_HEADERS")
+        for call in self.calls.values():
+            for side in (call.client, call.server):
+                if left := side.leftover():
+                    message = self._message(call, side, left, "the recording ends inside it")
+                    part = Part("Message that was cut", "", (), note="the recording ends inside it")
+                    self.host.stretch(side.direction, time, part, messages=(message,))
+
+    # -- one frame
+
+    def frame(self, number: int, time: float, direction: Direction, head: Head, octets: Octets, missing: int) -> Frame:
+        """Explain a frame; ``missing`` octets of its payload are not in ``octets``."""
+        told = _Told()
+        if head.length > self._max_frame_size[direction]:
+            told.problems.append(
+                f"FRAME_SIZE_ERROR: {head.length} octets, where {direction.receiver} takes "
+                f"{self._max_frame_size[direction]} at most"
+            )
+        self._check_order(direction, head, told)
+        carried_by = self._carried_by(time, direction, head, octets, missing)
+        payload = read_frame(head, octets, carried_by)
+        told.problems += payload.problems
+        self._frames_seen[direction] += 1
+        if missing:
+            told.problems.append(f"{missing} octets of its payload are not in the recording")
+            self._cut_frame(time, direction, head)
+        elif not payload.problems or head.type not in frames.FIXED_LENGTHS:
+            self._act(time, direction, head, payload, told, explained=bool(carried_by))
+        label = f"{type_name(head.type)}"
+        part = octets.part(
+            label,
+            0,
+            len(octets),
+            f"stream {head.stream_id}, {head.length} octets",
+            rules.h2(frames.TYPE_SECTIONS.get(head.type, "5.5")),
+            parts=payload.parts,
+        )
+        call = self.calls.get(head.stream_id)
+        return Frame(
+            number,
+            time,
+            direction,
+            head.type,
+            type_name(head.type),
+            head.flags,
+            flag_names(head.type, head.flags),
+            head.stream_id,
+            head.length,
+            missing,
+            part,
+            self.flow.windows(call),
+            told.block,
+            tuple(told.messages),
+            tuple(told.events),
+            tuple(told.problems),
+        )
+
+    def _check_order(self, direction: Direction, head: Head, told: _Told) -> None:
+        first = self._frames_seen[direction] == 0 and self.from_start
+        if first and (head.type != frames.SETTINGS or head.flags & frames.ACK):
+            told.problems.append(f"PROTOCOL_ERROR: the first frame of the {direction.value} must be SETTINGS")
+        block = self._blocks[direction]
+        if block is not None and (head.type != frames.CONTINUATION or head.stream_id != block.stream_id):
+            told.problems.append(
+                f"PROTOCOL_ERROR: only CONTINUATION of stream {block.stream_id} may come before END_HEADERS"
+            )
+        if block is None and head.type == frames.CONTINUATION and (self.from_start or not self.tables[direction].lost):
+            told.problems.append("PROTOCOL_ERROR: CONTINUATION without a header block to go on with")
+
+    def _carried_by(self, time: float, direction: Direction, head: Head, octets: Octets, missing: int) -> str:
+        """What explains the content of the frame; nothing if its octets can only be counted."""
+        if missing or not head.stream_id:
+            return ""
+        block = self._blocks[direction]
+        if head.type == frames.CONTINUATION:
+            return f"header block {block.number}" if block is not None and block.stream_id == head.stream_id else ""
+        if head.type in (frames.HEADERS, frames.PUSH_PROMISE):
+            if block is not None:
+                self._abandon_block(direction, time, "another header block begins before END_HEADERS")
+            return f"header block {self._block_count}"
+        if head.type != frames.DATA:
+            return ""
+        call = self._call(head.stream_id, time)
+        side = call.side(direction)
+        if side.desynchronised or (side.blocks == 0 and not call.seen_from_start and not side.messages):
+            side.desynchronised = not _whole_messages(_content(head, octets))
+        return "" if side.desynchronised else f"message {side.messages} of the {direction.value}"
+
+    def _cut_frame(self, time: float, direction: Direction, head: Head) -> None:
+        if head.type in (frames.HEADERS, frames.PUSH_PROMISE, frames.CONTINUATION):
+            self._abandon_block(direction, time, "octets of it are missing")
+            self.tables[direction].lose()
+            self._call(head.stream_id, time)
+        elif head.type == frames.DATA and head.stream_id:
+            call = self._call(head.stream_id, time)
+            self._lose_messages(call, call.side(direction), time)
+            self.flow.unknown()
+
+    def _call(self, stream_id: int, time: float) -> CallState:
+        call = self.calls.get(stream_id)
+        if call is None:
+            call = self.calls[stream_id] = CallState(stream_id, time, seen_from_start=False)
+            self.flow.open(call)
+        return call
+
+    def _act(
+        self, time: float, direction: Direction, head: Head, payload: Payload, told: _Told, *, explained: bool
+    ) -> None:
+        if head.type == frames.DATA:
+            if payload.content is not None and head.stream_id:
+                self._data(time, direction, head, payload.content, told, explained=explained)
+        elif head.type in (frames.HEADERS, frames.PUSH_PROMISE, frames.CONTINUATION):
+            if payload.content is not None and head.stream_id and explained:
+                self._header_fragment(time, direction, head, payload, told)
+            else:
+                self.tables[direction].lose()
+        elif head.type == frames.SETTINGS:
+            self._settings(direction, head, payload, told)
+        elif head.type == frames.WINDOW_UPDATE:
+            call = self.calls.get(head.stream_id)
+            told.problems += self.flow.update(direction, head.stream_id, call, payload.increment)
+            whom = f"on stream {head.stream_id}" if head.stream_id else "on the connection"
+            told.events.append(f"the {direction.receiver} may send {payload.increment} more octets {whom}")
+        elif head.type == frames.RST_STREAM:
+            self._reset(time, direction, head, payload, told)
+        elif head.type == frames.GOAWAY:
+            self._go_away(direction, payload, told)
+        elif head.type == frames.PING:
+            self._ping(direction, head, payload, told)
+
+    # -- the connection
+
+    def _settings(self, direction: Direction, head: Head, payload: Payload, told: _Told) -> None:
+        if head.flags & frames.ACK:
+            told.events.append(f"the settings of the {direction.receiver} are in force")
+            if not self.flow.acknowledged(direction.other) and self.from_start:
+                told.problems.append("an acknowledgement, but no SETTINGS is waiting for one")
+            return
+        peer = direction.other
+        self.flow.announced(direction)
+        for identifier, value in payload.settings:
+            if identifier == frames.HEADER_TABLE_SIZE:
+                table = self.tables[peer]
+                table.allowed = value
+            elif identifier == frames.MAX_FRAME_SIZE:
+                self._max_frame_size[peer] = max(self._max_frame_size[peer], value)
+            elif identifier == frames.INITIAL_WINDOW_SIZE and value <= frames.MAX_WINDOW:
+                self.flow.initial_window(direction, value, self.calls.values())
+        told.events.append(f"the {direction.value} says how it wants to be spoken to")
+
+    def _ping(self, direction: Direction, head: Head, payload: Payload, told: _Told) -> None:
+        data = payload.parts[-1].value.encode()
+        if not head.flags & frames.ACK:
+            self._pings[direction].append(data)
+            told.events.append(f"asks the {direction.receiver} for an answer")
+        elif data in self._pings[direction.other]:
+            self._pings[direction.other].remove(data)
+            told.events.append("answers the PING")
+        elif self.from_start:
+            told.problems.append("an answer with octets that no PING had")
+
+    def _go_away(self, direction: Direction, payload: Payload, told: _Told) -> None:
+        name = error_name(payload.error_code)
+        told.events.append(f"the {direction.value} takes no new calls ({name})")
+        if direction is Direction.SERVER:
+            for call in self.calls.values():
+                if call.end is None and call.stream_id > payload.last_stream_id:
+                    told.events.append(f"stream {call.stream_id} was never begun: it is safe to try again elsewhere")
+
+    def _reset(self, time: float, direction: Direction, head: Head, payload: Payload, told: _Told) -> None:
+        if not head.stream_id:
+            return
+        if self.from_start and head.stream_id not in self.calls:
+            told.problems.append(f"PROTOCOL_ERROR: stream {head.stream_id} was never opened")
+        call = self._call(head.stream_id, time)
+        name = error_name(payload.error_code)
+        for side in (call.client, call.server):
+            if left := side.leftover():
+                told.messages.append(self._message(call, side, left, "the stream was reset before its end"))
+        if call.status is not None:
+            told.events.append(f"the {direction.value} is done with the stream ({name})")
+        else:
+            what = STATUS_OF_RESET.get(name, "INTERNAL")
+            told.events.append(f"the {direction.value} ends the call at once{call.deadline_note(time)}")
+            call.finish(time, f"reset by the {direction.value}: {name}, which is {what} to the client")
+        call.client.ended = call.server.ended = True
+
+    # -- header blocks
+
+    def _header_fragment(self, time: float, direction: Direction, head: Head, payload: Payload, told: _Told) -> None:
+        block = self._blocks[direction]
+        if block is None:
+            end_stream = head.type == frames.HEADERS and bool(head.flags & frames.END_STREAM)
+            stream_id = head.stream_id
+            promised = head.type == frames.PUSH_PROMISE
+            block = _OpenBlock(stream_id, self._block_count, end_stream, promised)
+            self._block_count += 1
+            self._blocks[direction] = block
+            if not promised:
+                self._open_stream(time, direction, head, told)
+        if payload.content is not None:
+            block.pieces.extend(payload.content.pieces)
+        if head.flags & frames.END_HEADERS:
+            self._blocks[direction] = None
+            self._end_block(direction, block, time, told)
+
+    def _open_stream(self, time: float, direction: Direction, head: Head, told: _Told) -> None:
+        stream_id = head.stream_id
+        if stream_id in self.calls:
+            if self.calls[stream_id].side(direction).ended:
+                told.problems.append("STREAM_CLOSED: HEADERS after this side has ended the stream")
+            return
+        if direction is Direction.CLIENT:
+            if stream_id % 2 == 0:
+                told.problems.append("PROTOCOL_ERROR: a client opens streams with odd numbers")
+            if stream_id <= self._highest:
+                told.problems.append(f"PROTOCOL_ERROR: stream {self._highest} was opened before; numbers only go up")
+            self._highest = max(self._highest, stream_id)
+            call = CallState(stream_id, time)
+            self.calls[stream_id] = call
+            self.flow.open(call)
+            return
+        if self.from_start:
+            told.problems.append("PROTOCOL_ERROR: a server cannot open a stream with HEADERS")
+        self._call(stream_id, time)
+
+    def _role(self, call: CallState, side: Side, fields: tuple[HeaderField, ...], *, end_stream: bool) -> str:
+        names = {header.name for header in fields}
+        if b":method" in names or b":path" in names:
+            return "request"
+        if side.direction is Direction.CLIENT:
+            return "trailers" if side.has_initial_headers or not call.seen_from_start else "request"
+        if b":status" in names:
+            return "trailers-only" if end_stream else "response"
+        if not side.has_initial_headers and call.seen_from_start:
+            return "trailers-only" if end_stream else "response"
+        return "trailers"
+
+    def _end_block(
+        self, direction: Direction, block: _OpenBlock, time: float, told: _Told, *, problem: str = ""
+    ) -> None:
+        octets = self.host.join(tuple(block.pieces))
+        read, part = self.tables[direction].read(octets)
+        call = self._call(block.stream_id, time)
+        side = call.side(direction)
+        role = "push promise" if block.promised else self._role(call, side, read, end_stream=block.end_stream)
+        fields = tuple(self._with_meaning(header, role) for header in read)
+        problems = [problem] if problem else check_block(fields, role)
+        if block.promised:
+            problems.append("gRPC does not use server push")
+        part = replace(part, value=f"{role}, {len(fields)} fields", parts=tuple(header.part for header in fields))
+        told.block = HeaderBlock(block.number, direction, block.stream_id, role, fields, part, tuple(problems))
+        side.blocks += 1
+        if role == "request":
+            self._request(call, told.block, told)
+        elif role in ("response", "trailers-only", "trailers"):
+            self._response(time, call, side, told.block, told, end_stream=block.end_stream)
+        if role != "push promise":
+            side.has_initial_headers = True
+        if block.end_stream:
+            self._end_stream(call, side, told)
+
+    def _with_meaning(self, header: HeaderField, role: str) -> HeaderField:
+        if header.name is None or header.value is None:
+            return header
+        header = with_meaning(header, explain_field(header.name, header.value, role))
+        if header.name != b"grpc-status-details-bin":
+            return header
+        raw = binary_value(header.value or b"")
+        return header if raw is None else replace(header, details=self._details(raw))
+
+    def _details(self, raw: bytes) -> tuple[Field, ...]:
+        octets = self.host.unpack("grpc-status-details-bin", raw)
+        descriptor = None
+        if self.registry is not None:
+            try:
+                descriptor = self.registry.message("google.rpc.Status")
+            except SchemaError:
+                descriptor = None
+        fields, parts = explain_message(octets, descriptor, self.registry)
+        if len(parts) == len(fields):
+            return fields
+        return (*fields, *(Field(0, 0, "", "", None, part) for part in parts[len(fields) :]))
+
+    def _request(self, call: CallState, block: HeaderBlock, told: _Told) -> None:
+        path = block.value(b":path")
+        call.path = (path or b"").decode("latin-1") or call.path
+        call.authority = (block.value(b":authority") or b"").decode("latin-1")
+        call.timeout = parse_timeout(block.value(b"grpc-timeout") or b"")
+        encoding = block.value(b"grpc-encoding")
+        call.client.encoding = encoding.decode("latin-1") if encoding else "identity"
+        if self.registry is not None and call.path:
+            try:
+                call.method = self.registry.method(call.path)
+            except SchemaError as error:
+                told.events.append(f"not in the schema: {error}")
+        deadline = f", to be over within {call.timeout * 1000:g} ms" if call.timeout is not None else ""
+        told.events.append(f"calls {call.path or 'a method whose name is lost'}{deadline}")
+
+    def _response(
+        self, time: float, call: CallState, side: Side, block: HeaderBlock, told: _Told, *, end_stream: bool
+    ) -> None:
+        encoding = block.value(b"grpc-encoding")
+        if encoding:
+            side.encoding = encoding.decode("latin-1")
+        status = block.value(b"grpc-status")
+        if status is not None and status.isdigit() and len(status) <= 10:
+            message = next((h.meaning for h in block.fields if h.name == b"grpc-message" and h.meaning), "")
+            text = message or (block.value(b"grpc-message") or b"").decode("latin-1")
+            call.status = Status(int(status), text)
+            said = call.status.name + (f": {text}" if text else "")
+            told.events.append(f"ends the call with {said}{call.deadline_note(time)}")
+            call.finish(time, said)
+        elif block.role == "response":
+            told.events.append("begins the response")
+        if block.role == "trailers" and not end_stream:
+            told.problems.append("PROTOCOL_ERROR: trailers must have END_STREAM")
+
+    # -- messages
+
+    def _data(
+        self, time: float, direction: Direction, head: Head, content: Octets, told: _Told, *, explained: bool
+    ) -> None:
+        call = self._call(head.stream_id, time)
+        side = call.side(direction)
+        if self.from_start and not call.seen_from_start and side.blocks == 0:
+            told.problems.append(f"PROTOCOL_ERROR: DATA on stream {head.stream_id}, which is not open")
+        if side.ended and call.outcome == "":
+            told.problems.append("STREAM_CLOSED: DATA after this side has ended the stream")
+        told.problems += self.flow.data(direction, side, head.length)
+        if explained:
+            told.messages += [self._message(call, side, found) for found in side.add(content)]
+        elif len(content):
+            told.events.append("octets of messages whose beginning is not in the recording")
+        if head.flags & frames.END_STREAM:
+            self._end_stream(call, side, told)
+            if direction is Direction.SERVER and call.status is None and call.outcome == "":
+                told.problems.append("the response ends without trailers: there is no grpc-status")
+                call.finish(time, "ended without a status")
+
+    def _end_stream(self, call: CallState, side: Side, told: _Told) -> None:
+        if left := side.leftover():
+            told.messages.append(self._message(call, side, left, "the stream ends before the message does"))
+        if not side.ended and side.direction is Direction.CLIENT:
+            told.events.append("the client has sent everything (half-close)")
+        side.ended = True
+        self._check_shape(call, side, told)
+
+    def _check_shape(self, call: CallState, side: Side, told: _Told) -> None:
+        """A side that does not stream sends exactly one message (a server: unless the call fails)."""
+        if call.method is None or side.desynchronised or not call.seen_from_start:
+            return
+        client = side.direction is Direction.CLIENT
+        streams = call.method.is_client_stream if client else call.method.is_server_stream
+        failed = not client and (call.status is None or call.status.code != 0)
+        if not streams and side.messages != 1 and not failed:
+            told.problems.append(f"{side.messages} messages, where {call.method.name} has exactly one")
+
+    def _message(self, call: CallState, side: Side, found: MessageOctets, cut: str = "") -> Message:
+        octets = self.host.join(found.spans)
+        parts, compressed, length = prefix_parts(octets, side.encoding)
+        number = self._message_count
+        self._message_count += 1
+        index = side.messages
+        side.messages += 1
+        body = octets.cut(PREFIX_SIZE, len(octets))
+        side.message_octets += len(body)
+        descriptor = call.message_type(side.direction)
+        problem = ""
+        fields: tuple[Field, ...] = ()
+        data: bytes | None = None
+        content: Part | None = None
+        name = descriptor.full_name if descriptor is not None else ""
+        rule = rules.grpc("Length-Prefixed-Message")
+        if not found.complete:
+            problem = f"{cut}: {len(body)} of {length} octets are there" if len(octets) >= PREFIX_SIZE else cut
+            if len(body):
+                parts.append(body.part("Part of the message", 0, len(body), f"{len(body)} octets", rule))
+        elif compressed:
+            data, problem = inflate(body.data, side.encoding)
+            if len(body):
+                says = f"{len(body)} octets" + (f" inflate to {len(data)}" if data is not None else "")
+                compressed_rule = rules.grpc("Message-Encoding")
+                parts.append(body.part(f"{side.encoding} data", 0, len(body), says, compressed_rule))
+            if data is not None:
+                inflated = self.host.unpack(f"message {number} inflated", data)
+                fields, inner = explain_message(inflated, descriptor, self.registry)
+                content = inflated.part("Inflated message", 0, len(data), f"{len(data)} octets", rule, parts=inner)
+        else:
+            data = body.data
+            fields, inner = explain_message(body, descriptor, self.registry)
+            parts.extend(inner)
+        label = f"Message {index}"
+        says = f"{name or 'message'}, {length} octets"
+        part = octets.part(label, 0, len(octets), says, rule, problem=problem, parts=parts)
+        return Message(
+            number, side.direction, call.stream_id, index, compressed, side.encoding, length, name, data, fields, part,
+            content, problem,
+        )  # fmt: skip
+
+
+def _content(head: Head, octets: Octets) -> bytes:
+    """The content of a whole DATA frame."""
+    data = octets.data[frames.HEADER_SIZE :]
+    if head.flags & frames.PADDED and data:
+        return data[1 : len(data) - data[0]]
+    return data
+
+
+def _whole_messages(data: bytes) -> bool:
+    """Whether octets look like whole length-prefixed messages: the sign that a message begins here."""
+    position = 0
+    while position + PREFIX_SIZE <= len(data):
+        if data[position] > 1:
+            return False
+        position += PREFIX_SIZE + int.from_bytes(data[position + 1 : position + PREFIX_SIZE], "big")
+    return position == len(data) and position > 0

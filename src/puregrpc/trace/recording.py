@@ -1,0 +1,83 @@
+"""What was recorded: the octets of one HTTP/2 connection, both directions, with the times they were seen at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+__all__ = ["Chunk", "Direction", "Recorder", "Recording"]
+
+
+class Direction(Enum):
+    """Who sent the octets."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+    @property
+    def other(self) -> Direction:
+        """The peer of this one."""
+        return Direction.SERVER if self is Direction.CLIENT else Direction.CLIENT
+
+    @property
+    def receiver(self) -> str:
+        """The name of the side that the octets go to."""
+        return self.other.value
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Octets that one side sent, seen together.
+
+    ``time`` is in seconds, of any clock that does not go back. ``lost`` counts the octets of this direction that are
+    known to be missing just before ``data`` (a capture that dropped packets); None if it is not known how many are.
+    """
+
+    time: float
+    direction: Direction
+    data: bytes
+    lost: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The octets of one connection in the order they were seen, without TLS.
+
+    ``from_start`` is False where the recording is known to have begun after the connection did. ``start_time`` is the
+    wall-clock time of time 0 of the chunks, in seconds since 1970, where it is known. ``key_log`` holds the lines of
+    a TLS key log (SSLKEYLOGFILE), if the connection was encrypted and its keys are known.
+    """
+
+    chunks: tuple[Chunk, ...] = ()
+    client: str = "client"
+    server: str = "server"
+    from_start: bool = True
+    start_time: float = 0.0
+    key_log: str = ""
+    notes: tuple[str, ...] = ()
+    """What the reader of a capture has to say about it: packets lost, records that could not be decrypted."""
+
+    def octets(self, direction: Direction) -> bytes:
+        """Everything that one side sent."""
+        return b"".join(chunk.data for chunk in self.chunks if chunk.direction is direction)
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Takes the octets of a running connection and keeps them."""
+
+    client: str = "client"
+    server: str = "server"
+    start_time: float = 0.0
+    chunks: list[Chunk] = field(default_factory=list)
+
+    def record(self, direction: Direction, data: bytes, time: float) -> None:
+        """Keep ``data``, seen at ``time`` (seconds)."""
+        if data:
+            self.chunks.append(Chunk(time, direction, bytes(data)))
+
+    def recording(self) -> Recording:
+        """What was kept so far, with times counted from the first octet."""
+        first = self.chunks[0].time if self.chunks else 0.0
+        chunks = tuple(Chunk(chunk.time - first, chunk.direction, chunk.data) for chunk in self.chunks)
+        return Recording(chunks, self.client, self.server, start_time=self.start_time)
