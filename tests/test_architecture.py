@@ -17,7 +17,7 @@ ROOMS: dict[str, set[str]] = {
     "codec": {"schema", "proto"},
     "trace": {"wire", "codec", "schema", "proto"},
     "transport": {"wire"},
-    "channel": {"transport", "wire", "codec", "schema"},
+    "channel": {"transport", "wire", "codec", "schema", "proto"},
     "server": {"transport", "wire", "codec", "schema", "proto"},
     "services": {"channel", "server", "schema", "codec", "wire", "proto"},
     "client": {"channel", "services", "schema", "codec", "metrics", "wire", "transport"},

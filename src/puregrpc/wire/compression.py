@@ -10,7 +10,15 @@ from typing import Protocol
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
 from puregrpc.wire.limits import MAX_COMPRESSED_MEMBERS
 
-__all__ = ["CODINGS", "Coding", "MessageTooLarge", "accept_encoding_value", "coding_for", "parse_accept_encoding"]
+__all__ = [
+    "CODINGS",
+    "Coding",
+    "MessageTooLarge",
+    "accept_encoding_value",
+    "coding_for",
+    "parse_accept_encoding",
+    "receiving_coding",
+]
 
 
 class MessageTooLarge(RemoteProtocolError):  # noqa: N818 - says what happened, as RESOURCE_EXHAUSTED does
@@ -114,6 +122,18 @@ def coding_for(name: str) -> Coding:
         return CODINGS[name]
     except KeyError:
         raise InvalidArgument(f"no compression {name!r}: there are {', '.join(CODINGS)}") from None
+
+
+def receiving_coding(name: str) -> Coding:
+    """The coding to read a peer's messages with. One that is not at hand fails with the first compressed message."""
+    known = CODINGS.get(name)
+    if known is not None:
+        return known
+
+    def fail(*_: object) -> bytes:
+        raise RemoteProtocolError(f"a message is compressed with {name[:32]!r}: there are {', '.join(CODINGS)}")
+
+    return Coding(name, bytes, fail)
 
 
 def accept_encoding_value(names: tuple[str, ...]) -> bytes:

@@ -46,7 +46,7 @@ class Request:
     """``/pkg.Service/Method``."""
     authority: str = ""
     metadata: Metadata = ()
-    """Custom metadata; reserved names (those of HTTP/2 and ``grpc-``) are not in it."""
+    """Custom metadata; reserved names (`metadata.is_reserved`) are not in it."""
     timeout: float | None = None
     """What grpc-timeout says, in seconds; None if there is none."""
     encoding: str = "identity"
@@ -98,7 +98,11 @@ class Call:
         self.wire_state = None
 
     def on_headers(self, metadata: Metadata) -> None:
-        """Client: the server's initial metadata. Not called for a trailers-only response."""
+        """Client: the server's initial metadata. Not called for a trailers-only response.
+
+        Beside custom metadata it shows content-type, grpc-encoding and grpc-accept-encoding, as grpc-go's does (and
+        so do the trailers of a trailers-only response).
+        """
 
     def on_message(self, message: bytes) -> None:
         """A whole message, inflated, within the size limit."""
@@ -174,8 +178,8 @@ class ConnectionConfig:
     """How long the PING may stay unanswered before the connection counts as lost."""
     keepalive_without_calls: bool = False
     min_ping_interval: float = 300.0
-    """Server: a client that sends PINGs more often than this, twice in a row too often, is sent away with
-    ENHANCE_YOUR_CALM "too_many_pings" (gRFC A8)."""
+    """Server: a client whose PINGs come more often than this is sent away with ENHANCE_YOUR_CALM "too_many_pings",
+    after two that are forgiven (gRFC A8)."""
     permit_ping_without_calls: bool = False
 
 
@@ -283,7 +287,11 @@ class Connection(ABC):
 
     @abstractmethod
     def consume(self, call: Call, octets: int) -> None:
-        """The owner has taken messages of ``octets`` in all: give them back to the peer's window (auto_consume off)."""
+        """The owner has taken one or more messages: give them back to the peer's window (auto_consume off).
+
+        ``octets`` is the sum of their lengths as `Call.on_message` gave them; what they took on the wire is known
+        here. Messages are taken in order; call it for an empty message as well.
+        """
 
     @abstractmethod
     def reset(self, call: Call, error_code: int = 8) -> None:
@@ -322,7 +330,10 @@ class ServerConnection(Connection):
 
     @abstractmethod
     def send_headers(self, call: ServerCall, metadata: Metadata = (), *, encoding: str = "identity") -> None:
-        """Send the initial metadata. LocalProtocolError if they are out, InvalidArgument if metadata is bad."""
+        """Send the initial metadata. LocalProtocolError if they are out, InvalidArgument if metadata is bad.
+
+        An ``encoding`` that the client does not accept (``request.accept_encodings``) falls back to identity.
+        """
 
     @abstractmethod
     def send_trailers(self, call: ServerCall, status: Status, metadata: Metadata = ()) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-__all__ = ["ConnectionCredit", "StreamCredit"]
+__all__ = ["BandwidthProbe", "ConnectionCredit", "StreamCredit"]
 
 
 class StreamCredit:
@@ -67,6 +67,12 @@ class StreamCredit:
         owed, self.owed = self.owed, 0
         return owed
 
+    def grow(self, window: int) -> None:
+        """Make the window larger; never smaller."""
+        if window > self.window:
+            self.owed += window - self.window
+            self.window = window
+
 
 class ConnectionCredit:
     """What a connection owes its peer's window: all that came, at once and in lots.
@@ -76,16 +82,67 @@ class ConnectionCredit:
     streams there may be.
     """
 
-    __slots__ = ("owed", "window")
+    __slots__ = ("owed", "received", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
         self.owed = 0
+        self.received = 0
+        """All that ever came."""
+
+    def grow(self, window: int) -> None:
+        """Make the window larger; never smaller."""
+        if window > self.window:
+            self.owed += window - self.window
+            self.window = window
 
     def take(self, received: int) -> int:
         """Octets came; how much to give back now."""
         self.owed += received
+        self.received += received
         if self.owed * 4 < self.window:
             return 0
         owed, self.owed = self.owed, 0
         return owed
+
+
+class BandwidthProbe:
+    """Finds the window that keeps the path full: its bandwidth times its delay.
+
+    Beside a WINDOW_UPDATE of the connection goes a PING; what comes until it is answered fits into one round trip.
+    If that was most of the window, and faster than ever before, the window was in the way and becomes twice as much,
+    up to ``most``. Small calls never get to a WINDOW_UPDATE, and so pay nothing. A stream's window follows when it
+    next gives something back: streams whose messages nobody takes keep the window they had.
+    """
+
+    PING = b"bdp-ping"
+
+    __slots__ = ("_began", "_best", "_most", "_received", "window")
+
+    def __init__(self, window: int, most: int) -> None:
+        self.window = window
+        self._most = most
+        self._began: float | None = None
+        self._received = 0
+        self._best = 0.0
+
+    def begin(self, received: int, now: float) -> bool:
+        """A WINDOW_UPDATE goes out, and so many octets came in all. True if a PING is to go with it."""
+        if self._began is not None or self.window >= self._most:
+            return False
+        self._began = now
+        self._received = received
+        return True
+
+    def answered(self, received: int, now: float) -> int:
+        """The PING came back, and so many octets in all. Returns the window from now on."""
+        if self._began is None:
+            return self.window
+        sample = received - self._received
+        speed = sample / max(now - self._began, 1e-6)
+        self._began = None
+        if speed > self._best:
+            self._best = speed
+            if sample * 3 >= self.window * 2:
+                self.window = min(2 * sample, self._most)
+        return self.window

@@ -23,11 +23,13 @@ __all__ = [
     "Refusal",
     "ResponseHead",
     "check_fields",
+    "foreign_failure",
     "parse_request",
     "parse_response",
     "parse_trailers",
     "request_fields",
     "response_fields",
+    "timeout_field",
     "trailer_fields",
 ]
 
@@ -72,6 +74,12 @@ def check_fields(fields: Sequence[HeaderField], pseudo: frozenset[bytes]) -> dic
         if name == b"te" and value.lower() != b"trailers":
             raise RemoteProtocolError("the te header field may only say trailers")
     return found
+
+
+def foreign_failure(failure: Status, body: bytes) -> Status:
+    """The status of a response that is not gRPC's, with the beginning of its body for the reader."""
+    text = " ".join(body.decode("utf-8", "replace").split())
+    return replace(failure, message=f"{failure.message}: {text}") if text else failure
 
 
 def _shown(octets: bytes) -> str:
@@ -167,7 +175,8 @@ def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
     if method is None or (method != b"CONNECT" and not (pseudo.get(b":path") and pseudo.get(b":scheme"))):
         raise RemoteProtocolError("a request lacks :method, :scheme or :path")
     if method != b"POST":
-        return Refusal(405, "gRPC requests are POSTs\n", fields=((b"allow", b"POST"),))
+        text = "" if method == b"HEAD" else "gRPC requests are POSTs\n"
+        return Refusal(405, text, fields=((b"allow", b"POST"),))
     content_type = host = timeout = encoding = accept = None
     user_agent = b""
     custom: list[HeaderField] = []
@@ -288,9 +297,6 @@ def parse_response(fields: Sequence[HeaderField]) -> ResponseHead | None:
     except RemoteProtocolError as error:
         return ResponseHead(failure=Status(StatusCode.INTERNAL, str(error)))
     failure = _http_failure(http_status, content_type)
-    if failure is None and encoding is not None and encoding.decode("latin-1") not in CODINGS:
-        # compression.md: what the client did not say it accepts is an INTERNAL error.
-        failure = Status(StatusCode.INTERNAL, f"the server compresses with {_shown(encoding)}, which is not at hand")
     return ResponseHead(metadata, "identity" if encoding is None else encoding.decode("latin-1"), failure)
 
 

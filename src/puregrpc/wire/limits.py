@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+
+class Rate(NamedTuple):
+    """How many at once, and how many a second after that."""
+
+    burst: int
+    per_second: float
+
+
 DEFAULT_MAX_MESSAGE_SIZE = 4 << 20
 """The largest message received unless the user says otherwise: the default of grpc-go, grpcio and k6."""
 
@@ -34,3 +44,55 @@ each costs a copy of what follows it."""
 STREAMS_BEFORE_SETTINGS = 100
 """Calls that a client opens before it knows the server's SETTINGS_MAX_CONCURRENT_STREAMS: the least that RFC 9113,
 section 6.5.2, recommends servers to allow."""
+
+HANDSHAKE_TIMEOUT = 20.0
+"""How long a peer may take to send its preface and first SETTINGS: one that says nothing holds a connection."""
+
+GOAWAY_PING_TIMEOUT = 10.0
+"""How long a server that goes away waits for its PING to come back before it takes no more calls: a few round trips."""
+
+STREAM_RESETS = Rate(200, 1000)
+"""RST_STREAM frames received (rapid reset, CVE-2023-44487): each may have cost a call's set-up, 0.1 ms or so. The burst
+is raised to twice the calls that may be open at once, since a client may cancel them all."""
+
+STREAM_FAULTS = Rate(100, 50)
+"""Streams that this side had to reset because of what the peer sent on them (MadeYouReset, CVE-2025-8671)."""
+
+SETTINGS_FRAMES = Rate(100, 10)
+"""SETTINGS frames received (CVE-2019-9515). grpc peers send one, and one more each time their window grows."""
+
+MAX_SETTINGS_IN_FRAME = 32
+"""Settings in one frame: there are fewer than ten that have a meaning."""
+
+PINGS = Rate(2000, 1000)
+"""PING frames received (CVE-2019-9512). Bandwidth probes of grpc peers send one a round trip while data flows; what is
+a nuisance short of a flood is a matter for keepalive enforcement."""
+
+EMPTY_FRAMES = Rate(1000, 100)
+"""DATA without data that does not end the stream, header frames without headers (CVE-2019-9518)."""
+
+PRIORITY_FRAMES = Rate(1000, 100)
+"""PRIORITY frames received (CVE-2019-9513): RFC 9113 deprecates them, and they are read for their form alone."""
+
+UNKNOWN_FRAMES = Rate(1000, 100)
+"""Frames of unknown types received: they are ignored, and grpc peers send none."""
+
+MAX_WINDOW_UPDATES = 20_000
+"""WINDOW_UPDATE frames received with no DATA sent between: a peer that gives back each frame of the largest windows on
+its own sends fewer."""
+
+MAX_UNSENT_REPLIES = 128 << 10
+"""Octets of replies (acknowledgements, resets) that wait for a peer who does not read them (CVE-2019-9512, -9514,
+-9515, -9517). Ten thousand PINGs' worth."""
+
+MAX_PING_STRIKES = 2
+"""PINGs too soon after another that a server forgives (gRFC A8)."""
+
+MIN_PING_INTERVAL_WITHOUT_CALLS = 7200.0
+"""The least between two PINGs of a client that has no call open and no permission to do so (gRFC A8: two hours)."""
+
+FOREIGN_BODY_SIZE = 1 << 10
+"""How much of the body of a response that is not gRPC's is shown in the error: enough for a proxy's excuse."""
+
+MAX_DATA_FRAME_SIZE = 64 << 10
+"""The largest DATA frame sent, whatever the peer allows: other calls' turns come after each frame."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+import h2.events
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RemoteProtocolError
-from puregrpc.wire.compression import CODINGS, coding_for
-from puregrpc.wire.connection import Call, ClientConnection, Request
+from puregrpc.wire.call_state import REQUEST, RESPONSE, Half, Step
+from puregrpc.wire.compression import coding_for, receiving_coding
+from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, Driver, Request
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.base import H2Connection
 from puregrpc.wire.h2_engine.stream import Stream
-from puregrpc.wire.headers import parse_response, parse_trailers, request_fields, timeout_field
-from puregrpc.wire.limits import STREAMS_BEFORE_SETTINGS
+from puregrpc.wire.headers import foreign_failure, parse_response, parse_trailers, request_fields, timeout_field
+from puregrpc.wire.limits import FOREIGN_BODY_SIZE, STREAMS_BEFORE_SETTINGS
 from puregrpc.wire.metadata import HeaderField, header_list_size
 from puregrpc.wire.status import Status, StatusCode, http2_error_name, status_from_http2_error
 
@@ -26,12 +28,13 @@ LAST_STREAM_ID = 2**31 - 1
 class H2ClientConnection(H2Connection[Call], ClientConnection):
     """The client's end."""
 
-    _client = True
+    def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
+        super().__init__(driver, config, client=True)
+        self._queue: deque[tuple[Stream[Call], list[HeaderTuple]]] = deque()
+        """Calls that wait for a stream, with their header fields."""
+        self._opening = False
 
-    def __init__(self, *arguments, **keywords) -> None:  # type: ignore[no-untyped-def]  # passed on as they are
-        super().__init__(*arguments, **keywords)
-        self._queue: deque[Stream[Call]] = deque()
-        self._requests: dict[int, list[HeaderTuple]] = {}
+    # -- opening and half-closing calls
 
     def open_call(
         self,
@@ -47,76 +50,88 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         if self._closed or self._going_away or self._sent_away:
             raise LocalProtocolError("no new call can be opened: the connection is closed or going away")
         self._now = max(self._now, now)
-        config = self._config
-        fields = request_fields(
-            request, scheme=config.scheme, user_agent=config.user_agent, accept_encodings=config.accept_encodings
-        )
-        limit = self._h2.remote_settings.max_header_list_size
-        if limit is not None and header_list_size(fields) > limit:
-            raise InvalidArgument(
-                f"the request's headers have {header_list_size(fields)} octets, the server takes {limit}"
-            )
+        fields = self._request_fields(request)
         coding = coding_for(request.encoding)
-        secrets = {name.lower().encode() for name in secret_names}
-        stream = self._add(call, request.path)
+        stream = self._add(call, request.path, Half(REQUEST, "local"), Half(RESPONSE, "remote"))
         stream.coding = coding
+        stream.sending.step(Step.HEADERS)
         try:
             if message is not None:
+                stream.sending.step(Step.MESSAGE)
                 self._queue_message(stream, message)
         except InvalidArgument:
             self._forget(stream)
             raise
-        stream.end_queued = end
-        self._requests[stream.key] = [
-            (NeverIndexedHeaderTuple if name in secrets else HeaderTuple)(name, value) for name, value in fields
-        ]
+        if end:
+            self._message_was_last(stream)
         call.wire_deadline = deadline
         if deadline is not None:
             self._deadlines.add(stream.key, deadline)
-        self._queue.append(stream)
+        secrets = {name.lower().encode() for name in secret_names}
+        self._queue.append((stream, [_header_tuple(name, value, secrets) for name, value in fields]))
         self._open_queued()
         self._tell_output()
 
+    def _request_fields(self, request: Request) -> list[HeaderField]:
+        config = self._config
+        fields = request_fields(
+            request,
+            scheme=config.scheme,
+            user_agent=config.user_agent,
+            accept_encodings=config.accept_encodings,
+        )
+        most = self._http2.peer_max_header_list_size
+        size = header_list_size(fields)
+        if most is not None and size > most:
+            raise InvalidArgument(f"the request's headers take {size} octets, the server takes {most} at most")
+        return fields
+
     def half_close(self, call: Call) -> None:
         stream: Stream[Call] | None = call.wire_state
-        if stream is None or stream.end_queued:
+        if stream is None or stream.sending.ended:
             return
-        stream.end_queued = True
+        self._message_was_last(stream)
         self._take_turn(stream)
         self._tell_output()
 
+    def _message_was_last(self, stream: Stream[Call]) -> None:
+        stream.sending.step(Step.END)
+        stream.end_queued = True
+
     def _peer_max_streams(self) -> int:
-        return super()._peer_max_streams() if self._settled else STREAMS_BEFORE_SETTINGS
+        most = super()._peer_max_streams()
+        return most if self._settled else min(most, STREAMS_BEFORE_SETTINGS)
 
     def _open_queued(self) -> None:
+        """Open the calls that wait, as far as the server allows."""
+        if self._opening:
+            return  # this is a callback of a call that could not be opened in the loop below
+        self._opening = True
         most = self._peer_max_streams()
         while self._queue and len(self._streams) < most and not self._sent_away and not self._closed:
-            stream = self._queue.popleft()
-            headers = self._requests.pop(stream.key)
+            stream, headers = self._queue.popleft()
             deadline = stream.call.wire_deadline
+            if stream.key not in self._calls:
+                continue
             if deadline is not None:
                 if deadline <= self._now:
-                    self._deadline_passed(stream)
+                    self._fail_call(stream, Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"))
                     continue
                 headers.append(NeverIndexedHeaderTuple(*timeout_field(deadline - self._now)))
-            stream.id = self._h2.get_next_available_stream_id()
-            stream.call.wire_id = stream.id
-            self._streams[stream.id] = stream
-            only_headers = stream.end_queued and not stream.outbound
-            self._h2.send_headers(stream.id, headers, end_stream=only_headers)
-            self._flush_h2()
-            stream.headers_sent = True
-            if only_headers:
-                stream.ended_locally = True
-            elif stream.outbound:
-                self._take_turn(stream)
-            if stream.id >= LAST_STREAM_ID - 1:
-                self._sent_goaway(LAST_STREAM_ID, "the stream ids are used up")
+            self._open_stream(stream, headers)
+        self._opening = False
 
-    def _forget(self, stream: Stream[Call]) -> None:
-        super()._forget(stream)
-        if self._requests.pop(stream.key, None) is not None and stream in self._queue:
-            self._queue.remove(stream)
+    def _open_stream(self, stream: Stream[Call], headers: list[HeaderTuple]) -> None:
+        stream.id = stream.call.wire_id = self._http2.next_stream_id()
+        self._streams[stream.id] = stream
+        only_headers = stream.end_queued and not stream.outbound
+        self._http2.send_headers(stream.id, headers, end=only_headers)
+        if only_headers:
+            stream.wire_ended_locally = True
+        elif stream.outbound:
+            self._take_turn(stream)
+        if stream.id >= LAST_STREAM_ID:
+            self._peer_goes_away(LAST_STREAM_ID, "the stream ids are used up")
 
     def _after_call(self) -> None:
         self._open_queued()
@@ -129,33 +144,35 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         stream = self._streams.get(stream_id)
         if stream is None:
             return
-        if ended:
-            stream.ended_remotely = True
+        stream.wire_ended_remotely = ended
         try:
             if header_list_size(fields) > self._config.max_header_list_size:
-                problem = f"the response's headers are larger than {self._config.max_header_list_size} octets"
-                self._fail_call(stream, Status(StatusCode.RESOURCE_EXHAUSTED, problem), ErrorCode.CANCEL)
+                problem = f"the response's headers take more than {self._config.max_header_list_size} octets"
+                self._fail_call(stream, Status(StatusCode.RESOURCE_EXHAUSTED, problem))
+            elif stream.failure is not None:
+                self._fail_foreign(stream, stream.failure)
             elif ended:
                 self._trailers_received(stream, fields)
             else:
                 self._response_received(stream, fields)
         except RemoteProtocolError as error:
-            self._fail_call(stream, Status(StatusCode.INTERNAL, str(error)), ErrorCode.PROTOCOL_ERROR)
+            self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)))
 
     def _response_received(self, stream: Stream[Call], fields: list[HeaderField]) -> None:
         head = parse_response(fields)
         if head is None:
-            return
-        if head.failure is not None:
-            self._fail_call(stream, head.failure, ErrorCode.CANCEL)
-            return
-        stream.headers_received = True
-        stream.reader.coding = CODINGS[head.encoding]
-        stream.call.on_headers(head.metadata)
+            stream.receiving.step(Step.INFORMATIONAL)
+        elif head.failure is not None:
+            stream.failure = head.failure
+        else:
+            stream.receiving.step(Step.HEADERS)
+            stream.reader.coding = receiving_coding(head.encoding)
+            stream.call.on_headers(head.metadata)
 
     def _trailers_received(self, stream: Stream[Call], fields: list[HeaderField]) -> None:
-        status, trailers = parse_trailers(fields, first=not stream.headers_received)
-        if status.code == 0:
+        status, trailers = parse_trailers(fields, first=not stream.receiving.opened)
+        stream.receiving.step(Step.TRAILERS)
+        if status.code == StatusCode.OK:
             try:
                 stream.reader.finish()
             except RemoteProtocolError as error:
@@ -164,16 +181,30 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         self._reset_stream(stream, ErrorCode.NO_ERROR)
         self._end_call(stream, status, trailers)
 
-    def _half_closed(self, stream: Stream[Call]) -> None:
-        problem = "the server ended the stream without trailers"
-        self._fail_call(stream, Status(StatusCode.INTERNAL, problem), ErrorCode.CANCEL)
+    def _data_received(self, event: h2.events.DataReceived) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None and not stream.receiving.opened and stream.failure is None:
+            stream.wire_ended_remotely = event.stream_ended is not None
+            self._stream_fault(stream, Status(StatusCode.INTERNAL, "DATA before the headers of the response"))
+        super()._data_received(event)
 
-    def _fail_call(self, stream: Stream[Call], status: Status, error_code: int) -> None:
+    def _take_data(self, stream: Stream[Call], data: bytes) -> None:
+        if stream.failure is None:
+            super()._take_data(stream, data)
+            return
+        stream.failure_text += data[:FOREIGN_BODY_SIZE]
+        if stream.wire_ended_remotely or len(stream.failure_text) >= FOREIGN_BODY_SIZE:
+            self._fail_foreign(stream, stream.failure)
+
+    def _fail_foreign(self, stream: Stream[Call], failure: Status) -> None:
+        self._fail_call(stream, foreign_failure(failure, bytes(stream.failure_text[:FOREIGN_BODY_SIZE])))
+
+    def _half_closed(self, stream: Stream[Call]) -> None:
+        self._fail_call(stream, Status(StatusCode.INTERNAL, "the server ended the stream without trailers"))
+
+    def _fail_call(self, stream: Stream[Call], status: Status, error_code: int = ErrorCode.CANCEL) -> None:
         self._reset_stream(stream, error_code)
         self._end_call(stream, status)
-
-    def _deadline_passed(self, stream: Stream[Call]) -> None:
-        self._fail_call(stream, Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"), ErrorCode.CANCEL)
 
     def _peer_reset(self, stream: Stream[Call], error_code: int) -> None:
         deadline = stream.call.wire_deadline
@@ -185,9 +216,13 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
             status = Status(status_from_http2_error(error_code), problem)
         self._end_call(stream, status, unprocessed=error_code == ErrorCode.REFUSED_STREAM)
 
+    def _settings_received(self) -> None:
+        super()._settings_received()
+        self._open_queued()
+
     # -- going away
 
-    def _sent_goaway(self, last_stream_id: int, reason: str) -> None:
+    def _peer_goes_away(self, last_stream_id: int, reason: str) -> None:
         self._sent_away = True
         self._driver.on_going_away(reason)
         for stream in list(self._calls.values()):
@@ -202,13 +237,13 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
             return
         if not self._going_away:
             self._going_away = True
-            self._send_goaway(0, error_code, debug_data)
+            self._http2.go_away(0, error_code, debug_data)
         if immediately:
             self._fail("the connection was closed on this side")
         else:
             self._after_call()
         self._tell_output()
 
-    def _settings_received(self) -> None:
-        super()._settings_received()
-        self._open_queued()
+
+def _header_tuple(name: bytes, value: bytes, secrets: set[bytes]) -> HeaderTuple:
+    return (NeverIndexedHeaderTuple if name in secrets else HeaderTuple)(name, value)

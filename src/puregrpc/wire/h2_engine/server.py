@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from puregrpc.errors import LocalProtocolError, RemoteProtocolError
-from puregrpc.wire.compression import CODINGS, coding_for
-from puregrpc.wire.connection import Request, ServerCall, ServerConnection
+from puregrpc.errors import RemoteProtocolError
+from puregrpc.wire.call_state import REQUEST, RESPONSE, Half, Step
+from puregrpc.wire.compression import coding_for, receiving_coding
+from puregrpc.wire.connection import ConnectionConfig, Driver, Request, ServerCall, ServerConnection
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.base import H2Connection
 from puregrpc.wire.h2_engine.stream import Stream
 from puregrpc.wire.headers import Refusal, parse_request, response_fields, trailer_fields
+from puregrpc.wire.keepalive import PingEnforcement
+from puregrpc.wire.limits import GOAWAY_PING_TIMEOUT
 from puregrpc.wire.metadata import HeaderField, Metadata, header_list_size
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
@@ -21,12 +24,14 @@ GOAWAY_PING = b"goaway!!"
 class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
     """The server's end."""
 
-    _client = False
-
-    def __init__(self, *arguments, **keywords) -> None:  # type: ignore[no-untyped-def]  # passed on as they are
-        super().__init__(*arguments, **keywords)
+    def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
+        super().__init__(driver, config, client=False)
+        self._enforcement = PingEnforcement(
+            config.min_ping_interval, permit_without_calls=config.permit_ping_without_calls
+        )
         self._drained = False
-        """The real last stream id has gone out: what comes above it is not taken."""
+        """The real last stream id has gone out: no more calls are taken."""
+        self._goaway_deadline: float | None = None
 
     # -- sending
 
@@ -34,40 +39,31 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream: Stream[ServerCall] | None = call.wire_state
         if stream is None:
             return
-        if stream.headers_sent:
-            raise LocalProtocolError("the initial metadata has been sent already")
-        coding = coding_for(encoding)
+        coding = coding_for(encoding if encoding in call.request.accept_encodings else "identity")
         fields = response_fields(
             metadata,
-            encoding=encoding,
+            encoding=coding.name,
             content_subtype=call.request.content_subtype,
             accept_encodings=self._config.accept_encodings,
         )
+        stream.sending.step(Step.HEADERS)
         stream.coding = coding
-        stream.headers_sent = True
-        self._h2.send_headers(stream.id, fields)
-        self._flush_h2()
+        self._http2.send_headers(stream.id, fields)
+        self._enforcement.sent()
         self._tell_output()
-
-    def _check_may_send(self, stream: Stream[ServerCall]) -> None:
-        if stream.detached:
-            raise LocalProtocolError("the trailers have been sent: no message may follow them")
-        if not stream.headers_sent:
-            raise LocalProtocolError("send_headers comes before the first message")
 
     def send_trailers(self, call: ServerCall, status: Status, metadata: Metadata = ()) -> None:
         stream: Stream[ServerCall] | None = call.wire_state
-        if stream is None or stream.detached:
+        if stream is None or stream.sending.ended:
             return
         fields = trailer_fields(
             status,
             metadata,
-            headers_too=not stream.headers_sent,
+            headers_too=not stream.sending.opened,
             content_subtype=call.request.content_subtype,
         )
+        stream.sending.step(Step.TRAILERS)
         stream.trailers = fields
-        stream.headers_sent = True
-        stream.detached = True
         self._take_turn(stream)
         self._tell_output()
 
@@ -82,13 +78,16 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream: Stream[ServerCall] | None = call.wire_state
         if stream is None:
             return
-        if not stream.headers_sent:
+        if not stream.sending.opened:
             self.send_headers(call, metadata)
         self.send_message(call, message)
         self.send_trailers(call, OK if status is None else status, trailers)
 
+    def _send_frame(self, stream: Stream[ServerCall], window: int) -> None:
+        super()._send_frame(stream, window)
+        self._enforcement.sent()
+
     def _ended_locally(self, stream: Stream[ServerCall]) -> None:
-        super()._ended_locally(stream)
         self._reset_stream(stream, ErrorCode.NO_ERROR)  # if the client has not half-closed: RFC 9113, section 8.1
         self._forget(stream)
         self._after_call()
@@ -98,19 +97,10 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
     def _headers_received(self, stream_id: int, fields: list[HeaderField], *, ended: bool) -> None:
         stream = self._streams.get(stream_id)
         if stream is not None:
-            # RFC 9113, section 8.1: a request may have trailers. gRPC has no use for them.
-            stream.ended_remotely = True
-            if not stream.detached:
-                try:
-                    stream.reader.finish()
-                    self._half_closed(stream)
-                except RemoteProtocolError as error:
-                    self._fail_call(stream, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
+            self._request_trailers_received(stream)
             return
-        if stream_id in self._h2.streams and (
-            self._drained or len(self._streams) >= self._config.max_concurrent_streams
-        ):
-            self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
+        if self._drained or len(self._streams) >= self._config.max_concurrent_streams:
+            self._http2.reset(stream_id, ErrorCode.REFUSED_STREAM)
             return
         try:
             if header_list_size(fields) > self._config.max_header_list_size:
@@ -118,75 +108,82 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
                 return
             request = parse_request(fields)
         except RemoteProtocolError:
-            self._refuse(stream_id, ErrorCode.PROTOCOL_ERROR)
+            self._floods.stream_fault(self._now)
+            self._http2.reset(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         if isinstance(request, Refusal):
             self._answer(stream_id, request, ended=ended)
         else:
             self._request_received(stream_id, request, ended=ended)
 
-    def _refuse(self, stream_id: int, error_code: int) -> None:
-        self._h2.reset_stream(stream_id, error_code)
-        self._flush_h2()
+    def _request_trailers_received(self, stream: Stream[ServerCall]) -> None:
+        """RFC 9113, section 8.1: a request may have trailers. To gRPC they are a half-close."""
+        stream.wire_ended_remotely = True
+        if stream.trailers is None:
+            try:
+                stream.reader.finish()
+                self._half_closed(stream)
+            except RemoteProtocolError as error:
+                self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)))
 
     def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool) -> None:
-        """Answer a request that is not gRPC's, or not one that can be served."""
-        only_headers = refusal.status is not None
-        self._h2.send_headers(stream_id, refusal.header_fields(), end_stream=only_headers)
-        if not only_headers:
-            text = refusal.text.encode()
-            room = self._h2.local_flow_control_window(stream_id)
-            if room >= len(text):
-                self._h2.send_data(stream_id, text, end_stream=True)
-            else:
-                ended = False
-        if not ended:
-            self._h2.reset_stream(stream_id, ErrorCode.NO_ERROR)
-        self._flush_h2()
+        """Answer a request that is not gRPC's, or not one that can be served, and let its stream go."""
+        text = refusal.text.encode()
+        fits = self._http2.send_window(stream_id) >= len(text)
+        self._http2.send_headers(stream_id, refusal.header_fields(), end=not text)
+        if text and fits:
+            self._http2.send_data(stream_id, text, end=True)
+        if not ended or (text and not fits):
+            self._http2.reset(stream_id, ErrorCode.NO_ERROR)
 
     def _request_received(self, stream_id: int, request: Request, *, ended: bool) -> None:
         call = self._driver.on_call(request)
         if call is None:
-            self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
+            self._http2.reset(stream_id, ErrorCode.REFUSED_STREAM)
             return
         call.request = request
-        stream = self._add(call, request.path)
+        stream = self._add(call, request.path, Half(RESPONSE, "local"), Half(REQUEST, "remote"))
         stream.id = call.wire_id = stream_id
-        stream.headers_received = True
-        stream.reader.coding = CODINGS[request.encoding]
+        stream.receiving.step(Step.HEADERS)
+        stream.reader.coding = receiving_coding(request.encoding)
         self._streams[stream_id] = stream
         if request.timeout is not None:
             call.wire_deadline = self._now + request.timeout
             self._deadlines.add(stream.key, call.wire_deadline)
         if ended:
-            stream.ended_remotely = True
+            stream.wire_ended_remotely = True
             self._half_closed(stream)
 
     def _half_closed(self, stream: Stream[ServerCall]) -> None:
+        stream.receiving.step(Step.END)
         stream.call.on_half_close()
 
-    def _fail_call(self, stream: Stream[ServerCall], status: Status, error_code: int) -> None:
+    def _fail_call(self, stream: Stream[ServerCall], status: Status, error_code: int = ErrorCode.CANCEL) -> None:
         """End the call with trailers, if they can go out at once, so that the client learns why; else with a reset."""
-        if stream.outbound or stream.ended_locally:
-            self._reset_stream(stream, error_code)
-        else:
-            fields = trailer_fields(status, (), headers_too=not stream.headers_sent)
-            self._h2.send_headers(stream.id, fields, end_stream=True)
-            stream.ended_locally = True
-            self._reset_stream(stream, ErrorCode.NO_ERROR)
-            self._flush_h2()
+        if not stream.outbound and not stream.wire_ended_locally and not self._closed:
+            fields = trailer_fields(
+                status,
+                (),
+                headers_too=not stream.sending.opened,
+                content_subtype=stream.call.request.content_subtype,
+            )
+            self._http2.send_headers(stream.id, fields, end=True)
+            stream.wire_ended_locally = True
+            error_code = ErrorCode.NO_ERROR
+        self._reset_stream(stream, error_code)
         self._end_call(stream, status)
-
-    def _deadline_passed(self, stream: Stream[ServerCall]) -> None:
-        self._fail_call(stream, Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"), ErrorCode.CANCEL)
 
     def _peer_reset(self, stream: Stream[ServerCall], error_code: int) -> None:
         problem = f"the client reset the stream with {http2_error_name(error_code)}"
         self._end_call(stream, Status(StatusCode.CANCELLED, problem))
 
+    def _pinged(self) -> None:
+        if self._enforcement.pinged(self._now, has_calls=bool(self._calls)):
+            raise RemoteProtocolError("too_many_pings", ErrorCode.ENHANCE_YOUR_CALM)
+
     # -- going away
 
-    def _sent_goaway(self, last_stream_id: int, reason: str) -> None:  # noqa: ARG002 - servers open no streams
+    def _peer_goes_away(self, last_stream_id: int, reason: str) -> None:  # noqa: ARG002 - servers open no streams
         self._sent_away = True
         self._driver.on_going_away(reason)
 
@@ -194,21 +191,33 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         if self._closed:
             return
         if immediately:
-            self._send_goaway(self._h2.highest_inbound_stream_id, error_code, debug_data)
+            self._http2.go_away(self._http2.last_peer_stream_id, error_code, debug_data)
             self._fail("the connection was closed on this side")
         elif not self._going_away:
             self._going_away = True
-            self._send_goaway(LAST_STREAM_ID, error_code, debug_data)
-            self._h2.ping(GOAWAY_PING)
-            self._flush_h2()
+            self._goaway_deadline = self._now + GOAWAY_PING_TIMEOUT
+            self._http2.go_away(LAST_STREAM_ID, error_code, debug_data)
+            self._http2.ping(GOAWAY_PING)
         self._tell_output()
 
-    def _ping_answered(self, opaque: bytes | None) -> None:
+    def _next_time_of_side(self) -> float | None:
+        return self._goaway_deadline
+
+    def _advance_side(self) -> None:
+        if self._goaway_deadline is not None and self._now >= self._goaway_deadline:
+            self._stop_taking_calls()
+
+    def _ping_answered(self, opaque: bytes) -> None:
         super()._ping_answered(opaque)
-        if opaque == GOAWAY_PING and self._going_away and not self._drained:
-            self._drained = True
-            self._send_goaway(self._h2.highest_inbound_stream_id, ErrorCode.NO_ERROR, b"")
-            self._after_call()
+        if opaque == GOAWAY_PING and self._goaway_deadline is not None:
+            self._stop_taking_calls()
+
+    def _stop_taking_calls(self) -> None:
+        """The second step of a graceful end: what comes above the last stream id is refused from now on."""
+        self._goaway_deadline = None
+        self._drained = True
+        self._http2.go_away(self._http2.last_peer_stream_id, ErrorCode.NO_ERROR, b"")
+        self._after_call()
 
     def _after_call(self) -> None:
         if self._drained and not self._calls:

@@ -1,0 +1,24 @@
+"""The trio-native client: channels, the four call shapes, interceptors, name resolution, reconnecting."""
+
+from puregrpc.channel.call import ClientCall, UnaryResult
+from puregrpc.channel.channel import Channel, open_channel
+from puregrpc.channel.connectivity import ConnectivityState
+from puregrpc.channel.details import CallCredentials, CallDetails, MetadataLike
+from puregrpc.channel.interceptors import Interceptor
+from puregrpc.channel.methods import StreamStreamMethod, StreamUnaryMethod, UnaryStreamMethod, UnaryUnaryMethod
+
+__all__ = [
+    "CallCredentials",
+    "CallDetails",
+    "Channel",
+    "ClientCall",
+    "ConnectivityState",
+    "Interceptor",
+    "MetadataLike",
+    "StreamStreamMethod",
+    "StreamUnaryMethod",
+    "UnaryResult",
+    "UnaryStreamMethod",
+    "UnaryUnaryMethod",
+    "open_channel",
+]

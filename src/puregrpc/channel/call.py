@@ -1,0 +1,435 @@
+"""Calls as a client sees them: the bare unary call, and the streaming call with its bounded receive side.
+
+Each is one object: the wire connection's `Call` and what the caller's own task waits on. No call has a task, nursery or
+memory channel; the waiting task is rescheduled by the callback that brings what it waits for, once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+import trio
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
+
+from puregrpc.channel.details import CallDetails, Deserializer, Serializer
+from puregrpc.errors import LocalProtocolError, RpcError
+from puregrpc.wire.connection import Call, Metadata
+from puregrpc.wire.status import Status, StatusCode
+
+if TYPE_CHECKING:
+    from puregrpc.channel.core import ChannelCore
+    from puregrpc.channel.subchannel import ChannelSession
+
+__all__ = ["ClientCall", "UnaryCall", "UnaryResult", "rpc_error"]
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+TWO_MESSAGES = Status(
+    StatusCode.UNIMPLEMENTED, "the server sent more than one message in answer to a call that takes one"
+)
+NO_MESSAGE = Status(StatusCode.UNIMPLEMENTED, "the server sent no message in answer to a call that takes one")
+"""statuscodes.md, "Response cardinality violation"."""
+
+CANCELLED_HERE = Status(StatusCode.CANCELLED, "the call was cancelled by this side")
+
+REPLAY_LIMIT = 256 << 10
+"""Octets of requests kept for a transparent retry, until the server's first sign of life (gRFC A6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnaryResult(Generic[ResponseT]):
+    """The response of a call that takes one, with all that came with it."""
+
+    message: ResponseT
+    headers: Metadata
+    trailers: Metadata
+    status: Status
+
+
+def rpc_error(status: Status, headers: Metadata = (), trailers: Metadata = ()) -> RpcError:
+    """The exception for a status other than OK."""
+    return RpcError(
+        status.code,
+        status.message,
+        details=status.details,
+        headers=headers,
+        trailers=trailers,
+        code_name=status.name,
+    )
+
+
+class UnaryCall(Call):
+    """One request, one response: the waiting task is woken once, when all is there."""
+
+    __slots__ = ("ended", "headers", "message", "session", "status", "task", "trailers", "unprocessed")
+
+    def __init__(self, session: ChannelSession) -> None:
+        Call.__init__(self)
+        self.session = session
+        self.task: Task | None = None
+        self.ended = False
+        self.unprocessed = False
+        self.headers: Metadata = ()
+        self.trailers: Metadata = ()
+        self.message: bytes | None = None
+        self.status: Status
+
+    def on_headers(self, metadata: Metadata) -> None:
+        self.headers = metadata
+
+    def on_message(self, message: bytes) -> None:
+        if self.message is None:
+            self.message = message
+        elif not self.ended:
+            self.session.connection.reset(self)
+            self.on_end(TWO_MESSAGES, (), unprocessed=False)
+
+    def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
+        self.ended = True
+        self.status = status
+        self.trailers = trailers
+        self.unprocessed = unprocessed
+        if self.task is not None:
+            reschedule(self.task)
+            self.task = None
+
+    async def wait(self) -> None:
+        """Wait for the end. When cancelled, the call is reset and the connection stays usable."""
+        if not self.ended:
+            self.task = current_task()
+            await wait_task_rescheduled(self._abort)
+
+    def _abort(self, _raise_cancel: object) -> Abort:
+        self.task = None
+        self.ended = True
+        self.session.connection.reset(self)
+        return Abort.SUCCEEDED
+
+    def result(self) -> bytes:
+        """The response. Raises RpcError for a status other than OK, or for none or several messages."""
+        status = self.status
+        if status.code:
+            raise rpc_error(status, self.headers, self.trailers)
+        if self.message is None:
+            raise rpc_error(NO_MESSAGE, self.headers, self.trailers)
+        return self.message
+
+
+class ClientCall(Call, Generic[RequestT, ResponseT]):
+    """A call of any shape; messages go out and come in as they will.
+
+    Use it as an async context manager: it opens the call on entry, and cancels it on exit if it is not over. One task
+    may send while another receives. Messages that have come wait here until they are taken, and hold the server back
+    by flow control meanwhile.
+
+    ``status`` and ``trailers`` are there after the end, which `receive` tells by None or RpcError.
+    """
+
+    __slots__ = (
+        "_core",
+        "_deserialize",
+        "_details",
+        "_first",
+        "_half_closed",
+        "_headers",
+        "_messages",
+        "_opened",
+        "_receiver",
+        "_replay",
+        "_replay_size",
+        "_sender",
+        "_serialize",
+        "_session",
+        "_status",
+        "_trailers",
+        "_unprocessed",
+        "_watchers",
+    )
+
+    def __init__(
+        self,
+        core: ChannelCore,
+        details: CallDetails,
+        *,
+        serialize: Serializer[RequestT] | None = None,
+        deserialize: Deserializer[ResponseT] | None = None,
+        only_request: bytes | None = None,
+    ) -> None:
+        Call.__init__(self)
+        self._core = core
+        self._details = details
+        self._serialize = serialize
+        self._deserialize = deserialize
+        self._first = only_request
+        self._session: ChannelSession | None = None
+        self._opened = False
+        self._half_closed = only_request is not None
+        self._headers: Metadata | None = None
+        self._messages: deque[bytes] = deque()
+        self._status: Status | None = None
+        self._trailers: Metadata = ()
+        self._unprocessed = False
+        self._receiver: Task | None = None
+        self._sender: Task | None = None
+        self._watchers: trio.lowlevel.ParkingLot | None = None
+        self._replay: list[tuple[bytes, bool]] | None = []
+        self._replay_size = 0
+
+    # -- what it is
+
+    @property
+    def details(self) -> CallDetails:
+        """What the call was opened with."""
+        return self._details
+
+    @property
+    def peer(self) -> str:
+        """The address of the server that the call went to; empty before that is known."""
+        return self._session.peer if self._session is not None else ""
+
+    @property
+    def is_over(self) -> bool:
+        """The call has ended, though messages that came before may wait to be received."""
+        return self._status is not None
+
+    @property
+    def status(self) -> Status:
+        """How the call ended. Raises LocalProtocolError before the end."""
+        if self._status is None:
+            raise LocalProtocolError("the status of a call is not known before its end: receive until None")
+        return self._status
+
+    @property
+    def trailers(self) -> Metadata:
+        """The trailing metadata. Raises LocalProtocolError before the end."""
+        if self._status is None:
+            raise LocalProtocolError("the trailers of a call are not known before its end: receive until None")
+        return self._trailers
+
+    # -- opening and closing
+
+    async def __aenter__(self) -> ClientCall[RequestT, ResponseT]:
+        if self._opened:
+            raise LocalProtocolError("a call can be entered only once")
+        self._opened = True
+        self._details = await self._core.prepare(self._details)
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    async def _open(self) -> None:
+        session = await self._core.pick(self._details)
+        Call.__init__(self)
+        self.auto_consume = False
+        self._session = session
+        details = self._details
+        replay = self._replay or ()
+        message, end = self._first, self._half_closed and not replay
+        session.connection.open_call(
+            self,
+            details.request,
+            deadline=details.deadline,
+            message=message,
+            end=end,
+            now=trio.current_time(),
+            secret_names=self._core.options.secret_names,
+        )
+        if details.deadline is not None:
+            session.arm(details.deadline)
+        for sent, compress in replay:
+            session.connection.send_message(self, sent, compress=compress)
+        if self._half_closed and not end:
+            session.connection.half_close(self)
+
+    def cancel(self) -> None:
+        """End the call from this side (RST_STREAM, CANCEL). Idempotent; messages that wait are dropped."""
+        self._messages.clear()
+        if self._status is None:
+            self._end(CANCELLED_HERE)
+
+    def _end(self, status: Status) -> None:
+        if self._session is not None:
+            self._session.connection.reset(self)
+        self._finish(status, ())
+
+    # -- the wire connection's callbacks
+
+    def on_headers(self, metadata: Metadata) -> None:
+        self._headers = metadata
+        self._replay = None
+        if self._watchers is not None:
+            self._watchers.unpark_all()
+
+    def on_message(self, message: bytes) -> None:
+        self._messages.append(message)
+        if self._receiver is not None:
+            reschedule(self._receiver)
+            self._receiver = None
+
+    def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
+        self._unprocessed = unprocessed
+        self._finish(status, trailers)
+
+    def on_writable(self) -> None:
+        if self._sender is not None:
+            reschedule(self._sender)
+            self._sender = None
+
+    def _finish(self, status: Status, trailers: Metadata) -> None:
+        self._status = status
+        self._trailers = trailers
+        if self._receiver is not None:
+            reschedule(self._receiver)
+            self._receiver = None
+        if self._sender is not None:
+            reschedule(self._sender)
+            self._sender = None
+        if self._watchers is not None:
+            self._watchers.unpark_all()
+
+    # -- sending
+
+    async def send(self, message: RequestT, *, compress: bool = True) -> None:
+        """Send a message; wait while too much of what was sent before is held back by flow control.
+
+        ``compress`` False sends this message as it is although the call compresses. Raises LocalProtocolError after
+        `half_close`, InvalidArgument for a message over the send limit, RpcError if the call has ended with a status
+        other than OK; does nothing if it has ended with OK.
+        """
+        self._opened_session()
+        if self._half_closed:
+            raise LocalProtocolError("nothing can be sent after half_close")
+        if self._status is not None and not await self._retried():
+            if self._status.code:
+                raise self._error(self._status)
+            return
+        data = self._serialize(message) if self._serialize is not None else cast("bytes", message)
+        connection = self._opened_session().connection
+        connection.send_message(self, data, compress=compress)
+        if self._replay is not None:
+            self._replay.append((data, compress))
+            self._replay_size += len(data)
+            if self._replay_size > REPLAY_LIMIT:
+                self._replay = None
+        while connection.send_buffered(self) > connection.send_buffer_size and self._status is None:
+            if self._sender is not None:
+                raise LocalProtocolError("another task is sending on this call already")
+            self._sender = current_task()
+            await wait_task_rescheduled(self._forget_sender)
+
+    def _forget_sender(self, _raise_cancel: object) -> Abort:
+        self._sender = None
+        return Abort.SUCCEEDED
+
+    async def half_close(self) -> None:
+        """Say that all messages have been sent. Idempotent."""
+        session = self._opened_session()
+        if not self._half_closed:
+            self._half_closed = True
+            if self._status is None:
+                session.connection.half_close(self)
+
+    # -- receiving
+
+    async def receive(self) -> ResponseT | None:
+        """The next message, or None at the end of a call whose status is OK.
+
+        Raises RpcError for another status, once the messages before it are taken; what the deserializer raises ends
+        the call.
+        """
+        messages = self._messages
+        while not messages:
+            if self._status is not None:
+                if not await self._retried():
+                    if self._status.code:
+                        raise self._error(self._status)
+                    return None
+                continue
+            self._opened_session()
+            if self._receiver is not None:
+                raise LocalProtocolError("another task is receiving on this call already")
+            self._receiver = current_task()
+            await wait_task_rescheduled(self._forget_receiver)
+        message = messages.popleft()
+        if self._status is None:
+            session = self._opened_session()
+            session.connection.consume(self, len(message))
+        if self._deserialize is None:
+            return cast("ResponseT", message)
+        try:
+            return self._deserialize(message)
+        except BaseException:
+            self.cancel()
+            raise
+
+    def _forget_receiver(self, _raise_cancel: object) -> Abort:
+        self._receiver = None
+        return Abort.SUCCEEDED
+
+    def __aiter__(self) -> ClientCall[RequestT, ResponseT]:
+        return self
+
+    async def __anext__(self) -> ResponseT:
+        message = await self.receive()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+    async def headers(self) -> Metadata:
+        """Wait for the initial metadata; () if the call ended without. Raises RpcError if it so ended with an error."""
+        self._opened_session()
+        while self._headers is None:
+            if self._status is not None:
+                if await self._retried():
+                    continue
+                if self._status.code:
+                    raise self._error(self._status)
+                return ()
+            if self._watchers is None:
+                self._watchers = trio.lowlevel.ParkingLot()
+            await self._watchers.park()
+        return self._headers
+
+    async def single_response(self) -> UnaryResult[ResponseT]:
+        """Receive the one message of a call that takes one, and its status. Raises RpcError as unary calls do."""
+        message = await self.receive()
+        if message is None:
+            raise self._error(NO_MESSAGE)
+        if await self.receive() is not None:
+            self.cancel()
+            raise self._error(TWO_MESSAGES)
+        return UnaryResult(message, self._headers or (), self._trailers, self.status)
+
+    # -- helpers
+
+    def _opened_session(self) -> ChannelSession:
+        if self._session is None:
+            raise LocalProtocolError("the call was not opened: use it as an async context manager")
+        return self._session
+
+    def _error(self, status: Status) -> RpcError:
+        return rpc_error(status, self._headers or (), self._trailers)
+
+    async def _retried(self) -> bool:
+        """Open the call anew, once, if the server is known never to have begun it and all that was sent is at hand."""
+        if not self._unprocessed or self._replay is None:
+            return False
+        self._unprocessed = False
+        self._status = None
+        self._messages.clear()
+        try:
+            await self._open()
+        except BaseException:
+            if self._status is None:
+                self._finish(CANCELLED_HERE, ())
+            raise
+        self._replay = None
+        return True

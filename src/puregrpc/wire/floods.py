@@ -1,0 +1,116 @@
+"""Floods: peers that keep the connection busy with frames that carry nothing. Each kind has an allowance."""
+
+from __future__ import annotations
+
+from puregrpc.errors import RemoteProtocolError
+from puregrpc.wire.frames import ACK, END_STREAM, ErrorCode, FrameType, RawFrame
+from puregrpc.wire.limits import (
+    EMPTY_FRAMES,
+    MAX_SETTINGS_IN_FRAME,
+    MAX_UNSENT_REPLIES,
+    MAX_WINDOW_UPDATES,
+    PINGS,
+    PRIORITY_FRAMES,
+    SETTINGS_FRAMES,
+    STREAM_FAULTS,
+    STREAM_RESETS,
+    UNKNOWN_FRAMES,
+    Rate,
+)
+
+__all__ = ["Allowance", "FloodGuard"]
+
+
+class Allowance:
+    """So many at once, and so many a second after that (a token bucket)."""
+
+    __slots__ = ("_at", "_burst", "_left", "_per_second")
+
+    def __init__(self, rate: Rate, *, at_least: int = 0) -> None:
+        self._burst = float(max(rate.burst, at_least))
+        self._per_second = rate.per_second
+        self._left = self._burst
+        self._at: float | None = None
+
+    def spend(self, now: float) -> bool:
+        """Use one. False if there is none left."""
+        if self._at is not None and now > self._at:
+            self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class FloodGuard:
+    """The allowances of one connection. Whoever passes one is sent away with ENHANCE_YOUR_CALM."""
+
+    __slots__ = ("_empty", "_faults", "_pings", "_priority", "_replies", "_resets", "_settings", "_unknown", "_updates")
+
+    def __init__(self, max_concurrent_streams: int) -> None:
+        # A client may well cancel all of its calls at once, and open as many again.
+        self._resets = Allowance(STREAM_RESETS, at_least=2 * max_concurrent_streams)
+        self._faults = Allowance(STREAM_FAULTS)
+        self._settings = Allowance(SETTINGS_FRAMES)
+        self._pings = Allowance(PINGS)
+        self._empty = Allowance(EMPTY_FRAMES)
+        self._priority = Allowance(PRIORITY_FRAMES)
+        self._unknown = Allowance(UNKNOWN_FRAMES)
+        self._updates = 0
+        self._replies = 0
+
+    def received(self, frame: RawFrame, now: float) -> None:
+        """Hold a frame against the allowance of its kind. Raises RemoteProtocolError if there is nothing left of it."""
+        kind = frame.type
+        empty = len(frame.octets) == 9
+        if kind == FrameType.DATA:
+            if empty and not frame.flags & END_STREAM:
+                self._spend(self._empty, now, "empty DATA frames")
+        elif kind == FrameType.WINDOW_UPDATE:
+            self._updates += 1
+            if self._updates > MAX_WINDOW_UPDATES:
+                raise _calm_down("WINDOW_UPDATE frames")
+        elif kind == FrameType.RST_STREAM:
+            self._spend(self._resets, now, "RST_STREAM frames")
+        elif kind == FrameType.SETTINGS:
+            if not frame.flags & ACK:
+                self._spend(self._settings, now, "SETTINGS frames")
+                if len(frame.octets) > 9 + 6 * MAX_SETTINGS_IN_FRAME:
+                    raise _calm_down("settings in one frame")
+        elif kind == FrameType.PING:
+            if not frame.flags & ACK:
+                self._spend(self._pings, now, "PING frames")
+        elif kind == FrameType.PRIORITY:
+            self._spend(self._priority, now, "PRIORITY frames")
+        elif kind > FrameType.CONTINUATION:
+            self._spend(self._unknown, now, "frames of unknown types")
+        elif empty and kind in (FrameType.HEADERS, FrameType.CONTINUATION):
+            self._spend(self._empty, now, "empty header frames")
+
+    def stream_fault(self, now: float) -> None:
+        """The peer made this side reset a stream. Raises RemoteProtocolError if it has done so too often."""
+        self._spend(self._faults, now, "streams that had to be reset")
+
+    def replied(self, octets: int) -> None:
+        """So many octets of replies wait to be sent. Raises RemoteProtocolError if the peer does not read them."""
+        self._replies += octets
+        if self._replies > MAX_UNSENT_REPLIES:
+            raise _calm_down("frames that want a reply, while the replies are not read")
+
+    def output_drained(self) -> None:
+        """All replies have been taken by the transport."""
+        self._replies = 0
+
+    def data_sent(self) -> None:
+        """DATA went out: a peer has reason to send WINDOW_UPDATE."""
+        self._updates = 0
+
+    @staticmethod
+    def _spend(allowance: Allowance, now: float, what: str) -> None:
+        if not allowance.spend(now):
+            raise _calm_down(what)
+
+
+def _calm_down(what: str) -> RemoteProtocolError:
+    return RemoteProtocolError(f"too many {what}", ErrorCode.ENHANCE_YOUR_CALM)
