@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import gc
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import CompileError
 from puregrpc.proto import ast
+from puregrpc.proto.descriptor_proto import serialize_file
+from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
 from puregrpc.proto.diagnostics import Diagnostic
+from puregrpc.proto.features import PROTO2
 from puregrpc.proto.lexer import decode_source, scan, tokenize
 from puregrpc.proto.linker import Linker
+from puregrpc.proto.options import DescriptorIndex, OptionInterpreter
 from puregrpc.proto.parser import Parser
 from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver, Resolver
+from puregrpc.proto.symbols import LinkedFile
 from puregrpc.proto.token_stream import NotQuick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
 
-    from puregrpc.proto.descriptors import FileDescriptor
+    from google.protobuf import descriptor_pb2
+
     from puregrpc.proto.diagnostics import Reporter
 
 __all__ = ["compile_files"]
@@ -47,12 +55,17 @@ def compile_files(
     if import_paths:
         resolvers.append(FolderResolver([str(path) for path in import_paths]))
     resolvers.append(BuiltinResolver())
-    compilation = Compilation(ChainResolver(resolvers), reporter)
-    return compilation.run(list(files))
+    collects_garbage = gc.isenabled()
+    gc.disable()  # nothing becomes garbage before the end, and looking for it takes as long as the compilation
+    try:
+        return Compilation(ChainResolver(resolvers), reporter).run(list(files))
+    finally:
+        if collects_garbage:
+            gc.enable()
 
 
 class Compilation:
-    """One run of the compiler over a set of files."""
+    """One run of the compiler over a set of files, and what it knows afterwards."""
 
     def __init__(self, resolver: Resolver, reporter: Reporter | None) -> None:
         self.resolver = resolver
@@ -60,16 +73,17 @@ class Compilation:
         self.texts: dict[str, str] = {}
         self.trees: dict[str, ast.File] = {}
         self.linker = Linker()
+        self.index = DescriptorIndex(self.linker.table)
+        self.failed: set[str] = set()
         self.diagnostics: list[Diagnostic] = []
 
     def run(self, names: list[str]) -> list[FileDescriptor]:
+        """Compile the files. Raises CompileError."""
         for name in names:
             self.load(name)
-        for name, message in self.linker.errors:
-            self.report(Diagnostic(name, 0, 0, message))
-        errors = [diagnostic for diagnostic in self.diagnostics if not diagnostic.is_warning]
+        errors = [str(diagnostic) for diagnostic in self.diagnostics if not diagnostic.is_warning]
         if errors:
-            raise CompileError([str(diagnostic) for diagnostic in errors])
+            raise CompileError(errors)
         return [self.linker.files[name].descriptor for name in names]
 
     def report(self, diagnostic: Diagnostic) -> None:
@@ -78,35 +92,41 @@ class Compilation:
             self.reporter.report(diagnostic)
 
     def load(self, name: str) -> None:
-        """Read, parse and link a file behind everything it imports, depth first, as protoc does."""
-        if name in self.trees:
+        """Read, parse and build a file behind everything it imports, depth first, as protoc does."""
+        if name in self.linker.files or name in self.failed:
             return
         if not self.read(name):
-            self.report(Diagnostic(name, 0, 0, "File not found."))
+            if name not in self.texts:
+                self.report(Diagnostic(name, 0, 0, "File not found."))
             return
         stack = [(name, iter(self.trees[name].imports))]
-        open_names = {name: None}
         while stack:
             current, imports = stack[-1]
             imported = next(imports, None)
             if imported is None:
                 stack.pop()
-                del open_names[current]
-                self.linker.link(self.trees[current])
-            elif imported.path in open_names:
-                cycle = [*list(open_names)[list(open_names).index(imported.path) :], imported.path]
-                self.report(Diagnostic(current, 0, 0, f"File recursively imports itself: {' -> '.join(cycle)}"))
-            elif imported.path not in self.trees:
-                if not self.read(imported.path):
-                    self.report(Diagnostic(current, 0, 0, f'Import "{imported.path}" was not found or had errors.'))
-                    continue
-                open_names[imported.path] = None
-                stack.append((imported.path, iter(self.trees[imported.path].imports)))
+                self.build(self.trees.pop(current))
+                continue
+            path = imported.path
+            open_names = [name for name, _ in stack]
+            if path in open_names:
+                self.report_cycle(open_names[open_names.index(path) :])
+            elif path not in self.linker.files and path not in self.failed and self.read(path):
+                stack.append((path, iter(self.trees[path].imports)))
+
+    def report_cycle(self, names: list[str]) -> None:
+        """A file imports itself; protoc says so about the first file of the cycle, at its import of the second."""
+        message = f"File recursively imports itself: {' -> '.join([*names, names[0]])}"
+        file = LinkedFile(self.trees[names[0]], FileDescriptor(names[0]), PROTO2)
+        file.import_error(names[1] if len(names) > 1 else names[0], message)
+        self.report_problems(file)
+        self.failed.update(names)
 
     def read(self, name: str) -> bool:
-        """Find and parse a source; False if there is none."""
+        """Find and parse a source; False if there is none or it does not parse."""
         data = self.resolver.find(name)
         if data is None:
+            self.failed.add(name)
             return False
         text = self.texts[name] = decode_source(data)
         try:
@@ -114,15 +134,85 @@ class Compilation:
         except NotQuick:
             tree = self.parse_exactly(name, text)
         self.trees[name] = tree
-        return True
+        return name not in self.failed
 
     def parse_exactly(self, name: str, text: str) -> ast.File:
         tokens = scan(text)
         parser = Parser(tokens.texts, exact=True)
         tree = parser.parse(name)
-        found = [(token, 0, offset, message) for token, offset, message in tokens.errors]
+        found = [(token, 0, offset, message) for token, offset, message in tokens.errors if token <= parser.at]
         found += [(token, 1, tokens.starts[token], message) for token, message in parser.errors]
         for _, _, offset, message in sorted(found, key=lambda entry: entry[:2]):
             line, column = tokens.position(offset)
             self.report(Diagnostic(name, line + 1, column + 1, message))
+            self.failed.add(name)
         return tree
+
+    def build(self, tree: ast.File) -> None:
+        """Link a file and interpret its options."""
+        if tree.name in self.failed:
+            return
+        file = self.linker.link(tree)
+        if not file.has_errors:
+            interpreter = OptionInterpreter(self.linker.table, self.index, file, builtin_options)
+            interpreter.interpret(tree)
+        if file.problems:
+            self.report_problems(file)
+        if file.has_errors:
+            self.failed.add(tree.name)
+            return
+        file.descriptor.source = CompiledSource(self, file)
+        self.linker.files[tree.name] = file
+        file.tree = EMPTY_TREE
+
+    def report_problems(self, file: LinkedFile) -> None:
+        for problem in file.problems:
+            self.report(Diagnostic(file.tree.name, 0, 0, problem.message, problem.is_warning))
+
+
+EMPTY_TREE = ast.File("")
+
+
+class CompiledSource:
+    """The full descriptor of a compiled file, worked out again from its source when it is asked for."""
+
+    def __init__(self, compilation: Compilation, file: LinkedFile) -> None:
+        self.compilation = compilation
+        self.file = file
+
+    def serialized(self, *, source_info: bool) -> bytes:
+        """The serialized FileDescriptorProto."""
+        del source_info
+        name = self.file.descriptor.name
+        text = self.compilation.texts[name]
+        try:
+            tree = Parser(tokenize(text), exact=False).parse(name)
+        except NotQuick:
+            tree = Parser(scan(text).texts, exact=True).parse(name)
+        interpreter = OptionInterpreter(
+            self.compilation.linker.table, self.compilation.index, self.file, builtin_options
+        )
+        interpreter.interpret(tree)
+        options = {node: message.serialize() for node, message in interpreter.interpreted.items()}
+        return serialize_file(tree, self.file.descriptor, options)
+
+    def file_descriptor_proto(self, *, source_info: bool) -> descriptor_pb2.FileDescriptorProto:
+        """The descriptor as a message."""
+        from google.protobuf import descriptor_pb2
+
+        return descriptor_pb2.FileDescriptorProto.FromString(self.serialized(source_info=source_info))
+
+    def comments(self) -> Mapping[str, str]:
+        """Leading comments by full name."""
+        return {}
+
+
+@lru_cache(maxsize=1)
+def _builtin_descriptor_file() -> FileDescriptor:
+    (descriptor,) = compile_files(["google/protobuf/descriptor.proto"])
+    return descriptor
+
+
+def builtin_options(name: str) -> MessageDescriptor:
+    """An options message of the descriptor.proto that ships with this package."""
+    return next(message for message in _builtin_descriptor_file().messages if message.full_name == name)

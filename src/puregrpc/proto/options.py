@@ -1,0 +1,325 @@
+"""Options interpreted: names resolved to fields and extensions of the options messages, values made to fit.
+
+https://protobuf.dev/programming-guides/proto2/#options, and google/protobuf/descriptor.proto for the messages.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from puregrpc.proto import ast
+from puregrpc.proto.descriptors import EnumDescriptor, FieldDescriptor, FieldType, MessageDescriptor
+from puregrpc.proto.option_elements import option_elements
+from puregrpc.proto.option_values import OptionMessage, Scalar
+from puregrpc.proto.problems import Node, Role
+from puregrpc.proto.symbols import LinkedFile, SymbolTable
+from puregrpc.proto.text_format import LARGEST, UNSIGNED, TextFormatError, parse_text_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["DescriptorIndex", "OptionInterpreter", "SourcePath"]
+
+SourcePath = tuple[int, ...]
+
+INTEGER_NAMES = {
+    FieldType.INT32: "int32", FieldType.SINT32: "int32", FieldType.SFIXED32: "int32",
+    FieldType.INT64: "int64", FieldType.SINT64: "int64", FieldType.SFIXED64: "int64",
+    FieldType.UINT32: "uint32", FieldType.FIXED32: "uint32", FieldType.UINT64: "uint64", FieldType.FIXED64: "uint64",
+}  # fmt: skip
+
+
+class _InvalidOption(Exception):  # noqa: N818 - how a rule that failed gets back to the loop over the options
+    def __init__(self, role: str, message: str) -> None:
+        super().__init__(message)
+        self.role = role
+
+
+class DescriptorIndex:
+    """Fields and values by name, looked up often and so kept per descriptor."""
+
+    def __init__(self, table: SymbolTable) -> None:
+        self.table = table
+        self.fields: dict[MessageDescriptor, dict[str, FieldDescriptor]] = {}
+        self.values: dict[EnumDescriptor, dict[str, int]] = {}
+
+    def fields_by_name(self, message: MessageDescriptor) -> Mapping[str, FieldDescriptor]:
+        """The fields of a message."""
+        known = self.fields.get(message)
+        if known is None:
+            known = self.fields[message] = {field.name: field for field in message.fields}
+        return known
+
+    def enum_number(self, enum: EnumDescriptor, name: str) -> int | None:
+        """The number of an enum's value."""
+        known = self.values.get(enum)
+        if known is None:
+            known = self.values[enum] = {value.name: value.number for value in enum.values}
+        return known.get(name)
+
+    def reserved_names(self, message: MessageDescriptor) -> Sequence[str]:
+        """The reserved names of a message."""
+        return self.table.reserved_names.get(message, ())
+
+
+class _Finder:
+    """What the names in aggregates mean in one file."""
+
+    def __init__(self, index: DescriptorIndex, table: SymbolTable, file: LinkedFile) -> None:
+        self.fields_by_name = index.fields_by_name
+        self.enum_number = index.enum_number
+        self.reserved_names = index.reserved_names
+        self.table = table
+        self.file = file
+
+    def find_extension(self, name: str, message: MessageDescriptor) -> FieldDescriptor | None:
+        scope = message.full_name.rpartition(".")[0]
+        found = self.table.resolve(name, scope, self.file)
+        if isinstance(found, FieldDescriptor):
+            return found if found.is_extension else None
+        if isinstance(found, MessageDescriptor) and message.is_message_set:
+            for extension in found.extensions:
+                if (
+                    extension.containing_type is message
+                    and extension.message_type is found
+                    and not extension.is_repeated
+                ):
+                    return extension
+        return None
+
+    def find_any_type(self, name: str) -> MessageDescriptor | None:
+        found = self.table.find(name, self.file)
+        return found if isinstance(found, MessageDescriptor) else None
+
+
+class OptionInterpreter:
+    """Interprets the options of one file."""
+
+    def __init__(
+        self,
+        table: SymbolTable,
+        index: DescriptorIndex,
+        file: LinkedFile,
+        builtin_options: Callable[[str], MessageDescriptor],
+    ) -> None:
+        self.table = table
+        self.index = index
+        self.file = file
+        self.builtin_options = builtin_options
+        self.finder = _Finder(index, table, file)
+        self.interpreted: dict[Node, OptionMessage] = {}
+        self.paths: dict[tuple[Node, int], SourcePath] = {}
+        """(element, index of the option) -> the path of what it sets below the options message."""
+
+    def interpret(self, tree: ast.File) -> None:
+        """Interpret all options of the file: the plain ones first, as the features among them decide about others."""
+        elements = list(option_elements(tree))
+        for node, _, kind, _ in elements:
+            self.interpreted[node] = OptionMessage(self.options_type(f"google.protobuf.{kind}Options"))
+        for extensions in (False, True):
+            for node, options, _, full_name in elements:
+                message = self.interpreted[node]
+                scope = full_name.rpartition(".")[0]
+                for index, option in enumerate(options):
+                    part, is_extension = option.name[0]
+                    if is_extension is extensions or (extensions and part == "uninterpreted_option"):
+                        try:
+                            self.paths[node, index] = self.option(option, message, scope)
+                        except _InvalidOption as invalid:
+                            self.file.error(option, invalid.role, str(invalid))
+                            break
+
+    def options_type(self, name: str) -> MessageDescriptor:
+        """The options message: the one of the descriptor.proto that is being compiled with, or the built-in one."""
+        known = self.table.symbols.get(name)
+        if known is not None and isinstance(known[0], MessageDescriptor):
+            self.file.used.add(known[1])
+            return known[0]
+        return self.builtin_options(name)
+
+    def option(self, option: ast.Option, message: OptionMessage, scope: str) -> SourcePath:
+        """Set what one option says; the answer is the path of the value below the options message."""
+        name = option.name
+        if name[0][0] == "uninterpreted_option":
+            raise _InvalidOption(Role.OPTION_NAME, 'Option must not use reserved name "uninterpreted_option".')
+        path: list[int] = []
+        last = len(name) - 1
+        for position, (part, is_extension) in enumerate(name):
+            field = self.option_field(name, position, part, is_extension, message, scope)
+            path.append(field.number)
+            if position < last:
+                if field.message_type is None:
+                    raise _InvalidOption(
+                        Role.OPTION_NAME, f'Option "{_text(name, position)}" is an atomic type, not a message.'
+                    )
+                if field.is_repeated:
+                    raise _InvalidOption(
+                        Role.OPTION_NAME,
+                        f'Option field "{_text(name, position)}" is a repeated message. Repeated message options '
+                        "must be initialized using an aggregate value.",
+                    )
+                inner = message.fields.get(field)
+                if inner is None:
+                    inner = message.fields[field] = OptionMessage(field.message_type)
+                if not isinstance(inner, OptionMessage):
+                    raise TypeError("a message field holds a message")
+                self.leave_oneof(field, message)
+                message = inner
+            elif field.is_repeated:
+                values = message.fields.setdefault(field, [])
+                if not isinstance(values, list):
+                    raise TypeError("a repeated field holds a list")
+                path.append(len(values))
+                values.append(self.value(option, field))
+            else:
+                if field in message.fields:
+                    raise _InvalidOption(Role.OPTION_NAME, f'Option "{_text(name, position)}" was already set.')
+                message.fields[field] = self.value(option, field)
+                self.leave_oneof(field, message)
+        return tuple(path)
+
+    def leave_oneof(self, field: FieldDescriptor, message: OptionMessage) -> None:
+        """Setting a member of a oneof unsets the others."""
+        oneof = field.containing_oneof
+        if oneof is not None:
+            for other in [other for other in message.fields if other.containing_oneof is oneof and other is not field]:
+                del message.fields[other]
+
+    def option_field(
+        self,
+        name: tuple[tuple[str, bool], ...],
+        position: int,
+        part: str,
+        is_extension: bool,
+        message: OptionMessage,
+        scope: str,
+    ) -> FieldDescriptor:
+        field: FieldDescriptor | None
+        if is_extension:
+            found = self.table.resolve(part, scope, self.file) if part else None
+            field = found if isinstance(found, FieldDescriptor) else None
+        else:
+            field = self.index.fields_by_name(message.type).get(part)
+        if field is None:
+            text = _text(name, position)
+            resolved = ""
+            if is_extension:
+                for explanation in self.table.explain_undefined(part or "?", scope, self.file):
+                    if "is resolved to" in explanation:
+                        resolved = explanation.split('"')[3]
+            if resolved:
+                raise _InvalidOption(
+                    Role.OPTION_NAME,
+                    f'Option "{text}" is resolved to "({resolved})", which is not defined. The innermost scope is '
+                    f"searched first in name resolution. Consider using a leading '.'(i.e., \"(.{text[1:]}\") to "
+                    "start from the outermost scope.",
+                )
+            raise _InvalidOption(
+                Role.OPTION_NAME,
+                f'Option "{text}" unknown. Ensure that your proto definition file imports the proto which defines '
+                "the option (i.e. via import option after edition 2024).",
+            )
+        if field.containing_type is not message.type:
+            raise _InvalidOption(
+                Role.OPTION_NAME,
+                f'Option field "{_text(name, position)}" is not a field or extension of message "{message.type.name}".',
+            )
+        if field.file is self.file.descriptor and name[0] == ("features", False):
+            raise _InvalidOption(
+                Role.OPTION_NAME,
+                f"Feature \"{_text(name, position)}\" can't be used in the same file it's defined in.",
+            )
+        return field
+
+    def value(self, option: ast.Option, field: FieldDescriptor) -> Scalar | OptionMessage:
+        """The value of an option as the field's type has it."""
+        kind = field.type
+        if field.message_type is not None:
+            return self.aggregate(option, field, field.message_type)
+        if kind in (FieldType.STRING, FieldType.BYTES):
+            if option.kind != ast.ValueKind.STRING or not isinstance(option.value, str):
+                raise _InvalidOption(
+                    Role.OPTION_VALUE, f'Value must be quoted string for string option "{field.full_name}".'
+                )
+            return option.value
+        if field.enum_type is not None:
+            return self.enum(option, field, field.enum_type)
+        if kind == FieldType.BOOL:
+            if option.kind != ast.ValueKind.IDENTIFIER:
+                raise _InvalidOption(
+                    Role.OPTION_VALUE, f'Value must be identifier for boolean option "{field.full_name}".'
+                )
+            if option.value not in ("true", "false"):
+                raise _InvalidOption(
+                    Role.OPTION_VALUE, f'Value must be "true" or "false" for boolean option "{field.full_name}".'
+                )
+            return option.value == "true"
+        if kind in (FieldType.FLOAT, FieldType.DOUBLE):
+            return self.floating(option, field)
+        return self.integer(option, field)
+
+    def floating(self, option: ast.Option, field: FieldDescriptor) -> float:
+        value = option.value
+        if option.kind == ast.ValueKind.IDENTIFIER:
+            if value in ("inf", "nan"):
+                return math.inf if value == "inf" else math.nan
+        elif isinstance(value, (int, float)):
+            return float(value)
+        name = "float" if field.type == FieldType.FLOAT else "double"
+        raise _InvalidOption(Role.OPTION_VALUE, f'Value must be number for {name} option "{field.full_name}".')
+
+    def integer(self, option: ast.Option, field: FieldDescriptor) -> int:
+        kind = field.type
+        largest = LARGEST[kind]
+        smallest = 0 if kind in UNSIGNED else -largest - 1
+        value = option.value
+        name = INTEGER_NAMES[kind]
+        is_integer = option.kind == ast.ValueKind.POSITIVE_INTEGER or (
+            option.kind == ast.ValueKind.NEGATIVE_INTEGER and kind not in UNSIGNED
+        )
+        if not is_integer or not isinstance(value, int):
+            raise _InvalidOption(
+                Role.OPTION_VALUE,
+                f'Value must be integer, from {smallest} to {largest}, for {name} option "{field.full_name}".',
+            )
+        if not smallest <= value <= largest:
+            raise _InvalidOption(
+                Role.OPTION_VALUE,
+                f'Value out of range, {smallest} to {largest}, for {name} option "{field.full_name}".',
+            )
+        return value
+
+    def enum(self, option: ast.Option, field: FieldDescriptor, enum: EnumDescriptor) -> int:
+        name = option.value
+        if option.kind != ast.ValueKind.IDENTIFIER or not isinstance(name, str):
+            raise _InvalidOption(
+                Role.OPTION_VALUE, f'Value must be identifier for enum-valued option "{field.full_name}".'
+            )
+        number = self.index.enum_number(enum, name)
+        if number is None:
+            raise _InvalidOption(
+                Role.OPTION_VALUE,
+                f'Enum type "{enum.full_name}" has no value named "{name}" for option "{field.full_name}".',
+            )
+        return number
+
+    def aggregate(self, option: ast.Option, field: FieldDescriptor, type_: MessageDescriptor) -> OptionMessage:
+        if not isinstance(option.value, tuple):
+            raise _InvalidOption(
+                Role.OPTION_VALUE,
+                f'Option "{field.full_name}" is a message. To set the entire message, use syntax like '
+                f'"{field.name} = {{ <proto text format> }}". To set fields within it, use syntax like '
+                f'"{field.name}.foo = value".',
+            )
+        try:
+            return parse_text_format(option.value, type_, self.finder)
+        except TextFormatError as error:
+            raise _InvalidOption(
+                Role.OPTION_VALUE, f'Error while parsing option value for "{field.name}": {error}'
+            ) from None
+
+
+def _text(name: tuple[tuple[str, bool], ...], last: int) -> str:
+    """The option's name as it is written, up to a part of it."""
+    return ".".join(f"({part})" if is_extension else part for part, is_extension in name[: last + 1])

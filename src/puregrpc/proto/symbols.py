@@ -1,0 +1,190 @@
+"""The symbol table: full names to what they stand for, and what each file may see of it.
+
+Name resolution: https://protobuf.dev/programming-guides/proto3/#name-resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from puregrpc.proto import ast
+from puregrpc.proto.descriptors import (
+    EnumDescriptor,
+    EnumValueDescriptor,
+    FieldDescriptor,
+    FileDescriptor,
+    MessageDescriptor,
+    MethodDescriptor,
+    OneofDescriptor,
+    ServiceDescriptor,
+)
+from puregrpc.proto.features import Features
+from puregrpc.proto.problems import Node, Problem, Role
+
+__all__ = ["LinkedFile", "Package", "Symbol", "SymbolTable"]
+
+
+@dataclass(slots=True, eq=False)
+class Package:
+    """A package, or the outer part of one, and the files that have it."""
+
+    name: str
+    files: set[FileDescriptor] = field(default_factory=set)
+
+
+Symbol = (
+    Package
+    | MessageDescriptor
+    | EnumDescriptor
+    | EnumValueDescriptor
+    | FieldDescriptor
+    | OneofDescriptor
+    | ServiceDescriptor
+    | MethodDescriptor
+)
+
+AGGREGATES = (MessageDescriptor, Package, EnumDescriptor, ServiceDescriptor)
+TYPES = (MessageDescriptor, EnumDescriptor)
+
+
+@dataclass(slots=True, eq=False)
+class LinkedFile:
+    """A file and what the later phases need to know of it."""
+
+    tree: ast.File
+    descriptor: FileDescriptor
+    features: Features
+    visible: set[FileDescriptor] = field(default_factory=set)
+    """The file itself, its imports, and what those import publicly."""
+    visible_for_options: set[FileDescriptor] = field(default_factory=set)
+    """What ``import option`` makes visible, to the names of options only."""
+    exported: set[FileDescriptor] = field(default_factory=set)
+    """The file itself and what it imports publicly, at any distance."""
+    used: set[FileDescriptor] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    has_errors: bool = False
+    optimizes_for_lite: bool = False
+
+    def error(self, node: Node, role: str, message: str) -> None:
+        """Note that something is wrong with a part of ``node``."""
+        self.problems.append(Problem(node, role, message))
+        self.has_errors = True
+
+    def warn(self, node: Node, role: str, message: str) -> None:
+        """Note something that is suspicious but allowed."""
+        self.problems.append(Problem(node, role, message, is_warning=True))
+
+    def import_error(self, path: str, message: str) -> None:
+        """Note that the import of ``path`` is at fault."""
+        self.problems.append(Problem(self.tree, Role.IMPORT, message, name=path))
+        self.has_errors = True
+
+
+class SymbolTable:
+    """All symbols of one compilation."""
+
+    def __init__(self) -> None:
+        self.symbols: dict[str, tuple[Symbol, FileDescriptor]] = {}
+        self.local: dict[MessageDescriptor | EnumDescriptor, str] = {}
+        """Types that other files may not use (``local``, edition 2024), and why."""
+        self.reserved_names: dict[MessageDescriptor, list[str]] = {}
+
+    def add(self, full_name: str, symbol: Symbol, node: Node, file: LinkedFile) -> bool:
+        """Enter a symbol. If the name is taken, an error is noted and False returned."""
+        entry = (symbol, file.descriptor)
+        known = self.symbols.setdefault(full_name, entry)
+        if known is entry:
+            return True
+        other = known[1]
+        if other is not file.descriptor:
+            message = f'"{full_name}" is already defined in file "{other.name}".'
+        else:
+            scope, dot, name = full_name.rpartition(".")
+            message = f'"{name}" is already defined in "{scope}".' if dot else f'"{name}" is already defined.'
+        file.error(node, Role.NAME, message)
+        return False
+
+    def add_package(self, file: LinkedFile) -> None:
+        """Enter the package of a file and the packages around it."""
+        name = file.tree.package
+        while name:
+            known = self.symbols.get(name)
+            if known is None:
+                known = self.symbols[name] = (Package(name), file.descriptor)
+            package, other = known
+            if not isinstance(package, Package):
+                message = f'"{name}" is already defined (as something other than a package) in file "{other.name}".'
+                file.error(file.tree, Role.NAME, message)
+                return
+            package.files.add(file.descriptor)
+            name = name.rpartition(".")[0]
+
+    def resolve(self, name: str, scope: str, file: LinkedFile, *, types_only: bool = False) -> Symbol | None:
+        """What ``name`` means inside ``scope``: the innermost scope that has its first part decides."""
+        if name[0] == ".":
+            return self.find(name[1:], file)
+        first, dot, _ = name.partition(".")
+        while scope:
+            found = self.find(f"{scope}.{first}", file)
+            if found is not None:
+                if dot:
+                    if isinstance(found, AGGREGATES):
+                        return self.find(f"{scope}.{name}", file)
+                elif not types_only or isinstance(found, TYPES):
+                    return found
+            scope = scope.rpartition(".")[0]
+        return self.find(name, file)
+
+    def find(self, full_name: str, file: LinkedFile) -> Symbol | None:
+        """The symbol of that name, if the file may see it."""
+        known = self.symbols.get(full_name)
+        if known is None:
+            return None
+        symbol, owner = known
+        if owner in file.visible:
+            if not isinstance(symbol, Package):
+                file.used.add(owner)
+            return symbol
+        if isinstance(symbol, Package):
+            if symbol.files.isdisjoint(file.visible) and symbol.files.isdisjoint(file.visible_for_options):
+                return None
+            return symbol
+        if owner in file.visible_for_options and isinstance(symbol, FieldDescriptor):
+            file.used.add(owner)
+            return symbol
+        return None
+
+    def explain_undefined(self, name: str, scope: str, file: LinkedFile) -> list[str]:
+        """Why ``resolve`` has no answer: protoc's sentences, of which there may be two."""
+        hidden = resolved_to = ""
+        bare = name.removeprefix(".")
+        candidates = [bare]
+        if bare == name:
+            first, dot, _ = name.partition(".")
+            candidates = []
+            while scope:
+                candidates.append(f"{scope}.{first}")
+                if dot and isinstance(self.find(candidates[-1], file), AGGREGATES):
+                    resolved_to = f"{scope}.{name}"
+                    candidates.append(resolved_to)
+                    break
+                scope = scope.rpartition(".")[0]
+            else:
+                candidates.append(name)
+        for candidate in candidates:
+            if candidate in self.symbols and self.find(candidate, file) is None:
+                hidden = candidate
+        messages = []
+        if hidden:
+            owner = self.symbols[hidden][1].name
+            messages.append(
+                f'"{hidden}" seems to be defined in "{owner}", which is not imported by "{file.tree.name}".  '
+                "To use it here, please add the necessary import."
+            )
+        if resolved_to:
+            messages.append(
+                f'"{name}" is resolved to "{resolved_to}", which is not defined. The innermost scope is searched '
+                f"first in name resolution. Consider using a leading '.'(i.e., \".{name}\") to start from the "
+                "outermost scope."
+            )
+        return messages or [f'"{name}" is not defined.']
