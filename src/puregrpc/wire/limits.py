@@ -96,3 +96,6 @@ FOREIGN_BODY_SIZE = 1 << 10
 
 MAX_DATA_FRAME_SIZE = 64 << 10
 """The largest DATA frame sent, whatever the peer allows: other calls' turns come after each frame."""
+
+FOREIGN_REQUEST_TIMEOUT = 5.0
+"""How long a server waits for the rest of a request that is none of gRPC's before it answers 405 or 415."""

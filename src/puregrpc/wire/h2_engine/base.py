@@ -152,7 +152,7 @@ class H2Connection(Connection, Generic[CallT]):
         for key in self._deadlines.expire(now):
             stream = self._calls.get(key)
             if stream is not None:
-                self._fail_call(stream, Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"))
+                self._deadline_passed(stream)
         action = self._keepalive.advance(now, has_calls=bool(self._calls))
         if action is KeepaliveAction.LOST and not self._closed:
             self._http2.go_away(self._http2.last_peer_stream_id, ErrorCode.NO_ERROR, b"keepalive timeout")
@@ -298,6 +298,9 @@ class H2Connection(Connection, Generic[CallT]):
     def _ended_locally(self, stream: Stream[CallT]) -> None:
         """END_STREAM went out."""
 
+    def _ended_remotely(self, stream: Stream[CallT]) -> None:
+        """END_STREAM came, when the call had been answered already."""
+
     # -- calls: receiving
 
     def _receive_frame(self, frame: RawFrame) -> None:
@@ -366,6 +369,9 @@ class H2Connection(Connection, Generic[CallT]):
     def _fail_call(self, stream: Stream[CallT], status: Status, error_code: int = ErrorCode.CANCEL) -> None:
         """End the call from this side, for a reason that is not its owner's."""
 
+    def _deadline_passed(self, stream: Stream[CallT]) -> None:
+        self._fail_call(stream, Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"))
+
     @abstractmethod
     def _peer_goes_away(self, last_stream_id: int, reason: str) -> None: ...
 
@@ -398,12 +404,14 @@ class H2Connection(Connection, Generic[CallT]):
         credit.received(len(data), event.flow_controlled_length - len(data))
         try:
             self._take_data(stream, data)
-            if stream.key in self._calls and stream.trailers is None:
-                if ended:
+            if stream.key in self._calls:
+                if not ended:
+                    self._give_credit(stream)
+                elif stream.answered:
+                    self._ended_remotely(stream)
+                else:
                     stream.reader.finish()
                     self._half_closed(stream)
-                else:
-                    self._give_credit(stream)
         except MessageTooLarge as error:
             self._fail_call(stream, Status(StatusCode.RESOURCE_EXHAUSTED, str(error)))
         except RemoteProtocolError as error:
@@ -411,13 +419,13 @@ class H2Connection(Connection, Generic[CallT]):
 
     def _take_data(self, stream: Stream[CallT], data: bytes) -> None:
         """Cut DATA into messages and give them to the call."""
-        if stream.trailers is not None:
-            return  # the owner has answered already
+        if stream.answered:
+            return
         for message in stream.reader.feed(data):
             stream.receiving.step(Step.MESSAGE)
             stream.credit.delivered(len(message), stream.reader.wire_size)
             stream.call.on_message(message)
-            if stream.key not in self._calls or stream.trailers is not None:
+            if stream.key not in self._calls or stream.answered:
                 return
 
     def _give_credit(self, stream: Stream[CallT]) -> None:
@@ -507,7 +515,7 @@ class H2Connection(Connection, Generic[CallT]):
         self, stream: Stream[CallT], status: Status, trailers: Metadata = (), *, unprocessed: bool = False
     ) -> None:
         """The call is over: forget it and tell its owner, unless he knows."""
-        untold = stream.trailers is None
+        untold = not stream.answered
         self._forget(stream)
         if untold:
             stream.call.on_end(status, trailers, unprocessed=unprocessed)

@@ -115,7 +115,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
                 continue
             if deadline is not None:
                 if deadline <= self._now:
-                    self._fail_call(stream, Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"))
+                    self._deadline_passed(stream)
                     continue
                 headers.append(NeverIndexedHeaderTuple(*timeout_field(deadline - self._now)))
             self._open_stream(stream, headers)

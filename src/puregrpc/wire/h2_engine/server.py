@@ -11,7 +11,7 @@ from puregrpc.wire.h2_engine.base import H2Connection
 from puregrpc.wire.h2_engine.stream import Stream
 from puregrpc.wire.headers import Refusal, parse_request, response_fields, trailer_fields
 from puregrpc.wire.keepalive import PingEnforcement
-from puregrpc.wire.limits import GOAWAY_PING_TIMEOUT
+from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
 from puregrpc.wire.metadata import HeaderField, Metadata, header_list_size
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
@@ -64,6 +64,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         )
         stream.sending.step(Step.TRAILERS)
         stream.trailers = fields
+        stream.answered = True
         self._take_turn(stream)
         self._tell_output()
 
@@ -119,7 +120,9 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
     def _request_trailers_received(self, stream: Stream[ServerCall]) -> None:
         """RFC 9113, section 8.1: a request may have trailers. To gRPC they are a half-close."""
         stream.wire_ended_remotely = True
-        if stream.trailers is None:
+        if stream.answered:
+            self._ended_remotely(stream)
+        else:
             try:
                 stream.reader.finish()
                 self._half_closed(stream)
@@ -127,14 +130,48 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
                 self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)))
 
     def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool) -> None:
-        """Answer a request that is not gRPC's, or not one that can be served, and let its stream go."""
+        """Answer a request that is not gRPC's, or not one that can be served.
+
+        What is gRPC learns at once; HTTP is answered when all of the request is there, or after a while.
+        """
+        stream = self._new_stream(stream_id, ServerCall(), "", ended=ended)
+        stream.answered = True
+        stream.refusal = refusal
+        if ended or refusal.status is not None:
+            self._send_refusal(stream, refusal)
+        else:
+            self._deadlines.add(stream.key, self._now + FOREIGN_REQUEST_TIMEOUT)
+
+    def _send_refusal(self, stream: Stream[ServerCall], refusal: Refusal) -> None:
+        stream.refusal = None
         text = refusal.text.encode()
-        fits = self._http2.send_window(stream_id) >= len(text)
-        self._http2.send_headers(stream_id, refusal.header_fields(), end=not text)
-        if text and fits:
-            self._http2.send_data(stream_id, text, end=True)
-        if not ended or (text and not fits):
-            self._http2.reset(stream_id, ErrorCode.NO_ERROR)
+        self._http2.send_headers(stream.id, refusal.header_fields(), end=not text)
+        if text:
+            stream.end_queued = True
+            stream.outbound.append(text)
+            stream.buffered = len(text)
+            self._take_turn(stream)
+        else:
+            stream.wire_ended_locally = True
+            self._ended_locally(stream)
+
+    def _ended_remotely(self, stream: Stream[ServerCall]) -> None:
+        if stream.refusal is not None:
+            self._send_refusal(stream, stream.refusal)
+
+    def _deadline_passed(self, stream: Stream[ServerCall]) -> None:
+        if stream.refusal is not None:
+            self._send_refusal(stream, stream.refusal)
+        else:
+            super()._deadline_passed(stream)
+
+    def _new_stream(self, stream_id: int, call: ServerCall, path: str, *, ended: bool) -> Stream[ServerCall]:
+        stream = self._add(call, path, Half(RESPONSE, "local"), Half(REQUEST, "remote"))
+        stream.id = call.wire_id = stream_id
+        stream.receiving.step(Step.HEADERS)
+        stream.wire_ended_remotely = ended
+        self._streams[stream_id] = stream
+        return stream
 
     def _request_received(self, stream_id: int, request: Request, *, ended: bool) -> None:
         call = self._driver.on_call(request)
@@ -142,16 +179,12 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             self._http2.reset(stream_id, ErrorCode.REFUSED_STREAM)
             return
         call.request = request
-        stream = self._add(call, request.path, Half(RESPONSE, "local"), Half(REQUEST, "remote"))
-        stream.id = call.wire_id = stream_id
-        stream.receiving.step(Step.HEADERS)
+        stream = self._new_stream(stream_id, call, request.path, ended=ended)
         stream.reader.coding = receiving_coding(request.encoding)
-        self._streams[stream_id] = stream
         if request.timeout is not None:
             call.wire_deadline = self._now + request.timeout
             self._deadlines.add(stream.key, call.wire_deadline)
         if ended:
-            stream.wire_ended_remotely = True
             self._half_closed(stream)
 
     def _half_closed(self, stream: Stream[ServerCall]) -> None:
@@ -160,7 +193,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
 
     def _fail_call(self, stream: Stream[ServerCall], status: Status, error_code: int = ErrorCode.CANCEL) -> None:
         """End the call with trailers, if they can go out at once, so that the client learns why; else with a reset."""
-        if not stream.outbound and not stream.wire_ended_locally and not self._closed:
+        if not stream.outbound and not stream.answered and not self._closed:
             fields = trailer_fields(
                 status,
                 (),

@@ -10,6 +10,7 @@ from puregrpc.wire.compression import CODINGS, Coding
 from puregrpc.wire.connection import Call
 from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.framing import MessageReader
+from puregrpc.wire.headers import Refusal
 from puregrpc.wire.metadata import HeaderField
 from puregrpc.wire.status import Status
 
@@ -22,6 +23,7 @@ class Stream(Generic[CallT]):
     """One call and its HTTP/2 stream. ``id`` is 0 while a client's call waits to be opened."""
 
     __slots__ = (
+        "answered",
         "buffered",
         "call",
         "coding",
@@ -36,6 +38,7 @@ class Stream(Generic[CallT]):
         "path",
         "reader",
         "receiving",
+        "refusal",
         "sending",
         "trailers",
         "was_full",
@@ -74,10 +77,14 @@ class Stream(Generic[CallT]):
         self.in_turn = False
         self.end_queued = False
         """END_STREAM follows the messages (client)."""
+        self.answered = False
+        """All of the response is queued (server): the owner is not told anything any more."""
         self.trailers: list[HeaderField] | None = None
         """What follows the messages, with END_STREAM (server)."""
         self.wire_ended_locally = False
         self.wire_ended_remotely = False
+        self.refusal: Refusal | None = None
+        """The answer to a request that is none of gRPC's, once all of it is there (server)."""
         self.failure: Status | None = None
         """Why the response is none of gRPC's (client); its body is gathered in ``failure_text``."""
         self.failure_text = bytearray()
