@@ -72,6 +72,7 @@ class Call:
         "wire_deadline",
         "wire_id",
         "wire_inbound",
+        "wire_low",
         "wire_outbound",
         "wire_path",
         "wire_received",
@@ -82,6 +83,7 @@ class Call:
     wire_a: Any
     wire_b: Any
     wire_inbound: Any
+    wire_low: Any
     wire_outbound: Any
     wire_path: str
     wire_received: Any

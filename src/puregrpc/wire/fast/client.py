@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RemoteProtocolError
-from puregrpc.wire.compression import CODINGS, coding_for
+from puregrpc.wire.compression import coding_for, receiving_coding
 from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, Driver, Metadata, Request
 from puregrpc.wire.deadline import encode_timeout
+from puregrpc.wire.fast.bodies import ForeignBody
 from puregrpc.wire.fast.control import DEADLINE_PASSED, MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE
 from puregrpc.wire.fast.hpack_decoder import FieldRun
 from puregrpc.wire.fast.hpack_encoder import ConstantFields, literal, secret_literal
@@ -65,6 +66,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         self._queue: dict[int, tuple[Call, Method, bytes]] = {}
         """Calls that wait for MAX_CONCURRENT_STREAMS, by their stream ids and so in order."""
         self._highest_opened = 0
+        self._opening_queued = False
 
     # -- sending
 
@@ -101,7 +103,8 @@ class FastClientConnection(FastConnection, ClientConnection):
         call.wire_path = request.path
         call.wire_deadline = deadline
         call.wire_inbound = call.wire_outbound = None
-        call.wire_received = 0
+        call.wire_received = self._stream_window
+        call.wire_low = self._low_water
         call.wire_a = None if call.auto_consume else StreamCredit(self._stream_window, auto=False)
         call.wire_b = coding
         if deadline is not None:
@@ -133,6 +136,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         self._highest_opened = stream_id
         self.streams[stream_id] = call
         self._send_window -= size
+        self._data_sent = True
         call.wire_send_window = window - size
         if end:
             call.wire_state = HEAD_SENT | LOCAL_CLOSED | END_SENT
@@ -207,6 +211,9 @@ class FastClientConnection(FastConnection, ClientConnection):
         self._open_queued()
 
     def _open_queued(self) -> None:
+        if self._opening_queued:
+            return  # this is a callback of a call that could not be opened in the loop below
+        self._opening_queued = True
         queue = self._queue
         while queue and len(self.streams) < self._max_streams and not self._sent_away and not self._closed:
             stream_id = next(iter(queue))
@@ -219,6 +226,7 @@ class FastClientConnection(FastConnection, ClientConnection):
                 self._give_turn(call.wire_outbound)
             if stream_id >= MAX_STREAM_ID:
                 self._sent_goaway(MAX_STREAM_ID, "the stream ids are used up")
+        self._opening_queued = False
 
     def _send_head(self, call: Call, block: bytes, *, end: bool) -> None:
         stream_id = call.wire_id
@@ -255,16 +263,18 @@ class FastClientConnection(FastConnection, ClientConnection):
                 call.wire_state = state & ~READABLE | REMOTE_CLOSED
                 if run is None:
                     self._list_too_large(call)
+                elif isinstance(call.wire_inbound, ForeignBody):
+                    self._fail_call(call, call.wire_inbound.status, ErrorCode.CANCEL)
                 else:
                     self._finish(call, run, fields, first=not state & HEAD_RECEIVED)
             elif run is None:
                 self._list_too_large(call)
-            elif state & HEAD_RECEIVED:
-                raise RemoteProtocolError("trailers without END_STREAM")
+            elif state & (HEAD_RECEIVED | READABLE):
+                raise RemoteProtocolError("HEADERS after the first that do not end the stream")
             else:
                 self._response(call, run, fields)
         except RemoteProtocolError as error:
-            self._fail_call(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.PROTOCOL_ERROR)
+            self._call_fault(call, Status(StatusCode.INTERNAL, str(error)))
 
     def _list_too_large(self, call: Call) -> None:
         problem = f"the response's headers are larger than {self.config.max_header_list_size} octets"
@@ -280,11 +290,12 @@ class FastClientConnection(FastConnection, ClientConnection):
         if head is INFORMATIONAL:
             return
         if head.failure is not None:
-            self._fail_call(call, head.failure, ErrorCode.CANCEL)
+            call.wire_state |= READABLE
+            call.wire_inbound = ForeignBody(head.failure)
             return
         call.wire_state |= HEAD_RECEIVED | READABLE
         if head.encoding != "identity":
-            call.wire_inbound = MessageReader(self._max_message_size, CODINGS[head.encoding])
+            call.wire_inbound = MessageReader(self._max_message_size, receiving_coding(head.encoding))
         call.on_headers(head.metadata)
 
     def _finish(self, call: Call, run: FieldRun, fields: Fields, *, first: bool) -> None:
@@ -363,9 +374,6 @@ class FastClientConnection(FastConnection, ClientConnection):
 
     def _highest_peer_stream(self) -> int:
         return 0
-
-    def _ping_answered(self, payload: bytes) -> None:
-        pass
 
     def _sent_goaway(self, last_stream_id: int, reason: str) -> None:
         self._sent_away = True

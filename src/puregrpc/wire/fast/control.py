@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import Call, CallSnapshot, ConnectionConfig, ConnectionSnapshot, Driver, Metadata
 from puregrpc.wire.deadline import DeadlineHeap
-from puregrpc.wire.fast.octets import ACK, MAX_WINDOW, frame
+from puregrpc.wire.fast.octets import ACK, HEAD_SIZE, MAX_WINDOW, frame
 from puregrpc.wire.fast.sending import DETACHED, END_SENT, MAX_DATA_FRAME, QUEUED, REMOTE_CLOSED, Sending
-from puregrpc.wire.frames import PREFACE, ErrorCode, FrameType
-from puregrpc.wire.limits import MAX_FRAME_SIZE
+from puregrpc.wire.floods import FloodGuard
+from puregrpc.wire.flow_control import BandwidthProbe
+from puregrpc.wire.frames import PREFACE, ErrorCode, FrameType, RawFrame
+from puregrpc.wire.keepalive import Keepalive, KeepaliveAction
+from puregrpc.wire.limits import HANDSHAKE_TIMEOUT, MAX_FRAME_SIZE
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
 
 __all__ = ["Controlled"]
@@ -35,6 +38,14 @@ DEFAULT_SETTINGS = {HEADER_TABLE_SIZE: 4096, ENABLE_PUSH: 1, INITIAL_WINDOW_SIZE
 MAX_REMEMBERED_RESETS = 1024
 """How many streams that were reset here are remembered one by one; frames for those before them are let pass."""
 
+FIRST_WINDOW = 65535
+"""Every window until someone says otherwise (RFC 9113, section 6.9.2)."""
+
+RESET_SIZE = HEAD_SIZE + 4
+
+KEEPALIVE_PING = b"alive???"
+OWNER_PING = b"puregrpc"
+
 DEADLINE_PASSED = Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
 
 
@@ -52,17 +63,38 @@ class Controlled(Sending):
         self._sent_away = False
         """The peer sent GOAWAY: no new call may be opened."""
         self._deadlines = DeadlineHeap()
+        self._answered = False
+        """Headers or DATA went out since the peer's last PING."""
+        self._floods = FloodGuard(config.max_concurrent_streams)
+        self._keepalive = self._new_keepalive(0.0)
+        self._handshake_deadline: float | None = None
         self._settings = dict(DEFAULT_SETTINGS)
-        self._connection_window = max(config.initial_connection_window, 65535)
-        self._stream_window = config.initial_stream_window
+        self._connection_window = max(config.initial_connection_window, FIRST_WINDOW)
+        self._stream_window = max(config.initial_stream_window, FIRST_WINDOW)
+        """The receive window that a new stream has: a smaller one binds the peer only once it has acknowledged it."""
+        self._low_water = self._stream_window * 3 // 4
         self._connection_received = 0
         """Octets of DATA that were not given back to the connection's window yet."""
+        self._received_before = 0
+        """Octets of DATA that were given back."""
+        self._probe = BandwidthProbe(config.initial_stream_window, config.max_window)
         self._resets: dict[int, None] = {}
         self._forgotten_reset = 0
         """The highest stream whose reset is no longer remembered."""
 
+    def _new_keepalive(self, now: float) -> Keepalive:
+        config = self.config
+        return Keepalive(
+            config.keepalive_time,
+            config.keepalive_timeout,
+            without_calls=config.keepalive_without_calls,
+            now=now,
+        )
+
     def start(self, now: float) -> None:
         self._now = now
+        self._keepalive = self._new_keepalive(now)
+        self._handshake_deadline = now + HANDSHAKE_TIMEOUT
         config = self.config
         settings = {
             INITIAL_WINDOW_SIZE: config.initial_stream_window,
@@ -75,7 +107,7 @@ class Controlled(Sending):
             settings[MAX_CONCURRENT_STREAMS] = config.max_concurrent_streams
         payload = b"".join([key.to_bytes(2, "big") + value.to_bytes(4, "big") for key, value in settings.items()])
         opening = (PREFACE if self._client else b"") + frame(FrameType.SETTINGS, 0, 0, payload)
-        more = self._connection_window - 65535
+        more = self._connection_window - FIRST_WINDOW
         if more:
             opening += frame(FrameType.WINDOW_UPDATE, 0, 0, more.to_bytes(4, "big"))
         self.emit(opening)
@@ -83,21 +115,53 @@ class Controlled(Sending):
     # -- time
 
     def next_time(self) -> float | None:
-        return None if self._closed else self._deadlines.next_time()
+        if self._closed:
+            return None
+        earliest = self._deadlines.next_time()
+        for time in (
+            self._keepalive.next_time(has_calls=bool(self.streams)),
+            self._handshake_deadline,
+            self._next_time_of_side(),
+        ):
+            if time is not None and (earliest is None or time < earliest):
+                earliest = time
+        return earliest
 
     def advance(self, now: float) -> None:
         self._now = now
         if self._closed:
             return
+        if self._handshake_deadline is not None and now >= self._handshake_deadline:
+            self._fail(f"the peer did not speak HTTP/2 within {HANDSHAKE_TIMEOUT:g} seconds")
+            return
         for stream_id in self._deadlines.expire(now):
             call = self._call_of(stream_id)
             if call is not None:
-                self._fail_call(call, DEADLINE_PASSED, ErrorCode.CANCEL)
+                self._deadline_passed(call)
+        action = self._keepalive.advance(now, has_calls=bool(self.streams))
+        if action is KeepaliveAction.LOST and not self._closed:
+            self._emit_goaway(self._highest_peer_stream(), ErrorCode.NO_ERROR, b"keepalive timeout")
+            self._fail(f"keepalive: the peer did not answer a PING within {self.config.keepalive_timeout:g} seconds")
+        elif action is KeepaliveAction.PING and not self._closed:
+            self.emit(frame(FrameType.PING, 0, 0, KEEPALIVE_PING))
+        if not self._closed:
+            self._advance_side()
+
+    def _next_time_of_side(self) -> float | None:
+        """When `_advance_side` must be called next."""
+        return None
+
+    def _advance_side(self) -> None:
+        """Let the time be now, for what only one side does."""
+
+    def _deadline_passed(self, call: Call) -> None:
+        self._fail_call(call, DEADLINE_PASSED, ErrorCode.CANCEL)
 
     # -- rare frames
 
     def _control_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """Any frame but those of calls' headers and data."""
+        self._count_frame(kind, flags, stream_id, payload)
         if kind == FrameType.WINDOW_UPDATE:
             self._window_update(stream_id, payload)
         elif kind == FrameType.PING:
@@ -108,7 +172,8 @@ class Controlled(Sending):
             if flags & ACK:
                 self._ping_answered(payload)
             else:
-                self.emit(frame(FrameType.PING, ACK, 0, payload))
+                self._reply(frame(FrameType.PING, ACK, 0, payload))
+                self._pinged()
         elif kind == FrameType.SETTINGS:
             self._settings_frame(flags, stream_id, payload)
         elif kind == FrameType.RST_STREAM:
@@ -132,6 +197,23 @@ class Controlled(Sending):
         elif kind == FrameType.PUSH_PROMISE:
             raise RemoteProtocolError("PUSH_PROMISE, though server push is disabled")
         # RFC 9113, section 4.1: frames of an unknown type are ignored.
+
+    def _count_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        """Hold a frame against the flood limits."""
+        if self._data_sent:
+            self._data_sent = False
+            self._answered = True
+            self._floods.data_sent()
+        self._floods.received(RawFrame(kind, flags, stream_id, bytes(HEAD_SIZE) + payload), self._now)
+
+    def _reply(self, octets: bytes) -> None:
+        """Put frames into the output that the peer has asked for, or brought on itself."""
+        self._replies += len(octets)
+        self._floods.replied(len(octets))
+        self.emit(octets)
+
+    def _output_drained(self) -> None:
+        self._floods.output_drained()
 
     def _window_update(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
@@ -174,16 +256,28 @@ class Controlled(Sending):
         if len(payload) % 6 or (flags & ACK and payload):
             raise RemoteProtocolError("SETTINGS of a wrong length", ErrorCode.FRAME_SIZE_ERROR)
         if flags & ACK:
+            self._settings_acknowledged()
             return
         for at in range(0, len(payload), 6):
             self._apply_setting(
                 int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
             )
-        self.emit(frame(FrameType.SETTINGS, ACK, 0))
+        self._reply(frame(FrameType.SETTINGS, ACK, 0))
         if not self._settled:
             self._settled = True
+            self._handshake_deadline = None
             self.driver.on_ready()
         self._settings_applied()
+
+    def _settings_acknowledged(self) -> None:
+        """The windows that were announced bind the peer from now on, smaller ones than the first among them."""
+        change = self._stream_window - self.config.initial_stream_window
+        if change:
+            self._stream_window -= change
+            self._low_water = self._stream_window * 3 // 4
+            for call in self.streams.values():
+                call.wire_received -= change
+                call.wire_low = self._low_water
 
     def _apply_setting(self, key: int, value: int) -> None:
         if key == INITIAL_WINDOW_SIZE:
@@ -213,12 +307,21 @@ class Controlled(Sending):
             raise RemoteProtocolError(f"{what} on an idle stream")
 
     def _stream_error(self, stream_id: int, problem: str, error_code: int) -> None:
+        """The peer broke a rule on one stream, whether there still is a call or not."""
         call = self.streams.get(stream_id)
+        self._floods.stream_fault(self._now)
+        self._replies += RESET_SIZE
+        self._floods.replied(RESET_SIZE)
         if call is None:
             self._reset_unknown(stream_id, error_code)
         else:
             self._reset_stream(call, error_code)
             self._end_call(call, Status(StatusCode.INTERNAL, problem))
+
+    def _call_fault(self, call: Call, status: Status, error_code: int = ErrorCode.PROTOCOL_ERROR) -> None:
+        """The peer broke a rule of one call."""
+        self._floods.stream_fault(self._now)
+        self._fail_call(call, status, error_code)
 
     # -- the end of calls
 
@@ -302,7 +405,7 @@ class Controlled(Sending):
 
     def ping(self) -> None:
         if not self._closed:
-            self.emit(frame(FrameType.PING, 0, 0, b"puregrpc"))
+            self.emit(frame(FrameType.PING, 0, 0, OWNER_PING))
 
     @property
     def open_calls(self) -> int:
@@ -313,7 +416,7 @@ class Controlled(Sending):
     def snapshot(self) -> ConnectionSnapshot:
         state = "closed" if self._closed else "going away" if self._going_away or self._sent_away else "open"
         return ConnectionSnapshot(
-            state=state,
+            state=state if self._settled or self._closed else "connecting",
             send_window=self._send_window,
             receive_window=self._connection_window - self._connection_received,
             peer_max_concurrent_streams=self._peer_max_streams(),
@@ -335,7 +438,7 @@ class Controlled(Sending):
             path=call.wire_path,
             state=name,
             send_window=call.wire_send_window,
-            receive_window=self._stream_window - call.wire_received,
+            receive_window=call.wire_received,
             send_buffered=self.send_buffered(call),
         )
 
@@ -355,8 +458,16 @@ class Controlled(Sending):
     @abstractmethod
     def _settings_applied(self) -> None: ...
 
-    @abstractmethod
-    def _ping_answered(self, payload: bytes) -> None: ...
+    def _pinged(self) -> None:
+        """A PING came, and was answered."""
+
+    def _ping_answered(self, payload: bytes) -> None:
+        if payload == BandwidthProbe.PING:
+            window = self._probe.answered(self._received_before + self._connection_received, self._now)
+            more = window - self._connection_window
+            if more > 0:
+                self._connection_window = window
+                self.emit(frame(FrameType.WINDOW_UPDATE, 0, 0, more.to_bytes(4, "big")))
 
     @abstractmethod
     def _sent_goaway(self, last_stream_id: int, reason: str) -> None:

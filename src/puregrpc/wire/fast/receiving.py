@@ -12,6 +12,7 @@ from abc import abstractmethod
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.compression import CODINGS, MessageTooLarge
 from puregrpc.wire.connection import Call, ConnectionConfig, Driver
+from puregrpc.wire.fast.bodies import ForeignBody, MeasuredReader
 from puregrpc.wire.fast.control import Controlled
 from puregrpc.wire.fast.hpack_decoder import FieldRun, HeaderDecoder, HeaderDecodingError, HeaderListTooLargeError
 from puregrpc.wire.fast.hpack_table import Fields
@@ -26,9 +27,8 @@ from puregrpc.wire.fast.octets import (
     unpack_head,
     unpack_prefix,
 )  # fmt: skip
-from puregrpc.wire.fast.requests import MeasuredReader
 from puregrpc.wire.fast.sending import DETACHED, READABLE, REMOTE_CLOSED
-from puregrpc.wire.flow_control import StreamCredit
+from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
 from puregrpc.wire.limits import MAX_CONTINUATION_FRAMES, MAX_FRAME_SIZE, MAX_HEADER_BLOCK_SIZE
@@ -74,6 +74,7 @@ class FastConnection(Controlled):
         if not data:
             self._fail("the peer closed the connection")
             return
+        self._keepalive.received(now)
         try:
             if self._opening is not None:
                 data = self._open(self._opening, data)
@@ -84,7 +85,11 @@ class FastConnection(Controlled):
         received = self._connection_received
         if received * 4 >= self._connection_window and not self._closed:
             self._connection_received = 0
-            self.emit(frame(FrameType.WINDOW_UPDATE, 0, 0, received.to_bytes(WINDOW_UPDATE_LENGTH, "big")))
+            self._received_before += received
+            update = frame(FrameType.WINDOW_UPDATE, 0, 0, received.to_bytes(WINDOW_UPDATE_LENGTH, "big"))
+            if self._probe.begin(self._received_before, now):
+                update += frame(FrameType.PING, 0, 0, BandwidthProbe.PING)
+            self.emit(update)
 
     def _open(self, reader: FrameReader, data: bytes) -> bytes:
         """Take the preface and the first frame, which is SETTINGS; gives what follows it."""
@@ -121,7 +126,6 @@ class FastConnection(Controlled):
         """Let every frame from octet ``i`` on act that is there as a whole, and keep the rest."""
         end = len(data)
         streams = self.streams
-        window = self._stream_window
         max_message_size = self._max_message_size
         while end - i >= HEAD_SIZE:
             oversize, length, kind, flags, stream_id = unpack_head(data, i)
@@ -143,21 +147,23 @@ class FastConnection(Controlled):
                     self._unusual_data(flags, stream_id, data[start:stop])
                     continue
                 self._connection_received += length
-                received = call.wire_received + length
-                if received > window or self._connection_received > self._connection_window:
-                    self._window_exceeded()
-                call.wire_received = received
+                left = call.wire_received - length
+                if left < 0 or self._connection_received > self._connection_window:
+                    self._window_exceeded(length)
+                call.wire_received = left
                 if call.wire_inbound is None and call.wire_a is None and length >= PREFIX_SIZE:
                     compressed, size = unpack_prefix(data, start)
                     if size + PREFIX_SIZE == length and not compressed and size <= max_message_size:
-                        if received * 4 >= window and not flags & END_STREAM:
-                            self._give_back(call, received)
+                        if left < call.wire_low and not flags & END_STREAM:
+                            self._top_up(call)
                         call.on_message(data[start + PREFIX_SIZE : stop])
                         if flags & END_STREAM and call.wire_state is not None:
                             self._end_of_stream(call)
                         continue
                 self._take_data(call, data[start:stop], 0, flags)
             elif kind == HEADERS and flags & UNUSUAL_HEADERS == END_HEADERS:
+                if not length:
+                    self._count_frame(kind, flags, stream_id, b"")
                 self._decode_headers(stream_id, flags, data[start:stop])
             else:
                 self._unusual_frame(kind, flags, stream_id, data[start:stop])
@@ -181,6 +187,8 @@ class FastConnection(Controlled):
         """Any frame but DATA and whole HEADERS, and any frame that has the reserved bit set."""
         if self._closed:
             return
+        if not payload and kind in (HEADERS, FrameType.CONTINUATION):
+            self._count_frame(kind, flags, stream_id, payload)
         block = self._block
         if block is not None:
             if kind != FrameType.CONTINUATION or stream_id != block.stream_id:
@@ -231,7 +239,7 @@ class FastConnection(Controlled):
             raise RemoteProtocolError("DATA on no stream")
         self._connection_received += length
         if self._connection_received > self._connection_window:
-            self._window_exceeded()
+            self._window_exceeded(length)
         data = _without_padding(payload) if flags & PADDED else payload
         call = self.streams.get(stream_id)
         if call is None:
@@ -239,9 +247,9 @@ class FastConnection(Controlled):
             if not self._was_reset_here(stream_id):
                 raise RemoteProtocolError("DATA on a closed stream", ErrorCode.STREAM_CLOSED)
             return
-        call.wire_received += length
-        if call.wire_received > self._stream_window:
-            self._window_exceeded()
+        call.wire_received -= length
+        if call.wire_received < 0:
+            self._window_exceeded(length)
         state: int = call.wire_state
         if state & REMOTE_CLOSED:
             self._stream_error(stream_id, "DATA behind END_STREAM", ErrorCode.STREAM_CLOSED)
@@ -255,8 +263,14 @@ class FastConnection(Controlled):
 
     def _take_data(self, call: Call, data: bytes, padding: int, flags: int) -> None:
         """Cut octets of a call into messages, whatever they are: several, parts of one, compressed."""
+        if not data and not padding and not flags & END_STREAM:
+            self._count_frame(DATA, flags, call.wire_id, b"")
         credit: StreamCredit | None = call.wire_a
-        reader: MessageReader | None = call.wire_inbound
+        reader: MessageReader | ForeignBody | None = call.wire_inbound
+        if isinstance(reader, ForeignBody):
+            if reader.add(data) or flags & END_STREAM:
+                self._fail_call(call, reader.status, ErrorCode.CANCEL)
+            return
         if credit is not None:
             credit.auto = call.auto_consume
             credit.received(len(data), padding)
@@ -283,14 +297,14 @@ class FastConnection(Controlled):
         except MessageTooLarge as error:
             self._fail_call(call, Status(StatusCode.RESOURCE_EXHAUSTED, str(error)), ErrorCode.CANCEL)
         except RemoteProtocolError as error:
-            self._fail_call(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
+            self._call_fault(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
         else:
             if flags & END_STREAM:
                 self._end_of_stream(call)
             elif credit is not None:
                 self._give_credit(call, credit)
-            elif call.wire_received * 4 >= self._stream_window:
-                self._give_back(call, call.wire_received)
+            elif call.wire_received < call.wire_low:
+                self._top_up(call)
 
     def _take_whole_messages(self, call: Call, data: bytes, credit: StreamCredit | None) -> int:
         """Hand out the whole, uncompressed messages at the beginning of ``data``; gives how many octets they took."""
@@ -323,12 +337,13 @@ class FastConnection(Controlled):
             try:
                 reader.finish()
             except RemoteProtocolError as error:
-                self._fail_call(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
+                self._call_fault(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
                 return
         self._half_closed(call)
 
-    def _window_exceeded(self) -> None:
-        raise RemoteProtocolError("more DATA than the window allows", ErrorCode.FLOW_CONTROL_ERROR)
+    def _window_exceeded(self, length: int) -> None:
+        if length:  # an empty frame fits any window
+            raise RemoteProtocolError("more DATA than the window allows", ErrorCode.FLOW_CONTROL_ERROR)
 
     # -- windows
 
@@ -343,10 +358,19 @@ class FastConnection(Controlled):
         if not call.wire_state & REMOTE_CLOSED:
             owed = credit.take()
             if owed:
+                if self._probe.window > credit.window:
+                    credit.grow(self._probe.window)
+                    owed += credit.take()
                 self._give_back(call, owed)
 
+    def _top_up(self, call: Call) -> None:
+        """Give all octets back that came, and the growth that the bandwidth asks for."""
+        window = max(self._probe.window, self._stream_window)
+        call.wire_low = window * 3 // 4
+        self._give_back(call, window - call.wire_received)
+
     def _give_back(self, call: Call, octets: int) -> None:
-        call.wire_received -= octets
+        call.wire_received += octets
         self.emit(frame(FrameType.WINDOW_UPDATE, 0, call.wire_id, octets.to_bytes(WINDOW_UPDATE_LENGTH, "big")))
 
     # -- what the two ends do differently

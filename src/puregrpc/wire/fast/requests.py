@@ -8,16 +8,14 @@ at for each call. Whatever is not that simple goes to `headers.parse_request` as
 from __future__ import annotations
 
 from puregrpc.errors import RemoteProtocolError
-from puregrpc.wire.compression import CODINGS
 from puregrpc.wire.connection import Request
 from puregrpc.wire.deadline import parse_timeout
 from puregrpc.wire.fast.hpack_decoder import FieldRun
 from puregrpc.wire.fast.hpack_table import Field, Fields
-from puregrpc.wire.framing import MessageReader
 from puregrpc.wire.headers import Refusal, check_fields, parse_request
 from puregrpc.wire.metadata import Metadata, decode_field, is_reserved
 
-__all__ = ["MeasuredReader", "read_content_length", "read_request"]
+__all__ = ["read_content_length", "read_request"]
 
 NO_PSEUDO: frozenset[bytes] = frozenset()
 NOT_SIMPLE = Refusal()
@@ -96,23 +94,3 @@ def read_content_length(run: FieldRun, fields: Fields) -> int | None:
                 raise RemoteProtocolError("a malformed content-length")
             found = int(value)
     return found
-
-
-class MeasuredReader(MessageReader):
-    """Also holds the octets that come against the request's content-length (RFC 9113, section 8.1.1)."""
-
-    __slots__ = ("_octets_left",)
-
-    def __init__(self, max_size: int, encoding: str, content_length: int) -> None:
-        super().__init__(max_size, CODINGS[encoding])
-        self._octets_left = content_length
-
-    def count(self, octets: int) -> bool:
-        """Take note of octets that came; False if they are more than announced."""
-        self._octets_left -= octets
-        return self._octets_left >= 0
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether as many octets came as announced."""
-        return self._octets_left == 0

@@ -8,6 +8,7 @@ call starves another and the control frames that came meanwhile go first.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from puregrpc.wire.fast.hpack_encoder import HeaderEncoder
 from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, frame, message_frame_head, pack_head
 from puregrpc.wire.frames import FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, encode_message, prefix
+from puregrpc.wire.limits import MAX_DATA_FRAME_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +45,7 @@ MAX_DIRECT_OCTETS = 64 << 10
 """How much message data goes straight to the list before the driver has taken it; more waits with its call, where it
 counts as buffered and holds its sender back."""
 
-MAX_DATA_FRAME = 32 << 10
+MAX_DATA_FRAME = min(MAX_DATA_FRAME_SIZE, 0xFFFF)
 """How much of one call a turn sends at most, however large a frame the peer takes."""
 
 WHOLE_PIECE = 16 << 10
@@ -115,6 +117,10 @@ class Sending(Connection):
         self._data_frame_size = 16384
         self._peer_frame_size = 16384
         self._turns: deque[Outbound] = deque()
+        self._data_sent = False
+        """DATA went out since the peer's last WINDOW_UPDATE."""
+        self._replies = 0
+        """Octets of the output that answer frames of the peer."""
 
     @property
     def is_closed(self) -> bool:
@@ -160,10 +166,17 @@ class Sending(Connection):
         out.clear()
         if len(data) <= limit:
             self._direct_octets = 0
+            if self._replies:
+                self._replies = 0
+                self._output_drained()
             self._signalled = bool(self._turns) and self._send_window > 0
             return data
         out.append(memoryview(data)[limit:])
         return data[:limit]
+
+    @abstractmethod
+    def _output_drained(self) -> None:
+        """All replies to the peer's frames have been taken by the driver."""
 
     # -- messages
 
@@ -191,6 +204,7 @@ class Sending(Connection):
             self._send_window -= size
             call.wire_send_window -= size
             self._direct_octets += size
+            self._data_sent = True
             flags = 0
             if end:
                 flags = END_STREAM
@@ -249,6 +263,7 @@ class Sending(Connection):
         turns = self._turns
         for octets in out:
             room -= len(octets)
+        self._data_sent = True
         while turns and room > 0:
             outbound = turns.popleft()
             outbound.turning = False

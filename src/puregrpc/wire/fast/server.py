@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from puregrpc.errors import LocalProtocolError, RemoteProtocolError
-from puregrpc.wire.compression import CODINGS, coding_for
+from puregrpc.wire.compression import coding_for, receiving_coding
 from puregrpc.wire.connection import (
     Call,
     ConnectionConfig,
@@ -15,12 +15,13 @@ from puregrpc.wire.connection import (
     ServerCall,
     ServerConnection,
 )
+from puregrpc.wire.fast.bodies import MeasuredReader
 from puregrpc.wire.fast.hpack_decoder import FieldRun
 from puregrpc.wire.fast.hpack_encoder import ConstantFields, literal
 from puregrpc.wire.fast.hpack_table import Fields
 from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, frame, message_frame_head, pack_head
 from puregrpc.wire.fast.receiving import FastConnection
-from puregrpc.wire.fast.requests import MeasuredReader, read_content_length, read_request
+from puregrpc.wire.fast.requests import read_content_length, read_request
 from puregrpc.wire.fast.sending import (
     DETACHED,
     END_SENT,
@@ -35,6 +36,8 @@ from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
 from puregrpc.wire.headers import Refusal, check_fields, response_fields, trailer_fields
+from puregrpc.wire.keepalive import PingEnforcement
+from puregrpc.wire.limits import GOAWAY_PING_TIMEOUT
 from puregrpc.wire.metadata import encode_metadata
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
@@ -63,6 +66,10 @@ class FastServerConnection(FastConnection, ServerConnection):
         self._skipped: list[range] = []
         self._drained = False
         """The real last stream id has gone out: what comes above it is not taken."""
+        self._goaway_deadline: float | None = None
+        self._enforcement = PingEnforcement(
+            config.min_ping_interval, permit_without_calls=config.permit_ping_without_calls
+        )
         self._max_streams = config.max_concurrent_streams
         self._no_fields = ConstantFields(())
         self._heads: dict[tuple[str, str], ConstantFields] = {}
@@ -76,11 +83,14 @@ class FastServerConnection(FastConnection, ServerConnection):
             return
         if state & HEAD_SENT:
             raise LocalProtocolError("the initial metadata has been sent already")
+        if encoding != "identity" and encoding not in call.request.accept_encodings:
+            encoding = "identity"
         coding = None if encoding == "identity" else coding_for(encoding)
         literals = _literals(metadata) if metadata else b""
         head = self._head(encoding, call.request.content_subtype)
         call.wire_b = coding
         call.wire_state = state | HEAD_SENT
+        self._answered = True
         self.emit_headers(call.wire_id, self.encoder.encode(head) + literals, 0)
 
     def send_trailers(self, call: ServerCall, status: Status, metadata: Metadata = ()) -> None:
@@ -138,6 +148,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         stream_id = call.wire_id
         self._direct_octets += size
         self._send_window -= size
+        self._data_sent = True
         call.wire_state = state | HEAD_SENT | LOCAL_CLOSED | END_SENT
         if len(head_block) > self._peer_frame_size or len(tail_block) > self._peer_frame_size:
             self.emit_headers(stream_id, head_block, 0)
@@ -195,6 +206,7 @@ class FastServerConnection(FastConnection, ServerConnection):
 
     def _send_trailer_block(self, call: Call, constant: ConstantFields, literals: bytes) -> None:
         call.wire_state |= HEAD_SENT | LOCAL_CLOSED | END_SENT
+        self._answered = True
         self.emit_headers(call.wire_id, self.encoder.encode(constant) + literals, END_STREAM)
 
     def _send_waiting_trailers(self, call: Call, constant: ConstantFields, literals: bytes) -> None:
@@ -232,8 +244,8 @@ class FastServerConnection(FastConnection, ServerConnection):
         try:
             request = read_request(run, fields)
             content_length = read_content_length(run, fields)
-        except RemoteProtocolError:
-            self._reset_unknown(stream_id, ErrorCode.PROTOCOL_ERROR)
+        except RemoteProtocolError as error:
+            self._stream_error(stream_id, str(error), ErrorCode.PROTOCOL_ERROR)
             return
         if isinstance(request, Refusal):
             if ended and content_length:
@@ -254,14 +266,15 @@ class FastServerConnection(FastConnection, ServerConnection):
         call.wire_id = stream_id
         call.wire_path = request.path
         call.wire_outbound = None
-        call.wire_received = 0
+        call.wire_received = self._stream_window
+        call.wire_low = self._low_water
         call.wire_send_window = self._peer_initial_window
         call.wire_a = None if call.auto_consume else StreamCredit(self._stream_window, auto=False)
         call.wire_b = None
         if content_length is not None:
             call.wire_inbound = MeasuredReader(self._max_message_size, request.encoding, content_length)
         elif request.encoding != "identity":
-            call.wire_inbound = MessageReader(self._max_message_size, CODINGS[request.encoding])
+            call.wire_inbound = MessageReader(self._max_message_size, receiving_coding(request.encoding))
         else:
             call.wire_inbound = None
         self.streams[stream_id] = call
@@ -361,14 +374,35 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._fail("the connection was closed on this side")
         elif not self._going_away:
             self._going_away = True
+            self._goaway_deadline = self._now + GOAWAY_PING_TIMEOUT
             self._emit_goaway(LAST_STREAM_ID, error_code, debug_data)
             self.emit(frame(FrameType.PING, 0, 0, GOAWAY_PING))
 
+    def _next_time_of_side(self) -> float | None:
+        return self._goaway_deadline
+
+    def _advance_side(self) -> None:
+        if self._goaway_deadline is not None and self._now >= self._goaway_deadline:
+            self._stop_taking_calls()
+
+    def _pinged(self) -> None:
+        if self._answered:
+            self._answered = False
+            self._enforcement.sent()
+        if self._enforcement.pinged(self._now, has_calls=bool(self.streams)):
+            raise RemoteProtocolError("too_many_pings", ErrorCode.ENHANCE_YOUR_CALM)
+
     def _ping_answered(self, payload: bytes) -> None:
-        if payload == GOAWAY_PING and self._going_away and not self._drained:
-            self._drained = True
-            self._emit_goaway(self._highest, ErrorCode.NO_ERROR, b"")
-            self._after_call()
+        super()._ping_answered(payload)
+        if payload == GOAWAY_PING and self._goaway_deadline is not None:
+            self._stop_taking_calls()
+
+    def _stop_taking_calls(self) -> None:
+        """The second step of a graceful end: what comes above the last stream id is refused from now on."""
+        self._goaway_deadline = None
+        self._drained = True
+        self._emit_goaway(self._highest, ErrorCode.NO_ERROR, b"")
+        self._after_call()
 
 
 def _literals(metadata: Metadata) -> bytes:

@@ -1,0 +1,50 @@
+"""Bodies that are not just messages: measured by a content-length, or none of gRPC's."""
+
+from __future__ import annotations
+
+from puregrpc.wire.compression import receiving_coding
+from puregrpc.wire.framing import MessageReader
+from puregrpc.wire.headers import foreign_failure
+from puregrpc.wire.limits import FOREIGN_BODY_SIZE
+from puregrpc.wire.status import Status
+
+__all__ = ["ForeignBody", "MeasuredReader"]
+
+
+class MeasuredReader(MessageReader):
+    """Also holds the octets that come against the request's content-length (RFC 9113, section 8.1.1)."""
+
+    __slots__ = ("_octets_left",)
+
+    def __init__(self, max_size: int, encoding: str, content_length: int) -> None:
+        super().__init__(max_size, receiving_coding(encoding))
+        self._octets_left = content_length
+
+    def count(self, octets: int) -> bool:
+        """Take note of octets that came; False if they are more than announced."""
+        self._octets_left -= octets
+        return self._octets_left >= 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether as many octets came as announced."""
+        return self._octets_left == 0
+
+
+class ForeignBody:
+    """The body of a response that is not gRPC's; its beginning is shown in the status."""
+
+    __slots__ = ("_failure", "_text")
+
+    def __init__(self, failure: Status) -> None:
+        self._failure = failure
+        self._text = b""
+
+    def add(self, octets: bytes) -> bool:
+        """Take octets; True if no more of them are wanted."""
+        self._text = (self._text + octets[:FOREIGN_BODY_SIZE])[:FOREIGN_BODY_SIZE]
+        return len(self._text) == FOREIGN_BODY_SIZE
+
+    @property
+    def status(self) -> Status:
+        return foreign_failure(self._failure, self._text)
