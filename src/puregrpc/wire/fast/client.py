@@ -105,7 +105,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         call.wire_inbound = call.wire_outbound = None
         call.wire_received = self._stream_window
         call.wire_low = self._low_water
-        call.wire_a = None if call.auto_consume else StreamCredit(self._stream_window, auto=False)
+        call.wire_a = None if call.auto_consume else StreamCredit(self.config.initial_stream_window, auto=False)
         call.wire_b = coding
         if deadline is not None:
             self._deadlines.add(stream_id, deadline)

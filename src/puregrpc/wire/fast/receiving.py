@@ -256,6 +256,9 @@ class FastConnection(Controlled):
         elif state & DETACHED:
             if flags & END_STREAM:
                 call.wire_state = state | REMOTE_CLOSED
+                self._ended_remotely(call)
+            elif call.wire_received < call.wire_low:
+                self._top_up(call)
         elif not state & READABLE:
             self._stream_error(stream_id, "DATA in front of HEADERS", ErrorCode.PROTOCOL_ERROR)
         else:
@@ -328,6 +331,7 @@ class FastConnection(Controlled):
         """The peer has sent END_STREAM with DATA."""
         call.wire_state = call.wire_state & ~READABLE | REMOTE_CLOSED
         if call.wire_state & DETACHED:
+            self._ended_remotely(call)
             return
         reader: MessageReader | None = call.wire_inbound
         if reader is not None:
@@ -374,6 +378,9 @@ class FastConnection(Controlled):
         self.emit(frame(FrameType.WINDOW_UPDATE, 0, call.wire_id, octets.to_bytes(WINDOW_UPDATE_LENGTH, "big")))
 
     # -- what the two ends do differently
+
+    def _ended_remotely(self, call: Call) -> None:
+        """END_STREAM came, when the call had been answered already."""
 
     @abstractmethod
     def _headers(self, stream_id: int, flags: int, run: FieldRun | None, fields: Fields) -> None:

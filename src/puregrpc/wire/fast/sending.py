@@ -287,11 +287,11 @@ class Sending(Connection):
             out += pieces
             if done:
                 call.wire_outbound = None
+                if flags:
+                    call.wire_state |= END_SENT
                 if outbound.then is not None:
                     outbound.then()
                     continue
-                if flags:
-                    call.wire_state |= END_SENT
             else:
                 outbound.turning = True
                 turns.append(outbound)

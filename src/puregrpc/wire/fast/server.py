@@ -31,13 +31,14 @@ from puregrpc.wire.fast.sending import (
     MAX_DIRECT_OCTETS,
     READABLE,
     REMOTE_CLOSED,
+    Outbound,
 )
 from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
 from puregrpc.wire.headers import Refusal, check_fields, response_fields, trailer_fields
 from puregrpc.wire.keepalive import PingEnforcement
-from puregrpc.wire.limits import GOAWAY_PING_TIMEOUT
+from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
 from puregrpc.wire.metadata import encode_metadata
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
@@ -53,6 +54,17 @@ MAX_SKIPPED_RANGES = 100
 """How many gaps in the client's stream ids are remembered; a client has no reason to leave any."""
 
 NO_PSEUDO: frozenset[bytes] = frozenset()
+
+
+class RefusedCall(ServerCall):
+    """Stands for a request that the connection answers by itself."""
+
+    __slots__ = ("answered", "refusal")
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__()
+        self.refusal = refusal
+        self.answered = False
 
 
 class FastServerConnection(FastConnection, ServerConnection):
@@ -247,11 +259,11 @@ class FastServerConnection(FastConnection, ServerConnection):
         except RemoteProtocolError as error:
             self._stream_error(stream_id, str(error), ErrorCode.PROTOCOL_ERROR)
             return
+        if ended and content_length:
+            self._stream_error(stream_id, "fewer octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+            return
         if isinstance(request, Refusal):
-            if ended and content_length:
-                self._reset_unknown(stream_id, ErrorCode.PROTOCOL_ERROR)
-            else:
-                self._answer(stream_id, request, ended=ended)
+            self._answer(stream_id, request, ended=ended)
             return
         served = self.driver.on_call(request)
         if served is None:
@@ -263,24 +275,12 @@ class FastServerConnection(FastConnection, ServerConnection):
         self, call: ServerCall, stream_id: int, request: Request, *, ended: bool, content_length: int | None
     ) -> None:
         call.request = request
-        call.wire_id = stream_id
-        call.wire_path = request.path
-        call.wire_outbound = None
-        call.wire_received = self._stream_window
-        call.wire_low = self._low_water
-        call.wire_send_window = self._peer_initial_window
-        call.wire_a = None if call.auto_consume else StreamCredit(self._stream_window, auto=False)
-        call.wire_b = None
+        self._add(call, stream_id, request.path)
         if content_length is not None:
             call.wire_inbound = MeasuredReader(self._max_message_size, request.encoding, content_length)
         elif request.encoding != "identity":
             call.wire_inbound = MessageReader(self._max_message_size, receiving_coding(request.encoding))
-        else:
-            call.wire_inbound = None
-        self.streams[stream_id] = call
-        if request.timeout is None:
-            call.wire_deadline = None
-        else:
+        if request.timeout is not None:
             call.wire_deadline = self._now + request.timeout
             self._deadlines.add(stream_id, call.wire_deadline)
         if ended:
@@ -288,6 +288,16 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._end_of_stream(call)
         else:
             call.wire_state = HEAD_RECEIVED | READABLE
+
+    def _add(self, call: ServerCall, stream_id: int, path: str) -> None:
+        call.wire_id = stream_id
+        call.wire_path = path
+        call.wire_deadline = call.wire_inbound = call.wire_outbound = call.wire_b = None
+        call.wire_received = self._stream_window
+        call.wire_low = self._low_water
+        call.wire_send_window = self._peer_initial_window
+        call.wire_a = None if call.auto_consume else StreamCredit(self.config.initial_stream_window, auto=False)
+        self.streams[stream_id] = call
 
     def _headers_on_no_stream(self, stream_id: int) -> None:
         """HEADERS for a stream that is over, or never can be (RFC 9113, sections 5.1 and 5.1.1)."""
@@ -313,21 +323,47 @@ class FastServerConnection(FastConnection, ServerConnection):
         self._end_of_stream(call)
 
     def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool) -> None:
-        """Answer a request that is not gRPC's, or not one that can be served."""
-        block = b"".join([literal(name, value) for name, value in refusal.header_fields()])
-        block = self.encoder.encode(self._no_fields) + block
-        text = refusal.text.encode()
-        if refusal.status is not None:
-            self.emit_headers(stream_id, block, END_STREAM)
+        """Answer a request that is not gRPC's, or not one that can be served.
+
+        What is gRPC learns at once; HTTP is answered when all of the request is there, or after a while.
+        """
+        call = RefusedCall(refusal)
+        self._add(call, stream_id, "")
+        call.wire_state = HEAD_RECEIVED | LOCAL_CLOSED | DETACHED | (REMOTE_CLOSED if ended else 0)
+        if ended or refusal.status is not None:
+            self._send_refusal(call)
         else:
-            self.emit_headers(stream_id, block, 0)
-            if len(text) <= min(self._send_window, self._peer_initial_window, self._data_frame_size):
-                self._send_window -= len(text)
-                self.emit(frame(FrameType.DATA, END_STREAM, stream_id, text))
-            else:
-                ended = False
-        if not ended:
-            self._reset_unknown(stream_id, ErrorCode.NO_ERROR)
+            call.wire_deadline = self._now + FOREIGN_REQUEST_TIMEOUT
+            self._deadlines.add(stream_id, call.wire_deadline)
+
+    def _send_refusal(self, call: RefusedCall) -> None:
+        call.answered = True
+        refusal = call.refusal
+        block = self.encoder.encode(self._no_fields)
+        block += b"".join([literal(name, value) for name, value in refusal.header_fields()])
+        text = refusal.text.encode()
+        call.wire_state |= HEAD_SENT
+        self._answered = True
+        self.emit_headers(call.wire_id, block, 0 if text else END_STREAM)
+        if text:
+            outbound = call.wire_outbound = Outbound(call)
+            outbound.add(text)
+            outbound.end = True
+            outbound.then = partial(self._stream_done, call)
+            self._give_turn(outbound)
+        else:
+            call.wire_state |= END_SENT
+            self._stream_done(call)
+
+    def _ended_remotely(self, call: Call) -> None:
+        if isinstance(call, RefusedCall) and not call.answered:
+            self._send_refusal(call)
+
+    def _deadline_passed(self, call: Call) -> None:
+        if isinstance(call, RefusedCall) and not call.answered:
+            self._send_refusal(call)
+        else:
+            super()._deadline_passed(call)
 
     def _half_closed(self, call: Call) -> None:
         call.on_half_close()
