@@ -314,27 +314,27 @@ class H2Connection(Connection, Generic[CallT]):
         if kind > FrameType.CONTINUATION:
             return  # RFC 9113, section 4.1: unknown frame types are ignored
         stream = self._streams.get(frame.stream_id)
-        # Headers after the response's or request's can only be trailers, and those end the stream. h2 ends the
-        # connection if END_STREAM is not there; here the one stream is reset.
-        unended = (
-            kind == FrameType.HEADERS
-            and not frame.flags & END_STREAM
-            and stream is not None
-            and not stream.wire_ended_remotely
-            and (stream.receiving.opened or stream.failure is not None)
-        )
-        before = len(self._output)
-        events = self._http2.receive(frame, as_last=unended)
-        self._floods.replied(len(self._output) - before)
-        if unended and stream is not None:
-            stream.wire_ended_remotely = True
-            problem = "HEADERS after the first that do not end the stream"
+        if stream is not None and not stream.wire_ended_remotely and (problem := self._out_of_order(stream, frame)):
             self._stream_fault(stream, Status(StatusCode.INTERNAL, problem))
+            if not self._closed:
+                self._http2.receive_after_reset(frame)
             return
+        before = len(self._output)
+        events = self._http2.receive(frame)
+        self._floods.replied(len(self._output) - before)
         for event in events:
             self._dispatch(event)
             if self._closed:
                 return
+
+    def _out_of_order(self, stream: Stream[CallT], frame: RawFrame) -> str | None:
+        """What is wrong with a frame at this point of a call: h2 would end the connection, here one stream is reset."""
+        headers_seen = stream.receiving.opened or stream.failure is not None
+        if frame.type == FrameType.HEADERS and headers_seen and not frame.flags & END_STREAM:
+            return "HEADERS after the first that do not end the stream"
+        if frame.type == FrameType.DATA and not headers_seen:
+            return "DATA before the headers of the response"
+        return None
 
     def _dispatch(self, event: h2.events.Event) -> None:
         """Act on what h2 made of a frame. Events that say nothing new (StreamEnded, PriorityUpdated) have no branch."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-import h2.events
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RemoteProtocolError
@@ -180,13 +179,6 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         # RFC 9113, section 8.1: the response is whole, the rest of the request is not wanted.
         self._reset_stream(stream, ErrorCode.NO_ERROR)
         self._end_call(stream, status, trailers)
-
-    def _data_received(self, event: h2.events.DataReceived) -> None:
-        stream = self._streams.get(event.stream_id)
-        if stream is not None and not stream.receiving.opened and stream.failure is None:
-            stream.wire_ended_remotely = event.stream_ended is not None
-            self._stream_fault(stream, Status(StatusCode.INTERNAL, "DATA before the headers of the response"))
-        super()._data_received(event)
 
     def _take_data(self, stream: Stream[Call], data: bytes) -> None:
         if stream.failure is None:

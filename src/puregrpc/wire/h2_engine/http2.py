@@ -15,7 +15,7 @@ from hyperframe.frame import GoAwayFrame, SettingsFrame
 
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import ConnectionConfig
-from puregrpc.wire.frames import ACK, END_STREAM, PREFACE, ErrorCode, FrameType, RawFrame
+from puregrpc.wire.frames import ACK, PREFACE, ErrorCode, FrameType, RawFrame
 from puregrpc.wire.limits import HEADER_DECODE_LIMIT, MAX_DATA_FRAME_SIZE, MAX_FRAME_SIZE
 from puregrpc.wire.metadata import HeaderField
 
@@ -102,15 +102,14 @@ class Http2:
 
     # -- receiving
 
-    def receive(self, frame: RawFrame, *, as_last: bool = False) -> list[h2.events.Event]:
-        """Take a frame; ``as_last`` reads a HEADERS frame as if END_STREAM were set.
-
-        Raises RemoteProtocolError for all that the peer may have got wrong.
-        """
+    def receive(self, frame: RawFrame) -> list[h2.events.Event]:
+        """Take a frame. Raises RemoteProtocolError for all that the peer may have got wrong."""
         octets = frame.octets
-        if as_last:
-            octets = octets[:4] + bytes((frame.flags | END_STREAM,)) + octets[5:]
-        elif frame.type == FrameType.SETTINGS and not frame.flags & ACK:
+        if frame.type == FrameType.RST_STREAM and self._is_idle(frame.stream_id):
+            raise RemoteProtocolError("RST_STREAM for a stream that was never opened")
+        if frame.type == FrameType.HEADERS and self._client and frame.stream_id % 2 == 0:
+            raise RemoteProtocolError("the server opened a stream")
+        if frame.type == FrameType.SETTINGS and not frame.flags & ACK:
             octets = self._known_settings(frame)
         try:
             events: list[h2.events.Event] = self._h2.receive_data(octets)
@@ -125,6 +124,21 @@ class Http2:
             self._h2.encoder.table_size_changes = list(dict.fromkeys((min(changes), changes[-1])))
         self._flush()
         return events
+
+    def receive_after_reset(self, frame: RawFrame) -> None:
+        """Take a frame on a stream that was just reset because of it: for HPACK and the connection's window it counts.
+
+        h2's own RST_STREAM would be the second.
+        """
+        self.receive(frame)
+        reset_size = 13
+        if self.output[-reset_size + 3 : -reset_size + 4] == bytes((FrameType.RST_STREAM,)):
+            del self.output[-reset_size:]
+
+    def _is_idle(self, stream_id: int) -> bool:
+        if (stream_id % 2 == 1) is self._client:
+            return stream_id > self._h2.highest_outbound_stream_id
+        return stream_id > self._h2.highest_inbound_stream_id
 
     def _known_settings(self, frame: RawFrame) -> bytes:
         """The SETTINGS frame without what h2 would keep for nothing (unknown settings) or what it gets wrong."""

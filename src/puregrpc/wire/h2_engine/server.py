@@ -192,8 +192,11 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream.call.on_half_close()
 
     def _fail_call(self, stream: Stream[ServerCall], status: Status, error_code: int = ErrorCode.CANCEL) -> None:
-        """End the call with trailers, if they can go out at once, so that the client learns why; else with a reset."""
-        if not stream.outbound and not stream.answered and not self._closed:
+        """End the call with trailers, if they can go out at once, so that the client learns why; else with a reset.
+
+        A client that broke HTTP/2 is told with the reset's error code alone.
+        """
+        if error_code == ErrorCode.CANCEL and not stream.outbound and not stream.answered and not self._closed:
             fields = trailer_fields(
                 status,
                 (),
