@@ -234,8 +234,8 @@ def test_cancelling_leaves_the_connection_usable(server: str) -> None:
                 await channel.stream_unary("test.Service/Collect")(endless())
             assert scope.cancelled_caught
             assert await sleep(b"0") == b"0"
-            assert len(channel._core.subchannels[0].sessions) == 1
-            (session,) = channel._core.subchannels[0].sessions
+            assert len(channel._core.balancer.subchannels[0].sessions) == 1
+            (session,) = channel._core.balancer.subchannels[0].sessions
             assert session.connection.open_calls == 0
 
     run(test)

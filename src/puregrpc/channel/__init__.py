@@ -6,17 +6,23 @@ from puregrpc.channel.connectivity import ConnectivityState
 from puregrpc.channel.details import CallCredentials, CallDetails, MetadataLike
 from puregrpc.channel.interceptors import Interceptor
 from puregrpc.channel.methods import StreamStreamMethod, StreamUnaryMethod, UnaryStreamMethod, UnaryUnaryMethod
+from puregrpc.channel.retry import RetryPolicy
+from puregrpc.channel.snapshot import ChannelSnapshot, SessionSnapshot, SubchannelSnapshot
 
 __all__ = [
     "CallCredentials",
     "CallDetails",
     "Channel",
+    "ChannelSnapshot",
     "ClientCall",
     "ConnectivityState",
     "Interceptor",
     "MetadataLike",
+    "RetryPolicy",
+    "SessionSnapshot",
     "StreamStreamMethod",
     "StreamUnaryMethod",
+    "SubchannelSnapshot",
     "UnaryResult",
     "UnaryStreamMethod",
     "UnaryUnaryMethod",

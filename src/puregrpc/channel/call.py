@@ -65,7 +65,7 @@ def rpc_error(status: Status, headers: Metadata = (), trailers: Metadata = ()) -
 class UnaryCall(Call):
     """One request, one response: the waiting task is woken once, when all is there."""
 
-    __slots__ = ("ended", "headers", "message", "session", "status", "task", "trailers", "unprocessed")
+    __slots__ = ("ended", "headers", "headers_came", "message", "session", "status", "task", "trailers", "unprocessed")
 
     def __init__(self, session: ChannelSession) -> None:
         Call.__init__(self)
@@ -73,12 +73,14 @@ class UnaryCall(Call):
         self.task: Task | None = None
         self.ended = False
         self.unprocessed = False
+        self.headers_came = False
         self.headers: Metadata = ()
         self.trailers: Metadata = ()
         self.message: bytes | None = None
         self.status: Status
 
     def on_headers(self, metadata: Metadata) -> None:
+        self.headers_came = True
         self.headers = metadata
 
     def on_message(self, message: bytes) -> None:

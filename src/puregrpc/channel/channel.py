@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Union, overload
+from typing import TYPE_CHECKING, Any, Union, get_args, overload
 
 import trio
 
@@ -27,8 +28,11 @@ from puregrpc.channel.methods import (
     UnaryUnaryMethod,
     open_call,
 )
+from puregrpc.channel.proxy import parse_proxy
+from puregrpc.channel.retry import RetryPolicy
+from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
 from puregrpc.channel.target import parse_target
-from puregrpc.errors import ConnectError, InvalidArgument, NotConnected
+from puregrpc.errors import InvalidArgument
 from puregrpc.transport import Tap, TlsOptions
 from puregrpc.wire import EngineName
 from puregrpc.wire.connection import ConnectionConfig
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from puregrpc.proto.descriptors import MethodDescriptor
 
 __all__ = ["Channel", "open_channel"]
+
+DEFAULT_ENGINE: EngineName = "h2"
 
 Method = Union[str, "MethodDescriptor"]
 
@@ -197,22 +203,7 @@ class Channel:
 
         A pause between attempts, if one is being waited for, is cut short.
         """
-        core = self._core
-        core.hurry()
-        seen_attempt = core.state is not ConnectivityState.TRANSIENT_FAILURE
-        with trio.move_on_after(trio.current_time() if timeout is None else timeout) as scope:
-            if timeout is None:
-                scope.deadline = float("inf")
-            while core.state is not ConnectivityState.READY:
-                if core.is_closed:
-                    raise NotConnected(f"the channel to {self.target} is closed")
-                if core.state is ConnectivityState.TRANSIENT_FAILURE and seen_attempt:
-                    raise ConnectError(core.last_error)
-                core.request_connection()
-                await core.wait_changed()
-                seen_attempt = True
-            return
-        raise ConnectError(f"no connection to {self.target} was made within {timeout:g} s")
+        await self._core.connect(math.inf if timeout is None else timeout)
 
     async def watch_state(self) -> AsyncIterator[ConnectivityState]:
         """The state as it is now, then each new one; a state that is over before it is looked at may be left out.
@@ -233,6 +224,13 @@ class Channel:
         while self._core.state is last:
             await self._core.wait_changed()
         return self._core.state
+
+    def snapshot(self) -> ChannelSnapshot:
+        """The channel, its connections, their calls and windows as they are now, as data."""
+        balancer = self._core.balancer
+        return ChannelSnapshot(
+            self.target, self.state, tuple(snapshot_of(part) for part in (*balancer.subchannels, *balancer.leaving))
+        )
 
     async def close(self) -> None:
         """End all calls (UNAVAILABLE) and connections. Idempotent; leaving the ``async with`` does it too."""
@@ -261,6 +259,9 @@ async def open_channel(
     secret_names: Sequence[str] = ("authorization", "cookie"),
     user_agent: str | None = None,
     engine: EngineName | None = None,
+    proxy: str | None = None,
+    proxy_headers: Mapping[str, str] | None = None,
+    retry: RetryPolicy | None = None,
     tap: Tap | None = None,
 ) -> AsyncIterator[Channel]:
     """Open a channel: ``async with open_channel("localhost:50051") as channel: ...``.
@@ -275,11 +276,20 @@ async def open_channel(
     ``metadata`` goes with every call. ``credentials`` are asked for metadata before each call, and refused on
     plaintext unless ``allow_plaintext_credentials``. ``secret_names``: metadata sent never indexed (RFC 7541, 7.1.3).
     ``user_agent`` is put in front of the library's own. ``tap`` hears every byte of every connection.
+    ``load_balancing``: ``pick_first`` (one connection) or ``round_robin`` (one to each address, calls in turn).
+    ``proxy``: ``http://[user:password@]host:port``, asked with CONNECT, and ``proxy_headers`` with it (gRFC A1).
+    ``retry``: make failed unary calls again (gRFC A6); calls that the server did not begin are retried in any case.
 
     Raises InvalidArgument for a target or an option that cannot be. Nothing is connected before the first call or
     `Channel.connect`. What the body raises leaves as itself, not in an ExceptionGroup.
     """
     parsed = parse_target(target)
+    if load_balancing not in ("pick_first", "round_robin"):
+        raise InvalidArgument(f"no load balancing {load_balancing!r}: there are 'pick_first' and 'round_robin'")
+    if engine is not None and engine not in get_args(EngineName):
+        raise InvalidArgument(f"no engine {engine!r}: there are {' and '.join(map(repr, get_args(EngineName)))}")
+    if proxy is not None and (load_balancing != "pick_first" or not parsed.port):
+        raise InvalidArgument("a proxy goes with a host and port, and with the load balancing 'pick_first'")
     tls_options = TlsOptions() if tls is True else tls or None
     options = ChannelOptions(
         tls=tls_options,
@@ -301,8 +311,10 @@ async def open_channel(
         credentials=credentials,
         allow_plaintext_credentials=allow_plaintext_credentials,
         secret_names=tuple(secret_names),
-        engine=engine or "h2",
+        engine=engine or DEFAULT_ENGINE,
         load_balancing=load_balancing,
+        proxy=None if proxy is None else parse_proxy(proxy, proxy_headers),
+        retry=retry,
         tap=tap,
     )
     failure: BaseException | None = None

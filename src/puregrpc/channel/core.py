@@ -10,12 +10,24 @@ from typing import TYPE_CHECKING, Literal
 import trio
 
 from puregrpc._version import __version__
-from puregrpc.channel.connectivity import ConnectivityState, aggregate
+from puregrpc.channel.balancing import Balancer, PickFirst, RoundRobin
+from puregrpc.channel.connectivity import ConnectivityState
 from puregrpc.channel.details import CallCredentials, CallDetails, metadata_of
+from puregrpc.channel.proxy import Proxy, tunnel
+from puregrpc.channel.retry import RetryPolicy, RetryThrottle
 from puregrpc.channel.subchannel import ChannelSession, Subchannel
 from puregrpc.channel.target import Target
-from puregrpc.errors import InvalidArgument, NotConnected, RpcError
-from puregrpc.transport import ByteStream, SocketStream, Tap, TlsOptions, connect, start_tls_client
+from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
+from puregrpc.transport import (
+    Address,
+    ByteStream,
+    SocketStream,
+    Tap,
+    TlsOptions,
+    connect,
+    resolve_host,
+    start_tls_client,
+)
 from puregrpc.wire import EngineName, client_connection
 from puregrpc.wire.connection import ClientConnection, ConnectionConfig, Driver, Metadata, Request
 from puregrpc.wire.status import StatusCode
@@ -48,6 +60,8 @@ class ChannelOptions:
     secret_names: tuple[str, ...]
     engine: EngineName
     load_balancing: LoadBalancing
+    proxy: Proxy | None
+    retry: RetryPolicy | None
     tap: Tap | None
 
 
@@ -58,13 +72,19 @@ class ChannelCore:
         self.target = target
         self.options = options
         self.is_closed = False
-        self.is_plain = not (options.metadata or options.interceptors or options.credentials)
+        self.is_plain = not (options.metadata or options.interceptors or options.credentials or options.retry)
         """Nothing has to be added to a call: the shortest way can be taken."""
         self._nursery = nursery
         self._changed = trio.lowlevel.ParkingLot()
         self._context = options.tls.client_context() if options.tls is not None else None
-        self.subchannels: list[Subchannel] = [self._subchannel(self._open_any, target.text)]
-        self._first = self.subchannels[0]
+        self.throttle = RetryThrottle()
+        self.balancer: Balancer
+        if options.load_balancing == "pick_first":
+            self.balancer = PickFirst(self._subchannel(self._open_any, target.text))
+        else:
+            self.balancer = RoundRobin(nursery, target.resolve, self._subchannel_to, self._notify)
+        self.try_pick = self.balancer.try_pick
+        """The connection for the next call, if one is ready."""
 
     def _subchannel(self, open_stream: Callable[[], Awaitable[ByteStream]], name: str) -> Subchannel:
         return Subchannel(
@@ -83,8 +103,23 @@ class ChannelCore:
     def _make_connection(self, driver: Driver) -> ClientConnection:
         return client_connection(driver, self.options.connection, engine=self.options.engine)
 
+    def _subchannel_to(self, address: Address) -> Subchannel:
+        async def open_stream() -> ByteStream:
+            return await self._secure(await connect([address]))
+
+        return self._subchannel(open_stream, str(address))
+
     async def _open_any(self) -> ByteStream:
-        return await self._secure(await connect(await self.target.resolve()))
+        proxy = self.options.proxy
+        if proxy is None:
+            return await self._secure(await connect(await self.target.resolve()))
+        stream = await connect(list(await resolve_host(proxy.host, proxy.port)))
+        try:
+            await tunnel(stream, self.target.endpoint, proxy)
+        except BaseException:
+            stream.close()
+            raise
+        return await self._secure(stream)
 
     async def _secure(self, stream: SocketStream) -> ByteStream:
         tls = self.options.tls
@@ -94,6 +129,7 @@ class ChannelCore:
         return await start_tls_client(stream, self._context, name, require_alpn=tls.require_alpn)
 
     def _notify(self) -> None:
+        self.balancer.changed()
         self._changed.unpark_all()
 
     # -- state
@@ -102,37 +138,36 @@ class ChannelCore:
     def state(self) -> ConnectivityState:
         if self.is_closed:
             return ConnectivityState.SHUTDOWN
-        return aggregate(subchannel.state for subchannel in self.subchannels)
+        return self.balancer.state
 
     async def wait_changed(self) -> None:
         await self._changed.park()
 
-    def request_connection(self) -> None:
-        for subchannel in self.subchannels:
-            subchannel.request_connection()
-
-    def hurry(self) -> None:
-        for subchannel in self.subchannels:
-            subchannel.hurry()
-
-    @property
-    def last_error(self) -> str:
-        return next((subchannel.error for subchannel in self.subchannels if subchannel.error), "")
+    async def connect(self, timeout: float) -> None:
+        """Be READY within ``timeout`` seconds, or raise ConnectError."""
+        balancer = self.balancer
+        failures = balancer.failures
+        balancer.hurry()
+        with trio.move_on_after(timeout):
+            while balancer.state is not ConnectivityState.READY:
+                if self.is_closed:
+                    raise NotConnected(f"the channel to {self.target.text} is closed")
+                balancer.request_connection()
+                if balancer.state is ConnectivityState.TRANSIENT_FAILURE and balancer.failures > failures:
+                    raise ConnectError(balancer.last_error)
+                await self._changed.park()
+            return
+        raise ConnectError(f"no connection to {self.target.text} was made within {timeout:g} s")
 
     async def close(self) -> None:
         """End all calls and connections, and wait until they are closed in order."""
         self.is_closed = True
-        for subchannel in self.subchannels:
-            subchannel.close()
+        self.balancer.close()
         self._notify()
-        while any(subchannel.sessions for subchannel in self.subchannels):
+        while self.balancer.has_sessions:
             await self._changed.park()
 
     # -- calls
-
-    def try_pick(self) -> ChannelSession | None:
-        """The connection for the next call, if one is ready."""
-        return self._first.session
 
     async def pick(self, details: CallDetails) -> ChannelSession:
         """A connection for a call: wait until there is one, as long as the call allows.
@@ -146,22 +181,22 @@ class ChannelCore:
             while True:
                 if self.is_closed:
                     raise NotConnected(f"the channel to {self.target.text} is closed")
-                self.request_connection()
+                self.balancer.request_connection()
                 session = self.try_pick()
                 if session is not None:
                     return session
                 if not details.wait_for_ready and self.state is ConnectivityState.TRANSIENT_FAILURE:
-                    raise RpcError(StatusCode.UNAVAILABLE, self.last_error, code_name="UNAVAILABLE")
+                    raise RpcError(StatusCode.UNAVAILABLE, self.balancer.last_error, code_name="UNAVAILABLE")
                 await self._changed.park()
         problem = f"the deadline passed while waiting for a connection to {self.target.text}"
-        if self.last_error:
-            problem += f" (last error: {self.last_error})"
+        if self.balancer.last_error:
+            problem += f" (last error: {self.balancer.last_error})"
         raise RpcError(StatusCode.DEADLINE_EXCEEDED, problem, code_name="DEADLINE_EXCEEDED")
 
     async def prepare(self, details: CallDetails) -> CallDetails:
         """Work out the deadline, ask the credentials for their metadata, and make the request's head."""
         options = self.options
-        deadline = deadline_of(details.timeout)
+        deadline = deadline_of(details.timeout, trio.current_time())
         metadata = (*options.metadata, *details.metadata)
         for credentials in (options.credentials, details.credentials):
             if credentials is not None:
@@ -188,10 +223,10 @@ class ChannelCore:
         )
 
 
-def deadline_of(timeout: float | None) -> float | None:
-    """The point on trio's clock that is ``timeout`` seconds from now."""
+def deadline_of(timeout: float | None, now: float) -> float | None:
+    """The point on the clock that is ``timeout`` seconds after ``now``."""
     if timeout is None or timeout == math.inf:
         return None
     if timeout != timeout:
         raise InvalidArgument("timeout is not a number")
-    return trio.current_time() + timeout
+    return now + timeout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -20,6 +21,7 @@ from puregrpc.channel.details import (
     Serializer,
     metadata_of,
 )
+from puregrpc.channel.retry import PREVIOUS_ATTEMPTS, RetryPolicy, pushback_of
 from puregrpc.errors import RpcError
 from puregrpc.wire.connection import Request
 
@@ -121,7 +123,7 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
         if metadata:
             head = Request(self.path, head.authority, metadata_of(metadata), encoding=head.encoding)
         now = current_time()
-        deadline = None if timeout is None else deadline_of(timeout)
+        deadline = None if timeout is None else deadline_of(timeout, now)
         call = begin_unary(session, head, deadline, data, now)
         await call.wait()
         if call.unprocessed:
@@ -191,6 +193,32 @@ async def exchange(
         call = await _attempt(core, details, data)
     if call.unprocessed:
         call = await _attempt(core, details, data)
+    policy = core.options.retry
+    if policy is not None:
+        call = await _retry(core, policy, details, data, call)
+    return call
+
+
+async def _retry(
+    core: ChannelCore, policy: RetryPolicy, details: CallDetails, data: bytes, call: UnaryCall
+) -> UnaryCall:
+    """Make a failed call again, as the policy says (gRFC A6)."""
+    throttle = core.throttle
+    for attempt in range(1, policy.attempts):
+        pushback = pushback_of(call.trailers)
+        if not policy.covers(call.status.code):
+            if call.status.code == 0:
+                throttle.succeeded()
+            break
+        if not throttle.failed() or call.headers_came or (pushback is not None and pushback < 0):
+            break
+        pause = policy.pause(attempt - 1) if pushback is None else pushback
+        if details.deadline is not None and current_time() + pause >= details.deadline:
+            break
+        await trio.sleep(pause)
+        request = details.request
+        metadata = (*request.metadata, (PREVIOUS_ATTEMPTS, str(attempt)))
+        call = await _attempt(core, replace(details, request=replace(request, metadata=metadata)), data)
     return call
 
 

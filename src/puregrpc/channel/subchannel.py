@@ -72,6 +72,7 @@ class Subchannel:
         """The connection for new calls, in state READY."""
         self.sessions: set[ChannelSession] = set()
         """All connections that are not over, those that only finish their calls included."""
+        self.failures = 0
         self.error = ""
         """Why the last attempt failed."""
         self._nursery = nursery
@@ -133,11 +134,14 @@ class Subchannel:
                     session = await self._attempt(began)
                 except ConnectError as error:
                     self.error = str(error)
+                    self.failures += 1
                     self._set(ConnectivityState.TRANSIENT_FAILURE)
+                    self._on_change()  # the state may be the same as before
                     with trio.move_on_at(began + self._backoff.next_pause()):
                         await self._hurry.wait()
                     continue
                 self._backoff.reset()
+                self.error = ""
                 self.session = session
                 self._set(ConnectivityState.READY)
                 break

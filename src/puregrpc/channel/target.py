@@ -32,6 +32,11 @@ class Target:
     port: int = 0
     addresses: tuple[Address, ...] = ()
 
+    @property
+    def endpoint(self) -> str:
+        """``host:port``, as a proxy is asked for it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     async def resolve(self) -> list[Address]:
         """The addresses as they are now. Raises ConnectError if the host has none."""
         if self.addresses:

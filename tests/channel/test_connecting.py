@@ -1,0 +1,303 @@
+"""Connecting: states, failures and what they say, waiting, reconnecting, several addresses, proxies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from tests.channel.grpcio_server import grpcio_server
+from tests.channel.helpers import run
+
+from puregrpc.channel import Channel, ConnectivityState, open_channel
+from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
+
+IDLE, CONNECTING, READY = ConnectivityState.IDLE, ConnectivityState.CONNECTING, ConnectivityState.READY
+TRANSIENT_FAILURE, SHUTDOWN = ConnectivityState.TRANSIENT_FAILURE, ConnectivityState.SHUTDOWN
+
+
+@asynccontextmanager
+async def tcp_server(handler: Callable[[trio.SocketStream], Awaitable[None]]) -> AsyncIterator[str]:
+    """A server that is not gRPC's."""
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, handler, [listener])
+        yield f"127.0.0.1:{listener.socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
+
+
+async def closed_port() -> str:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    return f"127.0.0.1:{port}"
+
+
+async def check(channel: Channel, message: bytes = b"hello") -> None:
+    assert await channel.unary_unary("test.Service/Echo")(message, timeout=5) == message
+
+
+def test_states(server: str) -> None:
+    async def test() -> None:
+        seen: list[ConnectivityState] = []
+
+        async def watch(channel: Channel) -> None:
+            async for state in channel.watch_state():
+                seen.append(state)  # noqa: PERF401 - what came before an exception is wanted too
+
+        async with trio.open_nursery() as nursery, open_channel(server) as channel:
+            nursery.start_soon(watch, channel)
+            await trio.testing.wait_all_tasks_blocked()
+            assert channel.state is IDLE
+            await channel.connect()
+            assert channel.state is READY
+            await check(channel)
+            await trio.testing.wait_all_tasks_blocked()
+            await channel.close()
+        assert seen == [IDLE, CONNECTING, READY, SHUTDOWN]
+        with pytest.raises(NotConnected):
+            await channel.connect()
+
+    run(test)
+
+
+def test_a_refused_connection() -> None:
+    async def test() -> None:
+        address = await closed_port()
+        async with open_channel(address) as channel:
+            with pytest.raises(ConnectError, match=rf"could not connect to {address}: .*refused"):
+                await channel.connect()
+            assert channel.state is TRANSIENT_FAILURE
+            with pytest.raises(RpcError, match=rf"UNAVAILABLE: could not connect to {address}"):
+                await channel.unary_unary("test.Service/Echo")(b"")
+            with pytest.raises(RpcError, match=r"UNAVAILABLE: could not connect"):
+                async with channel.call("test.Service/Chat"):
+                    pass
+            assert channel.snapshot().subchannels[0].failures == 1
+            with pytest.raises(ConnectError, match=r"refused"):
+                await channel.connect()
+            assert channel.snapshot().subchannels[0].failures == 2
+        async with open_channel("nowhere.invalid:1") as channel:
+            with pytest.raises(RpcError, match=r"UNAVAILABLE: no address was found for the host 'nowhere.invalid'"):
+                await channel.unary_unary("test.Service/Echo")(b"")
+
+    run(test)
+
+
+def test_an_http1_server_is_named() -> None:
+    async def refuse(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await trio.sleep_forever()
+
+    async def test() -> None:
+        async with tcp_server(refuse) as address, open_channel(address) as channel:
+            with pytest.raises(RpcError, match=rf"UNAVAILABLE: {address}: the peer speaks HTTP/1.1"):
+                await channel.unary_unary("test.Service/Echo")(b"")
+
+    run(test)
+
+
+def test_a_silent_server_and_one_that_hangs_up() -> None:
+    async def silent(stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    async def hang_up(stream: trio.SocketStream) -> None:
+        await stream.aclose()
+
+    async def test() -> None:
+        async with tcp_server(silent) as address:
+            async with open_channel(address, connect_timeout=0.2) as channel:
+                with pytest.raises(ConnectError, match=r"sent no HTTP/2 SETTINGS frame within 0\.\d+ s"):
+                    await channel.connect()
+            async with open_channel(address) as channel:
+                with pytest.raises(ConnectError, match=r"within 0\.1 s"):
+                    await channel.connect(timeout=0.1)
+                with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED: .*waiting for a connection"):
+                    await channel.unary_unary("test.Service/Echo")(b"", timeout=0.1)
+                with trio.move_on_after(0.05) as scope:
+                    await channel.unary_unary("test.Service/Echo")(b"")
+                assert scope.cancelled_caught
+            async with open_channel(address, tls=True, connect_timeout=0.2) as channel:
+                with pytest.raises(ConnectError, match=r"no connection was made within 0\.2 s"):
+                    await channel.connect()
+        async with tcp_server(hang_up) as address, open_channel(address) as channel:
+            with pytest.raises(ConnectError, match=r"closed the connection|the connection broke"):
+                await channel.connect()
+
+    run(test)
+
+
+def test_wait_for_ready_waits_for_the_server() -> None:
+    async def test() -> None:
+        address = await closed_port()
+        async with open_channel(address) as channel, trio.open_nursery() as nursery:
+
+            async def call() -> None:
+                echo = channel.unary_unary("test.Service/Echo")
+                assert await echo(b"late", wait_for_ready=True, timeout=10) == b"late"
+
+            with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED: .*last error: could not connect"):
+                await channel.unary_unary("test.Service/Echo")(b"", wait_for_ready=True, timeout=0.1)
+            nursery.start_soon(call)
+            await trio.sleep(0.05)
+            assert channel.state is TRANSIENT_FAILURE
+            context = grpcio_server(address)
+            context.__enter__()
+            nursery.start_soon(channel.connect)  # cuts the pause short
+
+        context.__exit__(None, None, None)
+
+    run(test)
+
+
+def test_a_lost_connection_is_made_anew() -> None:
+    async def test() -> None:
+        with grpcio_server() as address:
+            async with open_channel(address) as channel:
+                await check(channel)
+                async with channel.unary_stream("test.Service/Forever")(b"") as call:
+                    await call.receive()
+                    (session,) = channel._core.balancer.subchannels[0].sessions
+                    session.abort("cut by the test")
+                    with pytest.raises(RpcError, match=r"UNAVAILABLE: .*cut by the test"):
+                        async for _ in call:
+                            pass
+                assert channel.state is IDLE
+                await check(channel)
+                assert channel.state is READY
+
+    run(test)
+
+
+def test_a_server_that_goes_away_finishes_what_it_has() -> None:
+    async def test() -> None:
+        context = grpcio_server()
+        address = context.__enter__()
+        async with open_channel(address) as channel:
+            await check(channel)
+            await trio.to_thread.run_sync(lambda: context.__exit__(None, None, None))
+            with trio.fail_after(5):
+                assert await channel.wait_for_state_change(READY) in (IDLE, CONNECTING)
+            with pytest.raises(RpcError, match=r"UNAVAILABLE"):
+                await check(channel)
+            with grpcio_server(address) as address:
+                await channel.connect()
+                await check(channel)
+
+    run(test)
+
+
+def test_addresses_and_unix_sockets(server: str, tmp_path: Path) -> None:
+    async def test() -> None:
+        closed = await closed_port()
+        async with open_channel(f"ipv4:{closed},{server}") as channel:
+            await check(channel)
+        async with open_channel(f"dns:///{server}") as channel:
+            await check(channel)
+        path = f"unix:{tmp_path}/socket"
+        with grpcio_server(path):
+            async with open_channel(path) as channel:
+                await check(channel)
+
+    run(test)
+
+
+def test_round_robin() -> None:
+    async def test() -> None:
+        with grpcio_server() as first, grpcio_server() as second:
+            closed = await closed_port()
+            target = f"ipv4:{first},{closed},{second}"
+            async with open_channel(target, load_balancing="round_robin") as channel:
+                await channel.connect()
+                while len(channel._core.balancer._ready) < 2:  # type: ignore[attr-defined] # noqa: ASYNC110
+                    await trio.sleep(0.01)
+                peers = set()
+                for _ in range(4):
+                    async with channel.unary_stream("test.Service/Count")(b"1") as call:
+                        assert await call.receive() == b"0"
+                        peers.add(call.peer)
+                assert peers == {first, second}
+                await check(channel)
+                snapshot = channel.snapshot()
+                assert [part.name for part in snapshot.subchannels] == [first, closed, second]
+                assert [part.state for part in snapshot.subchannels] == [READY, TRANSIENT_FAILURE, READY]
+                assert snapshot.subchannels[0].sessions[0].counters.bytes_received > 0
+                channel._core.balancer.subchannels[0].session.abort("cut")  # type: ignore[union-attr]
+                await check(channel)
+                await check(channel)
+        async with open_channel(f"ipv4:{closed}", load_balancing="round_robin") as channel:
+            with pytest.raises(RpcError, match=r"UNAVAILABLE: could not connect"):
+                await channel.unary_unary("test.Service/Echo")(b"")
+        async with open_channel("nowhere.invalid:1", load_balancing="round_robin") as channel:
+            assert channel.state is IDLE
+            with pytest.raises(RpcError, match=r"UNAVAILABLE: no address was found for the host"):
+                await channel.unary_unary("test.Service/Echo")(b"")
+            with pytest.raises(ConnectError, match=r"no address was found for the host"):
+                await channel.connect()
+
+    run(test)
+
+
+def test_bad_options_are_refused() -> None:
+    async def test() -> None:
+        for options, meaning in (
+            ({"load_balancing": "random"}, "no load balancing 'random'"),
+            ({"proxy": "http://p:1", "load_balancing": "round_robin"}, "a proxy goes with"),
+            ({"engine": "slow"}, "no engine 'slow'"),
+        ):
+            with pytest.raises((InvalidArgument, RpcError), match=meaning):
+                async with open_channel("localhost:1", **options):  # type: ignore[arg-type]
+                    pass
+
+    run(test)
+
+
+@pytest.mark.parametrize("answer", [200, 407])
+def test_a_proxy(server: str, answer: int) -> None:
+    requests: list[bytes] = []
+
+    async def proxy(stream: trio.SocketStream) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += await stream.receive_some()
+        requests.append(head)
+        if answer != 200:
+            await stream.send_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            return
+        host, _, port = head.split()[1].decode().rpartition(":")
+        upstream = await trio.open_tcp_stream(host, int(port))
+        async with upstream:
+            await relay(stream, upstream)
+
+    async def relay(stream: trio.SocketStream, upstream: trio.SocketStream) -> None:
+        greeting = await upstream.receive_some()  # grpcio's server may speak first
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nVia: x\r\n\r\n" + greeting)
+
+        async def copy(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+            async for data in source:
+                await sink.send_all(data)
+            await sink.send_eof()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(copy, stream, upstream)
+            nursery.start_soon(copy, upstream, stream)
+
+    async def test() -> None:
+        async with (
+            tcp_server(proxy) as address,
+            open_channel(server, proxy=f"http://me:secret@{address}", proxy_headers={"X-Team": "a"}) as channel,
+        ):
+            if answer == 200:
+                await check(channel)
+            else:
+                with pytest.raises(ConnectError, match=rf"refused CONNECT {server}: 407 Proxy Auth"):
+                    await channel.connect()
+        assert requests[0].startswith(f"CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n".encode())
+        assert b"\r\nX-Team: a\r\n" in requests[0]
+        assert b"\r\nProxy-Authorization: Basic bWU6c2VjcmV0\r\n" in requests[0]
+
+    run(test)

@@ -1,0 +1,119 @@
+"""TLS, mutual TLS and call credentials against a grpcio server."""
+
+from __future__ import annotations
+
+import json
+
+import grpc
+import pytest
+import trio
+import trustme
+from tests.channel.grpcio_server import grpcio_server
+from tests.channel.helpers import run
+
+from puregrpc.channel import CallDetails, MetadataLike, open_channel
+from puregrpc.errors import ConnectError, InvalidArgument, RpcError
+from puregrpc.transport import InsecureTlsWarning, TlsOptions
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def server_credentials(authority: trustme.CA, *, mutual: bool = False) -> grpc.ServerCredentials:
+    certificate = authority.issue_cert("localhost", "service.example")
+    pair = (certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes())
+    roots = authority.cert_pem.bytes() if mutual else None
+    return grpc.ssl_server_credentials([pair], roots, mutual)
+
+
+def test_tls(authority: trustme.CA) -> None:
+    async def test() -> None:
+        with grpcio_server("127.0.0.1:0", server_credentials(authority)) as address:
+            target = f"localhost:{address.split(':')[1]}"
+            roots = authority.cert_pem.bytes()
+            async with open_channel(target, tls=TlsOptions(root_certificates=roots)) as channel:
+                payload = bytes(1_000_000)
+                assert await channel.unary_unary("test.Service/Echo")(payload) == payload
+                async with channel.stream_stream("test.Service/Chat")([b"a"] * 100) as call:
+                    assert [answer async for answer in call] == [b"A"] * 100
+            async with open_channel(
+                address, tls=TlsOptions(root_certificates=roots, server_name="service.example")
+            ) as channel:
+                assert await channel.unary_unary("test.Service/Echo")(b"named") == b"named"
+            async with open_channel(target, tls=True) as channel:
+                with pytest.raises(RpcError, match=r"UNAVAILABLE: .*certificate is not trusted"):
+                    await channel.unary_unary("test.Service/Echo")(b"")
+            with pytest.warns(InsecureTlsWarning):
+                async with open_channel(target, tls=TlsOptions(verify=False)) as channel:
+                    assert await channel.unary_unary("test.Service/Echo")(b"blind") == b"blind"
+            async with open_channel(target) as channel:
+                with pytest.raises(ConnectError, match=target.replace("localhost", r"(127\.0\.0\.1|\[::1\])")):
+                    await channel.connect()
+
+    run(test)
+
+
+def test_mutual_tls(authority: trustme.CA) -> None:
+    async def test() -> None:
+        with grpcio_server("127.0.0.1:0", server_credentials(authority, mutual=True)) as address:
+            target = f"localhost:{address.split(':')[1]}"
+            client = authority.issue_cert("client.example")
+            options = TlsOptions(
+                root_certificates=authority.cert_pem.bytes(),
+                certificate_chain=client.cert_chain_pems[0].bytes(),
+                private_key=client.private_key_pem.bytes(),
+            )
+            async with open_channel(target, tls=options) as channel:
+                assert await channel.unary_unary("test.Service/Echo")(b"known") == b"known"
+            async with open_channel(target, tls=TlsOptions(root_certificates=authority.cert_pem.bytes())) as channel:
+                with pytest.raises(ConnectError):
+                    await channel.connect()
+
+    run(test)
+
+
+def test_tls_to_a_plaintext_server(server: str) -> None:
+    async def test() -> None:
+        async with open_channel(server, tls=True) as channel:
+            with pytest.raises(ConnectError, match=rf"the TLS handshake with {server} failed"):
+                await channel.connect()
+
+    run(test)
+
+
+def test_call_credentials(server: str, authority: trustme.CA) -> None:
+    asked: list[str] = []
+
+    async def token(details: CallDetails) -> MetadataLike:
+        await trio.lowlevel.checkpoint()
+        asked.append(details.path)
+        return {"authorization": "Bearer t0k3n"}
+
+    async def stuck(details: CallDetails) -> MetadataLike:
+        await trio.sleep_forever()
+
+    async def extra(details: CallDetails) -> MetadataLike:
+        return [("x-extra", "1")]
+
+    async def test() -> None:
+        with grpcio_server("127.0.0.1:0", server_credentials(authority)) as address:
+            options = TlsOptions(root_certificates=authority.cert_pem.bytes())
+            async with open_channel(f"localhost:{address.split(':')[1]}", tls=options, credentials=token) as channel:
+                seen = json.loads(await channel.unary_unary("test.Service/MetadataBack")(b"", credentials=extra))
+                assert seen["authorization"] == "Bearer t0k3n"
+                assert seen["x-extra"] == "1"
+                async with channel.unary_stream("test.Service/Count")(b"1") as call:
+                    assert await call.receive() == b"0"
+                assert asked == ["/test.Service/MetadataBack", "/test.Service/Count"]
+        async with open_channel(server, credentials=token) as channel:
+            with pytest.raises(InvalidArgument, match=r"sent in plaintext"):
+                await channel.unary_unary("test.Service/Echo")(b"")
+        async with open_channel(server, allow_plaintext_credentials=True) as channel:
+            back = channel.unary_unary("test.Service/MetadataBack")
+            assert json.loads(await back(b"", credentials=token))["authorization"] == "Bearer t0k3n"
+            with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED: .*credentials"):
+                await back(b"", credentials=stuck, timeout=0.05)
+
+    run(test)
