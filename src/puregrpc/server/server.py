@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from math import inf
 from types import TracebackType
@@ -84,6 +84,7 @@ class Server:
         self._connection_ended = trio.lowlevel.ParkingLot()
         self._is_stopping = False
         self._stopped = trio.Event()
+        self._on_stop: list[Callable[[], None]] = []
         self._lifetime = AsyncExitStack()
 
     # -- what it serves
@@ -168,12 +169,19 @@ class Server:
             task_status.started(self.addresses)
             await self._stopped.wait()
 
+    def call_on_stop(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the server begins to stop: the moment to end calls that would go on for ever."""
+        self._on_stop.append(callback)
+
     async def stop(self, grace: float | None = None) -> None:
         """Stop: accept nothing new, send GOAWAY, let calls go on for ``grace`` seconds (None: as long as they take),
         then end what is left with UNAVAILABLE. Returns when all connections are closed. Idempotent."""
         if self._connections is None:
             raise LocalProtocolError("the server does not run")
-        self._is_stopping = True
+        if not self._is_stopping:
+            self._is_stopping = True
+            for callback in self._on_stop:
+                callback()
         for listener in self._listeners:
             listener.close()
         for session in self._sessions:
@@ -230,10 +238,9 @@ class Server:
         try:
             for target, tls in self._targets:
                 self._listeners += await listen(target, tls=tls, handshake_timeout=self.config.handshake_timeout)
-            async with trio.open_nursery() as calls, trio.open_nursery() as self._connections:
+            async with trio.open_nursery() as calls:
                 self._workers = Workers(calls)
-                for listener in self._listeners:
-                    self._connections.start_soon(self._accept, listener, self._connections)
+                await calls.start(self._run_connections)
                 try:
                     yield
                     await self.stop(self.config.stop_grace)
@@ -241,7 +248,6 @@ class Server:
                     raise
                 except BaseException as error:
                     failure = error
-                self._connections.cancel_scope.cancel()
                 calls.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             if failure is None:
@@ -253,6 +259,13 @@ class Server:
             self._stopped.set()
         if failure is not None:
             raise failure
+
+    async def _run_connections(self, *, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as self._connections:
+            for listener in self._listeners:
+                self._connections.start_soon(self._accept, listener, self._connections)
+            task_status.started()
+            await trio.sleep_forever()
 
     async def _accept(self, listener: Listener, connections: trio.Nursery) -> None:
         limit = self.config.max_connections

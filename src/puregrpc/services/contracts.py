@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from puregrpc.codec import Codec
 from puregrpc.proto import compile as compile_proto
-from puregrpc.proto.descriptors import FileDescriptor, ServiceDescriptor
+from puregrpc.proto.descriptors import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from puregrpc.schema import Registry
 
-__all__ = ["contract", "service"]
+__all__ = ["codec", "contract", "method", "service"]
 
 
 @cache
@@ -19,6 +21,19 @@ def contract(name: str) -> FileDescriptor:
     return file
 
 
+@cache
+def codec(name: str) -> Codec:
+    """A codec for the messages of that file."""
+    registry = Registry()
+    registry.add_file(contract(name))
+    return Codec(registry)
+
+
 def service(file: str, full_name: str) -> ServiceDescriptor:
     """A service of one of those files."""
     return next(found for found in contract(file).services if found.full_name == full_name)
+
+
+def method(file: str, full_name: str, name: str) -> MethodDescriptor:
+    """A method of such a service."""
+    return next(found for found in service(file, full_name).methods if found.name == name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from puregrpc.server import Server
+from puregrpc.services.health import HealthService, ServingStatus
 from puregrpc.services.hello import HelloService
+from puregrpc.services.reflection import ReflectionService
 
 __all__ = ["add_demo_services"]
 
@@ -11,3 +13,8 @@ __all__ = ["add_demo_services"]
 def add_demo_services(server: Server) -> None:
     """Serve everything that the demo server has."""
     HelloService().add_to(server)
+    health = HealthService()
+    for name in server.services:
+        health.set_status(name, ServingStatus.SERVING)
+    health.add_to(server)
+    ReflectionService().add_to(server)

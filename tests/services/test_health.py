@@ -1,0 +1,127 @@
+"""Health checking: grpcio's stub against the service, and puregrpc's functions against it and grpcio's."""
+
+from __future__ import annotations
+
+from concurrent import futures
+from typing import Any
+
+import grpc
+import pytest
+import trio
+from grpc_health.v1 import health as grpcio_health
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.server.serving import run_beside
+
+from puregrpc.channel import open_channel
+from puregrpc.errors import RpcError
+from puregrpc.server import Server
+from puregrpc.services import HealthService, ServingStatus, health
+
+
+def test_with_grpcios_stub() -> None:
+    server = Server("127.0.0.1:0")
+    service = HealthService()
+    service.set_status("pkg.Good", ServingStatus.SERVING)
+    service.set_status("pkg.Bad", ServingStatus.NOT_SERVING)
+    service.add_to(server)
+
+    def client(address: str) -> None:
+        with grpc.insecure_channel(address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+
+            def status(name: str) -> int:
+                return int(stub.Check(health_pb2.HealthCheckRequest(service=name)).status)
+
+            assert status("") == 1
+            assert status("pkg.Good") == 1
+            assert status("pkg.Bad") == 2
+            with pytest.raises(grpc.RpcError) as caught:
+                status("pkg.None")
+            error: Any = caught.value
+            assert (error.code(), error.details()) == (grpc.StatusCode.NOT_FOUND, "unknown service")
+            if hasattr(stub, "List"):
+                listed = stub.List(health_pb2.HealthListRequest()).statuses
+                assert {name: entry.status for name, entry in listed.items()} == {"": 1, "pkg.Good": 1, "pkg.Bad": 2}
+
+    run_beside(server, client)
+
+
+def test_watch_tells_each_change_and_the_end() -> None:
+    async def main() -> None:
+        with trio.fail_after(10):
+            server = Server("127.0.0.1:0")
+            service = HealthService()
+            service.add_to(server)
+            async with server, open_channel(server.addresses[0]) as channel:
+                seen = []
+                with pytest.raises(RpcError) as caught:
+                    async for status in health.watch(channel, "pkg.New"):
+                        seen.append(status.name)
+                        if status is ServingStatus.SERVICE_UNKNOWN:
+                            service.set_status("pkg.Other", ServingStatus.SERVING)
+                            service.set_status("pkg.New", ServingStatus.SERVING)
+                        elif status is ServingStatus.SERVING:
+                            service.set_status("pkg.New", ServingStatus.SERVING)
+                            service.set_status("pkg.New", ServingStatus.NOT_SERVING)
+                        elif service.status("pkg.New") is ServingStatus.NOT_SERVING:
+                            service.set_status("pkg.New", ServingStatus.UNKNOWN)
+                            await trio.sleep(0.01)
+                            service.shut_down()
+                            service.set_status("pkg.New", ServingStatus.SERVING)
+                assert seen == ["SERVICE_UNKNOWN", "SERVING", "NOT_SERVING", "UNKNOWN", "NOT_SERVING"]
+                assert caught.value.code == 14
+
+    trio.run(main)
+
+
+def test_a_watch_does_not_hold_up_the_end_of_a_server() -> None:
+    async def main() -> None:
+        with trio.fail_after(5):
+            server = Server("127.0.0.1:0")
+            HealthService().add_to(server)
+            seen: list[ServingStatus] = []
+            first = trio.Event()
+
+            async def watch() -> None:
+                async with open_channel(address) as channel:
+                    with pytest.raises(RpcError, match="UNAVAILABLE"):
+                        async for status in health.watch(channel):
+                            first.set()
+                            seen.append(status)
+
+            async with trio.open_nursery() as nursery, server:
+                (address,) = server.addresses
+                nursery.start_soon(watch)
+                await first.wait()
+                with trio.fail_after(2):
+                    await server.stop()
+            assert seen == [ServingStatus.SERVING, ServingStatus.NOT_SERVING]
+
+    trio.run(main)
+
+
+def test_functions_with_grpcios_service() -> None:
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    servicer = grpcio_health.HealthServicer()
+    servicer.set("pkg.Bad", health_pb2.HealthCheckResponse.NOT_SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+
+    async def main() -> None:
+        with trio.fail_after(10):
+            async with open_channel(f"127.0.0.1:{port}") as channel:
+                assert await health.check(channel) is ServingStatus.SERVING
+                assert await health.check(channel, "pkg.Bad") is ServingStatus.NOT_SERVING
+                with pytest.raises(RpcError, match="NOT_FOUND"):
+                    await health.check(channel, "pkg.None")
+                statuses = health.watch(channel, "pkg.Bad")
+                async for status in statuses:
+                    assert status is ServingStatus.NOT_SERVING
+                    break
+                await statuses.aclose()  # type: ignore[attr-defined]  # an async generator has it
+
+    try:
+        trio.run(main)
+    finally:
+        server.stop(0).wait()
