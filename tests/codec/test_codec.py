@@ -22,4 +22,4 @@ def test_defaults_are_shown_and_unset_messages_are_null() -> None:
     assert codec.default(descriptor) == {"snakeName": "0", "sub": None}
     data = codec.encode(descriptor, {"snake_name": 5, "sub": {"snakeName": "7"}})
     assert data == b"\x08\x05\x12\x02\x08\x07"
-    assert codec.decode(descriptor, data)["sub"]["snakeName"] == "7"
+    assert codec.decode(descriptor, data) == {"snakeName": "5", "sub": {"snakeName": "7", "sub": None}}

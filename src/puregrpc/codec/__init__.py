@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from puregrpc.codec.codec import Codec
+from puregrpc.codec.options import UNKNOWN_FIELDS
 
-__all__ = ["Codec"]
+__all__ = ["UNKNOWN_FIELDS", "Codec"]

@@ -2,85 +2,204 @@
 
 from __future__ import annotations
 
-import json
+import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError as ProtobufDecodeError
-from google.protobuf.message import EncodeError as ProtobufEncodeError
 from google.protobuf.message import Message
 
+from puregrpc.codec import json_text
+from puregrpc.codec.compiler import Compiler
+from puregrpc.codec.faults import FAULTS, Fault, fault_of
+from puregrpc.codec.options import Options
 from puregrpc.errors import DecodeError, EncodeError
 from puregrpc.proto.descriptors import MessageDescriptor
 from puregrpc.schema import Registry
 
 __all__ = ["Codec"]
 
-Encoder = Callable[[Mapping[str, Any] | Message], bytes]
-Decoder = Callable[[bytes], dict[str, Any]]
+Encoder = Callable[[Any], bytes]
+Decoder = Callable[[bytes], Any]
+
+_TOO_DEEP = "nested too deep for the stack that is left"
 
 
 class Codec:
     """Turns dicts and message objects into bytes and bytes into dicts, by the rules of ProtoJSON.
 
-    Decoded dicts have lowerCamelCase names and every field that has a default; message fields that are not set
-    are None.
+    Encoding takes both names of a field, numbers or their text, enum names or numbers, base64 text or bytes, and
+    google.protobuf message objects, at the top and inside. Functions are generated for each message type on first
+    use and kept. A codec may be used from several threads at once.
+
+    Args:
+        registry: where types, extensions and the contents of Any are looked up. It may grow.
+        values: ``json`` shows what JSON would hold: 64-bit integers as text, bytes as base64, Timestamp, Duration
+            and FieldMask as text, NaN and infinities by name. ``native`` shows Python's own: int, bytes, datetime
+            (UTC) and timedelta (both cut to microseconds), float.
+        field_names: ``json`` for lowerCamelCase or what json_name says; ``original`` for the names in the source.
+        enum_numbers: show enums by number; otherwise by name, and by number where there is no name.
+        emit_defaults: show fields that are not set: with their default, message fields and others with presence
+            as None. Fields of a oneof, proto3 ``optional`` fields and extensions are shown only when they are set.
+        unknown_fields: what decoding does with fields that are not in the schema: ``drop`` them, ``keep`` them
+            under the key ``codec.UNKNOWN_FIELDS`` (bytes or base64, and encoding writes them back), or ``refuse``.
+        ignore_unknown_names: pass over names that are not fields when encoding; otherwise they are an error.
+        well_known_types: the forms that ProtoJSON gives Timestamp, Any, Struct and the others; without it they
+            are messages like all others.
+        max_depth: how deep messages may be nested, both ways. Entries of maps count as messages.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        values: Literal["json", "native"] = "json",
+        field_names: Literal["json", "original"] = "json",
+        enum_numbers: bool = False,
+        emit_defaults: bool = True,
+        unknown_fields: Literal["drop", "keep", "refuse"] = "drop",
+        ignore_unknown_names: bool = False,
+        well_known_types: bool = True,
+        max_depth: int = 100,
+    ) -> None:
         self._registry = registry
+        self._options = Options(
+            values=values,
+            field_names=field_names,
+            enum_numbers=enum_numbers,
+            emit_defaults=emit_defaults,
+            unknown_fields=unknown_fields,
+            ignore_unknown_names=ignore_unknown_names,
+            well_known_types=well_known_types,
+            max_depth=max_depth,
+        )
+        self._lock = threading.Lock()
+        self._current = Compiler(registry, self._options)
+        self._json_options = replace(self._options, values="json", well_known_types=True)
+        self._current_json: Compiler | None = self._current if self._json_options == self._options else None
 
-    def encoder(self, descriptor: MessageDescriptor) -> Callable[[Mapping[str, Any] | Message], bytes]:
-        """A function that encodes values of one message type; it raises EncodeError."""
-        message_class = self._registry.message_class(descriptor)
+    def encoder(self, descriptor: MessageDescriptor, *, root: str = "request") -> Encoder:
+        """A function that encodes values of one message type.
 
-        def encode(value: Mapping[str, Any] | Message) -> bytes:
+        It raises EncodeError for a value that does not fit, with its path, which begins with ``root``. Extensions
+        that are added to the registry later are not known to it.
+        """
+        encode = self._compiler().encoder(descriptor)
+        max_depth = self._options.max_depth
+
+        def encode_message(value: Mapping[str, Any] | Message) -> bytes:
             try:
-                if isinstance(value, Message):
-                    return value.SerializeToString()
-                return json_format.ParseDict(dict(value), message_class()).SerializeToString()
-            except (json_format.ParseError, ProtobufEncodeError, TypeError, ValueError) as error:
-                raise EncodeError("request", str(error)) from None
+                return encode(value, max_depth)
+            except FAULTS as error:
+                fault = fault_of(error)
+            except RecursionError:
+                fault = Fault(_TOO_DEEP)
+            raise EncodeError(root + fault.path, fault.problem)
 
-        return encode
+        return encode_message
 
-    def decoder(self, descriptor: MessageDescriptor) -> Callable[[bytes], dict[str, Any]]:
-        """A function that decodes bytes of one message type; it raises DecodeError."""
-        message_class = self._registry.message_class(descriptor)
+    def decoder(self, descriptor: MessageDescriptor, *, root: str = "message") -> Decoder:
+        """A function that decodes bytes of one message type to a dict (to what stands for it, for well-known types).
 
-        def decode(data: bytes) -> dict[str, Any]:
+        It raises DecodeError for bytes that are not valid, with the path, which begins with ``root``.
+        """
+        return self._decoder(self._compiler(), descriptor, root)
+
+    def _decoder(self, compiler: Compiler, descriptor: MessageDescriptor, root: str) -> Decoder:
+        decode = compiler.decoder(descriptor)
+        max_depth = self._options.max_depth
+
+        def decode_message(data: bytes) -> Any:
+            if type(data) is not bytes:
+                data = bytes(data)
             try:
-                message = message_class.FromString(data)
-                shown: dict[str, Any] = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
-            except (json_format.Error, ProtobufDecodeError, TypeError, ValueError) as error:
-                raise DecodeError("", str(error)) from None
-            for field in descriptor.fields:
-                if field.message_type and not field.is_repeated and not field.containing_oneof:
-                    shown.setdefault(field.json_name, None)
-            return shown
+                return decode(data, 0, len(data), max_depth)
+            except FAULTS as error:
+                fault = fault_of(error)
+            except RecursionError:
+                fault = Fault(_TOO_DEEP)
+            raise DecodeError(root + fault.path, fault.problem)
 
-        return decode
+        return decode_message
 
     def encode(self, descriptor: MessageDescriptor, value: Mapping[str, Any] | Message) -> bytes:
-        """``value`` as bytes of a message type. Raises EncodeError with the path of what does not fit."""
+        """``value`` as bytes of a message type; see ``encoder``."""
         return self.encoder(descriptor)(value)
 
-    def decode(self, descriptor: MessageDescriptor, data: bytes) -> dict[str, Any]:
-        """The message in ``data`` as a dict. Raises DecodeError."""
+    def decode(self, descriptor: MessageDescriptor, data: bytes) -> Any:
+        """The message in ``data``; see ``decoder``."""
         return self.decoder(descriptor)(data)
 
-    def default(self, descriptor: MessageDescriptor) -> dict[str, Any]:
+    def default(self, descriptor: MessageDescriptor) -> Any:
         """A message with nothing set, as ``decode`` shows it."""
         return self.decode(descriptor, b"")
 
     def to_json(self, descriptor: MessageDescriptor, data: bytes) -> str:
-        """The message in ``data`` as JSON text. Raises DecodeError."""
-        return json.dumps(self.decode(descriptor, data), ensure_ascii=False)
+        """The message in ``data`` as JSON text on one line. Raises DecodeError."""
+        value = self._decoder(self._json_compiler(), descriptor, "message")(data)
+        try:
+            return json_text.render(value)
+        except Fault as fault:
+            raise DecodeError("message", fault.problem) from None
 
     def from_json(self, descriptor: MessageDescriptor, text: str) -> bytes:
-        """JSON text as bytes of a message type. Raises DecodeError."""
+        """JSON text as bytes of a message type.
+
+        Raises DecodeError if it is not JSON, has a name twice in one object, or does not fit the type.
+        """
         try:
-            return self.encode(descriptor, json.loads(text))
-        except (ValueError, RecursionError) as error:
-            raise DecodeError("", str(error)) from None
+            value = json_text.parse(text)
+            return self._json_compiler().encoder(descriptor)(value, self._options.max_depth)
+        except FAULTS as error:
+            fault = fault_of(error)
+        except RecursionError:
+            fault = Fault(_TOO_DEEP)
+        raise DecodeError("request" + fault.path, fault.problem)
+
+    def to_message(
+        self, descriptor: MessageDescriptor, data: bytes, message_class: type[Message] | None = None
+    ) -> Message:
+        """The message in ``data`` as a google.protobuf object: of ``message_class``, or of a class made for the type.
+
+        Raises DecodeError.
+        """
+        message = (message_class or self._registry.message_class(descriptor))()
+        try:
+            message.ParseFromString(data)
+        except (ProtobufDecodeError, RecursionError, ValueError) as error:
+            raise DecodeError("message", str(error)) from None
+        return message
+
+    def generated_source(self, descriptor: MessageDescriptor, direction: Literal["encode", "decode"]) -> str:
+        """The Python source of an encoder or decoder, for reading: with the constants it uses and the fields' names.
+
+        Types that are encoded by hand-written functions (Timestamp, Struct, Any, ...) give an empty text.
+        """
+        compiler = self._compiler()
+        if compiler.is_special(descriptor.full_name):
+            return ""
+        sources = (
+            compiler.encoder_sources(descriptor) if direction == "encode" else compiler.decoder_sources(descriptor)
+        )
+        return "\n\n".join(source.listing() for source in sources)
+
+    def _compiler(self) -> Compiler:
+        """The compiler for the registry as it is now: what was generated before may not know new extensions."""
+        current = self._current
+        if current.version == self._registry.version:
+            return current
+        with self._lock:
+            if self._current.version != self._registry.version:
+                self._current = Compiler(self._registry, self._options)
+                self._current_json = None
+            return self._current
+
+    def _json_compiler(self) -> Compiler:
+        current = self._compiler()
+        if self._json_options == self._options:
+            return current
+        with self._lock:
+            if self._current_json is None or self._current_json.version != current.version:
+                self._current_json = Compiler(self._registry, self._json_options)
+            return self._current_json

@@ -1,0 +1,420 @@
+"""Encoders and decoders of message types, made on first use and kept.
+
+A function refers to those of other types through its namespace. What is there at first is a stub that makes the
+real function when it is first called and puts it in its own place: recursive types need no special care, and a type
+that is never seen costs nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import EncodeError as ProtobufEncodeError
+from google.protobuf.message import Message
+
+from puregrpc.codec import message_set, well_known
+from puregrpc.codec.any_value import AnyValues
+from puregrpc.codec.decode_source import SubDecoder, decoder_source, joined, packed_reader, shown_default
+from puregrpc.codec.encode_source import SubEncoder, encoder_source
+from puregrpc.codec.faults import Fault, TooDeep, Truncated, shown
+from puregrpc.codec.options import UNKNOWN_FIELDS, Options
+from puregrpc.codec.scalars import bytes_of
+from puregrpc.codec.shapes import Shape, ShapedField, shape_of, wire_type_of
+from puregrpc.codec.source import MAX_FIELDS, Source
+from puregrpc.codec.wire_format import read_tag, skip, varint
+from puregrpc.proto.descriptors import FieldDescriptor, FieldType, MessageDescriptor
+
+if TYPE_CHECKING:
+    from puregrpc.schema import Registry
+
+__all__ = ["Compiler"]
+
+
+class Compiler:
+    """Makes and keeps the functions for one registry, at one version of it, and one set of options."""
+
+    def __init__(self, registry: Registry, options: Options) -> None:
+        self.registry = registry
+        self.options = options
+        self.version = registry.version
+        self._lock = threading.RLock()
+        self._encoders: dict[MessageDescriptor, SubEncoder] = {}
+        self._decoders: dict[MessageDescriptor, SubDecoder] = {}
+        self._shapes: dict[MessageDescriptor, Shape] = {}
+        self._special_encoders: dict[str, SubEncoder] = {}
+        self._special_decoders: dict[str, SubDecoder] = {}
+        if options.well_known_types:
+            any_values = AnyValues(self)
+            self._special_encoders = well_known.encoders(options)
+            self._special_encoders["google.protobuf.Any"] = any_values.encode
+            self._special_decoders = well_known.decoders(options)
+            self._special_decoders["google.protobuf.Any"] = any_values.decode
+
+    def is_special(self, full_name: str) -> bool:
+        """Whether a type has a form of its own in JSON; the value of an Any then stands under ``value``."""
+        return full_name in self._special_decoders
+
+    def shape(self, descriptor: MessageDescriptor) -> Shape:
+        """The shape of a type; the lock is held."""
+        shape = self._shapes.get(descriptor)
+        if shape is None:
+            shape = self._shapes[descriptor] = shape_of(descriptor, self.registry, self.options)
+        return shape
+
+    def encoder(self, descriptor: MessageDescriptor) -> SubEncoder:
+        """The function (value, depth) -> bytes of a type."""
+        made = self._encoders.get(descriptor)
+        if made is None:
+            with self._lock:
+                made = self._encoders.get(descriptor) or self._make_encoder(descriptor)
+                self._encoders[descriptor] = made
+        return made
+
+    def decoder(self, descriptor: MessageDescriptor) -> SubDecoder:
+        """The function (data, position, end, depth) -> value of a type."""
+        made = self._decoders.get(descriptor)
+        if made is None:
+            with self._lock:
+                made = self._decoders.get(descriptor) or self._make_decoder(descriptor)
+                self._decoders[descriptor] = made
+        return made
+
+    def encoder_sources(self, descriptor: MessageDescriptor) -> list[Source]:
+        """What is generated for the encoder of a type: one function, or several for a large type."""
+        with self._lock:
+            shape = self.shape(descriptor)
+            parts = _parts(shape)
+            part = len(parts) > 1
+            return [encoder_source(fields, self.options, self._sub_encoder, part=part) for fields in parts]
+
+    def decoder_sources(self, descriptor: MessageDescriptor) -> list[Source]:
+        """What is generated for the decoder of a type: one function, or several for a large type."""
+        with self._lock:
+            shape = self.shape(descriptor)
+            parts = _parts(shape)
+            part = len(parts) > 1
+            return [decoder_source(fields, self.options, self._sub_decoder, part=part) for fields in parts]
+
+    # ---- types that are referred to
+
+    def _sub_encoder(self, source: Source, name: str, field: FieldDescriptor) -> SubEncoder:
+        descriptor = field.message_type
+        if descriptor is None:
+            raise Fault(f"{field.full_name} has no message type")
+        known = self._special_encoders.get(descriptor.full_name) or self._encoders.get(descriptor)
+        if known is not None:
+            return known
+
+        def stub(value: Any, depth: int) -> bytes:
+            made = source.namespace[name] = self.encoder(descriptor)
+            return made(value, depth)
+
+        return stub
+
+    def _sub_decoder(self, source: Source, name: str, field: FieldDescriptor) -> SubDecoder:
+        descriptor = field.message_type
+        if descriptor is None:
+            raise Fault(f"{field.full_name} has no message type")
+        known = self._special_decoders.get(descriptor.full_name) or self._decoders.get(descriptor)
+        if known is not None:
+            return known
+
+        def stub(data: bytes, position: int, end: int, depth: int) -> Any:
+            made = source.namespace[name] = self.decoder(descriptor)
+            return made(data, position, end, depth)
+
+        return stub
+
+    # ---- encoders
+
+    def _make_encoder(self, descriptor: MessageDescriptor) -> SubEncoder:
+        special = self._special_encoders.get(descriptor.full_name)
+        if special is not None:
+            return special
+        if descriptor.file is None:
+            return _missing_encoder(descriptor)
+        shape = self.shape(descriptor)
+        prepared = _preparation(descriptor)
+        if descriptor.is_message_set:
+            return message_set.encoder(shape, prepared, self._extension_encoders(shape), self.options)
+        sources = self.encoder_sources(descriptor)
+        renamed = _renaming(shape, self.options)
+        if len(sources) > 1:
+            return _large_encoder(shape, sources, prepared, renamed, self.options)
+        (source,) = sources
+        namespace = source.namespace
+        namespace["prepared"] = prepared
+
+        def renamed_here(value: dict[Any, Any]) -> dict[str, Any]:
+            namespace["ALIASED"] = True
+            return renamed(value)
+
+        namespace["renamed"] = renamed_here
+        return source.function()
+
+    def _extension_encoders(self, shape: Shape) -> dict[str, SubEncoder]:
+        return {
+            field.key: self._late(field.descriptor.message_type, self.encoder)
+            for field in shape.fields
+            if field.descriptor.message_type is not None
+        }
+
+    def _extension_decoders(self, shape: Shape) -> dict[str, SubDecoder]:
+        return {
+            field.key: self._late(field.descriptor.message_type, self.decoder)
+            for field in shape.fields
+            if field.descriptor.message_type is not None
+        }
+
+    @staticmethod
+    def _late(descriptor: MessageDescriptor | None, make: Callable[[MessageDescriptor], Callable[..., Any]]) -> Any:
+        def call(*arguments: Any) -> Any:
+            return make(descriptor)(*arguments) if descriptor is not None else None
+
+        return call
+
+    # ---- decoders
+
+    def _make_decoder(self, descriptor: MessageDescriptor) -> SubDecoder:
+        special = self._special_decoders.get(descriptor.full_name)
+        if special is not None:
+            return special
+        if descriptor.file is None:
+            return _missing_decoder(descriptor)
+        shape = self.shape(descriptor)
+        if descriptor.is_message_set:
+            return message_set.decoder(shape, self._extension_decoders(shape), self.options)
+        template = _template(shape, self.options)
+        other = _other(shape, self.options)
+        sources = self.decoder_sources(descriptor)
+        if len(sources) > 1:
+            return _large_decoder(shape, sources, template, other, self)
+        (source,) = sources
+        source.namespace.update(NEW=template, other=other)
+        return source.function()
+
+
+def _parts(shape: Shape) -> list[Sequence[ShapedField]]:
+    fields = shape.fields
+    return [fields[start : start + MAX_FIELDS] for start in range(0, len(fields), MAX_FIELDS)] or [()]
+
+
+def _missing(descriptor: MessageDescriptor) -> Fault:
+    return Fault(f"the type {descriptor.full_name} is not in the schema: the file that declares it was not loaded")
+
+
+def _missing_encoder(descriptor: MessageDescriptor) -> SubEncoder:
+    def encode(_value: Any, _depth: int) -> bytes:
+        raise _missing(descriptor)
+
+    return encode
+
+
+def _missing_decoder(descriptor: MessageDescriptor) -> SubDecoder:
+    def decode(_data: bytes, _position: int, _end: int, _depth: int) -> dict[str, Any]:
+        raise _missing(descriptor)
+
+    return decode
+
+
+def _template(shape: Shape, options: Options) -> dict[str, Any]:
+    """The dict a decoder starts from."""
+    template = dict(shape.template)
+    for field in shape.fields:
+        descriptor = field.descriptor
+        if field.key in template and not descriptor.is_repeated and not descriptor.has_presence:
+            template[field.key] = shown_default(descriptor, options)
+    return template
+
+
+def _preparation(descriptor: MessageDescriptor) -> Callable[[Any], Any]:
+    """Makes a dict of what is not one; a message object becomes bytes."""
+
+    def prepared(value: Any) -> Any:
+        if isinstance(value, Message):
+            if value.DESCRIPTOR.full_name != descriptor.full_name:
+                raise Fault(f"{descriptor.full_name} expected, not a {value.DESCRIPTOR.full_name}")
+            try:
+                return bytes(value.SerializeToString())
+            except ProtobufEncodeError as error:
+                raise Fault(str(error)) from None
+        if isinstance(value, Mapping):
+            return dict(value)
+        raise Fault(f"object expected for {descriptor.full_name}, not {shown(value)}")
+
+    return prepared
+
+
+def _renaming(shape: Shape, options: Options) -> Callable[[dict[Any, Any]], dict[str, Any]]:
+    """Puts the keys in place of other names of fields; refuses or drops what is none."""
+    aliases = shape.aliases
+    keeps_unknown = options.unknown_fields == "keep"
+
+    def renamed(value: dict[Any, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for name, item in value.items():
+            key = aliases.get(name)
+            if key is None:
+                if keeps_unknown and name == UNKNOWN_FIELDS:
+                    result[name] = item
+                    continue
+                if options.ignore_unknown_names:
+                    continue
+                raise Fault(f"no field {shown(name)} in {shape.descriptor.full_name}{_near(name, aliases)}")
+            if key in result:
+                raise Fault(f"the field {shown(key)} is there twice, by both of its names")
+            result[key] = item
+        return result
+
+    return renamed
+
+
+def _near(name: object, aliases: Mapping[str, str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(name)[:100], list(aliases)[:1000], n=1) if isinstance(name, str) else []
+    return f"; did you mean {shown(near[0])}?" if near else ""
+
+
+def _large_encoder(
+    shape: Shape,
+    sources: Sequence[Source],
+    prepared: Callable[[Any], Any],
+    renamed: Callable[[dict[Any, Any]], dict[str, Any]],
+    options: Options,
+) -> SubEncoder:
+    """An encoder that hands the fields over to several generated functions."""
+    functions = [source.function() for source in sources]
+    part_of = {name: index for index, source in enumerate(sources) for name in source.names}
+    always = {index // MAX_FIELDS for index, field in enumerate(shape.fields) if field.descriptor.is_required}
+    keeps_unknown = options.unknown_fields == "keep"
+
+    def encode(value: Any, depth: int) -> bytes:
+        if type(value) is not dict:
+            value = prepared(value)
+            if type(value) is bytes:
+                return value
+        if depth < 0:
+            raise TooDeep
+        unknown = None
+        if keeps_unknown and UNKNOWN_FIELDS in value:
+            value = dict(value)
+            unknown = value.pop(UNKNOWN_FIELDS)
+        if not value.keys() <= part_of.keys():
+            value = renamed(value)
+        oneofs: dict[int, int] = {}
+        parts = sorted({part_of[key] for key in value} | always)
+        out = []
+        for part in parts:
+            out.append(functions[part](value, depth, oneofs))  # noqa: PERF401 - a comprehension is one frame more
+        if unknown is not None:
+            out.append(bytes_of(unknown))
+        return b"".join(out)
+
+    return encode
+
+
+def _large_decoder(
+    shape: Shape,
+    sources: Sequence[Source],
+    template: dict[str, Any],
+    other: Callable[..., int],
+    compiler: Compiler,
+) -> SubDecoder:
+    """A decoder that hands the fields over to several generated functions."""
+    functions = []
+    part_of: dict[int, Callable[..., tuple[int, int]]] = {}
+    for index, source in enumerate(sources):
+        function = source.function()
+        functions.append(function)
+        for field in shape.fields[index * MAX_FIELDS : (index + 1) * MAX_FIELDS]:
+            part_of[field.tag] = function
+    options = compiler.options
+    keeps = options.unknown_fields == "keep"
+    containers = [
+        (field.key, dict if field.descriptor.is_map else list)
+        for field in shape.fields
+        if options.emit_defaults and field.descriptor.is_repeated and not field.descriptor.is_extension
+    ]
+    types = {
+        field.key: field.descriptor.message_type
+        for field in shape.fields
+        if field.descriptor.message_type is not None and not field.descriptor.is_repeated
+    }
+
+    def decode(data: bytes, i: int, end: int, depth: int) -> dict[str, Any]:
+        if depth < 0:
+            raise TooDeep
+        m = template.copy()
+        for key, container in containers:
+            m[key] = container()
+        spans: dict[str, Any] = {}
+        oneofs: dict[int, str] = {}
+        unknown = bytearray() if keeps else None
+        tag = 0
+        while tag or i < end:
+            if not tag:
+                tag = data[i]
+                i += 1
+                if tag > 127:
+                    tag, i = read_tag(data, i, tag)
+            function = part_of.get(tag)
+            if function is None:
+                i = other(data, i, end, tag, depth, m, unknown)
+                tag = 0
+            else:
+                i, tag = function(data, i, end, depth, tag, m, spans, oneofs, unknown)
+        if i != end:
+            raise Truncated
+        for key, span in spans.items():
+            descriptor = types[key]
+            if descriptor is None:
+                continue
+            sub = compiler.decoder(descriptor)
+            try:
+                if type(span) is tuple:
+                    m[key] = sub(data, span[0], span[1], depth - 1)
+                else:
+                    m[key] = joined(sub, span, depth - 1)
+            except Fault as fault:
+                fault.path = f".{key}{fault.path}"
+                raise
+        if unknown:
+            m[UNKNOWN_FIELDS] = bytes(unknown) if options.is_native else _base64(unknown)
+        return m
+
+    return decode
+
+
+def _base64(data: bytearray) -> str:
+    from binascii import b2a_base64
+
+    return str(b2a_base64(data, newline=False), "ascii")
+
+
+def _other(shape: Shape, options: Options) -> Callable[..., int]:
+    """Handles the tags that no generated branch does: lists in their other encoding, and unknown fields."""
+    readers: dict[int, Callable[..., int]] = {}
+    for field in shape.fields:
+        descriptor = field.descriptor
+        if descriptor.is_repeated and descriptor.type not in (FieldType.STRING, FieldType.BYTES, FieldType.MESSAGE):
+            wire_type = wire_type_of(descriptor) if descriptor.is_packed else 2
+            readers[descriptor.number << 3 | wire_type] = packed_reader(field, options, one=descriptor.is_packed)
+
+    def other(
+        data: bytes, position: int, end: int, tag: int, depth: int, message: dict[str, Any], unknown: bytearray | None
+    ) -> int:
+        reader = readers.get(tag)
+        if reader is not None:
+            return reader(data, position, end, message, unknown)
+        after = skip(data, position, end, tag, depth)
+        if unknown is not None:
+            unknown += varint(tag)
+            unknown += data[position:after]
+        elif options.unknown_fields == "refuse":
+            raise Fault(f"unknown field with the number {tag >> 3}")
+        return after
+
+    return other

@@ -1,0 +1,85 @@
+"""What goes wrong inside encoders and decoders, and where.
+
+Generated code does not keep track of where it is: that would cost time in every call that goes well. Each function
+catches what its fields raise, finds the field by the line that was running, puts it in front of the path that is
+known so far, and raises it again. The codec turns a complete fault into EncodeError or DecodeError.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["FAULTS", "Fault", "TooDeep", "Truncated", "fault_of", "locate"]
+
+
+class Fault(Exception):  # noqa: N818 - never leaves the room
+    """A value that does not fit, with the path from the message that is being worked on to it."""
+
+    def __init__(self, problem: str, *path: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.path = "".join(path)
+
+
+class Truncated(Fault):
+    """A value goes on past the end of the message it is in."""
+
+    def __init__(self) -> None:
+        super().__init__("truncated: a value goes on past the end of its message")
+
+
+class TooDeep(Fault):
+    """Messages are nested deeper than allowed."""
+
+    def __init__(self) -> None:
+        super().__init__("nested too deep: over the limit of nested messages, or a message that contains itself")
+
+
+FAULTS = (Fault, IndexError, UnicodeError, struct.error, OverflowError)
+"""What generated code may raise for input that is not valid."""
+
+
+def fault_of(error: Exception) -> Fault:
+    """The fault that an exception of a codec primitive stands for."""
+    if isinstance(error, Fault):
+        return error
+    if isinstance(error, UnicodeDecodeError):
+        return Fault(f"invalid UTF-8 at byte {error.start} of the string")
+    if isinstance(error, UnicodeError):
+        return Fault("not a valid Unicode string: it has a lone surrogate")
+    if isinstance(error, OverflowError):
+        return Fault("out of range for the type of the field")
+    return Truncated()
+
+
+def locate(error: Exception, names: Sequence[str], lines: Sequence[int], message: Any, key: Any) -> Fault:
+    """``error`` with the field it happened in at the head of its path.
+
+    ``lines`` maps each line of the generated function to an index in ``names`` (below 0: no field, and for the
+    element of a list or the key of a map: the field's index + 0x10000). ``message`` is the dict decoded so far, or
+    None; ``key`` the index or key that was being worked on, or None.
+    """
+    fault = fault_of(error)
+    traceback = error.__traceback__
+    line = traceback.tb_lineno if traceback is not None else 0
+    field = lines[line] if line < len(lines) else -1
+    if field < 0:
+        return fault
+    name = names[field & 0xFFFF]
+    element = ""
+    if field >= 0x10000 and not fault.path.startswith("["):
+        if key is None and message is not None:
+            done = message.get(name)
+            key = len(done) if isinstance(done, list) else None
+        if key is not None:
+            element = f"[{shown(key)}]"
+    fault.path = f"{'' if name.startswith('[') else '.'}{name}{element}{fault.path}"
+    return fault
+
+
+def shown(value: object) -> str:
+    """A value in a message: short, on one line."""
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,30 @@
+"""How a codec shows and takes messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["UNKNOWN_FIELDS", "Options"]
+
+UNKNOWN_FIELDS = "[unknown fields]"
+"""The key under which unknown fields are kept. No field has it as a JSON name: the bracketed form is for extensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The choices of a codec; see ``Codec`` for their meaning."""
+
+    values: Literal["json", "native"] = "json"
+    field_names: Literal["json", "original"] = "json"
+    enum_numbers: bool = False
+    emit_defaults: bool = True
+    unknown_fields: Literal["drop", "keep", "refuse"] = "drop"
+    ignore_unknown_names: bool = False
+    well_known_types: bool = True
+    max_depth: int = 100
+
+    @property
+    def is_native(self) -> bool:
+        """Whether values are Python's own and not JSON's."""
+        return self.values == "native"

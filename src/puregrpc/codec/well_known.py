@@ -1,0 +1,350 @@
+"""The well-known types that ProtoJSON writes in forms of their own, except Any (ProtoJSON, "JSON representation").
+
+Encoders take (value, depth), decoders (data, position, end, depth), as generated ones do. They rely on the numbers
+of the fields alone, so a schema that redefines these types cannot lead them astray.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from binascii import b2a_base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+
+from puregrpc.codec import scalars, times
+from puregrpc.codec.faults import FAULTS, Fault, TooDeep, fault_of, shown
+from puregrpc.codec.options import Options
+from puregrpc.codec.wire_format import more, read_fields, varint
+
+__all__ = ["decoders", "encoders"]
+
+Encoder = Callable[[Any, int], bytes]
+Decoder = Callable[[bytes, int, int, int], Any]
+
+_pack_double = struct.Struct("<d").pack
+_unpack_double = struct.Struct("<d").unpack_from
+_unpack_float = struct.Struct("<f").unpack_from
+_pack_float = struct.Struct("<f").pack
+
+
+def _delimited(tag: bytes, body: bytes) -> bytes:
+    return tag + varint(len(body)) + body
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _signed32(value: int) -> int:
+    return (value & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+
+
+def _is_message(value: object, full_name: str) -> bool:
+    return isinstance(value, Message) and value.DESCRIPTOR.full_name == full_name
+
+
+def _or_message(full_name: str, encode: Encoder) -> Encoder:
+    """``encode``, that also takes message objects of the type."""
+
+    def encode_either(value: Any, depth: int) -> bytes:
+        if isinstance(value, Message):
+            if _is_message(value, full_name):
+                return bytes(value.SerializeToString())
+            raise Fault(f"{full_name} expected, not a {value.DESCRIPTOR.full_name}")
+        return encode(value, depth)
+
+    return encode_either
+
+
+# ---- times
+
+
+def _encode_time(parse: Callable[[object], tuple[int, int]]) -> Encoder:
+    def encode(value: Any, _depth: int) -> bytes:
+        seconds, nanos = parse(value)
+        return (b"\x08" + varint(seconds) if seconds else b"") + (b"\x10" + varint(nanos) if nanos else b"")
+
+    return encode
+
+
+def _decode_time(show: Callable[[int, int], Any]) -> Decoder:
+    def decode(data: bytes, position: int, end: int, depth: int) -> Any:
+        seconds = nanos = 0
+        for tag, value, _ in read_fields(data, position, end, depth):
+            if tag == 8:
+                seconds = _signed(value)
+            elif tag == 16:
+                nanos = _signed32(value)
+        return show(seconds, nanos)
+
+    return decode
+
+
+# ---- field masks
+
+_MASK_PATH = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z][A-Za-z0-9]*)*\Z", re.ASCII)
+_MASK_NAME = re.compile(r"(?:[a-z0-9.]|_[a-z])*\Z", re.ASCII)
+
+
+def _encode_mask(value: Any, _depth: int) -> bytes:
+    if not isinstance(value, str):
+        raise Fault(f"field mask expected, as in fooBar,baz, not {shown(value)}")
+    out = []
+    for path in value.split(",") if value else ():
+        if not _MASK_PATH.match(path):
+            raise Fault(f"no such path in a field mask: {shown(path)}")
+        name = re.sub(r"[A-Z]", lambda upper: "_" + upper[0].lower(), path)
+        out.append(_delimited(b"\x0a", name.encode()))
+    return b"".join(out)
+
+
+def _decode_mask(data: bytes, position: int, end: int, depth: int) -> str:
+    paths = []
+    for tag, start, stop in read_fields(data, position, end, depth):
+        if tag == 10:
+            path = data[start:stop].decode()
+            if not _MASK_NAME.match(path):
+                raise Fault(f"a path that cannot be written in lowerCamelCase: {shown(path)}")
+            paths.append(re.sub(r"_([a-z])", lambda match: match[1].upper(), path))
+    return ",".join(paths)
+
+
+# ---- Struct, Value, ListValue
+
+
+def _encode_value(value: Any, depth: int) -> bytes:
+    if value is None:
+        return b"\x08\x00"
+    if isinstance(value, str):
+        return _delimited(b"\x1a", value.encode())
+    if value is True:
+        return b"\x20\x01"
+    if value is False:
+        return b"\x20\x00"
+    if isinstance(value, (int, float)):
+        try:
+            number = float(value)
+        except OverflowError:
+            raise Fault(f"double out of range: {shown(value)}") from None
+        if number - number != 0:
+            raise Fault(f"a google.protobuf.Value cannot be {scalars.float_text(number)}")
+        return b"\x11" + _pack_double(number)
+    if isinstance(value, Message) and not _is_message(value, "google.protobuf.Value"):
+        if _is_message(value, "google.protobuf.Struct"):
+            return _delimited(b"\x2a", bytes(value.SerializeToString()))
+        if _is_message(value, "google.protobuf.ListValue"):
+            return _delimited(b"\x32", bytes(value.SerializeToString()))
+    elif isinstance(value, Message):
+        return bytes(value.SerializeToString())
+    if isinstance(value, Mapping):
+        return _delimited(b"\x2a", _encode_struct(value, depth - 1))
+    if isinstance(value, (list, tuple)):
+        return _delimited(b"\x32", _encode_list(value, depth - 1))
+    raise Fault(f"a JSON value expected, not {shown(value)}")
+
+
+def _encode_struct(value: Any, depth: int) -> bytes:
+    if not isinstance(value, Mapping):
+        raise Fault(f"object expected for google.protobuf.Struct, not {shown(value)}")
+    if depth < 0:
+        raise TooDeep
+    out = []
+    for key, item in value.items():
+        try:
+            if not isinstance(key, str):
+                raise Fault("string expected as key")
+            body = _delimited(b"\x0a", key.encode()) + _delimited(b"\x12", _encode_value(item, depth - 2))
+        except FAULTS as error:
+            fault = fault_of(error)
+            fault.path = f"[{shown(key)}]{fault.path}"
+            raise fault from None
+        out.append(_delimited(b"\x0a", body))
+    return b"".join(out)
+
+
+def _encode_list(value: Any, depth: int) -> bytes:
+    if not isinstance(value, (list, tuple)):
+        raise Fault(f"list expected for google.protobuf.ListValue, not {shown(value)}")
+    if depth < 0:
+        raise TooDeep
+    out = []
+    for item in value:
+        try:
+            out.append(_delimited(b"\x0a", _encode_value(item, depth - 1)))
+        except FAULTS as error:
+            fault = fault_of(error)
+            fault.path = f"[{len(out)}]{fault.path}"
+            raise fault from None
+    return b"".join(out)
+
+
+def _decode_value(data: bytes, position: int, end: int, depth: int) -> Any:
+    if depth < 0:
+        raise TooDeep
+    which = 0
+    scalar: Any = None
+    span: Any = None
+    for tag, value, stop in read_fields(data, position, end, depth):
+        if tag in (42, 50):
+            span = (value, stop) if which != tag else more(span, data, value, stop)
+        elif tag == 8:
+            scalar = None
+        elif tag == 17:
+            (scalar,) = _unpack_double(data, value)
+        elif tag == 26:
+            scalar = data[value:stop].decode()
+        elif tag == 32:
+            scalar = value != 0
+        else:
+            continue
+        which = tag
+    if which == 17:
+        if scalar - scalar != 0:
+            raise Fault(f"a google.protobuf.Value that is {scalars.float_text(scalar)}")
+        return int(scalar) if scalar.is_integer() and -(1 << 53) <= scalar <= 1 << 53 else scalar
+    if which not in (42, 50):
+        return scalar
+    if isinstance(span, bytearray):
+        data, span = bytes(span), (0, len(span))
+    return (_decode_struct if which == 42 else _decode_list)(data, span[0], span[1], depth - 1)
+
+
+def _decode_struct(data: bytes, position: int, end: int, depth: int) -> dict[str, Any]:
+    if depth < 0:
+        raise TooDeep
+    shown_fields: dict[str, Any] = {}
+    for tag, start, stop in read_fields(data, position, end, depth):
+        if tag != 10:
+            continue
+        key = ""
+        span: Any = None
+        for entry_tag, first, last in read_fields(data, start, stop, depth):
+            if entry_tag == 10:
+                key = data[first:last].decode()
+            elif entry_tag == 18:
+                span = (first, last) if span is None else more(span, data, first, last)
+        try:
+            if isinstance(span, bytearray):
+                shown_fields[key] = _decode_value(bytes(span), 0, len(span), depth - 2)
+            else:
+                first, last = span or (0, 0)
+                shown_fields[key] = _decode_value(data, first, last, depth - 2)
+        except FAULTS as error:
+            fault = fault_of(error)
+            fault.path = f"[{shown(key)}]{fault.path}"
+            raise fault from None
+    return shown_fields
+
+
+def _decode_list(data: bytes, position: int, end: int, depth: int) -> list[Any]:
+    if depth < 0:
+        raise TooDeep
+    items: list[Any] = []
+    for tag, start, stop in read_fields(data, position, end, depth):
+        if tag == 10:
+            try:
+                items.append(_decode_value(data, start, stop, depth - 1))
+            except FAULTS as error:
+                fault = fault_of(error)
+                fault.path = f"[{len(items)}]{fault.path}"
+                raise fault from None
+    return items
+
+
+# ---- wrappers
+
+
+def _wrapper(tag: int, body_of: Callable[[Any], bytes], default: bytes) -> Encoder:
+    head = varint(tag)
+
+    def encode(value: Any, _depth: int) -> bytes:
+        body = body_of(value)
+        return head + body if body != default else b""
+
+    return encode
+
+
+def _unwrapper(tag: int, read: Callable[[bytes, int, int], Any], default: Any) -> Decoder:
+    def decode(data: bytes, position: int, end: int, depth: int) -> Any:
+        shown_value = default
+        for found, value, stop in read_fields(data, position, end, depth):
+            if found == tag:
+                shown_value = read(data, value, stop)
+        return shown_value
+
+    return decode
+
+
+def _length_prefixed(body: bytes) -> bytes:
+    return varint(len(body)) + body
+
+
+def _bool_body(value: Any) -> bytes:
+    return b"\x01" if (value if isinstance(value, bool) else scalars.bool_of(value)) else b"\x00"
+
+
+def encoders(options: Options) -> dict[str, Encoder]:
+    """Encoders by full name of the type."""
+    of_bytes = scalars.native_bytes_of if options.is_native else scalars.bytes_of
+    made: dict[str, Encoder] = {
+        "Timestamp": _encode_time(times.parse_timestamp),
+        "Duration": _encode_time(times.parse_duration),
+        "FieldMask": _encode_mask,
+        "Struct": _encode_struct,
+        "ListValue": _encode_list,
+        "Value": _encode_value,
+        "DoubleValue": _wrapper(9, lambda value: _pack_double(scalars.double_of(value)), bytes(8)),
+        "FloatValue": _wrapper(13, lambda value: _pack_float(scalars.float_of(value)), bytes(4)),
+        "Int64Value": _wrapper(8, lambda value: varint(scalars.int64_of(value)), b"\0"),
+        "UInt64Value": _wrapper(8, lambda value: varint(scalars.uint64_of(value)), b"\0"),
+        "Int32Value": _wrapper(8, lambda value: varint(scalars.int32_of(value)), b"\0"),
+        "UInt32Value": _wrapper(8, lambda value: varint(scalars.uint32_of(value)), b"\0"),
+        "BoolValue": _wrapper(8, _bool_body, b"\0"),
+        "StringValue": _wrapper(10, lambda value: _length_prefixed(scalars.string_of(value).encode()), b"\0"),
+        "BytesValue": _wrapper(10, lambda value: _length_prefixed(of_bytes(value)), b"\0"),
+    }
+    return {
+        f"google.protobuf.{name}": encode if name == "Value" else _or_message(f"google.protobuf.{name}", encode)
+        for name, encode in made.items()
+    }
+
+
+def decoders(options: Options) -> dict[str, Decoder]:
+    """Decoders by full name of the type."""
+    native = options.is_native
+
+    def text_unless_native(number: int) -> int | str:
+        return number if native else str(number)
+
+    def read_double(data: bytes, value: int, _stop: int) -> float | str:
+        (number,) = _unpack_double(data, value)
+        return scalars.float_text(number) if number - number != 0 and not native else float(number)
+
+    def read_float(data: bytes, value: int, _stop: int) -> float | str:
+        (number,) = _unpack_float(data, value)
+        return scalars.shortest_native(number) if native else scalars.shortest_float(number)
+
+    def read_bytes(data: bytes, value: int, stop: int) -> bytes | str:
+        return data[value:stop] if native else str(b2a_base64(data[value:stop], newline=False), "ascii")
+
+    made: dict[str, Decoder] = {
+        "Timestamp": _decode_time(times.native_timestamp if native else times.timestamp_text),
+        "Duration": _decode_time(times.native_duration if native else times.duration_text),
+        "FieldMask": _decode_mask,
+        "Struct": _decode_struct,
+        "ListValue": _decode_list,
+        "Value": _decode_value,
+        "DoubleValue": _unwrapper(9, read_double, 0.0),
+        "FloatValue": _unwrapper(13, read_float, 0.0),
+        "Int64Value": _unwrapper(8, lambda _, value, __: text_unless_native(_signed(value)), text_unless_native(0)),
+        "UInt64Value": _unwrapper(8, lambda _, value, __: text_unless_native(value), text_unless_native(0)),
+        "Int32Value": _unwrapper(8, lambda _, value, __: _signed32(value), 0),
+        "UInt32Value": _unwrapper(8, lambda _, value, __: value & 0xFFFFFFFF, 0),
+        "BoolValue": _unwrapper(8, lambda _, value, __: value != 0, False),
+        "StringValue": _unwrapper(10, lambda data, value, stop: data[value:stop].decode(), ""),
+        "BytesValue": _unwrapper(10, read_bytes, b"" if native else ""),
+    }
+    return {f"google.protobuf.{name}": decode for name, decode in made.items()}

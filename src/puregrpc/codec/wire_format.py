@@ -1,0 +1,190 @@
+"""Tags, varints and skipping (https://protobuf.dev/programming-guides/encoding/).
+
+Readers take the whole buffer and a position, and return the position after what they read. A read past the end of
+the buffer raises IndexError; a read past the end of a message is noticed by its caller, whose position is then not
+the end it expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from puregrpc.codec.faults import Fault, TooDeep, Truncated
+
+__all__ = [
+    "SMALL",
+    "VARINTS",
+    "group_end",
+    "more",
+    "read_fields",
+    "read_tag",
+    "read_varint",
+    "skip",
+    "tag_bytes",
+    "varint",
+]
+
+VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
+"""The wire types."""
+
+SMALL = 1024
+_MASK64 = (1 << 64) - 1
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+VARINTS = tuple(map(_varint, range(SMALL)))
+"""The varints of the smallest numbers: most lengths, tags and enum numbers are found here."""
+
+
+def varint(value: int) -> bytes:
+    """A varint; a negative number is written as its 64-bit two's complement."""
+    if value < 0:
+        value += 1 << 64
+    if value < 128:
+        return VARINTS[value]
+    if value < 0x4000:
+        return bytes((value & 127 | 128, value >> 7))
+    if value < 0x200000:
+        return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14))
+    if value < 0x10000000:
+        return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14 & 127 | 128, value >> 21))
+    return _varint(value)
+
+
+def tag_bytes(number: int, wire_type: int) -> bytes:
+    """The tag of a field."""
+    return _varint(number << 3 | wire_type)
+
+
+def read_varint(data: bytes, position: int, first: int) -> tuple[int, int]:
+    """The varint whose first byte, with its continuation bit, is ``first``; ``position`` is after that byte."""
+    byte = data[position]
+    if byte < 128:
+        return first & 127 | byte << 7, position + 1
+    value = first & 127 | (byte & 127) << 7
+    byte = data[position + 1]
+    if byte < 128:
+        return value | byte << 14, position + 2
+    value |= (byte & 127) << 14
+    position += 2
+    for shift in range(21, 70, 7):
+        byte = data[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            if value > _MASK64:
+                raise Fault("a varint of more than 64 bits")
+            return value, position
+    raise Fault("a varint of more than 10 bytes")
+
+
+def read_tag(data: bytes, position: int, first: int) -> tuple[int, int]:
+    """Like ``read_varint``, for a tag: 32 bits at most."""
+    tag, position = read_varint(data, position, first)
+    if tag > 0xFFFFFFFF:
+        raise Fault("a field number over 536870911")
+    return tag, position
+
+
+def skip(data: bytes, position: int, end: int, tag: int, depth: int) -> int:
+    """The position after the value of the field that ``tag`` began."""
+    if tag < 8:
+        raise Fault("a field with the number 0")
+    wire_type = tag & 7
+    if wire_type == VARINT:
+        byte = data[position]
+        position += 1
+        if byte > 127:
+            position = read_varint(data, position, byte)[1]
+    elif wire_type == LENGTH:
+        length = data[position]
+        position += 1
+        if length > 127:
+            length, position = read_varint(data, position, length)
+        position += length
+    elif wire_type == FIXED64:
+        position += 8
+    elif wire_type == FIXED32:
+        position += 4
+    elif wire_type == START_GROUP:
+        return group_end(data, position, end, tag, depth)[1]
+    elif wire_type == END_GROUP:
+        raise Fault("the end of a group that did not begin")
+    else:
+        raise Fault(f"wire type {wire_type}, which does not exist")
+    if position > end:
+        raise Truncated
+    return position
+
+
+def group_end(data: bytes, position: int, end: int, tag: int, depth: int) -> tuple[int, int]:
+    """The positions before and after the end tag of the group that ``tag`` began. Groups in it must match, too."""
+    open_groups = [tag + 1]
+    while True:
+        before = position
+        if position >= end:
+            raise Truncated
+        tag = data[position]
+        position += 1
+        if tag > 127:
+            tag, position = read_tag(data, position, tag)
+        wire_type = tag & 7
+        if wire_type == START_GROUP:
+            if tag < 8:
+                raise Fault("a field with the number 0")
+            if len(open_groups) > depth:
+                raise TooDeep
+            open_groups.append(tag + 1)
+        elif wire_type == END_GROUP:
+            if tag != open_groups.pop():
+                raise Fault("the end of a group does not match its beginning")
+            if not open_groups:
+                if position > end:
+                    raise Truncated
+                return before, position
+        else:
+            position = skip(data, position, end, tag, depth)
+
+
+def more(span: tuple[int, int] | bytearray, data: bytes, start: int, end: int) -> bytearray:
+    """What was seen of a message before, followed by another part: split messages merge as if they were joined."""
+    joined = span if isinstance(span, bytearray) else bytearray(data[span[0] : span[1]])
+    joined += data[start:end]
+    return joined
+
+
+def read_fields(data: bytes, position: int, end: int, depth: int) -> Iterator[tuple[int, int, int]]:
+    """Every field of a message as (tag, number or start, end); for scalars the last is the position after it."""
+    while position < end:
+        tag = data[position]
+        position += 1
+        if tag > 127:
+            tag, position = read_tag(data, position, tag)
+        wire_type = tag & 7
+        if wire_type in (VARINT, LENGTH):
+            if tag < 8:
+                raise Fault("a field with the number 0")
+            value = data[position]
+            position += 1
+            if value > 127:
+                value, position = read_varint(data, position, value)
+            if wire_type == LENGTH:
+                start, position = position, position + value
+                if position > end:
+                    raise Truncated
+                yield tag, start, position
+            else:
+                yield tag, value, position
+        else:
+            start, position = position, skip(data, position, end, tag, depth)
+            yield tag, start, position
+    if position != end:
+        raise Truncated
