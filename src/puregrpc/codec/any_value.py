@@ -91,7 +91,7 @@ class AnyValues:
             native = self._compiler.options.is_native
             return {_TYPE: url, "value": body if native else str(b2a_base64(body, newline=False), "ascii")}
         value = self._compiler.decoder(descriptor)(data, span[0], span[1], depth - 1)
-        if self._compiler.is_special(descriptor.full_name) or descriptor.full_name == "google.protobuf.Empty":
+        if self._compiler.is_special(descriptor.full_name):
             return {_TYPE: url, "value": value}
         return {_TYPE: url, **value}
 

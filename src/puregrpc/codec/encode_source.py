@@ -68,6 +68,7 @@ _SHARED: dict[str, Any] = {
     "double_of": scalars.double_of,
     "float_of": scalars.float_of,
     "enum_of": scalars.enum_of,
+    "enum_or_none": scalars.enum_or_none,
     "null_of": scalars.null_of,
     "int32_of": scalars.int32_of,
     "int64_of": scalars.int64_of,
@@ -215,11 +216,16 @@ class _Writer:
             else:
                 add(f"{tag} = T{index}")
             return
-        if is_implicit:
-            add("if v:")
-        self._source.indent(is_implicit)
+        condition = "if v:" if is_implicit else "if v is not None:" if self._may_be_ignored(field) else ""
+        if condition:
+            add(condition)
+        self._source.indent(bool(condition))
         add(f"{tag} = T{index}", f"{body} = {self._body('v', descriptor)}")
-        self._source.indent(-is_implicit)
+        self._source.indent(-bool(condition))
+
+    def _may_be_ignored(self, field: ShapedField) -> bool:
+        """Whether a value may turn out to be the name of an enum value that is not known."""
+        return self._options.ignore_unknown_names and field.descriptor.type is FieldType.ENUM
 
     def _check(self, index: int, field: ShapedField, value: str = "v", of_key: bool = False) -> None:
         """Make sure that a value has the type and range it should have."""
@@ -230,7 +236,8 @@ class _Writer:
         elif kind is FieldType.ENUM:
             self._enum(index, descriptor)
             add(f"x = E{index}.get({value}) if type({value}) is str else None")
-            add(f"{value} = x if x is not None else enum_of({value}, E{index}, {self._is_closed(descriptor)})")
+            convert = "enum_or_none" if self._options.ignore_unknown_names else "enum_of"
+            add(f"{value} = x if x is not None else {convert}({value}, E{index}, {self._is_closed(descriptor)})")
         elif kind in _INTEGERS:
             low, high = INTEGER_RANGES[kind]
             add(f"if type({value}) is not int or not {low} <= {value} <= {high}:")
@@ -329,6 +336,8 @@ class _Writer:
                 return
         else:
             self._check(index, field)
+            if self._may_be_ignored(field):
+                add("if v is None:", " continue")
             if descriptor.type not in (FieldType.STRING, FieldType.BYTES):
                 body = self._body("v", descriptor)
                 add(f"a({body})" if descriptor.is_packed else f"r += T{index}, {body}")
@@ -350,8 +359,8 @@ class _Writer:
         self._check(index, _as_shaped(key, field, is_null=False), "k", of_key=True)
         parts = [repr(tag_bytes(1, 2 if key.type is FieldType.STRING else wire_type_of(key)))]
         if key.type is FieldType.STRING:
-            add(f"k = {self._raw('k', key)}", "x = len(k)")
-            parts += [f"V[x] if x < {SMALL} else varint(x)", "k"]
+            add(f"k = {self._raw('k', key)}", "z = len(k)")
+            parts += [f"V[z] if z < {SMALL} else varint(z)", "k"]
         else:
             parts.append(self._body("k", key))
         if value.type is FieldType.MESSAGE:
@@ -359,7 +368,10 @@ class _Writer:
             add(f"v = S{index}(v, depth - 2)", "y = len(v)")
             parts += [repr(tag_bytes(2, 2)), f"V[y] if y < {SMALL} else varint(y)", "v"]
         else:
-            self._check(index, _as_shaped(value, field, is_null=is_null_value(value, self._options)))
+            shaped_value = _as_shaped(value, field, is_null=is_null_value(value, self._options))
+            self._check(index, shaped_value)
+            if self._may_be_ignored(shaped_value):
+                add("if v is None:", " continue")
             parts.append(repr(tag_bytes(2, wire_type_of(value))))
             if value.type in (FieldType.STRING, FieldType.BYTES):
                 add(f"v = {self._raw('v', value)}", "y = len(v)")

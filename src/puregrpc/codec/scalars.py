@@ -21,6 +21,7 @@ __all__ = [
     "bytes_of",
     "double_of",
     "enum_of",
+    "enum_or_none",
     "float_of",
     "float_text",
     "int32_of",
@@ -228,6 +229,13 @@ def enum_of(value: object, numbers: Mapping[str, int], is_closed: bool) -> int:
     if is_closed and number not in numbers.values():
         raise Fault(f"no enum value has the number {number}")
     return number
+
+
+def enum_or_none(value: object, numbers: Mapping[str, int], is_closed: bool) -> int | None:
+    """The same, with None for a name that is not known."""
+    if isinstance(value, str):
+        return numbers.get(value)
+    return enum_of(value, numbers, is_closed)
 
 
 def null_of(value: Any) -> int:

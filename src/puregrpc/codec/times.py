@@ -124,6 +124,6 @@ def parse_duration(value: object) -> tuple[int, int]:
         seconds, nanos = int(match[2] or 0), int((match[3] or "").ljust(9, "0"))
         if match[1] == "-":
             seconds, nanos = -seconds, -nanos
-    if not -_MAX_DURATION <= seconds <= _MAX_DURATION or (abs(seconds) == _MAX_DURATION and nanos):
+    if not -_MAX_DURATION <= seconds <= _MAX_DURATION:
         raise Fault(f"duration out of range: {shown(value)}")
     return seconds, nanos

@@ -87,11 +87,11 @@ def read_varint(data: bytes, position: int, first: int) -> tuple[int, int]:
 
 
 def read_tag(data: bytes, position: int, first: int) -> tuple[int, int]:
-    """Like ``read_varint``, for a tag: 32 bits at most."""
-    tag, position = read_varint(data, position, first)
-    if tag > 0xFFFFFFFF:
-        raise Fault("a field number over 536870911")
-    return tag, position
+    """Like ``read_varint``, for a tag: 32 bits in 5 bytes at most."""
+    tag, after = read_varint(data, position, first)
+    if tag > 0xFFFFFFFF or after - position > 4:
+        raise Fault("a tag of more than 32 bits or 5 bytes")
+    return tag, after
 
 
 def skip(data: bytes, position: int, end: int, tag: int, depth: int) -> int:

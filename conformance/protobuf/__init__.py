@@ -1,0 +1,1 @@
+"""protobuf's conformance suite, run against the codec."""
