@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from puregrpc.schema.registry import Registry
-from puregrpc.schema.sources import FileDescriptorSource, load_protoset, load_symbols
+from puregrpc.schema.sources import FileDescriptorSource, load_files, load_protoset, load_symbols
 
-__all__ = ["FileDescriptorSource", "Registry", "load_protoset", "load_symbols"]
+__all__ = ["FileDescriptorSource", "Registry", "load_files", "load_protoset", "load_symbols"]

@@ -11,11 +11,12 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from puregrpc.errors import SchemaError
+from puregrpc.proto import compile as compile_sources
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema import limits
 from puregrpc.schema.registry import Registry
 
-__all__ = ["MAX_FILES", "FileDescriptorSource", "load_protoset", "load_symbols"]
+__all__ = ["MAX_FILES", "FileDescriptorSource", "load_files", "load_protoset", "load_symbols"]
 
 MAX_FILES = 20_000
 """How many files one source may give for one request: googleapis, the largest known set, has 8,000."""
@@ -29,6 +30,20 @@ class FileDescriptorSource(Protocol):
 
     async def file_by_filename(self, name: str) -> list[bytes]:
         """Serialized FileDescriptorProtos: the file of this name, with any of its imports, in any order."""
+
+
+def load_files(
+    registry: Registry, import_paths: Iterable[str | PathLike[str]], *files: str | PathLike[str]
+) -> list[FileDescriptor]:
+    """Compile .proto files and add them with what they import; returns the files that were named.
+
+    ``import_paths`` are the folders that imports are looked up in. Raises CompileError if a source does not compile
+    and SchemaError if the registry has something else under one of its names.
+    """
+    compiled = compile_sources([fspath(name) for name in files], import_paths=[fspath(path) for path in import_paths])
+    for file in compiled:
+        registry.add_file(file)
+    return [registry.files[file.name] for file in compiled]
 
 
 def load_protoset(registry: Registry, path: str | PathLike[str]) -> list[FileDescriptor]:
