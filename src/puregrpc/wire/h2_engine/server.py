@@ -127,7 +127,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
                 stream.reader.finish()
                 self._half_closed(stream)
             except RemoteProtocolError as error:
-                self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)))
+                self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
 
     def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool) -> None:
         """Answer a request that is not gRPC's, or not one that can be served.
