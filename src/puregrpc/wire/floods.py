@@ -46,7 +46,18 @@ class Allowance:
 class FloodGuard:
     """The allowances of one connection. Whoever passes one is sent away with ENHANCE_YOUR_CALM."""
 
-    __slots__ = ("_empty", "_faults", "_pings", "_priority", "_replies", "_resets", "_settings", "_unknown", "_updates")
+    __slots__ = (
+        "_data_since_ping",
+        "_empty",
+        "_faults",
+        "_pings",
+        "_priority",
+        "_replies",
+        "_resets",
+        "_settings",
+        "_unknown",
+        "_updates",
+    )
 
     def __init__(self, max_concurrent_streams: int) -> None:
         # A client may well cancel all of its calls at once, and open as many again.
@@ -54,6 +65,7 @@ class FloodGuard:
         self._faults = Allowance(STREAM_FAULTS)
         self._settings = Allowance(SETTINGS_FRAMES)
         self._pings = Allowance(PINGS)
+        self._data_since_ping = False
         self._empty = Allowance(EMPTY_FRAMES)
         self._priority = Allowance(PRIORITY_FRAMES)
         self._unknown = Allowance(UNKNOWN_FRAMES)
@@ -80,7 +92,10 @@ class FloodGuard:
                     raise _calm_down("settings in one frame")
         elif kind == FrameType.PING:
             if not frame.flags & ACK:
-                self._spend(self._pings, now, "PING frames")
+                if self._data_since_ping:
+                    self._data_since_ping = False
+                else:
+                    self._spend(self._pings, now, "PING frames")
         elif kind == FrameType.PRIORITY:
             self._spend(self._priority, now, "PRIORITY frames")
         elif kind > FrameType.CONTINUATION:
@@ -103,8 +118,9 @@ class FloodGuard:
         self._replies = 0
 
     def data_sent(self) -> None:
-        """DATA went out: a peer has reason to send WINDOW_UPDATE."""
+        """DATA went out: a peer has reason to send WINDOW_UPDATE, and to probe the bandwidth with a PING."""
         self._updates = 0
+        self._data_since_ping = True
 
     @staticmethod
     def _spend(allowance: Allowance, now: float, what: str) -> None:

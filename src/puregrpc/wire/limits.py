@@ -65,8 +65,9 @@ MAX_SETTINGS_IN_FRAME = 32
 """Settings in one frame: there are fewer than ten that have a meaning."""
 
 PINGS = Rate(2000, 1000)
-"""PING frames received (CVE-2019-9512). Bandwidth probes of grpc peers send one a round trip while data flows; what is
-a nuisance short of a flood is a matter for keepalive enforcement."""
+"""PING frames received without DATA sent since the last one (CVE-2019-9512). Bandwidth probes of grpc peers send one
+for each round trip while data flows, thousands in a second on one machine, and are not counted; what is a nuisance
+short of a flood is a matter for keepalive enforcement."""
 
 EMPTY_FRAMES = Rate(1000, 100)
 """DATA without data that does not end the stream, header frames without headers (CVE-2019-9518)."""
