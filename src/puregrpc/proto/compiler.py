@@ -14,11 +14,24 @@ from puregrpc.proto.diagnostics import Diagnostic
 from puregrpc.proto.features import PROTO2
 from puregrpc.proto.lexer import decode_source, scan, tokenize
 from puregrpc.proto.linker import Linker
+from puregrpc.proto.locations import (
+    OPTIONS_FIELD,
+    ProblemLocator,
+    element_names,
+    element_paths,
+    serialize_source_info,
+)
+from puregrpc.proto.map_conflicts import explain_map_conflicts
+from puregrpc.proto.option_traits import Traits
 from puregrpc.proto.options import DescriptorIndex, OptionInterpreter
 from puregrpc.proto.parser import Parser
+from puregrpc.proto.policy import check_edition, check_lifetimes, check_reserved_numbers, check_targets
+from puregrpc.proto.problems import Node
 from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver, Resolver
+from puregrpc.proto.source_info import Path, walk_source
 from puregrpc.proto.symbols import LinkedFile
 from puregrpc.proto.token_stream import NotQuick
+from puregrpc.proto.validation import Validator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -75,10 +88,14 @@ class Compilation:
         self.linker = Linker()
         self.index = DescriptorIndex(self.linker.table)
         self.failed: set[str] = set()
+        self.requested: set[str] = set()
+        self.traits = Traits()
+        self.has_builtin_traits = False
         self.diagnostics: list[Diagnostic] = []
 
     def run(self, names: list[str]) -> list[FileDescriptor]:
         """Compile the files. Raises CompileError."""
+        self.requested.update(names)
         for name in names:
             self.load(name)
         errors = [str(diagnostic) for diagnostic in self.diagnostics if not diagnostic.is_warning]
@@ -149,25 +166,68 @@ class Compilation:
         return tree
 
     def build(self, tree: ast.File) -> None:
-        """Link a file and interpret its options."""
-        if tree.name in self.failed:
+        """Link a file, interpret its options and validate it."""
+        name = tree.name
+        if name in self.failed:
             return
         file = self.linker.link(tree)
+        check_edition(file)
         if not file.has_errors:
-            interpreter = OptionInterpreter(self.linker.table, self.index, file, builtin_options)
+            interpreter = OptionInterpreter(self.linker.table, self.index, file, self.builtin_options)
             interpreter.interpret(tree)
+            if not file.has_errors:
+                self.validate(file, interpreter)
+        else:
+            explain_map_conflicts(tree.messages, file)
         if file.problems:
             self.report_problems(file)
         if file.has_errors:
-            self.failed.add(tree.name)
+            self.failed.add(name)
+            self.linker.forget(file)
             return
         file.descriptor.source = CompiledSource(self, file)
-        self.linker.files[tree.name] = file
+        self.linker.finish(file)
         file.tree = EMPTY_TREE
 
+    def validate(self, file: LinkedFile, interpreter: OptionInterpreter) -> None:
+        """Check a linked file whose options are interpreted; take in what it says about options."""
+        options = interpreter.interpreted
+        table = self.linker.table
+        for node, descriptor in file.fields_with_options:
+            self.traits.add_field(descriptor, options[node])
+        for value, enum in file.values_with_options:
+            self.traits.add_value(enum, value.number, options[value])
+        for extension_range, message in file.ranges_with_options:
+            table.declared_ranges.setdefault(message, []).append(
+                (extension_range.start, extension_range.end, options[extension_range])
+            )
+        Validator(table, file, options).validate()
+        if file.has_errors:
+            return
+        check_lifetimes(file, options, self.traits)
+        if file.tree.name in self.requested and not file.has_errors:
+            check_reserved_numbers(file)
+            check_targets(file, options, self.traits)
+
+    def builtin_options(self, name: str) -> MessageDescriptor:
+        """An options message of the descriptor.proto that ships with this package."""
+        builtin = builtin_compilation()
+        if not self.has_builtin_traits:
+            self.has_builtin_traits = True
+            self.traits.update(builtin.traits)
+        found = builtin.linker.table.symbols[name][0]
+        if not isinstance(found, MessageDescriptor):
+            raise TypeError(f"{name} is a message")
+        return found
+
     def report_problems(self, file: LinkedFile) -> None:
+        """Report what was found in a file, with the places."""
+        tokens = scan(self.texts[file.descriptor.name])
+        locator = ProblemLocator(file.tree, walk_source(tokens))
         for problem in file.problems:
-            self.report(Diagnostic(file.tree.name, 0, 0, problem.message, problem.is_warning))
+            place = locator.locate(problem)
+            line, column = (place[0] + 1, place[1] + 1) if place is not None else (0, 0)
+            self.report(Diagnostic(file.descriptor.name, line, column, problem.message, is_warning=problem.is_warning))
 
 
 EMPTY_TREE = ast.File("")
@@ -180,21 +240,47 @@ class CompiledSource:
         self.compilation = compilation
         self.file = file
 
-    def serialized(self, *, source_info: bool) -> bytes:
-        """The serialized FileDescriptorProto."""
-        del source_info
+    def parse(self) -> ast.File:
+        """The syntax tree, once more."""
         name = self.file.descriptor.name
         text = self.compilation.texts[name]
         try:
-            tree = Parser(tokenize(text), exact=False).parse(name)
+            return Parser(tokenize(text), exact=False).parse(name)
         except NotQuick:
-            tree = Parser(scan(text).texts, exact=True).parse(name)
+            return Parser(scan(text).texts, exact=True).parse(name)
+
+    def serialized(self, *, source_info: bool) -> bytes:
+        """The serialized FileDescriptorProto, options with retention = RETENTION_SOURCE left out as protoc does."""
+        compilation = self.compilation
+        tree = self.parse()
         interpreter = OptionInterpreter(
-            self.compilation.linker.table, self.compilation.index, self.file, builtin_options
+            compilation.linker.table, compilation.index, self.file, compilation.builtin_options
         )
         interpreter.interpret(tree)
-        options = {node: message.serialize() for node, message in interpreter.interpreted.items()}
-        return serialize_file(tree, self.file.descriptor, options)
+        serialized_options: dict[Node, bytes] = {}
+        stripped: dict[Node, list[Path]] = {}
+        for node, message in interpreter.interpreted.items():
+            gone = compilation.traits.strip(message)
+            if gone:
+                stripped[node] = gone if message.fields else [()]
+            serialized_options[node] = message.serialize()
+        info = self.source_info(tree, interpreter, stripped) if source_info else b""
+        return serialize_file(tree, self.file.descriptor, serialized_options, info)
+
+    def source_info(self, tree: ast.File, interpreter: OptionInterpreter, stripped: Mapping[Node, list[Path]]) -> bytes:
+        """SourceCodeInfo, with the paths of options as interpreted."""
+        interpreted: dict[Path, Path] = {}
+        gone: set[Path] = set()
+        for node, path in element_paths(tree):
+            if node not in interpreter.interpreted:
+                continue
+            options_path = (*path, OPTIONS_FIELD[type(node)])
+            for index in range(len(getattr(node, "options", None) or ())):
+                written = (*options_path, 999, index)
+                interpreted[written] = options_path + interpreter.paths[node, index]
+            gone.update(options_path + below for below in stripped.get(node, ()))
+        info = walk_source(scan(self.compilation.texts[tree.name]))
+        return serialize_source_info(info, interpreted, gone)
 
     def file_descriptor_proto(self, *, source_info: bool) -> descriptor_pb2.FileDescriptorProto:
         """The descriptor as a message."""
@@ -204,15 +290,18 @@ class CompiledSource:
 
     def comments(self) -> Mapping[str, str]:
         """Leading comments by full name."""
-        return {}
+        info = walk_source(scan(self.compilation.texts[self.file.descriptor.name]))
+        by_path = {location.path: location.leading for location in info.locations if location.leading}
+        return {
+            full_name: by_path[path].encode("latin-1").decode("utf-8", "replace")
+            for path, full_name in element_names(self.parse())
+            if path in by_path
+        }
 
 
 @lru_cache(maxsize=1)
-def _builtin_descriptor_file() -> FileDescriptor:
-    (descriptor,) = compile_files(["google/protobuf/descriptor.proto"])
-    return descriptor
-
-
-def builtin_options(name: str) -> MessageDescriptor:
-    """An options message of the descriptor.proto that ships with this package."""
-    return next(message for message in _builtin_descriptor_file().messages if message.full_name == name)
+def builtin_compilation() -> Compilation:
+    """The compilation of the descriptor.proto that ships with this package."""
+    compilation = Compilation(BuiltinResolver(), None)
+    compilation.run(["google/protobuf/descriptor.proto"])
+    return compilation

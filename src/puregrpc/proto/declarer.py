@@ -86,6 +86,8 @@ class Declarer:
             descriptor.enum_types.append(self.enum(enum, inner, descriptor))
         for extension_range in message.extension_ranges:
             self.extension_range(extension_range)
+            if extension_range.options:
+                self.file.ranges_with_options.append((extension_range, descriptor))
             descriptor.extension_ranges.append((extension_range.start, extension_range.end))
         for extension in message.extensions:
             descriptor.extensions.append(self.field(extension, inner, None))
@@ -125,6 +127,8 @@ class Declarer:
             file.error(field, Role.NUMBER, "Field numbers must be positive integers.")
         elif number > MAX_FIELD_NUMBER and not field.extendee:
             file.error(field, Role.NUMBER, f"Field numbers cannot be greater than {MAX_FIELD_NUMBER}.")
+        if field.options:
+            file.fields_with_options.append((field, descriptor))
         self.table.add(full_name, descriptor, field, file)
         return descriptor
 
@@ -144,6 +148,8 @@ class Declarer:
             name = value.name
             value_name = prefix + name
             value_descriptor = EnumValueDescriptor(name, value.number)
+            if value.options:
+                self.file.values_with_options.append((value, descriptor))
             values.append(value_descriptor)
             if not add(value_name, value_descriptor, value, self.file) and name not in inside:
                 scope = f'"{prefix[:-1]}"' if prefix else "the global scope"

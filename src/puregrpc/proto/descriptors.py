@@ -63,6 +63,7 @@ class Edition(IntEnum):
     PROTO3 = 999
     EDITION_2023 = 1000
     EDITION_2024 = 1001
+    EDITION_2026 = 1002
 
 
 @dataclass(slots=True, eq=False)

@@ -28,12 +28,20 @@ class Features:
     json_format: str = "ALLOW"
     enforce_naming_style: str = "STYLE_LEGACY"
     default_symbol_visibility: str = "EXPORT_ALL"
+    enforce_proto_limits: str = "LEGACY_NO_EXPLICIT_LIMITS"
 
 
 PROTO2 = Features("EXPLICIT", "CLOSED", "EXPANDED", "NONE", json_format="LEGACY_BEST_EFFORT")
 PROTO3 = Features("IMPLICIT", "OPEN", "PACKED", "VERIFY")
 EDITION_2023 = Features("EXPLICIT", "OPEN", "PACKED", "VERIFY")
 EDITION_2024 = replace(EDITION_2023, enforce_naming_style="STYLE2024", default_symbol_visibility="EXPORT_TOP_LEVEL")
+EDITION_2026 = replace(
+    EDITION_2024,
+    enforce_naming_style="STYLE2026",
+    default_symbol_visibility="STRICT",
+    enforce_proto_limits="PROTO_LIMITS2026",
+)
+EDITIONS = {1000: EDITION_2023, 1001: EDITION_2024, 1002: EDITION_2026}
 
 NAMES = frozenset(Features.__slots__)
 
@@ -44,7 +52,7 @@ def file_features(file: ast.File) -> Features:
         return PROTO3
     if file.syntax != "editions":
         return PROTO2
-    return inherit(EDITION_2023 if file.edition < 1001 else EDITION_2024, file.options)
+    return inherit(EDITIONS.get(file.edition, EDITION_2026), file.options)
 
 
 def inherit(parent: Features, options: Iterable[ast.Option] | None) -> Features:

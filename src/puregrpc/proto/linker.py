@@ -41,6 +41,13 @@ class Linker:
         """Let other files import this one, which has no errors."""
         self.files[file.tree.name] = file
 
+    def forget(self, file: LinkedFile) -> None:
+        """Take back what a file with errors has declared."""
+        self.table.forget(file)
+        for key, extension in list(self.extensions.items()):
+            if extension.file is file.descriptor:
+                del self.extensions[key]
+
     def add_imports(self, file: LinkedFile) -> None:
         descriptor = file.descriptor
         file.visible.add(descriptor)
@@ -71,5 +78,5 @@ def _edition(tree: ast.File) -> Edition:
     if tree.syntax == "proto3":
         return Edition.PROTO3
     if tree.syntax == "editions":
-        return Edition(tree.edition) if tree.edition in KNOWN_EDITIONS else Edition.EDITION_2024
+        return Edition(tree.edition) if tree.edition in KNOWN_EDITIONS else Edition.EDITION_2026
     return Edition.PROTO2

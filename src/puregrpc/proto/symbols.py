@@ -19,6 +19,7 @@ from puregrpc.proto.descriptors import (
     ServiceDescriptor,
 )
 from puregrpc.proto.features import Features
+from puregrpc.proto.option_values import OptionMessage
 from puregrpc.proto.problems import Node, Problem, Role
 
 __all__ = ["LinkedFile", "Package", "Symbol", "SymbolTable"]
@@ -64,6 +65,9 @@ class LinkedFile:
     problems: list[Problem] = field(default_factory=list)
     has_errors: bool = False
     optimizes_for_lite: bool = False
+    fields_with_options: list[tuple[ast.Field, FieldDescriptor]] = field(default_factory=list)
+    values_with_options: list[tuple[ast.EnumValue, EnumDescriptor]] = field(default_factory=list)
+    ranges_with_options: list[tuple[ast.ExtensionRange, MessageDescriptor]] = field(default_factory=list)
 
     def error(self, node: Node, role: str, message: str) -> None:
         """Note that something is wrong with a part of ``node``."""
@@ -79,6 +83,10 @@ class LinkedFile:
         self.problems.append(Problem(self.tree, Role.IMPORT, message, name=path))
         self.has_errors = True
 
+    def warn_import(self, path: str, message: str) -> None:
+        """Note that the import of ``path`` is suspicious."""
+        self.problems.append(Problem(self.tree, Role.IMPORT, message, is_warning=True, name=path))
+
 
 class SymbolTable:
     """All symbols of one compilation."""
@@ -88,6 +96,10 @@ class SymbolTable:
         self.local: dict[MessageDescriptor | EnumDescriptor, str] = {}
         """Types that other files may not use (``local``, edition 2024), and why."""
         self.reserved_names: dict[MessageDescriptor, list[str]] = {}
+        self.declared_ranges: dict[MessageDescriptor, list[tuple[int, int, OptionMessage]]] = {}
+        """Extension ranges with options: (start, end, options)."""
+        self.lite_files: set[FileDescriptor] = set()
+        """The files with optimize_for = LITE_RUNTIME."""
 
     def add(self, full_name: str, symbol: Symbol, node: Node, file: LinkedFile) -> bool:
         """Enter a symbol. If the name is taken, an error is noted and False returned."""
@@ -118,6 +130,17 @@ class SymbolTable:
                 return
             package.files.add(file.descriptor)
             name = name.rpartition(".")[0]
+
+    def forget(self, file: LinkedFile) -> None:
+        """Take a file that has errors out of the table, so that they do not lead to others in later files."""
+        descriptor = file.descriptor
+        for full_name, (symbol, owner) in list(self.symbols.items()):
+            if isinstance(symbol, Package):
+                symbol.files.discard(descriptor)
+                if not symbol.files:
+                    del self.symbols[full_name]
+            elif owner is descriptor:
+                del self.symbols[full_name]
 
     def resolve(self, name: str, scope: str, file: LinkedFile, *, types_only: bool = False) -> Symbol | None:
         """What ``name`` means inside ``scope``: the innermost scope that has its first part decides."""

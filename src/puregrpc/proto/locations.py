@@ -1,0 +1,185 @@
+"""From nodes of the syntax tree to paths, from paths to places: where problems are, and SourceCodeInfo written out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from puregrpc.proto import ast
+from puregrpc.proto.problems import Node, Problem, ReservedRange, Role
+from puregrpc.proto.source_info import Location, Path, SourceInfo
+from puregrpc.proto.wire_values import length_delimited, varint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from puregrpc.proto.lexer import ExactTokens
+
+__all__ = ["OPTIONS_FIELD", "ProblemLocator", "element_names", "element_paths", "serialize_source_info"]
+
+OPTIONS_FIELD: dict[type[object], int] = {
+    ast.File: 8, ast.Message: 7, ast.Field: 8, ast.Oneof: 2, ast.ExtensionRange: 3, ast.Enum: 3, ast.EnumValue: 3,
+    ast.Service: 3, ast.Method: 4,
+}  # fmt: skip
+"""The field of each kind of element's descriptor that holds its options."""
+
+
+def element_paths(file: ast.File) -> Iterator[tuple[Node, Path]]:
+    """Every element of a file with its path (google/protobuf/descriptor.proto, SourceCodeInfo.Location.path)."""
+    yield file, ()
+    for index, message in enumerate(file.messages):
+        yield from _message(message, (4, index))
+    for index, enum in enumerate(file.enums):
+        yield from _enum(enum, (5, index))
+    for index, service in enumerate(file.services):
+        yield service, (6, index)
+        for position, method in enumerate(service.methods):
+            yield method, (6, index, 2, position)
+    for index, extension in enumerate(file.extensions):
+        yield extension, (7, index)
+
+
+def _message(message: ast.Message, path: Path) -> Iterator[tuple[Node, Path]]:
+    yield message, path
+    groups: tuple[tuple[int, Sequence[Node]], ...] = (
+        (2, message.fields), (8, message.oneofs), (5, message.extension_ranges), (6, message.extensions),
+    )  # fmt: skip
+    for number, elements in groups:
+        for index, element in enumerate(elements):
+            yield element, (*path, number, index)
+    for index, enum in enumerate(message.enums):
+        yield from _enum(enum, (*path, 4, index))
+    for index, nested in enumerate(message.messages):
+        yield from _message(nested, (*path, 3, index))
+
+
+def _enum(enum: ast.Enum, path: Path) -> Iterator[tuple[Node, Path]]:
+    yield enum, path
+    for index, value in enumerate(enum.values):
+        yield value, (*path, 2, index)
+
+
+def element_names(file: ast.File) -> Iterator[tuple[Path, str]]:
+    """The path of each named element of a file with its full name."""
+    names: dict[Path, str] = {(): file.package}
+    for node, path in element_paths(file):
+        if not path or isinstance(node, (ast.Option, ReservedRange, ast.ExtensionRange, ast.File)):
+            continue
+        scope = names[path[:-2]]
+        if isinstance(node, ast.EnumValue):
+            scope = scope.rpartition(".")[0]
+        names[path] = f"{scope}.{node.name}" if scope else node.name
+        yield path, names[path]
+
+
+class ProblemLocator:
+    """Finds the places of problems in one file."""
+
+    def __init__(self, tree: ast.File, info: SourceInfo) -> None:
+        self.info = info
+        self.first: dict[Path, int] = {}
+        self.last: dict[Path, int] = {}
+        for location in info.locations:
+            self.first.setdefault(location.path, location.start)
+            self.last[location.path] = location.start
+        self.paths: dict[Node, Path] = {}
+        self.options: dict[ast.Option, Path] = {}
+        for node, path in element_paths(tree):
+            self.paths[node] = path
+            for index, option in enumerate(getattr(node, "options", None) or ()):
+                self.options.setdefault(option, (*path, OPTIONS_FIELD[type(node)], 999, index))
+
+    def locate(self, problem: Problem) -> tuple[int, int] | None:
+        """Line and column, from 0; None where a problem has no place in the text."""
+        token = self.token(problem)
+        return None if token is None else self.info.tokens.start(token)
+
+    def token(self, problem: Problem) -> int | None:
+        """The token at which the part of the element begins that the problem is about."""
+        node = problem.node
+        role = problem.role
+        if role == Role.IMPORT:
+            return self.info.imports.get(problem.name)
+        if isinstance(node, ast.Option):
+            place = self.info.options.get(self.options.get(node, ()))
+            if place is None:
+                return None
+            return place.name if role == Role.OPTION_NAME else place.value
+        if isinstance(node, ReservedRange):
+            number = 9 if isinstance(node.owner, ast.Message) else 4
+            return self.first.get((*self.paths[node.owner], number, node.index))
+        path = self.paths.get(node)
+        if path is None:
+            return None
+        if isinstance(node, ast.File):
+            numbers = {Role.NAME: (2,), Role.EDITION: (12,), Role.NONE: ()}
+            return self.first.get(numbers[role]) if role in numbers else None
+        if isinstance(node, ast.ExtensionRange):
+            return self.first.get(path) if role == Role.NUMBER else None
+        if isinstance(node, ast.Field) and role == Role.OPTION_VALUE:
+            return self.last.get((*path, 10))
+        for number in _part_numbers(node, role):
+            token = self.first.get((*path, number))
+            if token is not None:
+                return token
+        return None
+
+
+FIELD_PARTS: Mapping[str, Sequence[int]] = {
+    Role.NAME: (1,), Role.NUMBER: (3,), Role.TYPE: (5, 6), Role.EXTENDEE: (2,), Role.DEFAULT: (7,),
+    Role.OPTION_NAME: (10,),
+}  # fmt: skip
+METHOD_PARTS: Mapping[str, Sequence[int]] = {Role.NAME: (1,), Role.INPUT: (2,), Role.OUTPUT: (3,)}
+VALUE_PARTS: Mapping[str, Sequence[int]] = {Role.NAME: (1,), Role.NUMBER: (2,)}
+NAME_PART: Mapping[str, Sequence[int]] = {Role.NAME: (1,)}
+
+
+def _part_numbers(node: Node, role: str) -> Sequence[int]:
+    """The fields of the element's descriptor whose location is the place; protoc knows none for a oneof."""
+    if isinstance(node, ast.Field):
+        return FIELD_PARTS.get(role, ())
+    if isinstance(node, ast.Method):
+        return METHOD_PARTS.get(role, ())
+    if isinstance(node, ast.EnumValue):
+        return VALUE_PARTS.get(role, ())
+    if isinstance(node, (ast.Message, ast.Enum, ast.Service)):
+        return NAME_PART.get(role, ())
+    return ()
+
+
+def serialize_source_info(info: SourceInfo, interpreted: Mapping[Path, Path], stripped: set[Path]) -> bytes:
+    """SourceCodeInfo, serialized.
+
+    ``interpreted`` maps the path of each option as it was written to that of what it sets. Locations at or below a
+    path in ``stripped`` are left out.
+    """
+    parts = []
+    tokens = info.tokens
+    for location in info.locations:
+        path = location.path
+        path = interpreted.get(path, path)
+        if stripped and any(path[:length] in stripped for length in range(1, len(path) + 1)):
+            continue
+        parts.append(length_delimited(1, _location(location, path, tokens)))
+    return b"".join(parts)
+
+
+def _location(location: Location, path: Path, tokens: ExactTokens) -> bytes:
+    line, column = tokens.start(location.start)
+    if location.end >= 0:
+        end_line = tokens.start(location.end)[0]
+        end_column = tokens.position(tokens.ends[location.end])[1]
+    else:
+        end_line = end_column = 0
+    span = [line, column, end_line, end_column] if end_line != line else [line, column, end_column]
+    body = _packed(1, path) + _packed(2, span)
+    if location.leading:
+        body += length_delimited(3, location.leading.encode("latin-1"))
+    if location.trailing:
+        body += length_delimited(4, location.trailing.encode("latin-1"))
+    for comment in location.detached:
+        body += length_delimited(6, comment.encode("latin-1"))
+    return body
+
+
+def _packed(number: int, values: Sequence[int]) -> bytes:
+    return length_delimited(number, b"".join(map(varint, values))) if values else b""

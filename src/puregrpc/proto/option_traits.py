@@ -1,0 +1,142 @@
+"""What options say about options: how long they are kept, where they may stand, in which editions they exist.
+
+google/protobuf/descriptor.proto: FieldOptions.retention, targets and feature_support.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from puregrpc.proto.descriptors import EnumDescriptor, FieldDescriptor
+from puregrpc.proto.option_values import OptionMessage, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FeatureSupport", "OptionTraits", "Traits", "feature_support"]
+
+RETENTION_SOURCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSupport:
+    """The editions in which something exists."""
+
+    introduced: int | None = None
+    deprecated: int | None = None
+    deprecation_warning: str | None = None
+    removed: int | None = None
+    removal_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OptionTraits:
+    """What the options of an option's field say."""
+
+    is_stripped: bool
+    """Not to be in descriptors (retention = RETENTION_SOURCE)."""
+    targets: frozenset[int]
+    """FieldOptions.OptionTargetType; empty if anything may have the option."""
+    support: FeatureSupport | None
+
+
+class Traits:
+    """The traits of fields and enum values, for those that have some."""
+
+    def __init__(self) -> None:
+        self.fields: dict[FieldDescriptor, OptionTraits] = {}
+        self.values: dict[tuple[EnumDescriptor, int], FeatureSupport] = {}
+
+    def update(self, other: Traits) -> None:
+        """Take over what ``other`` knows."""
+        self.fields.update(other.fields)
+        self.values.update(other.values)
+
+    def add_field(self, field: FieldDescriptor, options: OptionMessage) -> None:
+        """Note the traits that a field's options give it."""
+        retention = targets = support = None
+        for key, value in options.fields.items():
+            if key.number == 17:
+                retention = value
+            elif key.number == 19:
+                targets = value
+            elif key.number == 22:
+                support = value
+        if retention == RETENTION_SOURCE or targets or support:
+            self.fields[field] = OptionTraits(
+                retention == RETENTION_SOURCE,
+                frozenset(item for item in targets if isinstance(item, int))
+                if isinstance(targets, list)
+                else frozenset(),
+                feature_support(support) if isinstance(support, OptionMessage) else None,
+            )
+
+    def add_value(self, enum: EnumDescriptor, number: int, options: OptionMessage) -> None:
+        """Note the traits that an enum value's options give it."""
+        support = options.get("feature_support")
+        if isinstance(support, OptionMessage):
+            self.values[enum, number] = feature_support(support)
+
+    def used_in(self, message: OptionMessage) -> Iterator[tuple[str, OptionTraits]]:
+        """The full names of fields and enum values with traits that ``message`` uses, at any depth."""
+        for key in sorted(message.fields, key=lambda field: field.number):
+            value = message.fields[key]
+            traits = self.fields.get(key)
+            if traits is not None:
+                yield key.full_name, traits
+            if key.enum_type is not None and self.values:
+                yield from self.used_values(key, value)
+            if isinstance(value, OptionMessage):
+                yield from self.used_in(value)
+            elif isinstance(value, list):
+                for item in value:
+                    if isinstance(item, OptionMessage):
+                        yield from self.used_in(item)
+
+    def used_values(self, field: FieldDescriptor, value: Value) -> Iterator[tuple[str, OptionTraits]]:
+        """The enum values with traits among the values of an enum field."""
+        enum = field.enum_type
+        for number in value if isinstance(value, list) else [value]:
+            support = self.values.get((enum, number)) if enum is not None and isinstance(number, int) else None
+            if support is not None and enum is not None:
+                name = next(item.name for item in enum.values if item.number == number)
+                scope = enum.full_name.removesuffix(enum.name)
+                yield f"{scope}{name}", OptionTraits(False, frozenset(), support)
+
+    def strip(self, message: OptionMessage) -> list[tuple[int, ...]]:
+        """Take what is kept in the source only out of ``message``; the answer is the paths of what went."""
+        stripped: list[tuple[int, ...]] = []
+        for key in list(message.fields):
+            value = message.fields[key]
+            traits = self.fields.get(key)
+            if traits is not None and traits.is_stripped:
+                del message.fields[key]
+                stripped.append((key.number,))
+            elif isinstance(value, OptionMessage):
+                stripped += [(key.number, *path) for path in self.strip(value)]
+            elif isinstance(value, list):
+                for index, item in enumerate(value):
+                    if isinstance(item, OptionMessage):
+                        stripped += [(key.number, index, *path) for path in self.strip(item)]
+        return stripped
+
+
+def feature_support(message: OptionMessage) -> FeatureSupport:
+    """FieldOptions.FeatureSupport as a record."""
+
+    def number(name: str) -> int | None:
+        value = message.get(name)
+        return value if isinstance(value, int) else None
+
+    def text(name: str) -> str | None:
+        value = message.get(name)
+        return value if isinstance(value, str) else None
+
+    return FeatureSupport(
+        number("edition_introduced"),
+        number("edition_deprecated"),
+        text("deprecation_warning"),
+        number("edition_removed"),
+        text("removal_error"),
+    )
