@@ -1,0 +1,118 @@
+"""Where samples go that no client takes: the registry of the run that is under way, and the group the code is in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar, overload
+
+from puregrpc.errors import InvalidArgument
+from puregrpc.metrics.registry import Metrics
+
+__all__ = [
+    "SCRIPT",
+    "Group",
+    "active",
+    "current_group",
+    "current_metrics",
+    "group",
+    "running_metrics",
+    "tag_value",
+    "tag_values",
+]
+
+T = TypeVar("T")
+
+SCRIPT = Metrics(tags={"scenario": "default"})
+"""What a plain script measures outside any load run: it is one run with one scenario."""
+
+GROUP_SEPARATOR = "::"
+
+_running: ContextVar[Metrics | None] = ContextVar("puregrpc_running_metrics", default=None)
+_group: ContextVar[str] = ContextVar("puregrpc_group", default="")
+
+
+def running_metrics() -> Metrics | None:
+    """The registry of the load run that this code is part of; None in a plain script."""
+    return _running.get()
+
+
+def current_metrics() -> Metrics:
+    """The registry of the load run that this code is part of, or else the script's."""
+    return _running.get() or SCRIPT
+
+
+def current_group() -> str:
+    """The path of the group that this code is in, such as ``::login::token``; empty outside groups."""
+    return _group.get()
+
+
+@contextmanager
+def active(metrics: Metrics) -> Iterator[Metrics]:
+    """Samples of this code, and of clients made in it, go to ``metrics``."""
+    token = _running.set(metrics)
+    try:
+        yield metrics
+    finally:
+        _running.reset(token)
+
+
+class Group:
+    """A block whose samples are tagged with its path and whose duration is measured (``group_duration``)."""
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise InvalidArgument(f"the name of a group is text, not {type(name).__name__}")
+        if GROUP_SEPARATOR in name:
+            raise InvalidArgument(f"group and check names may not contain '{GROUP_SEPARATOR}': {name!r}")
+        self._name = name
+
+    def __enter__(self) -> Group:
+        self._token = _group.set(f"{current_group()}{GROUP_SEPARATOR}{self._name}")
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        milliseconds = (time.perf_counter() - self._began) * 1000
+        current_metrics().add("group_duration", "trend", milliseconds, {"group": current_group()}, contains="time")
+        _group.reset(self._token)
+
+
+@overload
+def group(name: str) -> Group: ...
+@overload
+def group(name: str, function: Callable[[], T]) -> T: ...
+def group(name: str, function: Callable[[], T] | None = None) -> Group | T:
+    """Tag what happens inside with a group, and measure how long that takes (``group_duration``).
+
+    ``group("login", function)`` calls the function and returns what it returns, as in k6;
+    ``with group("login"): ...`` does the same for a block. Groups nest: ``::login::token``.
+    """
+    block = Group(name)
+    if function is None:
+        return block
+    with block:
+        return function()
+
+
+def tag_values(tags: Mapping[str, object] | None) -> dict[str, str]:
+    """Tags as text: strings, numbers and booleans are taken. Raises InvalidArgument with k6's words."""
+    return {str(key): tag_value(str(key), value) for key, value in (tags or {}).items()}
+
+
+def tag_value(key: str, value: object) -> str:
+    """One tag's value as text."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e21 else repr(value)
+    raise InvalidArgument(
+        f"invalid value for metric tag '{key}': "
+        "only String, Boolean and Number types are accepted as a metric tag values"
+    )

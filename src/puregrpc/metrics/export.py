@@ -1,0 +1,82 @@
+"""Metrics for programs: a dict of everything at the end, and k6's JSON lines, one sample each, as they come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any, TextIO
+
+from puregrpc.metrics.registry import Metrics, Sample
+from puregrpc.metrics.sinks import CounterSink, GaugeSink, RateSink, Sink
+from puregrpc.metrics.summary import TREND_STATS
+from puregrpc.metrics.thresholds import parse_selector
+
+__all__ = ["JsonLines", "to_dict"]
+
+
+def to_dict(metrics: Metrics, *, trend_stats: Sequence[str] | None = None) -> dict[str, Any]:
+    """See `Metrics.to_dict`. Submetrics that thresholds are on stand beside their metric."""
+    stats = tuple(trend_stats or TREND_STATS)
+    results: dict[str, dict[str, Any]] = {}
+    for result in metrics.judge():
+        results.setdefault(result.metric, {})[result.threshold.source] = {"ok": result.ok}
+    found: dict[str, Any] = {}
+    for metric in metrics:
+        selectors = [metric.name, *(s for s in metrics.thresholds if s.startswith(f"{metric.name}{{"))]
+        for selector in selectors:
+            sink = metrics.sinks(*parse_selector(selector))
+            if sink is None or not (sink.count or selector in results):
+                continue
+            entry: dict[str, Any] = {
+                "type": metric.kind,
+                "contains": metric.contains,
+                "values": _values(sink, metrics.seconds, stats),
+            }
+            if selector in results:
+                entry["thresholds"] = results[selector]
+            found[selector] = entry
+    return {"duration_ms": metrics.seconds * 1000, "metrics": found}
+
+
+def _values(sink: Sink, seconds: float, stats: Sequence[str]) -> dict[str, float]:
+    names: Sequence[str] = stats
+    if isinstance(sink, CounterSink):
+        names = ("count", "rate")
+    elif isinstance(sink, GaugeSink):
+        names = ("value", "min", "max")
+    elif isinstance(sink, RateSink):
+        names = ("rate", "passes", "fails")
+    return {name: sink.value(name, seconds) for name in names}
+
+
+class JsonLines:
+    """Writes every sample as a line of JSON, as ``k6 run --out json=FILE`` does.
+
+    A line ``{"type": "Metric", …}`` comes before the first point of each metric. Use it with `Metrics.listen`.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._known: set[str] = set()
+
+    def __call__(self, sample: Sample) -> None:
+        metric = sample.metric
+        if metric.name not in self._known:
+            self._known.add(metric.name)
+            selectors = metric.owner.thresholds
+            data = {
+                "name": metric.name,
+                "type": metric.kind,
+                "contains": metric.contains,
+                "thresholds": [threshold.source for threshold in selectors.get(metric.name, ())],
+                "submetrics": [s for s in selectors if s.startswith(f"{metric.name}{{")] or None,
+            }
+            self._write({"type": "Metric", "data": data, "metric": metric.name})
+        value = int(sample.value) if float(sample.value).is_integer() else sample.value
+        moment = datetime.fromtimestamp(sample.time, timezone.utc).isoformat().replace("+00:00", "Z")
+        point = {"time": moment, "value": value, "tags": dict(sample.tags)}
+        self._write({"metric": metric.name, "type": "Point", "data": point})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,0 +1,296 @@
+"""Metrics: what is measured in one run, by name and tags.
+
+Every different set of tags is a series with a sink of its own; a metric as a whole is all its series merged when it
+is looked at. So a sample costs one look-up and one addition, and any selection by tags can be had afterwards.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from puregrpc.errors import InvalidArgument
+from puregrpc.metrics.sinks import SINKS, Kind, Sink
+from puregrpc.metrics.thresholds import Threshold, ThresholdResult, parse_selector, parse_thresholds
+
+__all__ = ["Contains", "Metric", "Metrics", "Sample", "Series"]
+
+Contains = Literal["default", "time", "data"]
+"""What the values are: plain numbers, milliseconds, or octets."""
+
+MAX_SERIES = 10_000
+"""Different sets of tags a metric keeps apart. Beyond it (tags that never repeat) samples still count for the metric
+as a whole and for its submetrics, in bounded memory."""
+
+Tags = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement, as listeners get it."""
+
+    metric: Metric
+    value: float
+    tags: Tags
+    time: float
+    """Seconds since the epoch."""
+
+
+@dataclass(slots=True, eq=False)
+class Series:
+    """The samples of a metric that have the same tags."""
+
+    metric: Metric
+    tags: dict[str, str]
+    sink: Sink
+    also: tuple[Sink, ...] = ()
+    """Sinks of submetrics that need the samples themselves, because the series beyond MAX_SERIES share one sink."""
+
+    def add(self, value: float) -> None:
+        """Take a sample."""
+        metrics = self.metric.owner
+        with metrics.lock:
+            self.sink.add(value)
+            for sink in self.also:
+                sink.add(value)
+        if metrics.listeners:
+            metrics.tell(Sample(self.metric, value, self.tags, time.time()))
+
+
+@dataclass(slots=True, eq=False)
+class Metric:
+    """A metric: a name, a kind, and its series."""
+
+    owner: Metrics
+    name: str
+    kind: Kind
+    contains: Contains = "default"
+    series: dict[tuple[tuple[str, str], ...], Series] = field(default_factory=dict)
+    overflow: Sink | None = None
+    overflow_submetrics: dict[frozenset[tuple[str, str]], Sink] = field(default_factory=dict)
+
+    def with_tags(self, tags: Tags) -> Series:
+        """The series of these tags; keep it to add many samples quickly."""
+        key = tuple(sorted(tags.items()))
+        series = self.series.get(key)
+        if series is not None:
+            return series
+        with self.owner.lock:
+            if len(self.series) < MAX_SERIES:
+                return self.series.setdefault(key, Series(self, dict(tags), SINKS[self.kind]()))
+            if self.overflow is None:
+                self.overflow = SINKS[self.kind]()
+            matching = (wanted for wanted in self.owner.submetrics_of(self.name) if wanted <= set(key))
+            also = tuple(self.overflow_submetrics.setdefault(wanted, SINKS[self.kind]()) for wanted in matching)
+            return Series(self, dict(tags), self.overflow, also)
+
+    def add(self, value: float, tags: Tags | None = None) -> None:
+        """Take a sample."""
+        self.with_tags(tags or {}).add(value)
+
+    def sink(self, tags: Tags | None = None) -> Sink:
+        """All samples that have (at least) these tags, merged into one sink."""
+        wanted = (tags or {}).items()
+        with self.owner.lock:
+            sinks = [series.sink for series in self.series.values() if wanted <= series.tags.items()]
+            if not wanted and self.overflow is not None:
+                sinks.append(self.overflow)
+            if wanted and frozenset(wanted) in self.overflow_submetrics:
+                sinks.append(self.overflow_submetrics[frozenset(wanted)])
+            return SINKS[self.kind].of(sinks)
+
+
+class Metrics:
+    """The metrics of one run. Safe for threads.
+
+    ``tags`` are added to every sample that does not have them. ``include`` is another `Metrics` whose metrics are
+    shown, judged and exported with these.
+    """
+
+    def __init__(self, *, tags: Tags | None = None, include: Metrics | None = None) -> None:
+        self.tags = dict(tags or {})
+        self.lock = threading.RLock()
+        self.listeners: tuple[Callable[[Sample], None], ...] = ()
+        self._include = include
+        self._metrics: dict[str, Metric] = {}
+        self._thresholds: dict[str, list[Threshold]] = {}
+        self._began = time.monotonic()
+        self._ended: float | None = None
+        self._before_reading: list[Callable[[], None]] = []
+
+    # -- making and taking
+
+    def metric(self, name: str, kind: Kind, contains: Contains = "default") -> Metric:
+        """The metric of this name, made if it is new. Raises InvalidArgument if it is there as something else."""
+        known = self._metrics.get(name)
+        if known is None:
+            check_name(name)
+            with self.lock:
+                known = self._metrics.setdefault(name, Metric(self, name, kind, contains))
+        if known.kind != kind or known.contains != contains:
+            raise InvalidArgument(
+                f"metric {name!r} is a {known.kind} ({known.contains}) already and cannot be a {kind} ({contains}) too"
+            )
+        return known
+
+    def add(
+        self, name: str, kind: Kind, value: float, tags: Tags | None = None, *, contains: Contains = "default"
+    ) -> None:
+        """Take a sample of a metric, which is made if it is new."""
+        self.metric(name, kind, contains).add(value, {**self.tags, **(tags or {})})
+
+    def listen(self, listener: Callable[[Sample], None]) -> Callable[[], None]:
+        """Have every further sample told to ``listener``, on the thread that takes it. Returns what ends that."""
+        with self.lock:
+            self.listeners = (*self.listeners, listener)
+
+        def stop() -> None:
+            with self.lock:
+                self.listeners = tuple(other for other in self.listeners if other is not listener)
+
+        return stop
+
+    def tell(self, sample: Sample) -> None:
+        for listener in self.listeners:
+            listener(sample)
+
+    def before_reading(self, update: Callable[[], None]) -> None:
+        """Have ``update`` called before the metrics are looked at, to add what is only counted now and then."""
+        self._before_reading.append(update)
+
+    def merge(self, other: Metrics) -> None:
+        """Take every sample that ``other`` took, as from another thread, process or client."""
+        for metric in other:
+            mine = self.metric(metric.name, metric.kind, metric.contains)
+            for series in list(metric.series.values()):
+                target = mine.with_tags(series.tags)
+                with self.lock:
+                    for sink in (target.sink, *target.also):
+                        sink.merge(series.sink)
+            if metric.overflow is not None:
+                with self.lock:
+                    mine.overflow = mine.overflow or SINKS[metric.kind]()
+                    mine.overflow.merge(metric.overflow)
+
+    # -- time
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has gone on, or went on: what rates are counted by."""
+        return (time.monotonic() if self._ended is None else self._ended) - self._began
+
+    def begin(self) -> None:
+        """The run begins now, and not when this object was made."""
+        self._began, self._ended = time.monotonic(), None
+
+    def end(self) -> None:
+        """The run is over: rates change no more."""
+        self._ended = time.monotonic()
+
+    # -- looking
+
+    def __iter__(self) -> Iterator[Metric]:
+        for update in self._before_reading:
+            update()
+        own = dict(self._metrics)
+        yield from own.values()
+        if self._include is not None:
+            yield from (metric for metric in self._include if metric.name not in own)
+
+    def __contains__(self, name: object) -> bool:
+        return any(metric.name == name for metric in self)
+
+    def __getitem__(self, name: str) -> Metric:
+        """The metric of this name. Raises KeyError."""
+        for metric in self:
+            if metric.name == name:
+                return metric
+        raise KeyError(name)
+
+    def sinks(self, name: str, tags: Tags | None = None) -> Sink | None:
+        """All samples of a metric that have these tags, those of the included metrics too; None: no such metric."""
+        found = [metrics[name] for metrics in (self, self._include) if metrics is not None and name in metrics]
+        unique = list({id(metric): metric for metric in found}.values())
+        if not unique:
+            return None
+        return SINKS[unique[0].kind].of([metric.sink(tags) for metric in unique if metric.kind == unique[0].kind])
+
+    def value(self, selector: str, of: str) -> float:
+        """One value, as ``metrics.value("grpc_req_duration{status:0}", "p(95)")``; times are ms, sizes octets.
+
+        Raises KeyError if there is no such metric or value.
+        """
+        name, tags = parse_selector(selector)
+        sink = self.sinks(name, tags)
+        if sink is None:
+            raise KeyError(name)
+        return sink.value(of, self.seconds)
+
+    # -- thresholds
+
+    def add_thresholds(
+        self, thresholds: Mapping[str, str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]]
+    ) -> None:
+        """Add thresholds: ``{"grpc_req_duration{status:0}": ["p(95)<500"]}``. Raises InvalidArgument."""
+        for selector, given in thresholds.items():
+            name, tags = parse_selector(selector)
+            known = self._metrics.get(name)
+            parsed = parse_thresholds(given, known.kind if known is not None else None)
+            inside = ",".join(f"{key}:{value}" for key, value in tags.items())
+            self._thresholds.setdefault(f"{name}{{{inside}}}" if tags else name, []).extend(parsed)
+
+    def submetrics_of(self, name: str) -> list[frozenset[tuple[str, str]]]:
+        """The tags of the submetrics of a metric that thresholds are on."""
+        selectors = (parse_selector(selector) for selector in self._thresholds)
+        return [frozenset(tags.items()) for metric, tags in selectors if metric == name and tags]
+
+    @property
+    def thresholds(self) -> Mapping[str, Sequence[Threshold]]:
+        """Metric or submetric -> its thresholds."""
+        return self._thresholds
+
+    def judge(self) -> list[ThresholdResult]:
+        """Judge every threshold. Raises InvalidArgument for one on a metric that does not exist."""
+        results = []
+        for selector, thresholds in self._thresholds.items():
+            name, tags = parse_selector(selector)
+            sink = self.sinks(name, tags)
+            if sink is None:
+                raise InvalidArgument(f"a threshold is defined on {name!r}, but there is no such metric")
+            for threshold in thresholds:
+                try:
+                    results.append(threshold.judge(selector, sink, self.seconds))
+                except KeyError:
+                    raise InvalidArgument(
+                        f"{threshold.source!r}: a {sink.kind} such as {name!r} has no {threshold.method}"
+                    ) from None
+        return results
+
+    # -- showing
+
+    def summary(self, *, trend_stats: Sequence[str] | None = None, time_unit: str | None = None) -> str:
+        """The metrics as text, laid out as k6's end-of-test summary.
+
+        ``trend_stats``: the columns of trends (default avg, min, med, max, p(90), p(95)). ``time_unit``: ``s``,
+        ``ms`` or ``us``; each value in its own if None.
+        """
+        from puregrpc.metrics.summary import summary
+
+        return summary(self, trend_stats=trend_stats, time_unit=time_unit)
+
+    def to_dict(self, *, trend_stats: Sequence[str] | None = None) -> dict[str, Any]:
+        """The metrics as data that `json.dumps` takes: name -> type, contains, values, thresholds."""
+        from puregrpc.metrics.export import to_dict
+
+        return to_dict(self, trend_stats=trend_stats)
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidArgument if ``name`` cannot name a metric (k6: letters, digits and _, 128 at most)."""
+    if not (name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit() and len(name) <= 128):
+        raise InvalidArgument(
+            f"{name!r} cannot name a metric: up to 128 ASCII letters, digits and '_' are, not beginning with a digit"
+        )

@@ -1,0 +1,204 @@
+"""What the samples of a metric add up to: one sink for each of k6's four kinds of metric.
+
+Sinks are mergeable: two that took different samples become one that took both. Not safe for threads by themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from ddsketch.ddsketch import BaseDDSketch
+
+__all__ = ["SINKS", "CounterSink", "GaugeSink", "Kind", "RateSink", "Sink", "TrendSink"]
+
+Kind = Literal["counter", "gauge", "rate", "trend"]
+
+RELATIVE_ACCURACY = 0.005
+"""A percentile is within 0.5 % of the true one; what k6 keeps all samples for is kept in some hundred bins."""
+
+_S = TypeVar("_S", bound="Sink")
+
+
+class Sink(ABC):
+    """The sum of samples. ``values`` are named as k6's summary and thresholds name them."""
+
+    __slots__ = ("count",)
+    kind: ClassVar[Kind]
+
+    def __init__(self) -> None:
+        self.count = 0
+        """How many samples were taken."""
+
+    @abstractmethod
+    def add(self, value: float) -> None:
+        """Take a sample."""
+
+    @abstractmethod
+    def merge(self: _S, other: _S) -> None:
+        """Take all that ``other`` took."""
+
+    @abstractmethod
+    def value(self, name: str, seconds: float) -> float:
+        """One of its values, such as ``rate``; ``seconds`` is how long samples were taken. Raises KeyError."""
+
+    @classmethod
+    def of(cls: type[_S], sinks: list[_S]) -> _S:
+        """All of ``sinks`` in one."""
+        merged = cls()
+        for sink in sinks:
+            merged.merge(sink)
+        return merged
+
+
+class CounterSink(Sink):
+    """A sum: ``count`` (the sum) and ``rate`` (the sum a second)."""
+
+    __slots__ = ("total",)
+    kind = "counter"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.total += value
+
+    def merge(self, other: CounterSink) -> None:
+        self.count += other.count
+        self.total += other.total
+
+    def value(self, name: str, seconds: float) -> float:
+        if name == "count":
+            return self.total
+        if name == "rate":
+            return self.total / seconds if seconds > 0 else 0.0
+        raise KeyError(name)
+
+
+class GaugeSink(Sink):
+    """The last sample: ``value``, ``min``, ``max``."""
+
+    __slots__ = ("last", "maximum", "minimum")
+    kind = "gauge"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = 0.0
+        self.minimum = math.inf
+        self.maximum = -math.inf
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.last = value
+        self.minimum = min(self.minimum, value)
+        self.maximum = max(self.maximum, value)
+
+    def merge(self, other: GaugeSink) -> None:
+        if other.count:
+            self.count += other.count
+            self.last = other.last
+            self.minimum = min(self.minimum, other.minimum)
+            self.maximum = max(self.maximum, other.maximum)
+
+    def value(self, name: str, seconds: float) -> float:  # noqa: ARG002 - the others need it
+        if name == "value":
+            return self.last
+        if name in ("min", "max"):
+            return (self.minimum if name == "min" else self.maximum) if self.count else 0.0
+        raise KeyError(name)
+
+
+class RateSink(Sink):
+    """How many of the samples were true (not 0): ``rate`` from 0 to 1, ``passes``, ``fails``."""
+
+    __slots__ = ("passes",)
+    kind = "rate"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes = 0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        if value:
+            self.passes += 1
+
+    def merge(self, other: RateSink) -> None:
+        self.count += other.count
+        self.passes += other.passes
+
+    def value(self, name: str, seconds: float) -> float:  # noqa: ARG002 - the others need it
+        if name == "rate":
+            return self.passes / self.count if self.count else 0.0
+        if name == "passes":
+            return self.passes
+        if name == "fails":
+            return self.count - self.passes
+        raise KeyError(name)
+
+
+class TrendSink(Sink):
+    """A distribution: ``avg``, ``min``, ``max`` exactly; ``med`` and ``p(N)`` within RELATIVE_ACCURACY; ``count``."""
+
+    __slots__ = ("maximum", "minimum", "sketch", "total")
+    kind = "trend"
+
+    def __init__(self) -> None:
+        super().__init__()
+        from ddsketch.ddsketch import LogCollapsingLowestDenseDDSketch
+
+        self.sketch: BaseDDSketch = LogCollapsingLowestDenseDDSketch(RELATIVE_ACCURACY)
+        self.total = 0.0
+        self.minimum = math.inf
+        self.maximum = -math.inf
+
+    def add(self, value: float) -> None:
+        self.sketch.add(value)
+        self.count += 1
+        self.total += value
+        if value < self.minimum:
+            self.minimum = value
+        if value > self.maximum:
+            self.maximum = value
+
+    def merge(self, other: TrendSink) -> None:
+        if other.count:
+            self.sketch.merge(other.sketch)
+            self.count += other.count
+            self.total += other.total
+            self.minimum = min(self.minimum, other.minimum)
+            self.maximum = max(self.maximum, other.maximum)
+
+    def percentile(self, percent: float) -> float:
+        """The value that ``percent`` (0 to 100) of the samples do not exceed; 0 if there are none."""
+        if not self.count:
+            return 0.0
+        if percent <= 0:
+            return self.minimum
+        if percent >= 100:
+            return self.maximum
+        found = self.sketch.get_quantile_value(percent / 100)
+        return self.minimum if found is None else min(max(found, self.minimum), self.maximum)
+
+    def value(self, name: str, seconds: float) -> float:  # noqa: ARG002 - the others need it
+        if name == "count":
+            return self.count
+        if name == "med":
+            return self.percentile(50)
+        if name.startswith("p(") and name.endswith(")"):
+            try:
+                return self.percentile(float(name[2:-1]))
+            except ValueError:
+                raise KeyError(name) from None
+        if name not in ("avg", "min", "max"):
+            raise KeyError(name)
+        if not self.count:
+            return 0.0
+        return {"avg": self.total / self.count, "min": self.minimum, "max": self.maximum}[name]
+
+
+SINKS: dict[Kind, type[Sink]] = {sink.kind: sink for sink in (CounterSink, GaugeSink, RateSink, TrendSink)}

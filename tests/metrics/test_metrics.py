@@ -1,0 +1,237 @@
+"""Sinks, series, thresholds, summary and export."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import statistics
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from puregrpc.errors import InvalidArgument
+from puregrpc.metrics import Counter, Gauge, JsonLines, Metrics, Rate, Trend, active, group
+from puregrpc.metrics import registry as registry_module
+from puregrpc.metrics.sinks import RELATIVE_ACCURACY, SINKS, TrendSink
+from puregrpc.metrics.thresholds import parse_selector, parse_threshold
+from puregrpc.metrics.units import format_duration, format_share, format_size
+
+VALUES = st.lists(st.floats(0, 1e9, allow_nan=False, allow_subnormal=False), min_size=1, max_size=200)
+
+
+@given(VALUES, st.floats(0, 100))
+def test_percentiles_are_within_the_accuracy_of_the_nearest_ranks(values: list[float], percent: float) -> None:
+    sink = TrendSink()
+    for value in values:
+        sink.add(value)
+    ordered = sorted(values)
+    rank = percent / 100 * (len(values) - 1)
+    low, high = ordered[math.floor(rank)], ordered[math.ceil(rank)]
+    found = sink.percentile(percent)
+    assert low * (1 - 2 * RELATIVE_ACCURACY) - 1e-12 <= found <= high * (1 + 2 * RELATIVE_ACCURACY) + 1e-12
+    assert sink.value("avg", 1) == pytest.approx(statistics.fmean(values))
+    assert (sink.value("min", 1), sink.value("max", 1)) == (ordered[0], ordered[-1])
+
+
+@given(st.sampled_from(sorted(SINKS)), VALUES, VALUES)
+def test_merged_sinks_are_those_that_took_all(kind: Any, first: list[float], second: list[float]) -> None:
+    one, other, both = SINKS[kind](), SINKS[kind](), SINKS[kind]()
+    for value in first:
+        one.add(value)
+        both.add(value)
+    for value in second:
+        other.add(value)
+        both.add(value)
+    one.merge(other)
+    names = {
+        "counter": ["count", "rate"],
+        "gauge": ["value", "min", "max"],
+        "rate": ["rate", "passes", "fails"],
+        "trend": ["avg", "min", "max", "med", "p(90)", "count"],
+    }
+    for name in names[kind]:
+        assert one.value(name, 2.0) == pytest.approx(both.value(name, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "operator", "bound"),
+    [
+        ("p(95)<500", "p(95)", "<", 500),
+        (" rate >= 0.99 ", "rate", ">=", 0.99),
+        ("p(99.9) <= 1e3", "p(99.9)", "<=", 1000),
+        ("count===0", "count", "===", 0),
+        ("med!=.5", "med", "!=", 0.5),
+        ("value>-1", "value", ">", -1),
+    ],
+)
+def test_thresholds_are_read(text: str, method: str, operator: str, bound: float) -> None:
+    threshold = parse_threshold(text)
+    assert (threshold.method, threshold.operator, threshold.bound) == (method, operator, bound)
+
+
+@pytest.mark.parametrize("text", ["", "p(95)", "p95<1", "avg<", "avg<x", "avg=1", "p(101)<1", "p()<1", "avg < 1 2"])
+def test_what_is_not_a_threshold_says_so(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"threshold|percentile"):
+        parse_threshold(text)
+
+
+def test_a_threshold_must_suit_its_metric() -> None:
+    with pytest.raises(InvalidArgument, match="a counter has count, rate, not avg"):
+        parse_threshold("avg<1", "counter")
+
+
+def test_selectors() -> None:
+    assert parse_selector("m{status:0, name:a:b}") == ("m", {"status": "0", "name": "a:b"})
+    with pytest.raises(InvalidArgument, match="not tag:value"):
+        parse_selector("m{status}")
+
+
+def test_thresholds_on_metrics_and_submetrics() -> None:
+    metrics = Metrics()
+    metrics.add_thresholds(
+        {"t": ["avg<10", {"threshold": "max<5", "abortOnFail": True}], "t{status:1}": "max<2", "t{status:9}": "p(99)<1"}
+    )
+    with pytest.raises(InvalidArgument, match="there is no such metric"):
+        metrics.judge()
+    metrics.add("t", "trend", 6.0, {"status": "0"}, contains="time")
+    metrics.add("t", "trend", 1.0, {"status": "1"}, contains="time")
+    assert [(r.metric, r.threshold.source, r.ok) for r in metrics.judge()] == [
+        ("t", "avg<10", True),
+        ("t", "max<5", False),
+        ("t{status:1}", "max<2", True),
+        ("t{status:9}", "p(99)<1", True),
+    ]
+    text = metrics.summary()
+    assert "✗ 'max<5' max=6ms" in text
+    assert "{status:1}" in text
+    assert "{ status:9 }" in text
+
+
+def test_tags_that_never_repeat_do_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_module, "MAX_SERIES", 10)
+    metrics = Metrics()
+    metrics.add_thresholds({"n{kind:even}": "count>0"})
+    for number in range(100):
+        metrics.add("n", "counter", 1, {"id": str(number), "kind": "odd" if number % 2 else "even"})
+    assert metrics.value("n", "count") == 100
+    assert metrics.value("n{kind:even}", "count") == 50
+    assert len(metrics["n"].series) == 10
+
+
+def test_a_name_means_one_kind() -> None:
+    metrics = Metrics()
+    metrics.metric("a", "counter")
+    with pytest.raises(InvalidArgument, match="is a counter"):
+        metrics.metric("a", "trend")
+    with pytest.raises(InvalidArgument, match="cannot name a metric"):
+        metrics.metric("a b", "counter")
+
+
+def test_custom_metrics_go_to_the_run_that_is_under_way() -> None:
+    with active(Metrics(tags={"scenario": "s"})) as metrics:
+        Counter("my_counter").add(2, {"n": 5, "b": True})
+        Gauge("my_gauge").add(3)
+        Rate("my_rate").add(True)
+        trend = Trend("my_trend", True)
+        with group("one"):
+            group("two", lambda: trend.add(1.5))
+        with pytest.raises(InvalidArgument, match="only String, Boolean and Number types"):
+            trend.add(1, {"a": {}})
+    assert metrics["my_counter"].sink({"n": "5", "b": "true", "scenario": "s", "group": ""}).count == 1
+    assert metrics["my_trend"].sink({"group": "::one::two"}).count == 1
+    assert {s.tags["group"] for s in metrics["group_duration"].series.values()} == {"::one", "::one::two"}
+    with pytest.raises(InvalidArgument, match="may not contain '::'"):
+        group("a::b")
+
+
+def test_the_summary_reads_as_k6s() -> None:
+    metrics = Metrics()
+    for passed in (1, 1, 0):
+        metrics.add("checks", "rate", passed, {"check": "status is OK", "group": ""})
+    metrics.add("checks", "rate", 1, {"check": "inside", "group": "::g"})
+    for value in (0.5, 1.5, 2.5):
+        metrics.add("grpc_req_duration", "trend", value, contains="time")
+    metrics.add("grpc_streams", "counter", 3)
+    metrics.add("data_sent", "counter", 1024, contains="data")
+    metrics.add("vus", "gauge", 2)
+    metrics.metric("grpc_unused", "trend", "time")
+    lines = metrics.summary().splitlines()
+    assert "  █ TOTAL RESULTS" in lines
+    assert any(line.startswith("    checks_total.......: 4       ") for line in lines)
+    assert "    checks_succeeded...: 75.00%  3 out of 4" in lines
+    assert "    ✗ status is OK" in lines
+    assert "      ↳  66% — ✓ 2 / ✗ 1" in lines
+    assert "    █ g" in lines
+    assert "      ✓ inside" in lines
+    assert any(line.startswith("    grpc_req_duration...: avg=1.5ms min=500µs ") for line in lines)
+    assert any(line.startswith("    grpc_streams........: 3 ") for line in lines)
+    assert any(line.startswith("    data_sent...........: 1.0 kB ") for line in lines)
+    assert not any("grpc_unused" in line for line in lines)
+    assert lines.index("    NETWORK") < lines.index("    GRPC")
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (0, "0s"),
+        (0.0000123, "12ns"),
+        (0.41752, "417.52µs"),
+        (3.0, "3ms"),
+        (1.688, "1.68ms"),
+        (1500, "1.5s"),
+        (63_000, "1m3s"),
+        (3_723_000, "1h2m3s"),
+    ],
+)
+def test_durations(milliseconds: float, text: str) -> None:
+    assert format_duration(milliseconds) == text
+
+
+def test_sizes_and_shares() -> None:
+    assert [format_size(n) for n in (0, 9, 830, 1024, 158_000, 2_400_000)] == [
+        "0 B", "9 B", "830 B", "1.0 kB", "158 kB", "2.4 MB",
+    ]  # fmt: skip
+    assert format_share(2 / 3) == "66.66%"
+    assert format_duration(1500, "us") == "1500000.00µs"
+
+
+def test_data_and_lines_for_programs() -> None:
+    metrics = Metrics(tags={"scenario": "default"})
+    file = io.StringIO()
+    stop = metrics.listen(JsonLines(file))
+    metrics.add_thresholds({"t{a:b}": "max<1"})
+    metrics.add("t", "trend", 2.5, {"a": "b"}, contains="time")
+    metrics.add("t", "trend", 3, {"a": "c"}, contains="time")
+    stop()
+    metrics.add("t", "trend", 4, {"a": "c"}, contains="time")
+    lines = [json.loads(line) for line in file.getvalue().splitlines()]
+    assert lines[0] == {
+        "type": "Metric",
+        "data": {"name": "t", "type": "trend", "contains": "time", "thresholds": [], "submetrics": ["t{a:b}"]},
+        "metric": "t",
+    }
+    assert [(line["data"]["value"], line["data"]["tags"]) for line in lines[1:]] == [
+        (2.5, {"a": "b", "scenario": "default"}),
+        (3, {"a": "c", "scenario": "default"}),
+    ]
+    data = json.loads(json.dumps(metrics.to_dict()))["metrics"]
+    assert data["t{a:b}"]["thresholds"] == {"max<1": {"ok": False}}
+    assert data["t"]["values"]["max"] == 4
+
+
+def test_registries_merge_and_include() -> None:
+    script, one, other = Metrics(), Metrics(), Metrics()
+    script.add("checks", "rate", 1, {"check": "c", "group": ""})
+    client = Metrics(include=script)
+    one.add("n", "counter", 1, {"a": "1"})
+    other.add("n", "counter", 2, {"a": "1"})
+    client.merge(one)
+    client.merge(other)
+    client.add("checks", "rate", 0, {"check": "c", "group": ""})
+    assert client.value("n{a:1}", "count") == 3
+    assert client.value("checks", "rate") == 0.5
+    assert "checks" in client
+    assert "    ✗ c" in client.summary()
