@@ -19,6 +19,9 @@ Kind = Literal["counter", "gauge", "rate", "trend"]
 RELATIVE_ACCURACY = 0.005
 """A percentile is within 0.5 % of the true one; what k6 keeps all samples for is kept in some hundred bins."""
 
+MAX_BINS = 4096
+"""Enough for values whose largest is 10**17 times the smallest; beyond that the smallest ones are put together."""
+
 _S = TypeVar("_S", bound="Sink")
 
 
@@ -151,7 +154,7 @@ class TrendSink(Sink):
         super().__init__()
         from ddsketch.ddsketch import LogCollapsingLowestDenseDDSketch
 
-        self.sketch: BaseDDSketch = LogCollapsingLowestDenseDDSketch(RELATIVE_ACCURACY)
+        self.sketch: BaseDDSketch = LogCollapsingLowestDenseDDSketch(RELATIVE_ACCURACY, MAX_BINS)
         self.total = 0.0
         self.minimum = math.inf
         self.maximum = -math.inf
