@@ -34,6 +34,9 @@ REQUEST = (
 RESPONSE = ((":status", "200"), ("content-type", "application/grpc"))
 TRAILERS = (("grpc-status", "0"),)
 
+BOB = b"\x0a\x03bob"
+BOB_IN_GZIP = bytes.fromhex("1f8b0800000000000203e3624eca4f02000028ad9405000000")
+
 
 def message(data: bytes, flag: int = 0) -> bytes:
     """A length-prefixed message."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.trace.conversations import (
+    BOB_IN_GZIP,
     PREFACE,
     REQUEST,
     RESPONSE,
@@ -92,7 +92,7 @@ def test_header_blocks_and_messages_across_frames(registry: Registry) -> None:
 def test_compressed_messages_are_inflated(registry: Registry) -> None:
     script = Script()
     script.headers(CLIENT, (*REQUEST, ("grpc-encoding", "gzip")))
-    script.data(CLIENT, message(gzip.compress(b"\x0a\x03bob"), flag=1), "END_STREAM")
+    script.data(CLIENT, message(BOB_IN_GZIP, flag=1), "END_STREAM")
     explanation = explain(script.recording(), registry=registry)
     assert_every_octet_is_explained(explanation)
     (sent,) = explanation.entries[-1].messages
@@ -311,7 +311,7 @@ def whole_conversation() -> Recording:
     script = Script().unary(b"\x0a\x03bob\x10\x01", b"\x0a\x09hello bob", headers=(("x-one", "1"), ("y-bin", "AAEC")))
     script.window(CLIENT, 100).ping(SERVER, b"12345678").ping(CLIENT, b"12345678", "ACK")
     script.headers(CLIENT, (*REQUEST, ("grpc-encoding", "gzip")), stream=3, fragments=3)
-    script.data(CLIENT, message(gzip.compress(b"\x0a\x03bob"), flag=1), stream=3, pad=4)
+    script.data(CLIENT, message(BOB_IN_GZIP, flag=1), stream=3, pad=4)
     script.reset(CLIENT, stream=3).go_away(SERVER, 1, 0, b"bye")
     return script.recording()
 

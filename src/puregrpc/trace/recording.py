@@ -44,8 +44,8 @@ class Recording:
     """The octets of one connection in the order they were seen, without TLS.
 
     ``from_start`` is False where the recording is known to have begun after the connection did. ``start_time`` is the
-    wall-clock time of time 0 of the chunks, in seconds since 1970, where it is known. ``key_log`` holds the lines of
-    a TLS key log (SSLKEYLOGFILE), if the connection was encrypted and its keys are known.
+    wall-clock time of time 0 of the chunks, in seconds since 1970, where it is known. ``encrypted`` are the same octets
+    inside TLS, where those were recorded too, and ``key_log`` the lines of the TLS key log (SSLKEYLOGFILE) for them.
     """
 
     chunks: tuple[Chunk, ...] = ()
@@ -53,6 +53,7 @@ class Recording:
     server: str = "server"
     from_start: bool = True
     start_time: float = 0.0
+    encrypted: tuple[Chunk, ...] = ()
     key_log: str = ""
     notes: tuple[str, ...] = ()
     """What the reader of a capture has to say about it: packets lost, records that could not be decrypted."""

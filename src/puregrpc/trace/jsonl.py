@@ -1,0 +1,221 @@
+"""Recordings and their explanations as JSON lines: one form, written and read.
+
+The first line says what the file is. ``octets`` lines hold what was recorded, and are all that `read_recording` needs;
+the other lines tell the explanation: one line per frame (or stretch), one per call.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+from puregrpc.errors import InvalidArgument
+from puregrpc.trace.header_block import printable
+from puregrpc.trace.recording import Chunk, Direction, Recording
+from puregrpc.trace.records import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from puregrpc.trace.records import Explanation, Field, HeaderBlock, Message, Part, Stretch
+
+__all__ = ["describe_entry", "explanation_lines", "read_recording", "recording_lines"]
+
+FORM = "puregrpc trace"
+VERSION = 1
+
+
+def recording_lines(recording: Recording) -> Iterator[str]:
+    """The recording, without an explanation."""
+    head = {
+        "form": FORM,
+        "version": VERSION,
+        "client": recording.client,
+        "server": recording.server,
+        "start_time": recording.start_time,
+        "from_start": recording.from_start,
+        "notes": list(recording.notes),
+    }
+    yield json.dumps(head)
+    for chunk in recording.chunks:
+        line: dict[str, object] = {"octets": chunk.data.hex(), "from": chunk.direction.value, "time": chunk.time}
+        if chunk.lost != 0:
+            line["lost"] = chunk.lost
+        yield json.dumps(line)
+
+
+def explanation_lines(explanation: Explanation) -> Iterator[str]:
+    """The recording and its explanation."""
+    yield from recording_lines(explanation.recording)
+    for entry in explanation.entries:
+        yield json.dumps(describe_entry(entry), ensure_ascii=False)
+    for call in explanation.calls:
+        yield json.dumps(
+            {
+                "call": call.stream_id,
+                "path": call.path,
+                "authority": call.authority,
+                "start": call.start,
+                "end": call.end,
+                "timeout": call.timeout,
+                "status": call.status,
+                "status_message": call.status_message,
+                "outcome": call.outcome,
+                "sent_messages": call.sent_messages,
+                "received_messages": call.received_messages,
+                "problems": list(call.problems),
+            },
+            ensure_ascii=False,
+        )
+
+
+def describe_entry(entry: Frame | Stretch) -> dict[str, object]:
+    """A frame or stretch as JSON values."""
+    told: dict[str, object] = {
+        "number": entry.number,
+        "time": entry.time,
+        "from": entry.direction.value,
+        "kind": "frame" if isinstance(entry, Frame) else "stretch",
+        "events": list(entry.events),
+        "problems": list(entry.problems),
+        "part": _part(entry.part),
+    }
+    if isinstance(entry, Frame):
+        told.update(
+            type=entry.type_name,
+            flags=list(entry.flag_names),
+            stream=entry.stream_id,
+            length=entry.length,
+            missing=entry.missing,
+            windows={name: getattr(entry.windows, name) for name in entry.windows.__slots__},
+        )
+    if entry.header_block is not None:
+        told["header_block"] = _header_block(entry.header_block)
+    if entry.messages:
+        told["messages"] = [_message(message) for message in entry.messages]
+    return told
+
+
+def _part(part: Part) -> dict[str, object]:
+    told: dict[str, object] = {"label": part.label, "value": part.value, "spans": [list(span) for span in part.spans]}
+    if part.rule is not None:
+        told["rule"] = str(part.rule)
+    for name in ("note", "problem", "explained_by"):
+        if text := getattr(part, name):
+            told[name] = text
+    if part.parts:
+        told["parts"] = [_part(inner) for inner in part.parts]
+    return told
+
+
+def _header_block(block: HeaderBlock) -> dict[str, object]:
+    return {
+        "number": block.number,
+        "role": block.role,
+        "problems": list(block.problems),
+        "part": _part(block.part),
+        "fields": [
+            {
+                "name": None if header.name is None else printable(header.name, 1 << 16),
+                "value": None if header.value is None else printable(header.value, 1 << 16),
+                "representation": header.representation.value,
+                "index": header.index,
+                "name_huffman": header.name_huffman,
+                "value_huffman": header.value_huffman,
+                "octets": header.octets,
+                "meaning": header.meaning,
+                "table": {"entries": header.table.end - header.table.first, "size": header.table.size,
+                          "limit": header.table.limit, "lost": header.table.lost},
+                "details": [_field(detail) for detail in header.details],
+            }
+            for header in block.fields
+        ],
+    }  # fmt: skip
+
+
+def _message(message: Message) -> dict[str, object]:
+    return {
+        "number": message.number,
+        "stream": message.stream_id,
+        "index": message.index,
+        "compressed": message.compressed,
+        "encoding": message.encoding,
+        "length": message.length,
+        "type": message.type_name,
+        "problem": message.problem,
+        "fields": [_field(field) for field in message.fields],
+        "part": _part(message.part),
+        **({"content": _part(message.content)} if message.content is not None else {}),
+    }
+
+
+def _field(field: Field) -> dict[str, object]:
+    told: dict[str, object] = {"number": field.number, "wire_type": field.wire_type, "type": field.type_name}
+    if field.name:
+        told["name"] = field.name
+    if field.value is not None:
+        told["value"] = _value(field.value)
+    if field.fields:
+        told["fields"] = [_field(inner) for inner in field.fields]
+    return told
+
+
+def _value(value: object) -> object:
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_value(item) for item in value]
+    return value
+
+
+def read_recording(text: str, name: str = "<recording>") -> Recording:
+    """Read what `recording_lines` or `explanation_lines` wrote. Raises InvalidArgument, with the line, if it is not."""
+    lines = text.splitlines()
+    head = _object(lines[0] if lines else "", f"{name}:1")
+    if head.get("form") != FORM:
+        raise InvalidArgument(f'{name}:1: not a recording: the first line has no "form": "{FORM}"')
+    if head.get("version") != VERSION:
+        raise InvalidArgument(f"{name}:1: version {head.get('version')!r} is not known, only {VERSION}")
+    chunks = []
+    for number, line in enumerate(lines[1:], 2):
+        where = f"{name}:{number}"
+        values = _object(line, where) if line.strip() else {}
+        if "octets" not in values:
+            continue
+        try:
+            chunks.append(_chunk(values))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidArgument(f"{where}: not octets of a recording: {error}") from None
+    notes = head.get("notes", [])
+    return Recording(
+        tuple(chunks),
+        str(head.get("client", "client")),
+        str(head.get("server", "server")),
+        from_start=head.get("from_start") is not False,
+        start_time=float(start) if isinstance(start := head.get("start_time"), int | float) else 0.0,
+        notes=tuple(str(note) for note in notes) if isinstance(notes, list) else (),
+    )
+
+
+def _chunk(values: dict[str, object]) -> Chunk:
+    time, octets, lost = values["time"], values["octets"], values.get("lost", 0)
+    if not isinstance(time, int | float) or not math.isfinite(time):
+        raise ValueError(f"time is {time!r}, not a number of seconds")
+    if not isinstance(octets, str):
+        raise TypeError("octets are not hexadecimal digits")
+    if lost is not None and (not isinstance(lost, int) or lost < 0):
+        raise ValueError(f"lost is {lost!r}, not a number of octets")
+    return Chunk(float(time), Direction(values["from"]), bytes.fromhex(octets), lost)
+
+
+def _object(line: str, where: str) -> dict[str, object]:
+    try:
+        values = json.loads(line)
+    except (json.JSONDecodeError, RecursionError):
+        raise InvalidArgument(f"{where}: not a line of JSON") from None
+    if not isinstance(values, dict):
+        raise InvalidArgument(f"{where}: not a JSON object")
+    return values

@@ -1,0 +1,226 @@
+"""From TCP segments to the octets of connections: reassembly with loss, repetition and reordering (RFC 9293).
+
+A hole is waited for until it is clear that the capture does not have it: the receiver has acknowledged what lies
+behind it, or the capture is over. Then the recording says how many octets are missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from puregrpc.errors import InvalidArgument
+from puregrpc.trace.reading.packets import LINK_TYPES, Endpoint, Segment, read_segment
+from puregrpc.trace.reading.tls import decrypt, is_tls
+from puregrpc.trace.recording import Chunk, Direction, Recording
+
+if TYPE_CHECKING:
+    from puregrpc.trace.reading.capture_file import Capture
+
+__all__ = ["read_connections"]
+
+HALF = 1 << 31
+PATIENCE = 16
+"""Captures from several queues show packets in another order than they were sent in: an acknowledgement may come
+before what it acknowledges."""
+
+MAX_WAITING = 4 << 20
+"""So many octets may wait behind a hole before it counts as lost."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One direction of a TCP connection."""
+
+    next: int | None = None
+    """The sequence number that comes next; None before anything was seen."""
+    waiting: dict[int, Segment] = field(default_factory=dict)
+    """Segments behind a hole, by sequence number."""
+    held: int = 0
+    patience: int = PATIENCE
+    """How many acknowledgements of what lies behind a hole are still waited for."""
+    cut: int = 0
+    """Octets at ``next`` that were sent but not kept by the capture."""
+
+
+@dataclass(slots=True)
+class _Connection:
+    client: Endpoint
+    server: Endpoint
+    sure: bool
+    """Who is the client is known and not guessed."""
+    saw_start: bool = False
+    streams: dict[Endpoint, _Stream] = field(default_factory=dict)
+    pieces: list[tuple[float, Endpoint, bytes, int]] = field(default_factory=list)
+    """Time, sender, octets, how many octets are missing before them."""
+    notes: list[str] = field(default_factory=list)
+    reset: bool = False
+
+    def take(self, segment: Segment) -> None:
+        stream = self.streams.setdefault(segment.source, _Stream())
+        peer = self.streams.setdefault(segment.destination, _Stream())
+        if segment.syn:
+            stream.next = (segment.sequence + 1) & 0xFFFFFFFF
+        elif stream.next is None:
+            stream.next = segment.sequence
+        if segment.payload or segment.missing:
+            place = (segment.sequence + (1 if segment.syn else 0)) & 0xFFFFFFFF
+            held = stream.waiting.get(place)
+            if held is None or len(held.payload) < len(segment.payload):
+                stream.held += len(segment.payload) - (len(held.payload) if held is not None else 0)
+                stream.waiting[place] = segment
+            self.drain(stream, segment.source, segment.time)
+        if segment.acknowledged is not None and peer.waiting and peer.next is not None:
+            self.acknowledge(peer, segment)
+        if stream.held > MAX_WAITING:
+            self.skip(stream, segment.source, segment.time, None)
+        if segment.rst and not self.reset:
+            self.reset = True
+            self.notes.append(f"{_name(segment.source)} reset the TCP connection")
+
+    def acknowledge(self, peer: _Stream, segment: Segment) -> None:
+        """The receiver has what the capture has not: unless it comes soon, out of order, it never will."""
+        acknowledged = segment.acknowledged or 0
+        if _distance(peer.next or 0, acknowledged) <= 0:
+            return
+        peer.patience -= 1
+        while peer.patience < 0 and peer.waiting and _distance(peer.next or 0, acknowledged) > 0:
+            if not self.skip(peer, segment.destination, segment.time, acknowledged):
+                break
+
+    def drain(self, stream: _Stream, sender: Endpoint, time: float) -> None:
+        """Hand on what comes next, as far as there is no hole."""
+        while stream.next is not None:
+            ready = [place for place in stream.waiting if _distance(place, stream.next) >= 0]
+            if not ready:
+                return
+            stream.patience = PATIENCE
+            for place in sorted(ready, key=lambda p: _distance(p, stream.next or 0), reverse=True):
+                segment = stream.waiting.pop(place)
+                stream.held -= len(segment.payload)
+                known = _distance(place, stream.next)
+                fresh = segment.payload[known:]
+                if fresh:
+                    self.pieces.append((time, sender, fresh, stream.cut))
+                    stream.cut = 0
+                    stream.next = (stream.next + len(fresh)) & 0xFFFFFFFF
+                if segment.missing and known <= len(segment.payload):
+                    stream.cut += segment.missing
+                    stream.next = (stream.next + segment.missing) & 0xFFFFFFFF
+
+    def skip(self, stream: _Stream, sender: Endpoint, time: float, acknowledged: int | None) -> bool:
+        """Give up a hole; False if nothing behind it is there yet (or was acknowledged)."""
+        if stream.next is None or not stream.waiting:
+            return False
+        next_place = stream.next
+        nearest = min(stream.waiting, key=lambda place: _distance(next_place, place))
+        size = _distance(next_place, nearest)
+        if acknowledged is not None and _distance(next_place, acknowledged) < size:
+            return False
+        stream.cut += size
+        stream.next = nearest
+        self.drain(stream, sender, time)
+        return True
+
+    def finish(self, time: float) -> None:
+        for sender, stream in self.streams.items():
+            while self.skip(stream, sender, time, None):
+                pass
+            if stream.cut:
+                self.notes.append(f"{stream.cut} octets that {_name(sender)} sent at the end are missing")
+
+    def recording(self, start: float) -> Recording:
+        chunks = []
+        lost = 0
+        for time, sender, data, cut in self.pieces:
+            direction = Direction.CLIENT if sender == self.client else Direction.SERVER
+            chunks.append(Chunk(time - start, direction, data, cut))
+            lost += cut
+        notes = list(self.notes)
+        if lost:
+            notes.append(f"the capture has lost {lost} octets of this connection")
+        if not self.sure:
+            notes.append("who is the client is a guess: the beginning of the connection is not in the capture")
+        return Recording(
+            tuple(chunks),
+            _name(self.client),
+            _name(self.server),
+            from_start=self.saw_start,
+            start_time=start,
+            notes=tuple(notes),
+        )
+
+
+def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str = "") -> list[Recording]:
+    """The TCP connections of a capture that carry anything, decrypted where the key log has their keys.
+
+    Raises InvalidArgument if there are none.
+    """
+    connections: dict[frozenset[Endpoint], _Connection] = {}
+    finished: list[_Connection] = []
+    unknown_links: set[int] = set()
+    for packet in capture.packets:
+        if packet.link_type not in LINK_TYPES:
+            unknown_links.add(packet.link_type)
+            continue
+        segment = read_segment(packet)
+        if segment is None:
+            continue
+        ends = frozenset((segment.source, segment.destination))
+        connection = connections.get(ends)
+        fresh = segment.syn and segment.acknowledged is None
+        if connection is None or (fresh and connection.pieces):
+            if connection is not None:
+                finished.append(connection)
+            connection = connections[ends] = _begin(segment)
+        connection.take(segment)
+    last = capture.packets[-1].time if capture.packets else 0.0
+    found = [*finished, *connections.values()]
+    for connection in found:
+        connection.finish(last)
+        _look_again(connection)
+    found = [connection for connection in found if connection.pieces]
+    if not found:
+        links = f"; link types {sorted(unknown_links)} are not known" if unknown_links else ""
+        raise InvalidArgument(f"{name}: no TCP connection with data in {len(capture.packets)} packets{links}")
+    found.sort(key=lambda connection: connection.pieces[0][0])
+    keys = f"{capture.key_log}\n{key_log}"
+    recordings = []
+    for connection in found:
+        recording = connection.recording(connection.pieces[0][0])
+        recordings.append(decrypt(recording, keys) if is_tls(recording) else recording)
+    return recordings
+
+
+def _begin(segment: Segment) -> _Connection:
+    """A new connection; who is the client is told by SYN, or guessed from the ports."""
+    if segment.syn and segment.acknowledged is None:
+        return _Connection(segment.source, segment.destination, sure=True, saw_start=True)
+    if segment.syn:
+        return _Connection(segment.destination, segment.source, sure=True, saw_start=True)
+    if segment.source[1] < segment.destination[1]:
+        return _Connection(segment.destination, segment.source, sure=False)
+    return _Connection(segment.source, segment.destination, sure=False)
+
+
+def _look_again(connection: _Connection) -> None:
+    """The preface of HTTP/2 and the hello of TLS tell who is the client, where the handshake is not there."""
+    if connection.sure:
+        return
+    for end in (connection.client, connection.server):
+        first = next((data for _, sender, data, _ in connection.pieces if sender == end), b"")
+        if first.startswith((b"PRI * HTTP/2", b"\x16\x03\x01")) and (first[:1] == b"P" or first[5:6] == b"\x01"):
+            other = connection.server if end == connection.client else connection.client
+            connection.client, connection.server = end, other
+            connection.sure = connection.saw_start = True
+            return
+
+
+def _distance(start: int, end: int) -> int:
+    """How far ``end`` is behind ``start`` in sequence numbers; negative if it is before it."""
+    return ((end - start + HALF) & 0xFFFFFFFF) - HALF
+
+
+def _name(end: Endpoint) -> str:
+    host, port = end
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

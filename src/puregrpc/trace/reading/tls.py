@@ -1,0 +1,329 @@
+"""TLS decrypted with a key log (SSLKEYLOGFILE, draft-ietf-tls-keylogfile): TLS 1.3 and the AEAD suites of TLS 1.2.
+
+The ciphers come from the cryptography package, an extra (``puregrpc[trace]``); without it, or without the keys, the
+recording stays encrypted and a note says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from puregrpc.trace.recording import Chunk, Direction, Recording
+
+__all__ = ["decrypt", "is_tls"]
+
+HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC, APPLICATION_DATA = 22, 21, 20, 23
+CLIENT_HELLO, SERVER_HELLO, FINISHED, KEY_UPDATE = 1, 2, 20, 24
+SUPPORTED_VERSIONS = 43
+TLS_1_2, TLS_1_3 = 0x0303, 0x0304
+
+
+@dataclass(frozen=True, slots=True)
+class _Suite:
+    name: str
+    key: int
+    hash: str
+    chacha: bool = False
+
+
+SUITES = {
+    0x1301: _Suite("TLS_AES_128_GCM_SHA256", 16, "sha256"),
+    0x1302: _Suite("TLS_AES_256_GCM_SHA384", 32, "sha384"),
+    0x1303: _Suite("TLS_CHACHA20_POLY1305_SHA256", 32, "sha256", chacha=True),
+    0x009C: _Suite("TLS_RSA_WITH_AES_128_GCM_SHA256", 16, "sha256"),
+    0x009D: _Suite("TLS_RSA_WITH_AES_256_GCM_SHA384", 32, "sha384"),
+    0x009E: _Suite("TLS_DHE_RSA_WITH_AES_128_GCM_SHA256", 16, "sha256"),
+    0x009F: _Suite("TLS_DHE_RSA_WITH_AES_256_GCM_SHA384", 32, "sha384"),
+    0xC02B: _Suite("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", 16, "sha256"),
+    0xC02C: _Suite("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", 32, "sha384"),
+    0xC02F: _Suite("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", 16, "sha256"),
+    0xC030: _Suite("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", 32, "sha384"),
+    0xCCA8: _Suite("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", 32, "sha256", chacha=True),
+    0xCCA9: _Suite("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", 32, "sha256", chacha=True),
+    0xCCAA: _Suite("TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256", 32, "sha256", chacha=True),
+}
+
+
+class _Cipher(Protocol):
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
+
+
+class _Undecryptable(Exception):  # noqa: N818 - control flow inside this module
+    """``args[0]`` says why the rest of a direction cannot be decrypted."""
+
+
+def is_tls(recording: Recording) -> bool:
+    """Whether the octets begin as TLS records do."""
+    first = recording.octets(Direction.CLIENT)[:3] or recording.octets(Direction.SERVER)[:3]
+    return len(first) == 3 and 20 <= first[0] <= 23 and first[1] == 3 and first[2] <= 4
+
+
+def decrypt(recording: Recording, key_log: str) -> Recording:
+    """The recording without TLS, as far as the key log allows; otherwise as it is, with a note that says why."""
+    try:
+        return _Session(key_log).read(recording)
+    except _Undecryptable as reason:
+        return replace(recording, notes=(*recording.notes, f"TLS is not decrypted: {reason}"))
+
+
+def _secrets(key_log: str) -> dict[tuple[str, bytes], bytes]:
+    found = {}
+    for line in key_log.splitlines():
+        words = line.split()
+        if len(words) == 3 and not line.startswith("#"):
+            try:
+                found[words[0], bytes.fromhex(words[1])] = bytes.fromhex(words[2])
+            except ValueError:
+                continue
+    return found
+
+
+@dataclass(slots=True)
+class _Keys:
+    """What one direction is encrypted with: a cipher, its nonces, and the secret that the next keys come from."""
+
+    cipher: _Cipher
+    iv: bytes
+    secret: bytes = b""
+    sequence: int = 0
+    explicit: bool = False
+    """TLS 1.2 with AES-GCM: 8 octets of the nonce stand in the record (RFC 5288)."""
+
+
+@dataclass(slots=True)
+class _Side:
+    direction: Direction
+    buffer: bytearray = field(default_factory=bytearray)
+    keys: _Keys | None = None
+    handshake: bytearray = field(default_factory=bytearray)
+    broken: str = ""
+    encrypted: bool = False
+
+
+class _Session:
+    def __init__(self, key_log: str) -> None:
+        self.secrets = _secrets(key_log)
+        self.sides = {direction: _Side(direction) for direction in Direction}
+        self.client_random = b""
+        self.server_random = b""
+        self.suite: _Suite | None = None
+        self.version = 0
+        self.chunks: list[Chunk] = []
+        self.notes: list[str] = []
+
+    def read(self, recording: Recording) -> Recording:
+        if not self.secrets:
+            raise _Undecryptable("there is no key log (SSLKEYLOGFILE)")
+        for chunk in recording.chunks:
+            side = self.sides[chunk.direction]
+            if chunk.lost != 0:
+                self._break(side, "octets are missing, and with them the place in the stream of records")
+            if side.broken:
+                continue
+            side.buffer += chunk.data
+            try:
+                self._records(side, chunk.time)
+            except _Undecryptable as reason:
+                if not self.chunks:
+                    raise
+                self._break(side, str(reason))
+        if self.suite is None:
+            raise _Undecryptable("the handshake is not in the recording")
+        name = "TLS 1.3" if self.version == TLS_1_3 else "TLS 1.2"
+        notes = (*recording.notes, f"decrypted: {name}, {self.suite.name}", *self.notes)
+        lines = "".join(
+            f"{label} {random.hex()} {secret.hex()}\n"
+            for (label, random), secret in self.secrets.items()
+            if random == self.client_random
+        )
+        return replace(recording, chunks=tuple(self.chunks), encrypted=recording.chunks, key_log=lines, notes=notes)
+
+    def _break(self, side: _Side, why: str) -> None:
+        if not side.broken:
+            side.broken = why
+            self.notes.append(f"what the {side.direction.value} sent later is not decrypted: {why}")
+
+    def _records(self, side: _Side, time: float) -> None:
+        while len(side.buffer) >= 5:
+            kind, _, length = struct.unpack_from("!BHH", side.buffer)
+            if not 20 <= kind <= 23 or length > (1 << 14) + 2048:
+                raise _Undecryptable(f"no TLS record: type {kind}, {length} octets")
+            if len(side.buffer) < 5 + length:
+                return
+            head = bytes(side.buffer[:5])
+            body = bytes(side.buffer[5 : 5 + length])
+            del side.buffer[: 5 + length]
+            self._record(side, time, kind, head, body)
+
+    def _record(self, side: _Side, time: float, kind: int, head: bytes, body: bytes) -> None:
+        if kind == CHANGE_CIPHER_SPEC:
+            if self.version == TLS_1_2:
+                side.keys = self._keys_of_tls_1_2(side.direction)
+                side.encrypted = True
+            return
+        if self.version == TLS_1_3 and kind == APPLICATION_DATA:
+            kind, body = self._open_1_3(side, head, body)
+        elif side.keys is not None and side.encrypted:
+            body = self._open_1_2(side, kind, head, body)
+        elif kind == APPLICATION_DATA:
+            raise _Undecryptable("the handshake is not in the recording")
+        if kind == HANDSHAKE:
+            side.handshake += body
+            self._handshake(side)
+        elif kind == APPLICATION_DATA and body:
+            self.chunks.append(Chunk(time, side.direction, body))
+
+    # -- the handshake
+
+    def _handshake(self, side: _Side) -> None:
+        while len(side.handshake) >= 4:
+            length = int.from_bytes(side.handshake[1:4], "big")
+            if len(side.handshake) < 4 + length:
+                return
+            kind = side.handshake[0]
+            body = bytes(side.handshake[4 : 4 + length])
+            del side.handshake[: 4 + length]
+            if kind == CLIENT_HELLO and len(body) >= 34:
+                self.client_random = body[2:34]
+            elif kind == SERVER_HELLO and len(body) >= 35:
+                self._server_hello(body)
+            elif kind == FINISHED and self.version == TLS_1_3:
+                label = "CLIENT_TRAFFIC_SECRET_0" if side.direction is Direction.CLIENT else "SERVER_TRAFFIC_SECRET_0"
+                side.keys = self._keys_of_tls_1_3(self._secret(label))
+            elif kind == KEY_UPDATE and side.keys is not None:
+                algorithm = self._suite().hash
+                size = hashlib.new(algorithm).digest_size
+                side.keys = self._keys_of_tls_1_3(_expand_label(side.keys.secret, b"traffic upd", size, algorithm))
+
+    def _server_hello(self, body: bytes) -> None:
+        self.server_random = body[2:34]
+        session = body[34]
+        place = 35 + session
+        if len(body) < place + 3:
+            raise _Undecryptable("the server's hello is cut")
+        (number,) = struct.unpack_from("!H", body, place)
+        suite = SUITES.get(number)
+        if suite is None:
+            raise _Undecryptable(f"cipher suite 0x{number:04x} is not an AEAD suite that is known")
+        self.suite = suite
+        self.version = TLS_1_2
+        place += 5
+        while place + 4 <= len(body):
+            kind, size = struct.unpack_from("!HH", body, place)
+            if kind == SUPPORTED_VERSIONS and size == 2:
+                (self.version,) = struct.unpack_from("!H", body.ljust(place + 6, b"\0"), place + 4)
+            place += 4 + size
+        # RFC 8446, section 4.1.3: this random marks a request to begin again, and no keys come of it.
+        again = hashlib.sha256(b"HelloRetryRequest").digest()
+        if self.version == TLS_1_3 and self.server_random != again:
+            for direction, label in (
+                (Direction.CLIENT, "CLIENT_HANDSHAKE_TRAFFIC_SECRET"),
+                (Direction.SERVER, "SERVER_HANDSHAKE_TRAFFIC_SECRET"),
+            ):
+                self.sides[direction].keys = self._keys_of_tls_1_3(self._secret(label))
+
+    def _secret(self, label: str) -> bytes:
+        secret = self.secrets.get((label, self.client_random))
+        if secret is None:
+            raise _Undecryptable(f"the key log has no {label} for this connection")
+        return secret
+
+    # -- keys
+
+    def _suite(self) -> _Suite:
+        if self.suite is None:
+            raise _Undecryptable("the handshake is not in the recording")
+        return self.suite
+
+    def _cipher(self, key: bytes) -> _Cipher:
+        try:
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+        except ImportError:
+            raise _Undecryptable("that needs the cryptography package: pip install 'puregrpc[trace]'") from None
+        return ChaCha20Poly1305(key) if self._suite().chacha else AESGCM(key)
+
+    def _keys_of_tls_1_3(self, secret: bytes) -> _Keys:
+        """RFC 8446, section 7.3."""
+        suite = self._suite()
+        key = _expand_label(secret, b"key", suite.key, suite.hash)
+        iv = _expand_label(secret, b"iv", 12, suite.hash)
+        return _Keys(self._cipher(key), iv, secret)
+
+    def _keys_of_tls_1_2(self, direction: Direction) -> _Keys:
+        """RFC 5246, section 6.3; RFC 5288 and RFC 7905 for the nonces."""
+        suite = self._suite()
+        master = self._secret("CLIENT_RANDOM")
+        iv_size = 12 if suite.chacha else 4
+        seed = b"key expansion" + self.server_random + self.client_random
+        block = _prf(master, seed, 2 * (suite.key + iv_size), suite.hash)
+        offset = 0 if direction is Direction.CLIENT else 1
+        key = block[offset * suite.key :][: suite.key]
+        iv = block[2 * suite.key + offset * iv_size :][:iv_size]
+        return _Keys(self._cipher(key), iv, explicit=not suite.chacha)
+
+    # -- records
+
+    def _open_1_3(self, side: _Side, head: bytes, body: bytes) -> tuple[int, bytes]:
+        """RFC 8446, section 5.2."""
+        keys = side.keys
+        if keys is None:
+            raise _Undecryptable("encrypted before the handshake")
+        plain = _open(keys, _xor(keys.iv, keys.sequence), body, head)
+        plain = plain.rstrip(b"\0")
+        if not plain:
+            raise _Undecryptable("a record without a type")
+        return plain[-1], plain[:-1]
+
+    def _open_1_2(self, side: _Side, kind: int, head: bytes, body: bytes) -> bytes:
+        """RFC 5246, section 6.2.3.3."""
+        keys = side.keys
+        if keys is None:
+            raise _Undecryptable("encrypted before the handshake")
+        if keys.explicit:
+            nonce, body = keys.iv + body[:8], body[8:]
+        else:
+            nonce = _xor(keys.iv, keys.sequence)
+        associated = struct.pack("!QB", keys.sequence, kind) + head[1:3] + struct.pack("!H", max(len(body) - 16, 0))
+        return _open(keys, nonce, body, associated)
+
+
+def _open(keys: _Keys, nonce: bytes, body: bytes, associated: bytes) -> bytes:
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        plain = keys.cipher.decrypt(nonce, body, associated)
+    except (InvalidTag, ValueError):
+        raise _Undecryptable(f"record {keys.sequence} does not fit the keys of the key log") from None
+    keys.sequence += 1
+    return plain
+
+
+def _xor(iv: bytes, sequence: int) -> bytes:
+    return bytes(a ^ b for a, b in zip(iv, sequence.to_bytes(len(iv), "big"), strict=True))
+
+
+def _expand_label(secret: bytes, label: bytes, size: int, algorithm: str) -> bytes:
+    """HKDF-Expand-Label with an empty context (RFC 8446, section 7.1; RFC 5869)."""
+    full = b"tls13 " + label
+    info = struct.pack("!HB", size, len(full)) + full + b"\0"
+    out = block = b""
+    counter = 1
+    while len(out) < size:
+        block = hmac.digest(secret, block + info + bytes([counter]), algorithm)
+        out += block
+        counter += 1
+    return out[:size]
+
+
+def _prf(secret: bytes, seed: bytes, size: int, algorithm: str) -> bytes:
+    """The pseudorandom function of TLS 1.2 (RFC 5246, section 5)."""
+    out = b""
+    a = seed
+    while len(out) < size:
+        a = hmac.digest(secret, a, algorithm)
+        out += hmac.digest(secret, a + seed, algorithm)
+    return out[:size]

@@ -1,0 +1,258 @@
+"""Recordings read from captures, hex dumps and JSON lines: the same octets, whichever way they came."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.trace.conversations import Script, assert_every_octet_is_explained
+from tests.trace.test_explainer import whole_conversation
+
+from puregrpc.errors import InvalidArgument
+from puregrpc.trace import Chunk, Direction, Recording, explain
+from puregrpc.trace.jsonl import explanation_lines, recording_lines
+from puregrpc.trace.pcapng_writer import write_pcapng
+from puregrpc.trace.reading import read_recordings
+from puregrpc.trace.reading.capture_file import Packet, read_capture_file
+
+CLIENT, SERVER = Direction.CLIENT, Direction.SERVER
+IPV4_TYPE = b"\x08\x00"
+ETHERNET = bytes(12) + IPV4_TYPE
+SLL = struct.pack("!HHH8s", 0, 1, 6, b"") + IPV4_TYPE
+SLL2 = IPV4_TYPE + struct.pack("!HIHBB8s", 0, 1, 1, 0, 6, b"")
+LINKS = {
+    "Ethernet": (1, ETHERNET),
+    "VLAN": (1, bytes(12) + b"\x81\x00\x00\x05" + IPV4_TYPE),
+    "raw": (101, b""),
+    "raw of BSD": (12, b""),
+    "IPv4": (228, b""),
+    "SLL": (113, SLL),
+    "SLL2": (276, SLL2),
+    "loopback": (0, struct.pack("<I", 2)),
+    "loopback, big-endian": (0, struct.pack(">I", 2)),
+    "LOOP": (108, struct.pack(">I", 2)),
+}
+
+
+def packets_of(recording: Recording) -> list[Packet]:
+    return read_capture_file(write_pcapng(recording)).packets
+
+
+def pcap(packets: Iterable[Packet], link: int = 101, head: bytes = b"", order: str = "<", nano: bool = False) -> bytes:
+    magic = 0xA1B23C4D if nano else 0xA1B2C3D4
+    out = [struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 262_144, link)]
+    for packet in packets:
+        seconds, fraction = divmod(round(packet.time * (1e9 if nano else 1e6)), 10**9 if nano else 10**6)
+        data = head + packet.data
+        out.append(struct.pack(order + "IIII", seconds, fraction, len(data), packet.original_length + len(head)) + data)
+    return b"".join(out)
+
+
+def same_octets(recording: Recording, other: Recording) -> None:
+    for direction in Direction:
+        assert recording.octets(direction) == other.octets(direction)
+
+
+def test_what_pcapng_keeps() -> None:
+    written = whole_conversation()
+    (read,) = read_recordings(write_pcapng(written))
+    same_octets(read, written)
+    assert [round(chunk.time, 6) for chunk in read.chunks] == [chunk.time for chunk in written.chunks]
+    assert [chunk.direction for chunk in read.chunks] == [chunk.direction for chunk in written.chunks]
+    assert (read.client, read.server, read.from_start) == ("127.0.0.1:49152", "127.0.0.2:50051", True)
+    assert explain(read).problems() == ()
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_link_types_of_pcap(link: str, order: str) -> None:
+    number, head = LINKS[link]
+    written = whole_conversation()
+    (read,) = read_recordings(pcap(packets_of(written), number, head, order, nano=order == ">"))
+    same_octets(read, written)
+
+
+def test_ipv6() -> None:
+    packets = []
+    for packet in packets_of(whole_conversation()):
+        tcp = packet.data[20:]
+        a, b = bytes(15) + b"\x01", bytes(15) + b"\x02"
+        source, target = (a, b) if packet.data[12:16] == bytes([127, 0, 0, 1]) else (b, a)
+        data = struct.pack("!IHBB", 6 << 28, len(tcp), 6, 64) + source + target + tcp
+        packets.append(Packet(packet.time, 101, data, len(data)))
+    (read,) = read_recordings(pcap(packets))
+    same_octets(read, whole_conversation())
+    assert read.client == "[::1]:49152"
+
+
+def test_repeated_and_reordered_segments() -> None:
+    written = whole_conversation()
+    packets = packets_of(written)
+    for place in range(4, len(packets) - 6, 5):
+        packets[place : place + 6] = packets[place : place + 6][::-1]
+    packets[10:10] = packets[3:10]
+    packets = [p for p in packets if len(p.data) > 40 or p.data[33] & 2]
+    (read,) = read_recordings(pcap(packets))
+    same_octets(read, written)
+
+
+def test_lost_segments_are_said() -> None:
+    written = whole_conversation()
+    packets = packets_of(written)
+    with_data = [place for place, packet in enumerate(packets) if len(packet.data) > 40]
+    gone = with_data[6]
+    lost = len(packets[gone].data) - 40
+    (read,) = read_recordings(pcap(packets[:gone] + packets[gone + 1 :]))
+    assert f"the capture has lost {lost} octets of this connection" in read.notes
+    assert [chunk.lost for chunk in read.chunks if chunk.lost] == [lost]
+    explanation = explain(read)
+    assert_every_octet_is_explained(explanation)
+    assert any("the recording is not complete" in problem for problem in explanation.problems())
+
+
+def test_packets_that_were_cut_by_the_capture() -> None:
+    script = Script().unary(bytes(500), b"")
+    packets = [Packet(p.time, 101, p.data[:200], len(p.data)) for p in packets_of(script.recording())]
+    (read,) = read_recordings(pcap(packets))
+    # 514 octets of DATA, of which the capture kept 160 behind the IP and TCP headers.
+    assert [chunk.lost for chunk in read.chunks if chunk.lost] == [] or read.notes
+    assert any("missing" in note or "lost" in note for note in read.notes)
+    assert_every_octet_is_explained(explain(read))
+
+
+def test_a_capture_that_begins_mid_connection() -> None:
+    script = Script().unary(b"\x0a\x01a", b"\x0a\x01b").unary(b"\x0a\x01c", b"\x0a\x01d", stream=3)
+    packets = packets_of(script.recording())[22:]
+    (read,) = read_recordings(pcap(packets))
+    assert not read.from_start
+    assert "who is the client is a guess" in read.notes[-1]
+    assert read.server == "127.0.0.2:50051" or read.client == "127.0.0.2:50051"
+    assert_every_octet_is_explained(explain(read))
+
+
+def test_several_connections() -> None:
+    one = packets_of(Recording(whole_conversation().chunks, "10.0.0.1:1000", "10.0.0.9:80"))
+    two = packets_of(Recording(whole_conversation().chunks, "10.0.0.2:1000", "10.0.0.9:80"))
+    mixed = [packet for pair in zip(one, two, strict=True) for packet in pair]
+    read = read_recordings(pcap(mixed))
+    assert [recording.client for recording in read] == ["10.0.0.1:1000", "10.0.0.2:1000"]
+    for recording in read:
+        same_octets(recording, whole_conversation())
+
+
+HEX = {
+    "bare": "{c}\n",
+    "colons": "{colons}\n",
+    "sides": "> {c}\n< {s}\n",
+    "words": "client: {c}\nserver: {s}\n",
+    "comments": "# a comment\n\n{c}\n",
+}
+
+
+@pytest.mark.parametrize("form", HEX)
+def test_hex_dumps(form: str) -> None:
+    client, server = whole_conversation().octets(CLIENT), whole_conversation().octets(SERVER)
+    text = HEX[form].format(c=client.hex(" "), s=server.hex(), colons=client.hex(":"))
+    (read,) = read_recordings(text.encode())
+    assert read.octets(CLIENT) == client
+    assert read.octets(SERVER) in (b"", server)
+
+
+def dump(data: bytes, line: str, indent: str = "") -> str:
+    out = []
+    for at in range(0, len(data), 16):
+        part = data[at : at + 16]
+        text = "".join(chr(o) if 32 <= o < 127 else "." for o in part)
+        pairs = " ".join(f"{part[i : i + 2].hex()}" for i in range(0, len(part), 2))
+        out.append(indent + line.format(at=at, a=part[:8].hex(" "), b=part[8:].hex(" "), pairs=pairs, text=text))
+    return "\n".join(out) + "\n"
+
+
+@pytest.mark.parametrize("line", ["{at:08x}: {pairs:<39}  {text}", "{at:08x}  {a:<23}  {b:<23}  |{text}|"])
+def test_dumps_of_xxd_and_hexdump(line: str) -> None:
+    client = whole_conversation().octets(CLIENT)
+    (read,) = read_recordings(dump(client, line).encode())
+    assert read.octets(CLIENT) == client
+
+
+def test_a_dump_of_wiresharks_follow_stream() -> None:
+    client, server = whole_conversation().octets(CLIENT), whole_conversation().octets(SERVER)
+    line = "{at:08x}  {a:<23}  {b:<23}   {text}"
+    (read,) = read_recordings((dump(client, line) + dump(server, line, "    ")).encode())
+    same_octets(read, whole_conversation())
+
+
+def test_json_lines() -> None:
+    written = Recording(whole_conversation().chunks, "a:1", "b:2", from_start=False, start_time=5.0, notes=("note",))
+    (read,) = read_recordings("\n".join(recording_lines(written)).encode())
+    assert read == written
+    (again,) = read_recordings("\n".join(explanation_lines(explain(written))).encode())
+    assert again == written
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "there is not a single octet in it"),
+        (b"hello", "f:1: not octets in hexadecimal: 'hello'"),
+        (b"\xff\xfe\x00", "neither pcapng nor pcap nor text"),
+        (b"{}", 'f:1: not a recording: the first line has no "form"'),
+        (b"{", "f:1: not a line of JSON"),
+        (b'{"form": "puregrpc trace", "version": 2}', "version 2 is not known, only 1"),
+        (b'{"form": "puregrpc trace", "version": 1}\n{"octets": "zz", "from": "client", "time": 0}', "f:2: not octets"),
+        (b'{"form": "puregrpc trace", "version": 1}\n{"octets": "", "from": "x", "time": 0}', "f:2: not octets"),
+        (b"\xa1\xb2\xc3\xd4", "has 24 octets, and only 4 are there"),
+        (b"\x0a\x0d\x0d\x0a", "without its byte-order magic"),
+        (pcap([]), "no TCP connection with data in 0 packets"),
+        (pcap([Packet(0.0, 9, b"abc", 3)], 9), r"link types \[9\] are not known"),
+    ],
+)
+def test_files_that_cannot_be_read(data: bytes, expected: str) -> None:
+    with pytest.raises(InvalidArgument, match=expected.replace("(", r"\(")):
+        read_recordings(data, "f")
+
+
+@given(data=st.data())
+def test_broken_captures_are_read_or_refused(data: st.DataObject) -> None:
+    octets = bytearray(write_pcapng(whole_conversation()) if data.draw(st.booleans()) else PCAP)
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.integers(4, len(octets) - 1))
+        if data.draw(st.booleans()):
+            octets[place] = data.draw(st.integers(0, 255))
+        else:
+            del octets[place : place + data.draw(st.integers(1, 200))]
+            octets += bytes(8)
+    try:
+        recordings = read_recordings(bytes(octets))
+    except InvalidArgument:
+        return
+    for recording in recordings:
+        assert_every_octet_is_explained(explain(recording))
+
+
+PCAP = pcap(packets_of(whole_conversation()), 1, ETHERNET)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), min_size=1, max_size=12),
+    st.permutations(range(12)),
+)
+def test_reassembly_of_overlapping_segments(cuts: list[tuple[int, int]], order: list[int]) -> None:
+    stream = bytes(range(52))
+    script = Recording((Chunk(0.0, CLIENT, b"x"),))
+    syn, synack, ack, *_ = packets_of(script)
+    template = packets_of(script)[3].data
+    packets = [syn, synack, ack]
+    pieces = [cuts[i % len(cuts)] for i in order] + [(at, 4) for at in range(0, 52, 4)]
+    for at, size in pieces:
+        tcp = bytearray(template[:40])
+        tcp[24:28] = struct.pack("!I", 1001 + at)
+        payload = stream[at : at + size]
+        data = tcp[:2] + struct.pack("!H", 40 + len(payload)) + tcp[4:] + payload
+        packets.append(Packet(0.0, 101, bytes(data), len(data)))
+    (read,) = read_recordings(pcap(packets))
+    assert read.octets(CLIENT) == stream
+    assert all(chunk.lost == 0 for chunk in read.chunks)

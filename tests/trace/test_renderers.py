@@ -1,0 +1,78 @@
+"""The forms of an explanation: the ladder, the page, the lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.trace.conversations import REQUEST, Script
+from tests.trace.snapshots import assert_snapshot
+from tests.trace.test_explainer import whole_conversation
+
+from puregrpc.trace import Chunk, Direction, Recording, explain
+from puregrpc.trace.jsonl import explanation_lines
+from puregrpc.trace.ladder import Detail, Ladder, plain
+from puregrpc.trace.page import html_page
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("detail", Detail)
+def test_the_ladder(detail: Detail) -> None:
+    explanation = explain(whole_conversation())
+    assert_snapshot(HERE / "kept" / f"ladder_{detail.name.lower()}.txt", plain(Ladder(detail).lines(explanation)))
+
+
+def test_the_ladder_of_a_broken_conversation() -> None:
+    script = Script().headers(
+        Direction.CLIENT, [(":method", "GET"), *REQUEST[1:], ("X", "\x1b[31m"), (":path", "/\x1b/\x07")]
+    )
+    script.data(Direction.CLIENT, b"\0\0\0\0\x07\x0a\x05\x1b[31m")
+    script.raw(Direction.CLIENT, bytes.fromhex("0000040104 00000003 040a6162"), 7)
+    text = plain(Ladder(Detail.OCTETS).lines(explain(script.recording())))
+    assert "\x1b" not in text, "what a peer sent cannot reach the terminal as control characters"
+    assert_snapshot(HERE / "kept" / "ladder_broken.txt", text)
+
+
+def test_the_page_needs_nothing_else_and_holds_everything() -> None:
+    explanation = explain(whole_conversation())
+    page = html_page(explanation, title="a <title> & more")
+    assert "<h1>a &lt;title&gt; &amp; more</h1>" in page
+    outside = re.sub(r'<script type="application/json".*?</script>', "", page, flags=re.DOTALL)
+    assert not re.findall(r"""(?:src|href)=["']?(?!#)[^"'\s>]+""", outside)
+    assert "default-src 'none'" in page
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    data = json.loads(found[1])
+    assert len(data["entries"]) == len(explanation.entries)
+    assert [buffer["name"] for buffer in data["buffers"]] == ["client", "server", "message 2 inflated"]
+
+
+def test_what_a_peer_sent_cannot_become_part_of_the_page() -> None:
+    script = Script().headers(Direction.CLIENT, (*REQUEST, ("x", "</script><script>alert(1)</script>")))
+    page = html_page(explain(script.recording()))
+    assert page.count("<script") == 2
+    assert "alert(1)<" not in page
+
+
+def test_the_lines_are_json() -> None:
+    lines = [json.loads(line) for line in explanation_lines(explain(whole_conversation()))]
+    frames = [line for line in lines if line.get("kind") == "frame"]
+    assert [frame["type"] for frame in frames[4:7]] == ["HEADERS", "DATA", "HEADERS"]
+    assert frames[4]["header_block"]["fields"][2]["name"] == ":path"
+    assert frames[5]["messages"][0]["fields"][0]["value"] == "bob"
+    assert [line["path"] for line in lines if "call" in line] == ["/hello.HelloService/SayHello"] * 2
+
+
+@given(st.lists(st.tuples(st.sampled_from(Direction), st.binary(max_size=60)), max_size=6))
+def test_every_form_can_be_made_of_any_octets(parts: list[tuple[Direction, bytes]]) -> None:
+    explanation = explain(Recording(tuple(Chunk(0.0, direction, data) for direction, data in parts)))
+    for detail in Detail:
+        assert not re.search(r"[\x00-\x09\x0b-\x1f]", plain(Ladder(detail).lines(explanation)))
+    html_page(explanation)
+    for line in explanation_lines(explanation):
+        json.loads(line)

@@ -1,0 +1,119 @@
+"""TLS read with its key log: handshakes of Python's own ssl, in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+from tests.trace.conversations import assert_every_octet_is_explained
+from tests.trace.test_explainer import whole_conversation
+
+from puregrpc.trace import Chunk, Direction, Recording, explain
+from puregrpc.trace.pcapng_writer import write_pcapng
+from puregrpc.trace.reading import read_recordings
+from puregrpc.trace.reading.tls import decrypt, is_tls
+
+CLIENT, SERVER = Direction.CLIENT, Direction.SERVER
+VERSIONS = {
+    "TLS 1.3": (ssl.TLSVersion.TLSv1_3, None),
+    "TLS 1.2, AES-128-GCM": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"),
+    "TLS 1.2, AES-256-GCM": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"),
+    "TLS 1.2, ChaCha20": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"),
+}
+
+
+class Tls:
+    """A client and a server of ssl that exchange records through memory, which are recorded."""
+
+    def __init__(self, version: ssl.TLSVersion, ciphers: str | None, key_log: Path) -> None:
+        authority = trustme.CA()
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(server)
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        authority.configure_trust(client)
+        client.keylog_filename = str(key_log)
+        for context in (client, server):
+            context.minimum_version = context.maximum_version = version
+            if ciphers is not None:
+                context.set_ciphers(ciphers)
+            context.set_alpn_protocols(["h2"])
+        self.chunks: list[Chunk] = []
+        self.into = {CLIENT: ssl.MemoryBIO(), SERVER: ssl.MemoryBIO()}
+        self.out = {CLIENT: ssl.MemoryBIO(), SERVER: ssl.MemoryBIO()}
+        self.ends = {
+            CLIENT: client.wrap_bio(self.into[CLIENT], self.out[CLIENT], server_hostname="localhost"),
+            SERVER: server.wrap_bio(self.into[SERVER], self.out[SERVER], server_side=True),
+        }
+        for _ in range(4):
+            for side in Direction:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    self.ends[side].do_handshake()
+                self.move(side, 0.0)
+
+    def move(self, side: Direction, time: float) -> None:
+        data = self.out[side].read()
+        if data:
+            self.into[side.other].write(data)
+            self.chunks.append(Chunk(time, side, data))
+
+    def send(self, side: Direction, data: bytes, time: float) -> None:
+        self.ends[side].write(data)
+        self.move(side, time)
+        assert self.ends[side.other].read(1 << 16) == data
+
+
+def conversation(version: str, key_log: Path) -> Recording:
+    tls = Tls(*VERSIONS[version], key_log)
+    for chunk in whole_conversation().chunks:
+        tls.send(chunk.direction, chunk.data, chunk.time)
+    return Recording(tuple(tls.chunks))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_was_encrypted_is_explained(version: str, tmp_path: Path) -> None:
+    encrypted = conversation(version, tmp_path / "keys")
+    assert is_tls(encrypted)
+    read = decrypt(encrypted, (tmp_path / "keys").read_text())
+    assert [chunk.data for chunk in read.chunks] == [chunk.data for chunk in whole_conversation().chunks]
+    assert read.notes[0].startswith(f"decrypted: {version[:7]}")
+    assert_every_octet_is_explained(explain(read))
+    (again,) = read_recordings(write_pcapng(read))
+    assert [chunk.data for chunk in again.chunks] == [chunk.data for chunk in read.chunks], "its key log is in the file"
+
+
+def test_without_keys_it_says_so(tmp_path: Path) -> None:
+    encrypted = conversation("TLS 1.3", tmp_path / "keys")
+    read = decrypt(encrypted, "")
+    assert read.notes == ("TLS is not decrypted: there is no key log (SSLKEYLOGFILE)",)
+    assert_every_octet_is_explained(explain(read))
+    other = decrypt(encrypted, f"CLIENT_RANDOM {bytes(32).hex()} {bytes(48).hex()}")
+    assert "the key log has no CLIENT_HANDSHAKE_TRAFFIC_SECRET" in other.notes[0]
+    wrong = "".join(
+        f"{line.rsplit(' ', 1)[0]} {bytes(48).hex()}\n" for line in (tmp_path / "keys").read_text().splitlines()[1:]
+    )
+    assert "does not fit the keys of the key log" in decrypt(encrypted, wrong).notes[0]
+
+
+def test_a_hole_ends_the_decryption_of_its_direction(tmp_path: Path) -> None:
+    encrypted = conversation("TLS 1.3", tmp_path / "keys")
+    chunks = list(encrypted.chunks)
+    last = next(place for place in range(len(chunks) - 1, 0, -1) if chunks[place].direction is CLIENT)
+    chunks[last] = Chunk(chunks[last].time, CLIENT, chunks[last].data[3:], 3)
+    read = decrypt(Recording(tuple(chunks)), (tmp_path / "keys").read_text())
+    assert "what the client sent later is not decrypted" in read.notes[-1]
+    assert len(read.chunks) == len(whole_conversation().chunks) - 1
+
+
+def test_broken_records(tmp_path: Path) -> None:
+    encrypted = conversation("TLS 1.2, AES-128-GCM", tmp_path / "keys")
+    keys = (tmp_path / "keys").read_text()
+    for place, chunk in enumerate(encrypted.chunks):
+        for at in range(place % 5, len(chunk.data), 5 if place < 2 else 29):
+            data = bytearray(chunk.data)
+            data[at] ^= 0xFF
+            chunks = [*encrypted.chunks]
+            chunks[place] = Chunk(chunk.time, chunk.direction, bytes(data))
+            explain(decrypt(Recording(tuple(chunks)), keys))
