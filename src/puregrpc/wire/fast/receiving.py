@@ -254,7 +254,12 @@ class FastConnection(Controlled):
         if state & REMOTE_CLOSED:
             self._stream_error(stream_id, "DATA behind END_STREAM", ErrorCode.STREAM_CLOSED)
         elif state & DETACHED:
-            if flags & END_STREAM:
+            reader = call.wire_inbound
+            if type(reader) is MeasuredReader and not reader.count(len(data)):
+                self._stream_error(stream_id, "more octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+            elif flags & END_STREAM and type(reader) is MeasuredReader and not reader.is_complete:
+                self._stream_error(stream_id, "fewer octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+            elif flags & END_STREAM:
                 call.wire_state = state | REMOTE_CLOSED
                 self._ended_remotely(call)
             elif call.wire_received < call.wire_low:

@@ -263,7 +263,7 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._stream_error(stream_id, "fewer octets than content-length says", ErrorCode.PROTOCOL_ERROR)
             return
         if isinstance(request, Refusal):
-            self._answer(stream_id, request, ended=ended)
+            self._answer(stream_id, request, ended=ended, content_length=content_length)
             return
         served = self.driver.on_call(request)
         if served is None:
@@ -322,13 +322,15 @@ class FastServerConnection(FastConnection, ServerConnection):
             return
         self._end_of_stream(call)
 
-    def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool) -> None:
+    def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool, content_length: int | None = None) -> None:
         """Answer a request that is not gRPC's, or not one that can be served.
 
         What is gRPC learns at once; HTTP is answered when all of the request is there, or after a while.
         """
         call = RefusedCall(refusal)
         self._add(call, stream_id, "")
+        if content_length is not None:
+            call.wire_inbound = MeasuredReader(0, "identity", content_length)
         call.wire_state = HEAD_RECEIVED | LOCAL_CLOSED | DETACHED | (REMOTE_CLOSED if ended else 0)
         if ended or refusal.status is not None:
             self._send_refusal(call)
