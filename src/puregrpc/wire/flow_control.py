@@ -110,8 +110,8 @@ class BandwidthProbe:
     """Finds the window that keeps the path full: its bandwidth times its delay.
 
     Beside a WINDOW_UPDATE of the connection goes a PING; what comes until it is answered fits into one round trip.
-    If that was most of the window, and faster than ever before, the window was in the way and becomes twice as much,
-    up to ``most``. Small calls never get to a WINDOW_UPDATE, and so pay nothing. A stream's window follows when it
+    If that was half of the window or more, and faster than when the window grew last, the window was in the way and
+    becomes twice as much as came, up to ``most``. Small calls never get to a WINDOW_UPDATE, and so pay nothing. A stream's window follows when it
     next gives something back: streams whose messages nobody takes keep the window they had.
     """
 
@@ -141,8 +141,7 @@ class BandwidthProbe:
         sample = received - self._received
         speed = sample / max(now - self._began, 1e-6)
         self._began = None
-        if speed > self._best:
+        if sample * 2 >= self.window and speed > self._best:
             self._best = speed
-            if sample * 3 >= self.window * 2:
-                self.window = min(2 * sample, self._most)
+            self.window = min(2 * sample, self._most)
         return self.window
