@@ -111,8 +111,9 @@ class BandwidthProbe:
 
     Beside a WINDOW_UPDATE of the connection goes a PING; what comes until it is answered fits into one round trip.
     If that was half of the window or more, and faster than when the window grew last, the window was in the way and
-    becomes twice as much as came, up to ``most``. Small calls never get to a WINDOW_UPDATE, and so pay nothing. A stream's window follows when it
-    next gives something back: streams whose messages nobody takes keep the window they had.
+    becomes twice as much as came, up to ``most``. Small calls never get to a WINDOW_UPDATE, and so pay nothing. A
+    stream's window follows when it next gives something back: streams whose messages nobody takes keep the window
+    they had.
     """
 
     PING = b"bdp-ping"
