@@ -1,0 +1,209 @@
+"""puregrpc's channel as connectconformance's client under test: calls as told on stdin, results on stdout."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+from puregrpc.channel import open_channel
+
+from conformance.connect.protocol import (
+    PACKAGE,
+    codec,
+    message_class,
+    read_message,
+    registry,
+    to_error,
+    to_headers,
+    to_metadata,
+    write_message,
+)  # fmt: skip
+from puregrpc.errors import RpcError
+from puregrpc.transport import TlsOptions
+
+PARALLEL = 8
+CANCEL_AT_ONCE = 0
+
+
+@dataclass
+class Outcome:
+    """What came of one call."""
+
+    headers: tuple[tuple[str, str | bytes], ...] = ()
+    trailers: tuple[tuple[str, str | bytes], ...] = ()
+    payloads: list[Any] = field(default_factory=list)
+    error: Any = None
+    unsent: int = 0
+
+    def failed(self, error: RpcError) -> None:
+        self.error = to_error(error.code, error.message, error.details)
+        self.headers = error.headers
+        self.trailers = error.trailers
+
+    def result(self) -> Any:
+        return message_class("ClientResponseResult")(
+            response_headers=to_headers(self.headers),
+            response_trailers=to_headers(self.trailers),
+            payloads=self.payloads,
+            error=self.error,
+            num_unsent_requests=self.unsent,
+        )
+
+
+class CallUnderTest:
+    """One call as the runner describes it."""
+
+    def __init__(self, asked: Any, call: Any, method: Any) -> None:
+        self.asked = asked
+        self.call = call
+        self.method = method
+        self.json = asked.codec == 2
+        self.outcome = Outcome()
+        timing = asked.cancel.WhichOneof("cancel_timing") if asked.HasField("cancel") else None
+        self.cancel_before_close = timing == "before_close_send"
+        self.cancel_after_ms = None
+        if asked.HasField("cancel") and timing in (None, "after_close_send_ms"):
+            self.cancel_after_ms = asked.cancel.after_close_send_ms
+        self.cancel_after_responses = asked.cancel.after_num_responses if timing == "after_num_responses" else None
+
+    def encoded(self, message: Any) -> bytes:
+        if self.json:
+            return codec().to_json(self.method.input_type, message.value).encode()
+        data: bytes = message.value
+        return data
+
+    def add_payload(self, data: bytes) -> None:
+        name = self.method.output_type.name
+        if self.json:
+            data = codec().from_json(self.method.output_type, data.decode())
+        self.outcome.payloads.append(message_class(name).FromString(data).payload)
+
+    async def send(self, message: Any) -> bool:
+        await trio.sleep(self.asked.request_delay_ms / 1000)
+        try:
+            await self.call.send(self.encoded(message))
+        except RpcError:
+            return False
+        return not self.call.is_over
+
+    async def send_all(self) -> None:
+        messages = self.asked.request_messages
+        for index, message in enumerate(messages):
+            if not await self.send(message):
+                self.outcome.unsent = len(messages) - index
+                return
+
+    async def close(self) -> None:
+        if self.cancel_before_close:
+            self.call.cancel()
+            return
+        with suppress(RpcError):
+            await self.call.half_close()
+
+    async def receive_one(self) -> bool:
+        message = await self.call.receive()
+        if message is None:
+            return False
+        self.add_payload(message)
+        if len(self.outcome.payloads) == self.cancel_after_responses:
+            self.call.cancel()
+        return True
+
+    async def receive_all(self) -> None:
+        while await self.receive_one():
+            pass
+
+    async def run_full_duplex(self) -> None:
+        messages = self.asked.request_messages
+        for index, message in enumerate(messages):
+            if not await self.send(message):
+                self.outcome.unsent = len(messages) - index
+                break
+            if not await self.receive_one():
+                self.outcome.unsent = len(messages) - index - 1
+                break
+        await self.close()
+        await self.receive_all()
+
+    async def run(self) -> Outcome:
+        outcome = self.outcome
+        kind = self.asked.stream_type
+        try:
+            async with self.call, trio.open_nursery() as nursery:
+                try:
+                    if kind == 5:
+                        await self.run_full_duplex()
+                    else:
+                        await self.send_all()
+                        await self.close()
+                        if self.cancel_after_ms is not None:
+                            nursery.start_soon(self.cancel_later, self.cancel_after_ms / 1000)
+                        if kind in (1, 2):
+                            result = await self.call.single_response()
+                            self.add_payload(result.message)
+                        else:
+                            await self.receive_all()
+                    outcome.headers = await self.call.headers()
+                    outcome.trailers = self.call.trailers
+                except RpcError as error:
+                    outcome.failed(error)
+                nursery.cancel_scope.cancel()
+        except RpcError as error:
+            outcome.failed(error)
+        return outcome
+
+    async def cancel_later(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        self.call.cancel()
+
+
+async def perform(asked: Any, engine: Any) -> Any:
+    service = asked.service or f"{PACKAGE}.ConformanceService"
+    method = registry().method(f"{service}/{asked.method}")
+    tls = None
+    if asked.server_tls_cert:
+        creds = asked.client_tls_creds if asked.HasField("client_tls_creds") else None
+        tls = TlsOptions(
+            root_certificates=asked.server_tls_cert.decode(),
+            certificate_chain=creds.cert.decode() if creds else None,
+            private_key=creds.key.decode() if creds else None,
+        )
+    async with open_channel(
+        f"{asked.host}:{asked.port}",
+        tls=tls,
+        engine=engine,
+        max_receive_message_size=asked.message_receive_limit or 4 << 20,
+        compression="gzip" if asked.compression == 2 else None,
+    ) as channel:
+        call = channel.call(
+            method.path,
+            metadata=to_metadata(asked.request_headers),
+            timeout=asked.timeout_ms / 1000 if asked.HasField("timeout_ms") else None,
+            content_subtype="json" if asked.codec == 2 else "proto",
+        )
+        return (await CallUnderTest(asked, call, method).run()).result()
+
+
+async def main(engine: Any) -> None:
+    limiter = trio.CapacityLimiter(PARALLEL)
+
+    async def answer(asked: Any) -> None:
+        async with limiter:
+            result = await perform(asked, engine)
+        write_message(
+            sys.stdout.buffer, message_class("ClientCompatResponse")(test_name=asked.test_name, response=result)
+        )
+
+    async with trio.open_nursery() as nursery:
+        while True:
+            asked = await trio.to_thread.run_sync(read_message, sys.stdin.buffer, "ClientCompatRequest")
+            if asked is None:
+                break
+            nursery.start_soon(answer, asked)
+
+
+if __name__ == "__main__":
+    trio.run(main, sys.argv[1] if len(sys.argv) > 1 else "h2")
