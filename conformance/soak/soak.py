@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trio
-
 from puregrpc.channel import Channel, open_channel
-from puregrpc.errors import RpcError
 from puregrpc.server import Method, Server, ServerConfig, Shape
+
+from puregrpc.errors import RpcError
 from puregrpc.wire.status import StatusCode
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Soak:
         while trio.current_time() < until:
             await trio.sleep(self.seconds / 30)
             gc.collect()
-            self.resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * page)
+            self.resident.append(resident_pages() * page)
 
     async def run(self) -> None:
         baseline = trio.lowlevel.current_statistics().tasks_living
@@ -225,6 +225,10 @@ class Soak:
             nursery.cancel_scope.cancel()
         tasks = trio.lowlevel.current_statistics().tasks_living
         self.expect(tasks == baseline, f"{tasks - baseline} tasks are left over")
+
+
+def resident_pages() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1])
 
 
 def connection_calls(channel: Channel) -> list[int]:

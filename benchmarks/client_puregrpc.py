@@ -1,0 +1,100 @@
+"""puregrpc's trio channel as a client: ``client_puregrpc ENGINE WORK ADDRESS [NUMBERS]``.
+
+Works: ``unary CONCURRENCY SECONDS``; ``rich``, the same with a deadline, a bearer token and a unique request id on each
+call; ``receive SIZE COUNT`` and ``send SIZE COUNT``, one stream of COUNT messages of SIZE octets.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import trio
+from puregrpc.channel import open_channel
+
+from benchmarks.work import (
+    DEADLINE_SECONDS,
+    INPUT,
+    OUTPUT,
+    UNARY,
+    Clock,
+    InputRequest,
+    InputResponse,
+    OutputResponse,
+    SimpleResponse,
+    output_request,
+    report,
+    rich_metadata,
+    timed_loop,
+    unary_request,
+)  # fmt: skip
+
+
+async def unary(channel: Any, concurrency: int, seconds: float, rich: bool) -> None:
+    request = unary_request()
+    serialize = type(request).SerializeToString
+    deserialize = SimpleResponse.FromString
+
+    async def one() -> None:
+        if rich:
+            await channel.unary_unary(
+                UNARY, request, serializer=serialize, deserializer=deserialize,
+                timeout=DEADLINE_SECONDS, metadata=rich_metadata(),
+            )  # fmt: skip
+        else:
+            await channel.unary_unary(UNARY, request, serializer=serialize, deserializer=deserialize)
+
+    clock = Clock()
+    await timed_loop(one, clock, time.perf_counter() + min(1.0, seconds / 3))
+    clock.start()
+    until = time.perf_counter() + seconds
+    async with trio.open_nursery() as nursery:
+        for _ in range(concurrency):
+            nursery.start_soon(timed_loop, one, clock, until)
+    clock.stop()
+    report(clock.figures(len(clock.latencies)))
+
+
+async def receive(channel: Any, size: int, count: int) -> None:
+    clock = Clock()
+    for _ in range(2):
+        clock.start()
+        received = 0
+        async with channel.call(OUTPUT) as call:
+            await call.send(output_request(size, count).SerializeToString())
+            await call.half_close()
+            async for message in call:
+                OutputResponse.FromString(message)
+                received += 1
+        clock.stop()
+    assert received == count
+    report(clock.figures(count, size * count))
+
+
+async def send(channel: Any, size: int, count: int) -> None:
+    message = InputRequest(payload={"body": bytes(size)})
+    clock = Clock()
+    for _ in range(2):
+        clock.start()
+        async with channel.call(INPUT) as call:
+            for _ in range(count):
+                await call.send(message.SerializeToString())
+            await call.half_close()
+            result = await call.single_response()
+        clock.stop()
+    assert InputResponse.FromString(result.message).aggregated_payload_size == size * count
+    report(clock.figures(count, size * count))
+
+
+async def main() -> None:
+    engine, work, address, *numbers = sys.argv[1:]
+    async with open_channel(address, engine=engine, max_receive_message_size=1 << 30) as channel:  # type: ignore[arg-type]  # a name from the command line
+        if work in ("unary", "rich"):
+            await unary(channel, int(numbers[0]), float(numbers[1]), work == "rich")
+        else:
+            await {"receive": receive, "send": send}[work](channel, int(numbers[0]), int(numbers[1]))
+
+
+if __name__ == "__main__":
+    trio.run(main)
