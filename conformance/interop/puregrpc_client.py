@@ -1,6 +1,6 @@
 """puregrpc's channel behind the interface of the interoperability cases.
 
-Usage: puregrpc_client.py ADDRESS CASE... [--engine h2|fast] [--tls-ca FILE]; prints ``CASE ok`` or ``CASE failed: why``.
+Usage: puregrpc_client.py ADDRESS CASE... [--engine h2|fast] [--tls-ca FILE]; prints a line a case.
 """
 
 from __future__ import annotations
