@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 import trio
-from puregrpc.channel import open_channel
 
 from benchmarks.work import (
     DEADLINE_SECONDS,
@@ -29,21 +28,19 @@ from benchmarks.work import (
     timed_loop,
     unary_request,
 )  # fmt: skip
+from puregrpc.channel import open_channel
 
 
 async def unary(channel: Any, concurrency: int, seconds: float, rich: bool) -> None:
     request = unary_request()
-    serialize = type(request).SerializeToString
-    deserialize = SimpleResponse.FromString
+
+    say = channel.unary_unary(UNARY, type(request).SerializeToString, SimpleResponse.FromString)
 
     async def one() -> None:
         if rich:
-            await channel.unary_unary(
-                UNARY, request, serializer=serialize, deserializer=deserialize,
-                timeout=DEADLINE_SECONDS, metadata=rich_metadata(),
-            )  # fmt: skip
+            await say(request, timeout=DEADLINE_SECONDS, metadata=rich_metadata())
         else:
-            await channel.unary_unary(UNARY, request, serializer=serialize, deserializer=deserialize)
+            await say(request)
 
     clock = Clock()
     await timed_loop(one, clock, time.perf_counter() + min(1.0, seconds / 3))

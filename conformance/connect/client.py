@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import trio
-from puregrpc.channel import open_channel
 
 from conformance.connect.protocol import (
     PACKAGE,
@@ -21,6 +20,7 @@ from conformance.connect.protocol import (
     to_metadata,
     write_message,
 )  # fmt: skip
+from puregrpc.channel import open_channel
 from puregrpc.errors import RpcError
 from puregrpc.transport import TlsOptions
 

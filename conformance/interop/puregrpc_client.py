@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from puregrpc.channel import open_channel
 
 from conformance.interop.cases import CASES, StatusError
 from conformance.interop.messages import method_classes
+from puregrpc.channel import open_channel
 from puregrpc.errors import RpcError
 from puregrpc.transport import TlsOptions
 
@@ -121,13 +121,14 @@ async def run(address: str, names: list[str], ca: str | None, engine: str) -> No
         client = PuregrpcClient(address, ca, engine)
         try:
             with trio.fail_after(CASE_BOUND):
-                await client.reconnect()
-                await case(client)
+                try:
+                    await client.reconnect()
+                    await case(client)
+                finally:
+                    await client.stack.aclose()
             print(f"{name} ok", flush=True)
         except (AssertionError, StatusError, trio.TooSlowError) as error:
             print(f"{name} failed: {type(error).__name__} {error}", flush=True)
-        finally:
-            await client.stack.aclose()
 
 
 def main() -> None:

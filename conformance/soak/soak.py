@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trio
-from puregrpc.channel import Channel, open_channel
 from puregrpc.server import Method, Server, ServerConfig, Shape
 
+from puregrpc.channel import Channel, open_channel
 from puregrpc.errors import RpcError
 from puregrpc.wire.status import StatusCode
 
@@ -136,7 +136,7 @@ class Soak:
                 scope.deadline = trio.current_time() + chance.uniform(0, 0.02)
             try:
                 if shape == "Echo":
-                    reply = await channel.unary_unary("/soak.Soak/Echo", body, timeout=timeout)
+                    reply = await channel.unary_unary("/soak.Soak/Echo")(body, timeout=timeout)
                     self.expect(reply == body, "Echo gave another message back")
                 else:
                     await self.streaming(channel, shape, body, timeout)
