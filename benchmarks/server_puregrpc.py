@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import trio
-from puregrpc.server import Method, Server, ServerConfig, Shape
 
 from benchmarks.work import (
     INPUT,
@@ -20,6 +19,7 @@ from benchmarks.work import (
     SimpleRequest,
     SimpleResponse,
 )  # fmt: skip
+from puregrpc.server import Method, Server, ServerConfig, Shape
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

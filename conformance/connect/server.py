@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import trio
-from puregrpc.server import Method, Server, ServerConfig, Shape
 
 from conformance.connect.protocol import (
     PACKAGE,
@@ -21,6 +20,7 @@ from conformance.connect.protocol import (
     write_message,
 )  # fmt: skip
 from puregrpc.errors import RpcError
+from puregrpc.server import Method, Server, ServerConfig, Shape
 from puregrpc.transport import TlsOptions
 
 if TYPE_CHECKING:

@@ -238,8 +238,8 @@ async def cancel_after_first_response(client: Adapter) -> None:
 
 
 async def timeout_on_sleeping_server(client: Adapter) -> None:
-    call = await client.open("FullDuplexCall", timeout=0.001)
     try:
+        call = await client.open("FullDuplexCall", timeout=0.001)
         await call.send(message_class("StreamingOutputCallRequest")(payload=payload(27182)))
     except StatusError as error:
         assert error.code == 4

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trio
-from puregrpc.server import Method, Server, ServerConfig, Shape
 
 from puregrpc.channel import Channel, open_channel
 from puregrpc.errors import RpcError
+from puregrpc.server import Method, Server, ServerConfig, Shape
 from puregrpc.wire.status import StatusCode
 
 if TYPE_CHECKING:

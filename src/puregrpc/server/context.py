@@ -64,6 +64,11 @@ class Context:
         return next((value for key, value in self._call.request.metadata if key == name), None)
 
     @property
+    def compressed_messages(self) -> int:
+        """How many of the messages that have come so far came compressed."""
+        return self._call.compressed_messages
+
+    @property
     def authority(self) -> str:
         """The :authority that the client asked for."""
         return self._call.request.authority

@@ -67,6 +67,7 @@ class Call:
 
     __slots__ = (
         "auto_consume",
+        "compressed_messages",
         "wire_a",
         "wire_b",
         "wire_deadline",
@@ -92,9 +93,12 @@ class Call:
     auto_consume: bool
     """True (the default): received octets are given back to the peer's window as they come, as suits a call with one
     message. False: the octets of a whole message are given back when the owner calls `Connection.consume`."""
+    compressed_messages: int
+    """How many of the messages received came compressed."""
 
     def __init__(self) -> None:
         self.auto_consume = True
+        self.compressed_messages = 0
         self.wire_id = 0
         self.wire_deadline: float | None = None
         self.wire_state = None

@@ -42,7 +42,7 @@ class MessageReader:
     on the word of a prefix: a message takes what has come of it.
     """
 
-    __slots__ = ("_body", "_compressed", "_head", "_missing", "coding", "max_size", "partial", "wire_size")
+    __slots__ = ("_body", "_head", "_missing", "coding", "is_compressed", "max_size", "partial", "wire_size")
 
     def __init__(self, max_size: int, coding: Coding = _IDENTITY) -> None:
         self.max_size = max_size
@@ -54,7 +54,8 @@ class MessageReader:
         self._head = b""
         self._body: BytesIO | None = None
         self._missing = 0
-        self._compressed = False
+        self.is_compressed = False
+        """Whether the message given last came compressed."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take octets and give the messages that they complete, in order.
@@ -108,12 +109,12 @@ class MessageReader:
             raise RemoteProtocolError(f"a message's compressed flag is {flag}, neither 0 nor 1")
         if flag and self.coding is _IDENTITY:
             raise RemoteProtocolError("a message's compressed flag is set, but no grpc-encoding was announced")
-        self._compressed = bool(flag)
+        self.is_compressed = bool(flag)
 
     def _finish(self, message: bytes) -> bytes:
         self.wire_size = self.partial
         self.partial = 0
-        return self.coding.decompress(message, self.max_size) if self._compressed else message
+        return self.coding.decompress(message, self.max_size) if self.is_compressed else message
 
     def finish(self) -> None:
         """No more octets will come. Raises RemoteProtocolError if a message is not complete."""

@@ -295,6 +295,7 @@ class FastConnection(Controlled):
                     self._stream_error(call.wire_id, "more octets than content-length says", ErrorCode.PROTOCOL_ERROR)
                     return
                 for message in reader.feed(data):
+                    call.compressed_messages += reader.is_compressed
                     if credit is not None:
                         credit.delivered(len(message), reader.wire_size)
                     call.on_message(message)

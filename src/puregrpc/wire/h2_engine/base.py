@@ -422,6 +422,7 @@ class H2Connection(Connection, Generic[CallT]):
         if stream.answered:
             return
         for message in stream.reader.feed(data):
+            stream.call.compressed_messages += stream.reader.is_compressed
             stream.receiving.step(Step.MESSAGE)
             stream.credit.delivered(len(message), stream.reader.wire_size)
             stream.call.on_message(message)

@@ -1,0 +1,215 @@
+"""Runs every interoperability case between every pair of peers, with both engines, in plaintext and over TLS.
+
+Usage: python -m conformance.interop.table [--without-go] [--output FILE]; prints a table, exits 1 if a case failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trustme
+
+from conformance.interop.cases import CASES, COMPRESSED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+BIN = ROOT / "conformance" / ".work" / "bin"
+NAMES = [case.__name__ for case in CASES]
+ENGINES = ("h2", "fast")
+BOUND = 180.0
+
+GO_CLIENT_LACKS = COMPRESSED | {"pick_first_unary"}
+"""What grpc-go's client needs a special environment for, or lacks."""
+GRPCIO_SERVER_LACKS = {"client_compressed_unary", "client_compressed_streaming"}
+"""grpcio does not show a handler whether a message came compressed, so its server cannot refuse the probe."""
+GRPCIO_CLIENT_LACKS = {"client_compressed_streaming"}
+"""grpc.aio cannot send a single message of a compressed stream uncompressed."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """The files of a certificate for localhost and 127.0.0.1."""
+
+    ca: str
+    cert: str
+    key: str
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+
+
+@contextmanager
+def server(command: list[str]) -> Iterator[str]:
+    """Start a server that prints its address as the last word of its first line."""
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"did not start: {' '.join(command)}")
+        yield line.split()[-1]
+        process.stdout.close()
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+@contextmanager
+def go_server(tls: Tls | None) -> Iterator[str]:
+    """grpc-go's server: it takes a port and says nothing, so a free one is looked for and waited on."""
+    import socket
+    import time
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(BIN / "grpc-go-interop-server"), f"--port={port}"]
+    if tls:
+        command += ["--use_tls=true", f"--tls_cert_file={tls.cert}", f"--tls_key_file={tls.key}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def python_server(module: str, tls: Tls | None, *arguments: str) -> list[str]:
+    command = [sys.executable, "-m", f"conformance.interop.{module}", *arguments]
+    if tls:
+        command += ["--tls-cert", tls.cert, "--tls-key", tls.key]
+    return command
+
+
+def python_client(module: str, address: str, names: list[str], tls: Tls | None, *arguments: str) -> dict[str, str]:
+    command = [sys.executable, "-m", f"conformance.interop.{module}", address, *names, *arguments]
+    if tls:
+        command += ["--tls-ca", tls.ca]
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=BOUND, check=False
+    )
+    found = dict(line.split(" ", 1) for line in result.stdout.splitlines() if line.split(" ", 1)[0] in NAMES)
+    if result.returncode:
+        print(result.stderr[-1500:], file=sys.stderr)
+    return found
+
+
+def go_client(address: str, names: list[str], tls: Tls | None) -> dict[str, str]:
+    host, port = address.rsplit(":", 1)
+    found = {}
+    for name in names:
+        command = [str(BIN / "grpc-go-interop-client"), f"--server_host={host}", f"--server_port={port}"]
+        command += [f"--test_case={name}"]
+        if tls:
+            command += ["--use_tls=true", "--use_test_ca=true", f"--ca_file={tls.ca}"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        found[name] = "ok" if result.returncode == 0 else f"failed: {result.stderr.strip()[-200:]}"
+    return found
+
+
+def certificate(folder: Path) -> Tls:
+    ca = trustme.CA()
+    issued = ca.issue_cert("localhost", "127.0.0.1")
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    issued.private_key_pem.write_to_path(str(folder / "key.pem"))
+    (folder / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    return Tls(str(folder / "ca.pem"), str(folder / "cert.pem"), str(folder / "key.pem"))
+
+
+def run(*, with_go: bool, tls: Tls) -> dict[str, dict[str, str]]:
+    """Column -> case -> "ok", "-" where the peer lacks the case, or "failed: why"."""
+    table: dict[str, dict[str, str]] = {}
+
+    def column(title: str, lacking: set[str], results: dict[str, str]) -> None:
+        table[title] = {name: "-" if name in lacking else results.get(name, "failed: no result") for name in NAMES}
+
+    for secure in (None, tls):
+        over = "TLS" if secure else "plaintext"
+        with ExitStack() as stack:
+            ours = {
+                engine: stack.enter_context(server(python_server("puregrpc_server", secure, "--engine", engine)))
+                for engine in ENGINES
+            }
+            grpcio = stack.enter_context(server(python_server("grpcio_server", secure)))
+            go = stack.enter_context(go_server(secure)) if with_go else ""
+            for engine in ENGINES:
+                option = ("--engine", engine)
+                names = [name for name in NAMES if name not in GRPCIO_SERVER_LACKS]
+                column(
+                    f"{engine} → grpcio, {over}", GRPCIO_SERVER_LACKS,
+                    python_client("puregrpc_client", grpcio, names, secure, *option),
+                )  # fmt: skip
+                names = [name for name in NAMES if name not in GRPCIO_CLIENT_LACKS]
+                column(
+                    f"grpcio → {engine}, {over}", GRPCIO_CLIENT_LACKS,
+                    python_client("grpcio_client", ours[engine], names, secure),
+                )  # fmt: skip
+                column(
+                    f"{engine} → {engine}, {over}", set(),
+                    python_client("puregrpc_client", ours[engine], NAMES, secure, *option),
+                )  # fmt: skip
+                if with_go:
+                    names = [name for name in NAMES if name not in COMPRESSED]
+                    column(
+                        f"{engine} → grpc-go, {over}", COMPRESSED,
+                        python_client("puregrpc_client", go, names, secure, *option),
+                    )  # fmt: skip
+                    lacking = GO_CLIENT_LACKS | {"long_lived_channel"}
+                    names = [name for name in NAMES if name not in lacking]
+                    column(f"grpc-go → {engine}, {over}", lacking, go_client(ours[engine], names, secure))
+    return table
+
+
+def render(table: dict[str, dict[str, str]]) -> str:
+    columns = list(table)
+    lines = ["| case | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name in NAMES:
+        cells = [cell if (cell := table[column][name]) in ("ok", "-") else "FAILED" for column in columns]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--without-go", action="store_true")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        table = run(with_go=not arguments.without_go, tls=certificate(Path(folder)))
+    go = "" if arguments.without_go else ", grpc-go 1.82.1"
+    text = f"Peers: grpcio {version('grpcio')}{go}. “-”: the peer does not implement the case.\n\n{render(table)}\n"
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text, encoding="utf-8")
+    failures = [
+        f"{column}: {name} {cell}"
+        for column, cells in table.items()
+        for name, cell in cells.items()
+        if cell not in ("ok", "-")
+    ]
+    for failure in failures:
+        print(failure)
+    passed = sum(cell == "ok" for cells in table.values() for cell in cells.values())
+    print(f"{passed} passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
