@@ -234,9 +234,9 @@ def resident_pages() -> int:
 def connection_calls(channel: Channel) -> list[int]:
     """How many calls each connection of the channel says it has."""
     return [
-        len(connection.calls) + connection.queued_calls
+        len(session.connection.calls) + session.connection.queued_calls
         for subchannel in channel.snapshot().subchannels
-        if (connection := subchannel.connection) is not None
+        for session in subchannel.sessions
     ]
 
 

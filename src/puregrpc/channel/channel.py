@@ -246,6 +246,7 @@ async def open_channel(
     max_receive_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
     max_send_message_size: int = 2**31 - 1,
     compression: str | None = None,
+    content_subtype: str = "",
     keepalive_time: float | None = None,
     keepalive_timeout: float = 20.0,
     keepalive_without_calls: bool = False,
@@ -271,6 +272,7 @@ async def open_channel(
     ``tls``: None or False for plaintext, True for TLS with the system's roots, or `TlsOptions`.
     ``authority``: the :authority of requests, in place of the target's.
     Sizes are octets, times are seconds. ``compression``: the encoding of requests, such as ``"gzip"``.
+    ``content_subtype``: what the messages are, where they are not protobuf: "json" makes ``application/grpc+json``.
     ``keepalive_time``: send a PING after so long without a sign of life (gRFC A8).
     ``connect_timeout``: for one attempt, the HTTP/2 handshake included. ``wait_for_ready``: the default of calls.
     ``metadata`` goes with every call. ``credentials`` are asked for metadata before each call, and refused on
@@ -306,6 +308,7 @@ async def open_channel(
         connect_timeout=connect_timeout,
         wait_for_ready=wait_for_ready,
         compression=compression or "identity",
+        content_subtype=content_subtype,
         metadata=metadata_of(metadata),
         interceptors=tuple(interceptors),
         credentials=credentials,

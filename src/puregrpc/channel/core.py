@@ -53,6 +53,7 @@ class ChannelOptions:
     connect_timeout: float
     wait_for_ready: bool
     compression: str
+    content_subtype: str
     metadata: Metadata
     interceptors: tuple[Interceptor, ...]
     credentials: CallCredentials | None
@@ -206,6 +207,7 @@ class ChannelCore:
             options.authority,
             metadata,
             encoding=options.compression if details.compression is None else details.compression,
+            content_subtype=options.content_subtype,
         )
         return replace(details, deadline=deadline, request=request)
 

@@ -51,7 +51,10 @@ class _Method(Generic[RequestT, ResponseT]):
         self._core = core
         self._serialize = serialize
         self._deserialize = deserialize
-        self._request = Request(path, core.options.authority, encoding=core.options.compression)
+        options = core.options
+        self._request = Request(
+            path, options.authority, encoding=options.compression, content_subtype=options.content_subtype
+        )
 
     def _details(
         self,
@@ -121,7 +124,13 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
         data = cast("bytes", request) if self._serialize is None else self._serialize(request)
         head = self._request
         if metadata:
-            head = Request(self.path, head.authority, metadata_of(metadata), encoding=head.encoding)
+            head = Request(
+                self.path,
+                head.authority,
+                metadata_of(metadata),
+                encoding=head.encoding,
+                content_subtype=head.content_subtype,
+            )
         now = current_time()
         deadline = None if timeout is None else deadline_of(timeout, now)
         call = begin_unary(session, head, deadline, data, now)
