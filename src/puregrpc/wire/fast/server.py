@@ -376,7 +376,8 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._reset_stream(call, error_code)
         else:
             state = call.wire_state
-            constant, literals = self._trailer_parts(status, (), None if state & HEAD_SENT else "")
+            subtype = call.request.content_subtype if isinstance(call, ServerCall) else ""
+            constant, literals = self._trailer_parts(status, (), None if state & HEAD_SENT else subtype)
             self._send_trailer_block(call, constant, literals)
             self._reset_stream(call, ErrorCode.NO_ERROR)
         self._end_call(call, status)
