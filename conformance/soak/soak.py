@@ -131,15 +131,16 @@ class Soak:
         fate = chance.choice(("run", "run", "run", "run", "cancel", "deadline"))
         timeout = chance.uniform(0.0005, 0.05) if fate == "deadline" else CALL_BOUND
         body = self.payload()
+        patient = chance.random() < 0.9
         with trio.CancelScope() as scope:
             if fate == "cancel":
                 scope.deadline = trio.current_time() + chance.uniform(0, 0.02)
             try:
                 if shape == "Echo":
-                    reply = await channel.unary_unary("/soak.Soak/Echo")(body, timeout=timeout)
+                    reply = await channel.unary_unary("/soak.Soak/Echo")(body, timeout=timeout, wait_for_ready=patient)
                     self.expect(reply == body, "Echo gave another message back")
                 else:
-                    await self.streaming(channel, shape, body, timeout)
+                    await self.streaming(channel, shape, body, timeout, patient)
                 self.outcomes["OK"] += 1
             except RpcError as error:
                 self.outcomes[str(StatusCode(error.code).name)] += 1
@@ -148,9 +149,9 @@ class Soak:
         if scope.cancelled_caught:
             self.outcomes["cancelled here"] += 1
 
-    async def streaming(self, channel: Channel, shape: str, body: bytes, timeout: float) -> None:
+    async def streaming(self, channel: Channel, shape: str, body: bytes, timeout: float, patient: bool) -> None:
         times = int(body[:3])
-        async with channel.call(f"/soak.Soak/{shape}", timeout=timeout) as call:
+        async with channel.call(f"/soak.Soak/{shape}", timeout=timeout, wait_for_ready=patient) as call:
             if shape == "Repeat":
                 await call.send(body)
                 await call.half_close()

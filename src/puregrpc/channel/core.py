@@ -187,6 +187,8 @@ class ChannelCore:
                 if session is not None:
                     return session
                 if not details.wait_for_ready and self.state is ConnectivityState.TRANSIENT_FAILURE:
+                    # Whoever tries again in a loop must not keep the loop from making the connection.
+                    await trio.lowlevel.checkpoint()
                     raise RpcError(StatusCode.UNAVAILABLE, self.balancer.last_error, code_name="UNAVAILABLE")
                 await self._changed.park()
         problem = f"the deadline passed while waiting for a connection to {self.target.text}"
