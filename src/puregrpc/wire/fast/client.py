@@ -10,8 +10,9 @@ from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, D
 from puregrpc.wire.deadline import encode_timeout
 from puregrpc.wire.fast.bodies import ForeignBody
 from puregrpc.wire.fast.control import DEADLINE_PASSED, MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE
+from puregrpc.wire.fast.custom_metadata import MetadataEncoder, read_custom
 from puregrpc.wire.fast.hpack_decoder import FieldRun
-from puregrpc.wire.fast.hpack_encoder import ConstantFields, literal, secret_literal
+from puregrpc.wire.fast.hpack_encoder import ConstantFields, literal
 from puregrpc.wire.fast.hpack_table import Fields
 from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, MAX_STREAM_ID, frame, message_frame_head, pack_head
 from puregrpc.wire.fast.receiving import FastConnection
@@ -38,8 +39,16 @@ __all__ = ["FastClientConnection"]
 MAX_METHODS = 1000
 """How many methods (with their authority and encodings) are remembered with their header fields."""
 
+SECRET_NAMES: tuple[str, ...] = ("authorization", "cookie")
+
+MOST_UNCOUNTED = 64
+"""How much more an entry counts in a header list than it takes in a block: 32, and an indexed name's length."""
+
 INFORMATIONAL = ResponseHead()
 """Stands for a 1xx response."""
+
+NO_HEAD = ResponseHead()
+"""Stands for a header list that is malformed, or not complete."""
 
 
 class Method:
@@ -63,9 +72,11 @@ class FastClientConnection(FastConnection, ClientConnection):
         self._max_streams = STREAMS_BEFORE_SETTINGS
         self._max_list_size: int | None = None
         self._methods: dict[tuple[str, str, str, str], Method] = {}
+        self._secret_names = SECRET_NAMES
+        self._metadata = MetadataEncoder(SECRET_NAMES)
         self._queue: dict[int, tuple[Call, Method, bytes]] = {}
-        """Calls that wait for MAX_CONCURRENT_STREAMS, by their stream ids and so in order."""
-        self._highest_opened = 0
+        """Calls that wait for MAX_CONCURRENT_STREAMS, in order, by numbers below zero."""
+        self._last_queued = 0
         self._opening_queued = False
 
     # -- sending
@@ -79,7 +90,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         message: bytes | None = None,
         end: bool = False,
         now: float = 0.0,
-        secret_names: Sequence[str] = ("authorization", "cookie"),
+        secret_names: Sequence[str] = SECRET_NAMES,
     ) -> None:
         if self._closed or self._going_away or self._sent_away:
             raise LocalProtocolError("no new call can be opened: the connection is closed or going away")
@@ -87,9 +98,14 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._now = now
         key = (request.path, request.authority, request.encoding, request.content_subtype)
         method = self._methods.get(key) or self._learn_method(key, request)
-        metadata = self._metadata_block(request.metadata, secret_names) if request.metadata else b""
+        metadata = b""
+        if request.metadata:
+            if secret_names != self._secret_names:
+                self._secret_names = tuple(secret_names)
+                self._metadata = MetadataEncoder(secret_names)
+            metadata = self._metadata.encode(request.metadata)
         if self._max_list_size is not None:
-            self._check_list_size(method, request.metadata, self._max_list_size)
+            self._check_list_size(method, request.metadata, metadata, self._max_list_size)
         coding = None if request.encoding == "identity" else coding_for(request.encoding)
         length = -1
         pieces: tuple[bytes, ...] = ()
@@ -98,8 +114,6 @@ class FastClientConnection(FastConnection, ClientConnection):
             if coding is not None or length > self._max_send_message_size:
                 pieces = (encode_message(message, coding or IDENTITY, self._max_send_message_size),)
 
-        call.wire_id = stream_id = self._next_id
-        self._next_id = stream_id + 2
         call.wire_path = request.path
         call.wire_deadline = deadline
         call.wire_inbound = call.wire_outbound = None
@@ -107,33 +121,29 @@ class FastClientConnection(FastConnection, ClientConnection):
         call.wire_low = self._low_water
         call.wire_a = None if call.auto_consume else StreamCredit(self.config.initial_stream_window, auto=False)
         call.wire_b = coding
-        if deadline is not None:
-            self._deadlines.add(stream_id, deadline)
         size = length + PREFIX_SIZE
         window = self._peer_initial_window
         if (
-            pieces
-            or length < 0
+            message is None
+            or pieces
             or size > self._send_window
             or size > window
             or size > self._data_frame_size
             or self._queue
             or len(self.streams) >= self._max_streams
         ):
-            if length >= 0 and not pieces:
-                assert message is not None
+            if message is not None and not pieces:
                 pieces = (prefix(length), message)
             self._queue_call(call, method, metadata, pieces, end=end)
             return
+        call.wire_id = stream_id = self._take_stream_id(deadline)
         block = self._request_block(call, method, metadata)
         if block is None:
             return
         if len(block) > self._peer_frame_size:
-            assert message is not None
             self._send_head(call, block, end=False)
             self._send_octets(call, (prefix(length), message), end)
             return
-        self._highest_opened = stream_id
         self.streams[stream_id] = call
         self._send_window -= size
         self._data_sent = True
@@ -144,7 +154,6 @@ class FastClientConnection(FastConnection, ClientConnection):
         else:
             call.wire_state = HEAD_SENT
             flags = 0
-        assert message is not None
         self._out.append(
             pack_head(0, len(block), FrameType.HEADERS, END_HEADERS, stream_id)
             + block
@@ -170,39 +179,43 @@ class FastClientConnection(FastConnection, ClientConnection):
         method = self._methods[key] = Method(tuple(fields))
         return method
 
-    def _metadata_block(self, metadata: Metadata, secret_names: Sequence[str]) -> bytes:
-        secrets = [name.lower().encode() for name in secret_names]
-        return b"".join(
-            [
-                secret_literal(name, value) if name in secrets else literal(name, value)
-                for name, value in encode_metadata(metadata)
-            ]
-        )
-
-    def _check_list_size(self, method: Method, metadata: Metadata, limit: int) -> None:
-        size = method.size + (header_list_size(encode_metadata(metadata)) if metadata else 0)
+    def _check_list_size(self, method: Method, metadata: Metadata, block: bytes, limit: int) -> None:
+        """Raise InvalidArgument for headers that the server does not take."""
+        if method.size + len(block) + MOST_UNCOUNTED * len(metadata) <= limit:
+            return
+        size = method.size + header_list_size(encode_metadata(metadata))
         if size > limit:
-            raise InvalidArgument(f"the request's headers have {size} octets, the server takes {limit}")
+            raise InvalidArgument(f"the request's headers take {size} octets, the server takes {limit} at most")
+
+    def _take_stream_id(self, deadline: float | None) -> int:
+        stream_id = self._next_id
+        self._next_id = stream_id + 2
+        if deadline is not None:
+            self._deadlines.add(stream_id, deadline)
+        return stream_id
 
     def _request_block(self, call: Call, method: Method, metadata: bytes) -> bytes | None:
         """The header block of a call, to be sent at once; None if its deadline has passed, and so it has ended."""
         fields = method.fields
         deadline = call.wire_deadline
-        timeout = b""
         if deadline is not None:
             left = deadline - self._now
             if left <= 0:
+                self._next_id -= 2
                 call.wire_state = QUEUED
                 self._end_call(call, DEADLINE_PASSED)
                 return None
-            timeout = literal(b"grpc-timeout", encode_timeout(left))
-        block = fields.block if fields.version == self.encoder.version else self.encoder.encode(fields)
-        return block + timeout + metadata
+            metadata = literal(b"grpc-timeout", encode_timeout(left)) + metadata
+        return (fields.block if fields.version == self.encoder.version else self.encoder.encode(fields)) + metadata
 
     def _queue_call(self, call: Call, method: Method, metadata: bytes, pieces: tuple[bytes, ...], *, end: bool) -> None:
-        """Open a call step by step, once it may be opened."""
+        """Open a call step by step, once it may be opened. Until then it has a negative number of its own."""
+        self._last_queued -= 1
+        call.wire_id = self._last_queued
         call.wire_send_window = 0
         call.wire_state = QUEUED
+        if call.wire_deadline is not None:
+            self._deadlines.add(call.wire_id, call.wire_deadline)
         self._queue[call.wire_id] = (call, method, metadata)
         if pieces:
             self._send_octets(call, pieces, end)
@@ -211,13 +224,17 @@ class FastClientConnection(FastConnection, ClientConnection):
         self._open_queued()
 
     def _open_queued(self) -> None:
+        """Open the calls that wait, as far as the server allows."""
         if self._opening_queued:
             return  # this is a callback of a call that could not be opened in the loop below
         self._opening_queued = True
         queue = self._queue
         while queue and len(self.streams) < self._max_streams and not self._sent_away and not self._closed:
-            stream_id = next(iter(queue))
-            call, method, metadata = queue.pop(stream_id)
+            number = next(iter(queue))
+            call, method, metadata = queue.pop(number)
+            if call.wire_deadline is not None:
+                self._deadlines.discard(number)
+            call.wire_id = stream_id = self._take_stream_id(call.wire_deadline)
             block = self._request_block(call, method, metadata)
             if block is None:
                 continue
@@ -230,7 +247,6 @@ class FastClientConnection(FastConnection, ClientConnection):
 
     def _send_head(self, call: Call, block: bytes, *, end: bool) -> None:
         stream_id = call.wire_id
-        self._highest_opened = stream_id
         self.streams[stream_id] = call
         call.wire_send_window = self._peer_initial_window
         state = (call.wire_state or 0) & ~QUEUED | HEAD_SENT
@@ -281,12 +297,17 @@ class FastClientConnection(FastConnection, ClientConnection):
         self._fail_call(call, Status(StatusCode.RESOURCE_EXHAUSTED, problem), ErrorCode.CANCEL)
 
     def _response(self, call: Call, run: FieldRun, fields: Fields) -> None:
+        head = run.head
+        if head is None:
+            head = run.head = _read_head(run.fields) if run.fields else NO_HEAD
         if fields:
-            head = parse_response(run.fields + fields) or INFORMATIONAL
-        elif run.head is None:
-            head = run.head = parse_response(run.fields) or INFORMATIONAL
-        else:
-            head = run.head
+            more = None if head is NO_HEAD or head is INFORMATIONAL or head.failure is not None else read_custom(fields)
+            if more is None:
+                head = parse_response(run.fields + fields) or INFORMATIONAL
+            else:
+                head = ResponseHead(head.metadata + more, head.encoding)
+        elif head is NO_HEAD:
+            head = parse_response(run.fields) or INFORMATIONAL
         if head is INFORMATIONAL:
             return
         if head.failure is not None:
@@ -299,12 +320,18 @@ class FastClientConnection(FastConnection, ClientConnection):
         call.on_headers(head.metadata)
 
     def _finish(self, call: Call, run: FieldRun, fields: Fields, *, first: bool) -> None:
-        if fields or first:
+        if first or not run.fields:
             status, trailers = parse_trailers(run.fields + fields, first=first)
-        elif run.trailers is None:
-            status, trailers = run.trailers = parse_trailers(run.fields, first=False)
         else:
+            if run.trailers is None:
+                run.trailers = parse_trailers(run.fields, first=False)
             status, trailers = run.trailers
+            if fields:
+                more = read_custom(fields) if status.code == StatusCode.OK else None
+                if more is None:
+                    status, trailers = parse_trailers(run.fields + fields, first=False)
+                else:
+                    trailers += more
         if status.code == 0 and call.wire_inbound is not None:
             try:
                 call.wire_inbound.finish()
@@ -370,7 +397,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         return self._max_streams
 
     def _is_idle(self, stream_id: int) -> bool:
-        return not stream_id & 1 or stream_id > self._highest_opened
+        return not stream_id & 1 or stream_id >= self._next_id
 
     def _highest_peer_stream(self) -> int:
         return 0
@@ -395,3 +422,11 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._fail("the connection was closed on this side")
         else:
             self._after_call()
+
+
+def _read_head(fields: Fields) -> ResponseHead:
+    """What a run of fields says as the head of a response; NO_HEAD if it is none without further fields."""
+    try:
+        return parse_response(fields) or INFORMATIONAL
+    except RemoteProtocolError:
+        return NO_HEAD

@@ -14,14 +14,16 @@ from __future__ import annotations
 
 from puregrpc.wire.fast.hpack_table import DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD, FIRST_DYNAMIC, STATIC, Field, Fields
 
-__all__ = ["ConstantFields", "HeaderEncoder", "literal", "secret_literal"]
+__all__ = ["SHORT_LENGTHS", "ConstantFields", "HeaderEncoder", "literal", "literal_head", "secret_literal"]
 
 MAX_KNOWN_NAMES = 1024
 MAX_KNOWN_NAME_OCTETS = 128
 
 _STATIC_FIELDS = {field: index for index, field in enumerate(STATIC) if index and field[1]}
 _STATIC_NAMES = {STATIC[index][0]: index for index in range(FIRST_DYNAMIC - 1, 0, -1)}
-_SHORT_LENGTHS = tuple(bytes((n,)) for n in range(127))
+SHORT_LENGTHS = tuple(bytes((n,)) for n in range(127))
+"""The lengths of strings (section 5.2, not Huffman-coded) that take one octet."""
+
 _names: dict[bytes, bytes] = {}
 
 
@@ -41,7 +43,7 @@ def _integer(value: int, prefix_bits: int, pattern: int) -> bytes:
 
 def _string(octets: bytes) -> bytes:
     n = len(octets)
-    return (_SHORT_LENGTHS[n] if n < 127 else _integer(n, 7, 0)) + octets
+    return (SHORT_LENGTHS[n] if n < 127 else _integer(n, 7, 0)) + octets
 
 
 def _name(name: bytes, prefix_bits: int, pattern: int) -> bytes:
@@ -49,22 +51,27 @@ def _name(name: bytes, prefix_bits: int, pattern: int) -> bytes:
     return _integer(index, prefix_bits, pattern) if index else bytes((pattern,)) + _string(name)
 
 
+def literal_head(name: bytes, *, secret: bool = False) -> bytes:
+    """What a literal without indexing, or a never-indexed one, begins with: all but its value."""
+    return _name(name, 4, 0x10 if secret else 0x00)
+
+
 def literal(name: bytes, value: bytes) -> bytes:
     """A field that the table does not learn (section 6.2.2)."""
     head = _names.get(name)
     if head is None:
-        head = _name(name, 4, 0x00)
+        head = literal_head(name)
         if len(name) <= MAX_KNOWN_NAME_OCTETS:
             if len(_names) >= MAX_KNOWN_NAMES:
                 _names.clear()
             _names[name] = head
     n = len(value)
-    return head + (_SHORT_LENGTHS[n] if n < 127 else _integer(n, 7, 0)) + value
+    return head + (SHORT_LENGTHS[n] if n < 127 else _integer(n, 7, 0)) + value
 
 
 def secret_literal(name: bytes, value: bytes) -> bytes:
     """A field that no table on the way may learn (section 6.2.3)."""
-    return _name(name, 4, 0x10) + _string(value)
+    return literal_head(name, secret=True) + _string(value)
 
 
 class ConstantFields:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import Request
 from puregrpc.wire.deadline import parse_timeout
+from puregrpc.wire.fast.custom_metadata import read_custom
 from puregrpc.wire.fast.hpack_decoder import FieldRun
-from puregrpc.wire.fast.hpack_table import Field, Fields
-from puregrpc.wire.headers import Refusal, check_fields, parse_request
-from puregrpc.wire.metadata import Metadata, decode_field, is_reserved
+from puregrpc.wire.fast.hpack_table import Fields
+from puregrpc.wire.headers import Refusal, parse_request
 
 __all__ = ["read_content_length", "read_request"]
 
-NO_PSEUDO: frozenset[bytes] = frozenset()
 NOT_SIMPLE = Refusal()
 
 
@@ -31,18 +30,15 @@ def read_request(run: FieldRun, fields: Fields) -> Request | Refusal:
     timeout = known.timeout
     metadata = known.metadata
     if fields:
-        custom: list[Field] = []
-        for field in fields:
-            name, value = field
-            if name == b"grpc-timeout" and timeout is None:
-                try:
-                    timeout = parse_timeout(value)
-                except RemoteProtocolError:
-                    return parse_request(run.fields + fields)
-            else:
-                custom.append(field)
+        custom = fields
+        if fields[0][0] == b"grpc-timeout" and timeout is None:
+            try:
+                timeout = parse_timeout(fields[0][1])
+            except RemoteProtocolError:
+                return parse_request(run.fields + fields)
+            custom = fields[1:]
         if custom:
-            more = _read_custom(custom)
+            more = read_custom(custom)
             if more is None:
                 return parse_request(run.fields + fields)
             metadata += more
@@ -67,20 +63,6 @@ def _read_run(fields: Fields) -> Request | Refusal:
     if any(name == b"content-length" for name, _ in fields):
         return NOT_SIMPLE
     return request
-
-
-def _read_custom(fields: list[Field]) -> Metadata | None:
-    """The metadata of fields of which none means anything to gRPC or HTTP/2; None if that is not so."""
-    metadata: list[tuple[str, str | bytes]] = []
-    try:
-        check_fields(fields, NO_PSEUDO)
-        for name, value in fields:
-            if is_reserved(name.decode("latin-1")):
-                return None
-            metadata += decode_field(name, value)
-    except RemoteProtocolError:
-        return None
-    return tuple(metadata)
 
 
 def read_content_length(run: FieldRun, fields: Fields) -> int | None:

@@ -199,7 +199,6 @@ class Sending(Connection):
             and size <= self._send_window
             and size <= self._data_frame_size
             and self._direct_octets <= MAX_DIRECT_OCTETS
-            and not state & QUEUED
         ):
             self._send_window -= size
             call.wire_send_window -= size

@@ -16,6 +16,7 @@ from puregrpc.wire.connection import (
     ServerConnection,
 )
 from puregrpc.wire.fast.bodies import MeasuredReader
+from puregrpc.wire.fast.custom_metadata import MetadataEncoder
 from puregrpc.wire.fast.hpack_decoder import FieldRun
 from puregrpc.wire.fast.hpack_encoder import ConstantFields, literal
 from puregrpc.wire.fast.hpack_table import Fields
@@ -39,7 +40,6 @@ from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
 from puregrpc.wire.headers import Refusal, check_fields, response_fields, trailer_fields
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
-from puregrpc.wire.metadata import encode_metadata
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
 __all__ = ["FastServerConnection"]
@@ -83,6 +83,7 @@ class FastServerConnection(FastConnection, ServerConnection):
             config.min_ping_interval, permit_without_calls=config.permit_ping_without_calls
         )
         self._max_streams = config.max_concurrent_streams
+        self._metadata = MetadataEncoder()
         self._no_fields = ConstantFields(())
         self._heads: dict[tuple[str, str], ConstantFields] = {}
         self._trailers: dict[tuple[int, str | None], ConstantFields] = {}
@@ -98,7 +99,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         if encoding != "identity" and encoding not in call.request.accept_encodings:
             encoding = "identity"
         coding = None if encoding == "identity" else coding_for(encoding)
-        literals = _literals(metadata) if metadata else b""
+        literals = self._metadata.encode(metadata) if metadata else b""
         head = self._head(encoding, call.request.content_subtype)
         call.wire_b = coding
         call.wire_state = state | HEAD_SENT
@@ -149,7 +150,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         head = self._heads.get(("identity", call.request.content_subtype)) or self._head(
             "identity", call.request.content_subtype
         )
-        literals = _literals(metadata) if metadata else b""
+        literals = self._metadata.encode(metadata) if metadata else b""
         tail, tail_literals = self._trailer_parts(OK if status is None else status, trailers, None)
         head_block = head.block if head.version == encoder.version else encoder.encode(head)
         tail_block = tail.block if tail.version == encoder.version else encoder.encode(tail)
@@ -213,8 +214,8 @@ class FastServerConnection(FastConnection, ServerConnection):
                 self._trailers[key] = constant
         if not metadata and not status.message and status.details is None:
             return constant, b""
-        varying = trailer_fields(status, metadata)[1:]
-        return constant, b"".join([literal(name, value) for name, value in varying])
+        varying = trailer_fields(status, ())[1:]
+        return constant, b"".join([literal(name, value) for name, value in varying]) + self._metadata.encode(metadata)
 
     def _send_trailer_block(self, call: Call, constant: ConstantFields, literals: bytes) -> None:
         call.wire_state |= HEAD_SENT | LOCAL_CLOSED | END_SENT
@@ -442,7 +443,3 @@ class FastServerConnection(FastConnection, ServerConnection):
         self._drained = True
         self._emit_goaway(self._highest, ErrorCode.NO_ERROR, b"")
         self._after_call()
-
-
-def _literals(metadata: Metadata) -> bytes:
-    return b"".join([literal(name, value) for name, value in encode_metadata(metadata)])
