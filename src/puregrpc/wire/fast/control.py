@@ -309,6 +309,8 @@ class Controlled(Sending):
     def _stream_error(self, stream_id: int, problem: str, error_code: int) -> None:
         """The peer broke a rule on one stream, whether there still is a call or not."""
         call = self.streams.get(stream_id)
+        if call is None and self._is_idle(stream_id):  # on which RST_STREAM must not be sent (RFC 9113, section 6.4)
+            raise RemoteProtocolError(problem, error_code)
         self._floods.stream_fault(self._now)
         self._replies += RESET_SIZE
         self._floods.replied(RESET_SIZE)

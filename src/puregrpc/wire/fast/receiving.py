@@ -154,11 +154,15 @@ class FastConnection(Controlled):
                 if call.wire_inbound is None and call.wire_a is None and length >= PREFIX_SIZE:
                     compressed, size = unpack_prefix(data, start)
                     if size + PREFIX_SIZE == length and not compressed and size <= max_message_size:
-                        if left < call.wire_low and not flags & END_STREAM:
+                        if flags & END_STREAM:
+                            call.wire_state = call.wire_state & ~READABLE | REMOTE_CLOSED
+                            call.on_message(data[start + PREFIX_SIZE : stop])
+                            if call.wire_state is not None:
+                                self._end_of_stream(call)
+                            continue
+                        if left < call.wire_low:
                             self._top_up(call)
                         call.on_message(data[start + PREFIX_SIZE : stop])
-                        if flags & END_STREAM and call.wire_state is not None:
-                            self._end_of_stream(call)
                         continue
                 self._take_data(call, data[start:stop], 0, flags)
             elif kind == HEADERS and flags & UNUSUAL_HEADERS == END_HEADERS:
@@ -220,6 +224,8 @@ class FastConnection(Controlled):
             fragment = fragment[5:]
         if depends_on_itself:
             raise RemoteProtocolError("a stream that depends on itself")
+        if not stream_id & 1 or (self._client and self._is_idle(stream_id)):
+            raise RemoteProtocolError(f"HEADERS on stream {stream_id}, which the peer cannot open")
         if flags & END_HEADERS:
             self._decode_headers(stream_id, flags, fragment)
         else:
@@ -271,7 +277,9 @@ class FastConnection(Controlled):
 
     def _take_data(self, call: Call, data: bytes, padding: int, flags: int) -> None:
         """Cut octets of a call into messages, whatever they are: several, parts of one, compressed."""
-        if not data and not padding and not flags & END_STREAM:
+        if flags & END_STREAM:
+            call.wire_state = call.wire_state & ~READABLE | REMOTE_CLOSED
+        elif not data and not padding:
             self._count_frame(DATA, flags, call.wire_id, b"")
         credit: StreamCredit | None = call.wire_a
         reader: MessageReader | ForeignBody | None = call.wire_inbound
@@ -334,8 +342,7 @@ class FastConnection(Controlled):
         return start
 
     def _end_of_stream(self, call: Call) -> None:
-        """The peer has sent END_STREAM with DATA."""
-        call.wire_state = call.wire_state & ~READABLE | REMOTE_CLOSED
+        """The peer has sent END_STREAM, and that is noted in the call's state."""
         if call.wire_state & DETACHED:
             self._ended_remotely(call)
             return

@@ -296,7 +296,8 @@ class Sending(Connection):
                 turns.append(outbound)
             if outbound.over and outbound.octets <= self.send_buffer_size:
                 outbound.over = False
-                call.on_writable()
+                if not outbound.end and outbound.then is None:
+                    call.on_writable()
 
     def _open_window(self, call: Call, increment: int) -> None:
         """The peer gave a stream ``increment`` octets; it may be negative after SETTINGS."""

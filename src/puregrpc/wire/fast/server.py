@@ -245,7 +245,7 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._headers_on_no_stream(stream_id)
             return
         if stream_id > self._highest + 2 and len(self._skipped) < MAX_SKIPPED_RANGES:
-            self._skipped.append(range(self._highest + 2, stream_id, 2))
+            self._skipped.append(range(self._highest + 2 if self._highest else 1, stream_id, 2))
         self._highest = stream_id
         ended = bool(flags & END_STREAM)
         if self._drained or len(self.streams) >= self._max_streams:
@@ -321,6 +321,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         except RemoteProtocolError as error:
             self._stream_error(call.wire_id, str(error), ErrorCode.PROTOCOL_ERROR)
             return
+        call.wire_state = state & ~READABLE | REMOTE_CLOSED
         self._end_of_stream(call)
 
     def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool, content_length: int | None = None) -> None:
