@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from puregrpc.server import Server
+from puregrpc.services.grpcbin import GRPCBinService
 from puregrpc.services.health import HealthService, ServingStatus
 from puregrpc.services.hello import HelloService
 from puregrpc.services.reflection import ReflectionService
+from puregrpc.services.route_guide import FeatureExplorerService, RouteGuideService
 
 __all__ = ["add_demo_services"]
 
@@ -13,6 +15,9 @@ __all__ = ["add_demo_services"]
 def add_demo_services(server: Server) -> None:
     """Serve everything that the demo server has."""
     HelloService().add_to(server)
+    GRPCBinService().add_to(server)
+    FeatureExplorerService().add_to(server)
+    RouteGuideService().add_to(server)
     health = HealthService()
     for name in server.services:
         health.set_status(name, ServingStatus.SERVING)
