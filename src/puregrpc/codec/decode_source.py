@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from puregrpc.codec import lists, scalars
-from puregrpc.codec.faults import FAULTS, Fault, TooDeep, Truncated, locate
+from puregrpc.codec.faults import FAULTS, Fault, TooDeep, Truncated, at_element, locate
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.shapes import FIXED, ShapedField, is_null_value, wire_type_of
 from puregrpc.codec.source import Source
@@ -42,20 +42,33 @@ def _refuse(number: int) -> None:
     raise Fault(f"an enum value with the unknown number {number}")
 
 
-def _base64(data: bytes) -> str:
+def _base64(data: bytes | memoryview) -> str:
     return str(b2a_base64(data, newline=False), "ascii")
+
+
+def _large_base64(data: bytes, start: int, end: int) -> str:
+    """The same for a part of ``data``, without a copy of that part."""
+    with memoryview(data) as view, view[start:end] as part:
+        return _base64(part)
 
 
 def _int32s(values: list[int]) -> list[int]:
     """Unsigned 64-bit numbers as int32."""
+    if max(values, default=0) >> 31 == 0:
+        return values
     return [(value & 0xFFFFFFFF ^ 0x80000000) - 0x80000000 for value in values]
 
 
 def _int64s(values: list[int]) -> list[int]:
+    if max(values, default=0) >> 63 == 0:
+        return values
     return [value if value < 1 << 63 else value - (1 << 64) for value in values]
 
 
-def _floats(values: Sequence[float]) -> list[float | str]:
+def _floats(values: Sequence[float]) -> Sequence[float | str]:
+    total = sum(values)
+    if total - total == 0:
+        return values
     return [scalars.float_text(value) if value - value != 0 else value for value in values]
 
 
@@ -64,6 +77,7 @@ _SHARED: dict[str, Any] = {
     "Truncated": Truncated,
     "TooDeep": TooDeep,
     "UNKNOWN": UNKNOWN_FIELDS,
+    "at_element": at_element,
     "locate": locate,
     "refuse": _refuse,
     "joined": joined,
@@ -74,6 +88,7 @@ _SHARED: dict[str, Any] = {
     "group_end": group_end,
     "more": more,
     "base64": _base64,
+    "large_base64": _large_base64,
     "int32s": _int32s,
     "int64s": _int64s,
     "floats": _floats,
@@ -125,15 +140,17 @@ class _Writer:
         source, add, options = self._source, self._source.add, self._options
         for index, field in enumerate(fields):
             source.namespace[f"K{index}"] = field.key
-        keeps = options.unknown_fields == "keep"
+        has_entries = any(field.descriptor.is_map and self._value_is_message(field.descriptor) for field in fields)
+        if has_entries:
+            add("k = None")
         if self._part:
-            add("k = None", "try:")
+            add("try:")
             source.indent(1)
         else:
-            add("k = None", "m = NEW.copy()", "try:")
+            add("m = NEW.copy()", "try:")
             source.indent(1)
             add("if depth < 0:", " raise TooDeep")
-            add(f"unknown = {'bytearray()' if keeps else None}")
+            add(f"unknown = {'bytearray()' if options.unknown_fields == 'keep' else None}")
             if options.emit_defaults:
                 for index, field in enumerate(fields):
                     if field.descriptor.is_repeated and not field.descriptor.is_extension:
@@ -144,46 +161,56 @@ class _Writer:
             oneofs = sorted({field.oneof for field in fields if field.oneof >= 0})
             if oneofs:
                 add(" = ".join([*(f"o{index}" for index in oneofs), "-1"]))
-            add("if i < end:")
+            add("while i < end:")
             source.indent(1)
-            add("tag = data[i]; i += 1", "if tag > 127:", " tag, i = read_tag(data, i, tag)")
-        add("while True:")
-        source.indent(1)
-        add("s = i")
-        for index, field in enumerate(fields):
-            source.field(index)
-            add(f"if tag == {field.tag}:")
+            self._read_tag()
+        if self._part:
+            add("while True:")
             source.indent(1)
-            self._field(index, field)
-            self._next()
-            source.indent(-1)
+        self._tree([*enumerate(fields)])
         source.field(-1)
-        add("if i == s:")
-        source.indent(1)
         if self._part:
             add("return i, tag")
-        else:
-            add("i = other(data, i, end, tag, depth, m, unknown)")
-            self._next()
-        source.indent(-2)
-        if self._part:
+            source.indent(-1)
             add("return i, 0")
         else:
+            add("i = other(data, i, end, tag, depth, m, unknown)")
             source.indent(-1)
             add("if i != end:", " raise Truncated")
             self._finish(fields)
         source.indent(-1)
-        add("except FAULTS as error:", " raise locate(error, NAMES, LINES, m, k) from None")
+        key = "k" if has_entries else "None"
+        add("except FAULTS as error:", f" raise locate(error, NAMES, LINES, m, {key}) from None")
         return source
 
-    def _next(self) -> None:
-        self._source.add(
-            "if i >= end:",
-            " break",
-            "tag = data[i]; i += 1",
-            "if tag > 127:",
-            " tag, i = read_tag(data, i, tag)",
-        )
+    def _read_tag(self) -> None:
+        self._source.add("tag = data[i]; i += 1", "if tag > 127:", " tag, i = read_tag(data, i, tag)")
+
+    def _tree(self, fields: list[tuple[int, ShapedField]]) -> None:
+        """Find the field of the tag by halving, so that neither order nor number of the fields matters much."""
+        if len(fields) > 3:
+            middle = len(fields) // 2
+            self._source.field(-1)
+            self._source.add(f"if tag < {fields[middle][1].tag}:")
+            self._source.indent(1)
+            self._tree(fields[:middle])
+            self._source.indent(-1)
+            self._source.field(-1)
+            self._source.add("else:")
+            self._source.indent(1)
+            self._tree(fields[middle:])
+            self._source.indent(-1)
+            return
+        for index, field in fields:
+            self._source.field(index)
+            self._source.add(f"if tag == {field.tag}:")
+            self._source.indent(1)
+            self._field(index, field)
+            if self._part:
+                self._source.add("if i >= end:", " break")
+                self._read_tag()
+            self._source.add("continue")
+            self._source.indent(-1)
 
     def _finish(self, fields: Sequence[ShapedField]) -> None:
         """Decode the collected messages."""
@@ -203,6 +230,11 @@ class _Writer:
         if self._options.unknown_fields == "keep":
             add("if unknown:", f" m[UNKNOWN] = {'bytes' if self._options.is_native else 'base64'}(unknown)")
         add("return m")
+
+    @staticmethod
+    def _value_is_message(descriptor: FieldDescriptor) -> bool:
+        entry = descriptor.message_type
+        return entry is not None and any(f.number == 2 and f.type is FieldType.MESSAGE for f in entry.fields)
 
     @staticmethod
     def _is_deferred(field: ShapedField) -> bool:
@@ -231,14 +263,8 @@ class _Writer:
 
     def _length(self, end: str, stop: str = "j") -> None:
         """Read a length: ``stop`` is where the value ends."""
-        self._source.add(
-            "n = data[i]; i += 1",
-            "if n > 127:",
-            " n, i = varint(data, i, n)",
-            f"{stop} = i + n",
-            f"if {stop} > {end}:",
-            " raise Truncated",
-        )
+        self._source.add("n = data[i]; i += 1", "if n > 127:", " n, i = varint(data, i, n)", f"{stop} = i + n")
+        self._source.add(f"if {stop} > {end}:", " raise Truncated")
 
     def _read(self, index: int, descriptor: FieldDescriptor, end: str, to: str = "v", *, of_key: bool = False) -> None:
         """Read a scalar into ``to``, as it is shown."""
@@ -250,7 +276,11 @@ class _Writer:
         elif kind is FieldType.BYTES:
             self._length(end, stop)
             piece = f"data[i:{stop}]"
-            add(f"{to} = {piece if native else f'base64({piece})'}", f"i = {stop}")
+            if native:
+                add(f"{to} = {piece}")
+            else:
+                add(f"{to} = base64({piece}) if n < 4096 else large_base64(data, i, {stop})")
+            add(f"i = {stop}")
         elif kind in FIXED:
             code = FIXED[kind]
             add(f"({to},) = unpack_{code}(data, i)", f"i += {8 if code in 'dQq' else 4}")
@@ -393,25 +423,43 @@ class _Writer:
             self._source.add(f"r = m.get(K{index})", "if r is None:", f" r = m[K{index}] = {empty}")
 
     def _list(self, index: int, field: ShapedField) -> None:
+        """A run of the elements of a list. Scalars are read by a function of their own, whose text many share."""
         add, descriptor = self._source.add, field.descriptor
         self._get_list(index, field)
+        if descriptor.type is not FieldType.MESSAGE:
+            self._source.namespace[f"L{index}"] = self._list_reader(field)
+            add(f"i = L{index}(data, i, end, r, unknown)")
+            return
         self._source.field(index, element=True)
         add("while True:")
         self._source.indent(1)
-        if descriptor.type is FieldType.MESSAGE:
-            self._sub(index, descriptor)
-            position = self._span(field, "end")
-            add(f"r.append(S{index}(data, i, j, depth - 1))", f"i = {position}")
-        else:
-            self._read(index, descriptor, "end")
-            if self._is_closed(descriptor):
-                self._closed(index, field)
-                add(" r.append(v)")
-            else:
-                add("r.append(v)")
-        self._again(field)
+        self._sub(index, descriptor)
+        position = self._span(field, "end")
+        add(f"r.append(S{index}(data, i, j, depth - 1))", f"i = {position}")
+        self._again(index, field.tag)
         self._source.indent(-1)
         self._source.field(index)
+
+    def _list_reader(self, field: ShapedField) -> Callable[..., int]:
+        source = Source("data, i, end, r, unknown")
+        source.namespace.update(_SHARED)
+        writer = _Writer(source, self._options, self._sub_decoder, part=False)
+        source.add("try:")
+        source.indent(1)
+        source.add("while True:")
+        source.indent(1)
+        writer._read(0, field.descriptor, "end")
+        if writer._is_closed(field.descriptor):
+            writer._closed(0, field)
+            source.add(" r.append(v)")
+        else:
+            source.add("r.append(v)")
+        writer._again(0, field.tag)
+        source.indent(-1)
+        source.add("return i")
+        source.indent(-1)
+        source.add("except FAULTS as error:", " raise at_element(error, len(r)) from None")
+        return source.function()
 
     def other_encoding(self, field: ShapedField, *, one: bool) -> Source:
         """The function of ``packed_reader``."""
@@ -429,14 +477,15 @@ class _Writer:
         self._source.add("return i")
         return self._source
 
-    def _again(self, field: ShapedField) -> None:
+    def _again(self, index: int, tag: int) -> None:
         """Go on in the inner loop while the tag is the same."""
-        tag = varint(field.tag)
-        if len(tag) == 1:
-            self._source.add(f"if i >= end or data[i] != {field.tag}:", " break", "i += 1")
+        head = varint(tag)
+        size = len(head)
+        self._source.namespace[f"A{index}"] = head if size > 1 else tag
+        if size == 1:
+            self._source.add(f"if i >= end or data[i] != A{index}:", " break", "i += 1")
         else:
-            size = len(tag)
-            self._source.add(f"if i + {size} > end or data[i:i + {size}] != {tag!r}:", " break", f"i += {size}")
+            self._source.add(f"if i + {size} > end or data[i:i + {size}] != A{index}:", " break", f"i += {size}")
 
     def _packed(self, index: int, field: ShapedField) -> None:
         add, descriptor = self._source.add, field.descriptor
@@ -460,12 +509,29 @@ class _Writer:
     # ---- maps
 
     def _map(self, index: int, field: ShapedField) -> None:
-        add, descriptor = self._source.add, field.descriptor
-        entry = descriptor.message_type
-        key = next(f for f in entry.fields if f.number == 1) if entry is not None else descriptor
-        value = next(f for f in entry.fields if f.number == 2) if entry is not None else descriptor
-        is_message = value.type is FieldType.MESSAGE
+        """A run of the entries of a map. If values are scalars, by a function of its own, whose text many share."""
+        add, entry = self._source.add, field.descriptor.message_type
+        key = next(f for f in entry.fields if f.number == 1) if entry is not None else field.descriptor
+        value = next(f for f in entry.fields if f.number == 2) if entry is not None else field.descriptor
         self._get_list(index, field, "{}")
+        if value.type is FieldType.MESSAGE:
+            self._entries(index, field, key, value)
+            return
+        source = Source("data, i, end, r, unknown, depth")
+        source.namespace.update(_SHARED)
+        writer = _Writer(source, self._options, self._sub_decoder, part=False)
+        source.add("k = ''", "try:")
+        source.indent(1)
+        writer._entries(0, field, key, value)
+        source.add("return i")
+        source.indent(-1)
+        source.add("except FAULTS as error:", " raise at_element(error, k) from None")
+        self._source.namespace[f"L{index}"] = source.function()
+        add(f"i = L{index}(data, i, end, r, unknown, depth)")
+
+    def _entries(self, index: int, field: ShapedField, key: FieldDescriptor, value: FieldDescriptor) -> None:
+        add = self._source.add
+        is_message = value.type is FieldType.MESSAGE
         add("while True:")
         self._source.indent(1)
         self._length("end")
@@ -474,12 +540,10 @@ class _Writer:
             self._sub(index, value)
             add("v = None")
         else:
-            default = self._default_value(index, value)
-            add(f"v = {default}")
+            add(f"v = {self._default_value(index, value)}")
         add("while i < j:")
         self._source.indent(1)
-        add("tag = data[i]; i += 1")
-        add(f"if tag == {8 | wire_type_of(key)}:")
+        add("tag = data[i]; i += 1", f"if tag == {8 | wire_type_of(key)}:")
         self._source.indent(1)
         self._read(index, key, "j", "k", of_key=True)
         self._source.indent(-1)
@@ -504,8 +568,7 @@ class _Writer:
         elif self._is_closed(value):
             add(f"if v not in E{index}:")
             if self._options.unknown_fields == "keep":
-                tag = varint(field.tag)
-                add(f" unknown += {tag!r} + write_varint(j - p) + data[p:j]")
+                add(f" unknown += {varint(field.tag)!r} + write_varint(j - p) + data[p:j]")
             elif self._options.unknown_fields == "refuse":
                 add(" refuse(v)")
             else:
@@ -514,9 +577,8 @@ class _Writer:
         else:
             add("r[k] = v")
         self._source.field(index)
-        self._again(field)
+        self._again(index, field.tag)
         self._source.indent(-1)
-        add("k = None")
 
     def _default_key(self, key: FieldDescriptor) -> str:
         if key.type is FieldType.STRING:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from puregrpc.codec import lists, scalars
-from puregrpc.codec.faults import FAULTS, Fault, TooDeep, locate
+from puregrpc.codec.faults import FAULTS, Fault, TooDeep, at_element, locate
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.shapes import FIXED, ShapedField, is_null_value, wire_type_of
 from puregrpc.codec.source import Source
@@ -51,7 +51,9 @@ _SHARED: dict[str, Any] = {
     "FAULTS": FAULTS,
     "MISSING": object(),
     "V": VARINTS,
+    "at_element": at_element,
     "locate": locate,
+    "strings": lists.strings,
     "join": b"".join,
     "varint": varint,
     "list_of": lists.list_of,
@@ -287,25 +289,12 @@ class _Writer:
 
     def _repeated(self, index: int, field: ShapedField) -> None:
         add, descriptor, constant = self._source.add, field.descriptor, self._source.namespace
-        body = f"p{index}"
+        body, kind = f"p{index}", descriptor.type
         constant[f"T{index}"] = tag_bytes(descriptor.number, field.tag & 7)
         add("if type(v) is not list:", " v = list_of(v)", "if v:")
         self._source.indent(1)
-        kind = descriptor.type
-        if descriptor.is_packed and kind is not FieldType.ENUM:
-            if kind in FIXED:
-                of = f"{_INTEGERS.get(kind) or kind.name.lower()}_of"
-                add(f"{body} = pack_fixed(v, {of}, {FIXED[kind]!r})")
-            elif kind is FieldType.BOOL:
-                add(f"{body} = pack_bools(v, bool_of)")
-            else:
-                low, high = INTEGER_RANGES[kind]
-                add(f"{body} = pack_varints(v, {_INTEGERS[kind]}_of, {low}, {high}, {kind in _ZIGZAG})")
-            self._packed(index)
-        else:
+        if kind is FieldType.MESSAGE:
             add("r = []")
-            if descriptor.is_packed:
-                add("a = r.append")
             self._source.field(index, element=True)
             add("for n, v in enumerate(v):")
             self._source.indent(1)
@@ -313,11 +302,37 @@ class _Writer:
             self._source.indent(-1)
             self._source.field(index)
             add(f"{body} = join(r)")
-            if descriptor.is_packed:
-                self._packed(index)
-            else:
-                self.locals.append(body)
+        elif kind is FieldType.STRING and self._raw("v", descriptor) == "v.encode()":
+            add(f"{body} = strings(v, T{index})")
+        elif descriptor.is_packed and kind in FIXED:
+            of = f"{_INTEGERS.get(kind) or kind.name.lower()}_of"
+            add(f"{body} = pack_fixed(v, {of}, {FIXED[kind]!r})")
+        elif descriptor.is_packed and kind is FieldType.BOOL:
+            add(f"{body} = pack_bools(v, bool_of)")
+        elif descriptor.is_packed and kind is not FieldType.ENUM:
+            low, high = INTEGER_RANGES[kind]
+            add(f"{body} = pack_varints(v, {_INTEGERS[kind]}_of, {low}, {high}, {kind in _ZIGZAG})")
+        else:
+            constant[f"L{index}"] = self._list_writer(field)
+            add(f"{body} = L{index}(v)")
+        if descriptor.is_packed:
+            self._packed(index)
+        else:
+            self.locals.append(body)
         self._source.indent(-1)
+
+    def _list_writer(self, field: ShapedField) -> Callable[[list[Any]], bytes]:
+        """A function for a list of scalars, whose text many fields share."""
+        source = Source("v")
+        source.namespace.update(_SHARED)
+        source.namespace["T0"] = tag_bytes(field.descriptor.number, field.tag & 7)
+        writer = _Writer(source, self._options, self._sub_encoder, part=False)
+        source.add("n = 0", "r = []", "a = r.append", "try:", " for n, v in enumerate(v):")
+        source.indent(2)
+        writer._element(0, field)
+        source.indent(-2)
+        source.add(" return join(r)", "except FAULTS as error:", " raise at_element(error, n) from None")
+        return source.function()
 
     def _packed(self, index: int) -> None:
         body = f"p{index}"
@@ -346,18 +361,42 @@ class _Writer:
         add("x = len(b)", f"r += T{index}, V[x] if x < {SMALL} else varint(x), b")
 
     def _map(self, index: int, field: ShapedField) -> None:
+        """A map; if values are scalars, by a function of its own, whose text many fields share."""
         add, descriptor, constant = self._source.add, field.descriptor, self._source.namespace
         entry = descriptor.message_type
         key = next(f for f in entry.fields if f.number == 1) if entry is not None else descriptor
         value = next(f for f in entry.fields if f.number == 2) if entry is not None else descriptor
         constant[f"T{index}"] = tag_bytes(descriptor.number, 2)
-        add("if type(v) is not dict:", " v = entries_of(v)", "r = []")
-        self._source.field(index, element=True)
-        add("for n, v in v.items():")
-        self._source.indent(1)
+        add("if type(v) is not dict:", " v = entries_of(v)")
+        self.locals.append(f"p{index}")
+        if value.type is FieldType.MESSAGE:
+            add("r = []")
+            self._source.field(index, element=True)
+            add("for n, v in v.items():")
+            self._source.indent(1)
+            self._entry(index, field, key, value)
+            self._source.indent(-1)
+            self._source.field(index)
+            add(f"p{index} = join(r)")
+            return
+        source = Source("v")
+        source.namespace.update(_SHARED)
+        source.namespace["T0"] = constant[f"T{index}"]
+        writer = _Writer(source, self._options, self._sub_encoder, part=False)
+        source.add("n = ''", "r = []", "try:", " for n, v in v.items():")
+        source.indent(2)
+        writer._entry(0, field, key, value)
+        source.indent(-2)
+        source.add(" return join(r)", "except FAULTS as error:", " raise at_element(error, n) from None")
+        constant[f"L{index}"] = source.function()
+        add(f"p{index} = L{index}(v)")
+
+    def _entry(self, index: int, field: ShapedField, key: FieldDescriptor, value: FieldDescriptor) -> None:
+        """One entry of a map, from ``n`` and ``v`` into the list of parts ``r``."""
+        add = self._source.add
         add("k = n")
         self._check(index, _as_shaped(key, field, is_null=False), "k", of_key=True)
-        parts = [repr(tag_bytes(1, 2 if key.type is FieldType.STRING else wire_type_of(key)))]
+        parts = [repr(tag_bytes(1, wire_type_of(key)))]
         if key.type is FieldType.STRING:
             add(f"k = {self._raw('k', key)}", "z = len(k)")
             parts += [f"V[z] if z < {SMALL} else varint(z)", "k"]
@@ -380,10 +419,6 @@ class _Writer:
                 parts.append(self._body("v", value))
         add(f"b = join(({', '.join(parts)}))", "x = len(b)")
         add(f"r += T{index}, V[x] if x < {SMALL} else varint(x), b")
-        self._source.indent(-1)
-        self._source.field(index)
-        add(f"p{index} = join(r)")
-        self.locals.append(f"p{index}")
 
 
 def _as_shaped(part: FieldDescriptor, field: ShapedField, *, is_null: bool) -> ShapedField:

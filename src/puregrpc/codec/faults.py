@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["FAULTS", "Fault", "TooDeep", "Truncated", "fault_of", "locate"]
+__all__ = ["FAULTS", "Fault", "TooDeep", "Truncated", "at_element", "fault_of", "locate"]
 
 
 class Fault(Exception):  # noqa: N818 - never leaves the room
@@ -76,6 +76,13 @@ def locate(error: Exception, names: Sequence[str], lines: Sequence[int], message
         if key is not None:
             element = f"[{shown(key)}]"
     fault.path = f"{'' if name.startswith('[') else '.'}{name}{element}{fault.path}"
+    return fault
+
+
+def at_element(error: Exception, key: object) -> Fault:
+    """``error`` with the element of a list or map it happened in at the head of its path."""
+    fault = fault_of(error)
+    fault.path = f"[{shown(key)}]{fault.path}"
     return fault
 
 

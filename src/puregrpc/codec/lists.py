@@ -5,11 +5,13 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, repeat
 from sys import byteorder
 from typing import Any
 
 from puregrpc.codec.faults import FAULTS, Fault, Truncated, fault_of, shown
-from puregrpc.codec.wire_format import VARINTS, read_varint, varint
+from puregrpc.codec.scalars import string_of
+from puregrpc.codec.wire_format import SMALL, VARINTS, varint
 
 __all__ = [
     "entries_of",
@@ -20,9 +22,13 @@ __all__ = [
     "pack_varints",
     "read_packed_fixed",
     "read_packed_varints",
+    "strings",
 ]
 
 _INT = {int}
+_STR = {str}
+_MANY = 16
+"""From so many elements on, loops in C win over their greater cost to begin with."""
 _BOOL = {bool}
 _FLOAT = {float}
 _MASK64 = (1 << 64) - 1
@@ -66,10 +72,46 @@ def expanded(values: Sequence[Any], tag: bytes, body_of: Callable[[Any], bytes])
     return tag + tag.join(_each(values, body_of))
 
 
+def _integers(texts: Sequence[str]) -> list[int] | None:
+    """Integers in their usual form, all at once; None if one is written in any other."""
+    if max(map(len, texts)) > 20:
+        return None
+    try:
+        numbers = list(map(int, texts))
+    except ValueError:
+        return None
+    return numbers if list(map(str, numbers)) == texts else None
+
+
+def strings(values: Sequence[Any], tag: bytes) -> bytes:
+    """The elements of a list of strings, each behind the tag and its length."""
+    try:
+        if len(values) < _MANY:
+            parts: list[bytes] = []
+            for value in values:
+                body = value.encode() if type(value) is str else string_of(value).encode()
+                size = len(body)
+                parts += tag, VARINTS[size] if size < SMALL else varint(size), body
+            return b"".join(parts)
+        if set(map(type, values)) == _STR:
+            bodies = list(map(str.encode, values))
+            lengths = map(VARINTS.__getitem__, map(len, bodies))
+            return b"".join(chain.from_iterable(zip(repeat(tag), lengths, bodies, strict=False)))
+    except (Fault, UnicodeError, IndexError):
+        pass  # not a string, a lone surrogate, or a string that is long: one by one, then
+    return expanded(values, tag, _string_body)
+
+
+def _string_body(value: Any) -> bytes:
+    body = string_of(value).encode()
+    return varint(len(body)) + body
+
+
 def pack_varints(values: Sequence[Any], of: Callable[[object], int], low: int, high: int, zigzag: bool) -> bytes:
     """The body of a packed field of integers."""
-    if set(map(type, values)) != _INT:
-        values = _each(values, of)
+    types = set(map(type, values))
+    if types != _INT:
+        values = _each(values, of) if types != _STR else _integers(values) or _each(values, of)
     smallest, largest = min(values), max(values)
     if smallest < low or largest > high:
         _each(values, of)
@@ -81,7 +123,20 @@ def pack_varints(values: Sequence[Any], of: Callable[[object], int], low: int, h
             return bytes(values)
         if largest < len(VARINTS):
             return b"".join(map(VARINTS.__getitem__, values))
-    return b"".join(map(varint, values))
+    return _varints(values)
+
+
+def _varints(values: Iterable[int]) -> bytes:
+    out = bytearray()
+    append = out.append
+    for value in values:
+        if value < 0:
+            value += 1 << 64
+        while value > 127:
+            append(value & 127 | 128)
+            value >>= 7
+        append(value)
+    return bytes(out)
 
 
 def pack_bools(values: Sequence[Any], of: Callable[[object], bool]) -> bytes:
@@ -110,20 +165,22 @@ def read_packed_varints(data: bytes, position: int, end: int) -> list[int]:
         return list(body)
     values: list[int] = []
     append = values.append
-    position, end = 0, len(body)
-    while position < end:
-        byte = body[position]
-        position += 1
+    value = shift = 0
+    for byte in body:
         if byte > 127:
-            if position >= end:
-                raise Truncated
-            second = body[position]
-            if second < 128:
-                byte = byte & 127 | second << 7
-                position += 1
-            else:
-                byte, position = read_varint(body, position, byte)
-        append(byte)
+            value |= (byte & 127) << shift
+            shift += 7
+            if shift > 63:
+                raise Fault("a varint of more than 64 bits")
+        elif shift:
+            append(value | byte << shift)
+            value = shift = 0
+        else:
+            append(byte)
+    if shift:
+        raise Truncated
+    if max(values) >> 64:
+        raise Fault("a varint of more than 64 bits")
     return values
 
 

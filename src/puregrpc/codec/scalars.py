@@ -45,6 +45,10 @@ _WEB_TO_STANDARD = str.maketrans("-_", "+/")
 def _integer(kind: str, low: int, high: int) -> Callable[[object], int]:
     def integer_of(value: object) -> int:
         number: int | None = None
+        if type(value) is str and len(value) < 21 and value.isdecimal():
+            number = int(value)
+            if low <= number <= high and str(number) == value:
+                return number
         if isinstance(value, bool):
             number = None
         elif isinstance(value, int):
@@ -189,6 +193,12 @@ def float_text(value: float) -> str:
 _pack_float = struct.Struct("<f").pack
 
 
+_FORMS = ("%.6g", "%.7g", "%.8g", "%.9g")
+"""Nine digits are enough for any 32-bit float; fewer than six are found by the first form, too."""
+_SUBNORMAL_FORMS = tuple(f"%.{precision}g" for precision in range(1, 10))
+"""The smallest floats have fewer bits, and fewer digits than six do."""
+
+
 def shortest_float(value: float) -> float | str:
     """A 32-bit float as the double with the fewest digits that is the same float; text if it is not finite."""
     if value - value != 0:
@@ -196,14 +206,14 @@ def shortest_float(value: float) -> float | str:
     if -16777216 <= value <= 16777216 and value == int(value):
         return value
     packed = _pack_float(value)
-    for precision in range(1 if abs(value) < 1.2e-38 else 6, 9):
-        candidate = float(f"{value:.{precision}g}")
+    for form in _SUBNORMAL_FORMS if -1.2e-38 < value < 1.2e-38 else _FORMS:
+        candidate = float(form % value)
         try:
             if _pack_float(candidate) == packed:
                 return candidate
         except OverflowError:
             continue
-    return float(f"{value:.9g}")
+    return value
 
 
 def shortest_native(value: float) -> float:

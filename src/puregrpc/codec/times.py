@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
 
 from puregrpc.codec.faults import Fault, shown
 
@@ -17,6 +18,7 @@ __all__ = [
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _FIRST_SECOND = -62135596800
 """0001-01-01T00:00:00Z"""
 _LAST_SECOND = 253402300799
@@ -25,7 +27,8 @@ _MAX_DURATION = 315576000000
 """Ten thousand years, in seconds."""
 
 _TIMESTAMP = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))\Z", re.ASCII
+    r"(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))\Z",
+    re.ASCII,
 )
 _DURATION = re.compile(r"([+-]?)(\d{0,12})(?:\.(\d{0,9}))?s\Z", re.ASCII)
 
@@ -48,11 +51,29 @@ def _check_timestamp(seconds: int, nanos: int) -> None:
         raise Fault(f"timestamp with {nanos} nanoseconds")
 
 
+@lru_cache(maxsize=256)
+def _day_text(days: int) -> str:
+    """The day that comes so many days after 1970-01-01."""
+    return date.fromordinal(days + _EPOCH_ORDINAL).isoformat()
+
+
+@lru_cache(maxsize=256)
+def _days(day: str) -> int:
+    try:
+        return date(int(day[:4]), int(day[5:7]), int(day[8:])).toordinal() - _EPOCH_ORDINAL
+    except ValueError as error:
+        if day.startswith("0000"):
+            raise Fault(f"timestamp out of range: the year 0 in {day}") from None
+        raise Fault(f"no such day: {day}: {error}") from None
+
+
 def timestamp_text(seconds: int, nanos: int) -> str:
     """RFC 3339 in UTC."""
     _check_timestamp(seconds, nanos)
-    moment = _EPOCH + timedelta(seconds=seconds)
-    return f"{moment.isoformat()[:19]}{_fraction(nanos)}Z"
+    days, second = divmod(seconds, 86400)
+    minute, second = divmod(second, 60)
+    hour, minute = divmod(minute, 60)
+    return f"{_day_text(days)}T{hour:02d}:{minute:02d}:{second:02d}{_fraction(nanos)}Z"
 
 
 def native_timestamp(seconds: int, nanos: int) -> datetime:
@@ -70,23 +91,14 @@ def parse_timestamp(value: object) -> tuple[int, int]:
     match = _TIMESTAMP.match(value) if isinstance(value, str) else None
     if match is None:
         raise Fault(f"RFC 3339 timestamp expected, as in 2024-01-31T12:00:00Z, not {shown(value)}")
-    year, month, day, hour, minute, second, fraction, sign, zone_hours, zone_minutes = match.groups()
-    offset = 0
+    day, hour, minute, second, fraction, sign, zone_hours, zone_minutes = match.groups()
+    seconds = _days(day) * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second)
     if sign:
-        if int(zone_hours) > 23 or int(zone_minutes) > 59:
-            raise Fault(f"no such time zone: {shown(value)}")
-        offset = (int(zone_hours) * 60 + int(zone_minutes)) * (60 if sign == "+" else -60)
-    try:
-        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc)
-    except ValueError as error:
-        if year == "0000":
-            raise Fault(f"timestamp out of range: {shown(value)}") from None
-        raise Fault(f"no such time: {shown(value)}: {error}") from None
-    since = moment - _EPOCH
-    seconds = since.days * 86400 + since.seconds - offset
+        offset = int(zone_hours) * 3600 + int(zone_minutes) * 60
+        seconds += -offset if sign == "+" else offset
     if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
         raise Fault(f"timestamp out of range: {shown(value)}")
-    return seconds, int((fraction or "").ljust(9, "0"))
+    return seconds, int(fraction.ljust(9, "0")) if fraction else 0
 
 
 def _check_duration(seconds: int, nanos: int) -> None:

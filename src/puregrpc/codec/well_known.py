@@ -15,9 +15,9 @@ from typing import Any
 from google.protobuf.message import Message
 
 from puregrpc.codec import scalars, times
-from puregrpc.codec.faults import FAULTS, Fault, TooDeep, fault_of, shown
+from puregrpc.codec.faults import FAULTS, Fault, TooDeep, Truncated, fault_of, shown
 from puregrpc.codec.options import Options
-from puregrpc.codec.wire_format import more, read_fields, varint
+from puregrpc.codec.wire_format import more, read_fields, read_tag, read_varint, skip, varint
 
 __all__ = ["decoders", "encoders"]
 
@@ -73,11 +73,24 @@ def _encode_time(parse: Callable[[object], tuple[int, int]]) -> Encoder:
 def _decode_time(show: Callable[[int, int], Any]) -> Decoder:
     def decode(data: bytes, position: int, end: int, depth: int) -> Any:
         seconds = nanos = 0
-        for tag, value, _ in read_fields(data, position, end, depth):
-            if tag == 8:
-                seconds = _signed(value)
-            elif tag == 16:
-                nanos = _signed32(value)
+        while position < end:
+            tag = data[position]
+            position += 1
+            if tag > 127:
+                tag, position = read_tag(data, position, tag)
+            if tag in (8, 16):
+                value = data[position]
+                position += 1
+                if value > 127:
+                    value, position = read_varint(data, position, value)
+                if tag == 8:
+                    seconds = _signed(value)
+                else:
+                    nanos = _signed32(value)
+            else:
+                position = skip(data, position, end, tag, depth)
+        if position != end:
+            raise Truncated
         return show(seconds, nanos)
 
     return decode

@@ -54,9 +54,12 @@ def varint(value: int) -> bytes:
         return bytes((value & 127 | 128, value >> 7))
     if value < 0x200000:
         return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14))
+    low = (value & 127 | 128, value >> 7 & 127 | 128, value >> 14 & 127 | 128)
     if value < 0x10000000:
-        return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14 & 127 | 128, value >> 21))
-    return _varint(value)
+        return bytes((*low, value >> 21))
+    if value < 0x800000000:
+        return bytes((*low, value >> 21 & 127 | 128, value >> 28))
+    return bytes((*low, value >> 21 & 127 | 128, value >> 28 & 127 | 128)) + varint(value >> 35)
 
 
 def tag_bytes(number: int, wire_type: int) -> bytes:
@@ -88,6 +91,9 @@ def read_varint(data: bytes, position: int, first: int) -> tuple[int, int]:
 
 def read_tag(data: bytes, position: int, first: int) -> tuple[int, int]:
     """Like ``read_varint``, for a tag: 32 bits in 5 bytes at most."""
+    byte = data[position]
+    if byte < 128:
+        return first & 127 | byte << 7, position + 1
     tag, after = read_varint(data, position, first)
     if tag > 0xFFFFFFFF or after - position > 4:
         raise Fault("a tag of more than 32 bits or 5 bytes")
