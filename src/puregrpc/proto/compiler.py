@@ -25,7 +25,7 @@ from puregrpc.proto.map_conflicts import explain_map_conflicts
 from puregrpc.proto.option_traits import Traits
 from puregrpc.proto.options import DescriptorIndex, OptionInterpreter
 from puregrpc.proto.parser import Parser
-from puregrpc.proto.policy import check_edition, check_lifetimes, check_reserved_numbers, check_targets
+from puregrpc.proto.policy import check_edition, check_lifetimes, check_reserved_numbers, check_targets, check_unstable
 from puregrpc.proto.problems import Node
 from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver, Resolver
 from puregrpc.proto.source_info import Path, walk_source
@@ -206,6 +206,7 @@ class Compilation:
             return
         check_lifetimes(file, options, self.traits)
         if file.tree.name in self.requested and not file.has_errors:
+            check_unstable(file)
             check_reserved_numbers(file)
             check_targets(file, options, self.traits)
 
@@ -230,6 +231,7 @@ class Compilation:
             self.report(Diagnostic(file.descriptor.name, line, column, problem.message, is_warning=problem.is_warning))
 
 
+DESCRIPTOR_PROTO = "google/protobuf/descriptor.proto"
 EMPTY_TREE = ast.File("")
 
 
@@ -257,13 +259,15 @@ class CompiledSource:
             compilation.linker.table, compilation.index, self.file, compilation.builtin_options
         )
         interpreter.interpret(tree)
-        serialized_options: dict[Node, bytes] = {}
+        serialized_options: dict[Node, bytes | None] = {}
         stripped: dict[Node, list[Path]] = {}
         for node, message in interpreter.interpreted.items():
             gone = compilation.traits.strip(message)
+            owner = message.type.file
+            is_gone = bool(gone) and not message.fields and owner is not None and owner.name == DESCRIPTOR_PROTO
             if gone:
-                stripped[node] = gone if message.fields else [()]
-            serialized_options[node] = message.serialize()
+                stripped[node] = [()] if is_gone else gone
+            serialized_options[node] = None if is_gone else message.serialize()
         info = self.source_info(tree, interpreter, stripped) if source_info else b""
         return serialize_file(tree, self.file.descriptor, serialized_options, info)
 
@@ -303,5 +307,5 @@ class CompiledSource:
 def builtin_compilation() -> Compilation:
     """The compilation of the descriptor.proto that ships with this package."""
     compilation = Compilation(BuiltinResolver(), None)
-    compilation.run(["google/protobuf/descriptor.proto"])
+    compilation.run([DESCRIPTOR_PROTO])
     return compilation

@@ -29,9 +29,12 @@ TYPE = {int(kind): tag(5, 0) + varint(kind) for kind in FieldType}
 
 
 def serialize_file(
-    tree: ast.File, descriptor: FileDescriptor, options: Mapping[Node, bytes], source_info: bytes = b""
+    tree: ast.File, descriptor: FileDescriptor, options: Mapping[Node, bytes | None], source_info: bytes = b""
 ) -> bytes:
-    """The serialized FileDescriptorProto. ``options`` has the serialized options of each element that has some."""
+    """The serialized FileDescriptorProto.
+
+    ``options`` has the serialized options of each element that has some; None where nothing is left of them.
+    """
     return _Writer(options).file(tree, descriptor, source_info)
 
 
@@ -41,7 +44,7 @@ def _text(number: int, value: str) -> bytes:
 
 
 class _Writer:
-    def __init__(self, options: Mapping[Node, bytes]) -> None:
+    def __init__(self, options: Mapping[Node, bytes | None]) -> None:
         self.options = options
 
     def file(self, tree: ast.File, descriptor: FileDescriptor, source_info: bytes) -> bytes:
@@ -80,11 +83,11 @@ class _Writer:
         return b"".join(parts)
 
     def element_options(self, number: int, node: Node, *, is_present: bool) -> bytes:
-        """The options field of an element; an empty one only where braces stand without an option in them."""
-        options = self.options.get(node)
-        if options:
-            return length_delimited(number, options)
-        return length_delimited(number, b"") if is_present and options is None else b""
+        """The options field of an element; an empty one where braces stand without an option in them."""
+        if node in self.options:
+            options = self.options[node]
+            return b"" if options is None else length_delimited(number, options)
+        return length_delimited(number, b"") if is_present else b""
 
     def message(self, message: ast.Message, descriptor: MessageDescriptor) -> bytes:
         parts = [_text(1, message.name)]

@@ -111,7 +111,7 @@ class ProblemLocator:
         if path is None:
             return None
         if isinstance(node, ast.File):
-            numbers = {Role.NAME: (2,), Role.EDITION: (12,), Role.NONE: ()}
+            numbers = {Role.NAME: (2,), Role.EDITION: (12,)}
             return self.first.get(numbers[role]) if role in numbers else None
         if isinstance(node, ast.ExtensionRange):
             return self.first.get(path) if role == Role.NUMBER else None

@@ -64,7 +64,7 @@ def _field(descriptor: FieldDescriptor, value: Value) -> bytes:
             return length_delimited(descriptor.number, b"".join([encode_scalar(kind, item) for item in value]))
         items = value
         if descriptor.is_map:
-            items = sorted(map(_map_entry, value), key=_map_key)
+            items = list(map(_map_entry, value))
         return b"".join([_single(descriptor, item) for item in items])
     if not descriptor.has_presence and not isinstance(value, OptionMessage) and not value and str(value) != "-0.0":
         return b""  # a field without presence is not written when it has its default
@@ -113,10 +113,3 @@ def _map_entry(entry: Scalar | OptionMessage) -> Scalar | OptionMessage:
             present = OptionMessage(half.message_type) if half.message_type else DEFAULTS.get(half.type, 0)
         fields[half] = present
     return OptionMessage(entry.type, fields)
-
-
-def _map_key(entry: Scalar | OptionMessage) -> tuple[str, int]:
-    if not isinstance(entry, OptionMessage):
-        return "", 0
-    key = next(iter(entry.fields.values()))
-    return (key, 0) if isinstance(key, str) else ("", key if isinstance(key, int) else 0)

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from puregrpc.proto.option_values import OptionMessage
     from puregrpc.proto.symbols import LinkedFile
 
-__all__ = ["check_edition", "check_lifetimes", "check_reserved_numbers", "check_targets", "edition_name"]
+__all__ = [
+    "check_edition",
+    "check_lifetimes",
+    "check_reserved_numbers",
+    "check_targets",
+    "check_unstable",
+    "edition_name",
+]
 
 MINIMUM_EDITION = 998
 MAXIMUM_EDITION = 1002
@@ -54,6 +61,17 @@ def check_edition(file: LinkedFile) -> None:
     else:
         return
     file.error(file.tree, Role.EDITION, message)
+
+
+def check_unstable(file: LinkedFile) -> None:
+    """The unstable edition, in which anything may change, is not for use."""
+    if file.tree.edition == UNSTABLE:
+        file.error(
+            file.tree,
+            Role.NONE,
+            "is a file using edition UNSTABLE, which is later than the protoc maximum supported edition "
+            f"{edition_name(MAXIMUM_EDITION)}.",
+        )
 
 
 def check_lifetimes(file: LinkedFile, options: Mapping[Node, OptionMessage], traits: Traits) -> None:
