@@ -113,8 +113,6 @@ class Compilation:
         if name in self.linker.files or name in self.failed:
             return
         if not self.read(name):
-            if name not in self.texts:
-                self.report(Diagnostic(name, 0, 0, "File not found."))
             return
         stack = [(name, iter(self.trees[name].imports))]
         while stack:
@@ -144,6 +142,7 @@ class Compilation:
         data = self.resolver.find(name)
         if data is None:
             self.failed.add(name)
+            self.report(Diagnostic(name, 0, 0, "File not found."))
             return False
         text = self.texts[name] = decode_source(data)
         try:

@@ -33,6 +33,8 @@ class Declarer:
         self.table = table
         self.file = file
         self.descriptor = file.descriptor
+        self.current: ast.Message | None = None
+        """The message whose fields are being declared."""
         self.has_visibility = file.features.default_symbol_visibility != "EXPORT_ALL" or file.tree.edition >= 1001
 
     def declare(self) -> None:
@@ -46,6 +48,7 @@ class Declarer:
             descriptor.enums.append(self.enum(enum, prefix, None))
         for service in tree.services:
             descriptor.services.append(self.service(service, prefix))
+        self.current = None
         for extension in tree.extensions:
             descriptor.extensions.append(self.field(extension, prefix, None))
 
@@ -73,6 +76,7 @@ class Declarer:
         if self.has_visibility:
             self.visibility(message, descriptor)
         inner = full_name + "."
+        self.current = message
         for oneof in message.oneofs:
             oneof_name = inner + oneof.name
             oneof_descriptor = OneofDescriptor(oneof.name, oneof_name)
@@ -124,8 +128,10 @@ class Declarer:
         if field.default is not None and field.label == ast.Label.REPEATED:
             file.error(field, Role.DEFAULT, "Repeated fields can't have default values.")
         if number <= 0:
+            file.number_hints.request(self.current, field)
             file.error(field, Role.NUMBER, "Field numbers must be positive integers.")
         elif number > MAX_FIELD_NUMBER and not field.extendee:
+            file.number_hints.request(self.current, field)
             file.error(field, Role.NUMBER, f"Field numbers cannot be greater than {MAX_FIELD_NUMBER}.")
         if field.options:
             file.fields_with_options.append((field, descriptor))
@@ -187,6 +193,7 @@ class Declarer:
 
     def extension_range(self, extension_range: ast.ExtensionRange) -> None:
         if extension_range.start <= 0:
+            self.file.number_hints.request(self.current, extension_range, extension_range.start, extension_range.end)
             self.file.error(extension_range, Role.NUMBER, "Extension numbers must be positive integers.")
         if extension_range.start >= extension_range.end:
             self.file.error(
@@ -197,6 +204,7 @@ class Declarer:
         for index, (start, end) in enumerate(ranges):
             place = ReservedRange(owner, index)
             if start <= 0:
+                self.file.number_hints.request(owner, place, start, end)
                 self.file.error(place, Role.NUMBER, "Reserved numbers must be positive integers.")
             if start >= end + ends_are_inside:
                 self.file.error(place, Role.NUMBER, "Reserved range end number must be greater than start number.")
@@ -221,6 +229,7 @@ class Declarer:
             number = field.number
             for extension_range in extensions:
                 if extension_range.start <= number < extension_range.end:
+                    self.file.number_hints.request(message, extension_range)
                     error(
                         extension_range,
                         Role.NUMBER,
@@ -229,6 +238,7 @@ class Declarer:
                     )
             for index, (start, end) in enumerate(reserved):
                 if start <= number < end:
+                    self.file.number_hints.request(message, ReservedRange(message, index))
                     error(
                         ReservedRange(message, index),
                         Role.NUMBER,

@@ -35,6 +35,8 @@ class Linker:
         self.add_imports(file)
         Declarer(self.table, file).declare()
         CrossLinker(self.table, file, self.extensions).link()
+        if file.number_hints.requests:
+            file.number_hints.suggest(file)
         return file
 
     def finish(self, file: LinkedFile) -> None:

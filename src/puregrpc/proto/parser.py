@@ -160,9 +160,8 @@ class Parser(OptionParser):
         if file.package:
             self.error("Multiple package definitions.")
         self.at += 1
-        first = self.tokens[self.at]
-        if not self.exact and first[:1] == ".":
-            raise NotQuick
+        if self.tokens[self.at][:1] == ".":
+            self.fail("Expected identifier.")
         file.package = self.dotted_name("Expected identifier.")
         self.consume(";")
 

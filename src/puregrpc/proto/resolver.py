@@ -65,7 +65,10 @@ class BuiltinResolver:
             return None
         for package, below in (("puregrpc.proto", ["include", *parts]), (f"google.{parts[1]}", parts[2:])):
             try:
-                return files(package).joinpath(*below).read_bytes()
+                place = files(package)
+                for part in below:
+                    place = place / part
+                return place.read_bytes()
             except (OSError, ValueError, ImportError):
                 continue
         return None

@@ -19,6 +19,7 @@ from puregrpc.proto.descriptors import (
     ServiceDescriptor,
 )
 from puregrpc.proto.features import Features
+from puregrpc.proto.number_hints import NumberHints
 from puregrpc.proto.option_values import OptionMessage
 from puregrpc.proto.problems import Node, Problem, Role
 
@@ -65,6 +66,7 @@ class LinkedFile:
     problems: list[Problem] = field(default_factory=list)
     has_errors: bool = False
     optimizes_for_lite: bool = False
+    number_hints: NumberHints = field(default_factory=NumberHints)
     fields_with_options: list[tuple[ast.Field, FieldDescriptor]] = field(default_factory=list)
     values_with_options: list[tuple[ast.EnumValue, EnumDescriptor]] = field(default_factory=list)
     ranges_with_options: list[tuple[ast.ExtensionRange, MessageDescriptor]] = field(default_factory=list)

@@ -264,7 +264,7 @@ class Validator:
                 error(field, Role.OPTION_NAME, "option json_name is not allowed on extension fields.")
             if "\0" in field.json_name:
                 error(field, Role.OPTION_NAME, "json_name cannot have embedded null characters.")
-        if field.extendee and container is not None and container.full_name in OPTION_EXTENDEES:
+        if container in self.table.declared_ranges and field.extendee and container is not None:
             check_declared(field, descriptor, container, self.file, self.table)
 
     def field_options(self, field: ast.Field, descriptor: FieldDescriptor, options: OptionMessage) -> None:

@@ -98,7 +98,12 @@ def _check_symbol(name: str, extension_range: ast.ExtensionRange, file: LinkedFi
 def check_declared(
     field: ast.Field, descriptor: FieldDescriptor, extendee: MessageDescriptor, file: LinkedFile, table: SymbolTable
 ) -> None:
-    """An extension of a range with declarations is one of them, by number, name and type."""
+    """An extension of a range with declarations is one of them, by number, name and type.
+
+    Extensions of the options messages are left alone, as protoc leaves them.
+    """
+    if extendee.file is not None and extendee.file.name == "google/protobuf/descriptor.proto":
+        return
     number = field.number
     options = next(
         (options for start, end, options in table.declared_ranges.get(extendee, ()) if start <= number < end), None
