@@ -25,7 +25,14 @@ from puregrpc.proto.map_conflicts import explain_map_conflicts
 from puregrpc.proto.option_traits import Traits
 from puregrpc.proto.options import DescriptorIndex, OptionInterpreter
 from puregrpc.proto.parser import Parser
-from puregrpc.proto.policy import check_edition, check_lifetimes, check_reserved_numbers, check_targets, check_unstable
+from puregrpc.proto.policy import (
+    check_edition,
+    check_lifetimes,
+    check_reserved_numbers,
+    check_targets,
+    check_unstable,
+    uses_of_traits,
+)
 from puregrpc.proto.problems import Node
 from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver, Resolver
 from puregrpc.proto.source_info import Path, walk_source
@@ -203,11 +210,12 @@ class Compilation:
         Validator(table, file, options).validate()
         if file.has_errors:
             return
-        check_lifetimes(file, options, self.traits)
+        uses = uses_of_traits(options, self.traits)
+        check_lifetimes(file, uses)
         if file.tree.name in self.requested and not file.has_errors:
             check_unstable(file)
             check_reserved_numbers(file)
-            check_targets(file, options, self.traits)
+            check_targets(file, uses)
 
     def builtin_options(self, name: str) -> MessageDescriptor:
         """An options message of the descriptor.proto that ships with this package."""
@@ -222,6 +230,8 @@ class Compilation:
 
     def report_problems(self, file: LinkedFile) -> None:
         """Report what was found in a file, with the places."""
+        if self.reporter is None and not file.has_errors:
+            return  # nobody hears warnings
         tokens = scan(self.texts[file.descriptor.name])
         locator = ProblemLocator(file.tree, walk_source(tokens))
         for problem in file.problems:

@@ -52,6 +52,17 @@ class Declarer:
         for extension in tree.extensions:
             descriptor.extensions.append(self.field(extension, prefix, None))
 
+    def inner_names(self, message: ast.Message) -> None:
+        """Note which names are declared inside messages: only for these does it matter where they are looked up."""
+        names = self.file.inner_names
+        names.update([field.name for field in message.fields])
+        for elements in (message.messages, message.oneofs, message.extensions):
+            if elements:
+                names.update([element.name for element in elements])
+        for enum in message.enums:
+            names.add(enum.name)
+            names.update([value.name for value in enum.values])
+
     def visibility(self, node: ast.Message | ast.Enum, descriptor: MessageDescriptor | EnumDescriptor) -> None:
         """Note that a type is local, by its own word or by the file's feature default_symbol_visibility."""
         default = self.file.features.default_symbol_visibility
@@ -77,6 +88,7 @@ class Declarer:
             self.visibility(message, descriptor)
         inner = full_name + "."
         self.current = message
+        self.inner_names(message)
         for oneof in message.oneofs:
             oneof_name = inner + oneof.name
             oneof_descriptor = OneofDescriptor(oneof.name, oneof_name)

@@ -111,14 +111,55 @@ NUMBER = re.compile(
     r"|0(?=[0-9])(?P<octal>[0-7]*)(?P<not_octal>[0-9]*)"
     r"|(?P<float>\.[0-9]*|[0-9]+(?P<point>\.[0-9]*)?)(?P<exponent>[eE][+-]?(?P<digits>[0-9]*))?"
 )
+VALID_ESCAPE = r"(?:[abfnrtv\\?'\"0-7]|[xX][0-9A-Fa-f]|u[0-9A-Fa-f]{4}|U00[01][0-9A-Fa-f]{5})"
 ESCAPE = re.compile(r"[abfnrtv\\?'\"]|[0-7]|[xX][0-9A-Fa-f]|u[0-9A-Fa-f]{4}|U00[01][0-9A-Fa-f]{5}")
 STRING_PART = {'"': re.compile(r'[^"\\\n\0]*'), "'": re.compile(r"[^'\\\n\0]*")}
 LINE_COMMENT = re.compile(r"[^\n\0]*\n?")
 
 
+EXACT_TOKEN = re.compile(
+    rf"\s*(?:(?://[^\n\0]*|{BLOCK_COMMENT})\s*)*"
+    r"(?:([A-Za-z_][A-Za-z0-9_]*)"
+    r"|((?:0[xX][0-9A-Fa-f]+|0[0-7]+|[1-9][0-9]*|0)(?![\w.]))"
+    r"|((?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?(?![\w.]))"
+    rf"|(\"[^\"\\\n\0]*(?:\\{VALID_ESCAPE}[^\"\\\n\0]*)*\"|'[^'\\\n\0]*(?:\\{VALID_ESCAPE}[^'\\\n\0]*)*')"
+    r"|([!#-&(-/:-@\[-`{-~]))",
+    re.ASCII,
+)
+"""One group for each kind of token; matches only what is right and plain."""
+
+KINDS = (TokenKind.IDENTIFIER, TokenKind.INTEGER, TokenKind.FLOAT, TokenKind.STRING, TokenKind.SYMBOL)
+TRAILING = re.compile(rf"\s*(?:(?://[^\n\0]*|{BLOCK_COMMENT})\s*)*\Z", re.ASCII)
+
+
 def scan(text: str) -> ExactTokens:
     """The tokens of ``text`` with their positions; lexical errors are collected and the scan goes on behind them."""
-    return _Scanner(text).run()
+    return _scan_plain(text) or _Scanner(text).run()
+
+
+def _scan_plain(text: str) -> ExactTokens | None:
+    """The tokens of a text without lexical errors or oddities; None for others."""
+    result = ExactTokens(text)
+    texts, kinds, starts, ends = result.texts, result.kinds, result.starts, result.ends
+    at = 3 if text.startswith("\xef\xbb\xbf") else 0
+    while (match := EXACT_TOKEN.match(text, at)) is not None:
+        group = match.lastindex or 0
+        start, end = match.span(group)
+        if text[start] == "." and group == 3 and kinds and kinds[-1] == TokenKind.IDENTIFIER and ends[-1] == start:
+            return None
+        texts.append(match[group])
+        kinds.append(KINDS[group - 1])
+        starts.append(start)
+        ends.append(end)
+        at = end
+    if TRAILING.match(text, at) is None:
+        return None
+    texts.append(END)
+    kinds.append(TokenKind.END)
+    starts.append(len(text))
+    ends.append(len(text))
+    result.line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    return result
 
 
 class _Scanner:

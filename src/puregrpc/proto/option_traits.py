@@ -78,21 +78,25 @@ class Traits:
         if isinstance(support, OptionMessage):
             self.values[enum, number] = feature_support(support)
 
-    def used_in(self, message: OptionMessage) -> Iterator[tuple[str, OptionTraits]]:
+    def used_in(self, message: OptionMessage) -> list[tuple[str, OptionTraits]]:
         """The full names of fields and enum values with traits that ``message`` uses, at any depth."""
-        for key in sorted(message.fields, key=lambda field: field.number):
-            value = message.fields[key]
-            traits = self.fields.get(key)
+        used: list[tuple[str, OptionTraits]] = []
+        fields = message.fields
+        known = self.fields
+        for key in fields if len(fields) == 1 else sorted(fields, key=_number):
+            value = fields[key]
+            traits = known.get(key)
             if traits is not None:
-                yield key.full_name, traits
-            if key.enum_type is not None and self.values:
-                yield from self.used_values(key, value)
+                used.append((key.full_name, traits))
             if isinstance(value, OptionMessage):
-                yield from self.used_in(value)
-            elif isinstance(value, list):
+                used += self.used_in(value)
+            elif isinstance(value, list) and key.message_type is not None:
                 for item in value:
                     if isinstance(item, OptionMessage):
-                        yield from self.used_in(item)
+                        used += self.used_in(item)
+            if self.values and key.enum_type is not None:
+                used += self.used_values(key, value)
+        return used
 
     def used_values(self, field: FieldDescriptor, value: Value) -> Iterator[tuple[str, OptionTraits]]:
         """The enum values with traits among the values of an enum field."""
@@ -120,6 +124,10 @@ class Traits:
                     if isinstance(item, OptionMessage):
                         stripped += [(key.number, index, *path) for path in self.strip(item)]
         return stripped
+
+
+def _number(field: FieldDescriptor) -> int:
+    return field.number
 
 
 def feature_support(message: OptionMessage) -> FeatureSupport:

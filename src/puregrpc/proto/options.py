@@ -114,21 +114,29 @@ class OptionInterpreter:
 
     def interpret(self, tree: ast.File) -> None:
         """Interpret all options of the file: the plain ones first, as the features among them decide about others."""
-        elements = list(option_elements(tree))
-        for node, _, kind, _ in elements:
-            self.interpreted[node] = OptionMessage(self.options_type(f"google.protobuf.{kind}Options"))
-        for extensions in (False, True):
-            for node, options, _, full_name in elements:
-                message = self.interpreted[node]
-                scope = full_name.rpartition(".")[0]
-                for index, option in enumerate(options):
-                    part, is_extension = option.name[0]
-                    if is_extension is extensions or (extensions and part == "uninterpreted_option"):
-                        try:
-                            self.paths[node, index] = self.option(option, message, scope)
-                        except _InvalidOption as invalid:
-                            self.file.error(option, invalid.role, str(invalid))
-                            break
+        plain: list[tuple[Node, int, ast.Option, str]] = []
+        extensions: list[tuple[Node, int, ast.Option, str]] = []
+        types: dict[str, MessageDescriptor] = {}
+        for node, options, kind, full_name in option_elements(tree):
+            type_ = types.get(kind)
+            if type_ is None:
+                type_ = types[kind] = self.options_type(f"google.protobuf.{kind}Options")
+            self.interpreted[node] = OptionMessage(type_)
+            scope = full_name.rpartition(".")[0]
+            for index, option in enumerate(options):
+                part, is_extension = option.name[0]
+                chosen = extensions if is_extension or part == "uninterpreted_option" else plain
+                chosen.append((node, index, option, scope))
+        for chosen in (plain, extensions):
+            failed: Node | None = None
+            for node, index, option, scope in chosen:
+                if node is failed:
+                    continue  # after an error, protoc leaves the other options of the element alone
+                try:
+                    self.paths[node, index] = self.option(option, self.interpreted[node], scope)
+                except _InvalidOption as invalid:
+                    self.file.error(option, invalid.role, str(invalid))
+                    failed = node
 
     def options_type(self, name: str) -> MessageDescriptor:
         """The options message: the one of the descriptor.proto that is being compiled with, or the built-in one."""

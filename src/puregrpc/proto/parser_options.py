@@ -27,11 +27,15 @@ class OptionParser(TokenStream):
         tokens = self.tokens
         token = tokens[self.at]
         if not self.exact:
-            if not token.replace(".", "a").isidentifier():
-                raise NotQuick
             self.at += 1
-            if tokens[self.at][:1] == ".":
+            if not token.removeprefix(".").replace(".", "_").isidentifier():
                 raise NotQuick
+            while tokens[self.at][:1] == ".":  # the name goes on behind a blank or a comment
+                part = tokens[self.at][1:]
+                if not part.replace(".", "_").isidentifier():
+                    raise NotQuick
+                token += f".{part}"
+                self.at += 1
             return token
         name = ""
         if token == ".":

@@ -14,7 +14,7 @@ from puregrpc.proto.problems import Node, Role
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from puregrpc.proto.option_traits import FeatureSupport, Traits
+    from puregrpc.proto.option_traits import FeatureSupport, OptionTraits, Traits
     from puregrpc.proto.option_values import OptionMessage
     from puregrpc.proto.symbols import LinkedFile
 
@@ -74,12 +74,21 @@ def check_unstable(file: LinkedFile) -> None:
         )
 
 
-def check_lifetimes(file: LinkedFile, options: Mapping[Node, OptionMessage], traits: Traits) -> None:
+Uses = list[tuple[Node, list[tuple[str, "OptionTraits"]]]]
+"""Elements with the options they have that say something about where they may be used."""
+
+
+def uses_of_traits(options: Mapping[Node, OptionMessage], traits: Traits) -> Uses:
+    """What the options of a file use that has traits."""
+    return [(node, used) for node, message in options.items() if (used := traits.used_in(message))]
+
+
+def check_lifetimes(file: LinkedFile, uses: Uses) -> None:
     """Options and features are only used in editions that have them."""
     tree = file.tree
     edition = tree.edition or (999 if tree.syntax == "proto3" else 998)
-    for node, message in options.items():
-        for full_name, used in traits.used_in(message):
+    for node, in_use in uses:
+        for full_name, used in in_use:
             if used.support is not None:
                 _check_support(file, node, full_name, used.support, edition)
 
@@ -103,11 +112,11 @@ def _check_support(file: LinkedFile, node: Node, name: str, support: FeatureSupp
         )
 
 
-def check_targets(file: LinkedFile, options: Mapping[Node, OptionMessage], traits: Traits) -> None:
+def check_targets(file: LinkedFile, uses: Uses) -> None:
     """Options stand on the kinds of elements that they are meant for."""
-    for node, message in options.items():
+    for node, in_use in uses:
         target, name = TARGETS[type(node)]
-        for full_name, used in traits.used_in(message):
+        for full_name, used in in_use:
             if used.targets and target not in used.targets:
                 file.error(node, Role.NONE, f"Option {full_name} cannot be set on an entity of type `{name}`.")
 

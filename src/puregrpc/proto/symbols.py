@@ -63,6 +63,10 @@ class LinkedFile:
     exported: set[FileDescriptor] = field(default_factory=set)
     """The file itself and what it imports publicly, at any distance."""
     used: set[FileDescriptor] = field(default_factory=set)
+    inner_names: set[str] = field(default_factory=set)
+    """The names declared inside messages of the file."""
+    resolved: dict[str, Symbol] = field(default_factory=dict)
+    """What names mean that mean the same everywhere in the file, as far as they have been resolved."""
     problems: list[Problem] = field(default_factory=list)
     has_errors: bool = False
     optimizes_for_lite: bool = False
@@ -146,9 +150,24 @@ class SymbolTable:
 
     def resolve(self, name: str, scope: str, file: LinkedFile, *, types_only: bool = False) -> Symbol | None:
         """What ``name`` means inside ``scope``: the innermost scope that has its first part decides."""
+        known = file.resolved.get(name)
+        if known is not None and (not types_only or isinstance(known, TYPES)):
+            return known
         if name[0] == ".":
             return self.find(name[1:], file)
         first, dot, _ = name.partition(".")
+        if first not in file.inner_names:
+            # No message of the file declares such a name: it means the same in all scopes of the file.
+            found = self.resolve_from(file.tree.package, name, first, dot, file, types_only=types_only)
+            if found is not None:
+                file.resolved[name] = found
+            return found
+        return self.resolve_from(scope, name, first, dot, file, types_only=types_only)
+
+    def resolve_from(
+        self, scope: str, name: str, first: str, dot: str, file: LinkedFile, *, types_only: bool
+    ) -> Symbol | None:
+        """Look from ``scope`` outwards for the first part of a name."""
         while scope:
             found = self.find(f"{scope}.{first}", file)
             if found is not None:
