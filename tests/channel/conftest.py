@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from tests.channel.grpcio_server import grpcio_server
 
-import puregrpc.channel.channel
+import puregrpc.channel.options
 from puregrpc.wire import EngineName
 
 
@@ -20,6 +20,6 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(params=get_args(EngineName), autouse=True)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> EngineName:
-    monkeypatch.setattr(puregrpc.channel.channel, "DEFAULT_ENGINE", request.param)
+    monkeypatch.setattr(puregrpc.channel.options, "DEFAULT_ENGINE", request.param)
     name: EngineName = request.param
     return name

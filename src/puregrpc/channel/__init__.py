@@ -1,5 +1,7 @@
 """The trio-native client: channels, the four call shapes, interceptors, name resolution, reconnecting."""
 
+from puregrpc.channel.blocking import BlockingChannel, BlockingMethod
+from puregrpc.channel.blocking_call import BlockingCall
 from puregrpc.channel.call import ClientCall, UnaryResult
 from puregrpc.channel.channel import Channel, open_channel
 from puregrpc.channel.connectivity import ConnectivityState
@@ -10,6 +12,9 @@ from puregrpc.channel.retry import RetryPolicy
 from puregrpc.channel.snapshot import ChannelSnapshot, SessionSnapshot, SubchannelSnapshot
 
 __all__ = [
+    "BlockingCall",
+    "BlockingChannel",
+    "BlockingMethod",
     "CallCredentials",
     "CallDetails",
     "Channel",

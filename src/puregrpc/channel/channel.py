@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Union, get_args, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import trio
 
 from puregrpc.channel.call import ClientCall
 from puregrpc.channel.connectivity import ConnectivityState
-from puregrpc.channel.core import USER_AGENT, ChannelCore, ChannelOptions, LoadBalancing
+from puregrpc.channel.core import ChannelCore
 from puregrpc.channel.details import (
     CallCredentials,
     CallDetails,
@@ -28,25 +28,18 @@ from puregrpc.channel.methods import (
     UnaryUnaryMethod,
     open_call,
 )
-from puregrpc.channel.proxy import parse_proxy
+from puregrpc.channel.options import LoadBalancing, Method, channel_options, path_of
 from puregrpc.channel.retry import RetryPolicy
 from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
-from puregrpc.channel.target import parse_target
 from puregrpc.errors import InvalidArgument
 from puregrpc.transport import Tap, TlsOptions
 from puregrpc.wire import EngineName
-from puregrpc.wire.connection import ConnectionConfig
 from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
 
 if TYPE_CHECKING:
     from puregrpc.codec import Codec
-    from puregrpc.proto.descriptors import MethodDescriptor
 
 __all__ = ["Channel", "open_channel"]
-
-DEFAULT_ENGINE: EngineName = "h2"
-
-Method = Union[str, "MethodDescriptor"]
 
 
 class Channel:
@@ -285,38 +278,29 @@ async def open_channel(
     Raises InvalidArgument for a target or an option that cannot be. Nothing is connected before the first call or
     `Channel.connect`. What the body raises leaves as itself, not in an ExceptionGroup.
     """
-    parsed = parse_target(target)
-    if load_balancing not in ("pick_first", "round_robin"):
-        raise InvalidArgument(f"no load balancing {load_balancing!r}: there are 'pick_first' and 'round_robin'")
-    if engine is not None and engine not in get_args(EngineName):
-        raise InvalidArgument(f"no engine {engine!r}: there are {' and '.join(map(repr, get_args(EngineName)))}")
-    if proxy is not None and (load_balancing != "pick_first" or not parsed.port):
-        raise InvalidArgument("a proxy goes with a host and port, and with the load balancing 'pick_first'")
-    tls_options = TlsOptions() if tls is True else tls or None
-    options = ChannelOptions(
-        tls=tls_options,
-        authority=parsed.authority if authority is None else authority,
-        connection=ConnectionConfig(
-            max_receive_message_size=max_receive_message_size,
-            max_send_message_size=max_send_message_size,
-            scheme="http" if tls_options is None else "https",
-            user_agent=USER_AGENT if user_agent is None else f"{user_agent} {USER_AGENT}",
-            keepalive_time=keepalive_time,
-            keepalive_timeout=keepalive_timeout,
-            keepalive_without_calls=keepalive_without_calls,
-        ),
+    parsed, options = channel_options(
+        target,
+        tls=tls,
+        authority=authority,
+        max_receive_message_size=max_receive_message_size,
+        max_send_message_size=max_send_message_size,
+        compression=compression,
+        content_subtype=content_subtype,
+        keepalive_time=keepalive_time,
+        keepalive_timeout=keepalive_timeout,
+        keepalive_without_calls=keepalive_without_calls,
         connect_timeout=connect_timeout,
         wait_for_ready=wait_for_ready,
-        compression=compression or "identity",
-        content_subtype=content_subtype,
-        metadata=metadata_of(metadata),
-        interceptors=tuple(interceptors),
+        load_balancing=load_balancing,
+        interceptors=interceptors,
+        metadata=metadata,
         credentials=credentials,
         allow_plaintext_credentials=allow_plaintext_credentials,
-        secret_names=tuple(secret_names),
-        engine=engine or DEFAULT_ENGINE,
-        load_balancing=load_balancing,
-        proxy=None if proxy is None else parse_proxy(proxy, proxy_headers),
+        secret_names=secret_names,
+        user_agent=user_agent,
+        engine=engine,
+        proxy=proxy,
+        proxy_headers=proxy_headers,
         retry=retry,
         tap=tap,
     )
@@ -334,13 +318,3 @@ async def open_channel(
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
-
-
-def path_of(method: Method) -> str:
-    """The :path of a method. Raises InvalidArgument if a name has no service in it."""
-    if not isinstance(method, str):
-        return method.path
-    path = method if method.startswith("/") else f"/{method}"
-    if path.count("/") < 2:
-        raise InvalidArgument(f"{method!r} is not a method: /pkg.Service/Method is expected")
-    return path

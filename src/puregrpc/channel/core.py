@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
 
 import trio
 
-from puregrpc._version import __version__
 from puregrpc.channel.balancing import Balancer, PickFirst, RoundRobin
 from puregrpc.channel.connectivity import ConnectivityState
 from puregrpc.channel.details import CallCredentials, CallDetails, metadata_of
-from puregrpc.channel.proxy import Proxy, tunnel
-from puregrpc.channel.retry import RetryPolicy, RetryThrottle
+from puregrpc.channel.options import ChannelOptions
+from puregrpc.channel.proxy import tunnel
+from puregrpc.channel.retry import RetryThrottle
 from puregrpc.channel.subchannel import ChannelSession, Subchannel
 from puregrpc.channel.target import Target
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
@@ -22,48 +21,15 @@ from puregrpc.transport import (
     Address,
     ByteStream,
     SocketStream,
-    Tap,
-    TlsOptions,
     connect,
     resolve_host,
     start_tls_client,
 )
-from puregrpc.wire import EngineName, client_connection
-from puregrpc.wire.connection import ClientConnection, ConnectionConfig, Driver, Metadata, Request
+from puregrpc.wire import client_connection
+from puregrpc.wire.connection import ClientConnection, Driver, Metadata, Request
 from puregrpc.wire.status import StatusCode
 
-if TYPE_CHECKING:
-    from puregrpc.channel.interceptors import Interceptor
-
-__all__ = ["ChannelCore", "ChannelOptions", "LoadBalancing"]
-
-LoadBalancing = Literal["pick_first", "round_robin"]
-
-USER_AGENT = f"grpc-python-puregrpc/{__version__}"
-"""PROTOCOL-HTTP2, "User Agents": grpc-LANGUAGE-VARIANT/VERSION."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelOptions:
-    """The options of `puregrpc.channel.open_channel`, checked."""
-
-    tls: TlsOptions | None
-    authority: str
-    connection: ConnectionConfig
-    connect_timeout: float
-    wait_for_ready: bool
-    compression: str
-    content_subtype: str
-    metadata: Metadata
-    interceptors: tuple[Interceptor, ...]
-    credentials: CallCredentials | None
-    allow_plaintext_credentials: bool
-    secret_names: tuple[str, ...]
-    engine: EngineName
-    load_balancing: LoadBalancing
-    proxy: Proxy | None
-    retry: RetryPolicy | None
-    tap: Tap | None
+__all__ = ["ChannelCore"]
 
 
 class ChannelCore:

@@ -133,12 +133,17 @@ async def shake_hands(stream: SocketStream, tls: ssl.SSLSocket, *, require_alpn:
     except BaseException:
         tls.close()
         raise
+    check_alpn(tls, peer, require_alpn=require_alpn)
+    return SocketStream(tls, local=stream.local, peer=peer)
+
+
+def check_alpn(tls: ssl.SSLSocket, peer: str, *, require_alpn: bool) -> None:
+    """Close ``tls`` and raise ConnectError if the peer did not agree on HTTP/2 (RFC 9113, section 3.2)."""
     protocol = tls.selected_alpn_protocol()
     if require_alpn and protocol != ALPN_H2:
         tls.close()
         offered = f"chose {protocol!r}" if protocol else "chose no protocol"
         raise ConnectError(f"{peer} {offered} by ALPN: gRPC needs HTTP/2 ('h2')")
-    return SocketStream(tls, local=stream.local, peer=peer)
 
 
 def explain_tls(error: OSError) -> str:

@@ -1,0 +1,132 @@
+"""The options of a channel, checked and completed, whichever way it is driven."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Union, get_args
+
+from puregrpc._version import __version__
+from puregrpc.channel.details import CallCredentials, MetadataLike, metadata_of
+from puregrpc.channel.proxy import Proxy, parse_proxy
+from puregrpc.channel.retry import RetryPolicy
+from puregrpc.channel.target import Target, parse_target
+from puregrpc.errors import InvalidArgument
+from puregrpc.transport import Tap, TlsOptions
+from puregrpc.wire import EngineName
+from puregrpc.wire.connection import ConnectionConfig, Metadata
+from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
+
+if TYPE_CHECKING:
+    from puregrpc.channel.interceptors import Interceptor
+    from puregrpc.proto.descriptors import MethodDescriptor
+
+__all__ = ["DEFAULT_ENGINE", "ChannelOptions", "LoadBalancing", "Method", "channel_options", "path_of"]
+
+LoadBalancing = Literal["pick_first", "round_robin"]
+
+DEFAULT_ENGINE: EngineName = "h2"
+
+USER_AGENT = f"grpc-python-puregrpc/{__version__}"
+"""PROTOCOL-HTTP2, "User Agents": grpc-LANGUAGE-VARIANT/VERSION."""
+
+Method = Union[str, "MethodDescriptor"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelOptions:
+    """The options of `puregrpc.channel.open_channel`, checked."""
+
+    tls: TlsOptions | None
+    authority: str
+    connection: ConnectionConfig
+    connect_timeout: float
+    wait_for_ready: bool
+    compression: str
+    content_subtype: str
+    metadata: Metadata
+    interceptors: tuple[Interceptor, ...]
+    credentials: CallCredentials | None
+    allow_plaintext_credentials: bool
+    secret_names: tuple[str, ...]
+    engine: EngineName
+    load_balancing: LoadBalancing
+    proxy: Proxy | None
+    retry: RetryPolicy | None
+    tap: Tap | None
+
+
+def channel_options(
+    target: str,
+    *,
+    tls: TlsOptions | bool | None = None,
+    authority: str | None = None,
+    max_receive_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+    max_send_message_size: int = 2**31 - 1,
+    compression: str | None = None,
+    content_subtype: str = "",
+    keepalive_time: float | None = None,
+    keepalive_timeout: float = 20.0,
+    keepalive_without_calls: bool = False,
+    connect_timeout: float = 20.0,
+    wait_for_ready: bool = False,
+    load_balancing: LoadBalancing = "pick_first",
+    interceptors: Sequence[Interceptor] = (),
+    metadata: MetadataLike | None = None,
+    credentials: CallCredentials | None = None,
+    allow_plaintext_credentials: bool = False,
+    secret_names: Sequence[str] = ("authorization", "cookie"),
+    user_agent: str | None = None,
+    engine: EngineName | None = None,
+    proxy: str | None = None,
+    proxy_headers: Mapping[str, str] | None = None,
+    retry: RetryPolicy | None = None,
+    tap: Tap | None = None,
+) -> tuple[Target, ChannelOptions]:
+    """Check the options that `open_channel` describes. Raises InvalidArgument that names what is wrong."""
+    parsed = parse_target(target)
+    if load_balancing not in ("pick_first", "round_robin"):
+        raise InvalidArgument(f"no load balancing {load_balancing!r}: there are 'pick_first' and 'round_robin'")
+    if engine is not None and engine not in get_args(EngineName):
+        raise InvalidArgument(f"no engine {engine!r}: there are {' and '.join(map(repr, get_args(EngineName)))}")
+    if proxy is not None and (load_balancing != "pick_first" or not parsed.port):
+        raise InvalidArgument("a proxy goes with a host and port, and with the load balancing 'pick_first'")
+    tls_options = TlsOptions() if tls is True else tls or None
+    options = ChannelOptions(
+        tls=tls_options,
+        authority=parsed.authority if authority is None else authority,
+        connection=ConnectionConfig(
+            max_receive_message_size=max_receive_message_size,
+            max_send_message_size=max_send_message_size,
+            scheme="http" if tls_options is None else "https",
+            user_agent=USER_AGENT if user_agent is None else f"{user_agent} {USER_AGENT}",
+            keepalive_time=keepalive_time,
+            keepalive_timeout=keepalive_timeout,
+            keepalive_without_calls=keepalive_without_calls,
+        ),
+        connect_timeout=connect_timeout,
+        wait_for_ready=wait_for_ready,
+        compression=compression or "identity",
+        content_subtype=content_subtype,
+        metadata=metadata_of(metadata),
+        interceptors=tuple(interceptors),
+        credentials=credentials,
+        allow_plaintext_credentials=allow_plaintext_credentials,
+        secret_names=tuple(secret_names),
+        engine=engine or DEFAULT_ENGINE,
+        load_balancing=load_balancing,
+        proxy=None if proxy is None else parse_proxy(proxy, proxy_headers),
+        retry=retry,
+        tap=tap,
+    )
+    return parsed, options
+
+
+def path_of(method: Method) -> str:
+    """The :path of a method. Raises InvalidArgument if a name has no service in it."""
+    if not isinstance(method, str):
+        return method.path
+    path = method if method.startswith("/") else f"/{method}"
+    if path.count("/") < 2:
+        raise InvalidArgument(f"{method!r} is not a method: /pkg.Service/Method is expected")
+    return path

@@ -1,0 +1,418 @@
+"""The session for blocking callers, on plain sockets and threads: no event loop, and nothing of trio at work.
+
+Callers write to the socket themselves, and one thread reads for all of them. Sending never waits: what the socket does
+not take at once is left to a second thread, which is started only when that happens. So a caller waits for its own call
+alone, within its own deadline, and the reader is never kept from reading. Only ``socket``, ``select`` and ``threading``
+are used, so that gevent can put its own in their place.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from puregrpc.errors import ConnectError
+from puregrpc.transport.addresses import Address, TcpAddress
+from puregrpc.transport.connect import (
+    CONNECTION_ATTEMPT_DELAY,
+    check_alpn,
+    describe,
+    explain_tls,
+    interleave_families,
+)
+from puregrpc.transport.session import LARGEST_READ_SIZE, READ_SIZE, describe_foreign_protocol
+from puregrpc.transport.streams import Tap
+from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall
+
+__all__ = ["BlockingSession", "connect_blocking", "start_tls_blocking"]
+
+DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
+"""Where it is missing (Windows), sending may wait for the socket."""
+
+LINGER = 0.5
+"""How long a closing session waits for the peer to close its side."""
+
+ConnectionT = TypeVar("ConnectionT", bound=Connection)
+
+
+def wait_for_socket(sock: socket.socket, *, read: bool = False, write: bool = False, timeout: float | None) -> bool:
+    """Wait until a socket can be read or written; False after ``timeout`` seconds."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
+        return bool(poll.poll(None if timeout is None else max(timeout, 0) * 1000))
+    ready = select.select([sock] if read else [], [sock] if write else [], [sock], timeout)
+    return any(ready)
+
+
+class BlockingSession(Driver, Generic[ConnectionT]):
+    """One connection over one socket, used by any number of threads.
+
+    ``mutex`` guards the connection: whoever calls its methods holds it, calls `flush` after letting it go, and takes no
+    other lock meanwhile. The callbacks of calls come with it held, in whichever thread brought them about.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        make_connection: Callable[[Driver], ConnectionT],
+        *,
+        peer: str,
+        keeps_time: bool = False,
+        tap: Tap | None = None,
+    ) -> None:
+        self.socket = sock
+        self.peer = peer
+        self.mutex = threading.Lock()
+        self.is_ready = False
+        self.is_going_away = False
+        self.end_reason: str | None = None
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
+        # OpenSSL lets only one thread at a time use a connection, so with TLS nobody may wait inside of it.
+        self._tls_lock = threading.Lock()
+        self._keeps_time = keeps_time
+        self._tap = tap
+        self._settled = threading.Event()
+        self._has_output = False
+        self._sending = False
+        self._unsent: bytes | memoryview = b""
+        self._write_error: str | None = None
+        self._shut_down = False
+        self._writer: threading.Thread | None = None
+        self._writer_wanted = threading.Event()
+        self._reader = threading.Thread(target=self._read, name=f"puregrpc reader {peer}", daemon=True)
+        sock.setblocking(not self._is_tls)
+        self.connection = make_connection(self)
+
+    # -- the wire connection's callbacks
+
+    def on_output(self) -> None:
+        self._has_output = True
+
+    def on_ready(self) -> None:
+        self.is_ready = True
+        self._settled.set()
+
+    def on_call(self, request: Request) -> ServerCall | None:  # noqa: ARG002 - for clients: servers do not call
+        return None
+
+    def on_going_away(self, reason: str) -> None:  # noqa: ARG002
+        self.is_going_away = True
+
+    def on_closed(self, reason: str) -> None:
+        self.is_going_away = True
+        if self.end_reason is None:
+            self.end_reason = reason
+        self._has_output = True  # `flush` shuts the socket down behind the last output
+        self._settled.set()
+
+    # -- for the owner
+
+    @property
+    def has_output(self) -> bool:
+        """There is something for `flush` to do."""
+        return self._has_output
+
+    def start(self, timeout: float) -> None:
+        """Open the connection and wait until the peer is known to speak HTTP/2. Raises ConnectError if it does not."""
+        with self.mutex:
+            self.connection.start(time.monotonic())
+        self._reader.start()
+        self.flush()
+        if not self._settled.wait(timeout):
+            self.abort(
+                f"the peer sent no HTTP/2 SETTINGS frame within {timeout:g} s: "
+                "it does not speak HTTP/2, or not in plaintext"
+            )
+        if not self.is_ready or self.end_reason is not None:
+            raise ConnectError(f"{self.peer}: {self.end_reason}")
+
+    def flush(self) -> None:
+        """Send what there is to send. One thread sends at a time, and takes along what the others leave meanwhile."""
+        data_to_send = self.connection.data_to_send
+        with self.mutex:
+            if self._sending:
+                return
+            data = data_to_send()
+            if not data:
+                self._output_drained()
+                return
+            self._sending = True
+        while True:
+            taken = self._send(data)
+            if taken < len(data):
+                self._leave_to_writer(memoryview(data)[taken:])
+                return
+            with self.mutex:
+                data = data_to_send()
+                if not data:
+                    self._sending = False
+                    self._output_drained()
+                    return
+
+    def reset(self, call: Call) -> None:
+        """End a call from this side."""
+        with self.mutex:
+            self.connection.reset(call)
+        self.flush()
+
+    def abort(self, reason: str) -> None:
+        """End the connection at once, as if it had broken."""
+        with self.mutex:
+            self._lost(reason)
+        self._shut_down_socket()
+
+    def close(self) -> None:
+        """End every call (UNAVAILABLE), close in order, and join the threads. Not to be called by the session's own."""
+        with self.mutex:
+            self.connection.go_away(immediately=True)
+        self.flush()
+        self._reader.join(LINGER)
+        self._shut_down_socket()
+        if self._reader.ident is not None:
+            self._reader.join()
+        self._writer_wanted.set()
+        if self._writer is not None:
+            self._writer.join()
+        self.socket.close()
+
+    # -- sending
+
+    def _output_drained(self) -> None:
+        """The connection has nothing more to send. Called with the mutex held."""
+        self._has_output = False
+        if self.end_reason is not None and not self._shut_down:
+            self._shut_down = True
+            try:
+                self.socket.shutdown(socket.SHUT_WR)  # the peer closes its side, and so the reader comes to its end
+            except OSError:
+                return
+
+    def _send(self, data: bytes | memoryview) -> int:
+        """Send what the socket takes at once. On a broken socket all counts as sent: the reader tells of the loss."""
+        if self._write_error is not None:
+            return len(data)
+        try:
+            if self._is_tls:
+                with self._tls_lock:
+                    taken = self.socket.send(data)
+            else:
+                taken = self.socket.send(data, DONT_WAIT)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return 0
+        except OSError as error:
+            self._write_error = f"the connection broke: {describe(error)}"
+            self._shut_down_socket(socket.SHUT_WR)
+            return len(data)
+        self.bytes_sent += taken
+        if self._tap is not None:
+            self._tap.sent(bytes(data[:taken]), time.monotonic())
+        return taken
+
+    def _leave_to_writer(self, data: bytes | memoryview) -> None:
+        """Have the rest sent by a thread that may wait; it is the one that is sending from now on."""
+        self._unsent = data
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write, name=f"puregrpc writer {self.peer}", daemon=True)
+            self._writer.start()
+        self._writer_wanted.set()
+
+    def _write(self) -> None:
+        while True:
+            self._writer_wanted.wait()
+            self._writer_wanted.clear()
+            data = self._unsent
+            if not data:
+                return  # the session is closed
+            while data:
+                if self._write_error is None and not wait_for_socket(self.socket, write=True, timeout=1.0):
+                    continue
+                taken = self._send(data)
+                data = data[taken:]
+            self._unsent = b""
+            with self.mutex:
+                self._sending = False
+            self.flush()
+            if self._reader_is_over():
+                return
+
+    def _reader_is_over(self) -> bool:
+        return self._reader.ident is not None and not self._reader.is_alive()
+
+    # -- reading
+
+    def _read(self) -> None:
+        connection = self.connection
+        limit = READ_SIZE
+        while True:
+            try:
+                data = self._receive(limit)
+            except OSError as error:
+                with self.mutex:
+                    self._lost(self._write_error or f"the connection broke: {describe(error)}")
+                break
+            if data is None:
+                with self.mutex:
+                    connection.advance(time.monotonic())
+                    is_over = self.end_reason is not None
+            else:
+                size = len(data)
+                self.bytes_received += size
+                with self.mutex:
+                    if not self.is_ready and (foreign := describe_foreign_protocol(data)) is not None:
+                        self._lost(foreign)
+                        break
+                    connection.receive(data, time.monotonic())
+                    if not data:
+                        self._lost("the peer closed the connection")
+                    is_over = not data
+                if size >= limit:
+                    limit = LARGEST_READ_SIZE
+                elif size < READ_SIZE:
+                    limit = READ_SIZE
+            if self._has_output:
+                self.flush()
+            if is_over:
+                break
+        self._shut_down_socket()
+
+    def _receive(self, limit: int) -> bytes | None:
+        """Wait for input; None if it is time to tell the connection the time."""
+        if self._keeps_time or self._is_tls:
+            timeout = self._time_left() if self._keeps_time else None
+            pending = self._is_tls and self._tls_pending()
+            if not pending and not wait_for_socket(self.socket, read=True, timeout=timeout):
+                return None
+        if not self._is_tls:
+            data = self.socket.recv(limit)
+        else:
+            try:
+                with self._tls_lock:
+                    data = self.socket.recv(limit)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return None
+        if self._tap is not None and data:
+            self._tap.received(data, time.monotonic())
+        return data
+
+    def _tls_pending(self) -> bool:
+        with self._tls_lock:
+            return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
+
+    def _time_left(self) -> float | None:
+        with self.mutex:
+            when = self.connection.next_time()
+        # a call opened meanwhile may bring the time forward: look again every second
+        return 1.0 if when is None else min(max(when - time.monotonic(), 0.0), 1.0)
+
+    def _lost(self, reason: str) -> None:
+        self.connection.lost(reason)
+        if self.end_reason is None:
+            self.on_closed(reason)
+
+    def _shut_down_socket(self, how: int = socket.SHUT_RDWR) -> None:
+        try:
+            self.socket.shutdown(how)
+        except OSError:
+            return
+
+
+def connect_blocking(addresses: Sequence[Address], timeout: float) -> socket.socket:
+    """Connect to the first of several addresses that answers (RFC 8305) within ``timeout`` seconds.
+
+    Raises ConnectError with the reason of each address.
+    """
+    waiting = interleave_families(addresses)
+    end = time.monotonic() + timeout
+    failures: dict[Address, str] = {}
+    attempts: dict[socket.socket, Address] = {}
+    try:
+        while waiting or attempts:
+            if waiting:
+                address = waiting.pop(0)
+                try:
+                    attempts[_begin_connecting(address)] = address
+                except OSError as error:
+                    failures[address] = describe(error)
+                    continue
+            left = end - time.monotonic()
+            if left <= 0:
+                break
+            for sock in _connected(list(attempts), min(left, CONNECTION_ATTEMPT_DELAY) if waiting else left):
+                address = attempts.pop(sock)
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code == 0:
+                    return sock
+                sock.close()
+                failures[address] = os.strerror(code)
+    finally:
+        for sock in attempts:
+            sock.close()
+    for address in (*attempts.values(), *waiting):
+        failures[address] = f"no answer within {timeout:g} s"
+    if len(failures) == 1:
+        ((address, reason),) = failures.items()
+        raise ConnectError(f"could not connect to {address}: {reason}")
+    reasons = "; ".join(f"{address}: {reason}" for address, reason in failures.items())
+    raise ConnectError(f"could not connect to any of {len(failures)} addresses: {reasons}")
+
+
+def _begin_connecting(address: Address) -> socket.socket:
+    sock = socket.socket(address.family if isinstance(address, TcpAddress) else socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if isinstance(address, TcpAddress):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            sock.connect(address.sockaddr())
+        except BlockingIOError:
+            return sock
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _connected(socks: list[socket.socket], timeout: float) -> list[socket.socket]:
+    """Those whose connecting has come to an end, good or bad."""
+    if not hasattr(select, "poll"):
+        _, good, bad = select.select([], socks, socks, timeout)
+        return list({*good, *bad})
+    poll = select.poll()
+    by_number = {sock.fileno(): sock for sock in socks}
+    for number in by_number:
+        poll.register(number, select.POLLOUT)
+    return [by_number[number] for number, _ in poll.poll(timeout * 1000)]
+
+
+def start_tls_blocking(
+    sock: socket.socket,
+    context: ssl.SSLContext,
+    server_name: str,
+    *,
+    peer: str,
+    timeout: float,
+    require_alpn: bool = True,
+) -> ssl.SSLSocket:
+    """Do the TLS handshake as a client. Takes over ``sock``; raises ConnectError as `start_tls_client` does."""
+    sock.settimeout(timeout)
+    try:
+        tls = context.wrap_socket(sock, server_hostname=server_name)
+    except TimeoutError:
+        sock.close()
+        raise ConnectError(f"the TLS handshake with {peer} was not over within {timeout:g} s") from None
+    except (OSError, ValueError) as error:
+        sock.close()
+        raise ConnectError(
+            f"the TLS handshake with {peer} failed: {explain_tls(error) if isinstance(error, OSError) else error}"
+        ) from error
+    check_alpn(tls, peer, require_alpn=require_alpn)
+    return tls

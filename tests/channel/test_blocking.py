@@ -1,0 +1,336 @@
+"""The blocking channel against a grpcio server: shapes, threads, deadlines, interrupts, lost connections."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import pytest
+import trustme
+from tests.channel.grpcio_server import grpcio_server
+from tests.channel.test_security import server_credentials
+
+from puregrpc.channel import BlockingChannel, ConnectivityState
+from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError, NotConnected, RpcError
+from puregrpc.transport import TlsOptions
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("puregrpc")]
+
+
+@pytest.fixture
+def channel(server: str) -> Iterator[BlockingChannel]:
+    with BlockingChannel(server, max_receive_message_size=20 << 20) as channel:
+        yield channel
+
+
+def test_unary(channel: BlockingChannel) -> None:
+    echo = channel.unary_unary("test.Service/Echo")
+    states = [channel.state]
+    assert echo(b"hello") == b"hello"
+    assert [*states, channel.state] == [ConnectivityState.IDLE, ConnectivityState.READY]
+    result = channel.unary_unary("test.Service/MetadataBack").with_call(b"", metadata={"x-a": "1"}, timeout=5)
+    assert ("x-a", "1") in result.headers
+    assert ("x-last", "2") in result.trailers
+    assert channel.unary_unary("test.Service/Echo", str.encode, bytes.decode)("grüß") == "grüß"
+    with pytest.raises(RpcError, match=r"NOT_FOUND: näht 100% da\n") as caught:
+        channel.unary_unary("test.Service/Fail")(b"")
+    assert caught.value.details == b"\x08\x05details"
+    assert echo(bytes(100_000), compression="gzip") == bytes(100_000)
+
+
+def test_large_messages_that_the_socket_does_not_take_at_once(channel: BlockingChannel) -> None:
+    payload = bytes(range(256)) * 40_000
+    assert channel.unary_unary("test.Service/Echo")(payload) == payload
+    with channel.stream("test.Service/Collect") as call:
+        for _ in range(100):
+            call.send(payload[:500_000])
+        call.half_close()
+        assert call.single_response().message == b"100 50000000"
+
+
+def test_streams(channel: BlockingChannel) -> None:
+    with channel.call("test.Service/Count") as call:
+        call.send(b"1000")
+        call.half_close()
+        assert [int(message) for message in call] == list(range(1000))
+        assert call.status.code == 0
+        assert call.receive() is None
+    with channel.stream("test.Service/Chat", str.encode, bytes.decode) as chat:
+        for word in ("ping", "pong"):
+            chat.send(word)
+            assert chat.receive() == word.upper()
+        with pytest.raises(LocalProtocolError, match=r"before its end"):
+            _ = chat.status
+        assert ("content-type", "application/grpc") in chat.headers()
+        chat.half_close()
+        with pytest.raises(LocalProtocolError, match=r"after half_close"):
+            chat.send("more")
+        assert chat.receive() is None
+        assert chat.trailers == ()
+    with channel.stream("test.Service/Chat", requests=[b"a", b"b"]) as fed:
+        assert list(fed) == [b"A", b"B"]
+    with channel.stream("test.Service/Chat", requests=[b"a", b"fail", b"b"]) as fed:
+        assert fed.receive() == b"A"
+        with pytest.raises(RpcError, match=r"ABORTED"):
+            fed.receive()
+    with channel.call("test.Service/Count") as call:
+        call.send(b"20 300000")
+        call.half_close()
+        assert [len(message) for message in call] == [300_000] * 20
+
+
+def test_what_an_iterable_raises_comes_out_of_the_call(channel: BlockingChannel) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"a"
+        raise KeyError("iterable")
+
+    with pytest.raises((KeyError, RpcError)), channel.stream("test.Service/Chat", requests=broken()) as call:
+        for _ in call:
+            pass
+    assert channel.unary_unary("test.Service/Echo")(b"fine") == b"fine"
+
+
+def test_deadlines_and_cancelling(channel: BlockingChannel) -> None:
+    sleep = channel.unary_unary("test.Service/Sleep")
+    began = time.monotonic()
+    with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED"):
+        sleep(b"5", timeout=0.1)
+    assert 0.09 <= time.monotonic() - began < 2
+    with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED"):
+        sleep(b"0", timeout=0)
+    with channel.stream("test.Service/Chat", timeout=0.1) as chat:
+        chat.send(b"x")
+        assert chat.receive() == b"X"
+        with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED"):
+            chat.receive()
+    with channel.stream("test.Service/Collect", timeout=0.2) as stalled:
+        with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED"):
+            stalled.single_response()
+    with channel.call("test.Service/Forever") as forever:
+        forever.send(b"")
+        forever.half_close()
+        forever.receive()
+    assert forever.status.code == 1
+    with channel.call("test.Service/Chat") as cancelled:
+        cancelled.cancel()
+        with pytest.raises(RpcError, match=r"CANCELLED"):
+            cancelled.receive()
+        with pytest.raises(RpcError, match=r"CANCELLED"):
+            cancelled.send(b"")
+    assert sleep(b"0", timeout=5) == b"0"
+
+
+def test_an_interrupt_cancels_the_call_and_leaves_the_channel_usable(channel: BlockingChannel) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        channel.connect()
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            channel.unary_unary("test.Service/Sleep")(b"5")
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt), channel.call("test.Service/Chat") as call:
+            call.receive()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert channel.unary_unary("test.Service/Echo")(b"usable") == b"usable"
+    session = channel.ready_session()
+    assert session is not None
+    assert session.connection.open_calls == 0
+
+
+def test_many_threads_share_a_connection(channel: BlockingChannel) -> None:
+    failures: list[object] = []
+
+    def work(number: int) -> None:
+        echo = channel.unary_unary("test.Service/Echo")
+        for n in range(50):
+            message = b"%d %d" % (number, n) * (200 if n % 10 == 0 else 1)
+            if echo(message, timeout=20) != message:
+                failures.append((number, n))
+        with channel.stream("test.Service/Chat", requests=[b"a"] * 20) as chat:
+            if list(chat) != [b"A"] * 20:
+                failures.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    session = channel.ready_session()
+    assert session is not None
+    assert session.connection.open_calls == 0
+
+
+def test_tls(server: str) -> None:
+    authority = trustme.CA()
+    with grpcio_server("127.0.0.1:0", server_credentials(authority)) as address:
+        target = f"localhost:{address.split(':')[1]}"
+        options = TlsOptions(root_certificates=authority.cert_pem.bytes())
+        with BlockingChannel(target, tls=options) as channel:
+            payload = bytes(3_000_000)
+            assert channel.unary_unary("test.Service/Echo")(payload) == payload
+            with channel.stream("test.Service/Chat", requests=[b"a"] * 100) as chat:
+                assert list(chat) == [b"A"] * 100
+        with BlockingChannel(target, tls=True) as channel:
+            with pytest.raises(ConnectError, match=r"certificate is not trusted"):
+                channel.connect()
+        with BlockingChannel(target) as channel, pytest.raises(ConnectError, match=target.split(":")[1]):
+            channel.connect()
+    with BlockingChannel(server, tls=True) as channel, pytest.raises(ConnectError, match=r"handshake"):
+        channel.connect()
+
+
+@contextmanager
+def listening() -> Iterator[tuple[socket.socket, str]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener, f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_servers_that_are_none() -> None:
+    with listening() as (listener, address):
+        with BlockingChannel(address, connect_timeout=0.2) as channel:
+            with pytest.raises(ConnectError, match=r"sent no HTTP/2 SETTINGS frame within"):
+                channel.connect()
+            with pytest.raises(RpcError, match=r"UNAVAILABLE: .*no HTTP/2 SETTINGS"):
+                channel.unary_unary("a/b")(b"")
+        with BlockingChannel(address, tls=True, connect_timeout=0.2) as channel:
+            with pytest.raises(ConnectError, match=r"handshake"):
+                channel.connect()
+
+        def refuse() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(100)
+                sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                sock.recv(1000)
+
+        while True:  # those that were never accepted
+            listener.settimeout(0.05)
+            try:
+                listener.accept()[0].close()
+            except TimeoutError:
+                break
+        listener.settimeout(5)
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with BlockingChannel(address) as channel:
+            with pytest.raises(ConnectError, match=rf"{address}: the peer speaks HTTP/1.1"):
+                channel.connect()
+        thread.join()
+    with BlockingChannel(address) as channel:
+        with pytest.raises(RpcError, match=rf"UNAVAILABLE: could not connect to {address}: Connection refused"):
+            channel.unary_unary("a/b")(b"")
+        assert channel.state is ConnectivityState.TRANSIENT_FAILURE
+        with pytest.raises(RpcError, match=r"UNAVAILABLE: could not connect"):
+            channel.unary_unary("a/b")(b"")
+        with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED: .*waiting for a connection .*refused"):
+            channel.unary_unary("a/b")(b"", wait_for_ready=True, timeout=0.1)
+    with BlockingChannel("nowhere.invalid:1") as channel:
+        with pytest.raises(ConnectError, match=r"no address was found for the host"):
+            channel.connect()
+
+
+def test_a_lost_connection_is_made_anew_and_a_restarted_server_is_found() -> None:
+    context = grpcio_server()
+    address = context.__enter__()
+    with BlockingChannel(f"ipv4:127.0.0.1:1,{address}") as channel:
+        echo = channel.unary_unary("test.Service/Echo")
+        assert echo(b"one") == b"one"
+        session = channel.ready_session()
+        assert session is not None
+        with channel.call("test.Service/Chat") as call:
+            session.abort("cut by the test")
+            with pytest.raises(RpcError, match=r"UNAVAILABLE: .*cut by the test"):
+                call.receive()
+        assert echo(b"two") == b"two"
+        context.__exit__(None, None, None)
+        with pytest.raises(RpcError, match=r"UNAVAILABLE"):
+            echo(b"three")
+        with grpcio_server(address):
+            channel.connect()
+            assert echo(b"four") == b"four"
+            assert echo(b"five", wait_for_ready=True, timeout=5) == b"five"
+
+
+def test_wait_for_ready_waits() -> None:
+    with listening() as (_, address):
+        pass
+    results: list[bytes] = []
+    with BlockingChannel(address, wait_for_ready=True) as channel:
+        thread = threading.Thread(
+            target=lambda: results.append(channel.unary_unary("test.Service/Echo")(b"late", timeout=10))
+        )
+        thread.start()
+        time.sleep(0.1)
+        with grpcio_server(address):
+            thread.join()
+    assert results == [b"late"]
+
+
+def test_a_closed_channel_and_options_that_cannot_be(server: str) -> None:
+    channel = BlockingChannel(server)
+    echo = channel.unary_unary("test.Service/Echo")
+    echo(b"")
+    channel.close()
+    channel.close()
+    assert channel.state is ConnectivityState.SHUTDOWN
+    with pytest.raises(NotConnected, match=r"is closed"):
+        echo(b"")
+    with pytest.raises(NotConnected, match=r"is closed"):
+        channel.connect()
+    with pytest.raises(InvalidArgument, match=r"load_balancing"):
+        BlockingChannel(server, load_balancing="round_robin")
+    with pytest.raises(InvalidArgument, match=r"proxy"):
+        BlockingChannel(server, proxy="http://localhost:1")
+
+
+def test_closing_ends_calls_of_other_threads(server: str) -> None:
+    errors: list[RpcError] = []
+    channel = BlockingChannel(server)
+    channel.connect()
+
+    def work() -> None:
+        try:
+            channel.unary_unary("test.Service/Sleep")(b"5")
+        except RpcError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(0.1)
+    channel.close()
+    thread.join(5)
+    assert [error.code for error in errors] == [14]
+
+
+def test_a_child_process_is_told_that_the_channel_is_its_parents(server: str) -> None:
+    with BlockingChannel(server) as channel:
+        echo = channel.unary_unary("test.Service/Echo")
+        echo(b"")
+        own_process = os.getpid()
+        channel._process = own_process + 1  # as it is after a fork; forking with threads would warn
+        with pytest.raises(NotConnected, match=r"open one after fork"):
+            echo(b"")
+        channel._process = own_process
+        assert echo(b"untouched") == b"untouched"
+
+
+def test_keepalive_pings_are_sent_by_the_reader(server: str) -> None:
+    with BlockingChannel(server, keepalive_time=0.05, keepalive_without_calls=True) as channel:
+        with pytest.raises(RpcError, match=r"(?i)too many pings"):  # grpcio's server takes one in five minutes
+            channel.unary_unary("test.Service/Sleep")(b"2")
