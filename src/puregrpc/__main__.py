@@ -1,4 +1,7 @@
-"""``python -m puregrpc COMMAND``: finds the command's module and runs it."""
+"""``puregrpc COMMAND`` and ``python -m puregrpc COMMAND``: finds the command's module and runs it.
+
+``serve`` and ``compile`` work with the core alone; the other commands need the extra ``puregrpc[cli]`` (click, rich).
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,30 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("serve",)
+CORE_COMMANDS = ("serve", "compile")
+"""Commands that are modules of their own, with a ``main(argv)``, and need nothing but the core."""
+
+CLI_LIBRARIES = ("click", "rich")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] not in COMMANDS:
-        print(f"usage: puregrpc {{{','.join(COMMANDS)}}} ...", file=sys.stderr)
-        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
-    command = importlib.import_module(f"puregrpc.cli.{arguments[0]}")
-    status: int = command.main(arguments[1:])
-    return status
+    if arguments[:1] and arguments[0] in CORE_COMMANDS:
+        command = importlib.import_module(f"puregrpc.cli.{arguments[0]}")
+        return int(command.main(arguments[1:]))
+    try:
+        application = importlib.import_module("puregrpc.cli.app")
+    except ModuleNotFoundError as error:
+        if error.name not in CLI_LIBRARIES:
+            raise
+        print(
+            f"puregrpc: this needs the package {error.name}: pip install 'puregrpc[cli]'\n"
+            f"without it there are: puregrpc {', puregrpc '.join(CORE_COMMANDS)}",
+            file=sys.stderr,
+        )
+        return 2
+    return int(application.main(arguments))
 
 
 if __name__ == "__main__":

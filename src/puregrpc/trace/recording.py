@@ -65,7 +65,10 @@ class Recording:
 
 @dataclass(slots=True)
 class Recorder:
-    """Takes the octets of a running connection and keeps them."""
+    """Takes the octets of a running connection and keeps them.
+
+    It can be the ``tap`` of a channel, which calls `sent` and `received`.
+    """
 
     client: str = "client"
     server: str = "server"
@@ -76,6 +79,14 @@ class Recorder:
         """Keep ``data``, seen at ``time`` (seconds)."""
         if data:
             self.chunks.append(Chunk(time, direction, bytes(data)))
+
+    def sent(self, data: bytes, time: float) -> None:
+        """The client, which this is recorded at, sent ``data`` (trio's time, in seconds)."""
+        self.record(Direction.CLIENT, data, time)
+
+    def received(self, data: bytes, time: float) -> None:
+        """The client received ``data``."""
+        self.record(Direction.SERVER, data, time)
 
     def recording(self) -> Recording:
         """What was kept so far, with times counted from the first octet."""

@@ -1,0 +1,94 @@
+"""The commands that need click and rich, put together; errors become one line and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+
+import click
+
+from puregrpc._version import __version__
+from puregrpc.cli.output import describe_rpc_error, error_line
+from puregrpc.errors import Error, RpcError
+from puregrpc.transport import InsecureTlsWarning
+
+__all__ = ["RPC_EXIT_STATUS", "application", "main"]
+
+RPC_EXIT_STATUS = 64
+"""A call that ends with a status exits with 64 plus its number, as grpcurl does."""
+
+INTERRUPTED = 130
+
+CORE_COMMANDS = ("serve", "compile")
+
+
+COMMANDS = {
+    "call": "call",
+    "list": "list_command",
+    "describe": "describe",
+    "health": "health",
+    "trace": "trace",
+    "serve": "serve",
+    "compile": "compile_command",
+    "completion": "completion",
+}
+"""Command -> its name in ``puregrpc.cli.COMMAND`` (in ``core_commands`` for those that are modules of the core)."""
+
+
+class Application(click.Group):
+    """Imports a command when it is needed: a call does not wait for what only traces need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
+        if cmd_name not in COMMANDS:
+            return None
+        module = "core_commands" if cmd_name in CORE_COMMANDS else cmd_name
+        command: click.Command = getattr(importlib.import_module(f"puregrpc.cli.{module}"), COMMANDS[cmd_name])
+        return command
+
+
+@click.group(cls=Application, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="puregrpc")
+def application() -> None:
+    """gRPC on the command line: call methods, look at schemas, see every octet on the wire.
+
+    TARGET is host:port, unix:path, or another target that gRPC knows. Connections use TLS unless --plaintext is given
+    or TARGET begins with http://.
+
+    Exit status: 0; 1 for errors before or around a call; 2 for a wrong command line; 64 plus the status number for a
+    call that ends with another status than OK.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    # Who asks for --insecure knows it.
+    warnings.simplefilter("ignore", InsecureTlsWarning)
+    try:
+        status = application.main(arguments, prog_name="puregrpc", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except Error as error:
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, RpcError):
+            describe_rpc_error(error)
+            return RPC_EXIT_STATUS + error.code
+        error_line(str(error))
+        return 1
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        error_line(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return 1
+    return status if isinstance(status, int) else 0

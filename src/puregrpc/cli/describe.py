@@ -1,0 +1,117 @@
+"""``puregrpc describe``: what a service, method or type is, as .proto source, and a request to fill in."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+import trio
+
+from puregrpc.cli.list import target_and_symbol
+from puregrpc.cli.options import (
+    ConnectionOptions,
+    SchemaOptions,
+    connection_options,
+    debug_option,
+    no_reflection,
+    schema_options,
+)
+from puregrpc.cli.output import print_json, print_line
+from puregrpc.cli.proto_source import symbol_source
+from puregrpc.cli.template import template
+from puregrpc.errors import RpcError, SchemaError
+from puregrpc.proto.descriptors import MessageDescriptor
+from puregrpc.schema import Registry
+from puregrpc.services import open_reflection
+
+__all__ = ["describe"]
+
+
+@click.command()
+@click.argument("arguments", metavar="[TARGET] [SYMBOL]", nargs=-1)
+@click.option("--template", "with_template", is_flag=True, help="Show a message (a method's request) as JSON to fill.")
+@click.option("--json", "as_json", is_flag=True, help="JSON objects with name, kind, source and template.")
+@schema_options
+@connection_options
+@debug_option
+def describe(
+    arguments: tuple[str, ...],
+    connection: ConnectionOptions,
+    schema: SchemaOptions,
+    *,
+    with_template: bool,
+    as_json: bool,
+) -> int:
+    """Describe SYMBOL (a service, method, message, enum or field), or all services of the server at TARGET.
+
+    Comments are shown where the schema has them: .proto files do, a server's reflection rarely.
+    """
+    target, symbol = target_and_symbol(arguments, schema)
+    registry = Registry()
+    symbols = trio.run(partial(_load, target, symbol, connection, schema, registry))
+    described = [_describe(registry, name, with_template=with_template or as_json) for name in symbols]
+    if as_json:
+        print_json(described)
+        return 0
+    for number, told in enumerate(described):
+        if number:
+            print_line()
+        print_line(f"{told['name']} is {told['kind']}:")
+        print_line(str(told["source"]).rstrip("\n"))
+        if with_template and told.get("template") is not None:
+            print_line()
+            print_line("Template:")
+            print_json(told["template"])
+    return 0
+
+
+async def _load(
+    target: str, symbol: str, connection: ConnectionOptions, schema: SchemaOptions, registry: Registry
+) -> list[str]:
+    """Load what is needed; returns the names to describe."""
+    name = symbol.removeprefix(".").replace("/", ".")
+    if schema.is_given:
+        schema.load_files(registry)
+        return [name] if name else [service.full_name for service in registry.services]
+    async with connection.open(target) as channel:
+        if name:
+            await schema.load(channel, registry, name)
+            return [name]
+        try:
+            async with open_reflection(channel) as reflection:
+                return await reflection.load(registry)
+        except RpcError as error:
+            raise no_reflection(error) from None
+
+
+def _describe(registry: Registry, name: str, *, with_template: bool) -> dict[str, object]:
+    for file in registry.files.values():
+        package = f"{file.package}." if file.package else ""
+        if not name.startswith(package):
+            continue
+        try:
+            kind, source = symbol_source(file, name)
+        except LookupError:
+            continue
+        told: dict[str, object] = {"name": name, "kind": kind, "file": file.name, "source": source}
+        message = _message_of(registry, name, kind) if with_template else None
+        if message is not None:
+            told["template"] = template(message)
+        return told
+    # The registry's own error says what names come near.
+    for find in (registry.service, registry.message):
+        try:
+            find(name)
+        except SchemaError as error:
+            if "did you mean" in str(error):
+                raise
+    raise SchemaError(f"{name} is not in the schema")
+
+
+def _message_of(registry: Registry, name: str, kind: str) -> MessageDescriptor | None:
+    if kind == "a message":
+        return registry.message(name)
+    if kind == "a method":
+        service, _, method = name.rpartition(".")
+        return registry.method(f"{service}/{method}").input_type
+    return None

@@ -1,0 +1,96 @@
+"""Printing: JSON and text, in colours on a terminal (never with NO_COLOR), and errors in one line."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+from rich.console import Console
+from rich.highlighter import JSONHighlighter
+from rich.text import Text
+
+from puregrpc.cli.standard_types import decode_any, standard_registry
+from puregrpc.wire.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from puregrpc.errors import RpcError
+    from puregrpc.schema import Registry
+
+__all__ = ["describe_rpc_error", "error_line", "note", "print_json", "print_line", "print_styled", "status_details"]
+
+
+def _console(*, error: bool = False) -> Console:
+    # Made anew each time: tests and callers may have replaced the streams.
+    return Console(file=sys.stderr if error else sys.stdout, highlight=False, soft_wrap=True, emoji=False, markup=False)
+
+
+def print_line(text: str = "") -> None:
+    """A line on standard output, as it is."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def print_json(value: object, *, indent: int | None = 2) -> None:
+    """A JSON value: over several lines with ``indent``, on one line without."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    console = _console()
+    if console.is_terminal:
+        console.print(JSONHighlighter()(Text(text)))
+    else:
+        print_line(text)
+
+
+def print_styled(runs: Iterable[tuple[str, str]], *, error: bool = False) -> None:
+    """A line made of runs of text with a rich style each."""
+    console = _console(error=error)
+    line = Text()
+    for text, style in runs:
+        line.append(text, style or None)
+    line.rstrip()
+    console.print(line)
+
+
+def note(text: str, style: str = "dim") -> None:
+    """A line on standard error that is no error."""
+    print_styled([(text, style)], error=True)
+
+
+def error_line(text: str) -> None:
+    """An error in one line on standard error."""
+    print_styled([("puregrpc: ", "bold red"), (_one_line(text), "")], error=True)
+
+
+def _one_line(text: str) -> str:
+    """Text that a peer may have chosen, without what a terminal would obey; line ends are kept."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def describe_rpc_error(error: RpcError) -> None:
+    """A call's status on standard error, with the details that a google.rpc.Status brings."""
+    status = Status(error.code, error.message)
+    message = f": {_one_line(error.message)}" if error.message else ""
+    print_styled([("puregrpc: ", "bold red"), (f"{status.name} ({status.code})", "bold"), (message, "")], error=True)
+    for number, detail in enumerate(status_details(error.details), 1):
+        print_styled([(f"  detail {number}: {json.dumps(detail, ensure_ascii=False)}", "")], error=True)
+
+
+def status_details(details: bytes | None, registry: Registry | None = None) -> list[dict[str, Any]]:
+    """The details of a google.rpc.Status as JSON values; a type that is not known as its name and base64."""
+    if not details:
+        return []
+    known = standard_registry()
+    status: Any = known.message_class(known.message("google.rpc.Status"))()
+    try:
+        status.ParseFromString(details)
+    except ProtobufDecodeError:
+        return [{"@error": "grpc-status-details-bin is not a google.rpc.Status", "value": _base64(details)}]
+    return [decode_any(any_value.type_url, any_value.value, registry) for any_value in status.details]
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,321 @@
+"""Declarations as .proto source, written from descriptors (the grammar of https://protobuf.dev/reference/protobuf)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from google.protobuf import descriptor_pb2, text_format
+from google.protobuf.message import Message
+
+from puregrpc.proto.descriptors import Edition, FileDescriptor
+
+__all__ = ["symbol_source"]
+
+Field = descriptor_pb2.FieldDescriptorProto
+TYPES = {number: name.removeprefix("TYPE_").lower() for name, number in Field.Type.items()}
+MAX_FIELD_NUMBER = 2**29 - 1
+MAX_ENUM_NUMBER = 2**31 - 1
+INDENT = "  "
+
+
+def symbol_source(file: FileDescriptor, full_name: str) -> tuple[str, str]:
+    """What the symbol is (``a service``) and its declaration, with its comments where they are known.
+
+    Raises LookupError if the file does not declare it.
+    """
+    proto = file.to_proto()
+    comments = file.source.comments() if file.source is not None else {}
+    writer = _Writer(comments, file.edition)
+    found = _find(proto, full_name)
+    if found is None:
+        raise LookupError(f"{file.name} does not declare {full_name}")
+    kind, declared, siblings = found
+    scope = full_name.rpartition(".")[0]
+    nested = {message.name: message for message in siblings}
+    return kind, "\n".join(writer.declaration(declared, scope, nested)) + "\n"
+
+
+Messages = Iterable[descriptor_pb2.DescriptorProto]
+Found = tuple[str, Message, Messages]
+"""What a declaration is, the declaration, and the messages that stand beside it (of a map field, its entry)."""
+
+
+def _find(proto: descriptor_pb2.FileDescriptorProto, full_name: str) -> Found | None:
+    prefix = f"{proto.package}." if proto.package else ""
+    for service in proto.service:
+        name = f"{prefix}{service.name}"
+        if name == full_name:
+            return "a service", service, ()
+        for method in service.method:
+            if f"{name}.{method.name}" == full_name:
+                return "a method", method, ()
+    for extension in proto.extension:
+        if f"{prefix}{extension.name}" == full_name:
+            return "an extension", extension, ()
+    return _find_type(proto.message_type, proto.enum_type, prefix, full_name)
+
+
+def _find_type(
+    messages: Messages,
+    enums: Iterable[descriptor_pb2.EnumDescriptorProto],
+    prefix: str,
+    full_name: str,
+) -> Found | None:
+    for enum in enums:
+        if f"{prefix}{enum.name}" == full_name:
+            return "an enum", enum, ()
+        for value in enum.value:
+            if f"{prefix}{value.name}" == full_name:
+                return "an enum value", value, ()
+    for message in messages:
+        name = f"{prefix}{message.name}"
+        if name == full_name:
+            return "a message", message, ()
+        if not full_name.startswith(f"{name}."):
+            continue
+        for oneof in message.oneof_decl:
+            if f"{name}.{oneof.name}" == full_name:
+                return "a oneof", message, ()
+        for field in message.field:
+            if f"{name}.{field.name}" == full_name:
+                return "a field", field, message.nested_type
+        for extension in message.extension:
+            if f"{name}.{extension.name}" == full_name:
+                return "an extension", extension, ()
+        found = _find_type(message.nested_type, message.enum_type, f"{name}.", full_name)
+        if found is not None:
+            return found
+    return None
+
+
+class _Writer:
+    def __init__(self, comments: Mapping[str, str], edition: Edition) -> None:
+        self.comments = comments
+        self.edition = edition
+
+    def declaration(
+        self, declared: Message, scope: str, nested: Mapping[str, descriptor_pb2.DescriptorProto]
+    ) -> Iterator[str]:
+        if isinstance(declared, descriptor_pb2.ServiceDescriptorProto):
+            yield from self.service(declared, scope)
+        elif isinstance(declared, descriptor_pb2.MethodDescriptorProto):
+            yield from self.method(declared, scope)
+        elif isinstance(declared, descriptor_pb2.DescriptorProto):
+            yield from self.message(declared, scope)
+        elif isinstance(declared, descriptor_pb2.EnumDescriptorProto):
+            yield from self.enum(declared, scope)
+        elif isinstance(declared, descriptor_pb2.EnumValueDescriptorProto):
+            yield from self.enum_value(declared, scope)
+        elif isinstance(declared, Field):
+            if declared.extendee:
+                yield from self.extend(declared.extendee, [declared], scope)
+            else:
+                yield from self.field(declared, scope, nested)
+
+    def comment(self, full_name: str) -> Iterator[str]:
+        for line in self.comments.get(full_name, "").rstrip("\n").split("\n") if full_name in self.comments else ():
+            yield f"//{line}".rstrip()
+
+    def service(self, service: descriptor_pb2.ServiceDescriptorProto, scope: str) -> Iterator[str]:
+        name = _join(scope, service.name)
+        yield from self.comment(name)
+        yield f"service {service.name} {{"
+        yield from _indented(self.options(service.options))
+        for method in service.method:
+            yield from _indented(self.method(method, name))
+        yield "}"
+
+    def method(self, method: descriptor_pb2.MethodDescriptorProto, scope: str) -> Iterator[str]:
+        yield from self.comment(_join(scope, method.name))
+        taken = ("stream " if method.client_streaming else "") + _type(method.input_type)
+        given = ("stream " if method.server_streaming else "") + _type(method.output_type)
+        head = f"rpc {method.name}({taken}) returns ({given})"
+        options = list(self.options(method.options))
+        if not options:
+            yield f"{head};"
+            return
+        yield f"{head} {{"
+        yield from _indented(options)
+        yield "}"
+
+    def message(self, message: descriptor_pb2.DescriptorProto, scope: str) -> Iterator[str]:
+        name = _join(scope, message.name)
+        yield from self.comment(name)
+        yield f"message {message.name} {{"
+        yield from _indented(self.body(message, name))
+        yield "}"
+
+    def body(self, message: descriptor_pb2.DescriptorProto, name: str) -> Iterator[str]:
+        yield from self.options(message.options, hidden=("map_entry",))
+        nested = {inner.name: inner for inner in message.nested_type}
+        written: set[int] = set()
+        for field in message.field:
+            if not field.HasField("oneof_index") or field.proto3_optional:
+                yield from self.field(field, name, nested)
+            elif field.oneof_index not in written:
+                written.add(field.oneof_index)
+                oneof = message.oneof_decl[field.oneof_index]
+                yield from self.comment(f"{name}.{oneof.name}")
+                yield f"oneof {oneof.name} {{"
+                yield from _indented(self.options(oneof.options))
+                for member in message.field:
+                    if member.HasField("oneof_index") and member.oneof_index == field.oneof_index:
+                        yield from _indented(self.field(member, name, nested, in_oneof=True))
+                yield "}"
+        for low, high in ((r.start, r.end) for r in message.extension_range):
+            yield f"extensions {_range(low, high - 1, MAX_FIELD_NUMBER)};"
+        reserved = [_range(r.start, r.end - 1, MAX_FIELD_NUMBER) for r in message.reserved_range]
+        yield from self.reserved(reserved, message.reserved_name)
+        groups = {_last(f.type_name) for f in message.field if f.type == Field.TYPE_GROUP}
+        for inner in message.nested_type:
+            if not inner.options.map_entry and (inner.name not in groups or self.edition >= Edition.EDITION_2023):
+                yield from self.message(inner, name)
+        for enum in message.enum_type:
+            yield from self.enum(enum, name)
+        for extendee in dict.fromkeys(extension.extendee for extension in message.extension):
+            found = [extension for extension in message.extension if extension.extendee == extendee]
+            yield from self.extend(extendee, found, name)
+
+    def extend(self, extendee: str, fields: Sequence[Field], scope: str) -> Iterator[str]:
+        yield f"extend {_type(extendee)} {{"
+        for field in fields:
+            yield from _indented(self.field(field, scope, {}))
+        yield "}"
+
+    def field(
+        self,
+        field: Field,
+        scope: str,
+        nested: Mapping[str, descriptor_pb2.DescriptorProto],
+        *,
+        in_oneof: bool = False,
+    ) -> Iterator[str]:
+        yield from self.comment(f"{scope}.{field.name}")
+        entry = nested.get(_last(field.type_name)) if field.type == Field.TYPE_MESSAGE else None
+        label = self.label(field, in_oneof=in_oneof)
+        type_name = _type(field.type_name) if field.type_name else TYPES[field.type]
+        if entry is not None and entry.options.map_entry:
+            key, value = entry.field
+            value_type = _type(value.type_name) if value.type_name else TYPES[value.type]
+            label, type_name = "", f"map<{TYPES[key.type]}, {value_type}>"
+        group = None
+        if field.type == Field.TYPE_GROUP and self.edition < Edition.EDITION_2023:
+            group = nested.get(_last(field.type_name))
+            type_name = "group"
+        name = group.name if group is not None else field.name
+        text = f"{label}{type_name} {name} = {field.number}{self.field_options(field)}"
+        if group is None:
+            yield f"{text};"
+            return
+        yield f"{text} {{"
+        yield from _indented(self.body(group, f"{scope}.{group.name}"))
+        yield "}"
+
+    def label(self, field: Field, *, in_oneof: bool) -> str:
+        if field.label == Field.LABEL_REPEATED:
+            return "repeated "
+        if field.label == Field.LABEL_REQUIRED:
+            return "required "
+        if in_oneof or self.edition >= Edition.EDITION_2023:
+            return ""
+        return "optional " if field.proto3_optional or self.edition == Edition.PROTO2 else ""
+
+    def field_options(self, field: Field) -> str:
+        found = []
+        if field.HasField("default_value"):
+            text = field.default_value
+            if field.type == Field.TYPE_STRING:
+                text = json.dumps(text, ensure_ascii=False)
+            elif field.type == Field.TYPE_BYTES:
+                text = f'"{text}"'
+            found.append(f"default = {text}")
+        if field.HasField("json_name") and field.json_name != _json_name(field.name):
+            found.append(f"json_name = {json.dumps(field.json_name)}")
+        found += [f"{name} = {value}" for name, value in _options(field.options)]
+        return f" [{', '.join(found)}]" if found else ""
+
+    def enum(self, enum: descriptor_pb2.EnumDescriptorProto, scope: str) -> Iterator[str]:
+        yield from self.comment(_join(scope, enum.name))
+        yield f"enum {enum.name} {{"
+        yield from _indented(self.options(enum.options))
+        for value in enum.value:
+            yield from _indented(self.enum_value(value, _join(scope, enum.name)))
+        reserved = [_range(r.start, r.end, MAX_ENUM_NUMBER) for r in enum.reserved_range]
+        yield from _indented(self.reserved(reserved, enum.reserved_name))
+        yield "}"
+
+    def enum_value(self, value: descriptor_pb2.EnumValueDescriptorProto, scope: str) -> Iterator[str]:
+        # A value's full name is that of a sibling of its enum (descriptor.proto, EnumValueDescriptorProto).
+        sibling = _join(scope.rpartition(".")[0], value.name)
+        yield from self.comment(sibling if sibling in self.comments else f"{scope}.{value.name}")
+        options = ", ".join(f"{name} = {text}" for name, text in _options(value.options))
+        yield f"{value.name} = {value.number}{f' [{options}]' if options else ''};"
+
+    def reserved(self, ranges: Sequence[str], names: Iterable[str]) -> Iterator[str]:
+        if ranges:
+            yield f"reserved {', '.join(ranges)};"
+        # Editions write reserved names as identifiers, the syntaxes before them as strings.
+        bare = self.edition >= Edition.EDITION_2023
+        shown = [name if bare else json.dumps(name) for name in names]
+        if shown:
+            yield f"reserved {', '.join(shown)};"
+
+    def options(self, options: Message, hidden: Sequence[str] = ()) -> Iterator[str]:
+        for name, value in _options(options):
+            if name not in hidden:
+                yield f"option {name} = {value};"
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield f"{INDENT}{line}" if line else line
+
+
+def _join(scope: str, name: str) -> str:
+    return f"{scope}.{name}" if scope else name
+
+
+def _type(name: str) -> str:
+    return name.removeprefix(".")
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _json_name(name: str) -> str:
+    first, *words = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in words)
+
+
+def _range(low: int, high: int, most: int) -> str:
+    if low == high:
+        return str(low)
+    return f"{low} to {'max' if high >= most else high}"
+
+
+def _options(options: Message) -> Iterator[tuple[str, str]]:
+    for descriptor, value in options.ListFields():
+        if descriptor.name == "uninterpreted_option":
+            continue
+        name = f"({descriptor.full_name})" if descriptor.is_extension else descriptor.name
+        is_list = not isinstance(value, str | bytes | Message) and hasattr(value, "__iter__")
+        for item in value if is_list else [value]:
+            yield name, _option_value(descriptor, item)
+
+
+def _option_value(descriptor: Any, value: object) -> str:
+    if isinstance(value, Message):
+        return f"{{ {text_format.MessageToString(value, as_one_line=True)} }}"
+    if descriptor.enum_type is not None and isinstance(value, int):
+        named = descriptor.enum_type.values_by_number.get(value)
+        return named.name if named is not None else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bytes):
+        return '"' + "".join(chr(o) if 32 <= o < 127 and o not in b'"\\' else f"\\{o:03o}" for o in value) + '"'
+    return str(value)

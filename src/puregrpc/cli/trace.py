@@ -1,0 +1,354 @@
+"""``puregrpc trace``: a call, a capture or a conversation between others, explained octet by octet."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from puregrpc.channel import Channel
+from puregrpc.channel.target import parse_target
+from puregrpc.cli.call import CallOptions, load_method, make_call
+from puregrpc.cli.middle import forward, open_listeners, serve_until_cancelled
+from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_options, debug_option, schema_options
+from puregrpc.cli.output import note, print_line, print_styled
+from puregrpc.errors import ConnectError, Error
+from puregrpc.schema import Registry
+from puregrpc.trace import Chunk, Direction, Explainer, Recorder, Recording, explain
+from puregrpc.trace.jsonl import explanation_lines
+from puregrpc.trace.ladder import Detail, Ladder, Line, call_lines
+from puregrpc.trace.page import html_page
+from puregrpc.trace.pcapng_writer import write_pcapng
+from puregrpc.trace.reading import read_recordings
+from puregrpc.transport import ByteStream, Listener, SocketStream, TlsOptions, connect, start_tls_client
+
+__all__ = ["trace"]
+
+STYLES = {
+    "client": "bold blue",
+    "server": "bold magenta",
+    "time": "dim",
+    "rail": "dim",
+    "frame": "bold",
+    "event": "green",
+    "name": "cyan",
+    "value": "",
+    "note": "dim",
+    "rule": "dim green",
+    "octets": "yellow",
+    "problem": "bold red",
+}
+"""What the styles of a ladder look like on a terminal."""
+
+
+@click.command()
+@click.argument("arguments", metavar="[TARGET METHOD]", nargs=-1)
+@click.option("--read", "file", metavar="FILE", help="Explain a capture: pcapng, pcap, hex dump, JSON lines; -: stdin.")
+@click.option("--key-log", metavar="FILE", help="TLS keys for --read (SSLKEYLOGFILE).")
+@click.option("--listen", metavar="ADDRESS", help="Listen here and pass everything on to --to, as a man in the middle.")
+@click.option("--to", metavar="TARGET", help="Where --listen passes it on to.")
+@click.option("--listen-cert", metavar="FILE", help="Certificate chain (PEM) that --listen shows: clients use TLS.")
+@click.option("--listen-key", metavar="FILE", help="Its private key (PEM).")
+@click.option(
+    "--detail",
+    type=click.Choice([d.name.lower() for d in Detail]),
+    default="content",
+    show_default=True,
+    help="How much the ladder tells.",
+)
+@click.option("--html", metavar="FILE", help="Write a page to click through.")
+@click.option("--pcapng", metavar="FILE", help="Write a capture for Wireshark and tshark.")
+@click.option("--jsonl", metavar="FILE", help="Write JSON lines, which --read takes too.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output in place of the ladder.")
+@click.option("--data", "-d", metavar="JSON", help="The requests of the call, as in puregrpc call.")
+@click.option("--timeout", "-t", type=float, metavar="SECONDS", help="The deadline of the call.")
+@click.option("--compression", type=click.Choice(["gzip", "deflate", "zstd"]), help="Compress the requests.")
+@schema_options
+@connection_options
+@debug_option
+def trace(
+    arguments: tuple[str, ...],
+    file: str | None,
+    listen: str | None,
+    connection: ConnectionOptions,
+    schema: SchemaOptions,
+    **options: Any,
+) -> int:
+    """Explain every octet of a gRPC conversation: frames, headers, messages, fields, and the rules they serve.
+
+    \b
+    puregrpc trace TARGET METHOD -d JSON         a call of this program
+    puregrpc trace --read FILE                   a capture made elsewhere
+    puregrpc trace --listen ADDRESS --to TARGET  what others say to each other, until Ctrl-C
+    """  # fmt: skip
+    form = _Form(
+        schema=schema, **{name: options.pop(name) for name in ("detail", "html", "pcapng", "jsonl", "as_json")}
+    )
+    given = [bool(arguments), file is not None, listen is not None]
+    if given.count(True) != 1:
+        raise click.UsageError("one of these is needed: TARGET METHOD, --read FILE, --listen ADDRESS --to TARGET")
+    if file is not None:
+        return _read(file, options["key_log"], form)
+    if listen is not None:
+        to = options["to"]
+        if to is None:
+            raise click.UsageError("--listen needs --to TARGET")
+        tls = None
+        if options["listen_cert"]:
+            tls = TlsOptions(certificate_chain=options["listen_cert"], private_key=options["listen_key"])
+        middle = _Middle(to, connection, form)
+        try:
+            trio.run(middle.run, listen, tls)
+        except KeyboardInterrupt:
+            note("")
+        middle.finish()
+        return 0
+    if len(arguments) != 2:
+        raise click.UsageError("TARGET and METHOD are needed")
+    call_options = CallOptions(options["data"], options["timeout"], options["compression"])
+    return _call(arguments[0], arguments[1], connection, form, call_options)
+
+
+class _Form:
+    """What is made of explanations."""
+
+    def __init__(
+        self,
+        *,
+        schema: SchemaOptions,
+        detail: str,
+        html: str | None,
+        pcapng: str | None,
+        jsonl: str | None,
+        as_json: bool,
+    ) -> None:
+        self.schema = schema
+        self.ladder = Ladder(Detail[detail.upper()])
+        self.files = {"html": html, "pcapng": pcapng, "jsonl": jsonl}
+        self.as_json = as_json
+        self.registry = Registry()
+        if schema.is_given:
+            schema.load_files(self.registry)
+        self.count = 0
+
+    def show(self, recording: Recording, *, ladder: bool = True) -> None:
+        """Explain one recording in all forms that were asked for."""
+        self.count += 1
+        explanation = explain(recording, registry=self.registry)
+        if self.as_json:
+            for line in explanation_lines(explanation):
+                print_line(line)
+        elif ladder:
+            print_lines(self.ladder.lines(explanation))
+        if name := self._file("html"):
+            title = f"gRPC on the wire: {recording.client} to {recording.server}"
+            Path(name).write_text(html_page(explanation, title=title), encoding="utf-8")
+            note(f"wrote {name}")
+        if name := self._file("jsonl"):
+            Path(name).write_text("".join(f"{line}\n" for line in explanation_lines(explanation)), encoding="utf-8")
+            note(f"wrote {name}")
+        if name := self._file("pcapng"):
+            Path(name).write_bytes(write_pcapng(recording))
+            port = recording.server.rpartition(":")[2]
+            hint = "" if recording.key_log or not port.isdecimal() else f"; tshark -d tcp.port=={port},http2 -r {name}"
+            note(f"wrote {name}{hint}")
+
+    def _file(self, form: str) -> str | None:
+        """The file to write; the second connection and later ones get a number into the name."""
+        name = self.files[form]
+        if name is None or self.count == 1:
+            return name
+        path = Path(name)
+        return str(path.with_name(f"{path.stem}-{self.count}{path.suffix}"))
+
+
+def print_lines(lines: Any) -> None:
+    """Lines of a ladder, coloured on a terminal."""
+    line: Line
+    for line in lines:
+        print_styled((run.text, STYLES.get(run.style, "")) for run in line)
+
+
+# -- a capture
+
+
+def _read(file: str, key_log: str | None, form: _Form) -> int:
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    keys = Path(key_log).read_text(encoding="ascii", errors="replace") if key_log is not None else ""
+    for number, recording in enumerate(read_recordings(data, file, key_log=keys)):
+        if number and not form.as_json:
+            print_line()
+        form.show(recording)
+    return 0
+
+
+# -- a call of this program
+
+
+def _call(target: str, method: str, connection: ConnectionOptions, form: _Form, options: CallOptions) -> int:
+    tap = Recorder(start_time=time.time())
+    relay = _Relay(target, connection)
+    failure: Error | None = None
+    try:
+        trio.run(relay.call, tap, method, form, options)
+    except Error as error:
+        failure = error
+    if tap.chunks:
+        print_line()
+        address, _ = connection.address(target)
+        recorded = replace(tap.recording(), client=relay.client or "client", server=relay.server or address)
+        form.show(relay.with_encryption(recorded))
+    if failure is not None:
+        raise failure
+    return 0
+
+
+class _Relay:
+    """Makes the call; over TLS through a relay in this process, which records the octets as they are on the wire."""
+
+    def __init__(self, target: str, connection: ConnectionOptions) -> None:
+        self.target = target
+        self.connection = connection
+        self.client = ""
+        self.server = ""
+        self.encrypted: list[Chunk] = []
+        self.key_log = ""
+
+    async def call(self, tap: Recorder, name: str, form: _Form, options: CallOptions) -> None:
+        registry = form.registry
+        # The schema comes over a connection of its own: the trace shows the call and nothing else.
+        async with self.connection.open(self.target) as channel:
+            method = await load_method(channel, name, form.schema, registry)
+        address, encrypted = self.connection.address(self.target)
+        tls = self.connection.tls(enabled=encrypted)
+        if tls is None or self.connection.proxy is not None:
+            async with self.connection.open(self.target, tap=tap) as channel:
+                await make_call(channel, method, options, registry)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            keys = Path(folder) / "keys"
+            try:
+                async with self._open_through_relay(address, replace(tls, key_log_file=keys), tap) as channel:
+                    await make_call(channel, method, options, registry)
+            finally:
+                self.key_log = keys.read_text(encoding="ascii") if keys.exists() else ""
+
+    @asynccontextmanager
+    async def _open_through_relay(self, address: str, tls: TlsOptions, tap: Recorder) -> AsyncIterator[Channel]:
+        parsed = parse_target(address)
+        (listener,) = await open_listeners("127.0.0.1:0", None)
+
+        async def handle(client: ByteStream) -> None:
+            try:
+                server = await connect(await parsed.resolve())
+            except ConnectError as error:
+                note(str(error), "bold red")
+                client.close()
+                return
+            self.server, self.client = server.peer, server.local
+            await forward(client, server, self._observe)
+
+        failure: BaseException | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_until_cancelled, [listener], handle)
+            try:
+                async with self.connection.open(
+                    f"https://{listener.address}",
+                    tap=tap,
+                    tls=replace(tls, server_name=tls.server_name or parsed.host),
+                    authority=self.connection.authority or parsed.authority,
+                ) as channel:
+                    yield channel
+            except BaseException as error:  # raised again below, where the nursery does not wrap it
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    def _observe(self, from_client: bool, data: bytes, now: float) -> None:
+        self.encrypted.append(Chunk(now, Direction.CLIENT if from_client else Direction.SERVER, data))
+
+    def with_encryption(self, recording: Recording) -> Recording:
+        """The recording with what was seen of it on the wire, times counted alike."""
+        if not self.encrypted:
+            return recording
+        first = self.encrypted[0].time
+        encrypted = tuple(replace(chunk, time=chunk.time - first) for chunk in self.encrypted)
+        return replace(recording, encrypted=encrypted, key_log=self.key_log)
+
+
+# -- a man in the middle
+
+
+class _Middle:
+    """Listens, passes on, and tells each frame as it comes."""
+
+    def __init__(self, to: str, connection: ConnectionOptions, form: _Form) -> None:
+        self.connection = connection
+        self.form = form
+        self.address, self.encrypted = connection.address(to)
+        self.recorders: list[Recorder] = []
+        self.explainers: list[Explainer] = []
+
+    async def run(self, address: str, tls: TlsOptions | None) -> None:
+        listeners: list[Listener] = await open_listeners(address, tls)
+        for listener in listeners:
+            note(f"listening on {listener.address}, passing on to {self.address}")
+        await serve_until_cancelled(listeners, self._handle)
+
+    async def _handle(self, client: ByteStream) -> None:
+        number = len(self.recorders)
+        recorder = Recorder(client.peer, self.address, time.time())
+        explainer = Explainer(registry=self.form.registry)
+        self.recorders.append(recorder)
+        self.explainers.append(explainer)
+        try:
+            server = await self._connect()
+        except ConnectError as error:
+            note(f"connection {number + 1}: {error}", "bold red")
+            client.close()
+            return
+        live = not self.form.as_json and self.form.ladder.detail is not Detail.OCTETS
+        if live:
+            print_lines(self.form.ladder.head(f"{recorder.client} [{number + 1}]", recorder.server))
+        start = trio.current_time()
+
+        def observe(from_client: bool, data: bytes, now: float) -> None:
+            direction = Direction.CLIENT if from_client else Direction.SERVER
+            recorder.record(direction, data, now)
+            if live:
+                for entry in explainer.feed(Chunk(now - start, direction, data)):
+                    print_lines(self.form.ladder.entry(entry))
+
+        await forward(client, server, observe)
+        if live:
+            print_lines(call_lines(call.summary() for call in explainer.conversation.calls.values()))
+
+    async def _connect(self) -> ByteStream:
+        parsed = parse_target(self.address)
+        tls = self.connection.tls(enabled=self.encrypted)
+        with trio.move_on_after(self.connection.connect_timeout):
+            stream: SocketStream = await connect(await parsed.resolve())
+            return (
+                stream
+                if tls is None
+                else await start_tls_client(
+                    stream, tls.client_context(), tls.server_name or parsed.host, require_alpn=tls.require_alpn
+                )
+            )
+        raise ConnectError(f"{self.address} does not answer within {self.connection.connect_timeout:g} s")
+
+    def finish(self) -> None:
+        """Write the files, and what could not be told while it happened."""
+        for recorder in self.recorders:
+            if recorder.chunks:
+                live = self.form.ladder.detail is not Detail.OCTETS
+                self.form.show(recorder.recording(), ladder=not live)

@@ -1,0 +1,187 @@
+"""Each command against a server of this program: what it prints, and how it exits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Ran
+from tests.trace.snapshots import assert_snapshot
+
+from puregrpc.trace import explain
+from puregrpc.trace.reading import read_recordings
+
+KEPT = Path(__file__).parent / "kept"
+PROTO = """
+syntax = "proto3";
+package shop;
+import "google/protobuf/timestamp.proto";
+
+// Sells things.
+service Shop {
+  // Buys one thing.
+  rpc Buy(Order) returns (Receipt) { option deprecated = true; }
+  rpc Watch(stream Order) returns (stream Receipt);
+}
+
+// What is wanted.
+message Order {
+  // Its name.
+  string item = 1 [json_name = "thing"];
+  optional int32 count = 2;
+  map<string, Part> parts = 3;
+  oneof payment { string card = 4; bool cash = 5; }
+  repeated Kind kinds = 6 [packed = false];
+  google.protobuf.Timestamp at = 7;
+  reserved 10 to 12, 20;
+  reserved "old";
+  message Part { int64 id = 1; Part inner = 2; }
+  enum Kind { KIND_UNKNOWN = 0; KIND_BIG = 1 [deprecated = true]; }
+}
+message Receipt { uint64 number = 1; bytes proof = 2; }
+"""
+HELLO = "hello.HelloService/"
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "list": ("list", "-p", "ADDRESS"),
+    "list_service": ("list", "-p", "ADDRESS", "hello.HelloService"),
+    "list_json": ("list", "-p", "ADDRESS", "--json"),
+    "list_proto": ("list", "--proto", "SHOP"),
+    "list_proto_service": ("list", "--proto", "SHOP", "shop.Shop"),
+    "list_unknown": ("list", "-p", "ADDRESS", "hello.HeloService"),
+    "describe": ("describe", "-p", "ADDRESS", "hello.HelloService"),
+    "describe_all": ("describe", "--proto", "SHOP"),
+    "describe_comments": ("describe", "--proto", "SHOP", "shop.Order"),
+    "describe_template": ("describe", "--proto", "SHOP", "shop.Shop/Buy", "--template"),
+    "describe_enum": ("describe", "--proto", "SHOP", "shop.Order.Kind"),
+    "describe_field": ("describe", "--proto", "SHOP", "shop.Order.parts"),
+    "describe_json": ("describe", "--proto", "SHOP", "shop.Receipt", "--json"),
+    "describe_unknown": ("describe", "--proto", "SHOP", "shop.Nothing"),
+    "call": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-d", '{"greeting": "Bert"}'),
+    "call_verbose": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-d", '{"greeting": "Bert"}', "-v"),
+    "call_json": ("call", "-p", "ADDRESS", HELLO + "LotsOfReplies", "-d", '{"greeting": "Bert"}', "--json"),
+    "call_text": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-o", "text"),
+    "call_raw": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-o", "raw", "-d", '{"greeting": "B"}'),
+    "call_client_stream": ("call", "-p", "ADDRESS", "hello.HelloService.LotsOfGreetings", "-d", "{}{}"),
+    "call_too_many": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-d", "{}{}"),
+    "call_wrong_field": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-d", '{"greting": "x"}'),
+    "call_wrong_field_in_stream": ("call", "-p", "ADDRESS", HELLO + "BidiHello", "-d", '{}{"greting": "x"}'),
+    "call_no_json": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-d", '{"greeting": }'),
+    "call_no_method": ("call", "-p", "ADDRESS", HELLO + "SayHelo"),
+    "call_not_a_method": ("call", "-p", "ADDRESS", "SayHello"),
+    "call_no_file": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-d", "@/no/such/file"),
+    "call_bad_metadata": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-H", "no colon"),
+    "call_tls_options_in_plaintext": ("call", "-p", "ADDRESS", HELLO + "SayHello", "--cacert", "x"),
+    "call_compressed": ("call", "http://ADDRESS", HELLO + "SayHello", "--compression", "gzip", "-t", "5"),
+    "health": ("health", "-p", "ADDRESS"),
+    "health_service": ("health", "-p", "ADDRESS", "hello.HelloService"),
+    "health_not_serving": ("health", "-p", "ADDRESS", "tired", "--json"),
+    "health_unknown": ("health", "-p", "ADDRESS", "nobody"),
+    "health_watch": ("health", "-p", "ADDRESS", "tired", "--watch", "-t", "0.3"),
+    "help": ("--help",),
+    "help_call": ("call", "--help"),
+    "help_list": ("list", "--help"),
+    "help_describe": ("describe", "--help"),
+    "help_health": ("health", "--help"),
+    "help_trace": ("trace", "--help"),
+    "help_completion": ("completion", "--help"),
+    "usage": ("call",),
+    "usage_no_command": ("nothing",),
+    "usage_trace": ("trace",),
+    "usage_list": ("list",),
+    "completion_bash": ("completion", "bash"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_it_prints(name: str, run: Callable[..., Ran], address: str, tmp_path: Path) -> None:
+    shop = tmp_path / "shop.proto"
+    shop.write_text(PROTO)
+    arguments = [argument.replace("ADDRESS", address).replace("SHOP", str(shop)) for argument in COMMANDS[name]]
+    ran = run(*arguments)
+    assert_snapshot(KEPT / f"{name}.txt", ran.text(address=address, shop=str(shop)))
+
+
+def test_requests_from_standard_input_and_files(run: Callable[..., Ran], address: str, tmp_path: Path) -> None:
+    requests = '{"greeting": "a"}\n{"greeting":\n "b"}\n'
+    method = HELLO + "BidiHello"
+    expected = '{\n  "reply": "hello a"\n}\n{\n  "reply": "hello b"\n}\n'
+    assert run("call", "-p", address, method, stdin=requests).out == expected
+    assert run("call", "-p", address, method, "-d", "@-", stdin=requests).out == expected
+    (tmp_path / "requests").write_text(requests)
+    assert run("call", "-p", address, method, "-d", f"@{tmp_path / 'requests'}").out == expected
+    assert run("call", "-p", address, HELLO + "SayHello", "-d", "@-", stdin='{"greeting": "a"}').status == 0
+    broken = run("call", "-p", address, method, stdin='{"greeting": "a"}\n{]')
+    assert broken.status == 1
+    assert "standard input: line 2, column 2" in broken.err
+
+
+def test_a_failing_call_and_its_details(run: Callable[..., Ran], address: str, tmp_path: Path) -> None:
+    (tmp_path / "fail.proto").write_text(
+        'syntax = "proto3"; package test; message M {} service Fail { rpc Fail(M) returns (M); }'
+    )
+    ran = run("call", "-p", address, "test.Fail/Fail", "--proto", str(tmp_path / "fail.proto"))
+    assert_snapshot(KEPT / "call_failing.txt", ran.text(address=address))
+    as_json = run("call", "-p", address, "test.Fail/Fail", "--proto", str(tmp_path / "fail.proto"), "--json")
+    last = json.loads(as_json.out.splitlines()[-1])
+    assert (last["status"], last["name"]) == (3, "INVALID_ARGUMENT")
+    assert last["details"][0]["reason"] == "BAD"
+
+
+def test_no_server(run: Callable[..., Ran]) -> None:
+    ran = run("call", "-p", "127.0.0.1:1", HELLO + "SayHello")
+    assert ran.status == 64 + 14
+    assert ran.err.count("\n") == 1
+    assert "could not connect to 127.0.0.1:1" in ran.err
+    debug = run("call", "-p", "127.0.0.1:1", HELLO + "SayHello", "--debug")
+    assert "Traceback" in debug.err
+
+
+def test_plaintext_is_named_when_tls_fails(run: Callable[..., Ran], address: str) -> None:
+    ran = run("list", address)
+    assert ran.status != 0
+    assert "plaintext" in ran.err
+
+
+def test_a_trace_of_a_call_in_every_form(run: Callable[..., Ran], address: str, tmp_path: Path) -> None:
+    files = [f"--{form}={tmp_path / form}" for form in ("html", "pcapng", "jsonl")]
+    ran = run("trace", "-p", address, HELLO + "SayHello", "-d", '{"greeting": "Bert"}', "-t", "9", *files)
+    assert ran.status == 0
+    assert '"reply": "hello Bert"' in ran.out
+    assert "calls /hello.HelloService/SayHello, to be over within" in ran.out
+    assert "hello.HelloRequest, 6 octets" in ran.out
+    assert "greeting" in ran.out
+    page = (tmp_path / "html").read_text()
+    assert "hello Bert" in page
+    (recording,) = read_recordings((tmp_path / "jsonl").read_bytes())
+    (captured,) = read_recordings((tmp_path / "pcapng").read_bytes())
+    for read in (recording, captured):
+        explanation = explain(read)
+        assert explanation.problems() == ()
+        assert [call.path for call in explanation.calls] == ["/hello.HelloService/SayHello"]
+    again = run("trace", "--read", str(tmp_path / "pcapng"))
+    assert "ends the call with OK" in again.out
+    lines = run("trace", "--read", str(tmp_path / "jsonl"), "--json").out.splitlines()
+    assert [json.loads(line)["path"] for line in lines if line.startswith('{"call"')] == [
+        "/hello.HelloService/SayHello"
+    ]
+
+
+def test_a_capture_that_cannot_be_read(run: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"\xff\xfe")
+    ran = run("trace", "--read", str(tmp_path / "f"))
+    assert ran.status == 1
+    assert ran.err.count("\n") == 1
+    assert "neither pcapng nor pcap nor text" in ran.err
+
+
+def test_without_the_extra_it_says_what_is_missing(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    for name in [name for name in sys.modules if name.split(".")[0] in ("click", "rich") or "puregrpc.cli" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "click", None)
+    ran = run("list", "localhost:1")
+    assert ran.status == 2
+    assert ran.err.startswith("puregrpc: this needs the package click: pip install 'puregrpc[cli]'")

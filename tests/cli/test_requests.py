@@ -1,0 +1,57 @@
+"""JSON values cut out of a text that comes in pieces."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from puregrpc.cli.requests import JsonSplitter
+from puregrpc.errors import InvalidArgument
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.lists(VALUES, max_size=5),
+    st.sampled_from([" ", "\n", "\n\n", "\x1e"]),
+    st.integers(1, 20),
+    st.sampled_from([None, 1]),
+)
+def test_values_come_out_as_they_went_in(values: list[object], between: str, size: int, indent: int | None) -> None:
+    text = between.join(json.dumps(value, indent=indent) for value in values)
+    splitter = JsonSplitter("x")
+    found: list[str] = []
+    for place in range(0, len(text), size):
+        found.extend(splitter.feed(text[place : place + size]))
+    found.extend(splitter.feed("", final=True))
+    assert [json.loads(value) for value in found] == values
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{]", "x: line 1, column 2: "),
+        ('{}\n{"a": 1}\n}', "x: line 3, column 1: "),
+        ('{"a": "b', "x: line 1, column 7: "),
+        ("{", "x: line 1, column 2: "),
+        ("[" * 100_000, "nested too deep"),
+    ],
+)
+def test_where_it_is_not_json(text: str, problem: str) -> None:
+    with pytest.raises(InvalidArgument, match=problem):
+        list(JsonSplitter("x").feed(text, final=True))
+
+
+def test_a_value_is_there_as_soon_as_it_is_complete() -> None:
+    splitter = JsonSplitter("x")
+    assert list(splitter.feed('{"a"')) == []
+    assert list(splitter.feed(": 1}")) == ['{"a": 1}']
+    assert list(splitter.feed("12")) == [], "more digits may come"
+    assert list(splitter.feed(" ")) == ["12"]
