@@ -7,11 +7,11 @@ None. Resolvers are asked in order.
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 __all__ = ["BuiltinResolver", "ChainResolver", "FolderResolver", "MemoryResolver", "Resolver"]
 
@@ -49,6 +49,14 @@ class FolderResolver:
                     return file.read()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
                 continue
+        return None
+
+    def locate(self, path: str) -> str | None:
+        """Where on disk the file is that ``find`` would read."""
+        for root in self.roots:
+            candidate = f"{root}/{path}" if root else path
+            if Path(candidate).is_file():
+                return candidate
         return None
 
 

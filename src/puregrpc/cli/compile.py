@@ -1,0 +1,150 @@
+"""``puregrpc compile``: a stand-in for protoc's descriptor sets, with protoc's own flags.
+
+Findings go to stderr as ``file:line:column: message``; the exit status is 1 if there are errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from puregrpc.errors import CompileError
+from puregrpc.proto import compile as compile_protos
+from puregrpc.proto.descriptors import FileDescriptor
+from puregrpc.proto.diagnostics import Diagnostic
+from puregrpc.proto.resolver import FolderResolver
+from puregrpc.proto.stubs import stub, stub_name
+from puregrpc.proto.wire_values import length_delimited
+
+__all__ = ["main"]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = argparse.ArgumentParser(
+        prog="puregrpc compile",
+        description="Compile .proto files to a FileDescriptorSet, to type stubs, or just to see whether they compile.",
+        epilog="@FILE reads further arguments from a file, one a line.",
+        fromfile_prefix_chars="@",
+        allow_abbrev=False,
+    )
+    made.add_argument("files", nargs="+", metavar="FILE", help=".proto file, as a path on disk or below an import path")
+    made.add_argument(
+        "-I",
+        "--proto_path",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="folder to look for imports in; may be given several times, the first that has a file wins "
+        "(default: the current folder)",
+    )
+    made.add_argument("-o", "--descriptor_set_out", metavar="FILE", help="write a FileDescriptorSet to FILE")
+    made.add_argument("--include_imports", action="store_true", help="put everything imported into the set as well")
+    made.add_argument("--include_source_info", action="store_true", help="keep comments and positions in the set")
+    made.add_argument(
+        "--pyi", metavar="FOLDER", help="write a type stub (name_pb2.pyi) for each file below FOLDER", dest="stubs"
+    )
+    return made
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns the exit status."""
+    arguments = parser().parse_args(argv)
+    roots = [root for value in arguments.proto_path or ["."] for root in value.split(os.pathsep)]
+    folders = FolderResolver(roots)
+    try:
+        names = [import_name(file, roots, folders) for file in arguments.files]
+        files = compile_protos(names, import_paths=roots, reporter=_Printer(folders))
+    except CompileError:
+        return 1
+    except _NotFoundError as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        if arguments.descriptor_set_out is not None:
+            chosen = with_imports(files) if arguments.include_imports else unique(files)
+            write_set(Path(arguments.descriptor_set_out), chosen, source_info=arguments.include_source_info)
+        if arguments.stubs is not None:
+            for file in files:
+                target = Path(arguments.stubs) / stub_name(file.name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(stub(file), encoding="utf-8")
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class _NotFoundError(Exception):
+    """A file named on the command line is not below an import path, or is not there."""
+
+
+def import_name(file: str, roots: Sequence[str], folders: FolderResolver) -> str:
+    """What an import statement calls a file that is named as a path on disk or already below an import path."""
+    path = file.replace(os.sep, "/").removeprefix("./")
+    for root in roots:
+        prefix = root.replace(os.sep, "/").removeprefix("./").rstrip("/")
+        if prefix in ("", "."):
+            name = path
+        elif path.startswith(f"{prefix}/"):
+            name = path[len(prefix) + 1 :].lstrip("/")
+        else:
+            continue
+        if not Path(file).exists() or name.startswith(("/", "../")):
+            continue
+        found = folders.locate(name)
+        if found is not None and not Path(found).samefile(file):
+            raise _NotFoundError(
+                f'{file}: Input is shadowed in the --proto_path by "{found}".  Either use the latter file as your '
+                "input or reorder the --proto_path so that the former file's location comes first."
+            )
+        return name
+    if folders.locate(path) is not None:
+        return path
+    if Path(file).exists():
+        raise _NotFoundError(
+            f"{file}: File does not reside within any path specified using --proto_path (or -I).  You must specify a "
+            "--proto_path which encompasses this file, spelt the way the file name begins."
+        )
+    raise _NotFoundError(f"Could not make proto path relative: {file}: No such file or directory")
+
+
+class _Printer:
+    """Prints findings as they come, with the paths that the files have on disk."""
+
+    def __init__(self, folders: FolderResolver) -> None:
+        self.folders = folders
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Print one."""
+        path = self.folders.locate(diagnostic.file) or diagnostic.file
+        print(f"{path.removeprefix('./')}{str(diagnostic)[len(diagnostic.file) :]}", file=sys.stderr)
+
+
+def unique(files: Sequence[FileDescriptor]) -> Iterator[FileDescriptor]:
+    """The files, each once."""
+    return iter(dict.fromkeys(files))
+
+
+def with_imports(files: Sequence[FileDescriptor]) -> Iterator[FileDescriptor]:
+    """The files, each behind what it imports."""
+    seen: set[FileDescriptor] = set()
+    pending = [(file, False) for file in reversed(files)]
+    while pending:
+        file, imports_are_done = pending.pop()
+        if imports_are_done:
+            yield file
+        elif file not in seen:
+            seen.add(file)
+            pending.append((file, True))
+            pending += [(dependency, False) for dependency in reversed(file.dependencies)]
+
+
+def write_set(target: Path, files: Iterator[FileDescriptor], *, source_info: bool) -> None:
+    """Write a FileDescriptorSet."""
+    with target.open("wb") as out:
+        for file in files:
+            out.write(length_delimited(1, file.to_proto(source_info=source_info).SerializeToString(deterministic=True)))
