@@ -9,7 +9,7 @@ from puregrpc.wire import EngineName
 ENGINES: list[EngineName] = ["h2", "fast"]
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ENGINES, scope="session")
 def engine(request: pytest.FixtureRequest) -> EngineName:
     name: EngineName = request.param
     return name
