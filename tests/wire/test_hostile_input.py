@@ -177,6 +177,7 @@ def replay_to_client(engine: EngineName, data: bytes, sizes: list[int]) -> list[
     calls = [RecordingCall() for _ in range(3)]
     for call in calls:
         client.open_call(call, Request("/a.B/C", "x"), message=b"q", end=True)
+    drain(client)
     cut(client, data, sizes)
     client.lost("over")
     return [seen(call) for call in calls]

@@ -540,6 +540,14 @@ def test_ping_is_answered(engine: EngineName) -> None:
         assert peer.said() == ["Ping ACK"]
 
 
+def test_spaces_around_the_status_message(engine: EngineName) -> None:
+    """RFC 9113, section 8.2.1, forbids them; grpc-go sends them."""
+    with ScriptedServer(engine) as peer:
+        call = peer.unary()
+        peer.send(peer.headers(1, [*RESPONSE, ("grpc-status", "9"), ("grpc-message", " why ")], end=True))
+        assert (call.status.code, call.status.message) == (StatusCode.FAILED_PRECONDITION, " why ")
+
+
 def test_large_response_headers(engine: EngineName) -> None:
     with ScriptedServer(engine, ConnectionConfig(max_header_list_size=1000)) as peer:
         call, other = peer.unary(), peer.unary()

@@ -39,7 +39,7 @@ _PATH = re.compile(r"/[!-~]*")
 _AUTHORITY = re.compile(r"[!-~]*")
 _SUBTYPE = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]*")
 _FIELD_NAME = re.compile(rb":?[!-9;-@[-~]+")
-_FIELD_VALUE_FAULT = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z")
+_FIELD_VALUE_FAULT = re.compile(rb"[\x00\r\n]")
 _CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 _REQUEST_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 _RESPONSE_PSEUDO = frozenset((b":status",))
@@ -54,6 +54,7 @@ _SHOWN = frozenset((b"content-type", b"grpc-encoding", b"grpc-accept-encoding"))
 def check_fields(fields: Sequence[HeaderField], pseudo: frozenset[bytes]) -> dict[bytes, bytes]:
     """Hold a header list against RFC 9113, sections 8.2 and 8.3, and give its pseudo-header fields.
 
+    White space around a value is let pass: grpc-go and others send it in grpc-message, as it is in the message.
     Raises RemoteProtocolError for a malformed one: the stream is to be reset with PROTOCOL_ERROR.
     """
     found: dict[bytes, bytes] = {}

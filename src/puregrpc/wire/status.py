@@ -67,7 +67,7 @@ class Status:
 
 OK = Status(0)
 
-_UNESCAPED = re.compile(rb"[ -$&-~]*")
+_UNESCAPED = re.compile(rb"(?! )[ -$&-~]*(?<! )")
 _ESCAPED_OCTET = re.compile(rb"%([0-9A-Fa-f]{2})")
 _PERCENT_CODED = [
     bytes((octet,)) if 0x20 <= octet <= 0x7E and octet != 0x25 else b"%%%02X" % octet for octet in range(256)
@@ -77,12 +77,16 @@ _PERCENT_CODED = [
 def encode_grpc_message(message: str) -> bytes:
     """Percent-encode a status message for ``grpc-message`` (PROTOCOL-HTTP2, "Percent-Encoded").
 
+    A space at either end is encoded as well: a field value may not begin or end with one (RFC 9113, section 8.2.1).
     Lone surrogates, which have no UTF-8, are sent as U+FFFD.
     """
     octets = message.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
     if _UNESCAPED.fullmatch(octets):
         return octets
-    return b"".join([_PERCENT_CODED[octet] for octet in octets])
+    encoded = b"".join([_PERCENT_CODED[octet] for octet in octets])
+    if encoded.startswith(b" "):
+        encoded = b"%20" + encoded[1:]
+    return encoded[:-1] + b"%20" if encoded.endswith(b" ") else encoded
 
 
 def decode_grpc_message(value: bytes) -> str:

@@ -152,7 +152,7 @@ class Http2:
             value = int.from_bytes(payload[start + 2 : start + 6], "big")
             if name == SettingCodes.HEADER_TABLE_SIZE:
                 settings[name] = min(value, HEADER_TABLE_SIZE)
-            elif name <= SettingCodes.MAX_HEADER_LIST_SIZE:
+            elif SettingCodes.ENABLE_PUSH <= name <= SettingCodes.MAX_HEADER_LIST_SIZE:
                 settings[name] = value
         if settings.get(SettingCodes.HEADER_TABLE_SIZE) == table_size:
             del settings[SettingCodes.HEADER_TABLE_SIZE]  # hpack forgets a change when the same size is set again
