@@ -104,6 +104,7 @@ class IncomingCall(ServerCall):
         self.session.count_end(status.code)
         if self.cancel_scope is not None:
             self.cancel_scope.cancel()
+            self.cancel_scope = None
 
     def on_writable(self) -> None:
         if self.writer is not None:
@@ -225,8 +226,8 @@ class IncomingCall(ServerCall):
     def fail(self, error: Exception) -> None:
         """End the call with the status that an exception of its handler stands for."""
         cause = only_exception(error)
-        if isinstance(cause, RpcError):
-            self.finish(Status(cause.code, cause.message, cause.details))
+        if isinstance(cause, RpcError) and cause.code != StatusCode.OK:
+            self.finish(Status(cause.code, str(cause.message), cause.details))
             return
         logger.error("%s: the handler raised %s", self.describe(), type(cause).__name__, exc_info=error)
         self.finish(Status(StatusCode.UNKNOWN, f"the handler raised {type(cause).__name__}"))

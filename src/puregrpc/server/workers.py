@@ -23,7 +23,7 @@ class Job(Protocol):
     """What a worker runs: one call."""
 
     cancel_scope: trio.CancelScope | None
-    """Set while the job runs: cancelling it cancels the job. None before and after."""
+    """Set before the job runs. Whoever cancels it sets None here, so that the task gets another scope."""
 
     async def run(self) -> None:
         """The whole of the call. Raises nothing but what must end the server."""
@@ -59,30 +59,25 @@ class Workers:
 
     async def _work(self, job: Job) -> None:
         worker = _Worker(job, current_task())
-        worker.task.context = self._context.copy()
-        while worker.job is not None:
-            with trio.CancelScope() as scope:
-                while worker.job is not None and not scope.cancel_called:
-                    running = worker.job
-                    running.cancel_scope = scope
-                    try:
-                        await running.run()
-                    finally:
-                        running.cancel_scope = None
-                        worker.job = None
-                    if not scope.cancel_called:
-                        await self._wait_for_job(worker)
-            if scope.cancel_called and worker.job is None:
-                await self._wait_for_job(worker)
-
-    async def _wait_for_job(self, worker: _Worker) -> None:
-        """Wait for the next job; there is none if enough others wait already."""
-        if len(self._idle) >= MAX_IDLE_TASKS:
-            return
+        idle = self._idle
 
         def leave(_: RaiseCancelT) -> Abort:
-            self._idle.remove(worker)
+            idle.remove(worker)
             return Abort.SUCCEEDED
 
-        self._idle.append(worker)
-        await wait_task_rescheduled(leave)
+        while worker.job is not None:
+            with trio.CancelScope() as scope:
+                while worker.job is not None:
+                    running = worker.job
+                    worker.job = None
+                    running.cancel_scope = scope
+                    await running.run()
+                    if running.cancel_scope is None:
+                        break
+                    running.cancel_scope = None
+                    if len(idle) < MAX_IDLE_TASKS:
+                        idle.append(worker)
+                        await wait_task_rescheduled(leave)
+            if scope.cancel_called and len(idle) < MAX_IDLE_TASKS:
+                idle.append(worker)
+                await wait_task_rescheduled(leave)

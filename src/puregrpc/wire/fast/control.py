@@ -411,7 +411,7 @@ class Controlled(Sending):
 
     @property
     def open_calls(self) -> int:
-        return sum(1 for _ in self._all_calls())
+        return len(self.streams)
 
     # -- looking in
 
