@@ -32,7 +32,7 @@ lint: $(VENV)/developer
 
 bench: $(VENV)/developer
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check grpclib
-	$(BIN)/python benchmarks/calls.py
+	$(BIN)/python -m benchmarks.calls
 
 conformance: $(VENV)/developer
 	conformance/run

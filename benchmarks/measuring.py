@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -125,7 +125,7 @@ class Row:
         return statistics.median(a[key] / b[key] for a, b in pairs if b[key])
 
 
-def in_rounds(row: Row, rounds: int, works: dict[str, Callable[[], dict[str, float]]]) -> Row:
+def in_rounds(row: Row, rounds: int, works: Mapping[str, Callable[[], dict[str, float]]]) -> Row:
     """Measure each implementation once a round, in turn."""
     for _ in range(rounds):
         for implementation, work in works.items():

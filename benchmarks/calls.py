@@ -1,0 +1,193 @@
+"""Calls beside the peers: puregrpc, grpcio and grpclib as clients and servers, in turn, in several rounds of one run.
+
+Usage: python -m benchmarks.calls [--rounds N] [--seconds N] [--short] [--only TEXT] [--json FILE] [--output FILE]
+
+The clients call grpc-go's interop server if conformance/get has built it, else the grpc.aio server; servers are called
+by puregrpc's client. Each measurement is a process of its own, which says what it used; ratios are medians of rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.measuring import ROOT, Row, Server, in_rounds, run_worker, started, started_go, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Works = Mapping[str, Callable[[], dict[str, float]]]
+
+GO_SERVER = ROOT / "conformance" / ".work" / "bin" / "grpc-go-interop-server"
+OURS = "puregrpc"
+
+
+class Plan:
+    """Which rows are measured, and how long."""
+
+    def __init__(self, rounds: int, seconds: float, short: bool, only: str) -> None:
+        self.rounds = rounds
+        self.seconds = str(seconds)
+        self.short = short
+        self.only = only
+        self.rows: list[Row] = []
+
+    def measure(
+        self, name: str, works: Mapping[str, Callable[[], dict[str, float]]], rounds: int | None = None
+    ) -> None:
+        if self.only not in name:
+            return
+        print(f"… {name}", file=sys.stderr, flush=True)
+        self.rows.append(in_rounds(Row(name), rounds or self.rounds, works))
+
+    def clients(self, address: str) -> None:
+        seconds = self.seconds
+        for work, title in (("unary", "unary"), ("rich", "unary, deadline, token and id")):
+            for concurrency in ("1", "50"):
+                works = {
+                    OURS: partial(run_worker, "client_puregrpc", "fast", work, address, concurrency, seconds),
+                    "puregrpc on h2": partial(run_worker, "client_puregrpc", "h2", work, address, concurrency, seconds),
+                    "grpc.aio": partial(run_worker, "client_grpcio", "aio", work, address, concurrency, seconds),
+                    "grpclib": partial(run_worker, "client_grpclib", work, address, concurrency, seconds),
+                }
+                self.measure(f"trio client, {title}, {concurrency} at a time", works)
+        for threads in ("1", "50"):
+            works = {
+                OURS: partial(run_worker, "client_blocking", "unary", address, threads, seconds),
+                "grpcio sync": partial(run_worker, "client_grpcio", "sync", "unary", address, threads, seconds),
+            }
+            self.measure(f"blocking client, unary, {threads} threads", works)
+
+    def streams(self, address: str) -> None:
+        sizes = (("10", "20000"), ("65536", "2000"), ("4194240", "40"))
+        for work in ("receive", "send"):
+            for size, count in sizes:
+                if self.short:
+                    count = str(int(count) // 4)
+                numbers = (work, address, size, count)
+                works = {
+                    OURS: partial(run_worker, "client_puregrpc", "fast", *numbers),
+                    "grpc.aio": partial(run_worker, "client_grpcio", "aio", *numbers),
+                    "grpclib": partial(run_worker, "client_grpclib", *numbers),
+                }
+                self.measure(f"{work} a stream of {size}-octet messages", works)
+
+    def servers(self) -> None:
+        commands = {
+            OURS: [sys.executable, "-m", "benchmarks.server_puregrpc", "fast"],
+            "puregrpc on h2": [sys.executable, "-m", "benchmarks.server_puregrpc", "h2"],
+            "grpc.aio": [sys.executable, "-m", "benchmarks.server_grpcio"],
+        }
+        for concurrency in ("1", "50"):
+            works = {name: partial(self.load_server, command, concurrency) for name, command in commands.items()}
+            self.measure(f"server, unary, {concurrency} at a time", works)
+
+    def load_server(self, command: list[str], concurrency: str) -> dict[str, float]:
+        with started(command) as server:
+            before = server.cpu_seconds()
+            figures = run_worker("client_puregrpc", "fast", "unary", server.address, concurrency, self.seconds)
+            # The worker's warm-up calls are in the server's time as well: count them at the measured pace.
+            warm_up = min(1.0, float(self.seconds) / 3)
+            calls = figures["per_second"] * (float(self.seconds) + (warm_up if concurrency == "1" else 0))
+            figures["cpu_us"] = (server.cpu_seconds() - before) / calls * 1e6
+            return figures
+
+    def memory(self, address: str) -> None:
+        numbers = {"streams": "10000", "connections": "1000", "message": "100000000"}
+        if self.short:
+            numbers = {"streams": "2000", "connections": "200", "message": "20000000"}
+        for work, number in numbers.items():
+            works = {
+                OURS: partial(run_worker, "memory", "puregrpc", work, address, number),
+                "grpc.aio": partial(run_worker, "memory", "grpcio", work, address, number),
+            }
+            self.measure(f"memory, {number} {'octets in a message' if work == 'message' else f'idle {work}'}", works, 1)
+
+    def start(self, address: str) -> None:
+        def timed(implementation: str) -> dict[str, float]:
+            begun = time.perf_counter()
+            run_worker("start", implementation, address)
+            return {"wall_ms": (time.perf_counter() - begun) * 1e3}
+
+        works = {OURS: partial(timed, "puregrpc"), "grpcio": partial(timed, "grpcio")}
+        self.measure("import and a first call, as a process", works)
+
+
+FIGURES = (
+    ("per_second", "per s", "{:,.0f}"), ("cpu_us", "CPU µs", "{:.1f}"), ("mb_per_second", "MB/s", "{:,.0f}"),
+    ("p50_ms", "p50 ms", "{:.2f}"), ("p99_ms", "p99 ms", "{:.2f}"), ("bytes_each", "octets each", "{:,.0f}"),
+    ("times_as_bytes", "× its size", "{:.2f}"), ("times_decoded", "× decoded", "{:.2f}"), ("wall_ms", "ms", "{:.0f}"),
+)  # fmt: skip
+
+
+def render(rows: list[Row]) -> str:
+    """One table a kind of work: the medians, and the ratio of ours to each peer's, round by round."""
+    lines = []
+    for row in rows:
+        implementations = list(row.figures)
+        keys = [key for key, _, _ in FIGURES if key in row.figures[implementations[0]][0]]
+        titles = {key: title for key, title, _ in FIGURES}
+        formats = {key: form for key, _, form in FIGURES}
+        lines += ["", f"**{row.name}**", ""]
+        lines.append("| | " + " | ".join(f"{titles[key]} | ours/its" for key in keys) + " |")
+        lines.append("|---" * (2 * len(keys) + 1) + "|")
+        for implementation in implementations:
+            median = row.median(implementation)
+            cells = []
+            for key in keys:
+                ratio = "" if implementation == OURS else f"{row.ratio(key, OURS, implementation):.2f}×"
+                cells += [formats[key].format(median[key]), ratio]
+            lines.append(f"| {implementation} | " + " | ".join(cells) + " |")
+    return "\n".join(lines).strip() + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--short", action="store_true", default=bool(os.environ.get("SHORT")))
+    parser.add_argument("--only", default="", help="rows whose names contain this")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    if arguments.short:
+        arguments.rounds, arguments.seconds = 1, 1
+    plan = Plan(arguments.rounds, arguments.seconds, arguments.short, arguments.only)
+
+    def against(server: Server) -> None:
+        plan.clients(server.address)
+        plan.streams(server.address)
+        plan.memory(server.address)
+        plan.start(server.address)
+
+    if GO_SERVER.exists():
+        peer = "grpc-go 1.82.1's interop server"
+        with started_go(GO_SERVER) as server:
+            against(server)
+    else:
+        peer = "the grpc.aio server of benchmarks/server_grpcio.py"
+        with started([sys.executable, "-m", "benchmarks.server_grpcio"]) as server:
+            against(server)
+    plan.servers()
+    head = (
+        f"{datetime.now(timezone.utc):%Y-%m-%d}; {versions()}.\nClients call {peer}; servers are called by puregrpc's "
+        f"client. {plan.rounds} rounds of {plan.seconds} s; medians. “ours/its”: the median of the rounds' ratios.\n\n"
+    )
+    text = head + render(plan.rows)
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(f"# Calls beside the peers\n\n{text}", encoding="utf-8")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({row.name: row.figures for row in plan.rows}, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Calls through a real intermediary: nginx with TLS in front and grpc_pass behind."""
