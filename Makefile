@@ -35,7 +35,7 @@ bench: $(VENV)/developer
 	$(BIN)/python -m benchmarks.calls
 
 conformance: $(VENV)/developer
-	conformance/run
+	conformance/run $(CURDIR)/$(BIN)/python
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
