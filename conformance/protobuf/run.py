@@ -22,7 +22,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 WORK = ROOT / "conformance" / ".work" / "protobuf"
 PACKAGES = ("libc6", "libstdc++6", "libgcc-s1")
-DEBIAN = "deb [trusted=no] http://deb.debian.org/debian trixie main"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 TEST_FILES = (
     "conformance/conformance.proto",
@@ -54,7 +53,7 @@ def newer_libraries() -> Path:
     apt = WORK / "apt"
     for folder in ("lists/partial", "cache/archives/partial"):
         (apt / folder).mkdir(parents=True, exist_ok=True)
-    (apt / "sources.list").write_text(f"deb [signed-by={KEYRING}] http://deb.debian.org/debian trixie main\n")
+    (apt / "sources.list").write_text(f"deb [signed-by={KEYRING}] {archive()} trixie main\n")
     options = [
         f"Dir::Etc::SourceList={apt / 'sources.list'}",
         "Dir::Etc::SourceParts=/dev/null",
@@ -64,8 +63,8 @@ def newer_libraries() -> Path:
         "Acquire::Languages=none",
     ]
     command = ["apt-get", "-q", *(part for option in options for part in ("-o", option))]
-    subprocess.run([*command, "update"], check=True)
-    subprocess.run([*command, "download", *PACKAGES], cwd=apt, check=True)
+    subprocess.run([*command, "update"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "download", *PACKAGES], cwd=apt, check=True, stdout=subprocess.DEVNULL)
     for package in apt.glob("*.deb"):
         subprocess.run(["dpkg", "-x", str(package), str(WORK / "trixie")], check=True)
     # libgcc_s and the loader are in /lib of the package, or in /usr/lib: the folders are one on Debian 13.
@@ -73,6 +72,14 @@ def newer_libraries() -> Path:
         if extra.parent != libraries and not (libraries / extra.name).exists() and "linux-gnu" in str(extra.parent):
             shutil.copy2(extra, libraries / extra.name)
     return libraries
+
+
+def archive() -> str:
+    """The archive that this machine's own packages come from; it holds the newer release as well."""
+    targets = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    subprocess.run(["apt-get", "-q", "update"], check=True, stdout=subprocess.DEVNULL)
+    found = subprocess.run(targets, capture_output=True, text=True, check=True).stdout.split()
+    return next(uri for uri in found if "security" not in uri)
 
 
 def protoset() -> Path:
