@@ -25,13 +25,11 @@ def encode_timeout(seconds: float) -> bytes:
     """
     if seconds >= _MOST * 3600:
         return b"%dH" % _MOST
-    nanoseconds = int(seconds * 10**9)
-    if nanoseconds < 1:
-        return b"1n"
+    nanoseconds = max(int(seconds * 10**9), 1)
     for unit, size in _UNITS:
         if nanoseconds <= _MOST * size:
-            return b"%d%s" % (nanoseconds // size, unit)
-    return b"%dH" % _MOST
+            break
+    return b"%d%s" % (nanoseconds // size, unit)
 
 
 def parse_timeout(value: bytes) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import deque
 from typing import Generic
 
 import h2.events
@@ -26,6 +25,7 @@ from puregrpc.wire.frames import END_STREAM, ErrorCode, FrameReader, FrameType, 
 from puregrpc.wire.framing import MessageReader, encode_message
 from puregrpc.wire.h2_engine.http2 import FIRST_WINDOW, Http2
 from puregrpc.wire.h2_engine.stream import CallT, Stream
+from puregrpc.wire.h2_engine.turns import Turns
 from puregrpc.wire.keepalive import Keepalive, KeepaliveAction
 from puregrpc.wire.limits import HANDSHAKE_TIMEOUT, MAX_FRAME_SIZE
 from puregrpc.wire.metadata import HeaderField, Metadata
@@ -61,7 +61,7 @@ class H2Connection(Connection, Generic[CallT]):
         """All calls that are not over, by their keys."""
         self._streams: dict[int, Stream[CallT]] = {}
         """Those that have a stream, by its id."""
-        self._turns: deque[Stream[CallT]] = deque()
+        self._turns: Turns[CallT] = Turns(self._http2)
         self._deadlines = DeadlineHeap()
         self._credit = ConnectionCredit(max(config.initial_connection_window, FIRST_WINDOW))
         self._probe = BandwidthProbe(config.initial_stream_window, config.max_window)
@@ -111,13 +111,13 @@ class H2Connection(Connection, Generic[CallT]):
 
     def data_to_send(self, limit: int = 1 << 18) -> bytes:
         output = self._output
-        while len(output) < limit and self._turns and self._send_turn():
-            pass
+        while len(output) < limit and (turn := self._turns.take()) is not None:
+            self._send_frame(*turn)
         data = bytes(output[:limit])
         del output[:limit]
         if not output:
             self._floods.output_drained()
-        self._told = bool(output) or self._has_turn()
+        self._told = bool(output) or bool(self._turns)
         return data
 
     def lost(self, reason: str) -> None:
@@ -213,7 +213,7 @@ class H2Connection(Connection, Generic[CallT]):
         self._queue_message(stream, message, compress=compress)
         if end:
             self._message_was_last(stream)
-        self._take_turn(stream)
+        self._turns.add(stream)
         self._tell_output()
 
     def _message_was_last(self, stream: Stream[CallT]) -> None:
@@ -248,29 +248,6 @@ class H2Connection(Connection, Generic[CallT]):
         self._after_call()
         self._tell_output()
 
-    def _take_turn(self, stream: Stream[CallT]) -> None:
-        if not stream.in_turn and stream.id and not stream.wire_ended_locally:
-            stream.in_turn = True
-            self._turns.append(stream)
-
-    def _has_turn(self) -> bool:
-        return any(not stream.outbound or self._http2.send_window(stream.id) > 0 for stream in self._turns)
-
-    def _send_turn(self) -> bool:
-        """Let the next call send one frame. False if none can."""
-        for _ in range(len(self._turns)):
-            stream = self._turns.popleft()
-            window = self._http2.send_window(stream.id) if stream.outbound else 0
-            if not stream.outbound or window > 0:
-                stream.in_turn = False
-                self._send_frame(stream, window)
-                return True
-            if self._http2.connection_send_window <= 0:
-                self._turns.append(stream)
-            else:
-                stream.in_turn = False  # until WINDOW_UPDATE or SETTINGS
-        return False
-
     def _send_frame(self, stream: Stream[CallT], window: int) -> None:
         """Send one DATA frame of the call, or else its trailers or its end."""
         last = False
@@ -289,7 +266,7 @@ class H2Connection(Connection, Generic[CallT]):
             stream.wire_ended_locally = True
             self._ended_locally(stream)
         elif stream.outbound or stream.trailers is not None:
-            self._take_turn(stream)
+            self._turns.add(stream)
         if stream.was_full and stream.buffered <= self.send_buffer_size:
             stream.was_full = False
             if not stream.sending.ended and stream.key in self._calls:
@@ -442,7 +419,7 @@ class H2Connection(Connection, Generic[CallT]):
     def _window_updated(self, stream_id: int) -> None:
         stream = self._streams.get(stream_id)
         if stream is not None and stream.outbound:
-            self._take_turn(stream)
+            self._turns.add(stream)
 
     def _stream_reset(self, stream_id: int, error_code: int, *, remote: bool) -> None:
         stream = self._streams.get(stream_id)
@@ -458,7 +435,7 @@ class H2Connection(Connection, Generic[CallT]):
     def _settings_received(self) -> None:
         for stream in list(self._streams.values()):
             if stream.outbound:
-                self._take_turn(stream)
+                self._turns.add(stream)
         if not self._settled:
             self._settled = True
             self._handshake_deadline = None
@@ -500,9 +477,7 @@ class H2Connection(Connection, Generic[CallT]):
         self._deadlines.discard(stream.key)
         stream.outbound.clear()
         stream.buffered = 0
-        if stream.in_turn:
-            stream.in_turn = False
-            self._turns.remove(stream)
+        self._turns.remove(stream)
         stream.call.wire_state = None
 
     def _reset_stream(self, stream: Stream[CallT], error_code: int) -> None:
@@ -539,6 +514,6 @@ class H2Connection(Connection, Generic[CallT]):
     # -- output
 
     def _tell_output(self) -> None:
-        if not self._told and (self._output or self._has_turn()):
+        if not self._told and (self._output or self._turns):
             self._told = True
             self._driver.on_output()

@@ -90,7 +90,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         if stream is None or stream.sending.ended:
             return
         self._message_was_last(stream)
-        self._take_turn(stream)
+        self._turns.add(stream)
         self._tell_output()
 
     def _message_was_last(self, stream: Stream[Call]) -> None:
@@ -128,7 +128,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         if only_headers:
             stream.wire_ended_locally = True
         elif stream.outbound:
-            self._take_turn(stream)
+            self._turns.add(stream)
         if stream.id >= LAST_STREAM_ID:
             self._peer_goes_away(LAST_STREAM_ID, "the stream ids are used up")
 

@@ -65,7 +65,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream.sending.step(Step.TRAILERS)
         stream.trailers = fields
         stream.answered = True
-        self._take_turn(stream)
+        self._turns.add(stream)
         self._tell_output()
 
     def send_response(
@@ -150,7 +150,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             stream.end_queued = True
             stream.outbound.append(text)
             stream.buffered = len(text)
-            self._take_turn(stream)
+            self._turns.add(stream)
         else:
             stream.wire_ended_locally = True
             self._ended_locally(stream)
