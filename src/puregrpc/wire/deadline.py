@@ -24,11 +24,12 @@ def encode_timeout(seconds: float) -> bytes:
     the grammar allows; more than 99,999,999 hours (or infinity) gives just those.
     """
     if seconds >= _MOST * 3600:
-        return b"%dH" % _MOST
+        return b"%dH" % _MOST  # the last unit holds all that comes below
     nanoseconds = max(int(seconds * 10**9), 1)
-    for unit, size in _UNITS:
-        if nanoseconds <= _MOST * size:
-            break
+    fits = 0
+    while nanoseconds > _MOST * _UNITS[fits][1]:
+        fits += 1
+    unit, size = _UNITS[fits]
     return b"%d%s" % (nanoseconds // size, unit)
 
 
