@@ -364,3 +364,18 @@ def test_broken_conversations_are_explained(data: st.DataObject, registry: Regis
         chunks[number] = Chunk(chunk.time, chunk.direction, bytes(octets), lost)
     explanation = explain(Recording(tuple(chunks), from_start=data.draw(st.booleans())), registry=registry)
     assert_every_octet_is_explained(explanation)
+
+
+def test_frames_on_their_way_when_the_other_side_resets_are_no_fault() -> None:
+    script = Script().headers(CLIENT, REQUEST).reset(CLIENT).headers(SERVER, RESPONSE).headers(SERVER, TRAILERS)
+    explanation = explain(script.recording())
+    assert not [problem for problem in explanation.problems() if "STREAM_CLOSED" in problem]
+
+
+def test_binary_metadata_of_the_c_core() -> None:
+    block = Script().headers(CLIENT, (*REQUEST, ("x-bin", "\0raw"))).chunks[-1]
+    explanation = explain(Recording((*Script().chunks, block)))
+    assert explanation.problems() == ()
+    header_block = explanation.entries[-1].header_block
+    assert header_block is not None
+    assert header_block.fields[-1].meaning == "octets: raw"

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
         return INTERRUPTED
     except Error as error:
         if debug:
@@ -91,4 +91,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         error_line(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return 1
+    except BaseException as error:
+        if not _is_interrupt(error):
+            raise
+        return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether it is Ctrl-C, alone or in the groups that nurseries put it into."""
+    return isinstance(error, KeyboardInterrupt) or any(map(_is_interrupt, getattr(error, "exceptions", ())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 import time
@@ -30,7 +31,7 @@ from puregrpc.trace.pcapng_writer import write_pcapng
 from puregrpc.trace.reading import read_recordings
 from puregrpc.transport import ByteStream, Listener, SocketStream, TlsOptions, connect, start_tls_client
 
-__all__ = ["trace"]
+__all__ = ["Forms", "Middle", "trace"]
 
 STYLES = {
     "client": "bold blue",
@@ -89,7 +90,7 @@ def trace(
     puregrpc trace --read FILE                   a capture made elsewhere
     puregrpc trace --listen ADDRESS --to TARGET  what others say to each other, until Ctrl-C
     """  # fmt: skip
-    form = _Form(
+    form = Forms(
         schema=schema, **{name: options.pop(name) for name in ("detail", "html", "pcapng", "jsonl", "as_json")}
     )
     given = [bool(arguments), file is not None, listen is not None]
@@ -104,11 +105,8 @@ def trace(
         tls = None
         if options["listen_cert"]:
             tls = TlsOptions(certificate_chain=options["listen_cert"], private_key=options["listen_key"])
-        middle = _Middle(to, connection, form)
-        try:
-            trio.run(middle.run, listen, tls)
-        except KeyboardInterrupt:
-            note("")
+        middle = Middle(to, connection, form)
+        trio.run(_until_signal, middle, listen, tls)
         middle.finish()
         return 0
     if len(arguments) != 2:
@@ -117,7 +115,7 @@ def trace(
     return _call(arguments[0], arguments[1], connection, form, call_options)
 
 
-class _Form:
+class Forms:
     """What is made of explanations."""
 
     def __init__(
@@ -180,7 +178,7 @@ def print_lines(lines: Any) -> None:
 # -- a capture
 
 
-def _read(file: str, key_log: str | None, form: _Form) -> int:
+def _read(file: str, key_log: str | None, form: Forms) -> int:
     data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     keys = Path(key_log).read_text(encoding="ascii", errors="replace") if key_log is not None else ""
     for number, recording in enumerate(read_recordings(data, file, key_log=keys)):
@@ -193,7 +191,7 @@ def _read(file: str, key_log: str | None, form: _Form) -> int:
 # -- a call of this program
 
 
-def _call(target: str, method: str, connection: ConnectionOptions, form: _Form, options: CallOptions) -> int:
+def _call(target: str, method: str, connection: ConnectionOptions, form: Forms, options: CallOptions) -> int:
     tap = Recorder(start_time=time.time())
     relay = _Relay(target, connection)
     failure: Error | None = None
@@ -222,7 +220,7 @@ class _Relay:
         self.encrypted: list[Chunk] = []
         self.key_log = ""
 
-    async def call(self, tap: Recorder, name: str, form: _Form, options: CallOptions) -> None:
+    async def call(self, tap: Recorder, name: str, form: Forms, options: CallOptions) -> None:
         registry = form.registry
         # The schema comes over a connection of its own: the trace shows the call and nothing else.
         async with self.connection.open(self.target) as channel:
@@ -288,20 +286,38 @@ class _Relay:
 # -- a man in the middle
 
 
-class _Middle:
+async def _until_signal(middle: Middle, address: str, tls: TlsOptions | None) -> None:
+    """Run until Ctrl-C or SIGTERM: what was recorded is still to be written then."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(middle.run, address, tls)
+            async for _ in signals:
+                break
+            nursery.cancel_scope.cancel()
+
+
+class Middle:
     """Listens, passes on, and tells each frame as it comes."""
 
-    def __init__(self, to: str, connection: ConnectionOptions, form: _Form) -> None:
+    def __init__(self, to: str, connection: ConnectionOptions, form: Forms) -> None:
         self.connection = connection
         self.form = form
         self.address, self.encrypted = connection.address(to)
         self.recorders: list[Recorder] = []
         self.explainers: list[Explainer] = []
 
-    async def run(self, address: str, tls: TlsOptions | None) -> None:
+    async def run(
+        self,
+        address: str,
+        tls: TlsOptions | None,
+        *,
+        task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Listen until cancelled; tells the addresses when it has begun."""
         listeners: list[Listener] = await open_listeners(address, tls)
         for listener in listeners:
             note(f"listening on {listener.address}, passing on to {self.address}")
+        task_status.started([str(listener.address) for listener in listeners])
         await serve_until_cancelled(listeners, self._handle)
 
     async def _handle(self, client: ByteStream) -> None:

@@ -309,7 +309,8 @@ class Conversation:
             what = STATUS_OF_RESET.get(name, "INTERNAL")
             told.events.append(f"the {direction.value} ends the call at once{call.deadline_note(time)}")
             call.finish(time, f"reset by the {direction.value}: {name}, which is {what} to the client")
-        call.client.ended = call.server.ended = True
+        # Only the side that sent it may send nothing more: the peer's frames may be on their way.
+        call.side(direction).ended = True
 
     # -- header blocks
 
@@ -451,7 +452,7 @@ class Conversation:
         side = call.side(direction)
         if self.from_start and not call.seen_from_start and side.blocks == 0:
             told.problems.append(f"PROTOCOL_ERROR: DATA on stream {head.stream_id}, which is not open")
-        if side.ended and call.outcome == "":
+        if side.ended:
             told.problems.append("STREAM_CLOSED: DATA after this side has ended the stream")
         told.problems += self.flow.data(direction, side, head.length)
         if explained:

@@ -73,6 +73,9 @@ def explain_field(name: bytes, value: bytes, role: str) -> Meaning:
         rule_name, purpose = MEANINGS[name]
         says, problem = _special(name, value)
         return Meaning(rules.grpc(rule_name), purpose, says, problem)
+    if name.endswith(b"-bin") and value.startswith(b"\0"):
+        purpose = "binary metadata without base64, which gRPC's C core sends to its own kind behind a NUL"
+        return Meaning(rules.grpc("Binary-Header"), purpose, f"octets: {printable(value[1:])}")
     problem = _wrong_field(name, value, role)
     if name.startswith(b":"):
         section = "8.3.1" if role == "request" else "8.3.2"

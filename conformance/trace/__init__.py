@@ -1,0 +1,1 @@
+"""Traces of other implementations' conversations: explained without a gap, and dissected alike by tshark."""

@@ -1,0 +1,91 @@
+"""The man in the middle, between this program's client and server, in plaintext and over TLS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+from tests.trace.conversations import assert_every_octet_is_explained
+
+from puregrpc.channel import open_channel
+from puregrpc.cli.options import ConnectionOptions, SchemaOptions
+from puregrpc.cli.trace import Forms, Middle
+from puregrpc.errors import RpcError
+from puregrpc.server import Server
+from puregrpc.services.hello import HelloService
+from puregrpc.trace import explain
+from puregrpc.trace.reading import read_recordings
+from puregrpc.transport import TlsOptions
+
+
+def connection(**changes: object) -> ConnectionOptions:
+    values: dict[str, object] = dict.fromkeys(ConnectionOptions.__slots__)
+    values.update(plaintext=True, insecure=False, proxy_header=(), header=(), connect_timeout=5.0)
+    values.update(changes)
+    return ConnectionOptions(**values)  # type: ignore[arg-type] # as the command line fills it
+
+
+def forms(folder: Path) -> Forms:
+    return Forms(
+        schema=SchemaOptions((), (), ()),
+        detail="content",
+        html=None,
+        pcapng=str(folder / "c.pcapng"),
+        jsonl=str(folder / "c.jsonl"),
+        as_json=False,
+    )
+
+
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_what_others_say_to_each_other(with_tls: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1", "localhost")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server_tls = TlsOptions(
+        certificate_chain=b"".join(blob.bytes() for blob in certificate.cert_chain_pems),
+        private_key=certificate.private_key_pem.bytes(),
+    )
+    client_tls = TlsOptions(root_certificates=authority.cert_pem.bytes())
+
+    async def main() -> None:
+        server = Server("127.0.0.1:0", tls=server_tls if with_tls else None)
+        HelloService().add_to(server)
+        with trio.fail_after(20):
+            async with server, trio.open_nursery() as nursery:
+                options = connection(plaintext=not with_tls, cacert=str(tmp_path / "ca.pem") if with_tls else None)
+                middle = Middle(server.addresses[0], options, forms(tmp_path))
+                (address,) = await nursery.start(middle.run, "127.0.0.1:0", server_tls if with_tls else None)
+                for _ in range(2):
+                    async with open_channel(address, tls=client_tls if with_tls else None) as channel:
+                        call = channel.unary_unary("/hello.HelloService/SayHello")
+                        assert await call(b"\n\x04Bert") == b"\n\nhello Bert"
+                nursery.cancel_scope.cancel()
+            middle.finish()
+
+    trio.run(main)
+    told = capsys.readouterr()
+    assert told.out.count("ends the call with OK") == 2
+    assert "listening on 127.0.0.1:" in told.err
+    for name in ("c.pcapng", "c-2.pcapng", "c.jsonl", "c-2.jsonl"):
+        (recording,) = read_recordings((tmp_path / name).read_bytes())
+        explanation = explain(recording)
+        assert_every_octet_is_explained(explanation)
+        assert explanation.problems() == ()
+        assert [call.path for call in explanation.calls] == ["/hello.HelloService/SayHello"]
+
+
+def test_a_target_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def main() -> None:
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                middle = Middle("127.0.0.1:1", connection(), forms(tmp_path))
+                (address,) = await nursery.start(middle.run, "127.0.0.1:0", None)
+                async with open_channel(address) as channel:
+                    with pytest.raises(RpcError):
+                        await channel.unary_unary("/a.B/C")(b"")
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert "connection 1: could not connect to 127.0.0.1:1" in capsys.readouterr().err
