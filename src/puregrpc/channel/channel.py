@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, overload
 
@@ -32,7 +32,7 @@ from puregrpc.channel.options import LoadBalancing, Method, channel_options, pat
 from puregrpc.channel.retry import RetryPolicy
 from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
 from puregrpc.errors import InvalidArgument
-from puregrpc.transport import Tap, TlsOptions
+from puregrpc.transport import ByteStream, Tap, TlsOptions
 from puregrpc.wire import EngineName
 from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
 
@@ -257,6 +257,7 @@ async def open_channel(
     proxy_headers: Mapping[str, str] | None = None,
     retry: RetryPolicy | None = None,
     tap: Tap | None = None,
+    connector: Callable[[], Awaitable[ByteStream]] | None = None,
 ) -> AsyncIterator[Channel]:
     """Open a channel: ``async with open_channel("localhost:50051") as channel: ...``.
 
@@ -273,6 +274,7 @@ async def open_channel(
     ``user_agent`` is put in front of the library's own. ``tap`` hears every byte of every connection.
     ``load_balancing``: ``pick_first`` (one connection) or ``round_robin`` (one to each address, calls in turn).
     ``proxy``: ``http://[user:password@]host:port``, asked with CONNECT, and ``proxy_headers`` with it (gRFC A1).
+    ``connector`` makes a connection's byte stream in place of connecting to the target (not with ``round_robin``).
     ``retry``: make failed unary calls again (gRFC A6); calls that the server did not begin are retried in any case.
 
     Raises InvalidArgument for a target or an option that cannot be. Nothing is connected before the first call or
@@ -306,7 +308,7 @@ async def open_channel(
     )
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
-        core = ChannelCore(parsed, options, nursery)
+        core = ChannelCore(parsed, options, nursery, connector)
         try:
             yield Channel(core)
         except BaseException as error:  # raised again below, where the nursery does not wrap it

@@ -35,7 +35,13 @@ __all__ = ["ChannelCore"]
 class ChannelCore:
     """The connections of a channel. Everything public is in `Channel`."""
 
-    def __init__(self, target: Target, options: ChannelOptions, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        target: Target,
+        options: ChannelOptions,
+        nursery: trio.Nursery,
+        connector: Callable[[], Awaitable[ByteStream]] | None = None,
+    ) -> None:
         self.target = target
         self.options = options
         self.is_closed = False
@@ -47,7 +53,7 @@ class ChannelCore:
         self.throttle = RetryThrottle()
         self.balancer: Balancer
         if options.load_balancing == "pick_first":
-            self.balancer = PickFirst(self._subchannel(self._open_any, target.text))
+            self.balancer = PickFirst(self._subchannel(connector or self._open_any, target.text))
         else:
             self.balancer = RoundRobin(nursery, target.resolve, self._subchannel_to, self._notify)
         self.try_pick = self.balancer.try_pick

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from math import inf
 from types import TracebackType
 
@@ -209,6 +210,12 @@ class Server:
         finally:
             self._sessions.discard(session)
             self._connection_ended.unpark_all()
+
+    def adopt(self, stream: ByteStream, *, tap: Tap | None = None) -> None:
+        """Serve one connection over a byte stream that came from elsewhere, in a task of the server's own."""
+        if self._connections is None:
+            raise LocalProtocolError("the server does not run")
+        self._connections.start_soon(partial(self.serve_stream, stream, tap=tap))
 
     def snapshot(self) -> ServerSnapshot:
         """The server, its connections and their calls as they stand."""
