@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import get_args
 
 import pytest
-from tests.channel.grpcio_server import grpcio_server
 
 import puregrpc.channel.options
 from puregrpc.wire import EngineName
+from tests.channel.grpcio_server import grpcio_server
 
 
 @pytest.fixture(scope="package")

@@ -13,12 +13,12 @@ from types import FrameType
 
 import pytest
 import trustme
-from tests.channel.grpcio_server import grpcio_server
-from tests.channel.test_security import server_credentials
 
 from puregrpc.channel import BlockingChannel, ConnectivityState
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.transport import TlsOptions
+from tests.channel.grpcio_server import grpcio_server
+from tests.channel.test_security import server_credentials
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import trio
-from tests.channel.helpers import run
 
 from puregrpc.channel import open_channel
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.wire.connection import Metadata
+from tests.channel.helpers import run
 
 
 def test_unary_unary(server: str) -> None:

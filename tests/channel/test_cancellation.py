@@ -6,11 +6,11 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.channel.helpers import run
 
 from puregrpc.channel import Channel, open_channel
 from puregrpc.errors import RpcError
 from puregrpc.wire import EngineName
+from tests.channel.helpers import run
 
 
 async def unary(channel: Channel) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from tests.channel.grpcio_server import grpcio_server
-from tests.channel.helpers import run
 
 from puregrpc.channel import Channel, ConnectivityState, open_channel
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
+from tests.channel.grpcio_server import grpcio_server
+from tests.channel.helpers import run
 
 IDLE, CONNECTING, READY = ConnectivityState.IDLE, ConnectivityState.CONNECTING, ConnectivityState.READY
 TRANSIENT_FAILURE, SHUTDOWN = ConnectivityState.TRANSIENT_FAILURE, ConnectivityState.SHUTDOWN

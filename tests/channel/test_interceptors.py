@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.channel.helpers import run
 
 from puregrpc.channel import CallDetails, ClientCall, Interceptor, UnaryResult, open_channel
 from puregrpc.channel.interceptors import ProceedStream, ProceedUnary
 from puregrpc.errors import RpcError
 from puregrpc.wire.status import OK
+from tests.channel.helpers import run
 
 
 class Recorder(Interceptor):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
-from tests.channel.helpers import run
-from tests.channel.wire_server import EchoCall, SilentCall, WireSession, wire_server
 
 from puregrpc.channel import RetryPolicy, open_channel
 from puregrpc.channel.retry import RetryThrottle, pushback_of
 from puregrpc.errors import InvalidArgument, RpcError
 from puregrpc.wire.connection import ConnectionConfig, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
+from tests.channel.helpers import run
+from tests.channel.wire_server import EchoCall, SilentCall, WireSession, wire_server
 
 ECHO = "test.Service/Echo"
 

@@ -8,12 +8,12 @@ import grpc
 import pytest
 import trio
 import trustme
-from tests.channel.grpcio_server import grpcio_server
-from tests.channel.helpers import run
 
 from puregrpc.channel import CallDetails, MetadataLike, open_channel
 from puregrpc.errors import ConnectError, InvalidArgument, RpcError
 from puregrpc.transport import InsecureTlsWarning, TlsOptions
+from tests.channel.grpcio_server import grpcio_server
+from tests.channel.helpers import run
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 import trio
 import trio.testing
-from tests.transport.fakes import EchoConnection, echo_session
 
 from puregrpc.errors import ConnectError
 from puregrpc.transport import ByteStream, Session, SocketStream, memory_stream_pair
+from tests.transport.fakes import EchoConnection, echo_session
 
 Pair = Callable[[], tuple[ByteStream, ByteStream]]
 

@@ -142,7 +142,8 @@ class Compilation:
         file = LinkedFile(self.trees[names[0]], FileDescriptor(names[0]), PROTO2)
         file.import_error(names[1] if len(names) > 1 else names[0], message)
         self.report_problems(file)
-        self.failed.update(names)
+        if len(names) == 1:
+            self.failed.add(names[0])
 
     def read(self, name: str) -> bool:
         """Find and parse a source; False if there is none or it does not parse."""
@@ -153,7 +154,7 @@ class Compilation:
             return False
         text = self.texts[name] = decode_source(data)
         try:
-            tree = Parser(tokenize(text), exact=False).parse(name)
+            tree = Parser(tokenize(text)).parse(name)
         except NotQuick:
             tree = self.parse_exactly(name, text)
         self.trees[name] = tree
@@ -161,7 +162,7 @@ class Compilation:
 
     def parse_exactly(self, name: str, text: str) -> ast.File:
         tokens = scan(text)
-        parser = Parser(tokens.texts, exact=True)
+        parser = Parser(tokens)
         tree = parser.parse(name)
         found = [(token, 0, offset, message) for token, offset, message in tokens.errors if token <= parser.at]
         found += [(token, 1, tokens.starts[token], message) for token, message in parser.errors]
@@ -256,9 +257,9 @@ class CompiledSource:
         name = self.file.descriptor.name
         text = self.compilation.texts[name]
         try:
-            return Parser(tokenize(text), exact=False).parse(name)
+            return Parser(tokenize(text)).parse(name)
         except NotQuick:
-            return Parser(scan(text).texts, exact=True).parse(name)
+            return Parser(scan(text)).parse(name)
 
     def serialized(self, *, source_info: bool) -> bytes:
         """The serialized FileDescriptorProto, options with retention = RETENTION_SOURCE left out as protoc does."""

@@ -123,13 +123,19 @@ EXACT_TOKEN = re.compile(
     r"|((?:0[xX][0-9A-Fa-f]+|0[0-7]+|[1-9][0-9]*|0)(?![\w.]))"
     r"|((?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?(?![\w.]))"
     rf"|(\"[^\"\\\n\0]*(?:\\{VALID_ESCAPE}[^\"\\\n\0]*)*\"|'[^'\\\n\0]*(?:\\{VALID_ESCAPE}[^'\\\n\0]*)*')"
-    r"|([!#-&(-/:-@\[-`{-~]))",
+    r"|([!#-&(-.:-@\[-`{-~]|/(?![/*]))|(\Z)|([\s\S]))",
     re.ASCII,
 )
-"""One group for each kind of token; matches only what is right and plain."""
+"""One group for each kind of token, the last two for the end and for what is not right and plain."""
 
-KINDS = (TokenKind.IDENTIFIER, TokenKind.INTEGER, TokenKind.FLOAT, TokenKind.STRING, TokenKind.SYMBOL)
-TRAILING = re.compile(rf"\s*(?:(?://[^\n\0]*|{BLOCK_COMMENT})\s*)*\Z", re.ASCII)
+KINDS = (
+    TokenKind.IDENTIFIER,
+    TokenKind.INTEGER,
+    TokenKind.FLOAT,
+    TokenKind.STRING,
+    TokenKind.SYMBOL,
+    TokenKind.END,
+)
 
 
 def scan(text: str) -> ExactTokens:
@@ -145,19 +151,19 @@ def _scan_plain(text: str) -> ExactTokens | None:
     while (match := EXACT_TOKEN.match(text, at)) is not None:
         group = match.lastindex or 0
         start, end = match.span(group)
-        if text[start] == "." and group == 3 and kinds and kinds[-1] == TokenKind.IDENTIFIER and ends[-1] == start:
+        if group > len(KINDS) or (
+            group == 3 and text[start] == "." and kinds and kinds[-1] == TokenKind.IDENTIFIER and ends[-1] == start
+        ):
             return None
+        kind = KINDS[group - 1]
         texts.append(match[group])
-        kinds.append(KINDS[group - 1])
+        kinds.append(kind)
         starts.append(start)
         ends.append(end)
+        if kind == TokenKind.END:
+            texts[-1] = END
+            break
         at = end
-    if TRAILING.match(text, at) is None:
-        return None
-    texts.append(END)
-    kinds.append(TokenKind.END)
-    starts.append(len(text))
-    ends.append(len(text))
     result.line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
     return result
 
@@ -177,6 +183,7 @@ class _Scanner:
             bom = 3
         elif text.startswith("\xef"):
             self.error(1, "Proto file starts with 0xEF but not UTF-8 BOM. Only UTF-8 is accepted for proto file.")
+            self.add(TokenKind.SYMBOL, 0, 0)  # protoc then takes the beginning of the file for a token
             bom = 1
         result.line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         offset = self.skip_trivia(bom)

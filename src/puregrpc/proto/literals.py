@@ -107,11 +107,15 @@ def format_double(value: float) -> str:
 
 
 def format_float(value: float) -> str:
-    """A float as descriptors keep it: 6 to 9 digits, as few as read back the same in single precision."""
+    """A float as descriptors keep it: the shortest of 6 or 9 digits that reads back the same in single precision."""
     if math.isinf(value) or math.isnan(value):
         return format_double(value)
-    single = struct.pack("<f", value)
-    for digits in (6, 7, 8, 9):
+    try:
+        single = struct.pack("<f", value)
+    except OverflowError:
+        return "inf" if value > 0 else "-inf"
+    (value,) = struct.unpack("<f", single)
+    for digits in (6, 9):
         text = f"{value:.{digits}g}"
         if struct.pack("<f", float(text)) == single:
             break

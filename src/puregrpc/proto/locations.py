@@ -99,6 +99,8 @@ class ProblemLocator:
         role = problem.role
         if role == Role.IMPORT:
             return self.info.imports.get(problem.name)
+        if role == Role.NONE:
+            return None
         if isinstance(node, ast.Option):
             place = self.info.options.get(self.options.get(node, ()))
             if place is None:

@@ -151,6 +151,8 @@ class OptionInterpreter:
         name = option.name
         if name[0][0] == "uninterpreted_option":
             raise _InvalidOption(Role.OPTION_NAME, 'Option must not use reserved name "uninterpreted_option".')
+        if any(not part for part, _ in name):
+            raise _InvalidOption(Role.NONE, "Uninterpreted option is missing name or value.")
         path: list[int] = []
         last = len(name) - 1
         for position, (part, is_extension) in enumerate(name):
@@ -205,7 +207,7 @@ class OptionInterpreter:
     ) -> FieldDescriptor:
         field: FieldDescriptor | None
         if is_extension:
-            found = self.table.resolve(part, scope, self.file) if part else None
+            found = self.table.resolve(part, scope, self.file)
             field = found if isinstance(found, FieldDescriptor) else None
         else:
             field = self.index.fields_by_name(message.type).get(part)
@@ -213,7 +215,7 @@ class OptionInterpreter:
             text = _text(name, position)
             resolved = ""
             if is_extension:
-                for explanation in self.table.explain_undefined(part or "?", scope, self.file):
+                for explanation in self.table.explain_undefined(part, scope, self.file):
                     if "is resolved to" in explanation:
                         resolved = explanation.split('"')[3]
             if resolved:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from puregrpc.proto import ast
 from puregrpc.proto.descriptors import FieldType
-from puregrpc.proto.lexer import END, is_identifier
+from puregrpc.proto.lexer import END, ExactTokens, is_identifier
 from puregrpc.proto.literals import c_escape, format_double
 from puregrpc.proto.parser_options import OptionParser
 from puregrpc.proto.token_stream import LARGEST_INT32, LARGEST_UINT64, NotQuick, SkipStatement
@@ -63,8 +63,8 @@ MIN_INT32 = -(1 << 31)
 class Parser(OptionParser):
     """Parses one file. ``errors`` and ``warnings`` are of use after a parse of exact tokens only."""
 
-    def __init__(self, tokens: list[str], *, exact: bool) -> None:
-        super().__init__(tokens, exact=exact)
+    def __init__(self, tokens: list[str] | ExactTokens) -> None:
+        super().__init__(tokens)
         self.syntax = ""
         self.edition = 0
         self.depth = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from puregrpc.proto import ast
-from puregrpc.proto.lexer import END
+from puregrpc.proto.lexer import END, ExactTokens
 from puregrpc.proto.literals import parse_float, parse_integer
 from puregrpc.proto.token_stream import NotQuick, TokenStream
 
@@ -17,8 +17,8 @@ SMALLEST_INT64_MAGNITUDE = 1 << 63
 class OptionParser(TokenStream):
     """Parses names in dots and options."""
 
-    def __init__(self, tokens: list[str], *, exact: bool) -> None:
-        super().__init__(tokens, exact=exact)
+    def __init__(self, tokens: list[str] | ExactTokens) -> None:
+        super().__init__(tokens)
         self.option_starts: dict[int, int] = {}
         """id of an option -> the token its name starts with; kept in exact parses."""
 
@@ -163,8 +163,24 @@ class OptionParser(TokenStream):
                     break
             elif token == END:
                 self.fail("Unexpected end of stream while parsing aggregate value.")
-            elif token == "" or token == "#":
+            elif not self.exact and token in ("", "#"):
                 raise NotQuick
             self.at += 1
         self.at += 1
-        return tuple(tokens[start : self.at - 1])
+        value = tokens[start : self.at - 1]
+        if self.exact and "#" in value:
+            value = _without_comments(self.exact, start, self.at - 1)
+        return tuple(value)
+
+
+def _without_comments(tokens: ExactTokens, start: int, end: int) -> list[str]:
+    """Tokens of an aggregate without text format's comments, from ``#`` to the end of the line."""
+    kept = []
+    comment_line = -1
+    for index in range(start, end):
+        line = tokens.start(index)[0]
+        if tokens.texts[index] == "#":
+            comment_line = line
+        if line != comment_line:
+            kept.append(tokens.texts[index])
+    return kept

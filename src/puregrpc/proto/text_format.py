@@ -66,7 +66,7 @@ def parse_text_format(tokens: Sequence[str], message: MessageDescriptor, finder:
         parser.field(result)
     missing = list(_missing_fields(result, ""))
     if missing:
-        raise TextFormatError(f'Message type "{message.full_name}" is missing required fields: {", ".join(missing)}')
+        raise TextFormatError(f"Message missing required fields: {', '.join(missing)}")
     return result
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from puregrpc.proto.lexer import END
+from puregrpc.proto.lexer import END, ExactTokens
 from puregrpc.proto.literals import parse_float, parse_integer, unescape
 
 __all__ = ["NotQuick", "SkipStatement", "TokenStream"]
@@ -31,10 +31,10 @@ class SkipStatement(Exception):  # noqa: N818 - how a rule that failed gets back
 class TokenStream:
     """A list of tokens and the place in it."""
 
-    def __init__(self, tokens: list[str], *, exact: bool) -> None:
-        self.tokens = tokens
+    def __init__(self, tokens: list[str] | ExactTokens) -> None:
+        self.exact = tokens if isinstance(tokens, ExactTokens) else None
+        self.tokens = tokens.texts if isinstance(tokens, ExactTokens) else tokens
         self.at = 0
-        self.exact = exact
         self.errors: list[tuple[int, str]] = []
         """(token, message), in the order found."""
         self.warnings: list[tuple[int, str]] = []
@@ -89,7 +89,8 @@ class TokenStream:
         if value is None or value > largest:
             if not self.at_integer():
                 self.fail(problem)
-            self.error("Integer out of range.")
+            if not self.exact or self.tokens[self.at] not in ("0x", "0X"):  # for which the scan has an error of its own
+                self.error("Integer out of range.")
             value = 0
         self.at += 1
         return value

@@ -393,12 +393,13 @@ class Validator:
         """With default_symbol_visibility = STRICT, nested types cannot be exported."""
         if self.file.features.default_symbol_visibility != "STRICT":
             return
-        for message, parent in _messages(self.tree.messages, None):
+        prefix = f"{self.tree.package}." if self.tree.package else ""
+        for message, parent, full_name in _messages(self.tree.messages, None, prefix):
             if parent is not None and message.visibility == ast.Visibility.EXPORT:
                 self.file.error(
                     message,
                     Role.NONE,
-                    f'"{message.name}" is a nested message and cannot be `export` with STRICT '
+                    f'"{full_name}" is a nested message and cannot be `export` with STRICT '
                     "default_symbol_visibility. It must be moved to top-level, ideally in its own file in order to "
                     "be `export`.",
                 )
@@ -412,17 +413,17 @@ class Validator:
                     self.file.error(
                         enum,
                         Role.NONE,
-                        f'"{enum.name}" is a nested enum and cannot be marked `export` with STRICT '
+                        f'"{full_name}.{enum.name}" is a nested enum and cannot be marked `export` with STRICT '
                         "default_symbol_visibility. It must be moved to top-level, ideally in its own file in order "
                         "to be `export`. For C++ namespacing of enums in a messages use: `local message "
-                        f"<OuterNamespace> {{ export enum {enum.name} {{...}} reserved 1 to max; }}`",
+                        f"<OuterNamespace> {{ export enum {full_name}.{enum.name} {{...}} reserved 1 to max; }}`",
                     )
 
     def check_limits(self) -> None:
         """Edition 2026 limits how much one type may hold."""
         if self.edition < Edition.EDITION_2026:
             return
-        for message, _ in _messages(self.tree.messages, None):
+        for message, _, _ in _messages(self.tree.messages, None, ""):
             if _has_no_limits(message.options):
                 continue
             for count, largest, what in (
@@ -449,11 +450,13 @@ class Validator:
 
 
 def _messages(
-    messages: list[ast.Message], parent: ast.Message | None
-) -> Iterator[tuple[ast.Message, ast.Message | None]]:
+    messages: list[ast.Message], parent: ast.Message | None, prefix: str
+) -> Iterator[tuple[ast.Message, ast.Message | None, str]]:
+    """Every message with the one it is declared in and its full name."""
     for message in messages:
-        yield message, parent
-        yield from _messages(message.messages, message)
+        full_name = prefix + message.name
+        yield message, parent, full_name
+        yield from _messages(message.messages, message, f"{full_name}.")
 
 
 def _has_no_limits(options: list[ast.Option] | None) -> bool:
