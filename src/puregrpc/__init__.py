@@ -1,3 +1,106 @@
-"""gRPC for Python without native code."""
+"""gRPC for Python without native code.
+
+Every public name is loaded when it is first used, so that a script that calls loads no server, and a server no client.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 from puregrpc._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from puregrpc import errors as errors
+    from puregrpc.channel import Channel as Channel
+    from puregrpc.channel import open_channel as open_channel
+    from puregrpc.client.async_client import AsyncClient as AsyncClient
+    from puregrpc.client.async_stream import AsyncStream as AsyncStream
+    from puregrpc.client.check import check as check
+    from puregrpc.client.check import fail as fail
+    from puregrpc.client.check import sleep as sleep
+    from puregrpc.client.client import Client as Client
+    from puregrpc.client.constants import HealthCheckNotServing as HealthCheckNotServing
+    from puregrpc.client.constants import HealthCheckServiceUnknown as HealthCheckServiceUnknown
+    from puregrpc.client.constants import HealthCheckServiceUnkown as HealthCheckServiceUnkown
+    from puregrpc.client.constants import HealthCheckServing as HealthCheckServing
+    from puregrpc.client.constants import HealthCheckUnknown as HealthCheckUnknown
+    from puregrpc.client.constants import StatusAborted as StatusAborted
+    from puregrpc.client.constants import StatusAlreadyExists as StatusAlreadyExists
+    from puregrpc.client.constants import StatusCanceled as StatusCanceled
+    from puregrpc.client.constants import StatusDataLoss as StatusDataLoss
+    from puregrpc.client.constants import StatusDeadlineExceeded as StatusDeadlineExceeded
+    from puregrpc.client.constants import StatusFailedPrecondition as StatusFailedPrecondition
+    from puregrpc.client.constants import StatusInternal as StatusInternal
+    from puregrpc.client.constants import StatusInvalidArgument as StatusInvalidArgument
+    from puregrpc.client.constants import StatusNotFound as StatusNotFound
+    from puregrpc.client.constants import StatusOK as StatusOK
+    from puregrpc.client.constants import StatusOutOfRange as StatusOutOfRange
+    from puregrpc.client.constants import StatusPermissionDenied as StatusPermissionDenied
+    from puregrpc.client.constants import StatusResourceExhausted as StatusResourceExhausted
+    from puregrpc.client.constants import StatusUnauthenticated as StatusUnauthenticated
+    from puregrpc.client.constants import StatusUnavailable as StatusUnavailable
+    from puregrpc.client.constants import StatusUnimplemented as StatusUnimplemented
+    from puregrpc.client.constants import StatusUnknown as StatusUnknown
+    from puregrpc.client.records import Response as Response
+    from puregrpc.client.stream import Stream as Stream
+    from puregrpc.errors import Error as Error
+    from puregrpc.errors import RpcError as RpcError
+    from puregrpc.metrics import Counter as Counter
+    from puregrpc.metrics import Gauge as Gauge
+    from puregrpc.metrics import Metrics as Metrics
+    from puregrpc.metrics import Rate as Rate
+    from puregrpc.metrics import Trend as Trend
+    from puregrpc.metrics import group as group
+    from puregrpc.server import Server as Server
+    from puregrpc.transport import TlsOptions as TlsOptions
+
+_CONSTANTS = (
+    "HealthCheckNotServing", "HealthCheckServiceUnknown", "HealthCheckServiceUnkown", "HealthCheckServing",
+    "HealthCheckUnknown", "StatusAborted", "StatusAlreadyExists", "StatusCanceled", "StatusDataLoss",
+    "StatusDeadlineExceeded", "StatusFailedPrecondition", "StatusInternal", "StatusInvalidArgument", "StatusNotFound",
+    "StatusOK", "StatusOutOfRange", "StatusPermissionDenied", "StatusResourceExhausted", "StatusUnauthenticated",
+    "StatusUnavailable", "StatusUnimplemented", "StatusUnknown",
+)  # fmt: skip
+
+_MODULES = {
+    "AsyncClient": "client.async_client",
+    "AsyncStream": "client.async_stream",
+    "Channel": "channel",
+    "Client": "client.client",
+    "Counter": "metrics",
+    "Error": "errors",
+    "Gauge": "metrics",
+    "Metrics": "metrics",
+    "Rate": "metrics",
+    "Response": "client.records",
+    "RpcError": "errors",
+    "Server": "server",
+    "Stream": "client.stream",
+    "TlsOptions": "transport",
+    "Trend": "metrics",
+    "check": "client.check",
+    "fail": "client.check",
+    "group": "metrics",
+    "open_channel": "channel",
+    "sleep": "client.check",
+    **dict.fromkeys(_CONSTANTS, "client.constants"),
+}
+"""Public name -> the module below puregrpc that has it."""
+
+__all__ = [*sorted(_MODULES), "errors"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "errors":
+        return importlib.import_module("puregrpc.errors")
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'puregrpc' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"puregrpc.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -119,7 +119,7 @@ class Metrics:
         self._thresholds: dict[str, list[Threshold]] = {}
         self._began = time.monotonic()
         self._ended: float | None = None
-        self._before_reading: list[Callable[[], None]] = []
+        self._before_reading: tuple[Callable[[], None], ...] = ()
 
     # -- making and taking
 
@@ -157,9 +157,19 @@ class Metrics:
         for listener in self.listeners:
             listener(sample)
 
-    def before_reading(self, update: Callable[[], None]) -> None:
-        """Have ``update`` called before the metrics are looked at, to add what is only counted now and then."""
-        self._before_reading.append(update)
+    def before_reading(self, update: Callable[[], None]) -> Callable[[], None]:
+        """Have ``update`` called before the metrics are looked at, to add what is only counted now and then.
+
+        Returns what ends that.
+        """
+        with self.lock:
+            self._before_reading = (*self._before_reading, update)
+
+        def stop() -> None:
+            with self.lock:
+                self._before_reading = tuple(other for other in self._before_reading if other is not update)
+
+        return stop
 
     def merge(self, other: Metrics) -> None:
         """Take every sample that ``other`` took, as from another thread, process or client."""

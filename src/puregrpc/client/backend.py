@@ -1,0 +1,203 @@
+"""What a blocking client needs of the network: connect, a unary call, a stream, close. Free of any event loop's types.
+
+Whoever implements `Backend` (trio in a thread of its own, or plain sockets) moves bytes; schema, messages, params,
+metrics and handlers are above it.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from puregrpc.client.params import ConnectParams
+from puregrpc.schema import Registry
+from puregrpc.wire.status import Status
+
+__all__ = ["Backend", "BackendStream", "CallRequest", "Inbox", "Outcome", "StreamEnd", "Traffic"]
+
+Metadata = tuple[tuple[str, "str | bytes"], ...]
+
+INBOX_MESSAGES = 64
+INBOX_OCTETS = 1 << 20
+"""How much of what a stream received may wait to be taken; beyond it the server is held back by flow control. The
+smaller of the two rules: many small messages, or a few large ones, one at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """A call as the network needs it: ``message`` is a unary call's whole request. ``timeout`` is in seconds."""
+
+    path: str
+    message: bytes = b""
+    metadata: Metadata = ()
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a unary call ended."""
+
+    status: Status
+    message: bytes | None = None
+    headers: Metadata = ()
+    trailers: Metadata = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """How a stream ended."""
+
+    status: Status
+    headers: Metadata = ()
+    trailers: Metadata = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Octets that went over the connections of a backend since it was made."""
+
+    sent: int = 0
+    received: int = 0
+
+
+class Inbox:
+    """Messages of one stream on their way from the network's thread to the one that wants them; bounded.
+
+    ``on_message`` and ``on_end`` are called, on the network's thread, when there is something new to take.
+    """
+
+    def __init__(self, on_message: Callable[[], None], on_end: Callable[[StreamEnd], None]) -> None:
+        self._items: deque[bytes] = deque()
+        self._octets = 0
+        self._end: StreamEnd | None = None
+        self._condition = threading.Condition(threading.Lock())
+        self._on_message = on_message
+        self._on_end = on_end
+        self._on_room: Callable[[], None] | None = None
+
+    # -- for the network
+
+    def put(self, message: bytes, on_room: Callable[[], None]) -> bool:
+        """Add a message. False: it was the last for now; ``on_room`` will be called, on any thread, for the next."""
+        with self._condition:
+            self._items.append(message)
+            self._octets += len(message)
+            full = len(self._items) >= INBOX_MESSAGES or self._octets >= INBOX_OCTETS
+            self._on_room = on_room if full else None
+            self._condition.notify()
+        self._on_message()
+        return not full
+
+    def end(self, end: StreamEnd) -> None:
+        """The stream is over; what was received before may still be taken."""
+        with self._condition:
+            if self._end is not None:
+                return
+            self._end = end
+            self._condition.notify_all()
+        self._on_end(end)
+
+    # -- for the one who takes
+
+    @property
+    def ended(self) -> StreamEnd | None:
+        """How the stream ended, as soon as it has, whether or not messages wait."""
+        return self._end
+
+    @property
+    def has_something(self) -> bool:
+        """Whether `take` would return at once."""
+        return bool(self._items) or self._end is not None
+
+    def take(self, timeout: float | None = None) -> bytes | StreamEnd | None:
+        """The next message, or the end; None after ``timeout`` seconds (None: wait as long as it takes)."""
+        with self._condition:
+            if not self._condition.wait_for(lambda: self._items or self._end is not None, timeout):
+                return None
+            if not self._items:
+                return self._end
+            message = self._items.popleft()
+            self._octets -= len(message)
+            on_room = None
+            if self._on_room and len(self._items) <= INBOX_MESSAGES // 2 and self._octets <= INBOX_OCTETS // 2:
+                on_room, self._on_room = self._on_room, None
+        if on_room is not None:
+            on_room()
+        return message
+
+    def replace_end(self, end: StreamEnd) -> None:
+        """The taker knows better how the stream ended, if it has ended: what came last was no message of its type."""
+        with self._condition:
+            if self._end is not None:
+                self._end = end
+
+    def discard(self) -> None:
+        """Throw away what waits."""
+        with self._condition:
+            self._items.clear()
+            self._octets = 0
+            on_room, self._on_room = self._on_room, None
+        if on_room is not None:
+            on_room()
+
+
+class BackendStream(ABC):
+    """The sending side of a stream; what it receives goes to its `Inbox`."""
+
+    @abstractmethod
+    def send(self, message: bytes, on_sent: Callable[[], None]) -> None:
+        """Send a message behind those before it; wait while too much is on its way. Nothing happens after the end.
+
+        ``on_sent`` is called when the transport has it. Raises KeyboardInterrupt when that interrupts the wait.
+        """
+
+    @abstractmethod
+    def half_close(self) -> None:
+        """No more messages will be sent."""
+
+    @abstractmethod
+    def cancel(self, status: Status) -> None:
+        """End the stream from this side; the inbox gets ``status``, unless it has its end already."""
+
+
+class Backend(ABC):
+    """A connection to one server."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Be ready to connect at once: what is made once is made now."""
+
+    @abstractmethod
+    def connect(self, address: str, params: ConnectParams, registry: Registry) -> None:
+        """Connect, within ``params.timeout`` (ms); load the server's schema if ``params.reflect``.
+
+        Replaces the connection there was. Raises ConnectError, InvalidArgument, RpcError (reflection).
+        """
+
+    @abstractmethod
+    def unary(self, request: CallRequest) -> Outcome:
+        """Make a unary call; KeyboardInterrupt cancels it."""
+
+    @abstractmethod
+    def start_unary(self, request: CallRequest) -> Future[Outcome]:
+        """Begin a unary call. Cancelling the future cancels the call."""
+
+    @abstractmethod
+    def open_stream(self, request: CallRequest, inbox: Inbox) -> BackendStream:
+        """Open a stream. Its end, whatever it is, comes through the inbox."""
+
+    @abstractmethod
+    def traffic(self) -> Traffic:
+        """Octets so far."""
+
+    @abstractmethod
+    def disconnect(self, status: Status) -> None:
+        """Cancel what is open with ``status`` and close the connection. Idempotent."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Disconnect and end the backend's threads. Idempotent."""

@@ -1,0 +1,302 @@
+"""The blocking client, as k6's scripts use it."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from puregrpc.client import health
+from puregrpc.client.backend import Backend, CallRequest, Outcome, Traffic
+from puregrpc.client.core import NOT_CONNECTED, ClientCore, PreparedCall
+from puregrpc.client.exit import watch
+from puregrpc.client.handlers import HandlerThread
+from puregrpc.client.params import INVOKE_TIMEOUT, CallKeywords, ConnectKeywords, connect_params
+from puregrpc.client.records import HealthStatus, MethodInfo, Response
+from puregrpc.client.status import CANCELED_HERE
+from puregrpc.errors import Error, InvalidArgument, LocalProtocolError, NotConnected
+from puregrpc.metrics import Metrics
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from puregrpc.client.stream import Stream
+    from puregrpc.client.stub import Stub
+
+__all__ = ["Client"]
+
+HANDLERS_GRACE = 5.0
+"""Seconds that `Client.close` waits for handlers to take the ends of the streams it closed."""
+
+Path = str | os.PathLike[str]
+
+
+class Client:
+    """A gRPC client for scripts: load definitions, connect, invoke methods, close.
+
+    All methods block. Times are milliseconds, or text with units (``"10s"``, ``"1m30s"``); sizes are octets. Usable
+    from several threads at once. Names are accepted in k6's spelling too (``loadProtoset``, ``asyncInvoke``).
+    As a context manager it closes itself. Not usable in a child process after ``os.fork``.
+
+    ``metrics`` is where it measures: by default the load run that the code is part of, or else a registry of its own.
+    """
+
+    def __init__(self, *, metrics: Metrics | None = None, backend: Backend | None = None) -> None:
+        self.core = ClientCore() if metrics is None else ClientCore(metrics)
+        self.streams: set[Stream] = set()
+        """Those that are open, or whose handlers' exceptions nobody has been told of."""
+        self.handler_thread = HandlerThread("puregrpc handlers")
+        self._backend = backend
+        self._process = os.getpid()
+        self._counted = Traffic()
+        self._stop_counting: Callable[[], None] | None = None
+        watch(self)
+
+    @property
+    def metrics(self) -> Metrics:
+        """What was measured: ``print(client.metrics.summary())``."""
+        return self.core.metrics
+
+    # -- the schema
+
+    def load(self, import_paths: Sequence[Path] | None = None, *files: Path) -> list[MethodInfo]:
+        """Compile .proto files and make their services known, those of the files they import too.
+
+        ``import_paths`` are folders; relative ones are looked for beside the running script first, as in k6, then in
+        the working directory. Without any, these two folders themselves are meant. ``files`` are named as an import
+        statement would. Several loads add up. Returns the methods. Raises CompileError with every fault found,
+        SchemaError if a name clashes with what was loaded before.
+        """
+        return self.core.load(import_paths, files)
+
+    def load_protoset(self, path: Path) -> list[MethodInfo]:
+        """Make known what a serialized FileDescriptorSet holds (``protoc --descriptor_set_out``).
+
+        Missing imports are tolerated. Returns the methods. Raises SchemaError.
+        """
+        return self.core.load_protoset(path)
+
+    # -- the connection
+
+    def connect(
+        self, address: str, params: Mapping[str, Any] | None = None, **keywords: Unpack[ConnectKeywords]
+    ) -> bool:
+        """Connect to ``host:port``, with TLS unless ``plaintext``; returns True once the connection is ready.
+
+        Params, as a dict or as keywords: ``plaintext``; ``timeout`` (60 s); ``tls`` {cert, key, password, cacerts:
+        PEM text}; ``authority``; ``max_receive_size`` (4 MiB) and ``max_send_size``; ``reflect``, with
+        ``reflect_metadata``, to load the server's own schema. A connection that there was is closed first.
+        Raises InvalidArgument, ConnectError, RpcError (reflection); there is no connection then.
+        """
+        self._check_process()
+        if not isinstance(address, str):
+            raise InvalidArgument(f"an address is text such as 'localhost:50051', not {address!r}")
+        checked = connect_params(params, keywords)
+        self._disconnect()
+        if self._backend is None:
+            from puregrpc.client.portal import Portal
+
+            self._backend = Portal()
+            self._backend.start()
+            weakref.finalize(self, close_in, os.getpid(), self._backend).atexit = False
+        began = time.perf_counter()
+        self._backend.connect(address, checked, self.core.registry)
+        self.core.connected(checked, address)
+        self.core.meter.connected((time.perf_counter() - began) * 1000)
+        if self._stop_counting is None:
+            self._stop_counting = self.metrics.before_reading(weak_call(self, Client._count_traffic))
+        return True
+
+    def close(self) -> None:
+        """Close the connection; open streams end with the status CANCELLED. Any number of times.
+
+        Raises what a stream's handler raised, if nobody has been told of it yet.
+        """
+        if self._process != os.getpid():
+            return
+        self._disconnect()
+        if self._backend is not None:
+            self._backend.close()
+        self.raise_failure()
+
+    def _disconnect(self) -> None:
+        self.core.address = ""
+        backend = self._backend
+        if backend is None:
+            return
+        for stream in list(self.streams):
+            stream.end_with(CANCELED_HERE)
+            stream.drain()
+        backend.disconnect(CANCELED_HERE)
+        self.handler_thread.drain(HANDLERS_GRACE)
+        self._count_traffic()
+        if self._stop_counting is not None:
+            self._stop_counting()
+            self._stop_counting = None
+
+    def raise_failure(self) -> None:
+        """Raise what a stream's handler raised, if nobody has been told of it yet."""
+        for stream in list(self.streams):
+            failure = stream.take_failure()
+            if failure is not None:
+                if stream.is_over:
+                    self.streams.discard(stream)
+                raise failure
+
+    def _count_traffic(self) -> None:
+        if self._backend is None or self._process != os.getpid():
+            return
+        now, before = self._backend.traffic(), self._counted
+        if now != before:
+            self._counted = now
+            self.core.meter.traffic(now.sent - before.sent, now.received - before.received)
+
+    # -- calls
+
+    def invoke(
+        self,
+        url: str = "",
+        request: Any = None,
+        params: Mapping[str, Any] | None = None,
+        **keywords: Unpack[CallKeywords],
+    ) -> Response:
+        """Make a unary call: ``client.invoke("pkg.Service/Method", {"field": 1})``.
+
+        ``request`` is a dict (or what stands for a well-known type) or a google.protobuf object. Params, as a dict or
+        as keywords: ``metadata``, ``tags``, ``timeout`` (2 min), ``discard_response_message``. A call that fails gives
+        a Response with an ``error``; a call that cannot be made raises NotConnected, InvalidArgument, SchemaError or
+        EncodeError.
+        """
+        self._check_process()
+        return self.complete(self.core.prepare(url, request, params, keywords))
+
+    def complete(self, call: PreparedCall) -> Response:
+        """Make a call that is prepared."""
+        refused = self.core.refuse(call)
+        if refused is not None:
+            return refused
+        return self.core.respond(call, self.connected_backend().unary(call.request))
+
+    def async_invoke(
+        self,
+        url: str = "",
+        request: Any = None,
+        params: Mapping[str, Any] | None = None,
+        **keywords: Unpack[CallKeywords],
+    ) -> Future[Response]:
+        """As `invoke`, but return at once a Future of the Response.
+
+        A call that cannot be made is the future's exception. Cancelling the future cancels the call.
+        """
+        self._check_process()
+        made: Future[Response] = Future()
+        try:
+            call = self.core.prepare(url, request, params, keywords)
+            refused = self.core.refuse(call)
+            outcome = None if refused is not None else self.connected_backend().start_unary(call.request)
+        except Error as error:
+            made.set_exception(error)
+            return made
+        if outcome is None:
+            made.set_result(refused)  # type: ignore[arg-type]  # it is there if there is no outcome
+            return made
+        outcome.add_done_callback(partial(self._settle, made, call))
+        made.add_done_callback(lambda made: outcome.cancel() if made.cancelled() else None)
+        return made
+
+    def _settle(self, made: Future[Response], call: PreparedCall, outcome: Future[Outcome]) -> None:
+        if outcome.cancelled() or not made.set_running_or_notify_cancel():
+            return
+        error = outcome.exception()
+        if error is not None:
+            made.set_exception(error)
+        else:
+            made.set_result(self.core.respond(call, outcome.result()))
+
+    def health_check(self, service: str | None = "") -> HealthStatus:
+        """Ask the server's health service about a service, or about the server ("").
+
+        Returns its status. Raises NotConnected, RpcError (NOT_FOUND: a service that it does not know).
+        """
+        self._check_process()
+        backend = self.connected_backend()
+        meter = self.core.meter.call(self.core.address, "", {})
+        outcome = backend.unary(CallRequest(health.PATH, health.request(service), (), INVOKE_TIMEOUT / 1000))
+        return health.result(outcome, meter, self.metrics)
+
+    def stream(self, url: str, params: Mapping[str, Any] | None = None, **keywords: Unpack[CallKeywords]) -> Stream:
+        """Open a stream: the same as ``Stream(client, url, params)``."""
+        from puregrpc.client.stream import Stream
+
+        return Stream(self, url, params, **keywords)
+
+    def stub(self, service: str) -> Stub:
+        """A service as an object with a method for each RPC, which takes and gives google.protobuf messages.
+
+        Raises SchemaError if the service is not known.
+        """
+        from puregrpc.client.stub import Stub
+
+        return Stub(self, self.core.registry.service(service))
+
+    loadProtoset = load_protoset  # noqa: N815 - k6's spelling
+    asyncInvoke = async_invoke  # noqa: N815 - k6's spelling
+    healthCheck = health_check  # noqa: N815 - k6's spelling
+
+    # -- helpers
+
+    def connected_backend(self) -> Backend:
+        """The backend, if there is a connection. Raises NotConnected, LocalProtocolError after a fork."""
+        self._check_process()
+        if self._backend is None or not self.core.address:
+            raise NotConnected(NOT_CONNECTED)
+        return self._backend
+
+    @property
+    def process(self) -> int:
+        """The id of the process that it belongs to."""
+        return self._process
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            raise LocalProtocolError(
+                f"this Client belongs to process {self._process} and cannot be used in its child {os.getpid()}: "
+                "make a new Client after fork"
+            )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close()
+        except Exception as failure:  # a handler's exception must not hide the body's
+            error.__context__ = error.__context__ or failure
+
+
+def close_in(process: int, backend: Backend) -> None:
+    """Close a backend whose client is gone, in the process that it belongs to."""
+    if process == os.getpid():
+        backend.close()
+
+
+def weak_call(client: Client, function: Callable[[Client], None]) -> Callable[[], None]:
+    """``function(client)`` as long as there is the client."""
+    reference = weakref.ref(client)
+
+    def call() -> None:
+        found = reference()
+        if found is not None:
+            function(found)
+
+    return call

@@ -1,0 +1,80 @@
+"""The thread that runs a client's stream handlers: one at a time, in order, never on the network's thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = ["HandlerThread"]
+
+IDLE_SECONDS = 1.0
+"""A thread with nothing to do ends after so long; the next event starts a new one."""
+
+
+class HandlerThread:
+    """Calls functions one after the other. The thread is started when there is something to call, and ends when idle.
+
+    It is a daemon: what has to be finished before the program ends is waited for by `drain`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._queue: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._unfinished = 0
+        self._idle = threading.Condition(self._lock)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller is in a handler."""
+        return self._thread is threading.current_thread()
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call ``function``, which must raise nothing, after those before it."""
+        with self._lock:
+            self._unfinished += 1
+            self._queue.put(function)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def call_later(self, seconds: float, function: Callable[[], None]) -> None:
+        """Call ``function`` not before so many seconds have passed; others are not held up."""
+        when = time.monotonic() + seconds
+
+        def wait() -> None:
+            left = when - time.monotonic()
+            if left <= 0:
+                function()
+                return
+            time.sleep(min(left, 0.002))
+            self.call_soon(wait)
+
+        self.call_soon(wait)
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Wait until everything was called; at once if the caller is in a handler itself. False: not in time."""
+        if self.is_current:
+            return True
+        with self._lock:
+            return self._idle.wait_for(lambda: not self._unfinished, timeout)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                function = self._queue.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                with self._lock:
+                    if self._queue.empty():
+                        self._thread = None
+                        return
+                continue
+            try:
+                function()
+            finally:
+                with self._lock:
+                    self._unfinished -= 1
+                    self._idle.notify_all()

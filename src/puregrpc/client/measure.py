@@ -1,0 +1,144 @@
+"""What a client measures of its calls: k6's metrics with k6's tags, and what k6's users miss.
+
+===========================  =======  =======================================================================
+grpc_req_duration            trend    ms, at the end of every call, a stream's end included; tag ``status``
+grpc_req_failed              rate     whether a call ended with a status other than OK; tag ``status``
+grpc_connect_duration        trend    ms from connect to a connection that is ready
+grpc_streams                 counter  streams opened
+grpc_streams_msgs_sent       counter  messages handed to the transport
+grpc_streams_msgs_received   counter  messages received
+grpc_streams_first_message   trend    ms from a stream's opening to its first message
+grpc_streams_msg_interval    trend    ms between one message of a stream and the next
+data_sent, data_received     counter  octets on the connections, HTTP/2 and TLS included
+===========================  =======  =======================================================================
+"""
+
+from __future__ import annotations
+
+import time
+
+from puregrpc.metrics import Metrics, current_group
+from puregrpc.metrics.registry import Series
+
+__all__ = ["CallMeter", "Meter", "StreamMeter"]
+
+Tags = dict[str, str]
+
+MAX_CACHED = 2048
+
+
+class Meter:
+    """Takes the samples of one client."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self._duration = metrics.metric("grpc_req_duration", "trend", "time")
+        self._failed = metrics.metric("grpc_req_failed", "rate")
+        self._connect = metrics.metric("grpc_connect_duration", "trend", "time")
+        self._sent = metrics.metric("data_sent", "counter", "data")
+        self._received = metrics.metric("data_received", "counter", "data")
+        self.streams = metrics.metric("grpc_streams", "counter")
+        self.messages_sent = metrics.metric("grpc_streams_msgs_sent", "counter")
+        self.messages_received = metrics.metric("grpc_streams_msgs_received", "counter")
+        self.first_message = metrics.metric("grpc_streams_first_message", "trend", "time")
+        self.message_interval = metrics.metric("grpc_streams_msg_interval", "trend", "time")
+        self._cache: dict[tuple[str, str, str, int], tuple[Series, Series]] = {}
+
+    def call(self, address: str, path: str, user_tags: Tags) -> CallMeter:
+        """A call begins. ``path`` is ``/pkg.Service/Method``, or empty for one that is not the user's."""
+        return CallMeter(self, address, path, user_tags)
+
+    def stream(self, address: str, path: str, user_tags: Tags, *, is_server_stream: bool) -> StreamMeter:
+        """A stream is opened."""
+        return StreamMeter(self, address, path, user_tags, is_server_stream=is_server_stream)
+
+    def tags(self, address: str, path: str, group: str, user_tags: Tags) -> Tags:
+        """The user's tags may replace name, group and scenario; the others are the system's."""
+        tags = {**self.metrics.tags, "group": group, **({"name": path} if path else {}), **user_tags}
+        if path:
+            service, _, method = path[1:].rpartition("/")
+            tags.update(url=address + path, service=service, method=method)
+        return tags
+
+    def connected(self, milliseconds: float) -> None:
+        """A connection was made."""
+        self._connect.add(milliseconds, {**self.metrics.tags, "group": current_group()})
+
+    def traffic(self, sent: int, received: int) -> None:
+        """So many octets more have gone over the connections."""
+        tags = {**self.metrics.tags, "group": ""}
+        self._sent.add(sent, tags)
+        self._received.add(received, tags)
+
+    def ended(self, address: str, path: str, group: str, user_tags: Tags, status: int, milliseconds: float) -> None:
+        """A call ended."""
+        key = (address, path, group, status)
+        pair = None if user_tags else self._cache.get(key)
+        if pair is None:
+            tags = self.tags(address, path, group, user_tags)
+            tags["status"] = str(int(status))
+            pair = (self._duration.with_tags(tags), self._failed.with_tags(tags))
+            if not user_tags and len(self._cache) < MAX_CACHED:
+                self._cache[key] = pair
+        pair[0].add(milliseconds)
+        pair[1].add(status != 0)
+
+
+class CallMeter:
+    """Measures one call."""
+
+    __slots__ = ("_address", "_began", "_group", "_meter", "_path", "_tags")
+
+    def __init__(self, meter: Meter, address: str, path: str, user_tags: Tags) -> None:
+        self._meter = meter
+        self._address = address
+        self._path = path
+        self._tags = user_tags
+        self._group = current_group()
+        self._began = time.perf_counter()
+
+    def end(self, status: int) -> None:
+        """The call ended with this status."""
+        milliseconds = (time.perf_counter() - self._began) * 1000
+        self._meter.ended(self._address, self._path, self._group, self._tags, status, milliseconds)
+
+
+class StreamMeter:
+    """Measures one stream. On methods with one response the count of received messages carries the status, as in k6."""
+
+    __slots__ = ("_began", "_call", "_last", "_meter", "_pending", "_received", "_sent", "_tags")
+
+    def __init__(self, meter: Meter, address: str, path: str, user_tags: Tags, *, is_server_stream: bool) -> None:
+        self._meter = meter
+        self._call = CallMeter(meter, address, path, user_tags)
+        self._tags = meter.tags(address, path, current_group(), user_tags)
+        self._sent = meter.messages_sent.with_tags(self._tags)
+        self._received = meter.messages_received.with_tags(self._tags) if is_server_stream else None
+        self._pending = 0
+        self._began = time.perf_counter()
+        self._last: float | None = None
+        meter.streams.add(1, self._tags)
+
+    def sent(self) -> None:
+        """A message was handed to the transport."""
+        self._sent.add(1)
+
+    def received(self) -> None:
+        """A message has come."""
+        now = time.perf_counter()
+        meter = self._meter
+        if self._last is None:
+            meter.first_message.add((now - self._began) * 1000, self._tags)
+        else:
+            meter.message_interval.add((now - self._last) * 1000, self._tags)
+        self._last = now
+        if self._received is not None:
+            self._received.add(1)
+        else:
+            self._pending += 1
+
+    def end(self, status: int) -> None:
+        """The stream ended with this status."""
+        for _ in range(self._pending):
+            self._meter.messages_received.add(1, {**self._tags, "status": str(int(status))})
+        self._call.end(status)
