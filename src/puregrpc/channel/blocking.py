@@ -23,7 +23,7 @@ from puregrpc.channel.core import deadline_of
 from puregrpc.channel.details import CallDetails, Deserializer, MetadataLike, Serializer, metadata_of
 from puregrpc.channel.options import Method, channel_options, path_of
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError, NotConnected, RpcError
-from puregrpc.transport import Address, TcpAddress
+from puregrpc.transport import Address, SessionCounters, TcpAddress
 from puregrpc.transport.blocking import BlockingSession, connect_blocking, start_tls_blocking
 from puregrpc.wire import client_connection
 from puregrpc.wire.connection import ClientConnection, Driver, Request
@@ -62,6 +62,7 @@ class BlockingChannel:
         self._process = os.getpid()
         self._backoff = Backoff()
         self._failure: ConnectError | None = None
+        self._counted = SessionCounters(0, 0)
         self._next_attempt = 0.0
 
     # -- calls
@@ -295,6 +296,16 @@ class BlockingChannel:
         self._old_sessions = [session for session in self._old_sessions if session not in over]
         for session in over:
             session.close()
+            self._counted = added(self._counted, session.counters)
+
+    @property
+    def counters(self) -> SessionCounters:
+        """Octets that went over all its connections so far."""
+        counted = self._counted
+        for session in (self._session, *self._old_sessions):
+            if session is not None:
+                counted = added(counted, session.counters)
+        return counted
 
     def close(self) -> None:
         """End all calls (UNAVAILABLE) and the connection. Idempotent."""
@@ -314,6 +325,10 @@ class BlockingChannel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def added(first: SessionCounters, second: SessionCounters) -> SessionCounters:
+    return SessionCounters(first.bytes_sent + second.bytes_sent, first.bytes_received + second.bytes_received)
 
 
 def _name_of_peer(sock: socket.socket, target: str) -> str:
@@ -360,7 +375,9 @@ class BlockingMethod(Generic[RequestT, ResponseT]):
         ``timeout`` is in seconds. Raises RpcError for a status other than OK, InvalidArgument for metadata or a
         message that cannot be sent, NotConnected if the channel is closed. Ctrl-C cancels the call.
         """
-        call = self._exchange(request, metadata, timeout, wait_for_ready, compression)
+        call = self.exchange(
+            request, metadata=metadata, timeout=timeout, wait_for_ready=wait_for_ready, compression=compression
+        )
         message = call.result()
         return cast("ResponseT", message) if self._deserialize is None else self._deserialize(message)
 
@@ -374,19 +391,26 @@ class BlockingMethod(Generic[RequestT, ResponseT]):
         compression: str | None = None,
     ) -> UnaryResult[ResponseT]:
         """As calling it, but return headers, trailers and status with the response."""
-        call = self._exchange(request, metadata, timeout, wait_for_ready, compression)
+        call = self.exchange(
+            request, metadata=metadata, timeout=timeout, wait_for_ready=wait_for_ready, compression=compression
+        )
         message = call.result()
         response = cast("ResponseT", message) if self._deserialize is None else self._deserialize(message)
         return UnaryResult(response, call.headers, call.trailers, call.status)
 
-    def _exchange(
+    def exchange(
         self,
         request: RequestT,
-        metadata: MetadataLike | None,
-        timeout: float | None,
-        wait_for_ready: bool | None,
-        compression: str | None,
+        *,
+        metadata: MetadataLike | None = None,
+        timeout: float | None = None,
+        wait_for_ready: bool | None = None,
+        compression: str | None = None,
     ) -> BlockingUnaryCall:
+        """As calling it, but return the call when it is over, whatever its status; the response is still bytes.
+
+        Raises RpcError where there is no connection for it.
+        """
         data = cast("bytes", request) if self._serialize is None else self._serialize(request)
         head = self._request
         if metadata or compression is not None:

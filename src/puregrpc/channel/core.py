@@ -45,7 +45,7 @@ class ChannelCore:
         self.target = target
         self.options = options
         self.is_closed = False
-        self.is_plain = not (options.metadata or options.interceptors or options.credentials or options.retry)
+        self.is_plain = not (options.interceptors or options.credentials or options.retry)
         """Nothing has to be added to a call: the shortest way can be taken."""
         self._nursery = nursery
         self._changed = trio.lowlevel.ParkingLot()

@@ -53,7 +53,11 @@ class _Method(Generic[RequestT, ResponseT]):
         self._deserialize = deserialize
         options = core.options
         self._request = Request(
-            path, options.authority, encoding=options.compression, content_subtype=options.content_subtype
+            path,
+            options.authority,
+            options.metadata,
+            encoding=options.compression,
+            content_subtype=options.content_subtype,
         )
 
     def _details(
@@ -127,7 +131,7 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
             head = Request(
                 self.path,
                 head.authority,
-                metadata_of(metadata),
+                (*head.metadata, *metadata_of(metadata)) if head.metadata else metadata_of(metadata),
                 encoding=head.encoding,
                 content_subtype=head.content_subtype,
             )

@@ -26,7 +26,7 @@ from puregrpc.transport.connect import (
     explain_tls,
     interleave_families,
 )
-from puregrpc.transport.session import LARGEST_READ_SIZE, READ_SIZE, describe_foreign_protocol
+from puregrpc.transport.session import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
 from puregrpc.transport.streams import Tap
 from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall
 
@@ -120,6 +120,10 @@ class BlockingSession(Driver, Generic[ConnectionT]):
     def has_output(self) -> bool:
         """There is something for `flush` to do."""
         return self._has_output
+
+    @property
+    def counters(self) -> SessionCounters:
+        return SessionCounters(self.bytes_sent, self.bytes_received)
 
     def start(self, timeout: float) -> None:
         """Open the connection and wait until the peer is known to speak HTTP/2. Raises ConnectError if it does not."""
