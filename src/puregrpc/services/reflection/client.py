@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import trio
@@ -30,11 +30,18 @@ class ReflectionClient:
     RemoteProtocolError if its answer is none.
     """
 
-    def __init__(self, channel: Channel, metadata: MetadataLike | None, stack: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        metadata: MetadataLike | None,
+        stack: AsyncExitStack,
+        *,
+        lock: AbstractAsyncContextManager[object] | None = None,
+    ) -> None:
         self._channel = channel
         self._metadata = metadata
         self._stack = stack
-        self._lock = trio.Lock()
+        self._lock = trio.Lock() if lock is None else lock
         self._call: ClientCall[Any, Any] | None = None
         self._versions = list(VERSIONS)
 
