@@ -13,7 +13,7 @@ from puregrpc.channel.retry import RetryPolicy
 from puregrpc.channel.target import Target, parse_target
 from puregrpc.errors import InvalidArgument
 from puregrpc.transport import Tap, TlsOptions
-from puregrpc.wire import EngineName
+from puregrpc.wire import DEFAULT_ENGINE, EngineName
 from puregrpc.wire.connection import ConnectionConfig, Metadata
 from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
 
@@ -25,7 +25,6 @@ __all__ = ["DEFAULT_ENGINE", "ChannelOptions", "LoadBalancing", "Method", "chann
 
 LoadBalancing = Literal["pick_first", "round_robin"]
 
-DEFAULT_ENGINE: EngineName = "h2"
 
 USER_AGENT = f"grpc-python-puregrpc/{__version__}"
 """PROTOCOL-HTTP2, "User Agents": grpc-LANGUAGE-VARIANT/VERSION."""

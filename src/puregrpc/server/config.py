@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from puregrpc.wire.connection import ConnectionConfig
-from puregrpc.wire.engines import EngineName
+from puregrpc.wire.engines import DEFAULT_ENGINE, EngineName
 
 __all__ = ["ServerConfig"]
 
@@ -36,5 +36,5 @@ class ServerConfig(ConnectionConfig):
     """How long calls may go on after the body of ``async with`` or `serve` is left."""
     compression: str = "identity"
     """What responses are compressed with, for clients that can inflate it."""
-    engine: EngineName = "h2"
+    engine: EngineName = DEFAULT_ENGINE
     """The HTTP/2 engine."""

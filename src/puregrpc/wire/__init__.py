@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from puregrpc.wire.engines import EngineName, client_connection, server_connection
+from puregrpc.wire.engines import DEFAULT_ENGINE, EngineName, client_connection, server_connection
 
-__all__ = ["EngineName", "client_connection", "server_connection"]
+__all__ = ["DEFAULT_ENGINE", "EngineName", "client_connection", "server_connection"]

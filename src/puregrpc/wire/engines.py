@@ -7,13 +7,16 @@ from typing import Literal
 from puregrpc.errors import InvalidArgument
 from puregrpc.wire.connection import ClientConnection, ConnectionConfig, Driver, ServerConnection
 
-__all__ = ["EngineName", "client_connection", "server_connection"]
+__all__ = ["DEFAULT_ENGINE", "EngineName", "client_connection", "server_connection"]
 
 EngineName = Literal["h2", "fast"]
 
+DEFAULT_ENGINE: EngineName = "fast"
+"""The engine of channels and servers that do not ask for another. ``h2`` is the reference it is tested against."""
+
 
 def client_connection(
-    driver: Driver, config: ConnectionConfig | None = None, *, engine: EngineName = "h2"
+    driver: Driver, config: ConnectionConfig | None = None, *, engine: EngineName = DEFAULT_ENGINE
 ) -> ClientConnection:
     """A client's end of a connection, not started yet. Raises InvalidArgument for an engine that there is not."""
     config = ConnectionConfig() if config is None else config
@@ -29,7 +32,7 @@ def client_connection(
 
 
 def server_connection(
-    driver: Driver, config: ConnectionConfig | None = None, *, engine: EngineName = "h2"
+    driver: Driver, config: ConnectionConfig | None = None, *, engine: EngineName = DEFAULT_ENGINE
 ) -> ServerConnection:
     """A server's end of a connection, not started yet. Raises InvalidArgument for an engine that there is not."""
     config = ConnectionConfig() if config is None else config
