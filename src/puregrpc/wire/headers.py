@@ -320,7 +320,10 @@ def parse_trailers(fields: Sequence[HeaderField], *, first: bool) -> tuple[Statu
             content_type = value
     status = status_from_trailers(grpc_status, grpc_message, details)
     if first:
-        failure = _http_failure(_http_status(pseudo), content_type)
+        http_status = _http_status(pseudo)
+        if http_status < 200:  # RFC 9113, section 8.1: that would end the stream without a response
+            raise RemoteProtocolError(f"an informational response ({http_status}) that ends the stream")
+        failure = _http_failure(http_status, content_type)
         if failure is not None and (grpc_status is None or _subtype_of(content_type) is None):
             status = failure
     try:

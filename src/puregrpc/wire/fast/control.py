@@ -386,6 +386,8 @@ class Controlled(Sending):
 
     def _protocol_error(self, error: RemoteProtocolError) -> None:
         """The peer broke the protocol: GOAWAY, and the end."""
+        if self._closed:
+            return
         self._emit_goaway(self._highest_peer_stream(), error.error_code, str(error).encode()[:256])
         self._fail(str(error))
 
