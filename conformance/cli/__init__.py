@@ -1,0 +1,1 @@
+"""The command line beside grpcurl, against servers of grpc-go and grpcio."""
