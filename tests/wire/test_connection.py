@@ -10,6 +10,7 @@ from tests.wire.scripted import REQUEST, RESPONSE, ScriptedClient, ScriptedServe
 from puregrpc.errors import InvalidArgument, LocalProtocolError
 from puregrpc.wire import EngineName, client_connection, server_connection
 from puregrpc.wire.connection import ConnectionConfig, Request
+from puregrpc.wire.h2_engine import H2ClientConnection
 from puregrpc.wire.status import OK, Status, StatusCode
 
 
@@ -438,6 +439,72 @@ def test_headers_above_what_the_server_takes(engine: EngineName) -> None:
         with pytest.raises(InvalidArgument, match="1000"):
             peer.connection.open_call(RecordingCall(), Request("/a.B/C", "x", (("x", "v" * 1000),)))
         peer.unary()
+
+
+@pytest.mark.parametrize("engine", ["h2"])
+def test_headers_above_what_the_client_takes(engine: EngineName) -> None:
+    large = (("x", "v" * 1000),)
+    with ScriptedClient(engine, MAX_HEADER_LIST_SIZE=1000) as peer:
+        peer.send(*peer.request())
+        [call] = peer.calls
+        with pytest.raises(InvalidArgument, match="1000"):
+            peer.connection.send_headers(call, large)
+        with pytest.raises(InvalidArgument, match="1000"):
+            peer.connection.send_trailers(call, OK, large)
+        assert peer.said() == []
+        peer.connection.send_trailers(call, Status(13, "the metadata is too large"))
+        assert peer.said() == ["Headers 1 END_STREAM"]
+
+
+@pytest.mark.parametrize("engine", ["h2"])
+def test_a_response_with_bad_trailers_sends_nothing(engine: EngineName) -> None:
+    with ScriptedClient(engine) as peer:
+        peer.send(*peer.request())
+        [call] = peer.calls
+        with pytest.raises(InvalidArgument):
+            peer.connection.send_response(call, b"answer", trailers=(("x", "\n"),))
+        assert peer.said() == []
+        peer.connection.send_response(call, b"answer")
+        peer.connection.send_response(call, b"again")
+        assert peer.said() == ["Headers 1", "Data 1 11", "Headers 1 END_STREAM"]
+
+
+def test_a_response_after_its_headers(engine: EngineName) -> None:
+    with ScriptedClient(engine) as peer:
+        peer.send(*peer.request())
+        [call] = peer.calls
+        peer.connection.send_headers(call, (("x-h", "1"),))
+        peer.connection.send_response(call, b"answer", status=Status(6, "there already"))
+        assert peer.said() == ["Headers 1", "Data 1 11", "Headers 1 END_STREAM"]
+        assert ("x-h", "1") in peer.header_lists[0]
+        assert ("grpc-status", "6") in peer.header_lists[1]
+
+
+def test_a_request_goes_on_after_its_answer(engine: EngineName) -> None:
+    with ScriptedClient(engine, INITIAL_WINDOW_SIZE=5) as peer:
+        peer.send(peer.headers(1, REQUEST))
+        [call] = peer.calls
+        peer.connection.send_response(call, b"answer")
+        assert peer.said() == ["Headers 1", "Data 1 5"]
+        peer.send(peer.data(1, message(b"more")), peer.headers(1, [("x", "y")], end=True))
+        assert call.events == []
+        peer.send(peer.window_update(1, 100))
+        assert peer.said() == ["Data 1 6", "Headers 1 END_STREAM"]
+        assert peer.connection.open_calls == 0
+
+
+def test_the_stream_ids_are_used_up() -> None:
+    with ScriptedServer("h2") as peer:
+        assert isinstance(peer.connection, H2ClientConnection)
+        peer.connection._http2._h2.highest_outbound_stream_id = 2**31 - 3
+        last = peer.call(end=True)
+        assert peer.said() == [f"Headers {2**31 - 1} END_STREAM"]
+        assert peer.driver.going_away == ["the stream ids are used up"]
+        with pytest.raises(LocalProtocolError):
+            peer.call()
+        peer.send(*peer.answer(2**31 - 1))
+        assert last.status == OK
+        assert peer.driver.closed
 
 
 # -- compression and header fields

@@ -61,7 +61,7 @@ class Walk:
                 call.auto_consume = which % 2 == 0
                 request = Request("/a.B/Auto" if which % 3 else "/a.B/C", "x")
                 options: dict[str, Any] = {"message": bytes(size), "end": True} if what == "open with all" else {}
-                deadline = pair.now + which if which > 3 else None
+                deadline = pair.now + which / 10 if which > 3 else None
                 client.open_call(call, request, deadline=deadline, now=pair.now, **options)
                 self.opened.append(call)
             elif what == "client sends":
@@ -87,7 +87,7 @@ class Walk:
             elif what == "server consumes":
                 server.consume(theirs, size)
         if what == "wait":
-            pair.wait(size / 10_000)
+            pair.wait(size / 200_000)
         elif what.startswith("up"):
             self.upward += drain(client)
             taken = len(self.upward) if what == "up" else which * 3

@@ -346,7 +346,8 @@ class ServerConnection(Connection):
         """End the call with a status, behind all of its messages; trailers-only if no headers were sent.
 
         If the client has not half-closed yet, RST_STREAM(NO_ERROR) follows once the trailers are out (RFC 9113,
-        section 8.1). The owner gets no further callback.
+        section 8.1). The owner gets no further callback. InvalidArgument if metadata is bad, or too large for what
+        the client announced (SETTINGS_MAX_HEADER_LIST_SIZE); nothing has been sent then.
         """
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from puregrpc.errors import RemoteProtocolError
+from puregrpc.errors import InvalidArgument, RemoteProtocolError
 from puregrpc.wire.call_state import REQUEST, RESPONSE, Half, Step
 from puregrpc.wire.compression import coding_for, receiving_coding
 from puregrpc.wire.connection import ConnectionConfig, Driver, Request, ServerCall, ServerConnection
@@ -12,7 +12,7 @@ from puregrpc.wire.h2_engine.stream import Stream
 from puregrpc.wire.headers import Refusal, parse_request, response_fields, trailer_fields
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
-from puregrpc.wire.metadata import HeaderField, Metadata, header_list_size
+from puregrpc.wire.metadata import HeaderField, Metadata, encode_metadata, header_list_size
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
 __all__ = ["H2ServerConnection"]
@@ -46,6 +46,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             content_subtype=call.request.content_subtype,
             accept_encodings=self._config.accept_encodings,
         )
+        self._check_size(fields)
         stream.sending.step(Step.HEADERS)
         stream.coding = coding
         self._http2.send_headers(stream.id, fields)
@@ -56,12 +57,24 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream: Stream[ServerCall] | None = call.wire_state
         if stream is None or stream.sending.ended:
             return
+        self._queue_trailers(stream, self._trailer_fields(stream, status, metadata))
+
+    def _trailer_fields(self, stream: Stream[ServerCall], status: Status, metadata: Metadata) -> list[HeaderField]:
         fields = trailer_fields(
             status,
             metadata,
             headers_too=not stream.sending.opened,
-            content_subtype=call.request.content_subtype,
+            content_subtype=stream.call.request.content_subtype,
         )
+        self._check_size(fields)
+        return fields
+
+    def _check_size(self, fields: list[HeaderField]) -> None:
+        most, size = self._http2.peer_max_header_list_size, header_list_size(fields)
+        if most is not None and size > most:
+            raise InvalidArgument(f"the response's headers take {size} octets, the client takes {most} at most")
+
+    def _queue_trailers(self, stream: Stream[ServerCall], fields: list[HeaderField]) -> None:
         stream.sending.step(Step.TRAILERS)
         stream.trailers = fields
         stream.answered = True
@@ -77,8 +90,9 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         status: Status | None = None,
     ) -> None:
         stream: Stream[ServerCall] | None = call.wire_state
-        if stream is None:
+        if stream is None or stream.sending.ended:
             return
+        encode_metadata(trailers)  # what is wrong with them must show before anything has been sent
         if not stream.sending.opened:
             self.send_headers(call, metadata)
         self.send_message(call, message)
