@@ -16,14 +16,14 @@ from google.protobuf.message import Message
 
 from puregrpc.codec import message_set, well_known
 from puregrpc.codec.any_value import AnyValues
-from puregrpc.codec.decode_source import SubDecoder, decoder_source, joined, packed_reader, shown_default
+from puregrpc.codec.decode_source import SubDecoder, decoder_source, packed_reader, shown_default
 from puregrpc.codec.encode_source import SubEncoder, encoder_source
-from puregrpc.codec.faults import Fault, TooDeep, Truncated, shown
+from puregrpc.codec.faults import Fault, shown
+from puregrpc.codec.large_messages import LazyParts, large_decoder, large_encoder
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
-from puregrpc.codec.scalars import bytes_of
 from puregrpc.codec.shapes import Shape, ShapedField, shape_of, wire_type_of
 from puregrpc.codec.source import MAX_FIELDS, Source
-from puregrpc.codec.wire_format import read_tag, skip, varint
+from puregrpc.codec.wire_format import skip, varint
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType, MessageDescriptor
 
 if TYPE_CHECKING:
@@ -84,18 +84,20 @@ class Compiler:
     def encoder_sources(self, descriptor: MessageDescriptor) -> list[Source]:
         """What is generated for the encoder of a type: one function, or several for a large type."""
         with self._lock:
-            shape = self.shape(descriptor)
-            parts = _parts(shape)
-            part = len(parts) > 1
-            return [encoder_source(fields, self.options, self._sub_encoder, part=part) for fields in parts]
+            parts = _parts(self.shape(descriptor))
+            return [self._encoder_source(fields, part=len(parts) > 1) for fields in parts]
 
     def decoder_sources(self, descriptor: MessageDescriptor) -> list[Source]:
         """What is generated for the decoder of a type: one function, or several for a large type."""
         with self._lock:
-            shape = self.shape(descriptor)
-            parts = _parts(shape)
-            part = len(parts) > 1
-            return [decoder_source(fields, self.options, self._sub_decoder, part=part) for fields in parts]
+            parts = _parts(self.shape(descriptor))
+            return [self._decoder_source(fields, part=len(parts) > 1) for fields in parts]
+
+    def _encoder_source(self, fields: Sequence[ShapedField], *, part: bool) -> Source:
+        return encoder_source(fields, self.options, self._sub_encoder, part=part)
+
+    def _decoder_source(self, fields: Sequence[ShapedField], *, part: bool) -> Source:
+        return decoder_source(fields, self.options, self._sub_decoder, part=part)
 
     # ---- types that are referred to
 
@@ -139,11 +141,12 @@ class Compiler:
         prepared = _preparation(descriptor)
         if descriptor.is_message_set:
             return message_set.encoder(shape, prepared, self._extension_encoders(shape), self.options)
-        sources = self.encoder_sources(descriptor)
         renamed = _renaming(shape, self.options)
-        if len(sources) > 1:
-            return _large_encoder(shape, sources, prepared, renamed, self.options)
-        (source,) = sources
+        parts = _parts(shape)
+        if len(parts) > 1:
+            made = LazyParts(parts, self._lock, lambda fields: self._encoder_source(fields, part=True))
+            return large_encoder(shape, made, prepared, renamed, self.options)
+        source = self._encoder_source(shape.fields, part=False)
         namespace = source.namespace
         namespace["prepared"] = prepared
 
@@ -188,10 +191,11 @@ class Compiler:
             return message_set.decoder(shape, self._extension_decoders(shape), self.options)
         template = _template(shape, self.options)
         other = _other(shape, self.options)
-        sources = self.decoder_sources(descriptor)
-        if len(sources) > 1:
-            return _large_decoder(shape, sources, template, other, self)
-        (source,) = sources
+        parts = _parts(shape)
+        if len(parts) > 1:
+            made = LazyParts(parts, self._lock, lambda fields: self._decoder_source(fields, part=True))
+            return large_decoder(shape, made, template, other, self.decoder, self.options)
+        source = self._decoder_source(shape.fields, part=False)
         source.namespace.update(NEW=template, other=other)
         return source.function()
 
@@ -276,122 +280,6 @@ def _near(name: object, aliases: Mapping[str, str]) -> str:
 
     near = get_close_matches(str(name)[:100], list(aliases)[:1000], n=1) if isinstance(name, str) else []
     return f"; did you mean {shown(near[0])}?" if near else ""
-
-
-def _large_encoder(
-    shape: Shape,
-    sources: Sequence[Source],
-    prepared: Callable[[Any], Any],
-    renamed: Callable[[dict[Any, Any]], dict[str, Any]],
-    options: Options,
-) -> SubEncoder:
-    """An encoder that hands the fields over to several generated functions."""
-    functions = [source.function() for source in sources]
-    part_of = {name: index for index, source in enumerate(sources) for name in source.names}
-    always = {index // MAX_FIELDS for index, field in enumerate(shape.fields) if field.descriptor.is_required}
-    keeps_unknown = options.unknown_fields == "keep"
-
-    def encode(value: Any, depth: int) -> bytes:
-        if type(value) is not dict:
-            value = prepared(value)
-            if type(value) is bytes:
-                return value
-        if depth < 0:
-            raise TooDeep
-        unknown = None
-        if keeps_unknown and UNKNOWN_FIELDS in value:
-            value = dict(value)
-            unknown = value.pop(UNKNOWN_FIELDS)
-        if not value.keys() <= part_of.keys():
-            value = renamed(value)
-        oneofs: dict[int, int] = {}
-        parts = sorted({part_of[key] for key in value} | always)
-        out = []
-        for part in parts:
-            out.append(functions[part](value, depth, oneofs))  # noqa: PERF401 - a comprehension is one frame more
-        if unknown is not None:
-            out.append(bytes_of(unknown))
-        return b"".join(out)
-
-    return encode
-
-
-def _large_decoder(
-    shape: Shape,
-    sources: Sequence[Source],
-    template: dict[str, Any],
-    other: Callable[..., int],
-    compiler: Compiler,
-) -> SubDecoder:
-    """A decoder that hands the fields over to several generated functions."""
-    functions = []
-    part_of: dict[int, Callable[..., tuple[int, int]]] = {}
-    for index, source in enumerate(sources):
-        function = source.function()
-        functions.append(function)
-        for field in shape.fields[index * MAX_FIELDS : (index + 1) * MAX_FIELDS]:
-            part_of[field.tag] = function
-    options = compiler.options
-    keeps = options.unknown_fields == "keep"
-    containers = [
-        (field.key, dict if field.descriptor.is_map else list)
-        for field in shape.fields
-        if options.emit_defaults and field.descriptor.is_repeated and not field.descriptor.is_extension
-    ]
-    types = {
-        field.key: field.descriptor.message_type
-        for field in shape.fields
-        if field.descriptor.message_type is not None and not field.descriptor.is_repeated
-    }
-
-    def decode(data: bytes, i: int, end: int, depth: int) -> dict[str, Any]:
-        if depth < 0:
-            raise TooDeep
-        m = template.copy()
-        for key, container in containers:
-            m[key] = container()
-        spans: dict[str, Any] = {}
-        oneofs: dict[int, str] = {}
-        unknown = bytearray() if keeps else None
-        tag = 0
-        while tag or i < end:
-            if not tag:
-                tag = data[i]
-                i += 1
-                if tag > 127:
-                    tag, i = read_tag(data, i, tag)
-            function = part_of.get(tag)
-            if function is None:
-                i = other(data, i, end, tag, depth, m, unknown)
-                tag = 0
-            else:
-                i, tag = function(data, i, end, depth, tag, m, spans, oneofs, unknown)
-        if i != end:
-            raise Truncated
-        for key, span in spans.items():
-            descriptor = types[key]
-            if descriptor is None:
-                continue
-            sub = compiler.decoder(descriptor)
-            try:
-                if type(span) is tuple:
-                    m[key] = sub(data, span[0], span[1], depth - 1)
-                else:
-                    m[key] = joined(sub, span, depth - 1)
-            except Fault as fault:
-                fault.path = f".{key}{fault.path}"
-                raise
-        if unknown:
-            m[UNKNOWN_FIELDS] = bytes(unknown) if options.is_native else _base64(unknown)
-        return m
-
-    return decode
-
-
-def _base64(data: bytearray) -> str:
-    from binascii import b2a_base64
-
-    return str(b2a_base64(data, newline=False), "ascii")
 
 
 def _other(shape: Shape, options: Options) -> Callable[..., int]:

@@ -211,7 +211,7 @@ class FileBuilder:
                 target.type = FieldType.ENUM
             else:
                 target.message_type = kind
-            if proto.type and (target.type is FieldType.ENUM) != (proto.type == _FIELD.TYPE_ENUM):
+            if proto.type and isinstance(kind, EnumDescriptor) != (proto.type == _FIELD.TYPE_ENUM):
                 raise SchemaError(
                     f"{target.full_name}: {proto.type_name} is not of the kind that the field's type says"
                 )
