@@ -5,6 +5,7 @@ Known differences, each with its reason, are evened out or left out here:
 - Fields with presence that are not set are None here and absent there: k6 shows them as null. (So a field of type
   google.protobuf.Value that is not set looks like one that is null, unless defaults are not emitted.)
 - A google.protobuf.Value's number that is whole is an int here: what came as 1 goes on as 1, not as 1.0.
+- A field with the number 0 is always refused here; upb takes some of them as unknown fields.
 - json_format shows 32-bit floats below 1.2e-38 with six digits even where fewer are exact; the schemas leave them out.
 """
 
@@ -101,6 +102,8 @@ def test_bytes(case: tuple[descriptor_pb2.FileDescriptorProto, Registry, Message
         expected = None
     try:
         shown = codec.decode(descriptor, given_bytes)
-    except DecodeError:
+    except DecodeError as error:
+        if "the number 0" in error.problem:
+            return
         shown = None
     assert without_unset(shown, expected) == expected

@@ -21,7 +21,7 @@ from puregrpc.schema import Registry
 __all__ = ["Codec"]
 
 Encoder = Callable[[Any], bytes]
-Decoder = Callable[[bytes], Any]
+Decoder = Callable[["bytes | bytearray | memoryview"], Any]
 
 _TOO_DEEP = "nested too deep for the stack that is left"
 
@@ -110,11 +110,10 @@ class Codec:
         decode = compiler.decoder(descriptor)
         max_depth = self._options.max_depth
 
-        def decode_message(data: bytes) -> Any:
-            if type(data) is not bytes:
-                data = bytes(data)
+        def decode_message(data: bytes | bytearray | memoryview) -> Any:
+            whole = data if type(data) is bytes else bytes(data)
             try:
-                return decode(data, 0, len(data), max_depth)
+                return decode(whole, 0, len(whole), max_depth)
             except FAULTS as error:
                 fault = fault_of(error)
             except RecursionError:
@@ -127,7 +126,7 @@ class Codec:
         """``value`` as bytes of a message type; see ``encoder``."""
         return self.encoder(descriptor)(value)
 
-    def decode(self, descriptor: MessageDescriptor, data: bytes) -> Any:
+    def decode(self, descriptor: MessageDescriptor, data: bytes | bytearray | memoryview) -> Any:
         """The message in ``data``; see ``decoder``."""
         return self.decoder(descriptor)(data)
 

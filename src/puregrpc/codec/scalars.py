@@ -177,10 +177,14 @@ def double_of(value: object) -> float:
     return _number(value, "double")
 
 
+_TOO_LARGE_FOR_FLOAT = 3.4028235677973366e38
+"""Halfway between the largest 32-bit float and what would come next: from here on it is infinity."""
+
+
 def float_of(value: object) -> float:
     """The same, for 32 bits; the range is checked when it is packed."""
     number = _number(value, "float")
-    if abs(number) > 3.5e38 and not math.isinf(number):
+    if abs(number) >= _TOO_LARGE_FOR_FLOAT and not math.isinf(number):
         raise Fault(f"float out of range: {shown(value)}")
     return number
 

@@ -1,0 +1,144 @@
+"""The choices of a codec: native values, original names, enum numbers, defaults, unknown names, JSON text, objects."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime, timedelta, timezone
+from enum import IntEnum
+
+import pytest
+from google.protobuf import timestamp_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.codec.lab import codec, message, registry
+
+from puregrpc.codec import Codec
+from puregrpc.codec import times as codec_times
+from puregrpc.errors import DecodeError, EncodeError
+
+
+class Color(IntEnum):
+    RED = 1
+
+
+def test_native_values() -> None:
+    native = Codec(registry(), values="native", emit_defaults=False)
+    all_types, wkt = message("lab.All"), message("lab.Wkt")
+    value = {
+        "fInt64": -5,
+        "fBytes": b"\x01\xff",
+        "fDouble": math.inf,
+        "fFloat": 0.1,
+        "fColor": "RED",
+        "rInt64": [1, 2],
+        "rBytes": [b"a"],
+        "rFloat": [0.1, -math.inf],
+        "mIs": {1: {"name": "n"}},
+        "mBc": {True: "RED"},
+        "mLb": {-1: b"x"},
+    }
+    assert native.decode(all_types, native.encode(all_types, value)) == value
+    moment = datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
+    times = {"ts": moment, "dur": timedelta(seconds=-1, microseconds=-500), "wInt64": 5, "wBytes": b"x"}
+    assert native.decode(wkt, native.encode(wkt, times)) == times
+    naive = native.encode(wkt, {"ts": moment.replace(tzinfo=None)})
+    assert naive == native.encode(wkt, {"ts": moment})
+    assert native.decode(wkt, codec().encode(wkt, {"ts": "2024-01-02T03:04:05.678901999Z"}))["ts"] == moment
+    assert Codec(registry(), values="native").default(all_types)["fInt64"] == 0
+    assert native.encode(all_types, {"fColor": Color.RED}) == b"\x80\x01\x01"
+    with pytest.raises(EncodeError, match=r"request.fBytes: bytes expected, not 'AQ=='"):
+        native.encode(all_types, {"fBytes": "AQ=="})
+    assert native.to_json(all_types, b"\x20\x05") == '{"fInt64":"5"}'
+    assert native.from_json(all_types, '{"fBytes": "AQ=="}') == b"\x7a\x01\x01"
+
+
+def test_names_numbers_and_defaults() -> None:
+    descriptor = message("lab.All")
+    original = Codec(registry(), field_names="original", emit_defaults=False)
+    assert original.decode(descriptor, b"\x18\x05") == {"f_int32": 5}
+    assert original.encode(descriptor, {"fInt32": 5}) == original.encode(descriptor, {"f_int32": 5}) == b"\x18\x05"
+    numbers = Codec(registry(), enum_numbers=True)
+    assert numbers.default(descriptor)["fColor"] == 0
+    assert numbers.decode(descriptor, b"\xb8\x01\x02\x80\x01\x07")["rColor"] == [2]
+    assert numbers.decode(descriptor, b"\xb8\x01\x02\x80\x01\x07")["fColor"] == 7
+    sparing = Codec(registry(), emit_defaults=False)
+    assert sparing.default(descriptor) == {}
+    assert sparing.decode(message("lab2.Old"), b"\x1a\x00") == {"rString": ""}
+
+
+def test_unknown_names_may_be_passed_over() -> None:
+    ignoring = Codec(registry(), ignore_unknown_names=True)
+    value = {"nope": 1, "f_int32": 5, "fColor": "BLUE", "rColor": ["BLUE", "RED"], "mBc": {"true": "BLUE"}}
+    assert ignoring.encode(message("lab.All"), value) == b"\x18\x05\xba\x01\x01\x01"
+    assert ignoring.encode(message("lab.Sub"), {"nope": 1, "child": {"nope": 2}}) == b"\x1a\x00"
+
+
+def test_well_known_types_as_plain_messages() -> None:
+    plain = Codec(registry(), well_known_types=False, emit_defaults=False)
+    wkt = message("lab.Wkt")
+    data = codec().encode(wkt, {"ts": "1970-01-01T00:00:01Z", "any": {"@type": "x/lab.Sub", "value": 1}})
+    assert plain.decode(wkt, data) == {"ts": {"seconds": "1"}, "any": {"typeUrl": "x/lab.Sub", "value": "EAE="}}
+    assert plain.encode(wkt, plain.decode(wkt, data)) == data
+
+
+def test_an_any_of_an_unknown_type_keeps_its_bytes() -> None:
+    data = b"\xb2\x01\x07\x0a\x03x/y\x12\x00"
+    assert codec().decode(message("lab.Wkt"), data)["any"] == {"@type": "x/y", "value": ""}
+
+
+def test_json_text() -> None:
+    descriptor = message("lab.All")
+    data = codec().from_json(descriptor, '{"f_int32": 5, "fString": "ü\\u00fc", "rDouble": ["NaN", 1]}')
+    assert json.loads(codec().to_json(descriptor, data))["fString"] == "üü"
+    for text, problem in {
+        '{"fInt32": 1, "fInt32": 2}': "request: the name 'fInt32' is there twice in one object",
+        '{"fInt32": 1, "f_int32": 2}': "request: the field 'fInt32' is there twice",
+        '{"rSub": [{"name": 1}]}': "request.rSub[0].name: string expected, not 1",
+        '{"fDouble": NaN}': "request: NaN is not JSON",
+        '{"fDouble": 1e999}': "request: number out of range: 1e999",
+        '{"fInt32": 1,}': "request: not JSON",
+        "": "request: not JSON",
+        "[1]": "request: object expected for lab.All, not [1]",
+        '{"fInt32": ' + "9" * 5000 + "}": "request: number out of range",
+        '{"fString": "\\ud800"}': "request.fString: not a valid Unicode string",
+        "[" * 100_000: "request: nested too deep",
+    }.items():
+        with pytest.raises(DecodeError) as caught:
+            codec().from_json(descriptor, text)
+        assert str(caught.value).startswith(problem), text[:40]
+
+
+def test_message_objects_are_taken_and_made() -> None:
+    sub = registry().message_class(message("lab.Sub"))(name="n")
+    assert codec().encode(message("lab.Sub"), sub) == b"\x0a\x01n"
+    stamp = timestamp_pb2.Timestamp(seconds=1)
+    assert codec().encode(message("lab.All"), {"rSub": [sub, {}]}) == b"\xc2\x01\x03\x0a\x01n\xc2\x01\x00"
+    assert codec().encode(message("lab.Wkt"), {"ts": stamp}) == b"\x0a\x02\x08\x01"
+    assert codec().encode(message("lab.Wkt"), {"any": stamp})[3:] == (
+        b"\x0a\x2dtype.googleapis.com/google.protobuf.Timestamp\x12\x02\x08\x01"
+    ) or codec().decode(message("lab.Wkt"), codec().encode(message("lab.Wkt"), {"any": stamp}))["any"] == {
+        "@type": "type.googleapis.com/google.protobuf.Timestamp",
+        "value": "1970-01-01T00:00:01Z",
+    }
+    with pytest.raises(EncodeError, match=r"request.fSub: lab.Sub expected, not a google.protobuf.Timestamp"):
+        codec().encode(message("lab.All"), {"fSub": stamp})
+    with pytest.raises(EncodeError, match=r"request: Message lab2.Old is missing required|required"):
+        codec().encode(message("lab2.Old"), registry().message_class(message("lab2.Old"))())
+    made = codec().to_message(message("lab.Sub"), b"\x0a\x01n")
+    assert made == sub
+    assert isinstance(codec().to_message(message("lab.Wkt"), b"", timestamp_pb2.Timestamp), timestamp_pb2.Timestamp)
+    with pytest.raises(DecodeError):
+        codec().to_message(message("lab.Sub"), b"\x0a\x05")
+
+
+def test_other_buffers_are_decoded() -> None:
+    assert codec().decode(message("lab.Sub"), bytearray(b"\x0a\x01n"))["name"] == "n"
+    assert codec().decode(message("lab.Sub"), memoryview(b"\x0a\x01n"))["name"] == "n"
+
+
+@given(st.integers(-62135596800, 253402300799), st.sampled_from([0, 1, 10, 1000, 999_000_000, 999_999_999]))
+def test_timestamps_read_back(seconds: int, nanos: int) -> None:
+    text = codec_times.timestamp_text(seconds, nanos)
+    assert codec_times.parse_timestamp(text) == (seconds, nanos)
+    assert text == timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos).ToJsonString()
