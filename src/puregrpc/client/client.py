@@ -99,9 +99,9 @@ class Client:
         checked = connect_params(params, keywords)
         self._disconnect()
         if self._backend is None:
-            from puregrpc.client.portal import Portal
+            from puregrpc.client.sockets import Sockets
 
-            self._backend = Portal()
+            self._backend = Sockets()
             self._backend.start()
             weakref.finalize(self, close_in, os.getpid(), self._backend).atexit = False
         began = time.perf_counter()

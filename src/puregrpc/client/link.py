@@ -114,14 +114,19 @@ async def reflect(channel: Channel, params: ConnectParams, registry: Registry) -
         async with open_reflection(channel, metadata=params.reflect_metadata) as reflection:
             await reflection.load(registry)
     except RpcError as error:
-        hint = " (the server has no reflection: load .proto files)" if error.code == StatusCode.UNIMPLEMENTED else ""
-        raise RpcError(
-            error.code,
-            f"error invoking reflect API: {error.message}{hint}",
-            details=error.details,
-            trailers=error.trailers,
-            code_name=Status(error.code).name,
-        ) from None
+        raise reflection_error(error) from None
+
+
+def reflection_error(error: RpcError) -> RpcError:
+    """How it is told that a server does not answer reflection."""
+    hint = " (the server has no reflection: load .proto files)" if error.code == StatusCode.UNIMPLEMENTED else ""
+    return RpcError(
+        error.code,
+        f"error invoking reflect API: {error.message}{hint}",
+        details=error.details,
+        trailers=error.trailers,
+        code_name=Status(error.code).name,
+    )
 
 
 def not_connected() -> NotConnected:
