@@ -316,6 +316,8 @@ BAD = [
         )
     ),
     "message M { string s = 1; } // no syntax", "syntax = 'proto3'; \x01 message M {}", "syntax = 'proto3'; \xe9",
+    EDITION + "option features..enum_type = CLOSED;", EDITION + "option .features.enum_type = CLOSED;",
+    EDITION + "option features .enum_type. = CLOSED;", EDITION + "option features.(.pb..cpp) = 1;",
     "\xefsyntax = 'proto3';", PROTO3 + "message M { string s\xe9 = 1; }", PROTO3 + "message M { blah.123 x = 1; }",
     PROTO3 + "message M { message.x y = 1; }", PROTO3 + "message M { map.x y = 1; }", PROTO3 + "message M { int32.x y = 1; }",
     PROTO3 + "message A {" * 40 + "}" * 40, PROTO3 + "message M { " * 5, "message M { foo { bar } baz; } }",

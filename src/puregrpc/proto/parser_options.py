@@ -88,8 +88,9 @@ class OptionParser(TokenStream):
             elif self.exact:
                 parts.append((self.identifier("Expected identifier."), False))
             else:
+                is_joined = bool(parts) and token[:1] == "." and tokens[self.at - 1] != "."
                 self.at += 1
-                for part in (token[1:] if parts and token[:1] == "." else token).split("."):
+                for part in (token[1:] if is_joined else token).split("."):
                     if not part.isidentifier():
                         raise NotQuick
                     parts.append((part, False))
@@ -98,8 +99,6 @@ class OptionParser(TokenStream):
                 self.at += 1
             elif following[:1] != ".":
                 return tuple(parts)
-            elif self.exact:
-                self.at += 1  # unreachable with exact tokens, where a dot is a token of its own
 
     def extension_name(self) -> str:
         if not self.exact:
