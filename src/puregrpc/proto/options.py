@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from puregrpc.proto import ast
 from puregrpc.proto.descriptors import EnumDescriptor, FieldDescriptor, FieldType, MessageDescriptor
+from puregrpc.proto.hints import hint_for_option
 from puregrpc.proto.option_elements import option_elements
 from puregrpc.proto.option_values import OptionMessage, Scalar
 from puregrpc.proto.problems import Node, Role
@@ -31,9 +32,10 @@ INTEGER_NAMES = {
 
 
 class _InvalidOption(Exception):  # noqa: N818 - how a rule that failed gets back to the loop over the options
-    def __init__(self, role: str, message: str) -> None:
+    def __init__(self, role: str, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.role = role
+        self.hint = hint
 
 
 class DescriptorIndex:
@@ -135,7 +137,7 @@ class OptionInterpreter:
                 try:
                     self.paths[node, index] = self.option(option, self.interpreted[node], scope)
                 except _InvalidOption as invalid:
-                    self.file.error(option, invalid.role, str(invalid))
+                    self.file.error(option, invalid.role, str(invalid), invalid.hint)
                     failed = node
 
     def options_type(self, name: str) -> MessageDescriptor:
@@ -229,6 +231,7 @@ class OptionInterpreter:
                 Role.OPTION_NAME,
                 f'Option "{text}" unknown. Ensure that your proto definition file imports the proto which defines '
                 "the option (i.e. via import option after edition 2024).",
+                hint_for_option(part, message.type, self.table, self.file),
             )
         if field.containing_type is not message.type:
             raise _InvalidOption(

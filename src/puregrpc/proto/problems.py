@@ -62,3 +62,5 @@ class Problem:
     message: str
     is_warning: bool = False
     name: str = ""
+    hint: str = ""
+    """How it is likely to be put right."""

@@ -75,9 +75,9 @@ class LinkedFile:
     values_with_options: list[tuple[ast.EnumValue, EnumDescriptor]] = field(default_factory=list)
     ranges_with_options: list[tuple[ast.ExtensionRange, MessageDescriptor]] = field(default_factory=list)
 
-    def error(self, node: Node, role: str, message: str) -> None:
+    def error(self, node: Node, role: str, message: str, hint: str = "") -> None:
         """Note that something is wrong with a part of ``node``."""
-        self.problems.append(Problem(node, role, message))
+        self.problems.append(Problem(node, role, message, hint=hint))
         self.has_errors = True
 
     def warn(self, node: Node, role: str, message: str) -> None:
