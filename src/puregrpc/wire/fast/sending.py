@@ -16,7 +16,7 @@ from puregrpc.errors import LocalProtocolError
 from puregrpc.wire.compression import CODINGS, Coding
 from puregrpc.wire.connection import Call, Connection, ConnectionConfig, Driver
 from puregrpc.wire.fast.hpack_encoder import HeaderEncoder
-from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, frame, message_frame_head, pack_head
+from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, HEAD_SIZE, frame, message_frame_head, pack_head
 from puregrpc.wire.frames import FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, encode_message, prefix
 from puregrpc.wire.limits import MAX_DATA_FRAME_SIZE
@@ -47,6 +47,9 @@ counts as buffered and holds its sender back."""
 
 MAX_DATA_FRAME = min(MAX_DATA_FRAME_SIZE, 0xFFFF)
 """How much of one call a turn sends at most, however large a frame the peer takes."""
+
+LEAST_LIMIT = 64
+"""What `data_to_send` is asked for at least, so that something of a DATA frame fits."""
 
 WHOLE_PIECE = 16 << 10
 """A message of so many octets is kept beside its prefix, not joined with it: a copy would cost more than a piece."""
@@ -161,7 +164,7 @@ class Sending(Connection):
     def data_to_send(self, limit: int = 1 << 18) -> bytes:
         out = self._out
         if self._turns:
-            self._take_turns(limit)
+            self._take_turns(max(limit, LEAST_LIMIT))
         data = b"".join(out)
         out.clear()
         if len(data) <= limit:
@@ -263,13 +266,15 @@ class Sending(Connection):
         for octets in out:
             room -= len(octets)
         self._data_sent = True
-        while turns and room > 0:
+        while turns and room > HEAD_SIZE:
             outbound = turns.popleft()
             outbound.turning = False
             if outbound.dead:
                 continue
             call = outbound.call
-            count = min(outbound.octets, self._send_window, call.wire_send_window, self._data_frame_size, room)
+            count = min(
+                outbound.octets, self._send_window, call.wire_send_window, self._data_frame_size, room - HEAD_SIZE
+            )
             if count <= 0:
                 if call.wire_send_window <= 0:
                     continue  # WINDOW_UPDATE or SETTINGS will give it its next turn
@@ -278,7 +283,7 @@ class Sending(Connection):
                 return
             self._send_window -= count
             call.wire_send_window -= count
-            room -= count
+            room -= count + HEAD_SIZE
             pieces = outbound.take(count)
             done = not outbound.octets
             flags = END_STREAM if done and outbound.end else 0
