@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import signal
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from functools import partial
@@ -438,5 +441,63 @@ def test_the_snapshot_is_data() -> None:
             assert "/test.Echo/Bidi" in snapshot.methods
             assert snapshot.addresses == server.addresses
             gate.go_on.set()
+
+    run(body)
+
+
+def test_an_idle_task_keeps_no_call_alive() -> None:
+    async def body() -> None:
+        received: list[weakref.ref[Any]] = []
+
+        class Request:
+            def __init__(self, data: bytes) -> None:
+                received.append(weakref.ref(self))
+
+        async def handler(request: Request, context: Context) -> bytes:
+            await trio.lowlevel.checkpoint()
+            return b""
+
+        method = Method("/test.R/Call", handler, deserializer=Request)
+        async with echo_server(method) as server, open_channel(server.addresses[0]) as channel:
+            for _ in range(3):
+                await channel.unary_unary("/test.R/Call")(b"")
+            await trio.testing.wait_all_tasks_blocked()
+            gc.collect()
+            assert [reference() for reference in received] == [None] * 3
+
+    run(body)
+
+
+def test_a_fault_of_the_server_itself_ends_one_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async def body() -> None:
+        async with echo_server() as server, open_channel(server.addresses[0]) as channel:
+            assert await channel.unary_unary("/test.Echo/Unary")(b"x") == b"x"
+            routes, server.routes = server.routes, None  # type: ignore[assignment]  # the fault
+            with pytest.raises(RpcError, match="UNAVAILABLE"):
+                async with open_channel(server.addresses[0]) as broken:
+                    await broken.unary_unary("/test.Echo/Unary")(b"x", timeout=2)
+            server.routes = routes
+            assert await channel.unary_unary("/test.Echo/Unary")(b"x") == b"x"
+
+    run(body)
+    assert "internal error" in caplog.text
+
+
+def test_accepting_goes_on_when_the_system_is_out_of_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        faults = [OSError(errno.EMFILE, "too many open files"), OSError(errno.ECONNABORTED, "gone")]
+        with trio.socket.socket() as sample:
+            kind = type(sample)
+        real = kind.accept
+
+        async def failing(sock: Any) -> Any:
+            if faults:
+                raise faults.pop()
+            return await real(sock)
+
+        monkeypatch.setattr(kind, "accept", failing)
+        async with echo_server() as server, open_channel(server.addresses[0]) as channel:
+            assert await channel.unary_unary("/test.Echo/Unary")(b"x", wait_for_ready=True) == b"x"
+        assert not faults
 
     run(body)

@@ -72,6 +72,7 @@ class Server:
         self.calls_ended = 0
         self.calls_by_status: dict[int, int] = {}
         self.routes: dict[str, Route] = {}
+        self._services: dict[str, None] = {}
         self.registry = Registry()
         """What is known of the services' types; reflection answers from it."""
         self.codec = Codec(self.registry)
@@ -94,6 +95,7 @@ class Server:
         """Serve one more method. Raises InvalidArgument if its path is served already."""
         if method.path in self.routes:
             raise InvalidArgument(f"{method.path} is served already")
+        self._services[method.service] = None
         self.routes[method.path] = Route(intercepted(method, self._interceptors))
 
     def add_methods(self, methods: Iterable[Method]) -> None:
@@ -125,12 +127,12 @@ class Server:
     @property
     def services(self) -> tuple[str, ...]:
         """The full names of the services that have methods here, in order of their addition."""
-        return tuple(dict.fromkeys(route.method.service for route in self.routes.values()))
+        return tuple(self._services)
 
     def unimplemented(self, path: str) -> Status:
         """The status of a call to a path that is not served."""
         service, _, name = path.removeprefix("/").rpartition("/")
-        if service in self.services:
+        if service in self._services:
             text = f"unknown method {name} for service {service}"
         else:
             text = f"unknown service {service}" if service else f"malformed method name {path!r}"
@@ -207,6 +209,9 @@ class Server:
         self._sessions.add(session)
         try:
             await session.run_within_limits()
+        except Exception:
+            # A fault of ours must not take the other connections along.
+            logger.exception("%s: the connection ended with an internal error", stream.peer)
         finally:
             self._sessions.discard(session)
             self._connection_ended.unpark_all()
@@ -291,8 +296,6 @@ class Server:
             await self.serve_stream(await listener.secure(stream))
         except ConnectError as error:
             logger.info("%s", error)
-        except Exception:
-            logger.exception("%s: the connection ended with an internal error", stream.peer)
         finally:
             stream.close()
             self._open_connections -= 1

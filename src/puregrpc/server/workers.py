@@ -73,8 +73,10 @@ class Workers:
                     running.cancel_scope = scope
                     await running.run()
                     if running.cancel_scope is None:
+                        del running
                         break
                     running.cancel_scope = None
+                    del running  # a task that waits must not keep a call and its messages alive
                     if len(idle) < MAX_IDLE_TASKS:
                         idle.append(worker)
                         await wait_task_rescheduled(leave)
