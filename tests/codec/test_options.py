@@ -91,7 +91,8 @@ def test_json_text() -> None:
     descriptor = message("lab.All")
     data = codec().from_json(descriptor, '{"f_int32": 5, "fString": "ü\\u00fc", "rDouble": ["NaN", 1]}')
     assert json.loads(codec().to_json(descriptor, data))["fString"] == "üü"
-    for text, problem in {
+    assert codec().from_json(descriptor, '{"fString": "ü"}'.encode()) == b"\x72\x02\xc3\xbc"
+    broken: dict[str | bytes, str] = {
         '{"fInt32": 1, "fInt32": 2}': "request: the name 'fInt32' is there twice in one object",
         '{"fInt32": 1, "f_int32": 2}': "request: the field 'fInt32' is there twice",
         '{"rSub": [{"name": 1}]}': "request.rSub[0].name: string expected, not 1",
@@ -103,7 +104,9 @@ def test_json_text() -> None:
         '{"fInt32": ' + "9" * 5000 + "}": "request: number out of range",
         '{"fString": "\\ud800"}': "request.fString: not a valid Unicode string",
         "[" * 100_000: "request: nested too deep",
-    }.items():
+        b'{"fString": "\xff"}': "request: not JSON: invalid UTF-8 at byte 13",
+    }
+    for text, problem in broken.items():
         with pytest.raises(DecodeError) as caught:
             codec().from_json(descriptor, text)
         assert str(caught.value).startswith(problem), text[:40]

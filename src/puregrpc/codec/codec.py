@@ -142,7 +142,7 @@ class Codec:
         except Fault as fault:
             raise DecodeError("message", fault.problem) from None
 
-    def from_json(self, descriptor: MessageDescriptor, text: str) -> bytes:
+    def from_json(self, descriptor: MessageDescriptor, text: str | bytes) -> bytes:
         """JSON text as bytes of a message type.
 
         Raises DecodeError if it is not JSON, has a name twice in one object, or does not fit the type.

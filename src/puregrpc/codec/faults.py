@@ -7,6 +7,7 @@ known so far, and raises it again. The codec turns a complete fault into EncodeE
 
 from __future__ import annotations
 
+import reprlib
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -86,7 +87,17 @@ def at_element(error: Exception, key: object) -> Fault:
     return fault
 
 
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = 80
+_short.maxlist = _short.maxtuple = _short.maxset = _short.maxdict = 4
+_short.maxlevel = 3
+
+
 def shown(value: object) -> str:
-    """A value in a message: short, on one line."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    """A value in a message: short, on one line, whatever it is."""
+    try:
+        text = _short.repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        text = f"a very large {type(value).__name__}"
+    text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= 80 else text[:77] + "..."

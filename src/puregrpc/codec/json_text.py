@@ -41,10 +41,12 @@ _decode = json.JSONDecoder(
 ).decode
 
 
-def parse(text: str) -> Any:
-    """The value of a JSON text. Raises Fault."""
+def parse(text: str | bytes) -> Any:
+    """The value of a JSON text, which as bytes is UTF-8. Raises Fault."""
     try:
-        return _decode(text)
+        return _decode(text if isinstance(text, str) else bytes(text).decode())
+    except UnicodeDecodeError as error:
+        raise Fault(f"not JSON: invalid UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise Fault(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:

@@ -10,6 +10,7 @@ import re
 import struct
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
+from math import copysign
 from typing import Any
 
 from google.protobuf.message import Message
@@ -217,7 +218,8 @@ def _decode_value(data: bytes, position: int, end: int, depth: int) -> Any:
     if which == 17:
         if scalar - scalar != 0:
             raise Fault(f"a google.protobuf.Value that is {scalars.float_text(scalar)}")
-        return int(scalar) if scalar.is_integer() and -(1 << 53) <= scalar <= 1 << 53 else scalar
+        is_whole = scalar.is_integer() and -(1 << 53) <= scalar <= 1 << 53
+        return int(scalar) if is_whole and (scalar or copysign(1, scalar) > 0) else scalar
     if which not in (42, 50):
         return scalar
     if isinstance(span, bytearray):

@@ -16,6 +16,8 @@ from puregrpc.proto.descriptors import Edition
 __all__ = ["Features", "edition_of", "features_of_edition"]
 
 _SET = descriptor_pb2.FeatureSet
+_EDITION_UNSTABLE = 9999
+"""google.protobuf.EDITION_UNSTABLE, which older releases of protobuf have no name for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,12 @@ def edition_of(file: descriptor_pb2.FileDescriptorProto) -> Edition:
         return Edition.PROTO3
     if file.syntax != "editions":
         raise SchemaError(f"{file.name}: unknown syntax {file.syntax!r}; known are proto2, proto3 and editions")
+    if file.edition == _EDITION_UNSTABLE:
+        return Edition.EDITION_2026  # protobuf's own tests of what comes next
     try:
         return Edition(file.edition)
     except ValueError:
-        raise SchemaError(f"{file.name}: edition {file.edition} is not supported; 2023 and 2024 are") from None
+        raise SchemaError(f"{file.name}: edition {file.edition} is not supported; 2023 to 2026 are") from None
 
 
 def features_of_edition(edition: Edition) -> Features:
