@@ -234,6 +234,9 @@ class Compilation:
         if self.reporter is None and not file.has_errors:
             return  # nobody hears warnings
         tokens = scan(self.texts[file.descriptor.name])
+        if tokens.errors:  # inside an aggregate, where the quick tokens were taken as they were
+            self.parse_exactly(file.descriptor.name, self.texts[file.descriptor.name])
+            return
         locator = ProblemLocator(file.tree, walk_source(tokens))
         for problem in file.problems:
             place = locator.locate(problem)
