@@ -188,7 +188,7 @@ def main() -> int:
             f"# The compiler beside protoc ({version.stdout.strip()})\n\n"
             f"{datetime.datetime.now(tz=datetime.timezone.utc).date()}, `python -m conformance.protoc.run`, "
             f"{arguments.mutations} mutations from seed {arguments.seed}.\n\n"
-            "Seconds are processor time for descriptors without source info; protoc's include the start of its process. "
+            "Seconds are processor time for descriptors without source info; protoc's include its start. "
             "Files that clash with others of their corpus are compiled alone.\n\n"
             + "\n".join([*header, *rows])
             + f"\n\n## Mutations of these files\n\n{table}\n"

@@ -35,7 +35,8 @@ from puregrpc.proto.policy import (
 )
 from puregrpc.proto.problems import Node
 from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver, Resolver
-from puregrpc.proto.source_info import Path, walk_source
+from puregrpc.proto.source_info import Path
+from puregrpc.proto.source_walker import walk_source
 from puregrpc.proto.symbols import LinkedFile
 from puregrpc.proto.token_stream import NotQuick
 from puregrpc.proto.validation import Validator

@@ -8,7 +8,8 @@ from puregrpc.proto import ast
 from puregrpc.proto.descriptors import FieldDescriptor, MessageDescriptor
 from puregrpc.proto.lexer import is_identifier
 from puregrpc.proto.option_values import OptionMessage
-from puregrpc.proto.parser import MAX_FIELD_NUMBER, TYPES
+from puregrpc.proto.parser import MAX_FIELD_NUMBER
+from puregrpc.proto.parser_fields import TYPES
 from puregrpc.proto.problems import Node, Role
 
 if TYPE_CHECKING:
