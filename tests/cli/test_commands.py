@@ -185,3 +185,30 @@ def test_without_the_extra_it_says_what_is_missing(run: Callable[..., Ran], monk
     ran = run("list", "localhost:1")
     assert ran.status == 2
     assert ran.err.startswith("puregrpc: this needs the package click: pip install 'puregrpc[cli]'")
+
+
+def test_comments_of_a_descriptor_set(run: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "shop.proto").write_text(PROTO)
+    protoset = str(tmp_path / "shop.binpb")
+    made = run(
+        "compile", "-I", str(tmp_path), "--include_imports", "--include_source_info", "-o", protoset, "shop.proto"
+    )
+    assert made.status == 0, made.err
+    for symbol in ("shop.Order", "shop.Shop"):
+        from_set = run("describe", "--protoset", protoset, symbol)
+        assert from_set.out == run("describe", "--proto", str(tmp_path / "shop.proto"), symbol).out
+        assert "// " in from_set.out
+
+
+def test_what_describe_writes_compiles_to_the_same(run: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "shop.proto").write_text(PROTO)
+    text = 'syntax = "proto3";\npackage shop;\nimport "google/protobuf/timestamp.proto";\n'
+    for symbol in ("shop.Shop", "shop.Order", "shop.Receipt"):
+        text += run("describe", "--proto", str(tmp_path / "shop.proto"), symbol).out.split("\n", 1)[1]
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "shop.proto").write_text(text)
+    sets = []
+    for folder in (tmp_path, tmp_path / "again"):
+        run("compile", "-I", str(folder), "-o", str(tmp_path / "set"), "shop.proto")
+        sets.append((tmp_path / "set").read_bytes())
+    assert sets[0] == sets[1]

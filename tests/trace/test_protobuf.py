@@ -18,6 +18,7 @@ from puregrpc.schema import Registry
 from puregrpc.trace.octets import Octets
 from puregrpc.trace.protobuf import explain_message
 from puregrpc.trace.records import Field, Part, Span
+from puregrpc.trace.standard_types import standard_registry
 
 SOURCE = """
 edition = "2023";
@@ -181,3 +182,13 @@ def _varint(value: int) -> bytes:
 @given(st.binary(max_size=100), st.booleans())
 def test_any_octets_are_explained(data: bytes, schema: bool) -> None:
     read(data, schema=schema)
+
+
+def test_what_an_any_holds() -> None:
+    registry = standard_registry()
+    data = bytes.fromhex("0803") + b"\x1a\x2e" + b"\x0a\x28type.googleapis.com/google.rpc.ErrorInfo\x12\x02\x0a\x00"
+    octets = Octets(data, (Span(0, 0, len(data)),))
+    (_, detail), parts = explain_message(octets, registry.message("google.rpc.Status"), registry)
+    assert problems(parts) == []
+    assert [field.type_name for field in detail.fields] == ["string", "google.rpc.ErrorInfo"]
+    assert detail.fields[1].fields[0].name == "reason"

@@ -11,14 +11,11 @@ from collections.abc import Sequence
 import click
 
 from puregrpc._version import __version__
-from puregrpc.cli.output import describe_rpc_error, error_line
+from puregrpc.cli.output import RPC_EXIT_STATUS, describe_rpc_error, error_line
 from puregrpc.errors import Error, RpcError
 from puregrpc.transport import InsecureTlsWarning
 
-__all__ = ["RPC_EXIT_STATUS", "application", "main"]
-
-RPC_EXIT_STATUS = 64
-"""A call that ends with a status exits with 64 plus its number, as grpcurl does."""
+__all__ = ["application", "main"]
 
 INTERRUPTED = 130
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import sys
+import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,8 +16,15 @@ import click
 import trio
 from google.protobuf import text_format
 
-from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_options, debug_option, schema_options
-from puregrpc.cli.output import note, print_json, print_line, status_details
+from puregrpc.cli.options import (
+    ConnectionOptions,
+    SchemaOptions,
+    connection_options,
+    debug_option,
+    schema_options,
+    wants_traceback,
+)
+from puregrpc.cli.output import RPC_EXIT_STATUS, describe_rpc_error, note, print_json, print_line, status_details
 from puregrpc.cli.requests import read_requests
 from puregrpc.codec import Codec
 from puregrpc.errors import Error, InvalidArgument, RpcError
@@ -86,14 +94,26 @@ def call(
     \b
     puregrpc call -p localhost:50051 hello.HelloService/SayHello -d '{"greeting": "Bert"}'
     """
-    trio.run(partial(_main, target, method, connection, schema, CallOptions(**options)))
+    registry = Registry()
+    try:
+        trio.run(partial(_main, target, method, connection, schema, CallOptions(**options), registry))
+    except RpcError as error:
+        # Details of types that only this schema knows are told with it.
+        if wants_traceback():
+            traceback.print_exc()
+        describe_rpc_error(error, registry)
+        return RPC_EXIT_STATUS + error.code
     return 0
 
 
 async def _main(
-    target: str, name: str, connection: ConnectionOptions, schema: SchemaOptions, options: CallOptions
+    target: str,
+    name: str,
+    connection: ConnectionOptions,
+    schema: SchemaOptions,
+    options: CallOptions,
+    registry: Registry,
 ) -> None:
-    registry = Registry()
     async with connection.open(target) as channel:
         method = await load_method(channel, name, schema, registry)
         await make_call(channel, method, options, registry)

@@ -21,7 +21,14 @@ from puregrpc.services import open_reflection
 from puregrpc.transport import Tap, TlsOptions
 from puregrpc.wire.status import StatusCode
 
-__all__ = ["ConnectionOptions", "SchemaOptions", "connection_options", "debug_option", "schema_options"]
+__all__ = [
+    "ConnectionOptions",
+    "SchemaOptions",
+    "connection_options",
+    "debug_option",
+    "schema_options",
+    "wants_traceback",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -210,6 +217,21 @@ connection_options = _grouped("connection", ConnectionOptions, CONNECTION)
 schema_options = _grouped("schema", SchemaOptions, SCHEMA)
 
 
+DEBUG = "puregrpc.debug"
+
+
+def _remember_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    context.meta[DEBUG] = value
+
+
 def debug_option(function: F) -> F:
-    """``--debug``: read by `puregrpc.cli.app.main`."""
-    return click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of errors.")(function)
+    """``--debug``: errors come with their traceback."""
+    option = click.option(
+        "--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show the traceback of errors."
+    )
+    return option(function)
+
+
+def wants_traceback() -> bool:
+    """Whether the command that runs was given --debug."""
+    return bool(click.get_current_context().meta.get(DEBUG))

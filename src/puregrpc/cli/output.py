@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
-from puregrpc.cli.standard_types import decode_any, standard_registry
+from puregrpc.cli.any_value import decode_any
+from puregrpc.trace.standard_types import standard_registry
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
@@ -21,7 +22,20 @@ if TYPE_CHECKING:
     from puregrpc.errors import RpcError
     from puregrpc.schema import Registry
 
-__all__ = ["describe_rpc_error", "error_line", "note", "print_json", "print_line", "print_styled", "status_details"]
+__all__ = [
+    "RPC_EXIT_STATUS",
+    "describe_rpc_error",
+    "error_line",
+    "note",
+    "print_json",
+    "print_line",
+    "print_styled",
+    "status_details",
+]
+
+
+RPC_EXIT_STATUS = 64
+"""A call that ends with a status exits with 64 plus its number, as grpcurl does."""
 
 
 def _console(*, error: bool = False) -> Console:
@@ -70,12 +84,12 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
-def describe_rpc_error(error: RpcError) -> None:
+def describe_rpc_error(error: RpcError, registry: Registry | None = None) -> None:
     """A call's status on standard error, with the details that a google.rpc.Status brings."""
     status = Status(error.code, error.message)
     message = f": {_one_line(error.message)}" if error.message else ""
     print_styled([("puregrpc: ", "bold red"), (f"{status.name} ({status.code})", "bold"), (message, "")], error=True)
-    for number, detail in enumerate(status_details(error.details), 1):
+    for number, detail in enumerate(status_details(error.details, registry), 1):
         print_styled([(f"  detail {number}: {json.dumps(detail, ensure_ascii=False)}", "")], error=True)
 
 

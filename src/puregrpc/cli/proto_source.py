@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, text_format
 from google.protobuf.message import Message
 
+from puregrpc.cli.comments import comments_of
 from puregrpc.proto.descriptors import Edition, FileDescriptor
 
 __all__ = ["symbol_source"]
@@ -26,8 +27,7 @@ def symbol_source(file: FileDescriptor, full_name: str) -> tuple[str, str]:
     Raises LookupError if the file does not declare it.
     """
     proto = file.to_proto()
-    comments = file.source.comments() if file.source is not None else {}
-    writer = _Writer(comments, file.edition)
+    writer = _Writer(comments_of(file), file.edition)
     found = _find(proto, full_name)
     if found is None:
         raise LookupError(f"{file.name} does not declare {full_name}")

@@ -14,6 +14,7 @@ from puregrpc.trace.octets import Octets
 from puregrpc.trace.protobuf import explain_message
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Field, Frame, HeaderBlock, HeaderField, Message, Part, Span
+from puregrpc.trace.standard_types import standard_registry
 from puregrpc.trace.stream import PREFIX_SIZE, CallState, MessageOctets, Side, inflate, prefix_parts
 from puregrpc.trace.windows import FlowControl
 from puregrpc.wire.status import Status
@@ -398,13 +399,9 @@ class Conversation:
 
     def _details(self, raw: bytes) -> tuple[Field, ...]:
         octets = self.host.unpack("grpc-status-details-bin", raw)
-        descriptor = None
-        if self.registry is not None:
-            try:
-                descriptor = self.registry.message("google.rpc.Status")
-            except SchemaError:
-                descriptor = None
-        fields, parts = explain_message(octets, descriptor, self.registry)
+        registry = standard_registry()
+        descriptor = registry.message("google.rpc.Status")
+        fields, parts = explain_message(octets, descriptor, registry)
         if len(parts) == len(fields):
             return fields
         return (*fields, *(Field(0, 0, "", "", None, part) for part in parts[len(fields) :]))

@@ -31,6 +31,7 @@ MAX_FIELDS = 20_000
 VARINT, I64, LEN, SGROUP, EGROUP, I32 = range(6)
 WIRE_TYPE_NAMES = ("VARINT", "I64", "LEN", "SGROUP", "EGROUP", "I32")
 MAX_FIELD_NUMBER = 2**29 - 1
+ANY, ANY_TYPE_URL = "google.protobuf.Any", 1
 WIRE_TYPES = {
     FieldType.DOUBLE: I64,
     FieldType.FIXED64: I64,
@@ -80,6 +81,8 @@ class _Reader:
         self.data = octets.data
         self.registry = registry
         self.budget = budget
+        self.any_type = ""
+        """The type of the google.protobuf.Any that is being read."""
 
     def message(
         self, start: int, end: int, descriptor: MessageDescriptor | None, depth: int, group: int | None
@@ -117,7 +120,10 @@ class _Reader:
                 )
                 return tuple(fields), tuple(parts), end
             fields.append(found)
+            number = found.number
             parts.append(found.part)
+            if descriptor is not None and descriptor.full_name == ANY and number == ANY_TYPE_URL:
+                self.any_type = str(found.value).rpartition("/")[2]
         if group is not None and parts:
             parts[-1] = _with_problem(parts[-1], f"the message ends before the end tag of group {group}")
         return tuple(fields), tuple(parts), position
@@ -240,10 +246,23 @@ class _Reader:
             value: object = raw.decode("utf-8", "replace")
             return _Reading(end, text, rule, parts, "string", value, problem=problem)
         if found.type == FieldType.BYTES:
+            held = self.held_by_any(found)
+            if held is not None:
+                return self.submessage(start, end, held, depth, rule)
             text = printable(raw)
             parts = (self.octets.part("Octets", start, end, text, rule),) if raw else ()
             return _Reading(end, text, rule, parts, "bytes", raw)
         return self.packed(start, end, found)
+
+    def held_by_any(self, found: FieldDescriptor) -> MessageDescriptor | None:
+        """The type of what a google.protobuf.Any holds, if ``found`` is its value and the schema knows the type."""
+        outer = found.containing_type
+        if self.registry is None or outer is None or outer.full_name != ANY:
+            return None
+        try:
+            return self.registry.message(self.any_type)
+        except SchemaError:
+            return None
 
     def packed(self, start: int, end: int, found: FieldDescriptor) -> _Reading:
         rule = rules.protobuf("Packed Repeated Fields")

@@ -1,28 +1,16 @@
-"""The message types that every schema may use without importing them: those of google.rpc, for error details."""
+"""What a google.protobuf.Any holds, as JSON: error details."""
 
 from __future__ import annotations
 
 import base64
-from functools import lru_cache
 from typing import Any
 
 from puregrpc.codec import Codec
 from puregrpc.errors import DecodeError, SchemaError
-from puregrpc.proto import compile as compile_proto
 from puregrpc.schema import Registry
+from puregrpc.trace.standard_types import standard_registry
 
-__all__ = ["decode_any", "standard_registry"]
-
-STANDARD_FILES = ("google/rpc/error_details.proto", "google/rpc/status.proto")
-
-
-@lru_cache(maxsize=1)
-def standard_registry() -> Registry:
-    """google.rpc.Status and the types of google/rpc/error_details.proto."""
-    registry = Registry()
-    for file in compile_proto(list(STANDARD_FILES)):
-        registry.add_file(file)
-    return registry
+__all__ = ["decode_any"]
 
 
 def decode_any(type_url: str, value: bytes, registry: Registry | None = None) -> dict[str, Any]:
