@@ -527,6 +527,18 @@ def test_a_window_update_that_goes_over_the_top_on_a_stream(engine: EngineName) 
         assert peer.said() == ["RstStream 1 FLOW_CONTROL_ERROR"]
 
 
+def test_reserved_bits_are_ignored(engine: EngineName) -> None:
+    """RFC 9113, sections 4.1, 6.8 and 6.9."""
+    with ScriptedServer(engine) as peer:
+        call = peer.unary()
+        peer.send(frame(8, 0, 0x80000000, b"\x80\0\0\1"), frame(8, 0, 0x80000001, b"\x80\0\0\1"))
+        peer.send(frame(7, 0, 0x80000000, b"\x80\0\0\1" + bytes(4)))
+        assert peer.driver.going_away == ["NO_ERROR"]
+        assert not call.ended
+        peer.send(*peer.answer(1))
+        assert call.status == OK
+
+
 def test_priority_is_ignored(engine: EngineName) -> None:
     with ScriptedServer(engine) as peer:
         call = peer.unary()

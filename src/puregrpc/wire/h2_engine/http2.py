@@ -111,6 +111,9 @@ class Http2:
             raise RemoteProtocolError("the server opened a stream")
         if frame.type == FrameType.SETTINGS and not frame.flags & ACK:
             octets = self._known_settings(frame)
+        elif frame.type == FrameType.WINDOW_UPDATE and len(octets) == 13 and octets[9] & 0x80:
+            # RFC 9113, section 6.9: the reserved bit is ignored. hyperframe takes it for a part of the number.
+            octets = octets[:9] + bytes((octets[9] & 0x7F,)) + octets[10:]
         try:
             events: list[h2.events.Event] = self._h2.receive_data(octets)
         except _H2_FAULTS as error:
