@@ -133,7 +133,7 @@ def test_caches_are_bounded_in_count() -> None:
     for first in range(0x81, 0xBE):
         for second in range(0x81, 0xBE):
             decoder.decode(bytes((first, second)))
-    assert len(decoder._blocks) <= hpack_decoder.MAX_CACHED_RUNS
+    assert len(decoder.blocks) <= hpack_decoder.MAX_CACHED_RUNS
     assert len(decoder._runs) <= hpack_decoder.MAX_CACHED_RUNS
 
 
@@ -143,7 +143,7 @@ def test_caches_are_bounded_in_octets() -> None:
     for count in range(1, 60):
         decoder.decode(b"\xbe" * count)
     assert sum(run.size for run in decoder._runs.values()) <= hpack_decoder.MAX_CACHED_OCTETS
-    assert len(decoder._blocks) < 20
+    assert len(decoder.blocks) < 20
 
 
 def test_the_limit_holds_for_a_cached_run_with_fields_behind_it() -> None:

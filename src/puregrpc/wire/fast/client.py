@@ -44,6 +44,9 @@ SECRET_NAMES: tuple[str, ...] = ("authorization", "cookie")
 MOST_UNCOUNTED = 64
 """How much more an entry counts in a header list than it takes in a block: 32, and an indexed name's length."""
 
+WHOLE = END_SENT | HEAD_RECEIVED
+"""A call that lacks nothing but its trailers."""
+
 INFORMATIONAL = ResponseHead()
 """Stands for a 1xx response."""
 
@@ -274,6 +277,19 @@ class FastClientConnection(FastConnection, ClientConnection):
                 raise RemoteProtocolError("HEADERS on a closed stream", ErrorCode.STREAM_CLOSED)
             return
         state: int = call.wire_state
+        if run is not None and not fields:
+            if not flags & END_STREAM:
+                if run.plain is not None and not state & (HEAD_RECEIVED | READABLE):
+                    call.wire_state = state | HEAD_RECEIVED | READABLE
+                    call.on_headers(run.plain)
+                    return
+            elif run.trailers is not None and state & WHOLE == WHOLE and call.wire_inbound is None:
+                status, trailers = run.trailers
+                self._forget(call)
+                call.on_end(status, trailers, unprocessed=False)
+                if self._queue or self._sent_away or self._going_away:
+                    self._after_call()
+                return
         try:
             if flags & END_STREAM:
                 call.wire_state = state & ~READABLE | REMOTE_CLOSED
@@ -310,6 +326,8 @@ class FastClientConnection(FastConnection, ClientConnection):
             head = parse_response(run.fields) or INFORMATIONAL
         if head is INFORMATIONAL:
             return
+        if head is run.head and head.failure is None and head.encoding == "identity":
+            run.plain = head.metadata
         if head.failure is not None:
             call.wire_state |= READABLE
             call.wire_inbound = ForeignBody(head.failure)

@@ -44,13 +44,15 @@ class HeaderListTooLargeError(Exception):
 class FieldRun:
     """The indexed fields that a block begins with, the size of their list, and what the reader keeps about them."""
 
-    __slots__ = ("fields", "head", "size", "trailers")
+    __slots__ = ("fields", "head", "plain", "size", "trailers")
 
     def __init__(self, fields: Fields, size: int) -> None:
         self.fields = fields
         self.size = size
         self.head: Any = None
         """What the reader made of the run as the beginning or the whole of a head."""
+        self.plain: Any = None
+        """The same, if the run is a head that needs no second look."""
         self.trailers: Any = None
         """What the reader made of the run as trailers."""
 
@@ -71,7 +73,8 @@ class HeaderDecoder:
         self._max_table_size = table_size
         self._table_size = 0
         self._table: list[Field] = []  # the newest entry last
-        self._blocks: dict[bytes, tuple[FieldRun, Fields]] = {}
+        self.blocks: dict[bytes, tuple[FieldRun, Fields]] = {}
+        """What `decode` says of blocks of indexed fields alone, as long as the table stands. The same dict for ever."""
         self._runs: dict[Fields, FieldRun] = {}
         self._empty = FieldRun((), 0)
         self._cached_octets = 0
@@ -86,7 +89,7 @@ class HeaderDecoder:
 
         Raises HeaderDecodingError, after which the context is of no use, or HeaderListTooLargeError.
         """
-        known = self._blocks.get(block)
+        known = self.blocks.get(block)
         if known is not None:
             return known
         match = _leading_run(block)
@@ -99,7 +102,7 @@ class HeaderDecoder:
                 raise HeaderListTooLargeError
             return run, NO_FIELDS
         prefix = block[:stop]
-        known = self._blocks.get(prefix)
+        known = self.blocks.get(prefix)
         run = self._decode_run(prefix) if known is None else known[0]
         return run, self._decode_fields(block, stop, run.size)
 
@@ -121,12 +124,12 @@ class HeaderDecoder:
             self._cached_octets += size
             if len(self._runs) >= MAX_CACHED_RUNS or self._cached_octets > MAX_CACHED_OCTETS:
                 self._runs.clear()
-                self._blocks.clear()
+                self.blocks.clear()
                 self._cached_octets = size
             self._runs[fields] = run
-        if len(self._blocks) >= MAX_CACHED_RUNS:
-            self._blocks.clear()
-        self._blocks[octets] = (run, NO_FIELDS)
+        if len(self.blocks) >= MAX_CACHED_RUNS:
+            self.blocks.clear()
+        self.blocks[octets] = (run, NO_FIELDS)
         return run
 
     def _decode_fields(self, block: bytes, i: int, list_size: int) -> Fields:
@@ -156,7 +159,12 @@ class HeaderDecoder:
                     mask = 0x3F if first & 0x40 else 0x0F
                     index = first & mask
                     if index == 0:
-                        name, i = _string(block, i)
+                        n = block[i]
+                        if n < 0x7F:  # a name of plain octets, its length in one; what is missing shows below
+                            name = block[i + 1 : i + 1 + n]
+                            i += 1 + n
+                        else:
+                            name, i = _string(block, i)
                     else:
                         if index == mask:
                             index, i = _integer(block, i, mask)
@@ -204,7 +212,7 @@ class HeaderDecoder:
             self._evict(self._max_table_size - size)
             self._table.append(field)
             self._table_size += size
-        self._blocks.clear()
+        self.blocks.clear()
 
     def _evict(self, limit: int) -> None:
         gone = 0
@@ -222,7 +230,7 @@ class HeaderDecoder:
             raise HeaderDecodingError("a table size update over SETTINGS_HEADER_TABLE_SIZE")
         self._max_table_size = size
         self._evict(size)
-        self._blocks.clear()
+        self.blocks.clear()
 
 
 def _integer(block: bytes, i: int, value: int) -> tuple[int, int]:

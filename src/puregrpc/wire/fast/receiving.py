@@ -126,6 +126,7 @@ class FastConnection(Controlled):
         """Let every frame from octet ``i`` on act that is there as a whole, and keep the rest."""
         end = len(data)
         streams = self.streams
+        blocks = self.decoder.blocks
         max_message_size = self._max_message_size
         while end - i >= HEAD_SIZE:
             oversize, length, kind, flags, stream_id = unpack_head(data, i)
@@ -166,9 +167,14 @@ class FastConnection(Controlled):
                         continue
                 self._take_data(call, data[start:stop], 0, flags)
             elif kind == HEADERS and flags & UNUSUAL_HEADERS == END_HEADERS:
-                if not length:
-                    self._count_frame(kind, flags, stream_id, b"")
-                self._decode_headers(stream_id, flags, data[start:stop])
+                block = data[start:stop]
+                known = blocks.get(block)
+                if known is not None and not self._closed:
+                    self._headers(stream_id, flags, known[0], known[1])
+                else:
+                    if not length:
+                        self._count_frame(kind, flags, stream_id, b"")
+                    self._decode_headers(stream_id, flags, block)
             else:
                 self._unusual_frame(kind, flags, stream_id, data[start:stop])
         self._rest = data[i:] if i < end else b""

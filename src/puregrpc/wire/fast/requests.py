@@ -20,27 +20,31 @@ __all__ = ["read_content_length", "read_request"]
 NOT_SIMPLE = Refusal()
 
 
-def read_request(run: FieldRun, fields: Fields) -> Request | Refusal:
-    """Read a request. The Request is the caller's own. Raises RemoteProtocolError for a malformed one."""
-    known: Request | Refusal | None = run.head
+def read_request(run: FieldRun, fields: Fields) -> Request | None:
+    """Read a request whose run of fields is one in itself; None for any other, which is to be read as a whole.
+
+    The Request is the caller's own.
+    """
+    known: Request | None = run.plain
     if known is None:
-        known = run.head = _read_run(run.fields)
-    if isinstance(known, Refusal):
-        return parse_request(run.fields + fields)
+        if run.head is None:
+            run.head = _read_run(run.fields)
+            run.plain = run.head if isinstance(run.head, Request) else None
+            return read_request(run, fields)
+        return None
     timeout = known.timeout
     metadata = known.metadata
     if fields:
-        custom = fields
         if fields[0][0] == b"grpc-timeout" and timeout is None:
             try:
                 timeout = parse_timeout(fields[0][1])
             except RemoteProtocolError:
-                return parse_request(run.fields + fields)
-            custom = fields[1:]
-        if custom:
-            more = read_custom(custom)
+                return None
+            fields = fields[1:]
+        if fields:
+            more = read_custom(fields)
             if more is None:
-                return parse_request(run.fields + fields)
+                return None
             metadata += more
     return Request(
         known.path,
@@ -65,12 +69,10 @@ def _read_run(fields: Fields) -> Request | Refusal:
     return request
 
 
-def read_content_length(run: FieldRun, fields: Fields) -> int | None:
+def read_content_length(fields: Fields) -> int | None:
     """What the content-length of a request says, if it has one. Raises RemoteProtocolError if it says no number."""
-    if isinstance(run.head, Request) and not any(name == b"content-length" for name, _ in fields):
-        return None
     found: int | None = None
-    for name, value in run.fields + fields:
+    for name, value in fields:
         if name == b"content-length":
             if not value.isdigit() or len(value) > 18 or (found is not None and found != int(value)):
                 raise RemoteProtocolError("a malformed content-length")

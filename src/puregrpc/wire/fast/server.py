@@ -37,7 +37,7 @@ from puregrpc.wire.fast.sending import (
 from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
-from puregrpc.wire.headers import Refusal, check_fields, response_fields, trailer_fields
+from puregrpc.wire.headers import Refusal, check_fields, parse_request, response_fields, trailer_fields
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
@@ -86,6 +86,8 @@ class FastServerConnection(FastConnection, ServerConnection):
         self._metadata = MetadataEncoder()
         self._no_fields = ConstantFields(())
         self._heads: dict[tuple[str, str], ConstantFields] = {}
+        self._identity_heads: dict[str, ConstantFields] = {}
+        self._ok_trailers = ConstantFields(tuple(trailer_fields(OK, ())))
         self._trailers: dict[tuple[int, str | None], ConstantFields] = {}
 
     # -- sending
@@ -147,11 +149,12 @@ class FastServerConnection(FastConnection, ServerConnection):
             self.send_trailers(call, OK if status is None else status, trailers)
             return
         encoder = self.encoder
-        head = self._heads.get(("identity", call.request.content_subtype)) or self._head(
-            "identity", call.request.content_subtype
-        )
+        subtype = call.request.content_subtype
+        head = self._identity_heads.get(subtype) or self._head("identity", subtype)
         literals = self._metadata.encode(metadata) if metadata else b""
-        tail, tail_literals = self._trailer_parts(OK if status is None else status, trailers, None)
+        tail, tail_literals = self._ok_trailers, b""
+        if trailers or (status is not None and status is not OK):
+            tail, tail_literals = self._trailer_parts(OK if status is None else status, trailers, None)
         head_block = head.block if head.version == encoder.version else encoder.encode(head)
         tail_block = tail.block if tail.version == encoder.version else encoder.encode(tail)
         if literals:
@@ -194,7 +197,10 @@ class FastServerConnection(FastConnection, ServerConnection):
             )
             if len(self._heads) >= MAX_RESPONSE_KINDS:
                 self._heads.clear()
+                self._identity_heads.clear()
             head = self._heads[key] = ConstantFields(tuple(fields))
+            if encoding == "identity":
+                self._identity_heads[content_subtype] = head
         return head
 
     def _trailer_parts(
@@ -254,18 +260,22 @@ class FastServerConnection(FastConnection, ServerConnection):
         if run is None:
             self._answer(stream_id, Refusal(431, "the request's headers are too large\n"), ended=ended)
             return
-        try:
-            request = read_request(run, fields)
-            content_length = read_content_length(run, fields)
-        except RemoteProtocolError as error:
-            self._stream_error(stream_id, str(error), ErrorCode.PROTOCOL_ERROR)
-            return
-        if ended and content_length:
-            self._stream_error(stream_id, "fewer octets than content-length says", ErrorCode.PROTOCOL_ERROR)
-            return
-        if isinstance(request, Refusal):
-            self._answer(stream_id, request, ended=ended, content_length=content_length)
-            return
+        request = read_request(run, fields)
+        content_length = None
+        if request is None:
+            try:
+                whole = parse_request(run.fields + fields)
+                content_length = read_content_length(run.fields + fields)
+            except RemoteProtocolError as error:
+                self._stream_error(stream_id, str(error), ErrorCode.PROTOCOL_ERROR)
+                return
+            if ended and content_length:
+                self._stream_error(stream_id, "fewer octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+                return
+            if isinstance(whole, Refusal):
+                self._answer(stream_id, whole, ended=ended, content_length=content_length)
+                return
+            request = whole
         served = self.driver.on_call(request)
         if served is None:
             self._reset_unknown(stream_id, ErrorCode.REFUSED_STREAM)
