@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,6 +22,8 @@ from puregrpc.services import add_demo_services
 from puregrpc.services.contracts import codec, method, service
 from puregrpc.services.grpcbin import title
 from puregrpc.services.route_guide import FEATURES, distance
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
 
 
 @asynccontextmanager
@@ -143,7 +147,7 @@ def test_distances() -> None:
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_it_is_asked_to_end(sent: signal.Signals) -> None:
     command = [sys.executable, "-m", "puregrpc", "serve", "--port", "0", "--grace", "5"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
         try:
             assert process.stdout is not None
             address = process.stdout.readline().removeprefix("listening on ").strip()
@@ -163,7 +167,7 @@ def test_the_command_says_what_is_wrong() -> None:
         (["--tls-cert", "/no/such/file"], "--tls-key"),
     ]:
         command = [sys.executable, "-m", "puregrpc", "serve", "--port", "0", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=ENVIRONMENT)
         assert done.returncode in (1, 2)
         assert problem in done.stderr
         assert "Traceback" not in done.stderr
