@@ -31,6 +31,7 @@ message All {
   repeated Sub r_sub = 24; repeated int64 r_int64 = 25; repeated double r_double = 26; repeated bool r_bool = 27;
   repeated sint64 r_sint64 = 28; repeated float r_float = 29;
   map<string, string> m_ss = 30; map<int32, Sub> m_is = 31; map<bool, Color> m_bc = 32; map<int64, bytes> m_lb = 33;
+  map<fixed32, string> m_fs = 34;
   oneof choice { string c_string = 40; int32 c_int32 = 41; Sub c_sub = 42; google.protobuf.NullValue c_null = 43; }
 }
 message Wkt {

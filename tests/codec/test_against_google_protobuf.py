@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.codec.schemas import files, fill, registry_of
 
 from puregrpc.codec import Codec
-from puregrpc.errors import DecodeError
+from puregrpc.errors import DecodeError, EncodeError
 from puregrpc.schema import Registry
 
 
@@ -70,6 +70,44 @@ def test_messages(case: tuple[descriptor_pb2.FileDescriptorProto, Registry, Mess
     text = sparing.to_json(descriptor, data)
     assert json.loads(text) == sparing.decode(descriptor, data)
     assert message_class.FromString(sparing.from_json(descriptor, text)) == theirs
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 65), 1 << 65)
+    | st.integers(-3, 3)
+    | st.floats()
+    | st.sampled_from(["", "1", "-1", "01", "+1", "1.0", "1e1", " 1", "1_0", "NaN", "Infinity", "inf", "ONE", "true"])
+    | st.sampled_from(["AQ==", "AQ", "-_8", "A", "2024-01-02T03:04:05Z", "1.5s", "a,bC", "\ud800", "NULL_VALUE"])
+    | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["f0", "f_1", "f2", "1", "true", "x", "@type", "value"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(files(), st.dictionaries(st.sampled_from([f"f{n}" for n in range(7)] + ["f_0"]), JSON, max_size=7))
+def test_json_that_both_take_is_the_same_message(
+    file: descriptor_pb2.FileDescriptorProto, value: dict[str, Any]
+) -> None:
+    registry = registry_of(file)
+    descriptor = registry.message("r.M0")
+    names = {field.json_name for field in descriptor.fields} | {field.name for field in descriptor.fields}
+    value = {name: item for name, item in value.items() if name in names}
+    message_class = registry.message_class(descriptor)
+    try:
+        data = Codec(registry).encode(descriptor, value)
+    except EncodeError:
+        return
+    ours = message_class.FromString(data).SerializeToString(deterministic=True)
+    try:
+        theirs = json_format.ParseDict(value, message_class())
+    except json_format.ParseError:
+        return
+    assert theirs.SerializeToString(deterministic=True) == ours
 
 
 @given(cases())

@@ -37,6 +37,7 @@ def test_native_values() -> None:
         "mIs": {1: {"name": "n"}},
         "mBc": {True: "RED"},
         "mLb": {-1: b"x"},
+        "mFs": {7: "y"},
     }
     assert native.decode(all_types, native.encode(all_types, value)) == value
     moment = datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)

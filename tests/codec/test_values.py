@@ -142,7 +142,6 @@ REFUSED: list[tuple[str, object, str]] = [
     ("lab.All", {"f_double": "1e400"}, "request.fDouble: double out of range: '1e400'"),
     ("lab.All", {"f_double": 10**400}, "request.fDouble: double out of range: "),
     ("lab.All", {"f_float": 3.5e38}, "request.fFloat: out of range for the type of the field"),
-    ("lab.All", {"f_int32": [[[[[1]] * 100] * 100] * 100] * 100}, "request.fInt32: int32 expected, not [[["),
     ("lab.All", {"f_double": []}, "request.fDouble: double expected, not []"),
     ("lab.All", {"f_bool": 1}, "request.fBool: bool expected, not 1"),
     ("lab.All", {"f_bool": "true"}, "request.fBool: bool expected, not 'true'"),
@@ -217,6 +216,12 @@ def test_numbers_that_python_will_not_write() -> None:
     for name, problem in {"f_double": "request.fDouble: double", "f_int32": "request.fInt32: int32"}.items():
         with pytest.raises(EncodeError, match=f"{problem} out of range: "):
             codec().encode(message("lab.All"), {name: 10**5000})
+
+
+def test_a_value_of_any_size_is_named_shortly() -> None:
+    with pytest.raises(EncodeError, match=r"request.fInt32: int32 expected, not \[\[\[") as caught:
+        codec().encode(message("lab.All"), {"f_int32": [[[[[1]] * 100] * 100] * 100] * 100})
+    assert len(str(caught.value)) < 200
 
 
 def test_unset_fields_are_shown_as_k6_shows_them() -> None:

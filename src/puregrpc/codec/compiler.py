@@ -16,7 +16,8 @@ from google.protobuf.message import Message
 
 from puregrpc.codec import message_set, well_known
 from puregrpc.codec.any_value import AnyValues
-from puregrpc.codec.decode_source import SubDecoder, decoder_source, packed_reader, shown_default
+from puregrpc.codec.decode_source import SubDecoder, decoder_source, packed_reader
+from puregrpc.codec.decode_values import shown_default
 from puregrpc.codec.encode_source import SubEncoder, encoder_source
 from puregrpc.codec.faults import Fault, shown
 from puregrpc.codec.large_messages import LazyParts, large_decoder, large_encoder
