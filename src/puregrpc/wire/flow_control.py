@@ -43,6 +43,13 @@ class StreamCredit:
         self._partial -= kept
         self._waiting.append((length, kept))
 
+    def delivered_whole(self, length: int, wire_size: int) -> None:
+        """A message came in one piece, with none begun before it, and goes to its owner: `received` and `delivered`."""
+        if self.auto:
+            self.owed += wire_size
+        else:
+            self._waiting.append((length, wire_size))
+
     def consumed(self, octets: int) -> None:
         """The owner has taken messages of ``octets`` in all, and at least one."""
         waiting = self._waiting

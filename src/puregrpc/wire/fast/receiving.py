@@ -152,16 +152,19 @@ class FastConnection(Controlled):
                 if left < 0 or self._connection_received > self._connection_window:
                     self._window_exceeded(length)
                 call.wire_received = left
-                if call.wire_inbound is None and call.wire_a is None and length >= PREFIX_SIZE:
+                if call.wire_inbound is None and length >= PREFIX_SIZE:
                     compressed, size = unpack_prefix(data, start)
                     if size + PREFIX_SIZE == length and not compressed and size <= max_message_size:
+                        credit = call.wire_a
+                        if credit is not None:
+                            credit.delivered_whole(size, length)
                         if flags & END_STREAM:
                             call.wire_state = call.wire_state & ~READABLE | REMOTE_CLOSED
                             call.on_message(data[start + PREFIX_SIZE : stop])
                             if call.wire_state is not None:
                                 self._end_of_stream(call)
                             continue
-                        if left < call.wire_low:
+                        if credit is None and left < call.wire_low:
                             self._top_up(call)
                         call.on_message(data[start + PREFIX_SIZE : stop])
                         continue
@@ -375,7 +378,8 @@ class FastConnection(Controlled):
             return
         credit: StreamCredit = call.wire_a
         credit.consumed(octets)
-        self._give_credit(call, credit)
+        if credit.owed * 4 >= credit.window or call.wire_inbound is not None:
+            self._give_credit(call, credit)
 
     def _give_credit(self, call: Call, credit: StreamCredit) -> None:
         if not call.wire_state & REMOTE_CLOSED:
