@@ -1,0 +1,94 @@
+"""The README's programs run as they stand there."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
+BOUND = 60
+
+
+def block_with(text: str) -> str:
+    """The one program of the README that has this text in it."""
+    (found,) = [block for block in BLOCKS if text in block]
+    return str(found)
+
+
+def run(program: Path, *arguments: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-W", "error", program, *arguments],
+        cwd=ROOT / "examples", env=ENVIRONMENT, capture_output=True, text=True, timeout=BOUND, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    command = [sys.executable, "-m", "puregrpc", "serve", "--port", "0"]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        yield process.stdout.readline().split()[-1]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(BOUND) == 0
+
+
+def test_the_script(server: str, tmp_path: Path) -> None:
+    program = tmp_path / "script.py"
+    program.write_text(block_with("sys.argv[1]"))
+    output = run(program, server)
+    assert output.startswith('{"reply": "hello Bert"}\n')
+    assert "✓ status is OK" in output
+
+
+def test_the_trio_script(server: str, tmp_path: Path) -> None:
+    program = tmp_path / "script.py"
+    program.write_text(block_with("AsyncClient").replace("127.0.0.1:50051", server))
+    assert run(program) == "{'reply': 'hello Bert'}\n"
+
+
+def test_the_channel(server: str, tmp_path: Path) -> None:
+    body = block_with("open_channel").replace("127.0.0.1:50051", server)
+    header, _, rest = body.partition("\n\n")
+    program = tmp_path / "script.py"
+    program.write_text(
+        f"import trio\n{header}\nasync def main():\n{textwrap.indent(rest, '    ')}\n    print(reply)\ntrio.run(main)\n"
+    )
+    assert run(program) == "b'\\n\\nhello Bert'\n"
+
+
+def test_the_server(tmp_path: Path) -> None:
+    program = tmp_path / "script.py"
+    text = block_with("Server(").replace("127.0.0.1:50051", "127.0.0.1:0").replace("examples/", "")
+    served = "    await server.serve()\n"
+    assert served in text
+    started = "    async with trio.open_nursery() as nursery:\n        print(*await nursery.start(server.serve))\n"
+    program.write_text(text.replace(served, started))
+    process = subprocess.Popen(
+        [sys.executable, program], cwd=ROOT / "examples", env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().strip()
+        script = tmp_path / "call.py"
+        script.write_text(block_with("sys.argv[1]"))
+        assert run(script, address).startswith('{"reply": "hello Bert"}\n')
+    finally:
+        process.kill()
+        process.wait(BOUND)
+        process.stdout.close()
