@@ -16,7 +16,7 @@ from puregrpc.cli.options import (
     no_reflection,
     schema_options,
 )
-from puregrpc.cli.output import print_json, print_line
+from puregrpc.cli.output import print_json, print_line, progress
 from puregrpc.cli.proto_source import symbol_source
 from puregrpc.cli.template import template
 from puregrpc.errors import RpcError, SchemaError
@@ -78,8 +78,9 @@ async def _load(
             await schema.load(channel, registry, name)
             return [name]
         try:
-            async with open_reflection(channel) as reflection:
-                return await reflection.load(registry)
+            with progress("asking the server for its schema"):
+                async with open_reflection(channel) as reflection:
+                    return await reflection.load(registry)
         except RpcError as error:
             raise no_reflection(error) from None
 

@@ -15,7 +15,7 @@ from puregrpc.cli.options import (
     no_reflection,
     schema_options,
 )
-from puregrpc.cli.output import print_json, print_line
+from puregrpc.cli.output import print_json, print_line, progress
 from puregrpc.errors import InvalidArgument, RpcError
 from puregrpc.schema import Registry
 from puregrpc.services import open_reflection
@@ -71,8 +71,9 @@ async def _names(target: str, service: str, connection: ConnectionOptions, schem
         async with connection.open(target) as channel:
             if not service:
                 try:
-                    async with open_reflection(channel) as reflection:
-                        return sorted(await reflection.list_services())
+                    with progress("asking the server for its services"):
+                        async with open_reflection(channel) as reflection:
+                            return sorted(await reflection.list_services())
                 except RpcError as error:
                     raise no_reflection(error) from None
             await schema.load(channel, registry, service)

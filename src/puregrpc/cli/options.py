@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from puregrpc.channel import Channel, open_channel
+from puregrpc.cli.output import progress
 from puregrpc.errors import InvalidArgument, RpcError, SchemaError
 from puregrpc.schema import Registry, load_protoset
 from puregrpc.schema.sources import load_files
@@ -127,7 +128,8 @@ class SchemaOptions:
         if self.proto:
             folders = self.import_path or tuple(dict.fromkeys(os.path.dirname(path) or "." for path in self.proto))  # noqa: PTH120 - a path as text is what the compiler wants
             names = self.proto if self.import_path else tuple(os.path.basename(path) for path in self.proto)  # noqa: PTH119 - likewise
-            load_files(registry, folders, *names)
+            with progress("compiling"):
+                load_files(registry, folders, *names)
 
     async def load(self, channel: Channel, registry: Registry, symbol: str) -> None:
         """Load what declares ``symbol``. Raises SchemaError if neither files nor the server know it."""
@@ -135,8 +137,9 @@ class SchemaOptions:
             self.load_files(registry)
             return
         try:
-            async with open_reflection(channel) as reflection:
-                await reflection.load(registry, [symbol])
+            with progress("asking the server for its schema"):
+                async with open_reflection(channel) as reflection:
+                    await reflection.load(registry, [symbol])
         except RpcError as error:
             raise no_reflection(error) from None
         except SchemaError as error:

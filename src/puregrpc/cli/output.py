@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
@@ -17,7 +19,7 @@ from puregrpc.trace.standard_types import standard_registry
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from puregrpc.errors import RpcError
     from puregrpc.schema import Registry
@@ -30,6 +32,7 @@ __all__ = [
     "print_json",
     "print_line",
     "print_styled",
+    "progress",
     "status_details",
 ]
 
@@ -40,7 +43,27 @@ RPC_EXIT_STATUS = 64
 
 def _console(*, error: bool = False) -> Console:
     # Made anew each time: tests and callers may have replaced the streams.
-    return Console(file=sys.stderr if error else sys.stdout, highlight=False, soft_wrap=True, emoji=False, markup=False)
+    plain = bool(os.environ.get("NO_COLOR"))
+    return Console(
+        file=sys.stderr if error else sys.stdout,
+        highlight=False,
+        soft_wrap=True,
+        emoji=False,
+        markup=False,
+        color_system=None if plain else "auto",
+        force_terminal=False if plain else None,
+    )
+
+
+@contextmanager
+def progress(text: str) -> Iterator[None]:
+    """Shows on a terminal that something is going on, for as long as it does."""
+    console = _console(error=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(Text(text)):
+        yield
 
 
 def print_line(text: str = "") -> None:

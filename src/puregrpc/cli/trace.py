@@ -20,7 +20,7 @@ from puregrpc.channel.target import parse_target
 from puregrpc.cli.call import CallOptions, load_method, make_call
 from puregrpc.cli.middle import forward, open_listeners, serve_until_cancelled
 from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_options, debug_option, schema_options
-from puregrpc.cli.output import note, print_line, print_styled
+from puregrpc.cli.output import note, print_line, print_styled, progress
 from puregrpc.errors import ConnectError, Error
 from puregrpc.schema import Registry
 from puregrpc.trace import Chunk, Direction, Explainer, Recorder, Recording, explain
@@ -140,7 +140,8 @@ class Forms:
     def show(self, recording: Recording, *, ladder: bool = True) -> None:
         """Explain one recording in all forms that were asked for."""
         self.count += 1
-        explanation = explain(recording, registry=self.registry)
+        with progress("explaining"):
+            explanation = explain(recording, registry=self.registry)
         if self.as_json:
             for line in explanation_lines(explanation):
                 print_line(line)
@@ -181,7 +182,9 @@ def print_lines(lines: Any) -> None:
 def _read(file: str, key_log: str | None, form: Forms) -> int:
     data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     keys = Path(key_log).read_text(encoding="ascii", errors="replace") if key_log is not None else ""
-    for number, recording in enumerate(read_recordings(data, file, key_log=keys)):
+    with progress("reading"):
+        recordings = read_recordings(data, file, key_log=keys)
+    for number, recording in enumerate(recordings):
         if number and not form.as_json:
             print_line()
         form.show(recording)

@@ -102,6 +102,35 @@ class Ladder:
             yield from self._header_block(entry.header_block, explanation)
         for message in entry.messages:
             yield from self._message(message, explanation)
+        if self.detail is Detail.OCTETS and isinstance(entry, Frame):
+            yield from self._windows(entry)
+
+    def _windows(self, frame: Frame) -> Iterator[Line]:
+        """What flow control allows after the frame."""
+        windows = frame.windows
+        sides = (
+            ("client", windows.client_connection, windows.client_stream),
+            ("server", windows.server_connection, windows.server_stream),
+        )
+        said = []
+        for side, connection, stream in sides:
+            text = f"the {side} {'?' if connection is None else connection}"
+            if frame.stream_id:
+                text += f" (on the stream {'?' if stream is None else stream})"
+            said.append(text)
+        yield self._below(Run(f"may send now: {', '.join(said)}", "note"))
+
+    def _table(self, block: HeaderBlock, explanation: Explanation) -> Iterator[Line]:
+        """The dynamic table after a header block."""
+        if not block.fields:
+            return
+        state = block.fields[-1].table
+        lost = ", and what came before the recording" if state.lost else ""
+        head = f"dynamic table: {state.end - state.first} entries, {state.size} of {state.limit} octets{lost}"
+        yield self._below(Run(head, "note"), depth=1)
+        for index, entry in enumerate(explanation.table(block.direction, state), 62):
+            text = f"{index}  {printable(entry.name)}: {printable(entry.value, VALUE_WIDTH)}"
+            yield self._below(Run(text, "note"), depth=2)
 
     def _arrow(self, entry: Frame | Stretch) -> Line:
         client = entry.direction is Direction.CLIENT
@@ -167,6 +196,7 @@ class Ladder:
             yield from self._parts((block.part,), explanation, 1)
             for header in block.fields:
                 yield from self._parts(tuple(detail.part for detail in header.details), explanation, 2)
+            yield from self._table(block, explanation)
             return
         for header in block.fields:
             yield self._below(*self._header(header), depth=1)
