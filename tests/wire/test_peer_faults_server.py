@@ -235,6 +235,24 @@ def test_trailers_of_a_request_are_a_half_close(engine: EngineName) -> None:
         assert peer.said() == ["Headers 1 END_STREAM"]
 
 
+def test_malformed_trailers_of_a_request(engine: EngineName) -> None:
+    with ScriptedClient(engine) as peer:
+        peer.send(peer.headers(1, REQUEST), peer.headers(1, [(":path", "/x")], end=True))
+        assert peer.calls[0].ended
+        assert not peer.calls[0].half_closed
+        peer.said()
+        serve_one(peer, 3)
+
+
+@pytest.mark.parametrize("fault", [frame(8, 0, 1, bytes(4)), frame(2, 0, 1, bytes(4)), frame(2, 0, 1, b"\0\0\0\1\0")])
+def test_faults_that_concern_one_stream(engine: EngineName, fault: bytes) -> None:
+    with ScriptedClient(engine) as peer:
+        peer.send(peer.headers(1, REQUEST), fault)
+        assert peer.calls[0].ended
+        assert peer.said() in (["RstStream 1 PROTOCOL_ERROR"], ["RstStream 1 FRAME_SIZE_ERROR"])
+        serve_one(peer, 3)
+
+
 def test_headers_twice(engine: EngineName) -> None:
     """grpc#14175."""
     with ScriptedClient(engine) as peer:

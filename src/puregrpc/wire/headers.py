@@ -20,6 +20,7 @@ from puregrpc.wire.status import (
 )
 
 __all__ = [
+    "NO_PSEUDO",
     "Refusal",
     "ResponseHead",
     "check_fields",
@@ -43,7 +44,8 @@ _FIELD_VALUE_FAULT = re.compile(rb"[\x00\r\n]")
 _CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 _REQUEST_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 _RESPONSE_PSEUDO = frozenset((b":status",))
-_NO_PSEUDO: frozenset[bytes] = frozenset()
+NO_PSEUDO: frozenset[bytes] = frozenset()
+"""For trailers: they have no pseudo-header fields (RFC 9113, section 8.1)."""
 _SHOWN = frozenset((b"content-type", b"grpc-encoding", b"grpc-accept-encoding"))
 """Reserved fields of a response that a client's metadata shows all the same, as grpc-go's does."""
 
@@ -307,7 +309,7 @@ def parse_trailers(fields: Sequence[HeaderField], *, first: bool) -> tuple[Statu
     In a trailers-only response grpc-status counts, if it is there, over the HTTP status. Metadata that is damaged
     turns OK into INTERNAL. Raises RemoteProtocolError for a malformed list.
     """
-    pseudo = check_fields(fields, _RESPONSE_PSEUDO if first else _NO_PSEUDO)
+    pseudo = check_fields(fields, _RESPONSE_PSEUDO if first else NO_PSEUDO)
     grpc_status = grpc_message = details = content_type = None
     for name, value in fields:
         if name == b"grpc-status":

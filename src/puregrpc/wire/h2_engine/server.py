@@ -9,7 +9,7 @@ from puregrpc.wire.connection import ConnectionConfig, Driver, Request, ServerCa
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.base import H2Connection
 from puregrpc.wire.h2_engine.stream import Stream
-from puregrpc.wire.headers import Refusal, parse_request, response_fields, trailer_fields
+from puregrpc.wire.headers import NO_PSEUDO, Refusal, check_fields, parse_request, response_fields, trailer_fields
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
 from puregrpc.wire.metadata import HeaderField, Metadata, encode_metadata, header_list_size
@@ -112,7 +112,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
     def _headers_received(self, stream_id: int, fields: list[HeaderField], *, ended: bool) -> None:
         stream = self._streams.get(stream_id)
         if stream is not None:
-            self._request_trailers_received(stream)
+            self._request_trailers_received(stream, fields)
             return
         if self._drained or len(self._streams) >= self._config.max_concurrent_streams:
             self._http2.reset(stream_id, ErrorCode.REFUSED_STREAM)
@@ -131,17 +131,23 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         else:
             self._request_received(stream_id, request, ended=ended)
 
-    def _request_trailers_received(self, stream: Stream[ServerCall]) -> None:
+    def _request_trailers_received(self, stream: Stream[ServerCall], fields: list[HeaderField]) -> None:
         """RFC 9113, section 8.1: a request may have trailers. To gRPC they are a half-close."""
         stream.wire_ended_remotely = True
+        try:
+            check_fields(fields, NO_PSEUDO)
+        except RemoteProtocolError as error:
+            self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)))
+            return
         if stream.answered:
             self._ended_remotely(stream)
-        else:
-            try:
-                stream.reader.finish()
-                self._half_closed(stream)
-            except RemoteProtocolError as error:
-                self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
+            return
+        try:
+            stream.reader.finish()
+        except RemoteProtocolError as error:
+            self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
+            return
+        self._half_closed(stream)
 
     def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool) -> None:
         """Answer a request that is not gRPC's, or not one that can be served.
