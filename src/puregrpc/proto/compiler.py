@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ from puregrpc.proto.token_stream import NotQuick
 from puregrpc.proto.validation import Validator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from os import PathLike
 
     from google.protobuf import descriptor_pb2
@@ -76,12 +77,19 @@ def compile_files(
     if import_paths:
         resolvers.append(FolderResolver([str(path) for path in import_paths]))
     resolvers.append(BuiltinResolver())
-    collects_garbage = gc.isenabled()
-    gc.disable()  # nothing becomes garbage before the end, and looking for it takes as long as the compilation
-    try:
+    with without_garbage_collection():
         return Compilation(ChainResolver(resolvers), reporter).run(list(files))
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Let no garbage be looked for: in a compilation nothing becomes garbage, and looking takes as long as the rest."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
-        if collects_garbage:
+        if was_enabled:
             gc.enable()
 
 
@@ -268,6 +276,11 @@ class CompiledSource:
 
     def serialized(self, *, source_info: bool) -> bytes:
         """The serialized FileDescriptorProto, options with retention = RETENTION_SOURCE left out as protoc does."""
+        with without_garbage_collection():
+            return self.write(source_info=source_info)
+
+    def write(self, *, source_info: bool) -> bytes:
+        """What ``serialized`` gives."""
         compilation = self.compilation
         tree = self.parse()
         interpreter = OptionInterpreter(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from puregrpc.proto import ast
 from puregrpc.proto.problems import Node, Problem, ReservedRange, Role
 from puregrpc.proto.source_info import Location, Path, SourceInfo
-from puregrpc.proto.wire_values import length_delimited, varint
+from puregrpc.proto.wire_values import length_delimited, tag, varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -165,6 +165,10 @@ def serialize_source_info(info: SourceInfo, interpreted: Mapping[Path, Path], st
     return b"".join(parts)
 
 
+PATH_TAG = tag(1, 2)
+SPAN_TAG = tag(2, 2)
+
+
 def _location(location: Location, path: Path, tokens: ExactTokens) -> bytes:
     line, column = tokens.start(location.start)
     if location.end >= 0:
@@ -173,7 +177,7 @@ def _location(location: Location, path: Path, tokens: ExactTokens) -> bytes:
     else:
         end_line = end_column = 0
     span = [line, column, end_line, end_column] if end_line != line else [line, column, end_column]
-    body = _packed(1, path) + _packed(2, span)
+    body = _packed(PATH_TAG, path) + _packed(SPAN_TAG, span)
     if location.leading:
         body += length_delimited(3, location.leading.encode("latin-1"))
     if location.trailing:
@@ -183,5 +187,9 @@ def _location(location: Location, path: Path, tokens: ExactTokens) -> bytes:
     return body
 
 
-def _packed(number: int, values: Sequence[int]) -> bytes:
-    return length_delimited(number, b"".join(map(varint, values))) if values else b""
+def _packed(number_tag: bytes, values: Sequence[int]) -> bytes:
+    """A packed field of varints, nearly always of one byte each."""
+    if not values:
+        return b""
+    packed = bytes(values) if max(values) < 128 else b"".join(map(varint, values))
+    return number_tag + varint(len(packed)) + packed
