@@ -26,7 +26,6 @@ from puregrpc.wire.fast.sending import (
     READABLE,
     REMOTE_CLOSED,
 )  # fmt: skip
-from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader, encode_message, prefix
 from puregrpc.wire.headers import ResponseHead, parse_response, parse_trailers, request_fields
@@ -119,10 +118,9 @@ class FastClientConnection(FastConnection, ClientConnection):
 
         call.wire_path = request.path
         call.wire_deadline = deadline
-        call.wire_inbound = call.wire_outbound = None
+        call.wire_a = call.wire_inbound = call.wire_outbound = None
         call.wire_received = self._stream_window
         call.wire_low = self._low_water
-        call.wire_a = None if call.auto_consume else StreamCredit(self.config.initial_stream_window, auto=False)
         call.wire_b = coding
         size = length + PREFIX_SIZE
         window = self._peer_initial_window

@@ -155,16 +155,16 @@ class FastConnection(Controlled):
                 if call.wire_inbound is None and length >= PREFIX_SIZE:
                     compressed, size = unpack_prefix(data, start)
                     if size + PREFIX_SIZE == length and not compressed and size <= max_message_size:
-                        credit = call.wire_a
-                        if credit is not None:
-                            credit.delivered_whole(size, length)
+                        auto = call.auto_consume
+                        if not auto:
+                            (call.wire_a or self._new_credit(call)).delivered_whole(size, length)
                         if flags & END_STREAM:
                             call.wire_state = call.wire_state & ~READABLE | REMOTE_CLOSED
                             call.on_message(data[start + PREFIX_SIZE : stop])
                             if call.wire_state is not None:
                                 self._end_of_stream(call)
                             continue
-                        if credit is None and left < call.wire_low:
+                        if auto and left < call.wire_low:
                             self._top_up(call)
                         call.on_message(data[start + PREFIX_SIZE : stop])
                         continue
@@ -290,14 +290,13 @@ class FastConnection(Controlled):
             call.wire_state = call.wire_state & ~READABLE | REMOTE_CLOSED
         elif not data and not padding:
             self._count_frame(DATA, flags, call.wire_id, b"")
-        credit: StreamCredit | None = call.wire_a
+        credit = None if call.auto_consume else call.wire_a or self._new_credit(call)
         reader: MessageReader | ForeignBody | None = call.wire_inbound
         if isinstance(reader, ForeignBody):
             if reader.add(data) or flags & END_STREAM:
                 self._fail_call(call, reader.status, ErrorCode.CANCEL)
             return
         if credit is not None:
-            credit.auto = call.auto_consume
             credit.received(len(data), padding)
         try:
             if reader is None:
@@ -374,12 +373,18 @@ class FastConnection(Controlled):
     # -- windows
 
     def consume(self, call: Call, octets: int) -> None:
-        if call.wire_state is None or call.wire_a is None:
+        credit: StreamCredit | None = call.wire_a if call.wire_state is not None else None
+        if credit is None:
             return
-        credit: StreamCredit = call.wire_a
         credit.consumed(octets)
         if credit.owed * 4 >= credit.window or call.wire_inbound is not None:
             self._give_credit(call, credit)
+
+    def _new_credit(self, call: Call) -> StreamCredit:
+        """Begin to count what the call's owner consumes; a stream that is idle has no need of it."""
+        credit: StreamCredit = StreamCredit(self.config.initial_stream_window, auto=False)
+        call.wire_a = credit
+        return credit
 
     def _give_credit(self, call: Call, credit: StreamCredit) -> None:
         if not call.wire_state & REMOTE_CLOSED:

@@ -34,7 +34,6 @@ from puregrpc.wire.fast.sending import (
     REMOTE_CLOSED,
     Outbound,
 )
-from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
 from puregrpc.wire.headers import Refusal, check_fields, parse_request, response_fields, trailer_fields
@@ -303,11 +302,10 @@ class FastServerConnection(FastConnection, ServerConnection):
     def _add(self, call: ServerCall, stream_id: int, path: str) -> None:
         call.wire_id = stream_id
         call.wire_path = path
-        call.wire_deadline = call.wire_inbound = call.wire_outbound = call.wire_b = None
+        call.wire_deadline = call.wire_inbound = call.wire_outbound = call.wire_a = call.wire_b = None
         call.wire_received = self._stream_window
         call.wire_low = self._low_water
         call.wire_send_window = self._peer_initial_window
-        call.wire_a = None if call.auto_consume else StreamCredit(self.config.initial_stream_window, auto=False)
         self.streams[stream_id] = call
 
     def _headers_on_no_stream(self, stream_id: int) -> None:
