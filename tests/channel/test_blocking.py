@@ -152,6 +152,35 @@ def test_an_interrupt_cancels_the_call_and_leaves_the_channel_usable(channel: Bl
     assert session.connection.open_calls == 0
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_interrupts_at_any_time_leave_the_channel_usable(channel: BlockingChannel) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    echo = channel.unary_unary("test.Service/Echo")
+    echo(b"")
+    before = signal.signal(signal.SIGALRM, interrupt)
+    interrupts = 0
+    try:
+        for n in range(60):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.001 + n * 0.00007)
+                until = time.monotonic() + 1
+                while time.monotonic() < until:  # Python drops what is raised while it collects garbage
+                    echo(b"a", timeout=10)
+                    with channel.stream("test.Service/Chat", timeout=10) as chat:
+                        chat.send(b"x")
+                        chat.receive()
+            except KeyboardInterrupt:
+                interrupts += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            assert echo(b"usable", timeout=10, wait_for_ready=True) == b"usable"
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert interrupts > 40
+
+
 def test_many_threads_share_a_connection(channel: BlockingChannel) -> None:
     failures: list[object] = []
 

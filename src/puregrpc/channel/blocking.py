@@ -22,7 +22,7 @@ from puregrpc.channel.connectivity import ConnectivityState
 from puregrpc.channel.core import deadline_of
 from puregrpc.channel.details import CallDetails, Deserializer, MetadataLike, Serializer, metadata_of
 from puregrpc.channel.options import Method, channel_options, path_of
-from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError, NotConnected, RpcError
+from puregrpc.errors import ConnectError, Error, InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.transport import Address, SessionCounters, TcpAddress
 from puregrpc.transport.blocking import BlockingSession, connect_blocking, start_tls_blocking
 from puregrpc.wire import client_connection
@@ -434,6 +434,7 @@ class BlockingMethod(Generic[RequestT, ResponseT]):
             call = BlockingUnaryCall(session)
             try:
                 with session.mutex:
+                    session.calls.add(call)
                     session.connection.open_call(
                         call,
                         head,
@@ -443,11 +444,15 @@ class BlockingMethod(Generic[RequestT, ResponseT]):
                         now=time.monotonic(),
                         secret_names=secrets,
                     )
-            except LocalProtocolError:
-                if session.is_going_away:  # since it was chosen
+                session.flush()
+            except Error as error:
+                session.calls.discard(call)
+                if isinstance(error, LocalProtocolError) and session.is_going_away:  # since it was chosen
                     continue
                 raise
-            session.flush()
+            except BaseException:
+                session.interrupted()
+                raise
             call.wait(deadline)
             if not call.unprocessed or is_second_attempt:
                 return call

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from puregrpc.channel.call import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult, rpc_error
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
-from puregrpc.errors import LocalProtocolError, RpcError
+from puregrpc.errors import Error, LocalProtocolError, RpcError
 from puregrpc.transport.blocking import BlockingSession
 from puregrpc.wire.connection import Call, ClientConnection, Metadata
 from puregrpc.wire.status import Status
@@ -61,6 +61,7 @@ class BlockingUnaryCall(Call):
         self.status = status
         self.trailers = trailers
         self.unprocessed = unprocessed
+        self.session.calls.discard(self)
         self.lock.release()
 
     def wait(self, deadline: float | None) -> None:
@@ -69,7 +70,8 @@ class BlockingUnaryCall(Call):
             while not self.lock.acquire(timeout=-1 if deadline is None else time_left(deadline)):
                 session = self.session
                 with session.mutex:
-                    session.connection.advance(time.monotonic())
+                    if not self.ended:
+                        session.operate(session.connection.advance, time.monotonic())
                 session.flush()
         except BaseException:
             self.session.reset(self)
@@ -191,7 +193,9 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
             self._changed = threading.Condition(session.mutex)
             try:
                 with session.mutex:
-                    session.connection.open_call(
+                    session.calls.add(self)
+                    session.operate(
+                        session.connection.open_call,
                         self,
                         details.request,
                         deadline=details.deadline,
@@ -201,8 +205,9 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
                         secret_names=self._channel.options.secret_names,
                     )
                 break
-            except LocalProtocolError:
-                if not session.is_going_away:
+            except Error as error:
+                session.calls.discard(self)
+                if not (isinstance(error, LocalProtocolError) and session.is_going_away):
                     raise
         session.flush()
 
@@ -222,7 +227,7 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
             self._messages.clear()
             self._taken.clear()
             if self._status is None:
-                session.connection.reset(self)
+                session.operate(session.connection.reset, self)
                 self._finish(CANCELLED_HERE, ())
         session.flush()
 
@@ -247,6 +252,7 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
     def _finish(self, status: Status, trailers: Metadata) -> None:
         self._status = status
         self._trailers = trailers
+        self._opened().calls.discard(self)
         self._changed.notify_all()
 
     # -- sending
@@ -267,9 +273,9 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
                 if self._status.code:
                     raise self._error(self._status)
                 return
-            connection.send_message(self, data, compress=compress)
+            session.operate(connection.send_message, self, data, compress=compress)
         session.flush()
-        while connection.send_buffered(self) > connection.send_buffer_size:
+        while not self.is_over and connection.send_buffered(self) > connection.send_buffer_size:
             with session.mutex:
                 while connection.send_buffered(self) > connection.send_buffer_size and self._status is None:
                     if not self._wait():
@@ -282,7 +288,8 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
         with session.mutex:
             if not self._half_closed:
                 self._half_closed = True
-                session.connection.half_close(self)
+                if self._status is None:
+                    session.operate(session.connection.half_close, self)
         session.flush()
 
     # -- receiving
@@ -318,7 +325,8 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
                 if self._messages:
                     self._taken, self._messages = self._messages, self._taken
                     for message in self._taken:
-                        session.connection.consume(self, len(message))
+                        if self._status is None:
+                            session.operate(session.connection.consume, self, len(message))
                 is_settled = bool(self._taken) or self._status is not None
             if session.has_output:
                 session.flush()
@@ -363,7 +371,9 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
         deadline = self._details.deadline
         if self._changed.wait(None if deadline is None else time_left(deadline)):
             return True
-        self._opened().connection.advance(time.monotonic())
+        session = self._opened()
+        if self._status is None:
+            session.operate(session.connection.advance, time.monotonic())
         return False
 
     def _opened(self) -> ClientSession:

@@ -22,7 +22,7 @@ from puregrpc.client.link import DEADLINE_PASSED, not_connected, reflection_erro
 from puregrpc.client.params import ConnectParams
 from puregrpc.client.socket_reflection import load_by_reflection
 from puregrpc.client.status import CANCELED_HERE, as_k6_says
-from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError, NotConnected, RpcError
+from puregrpc.errors import ConnectError, Error, InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.schema import Registry
 from puregrpc.wire.connection import Call, Metadata, Request
 from puregrpc.wire.status import Status, StatusCode
@@ -87,7 +87,8 @@ class Dispatcher:
     def _tell_time(self) -> None:
         for session in set(self._timed.values()):
             with session.mutex:
-                session.connection.advance(time.monotonic())
+                if session.end_reason is None:
+                    session.connection.advance(time.monotonic())
             session.flush()
 
 
@@ -233,12 +234,20 @@ class DispatchedCall(Call):
             self.session = session
             try:
                 with session.mutex:
-                    session.connection.open_call(
-                        self, head, deadline=deadline, message=message, end=message is not None, now=time.monotonic()
+                    session.calls.add(self)
+                    session.operate(
+                        session.connection.open_call,
+                        self,
+                        head,
+                        deadline=deadline,
+                        message=message,
+                        end=message is not None,
+                        now=time.monotonic(),
                     )
                 break
-            except LocalProtocolError:
-                if not session.is_going_away:
+            except Error as error:
+                session.calls.discard(self)
+                if not (isinstance(error, LocalProtocolError) and session.is_going_away):
                     raise
         if deadline is not None:
             self._dispatcher.keep_time(self, session)
@@ -271,6 +280,8 @@ class FutureCall(DispatchedCall):
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:  # noqa: ARG002
         self.ended = True
+        if self.session is not None:
+            self.session.calls.discard(self)
         if not status.code and self.message is None:
             status = NO_MESSAGE
         outcome = Outcome(status, self.message, self.headers, trailers)
@@ -322,6 +333,8 @@ class InboxCall(DispatchedCall):
         if self._end is None:
             self.ended = True
             self._end = end
+            if self.session is not None:
+                self.session.calls.discard(self)
             self.on_writable()
             self._post_pump()
 
@@ -347,7 +360,8 @@ class InboxCall(DispatchedCall):
                     return
                 message = self._messages.popleft() if self._messages else None
                 if message is not None:
-                    session.connection.consume(self, len(message))
+                    if not self.ended:
+                        session.connection.consume(self, len(message))
                     self._is_blocked = True  # until the inbox says otherwise
                 end = self._end
             if session.has_output:
@@ -398,7 +412,7 @@ class SocketStream(BackendStream):
         with session.mutex:
             if call.ended:
                 return
-            connection.send_message(call, message)
+            session.operate(connection.send_message, call, message)
         session.flush()
         if connection.send_buffered(call) > connection.send_buffer_size:
             with session.mutex:
@@ -413,7 +427,7 @@ class SocketStream(BackendStream):
             return
         with session.mutex:
             if not self.call.ended:
-                session.connection.half_close(self.call)
+                session.operate(session.connection.half_close, self.call)
         session.flush()
 
     def cancel(self, status: Status) -> None:
@@ -422,7 +436,7 @@ class SocketStream(BackendStream):
             return
         with session.mutex:
             if not self.call.ended:
-                session.connection.reset(self.call)
+                session.operate(session.connection.reset, self.call)
                 self.call.drop_messages()
                 self.call.end(StreamEnd(status))
         session.flush()

@@ -15,9 +15,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, ParamSpec, TypeVar
 
-from puregrpc.errors import ConnectError
+from puregrpc.errors import ConnectError, Error
 from puregrpc.transport.addresses import Address, TcpAddress
 from puregrpc.transport.connect import (
     CONNECTION_ATTEMPT_DELAY,
@@ -29,6 +30,7 @@ from puregrpc.transport.connect import (
 from puregrpc.transport.session import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
 from puregrpc.transport.streams import Tap
 from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall
+from puregrpc.wire.status import Status, StatusCode
 
 __all__ = ["BlockingSession", "connect_blocking", "start_tls_blocking"]
 
@@ -38,6 +40,10 @@ DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 LINGER = 0.5
 """How long a closing session waits for the peer to close its side."""
 
+INTERRUPTED = "a thread was interrupted while it used the connection"
+
+P = ParamSpec("P")
+T = TypeVar("T")
 ConnectionT = TypeVar("ConnectionT", bound=Connection)
 
 
@@ -70,6 +76,8 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         self.socket = sock
         self.peer = peer
         self.mutex = threading.Lock()
+        self.calls: set[Call] = set()
+        """Calls that are not over. Who opens a call adds it, its `on_end` takes it out, both with the mutex held."""
         self.is_ready = False
         self.is_going_away = False
         self.end_reason: str | None = None
@@ -81,6 +89,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         self._keeps_time = keeps_time
         self._tap = tap
         self._settled = threading.Event()
+        self._is_given_up = False
         self._has_output = False
         self._sending = False
         self._unsent: bytes | memoryview = b""
@@ -139,8 +148,47 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         if not self.is_ready or self.end_reason is not None:
             raise ConnectError(f"{self.peer}: {self.end_reason}")
 
+    def operate(self, operation: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Call a method of the connection, with the mutex held, so that being interrupted in it does no harm.
+
+        What is not an error of the library's own, such as Ctrl-C, may have left the connection half-way through. It is
+        not used any more then: its calls end with UNAVAILABLE, and the next call makes a new one.
+        """
+        try:
+            return operation(*arguments, **keywords)
+        except Error:
+            raise
+        except BaseException:
+            self._give_up()
+            raise
+
+    def interrupted(self) -> None:
+        """As for an operation that was interrupted; to be called without the mutex."""
+        with self.mutex:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._is_given_up = True
+        for call in list(self.calls):
+            call.on_end(Status(StatusCode.UNAVAILABLE, INTERRUPTED), (), unprocessed=False)
+        self.calls.clear()
+        self.on_closed(INTERRUPTED)
+        self._shut_down_socket()
+
     def flush(self) -> None:
-        """Send what there is to send. One thread sends at a time, and takes along what the others leave meanwhile."""
+        """Send what there is to send. One thread sends at a time, and takes along what the others leave meanwhile.
+
+        Where that is interrupted, such as by Ctrl-C, nobody knows what was sent: the connection is ended.
+        """
+        if self._is_given_up:
+            return
+        try:
+            self._flush()
+        except BaseException:
+            self.interrupted()
+            raise
+
+    def _flush(self) -> None:
         data_to_send = self.connection.data_to_send
         with self.mutex:
             if self._sending:
@@ -165,7 +213,9 @@ class BlockingSession(Driver, Generic[ConnectionT]):
     def reset(self, call: Call) -> None:
         """End a call from this side."""
         with self.mutex:
-            self.connection.reset(call)
+            if not self._is_given_up:
+                self.operate(self.connection.reset, call)
+            self.calls.discard(call)
         self.flush()
 
     def abort(self, reason: str) -> None:
@@ -177,7 +227,8 @@ class BlockingSession(Driver, Generic[ConnectionT]):
     def close(self) -> None:
         """End every call (UNAVAILABLE), close in order, and join the threads. Not to be called by the session's own."""
         with self.mutex:
-            self.connection.go_away(immediately=True)
+            if not self._is_given_up:
+                self.operate(partial(self.connection.go_away, immediately=True))
         self.flush()
         self._reader.join(LINGER)
         self._shut_down_socket()
@@ -236,7 +287,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             data = self._unsent
             if not data:
                 return  # the session is closed
-            while data:
+            while data and not self._is_given_up:
                 if self._write_error is None and not wait_for_socket(self.socket, write=True, timeout=1.0):
                     continue
                 taken = self._send(data)
@@ -265,12 +316,15 @@ class BlockingSession(Driver, Generic[ConnectionT]):
                 break
             if data is None:
                 with self.mutex:
-                    connection.advance(time.monotonic())
                     is_over = self.end_reason is not None
+                    if not is_over:
+                        connection.advance(time.monotonic())
             else:
                 size = len(data)
                 self.bytes_received += size
                 with self.mutex:
+                    if self._is_given_up:
+                        break
                     if not self.is_ready and (foreign := describe_foreign_protocol(data)) is not None:
                         self._lost(foreign)
                         break
@@ -313,12 +367,13 @@ class BlockingSession(Driver, Generic[ConnectionT]):
 
     def _time_left(self) -> float | None:
         with self.mutex:
-            when = self.connection.next_time()
+            when = None if self._is_given_up else self.connection.next_time()
         # a call opened meanwhile may bring the time forward: look again every second
         return 1.0 if when is None else min(max(when - time.monotonic(), 0.0), 1.0)
 
     def _lost(self, reason: str) -> None:
-        self.connection.lost(reason)
+        if not self._is_given_up:
+            self.connection.lost(reason)
         if self.end_reason is None:
             self.on_closed(reason)
 
