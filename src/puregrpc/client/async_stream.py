@@ -79,6 +79,7 @@ class AsyncStream:
         descriptor = self._method.descriptor
         self._client = client
         self._core = core
+        self._discards = checked.discard_response_message
         self._link = link
         self._sends_one = not descriptor.is_client_stream
         self._meter = core.meter.stream(
@@ -295,7 +296,7 @@ class AsyncStream:
                 self._settle(StreamEnd(call.status, await call.headers(), call.trailers))
             else:
                 self._meter.received()
-                return True, self._method.decode(data)
+                return True, None if self._discards else self._method.decode(data)
         except DecodeError as error:
             self._settle(StreamEnd(Status(StatusCode.INTERNAL, f"{UNMARSHAL}proto: {error}")))
             call.cancel()

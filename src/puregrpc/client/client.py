@@ -93,7 +93,7 @@ class Client:
         ``reflect_metadata``, to load the server's own schema. A connection that there was is closed first.
         Raises InvalidArgument, ConnectError, RpcError (reflection); there is no connection then.
         """
-        self._check_process()
+        self.check_process()
         if not isinstance(address, str):
             raise InvalidArgument(f"an address is text such as 'localhost:50051', not {address!r}")
         checked = connect_params(params, keywords)
@@ -172,7 +172,7 @@ class Client:
         a Response with an ``error``; a call that cannot be made raises NotConnected, InvalidArgument, SchemaError or
         EncodeError.
         """
-        self._check_process()
+        self.check_process()
         return self.complete(self.core.prepare(url, request, params, keywords))
 
     def complete(self, call: PreparedCall) -> Response:
@@ -193,7 +193,7 @@ class Client:
 
         A call that cannot be made is the future's exception. Cancelling the future cancels the call.
         """
-        self._check_process()
+        self.check_process()
         made: Future[Response] = Future()
         try:
             call = self.core.prepare(url, request, params, keywords)
@@ -223,7 +223,7 @@ class Client:
 
         Returns its status. Raises NotConnected, RpcError (NOT_FOUND: a service that it does not know).
         """
-        self._check_process()
+        self.check_process()
         backend = self.connected_backend()
         meter = self.core.meter.call(self.core.address, "", {})
         outcome = backend.unary(CallRequest(health.PATH, health.request(service), (), INVOKE_TIMEOUT / 1000))
@@ -252,7 +252,7 @@ class Client:
 
     def connected_backend(self) -> Backend:
         """The backend, if there is a connection. Raises NotConnected, LocalProtocolError after a fork."""
-        self._check_process()
+        self.check_process()
         if self._backend is None or not self.core.address:
             raise NotConnected(NOT_CONNECTED)
         return self._backend
@@ -262,7 +262,8 @@ class Client:
         """The id of the process that it belongs to."""
         return self._process
 
-    def _check_process(self) -> None:
+    def check_process(self) -> None:
+        """Raise LocalProtocolError in a child of the process that the client belongs to."""
         if self._process != os.getpid():
             raise LocalProtocolError(
                 f"this Client belongs to process {self._process} and cannot be used in its child {os.getpid()}: "

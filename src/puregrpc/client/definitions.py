@@ -66,10 +66,8 @@ def find_sources(import_paths: object, files: Sequence[object]) -> tuple[list[st
         if place is None:
             names.append(text)
             continue
-        root = next((root.resolve() for root in roots if place.is_relative_to(root.resolve())), None)
-        if root is None:
-            extra.append(place.parent)
-            root = place.parent
+        extra.append(place.parent)
+        root = next((root.resolve() for root in roots if place.is_relative_to(root.resolve())), place.parent)
         names.append(place.relative_to(root).as_posix())
     return list(dict.fromkeys(names)), [str(root) for root in dict.fromkeys([*roots, *extra])]
 

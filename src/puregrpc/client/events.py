@@ -54,7 +54,8 @@ class Handlers:
                 extra={"method": self._method},
             )
             return False
-        self._by_event.setdefault(event, []).append(Handler(function, arguments_of(event, function)))
+        made = Handler(function, arguments_of(event, function))
+        self._by_event.setdefault(event, []).append(made)
         return True
 
     def of(self, event: str) -> list[Handler]:

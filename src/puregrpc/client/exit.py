@@ -68,7 +68,7 @@ def at_exit() -> None:
 def finish_streams(client: Client, began: float) -> None:
     """Wait until the client's streams are over, as long as there is hope."""
     while time.monotonic() - began < LONGEST_WAIT:
-        waiting = [stream for stream in list(client.streams) if not stream.is_over]
+        waiting = [stream for stream in list(client.streams) if not (stream.is_over or stream.is_iterated)]
         moment = time.monotonic()
         if not any(stream.is_half_closed or moment - stream.last_event < QUIET_SECONDS for stream in waiting):
             return

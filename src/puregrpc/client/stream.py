@@ -51,7 +51,8 @@ class Stream:
         as_message: bool = False,
         **keywords: Unpack[CallKeywords],
     ) -> None:
-        """Open a stream. ``params`` or keywords: metadata, tags, timeout (for the whole stream; none by default).
+        """Open a stream. ``params`` or keywords: metadata, tags, timeout (for the whole stream; none by default),
+        discard_response_message (messages are given as None).
 
         ``as_message``: messages are given as google.protobuf objects. Raises NotConnected, InvalidArgument or
         SchemaError if it cannot be; what the server does comes as events.
@@ -81,6 +82,7 @@ class Stream:
         self._client = client
         self._core = core
         self._as_message = as_message
+        self._discards = checked.discard_response_message
         self._sends_one = not descriptor.is_client_stream
         self._meter = core.meter.stream(
             core.address, self._method.path, checked.tags, is_server_stream=descriptor.is_server_stream
@@ -132,6 +134,7 @@ class Stream:
         After `end`, or when the stream is over, nothing happens. A message that does not fit its type ends a stream
         with handlers by an ``error`` event, as in k6; otherwise it raises EncodeError, and the stream goes on.
         """
+        self._client.check_process()
         self._raise_failure()
         if self._is_half_closed or self._inbox.ended is not None:
             return
@@ -160,6 +163,7 @@ class Stream:
 
     def end(self) -> None:
         """Say that all messages are sent (half-close). Idempotent."""
+        self._client.check_process()
         self._raise_failure()
         if not self._is_half_closed:
             self._is_half_closed = True
@@ -186,6 +190,7 @@ class Stream:
 
     def __iter__(self) -> Iterator[Any]:
         """The messages as they come. Raises RpcError at the end of a call that failed."""
+        self._client.check_process()
         self._raise_failure()
         if self._handlers:
             raise LocalProtocolError("a stream is either iterated over or has handlers, not both")
@@ -255,6 +260,11 @@ class Stream:
         """When something last happened on it (`time.monotonic`)."""
         return self._last_event
 
+    @property
+    def is_iterated(self) -> bool:
+        """Whether it has a reader in place of handlers."""
+        return self._is_iterated
+
     def take_failure(self) -> BaseException | None:
         """What a handler raised and nobody has been told yet; the teller is the caller."""
         with self._lock:
@@ -283,8 +293,9 @@ class Stream:
         core = self._core
         core.debug.headers("In Header", core.address, self._number, self._method.path, end.headers)
         core.debug.trailer(core.address, self._number, self._method.path, end.status, end.trailers)
-        if self._is_iterated or self._is_dispatching:
-            self._schedule()
+        if self._is_iterated:
+            self._client.streams.discard(self)
+        self._schedule()
 
     # -- dispatching
 
@@ -362,6 +373,8 @@ class Stream:
     # -- helpers
 
     def _decoded(self, data: bytes) -> Any:
+        if self._discards:
+            return None
         core, output = self._core, self._method.descriptor.output_type
         core.debug.payload("In Payload", core.address, self._number, self._method.path, output, data)
         return core.codec.to_message(output, data) if self._as_message else self._method.decode(data)

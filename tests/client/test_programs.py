@@ -1,0 +1,185 @@
+"""What needs a program of its own: its end, its exit status, Ctrl-C, fork."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.client.lab import DEFINITIONS
+
+ROOT = Path(__file__).parents[2]
+HEAD = f"""
+import os, signal, sys, threading, time
+from puregrpc import Client, Stream
+client = Client()
+client.load([{str(DEFINITIONS)!r}], "lab.proto")
+client.connect(sys.argv[1], plaintext=True)
+"""
+
+
+def start(address: str, body: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}"}
+    program = HEAD + textwrap.dedent(body)
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", program, address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def run(address: str, body: str, *, timeout: float = 30) -> tuple[int, str, str]:
+    with start(address, body) as process:
+        out, err = process.communicate(timeout=timeout)
+        return process.returncode, out, err
+
+
+def test_a_program_does_not_end_before_its_streams(lab: str) -> None:
+    status, out, err = run(
+        lab,
+        """
+        stream = Stream(client, "lab.Bench/Count")
+        stream.on("data", lambda message: print(message["index"]))
+        stream.on("end", lambda: print("end"))
+        stream.write({"count": 3, "interval_ms": 50})
+        print("last line")
+        """,
+    )
+    assert (status, out, err) == (0, "last line\n0\n1\n2\nend\n", "")
+
+
+def test_a_stream_that_its_handler_half_closes_is_waited_for(lab: str) -> None:
+    status, out, err = run(
+        lab,
+        """
+        stream = Stream(client, "lab.Bench/Converse")
+        seen = []
+        def data(message):
+            seen.append(message["text"])
+            stream.write({"text": "again"}) if len(seen) < 3 else stream.end()
+        stream.on("data", data)
+        stream.on("end", lambda: print(seen))
+        stream.write({"text": "first"})
+        """,
+    )
+    assert (status, out, err) == (0, "['first', 'again', 'again']\n", "")
+
+
+def test_a_stream_that_nobody_reads_does_not_hold_the_program_up(lab: str) -> None:
+    began = time.monotonic()
+    status, out, err = run(
+        lab,
+        """
+        unread = Stream(client, "lab.Bench/Count")
+        unread.write({"count": 500, "size": 100_000})
+        idle = Stream(client, "lab.Bench/Converse")
+        idle.on("end", lambda: print("end"))
+        """,
+    )
+    assert (status, out, err) == (0, "end\n", "")
+    assert time.monotonic() - began < 20
+
+
+def test_what_a_handler_raised_and_nobody_saw_is_the_exit_status(lab: str) -> None:
+    status, out, err = run(
+        lab,
+        """
+        stream = Stream(client, "lab.Bench/Count")
+        stream.on("data", lambda: 1 / 0)
+        stream.on("end", lambda: print("end"))
+        stream.write({"count": 3})
+        """,
+    )
+    assert (status, out) == (1, "end\n")
+    assert "ZeroDivisionError" in err
+    status, _, err = run(
+        lab,
+        """
+        stream = Stream(client, "lab.Bench/Count")
+        stream.on("data", lambda: 1 / 0)
+        stream.write({"count": 3})
+        time.sleep(0.3)
+        client.close()
+        """,
+    )
+    assert status == 1
+    assert err.count("ZeroDivisionError") == 1
+
+
+def test_a_client_that_was_not_closed(lab: str) -> None:
+    assert run(lab, "print(client.invoke('lab.Bench/Echo', {}).status)") == (0, "OK\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_ctrl_c_cancels_the_call_and_leaves_the_client_usable(lab: str) -> None:
+    with start(
+        lab,
+        """
+        for attempt in range(2):
+            print("calling", flush=True)
+            try:
+                client.invoke("lab.Bench/Hang", {})
+            except KeyboardInterrupt:
+                print("interrupted", client.invoke("lab.Bench/Echo", {}).status, flush=True)
+        stream = Stream(client, "lab.Bench/CountAndHang")
+        stream.write({"count": 1})
+        print("calling", flush=True)
+        try:
+            for message in stream:
+                pass
+        except KeyboardInterrupt:
+            stream.cancel()
+            print("interrupted", client.invoke("lab.Bench/Echo", {}).status, flush=True)
+        client.close()
+        """,
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            assert process.stdout.readline() == "calling\n"
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "interrupted OK\n"
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_process_gets_a_clear_error_and_the_parent_goes_on(lab: str) -> None:
+    status, out, err = run(
+        lab,
+        """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python's own, of fork in a program with threads
+        stream = Stream(client, "lab.Bench/Converse")
+        child = os.fork()
+        if not child:
+            for use in (lambda: client.invoke("lab.Bench/Echo", {}), lambda: client.connect(sys.argv[1]),
+                        lambda: client.health_check(), lambda: stream.write({}), lambda: Stream(client, "x/y")):
+                try:
+                    use()
+                    print("no error")
+                except Exception as error:
+                    print(type(error).__name__, "make a new Client after fork" in str(error), flush=True)
+            client.close()
+            with Client() as fresh:
+                fresh.load(None, sys.argv[0]) if False else None
+                fresh.connect(sys.argv[1], plaintext=True, reflect=True)
+                print("fresh", fresh.invoke("lab.Bench/Echo", {}).status, flush=True)
+            sys.exit(0)
+        print("child", os.waitpid(child, 0)[1], flush=True)
+        stream.write({"text": "still"})
+        stream.end()
+        print([message["text"] for message in stream], client.invoke("lab.Bench/Echo", {}).status)
+        """,
+    )
+    assert err == ""
+    assert status == 0
+    assert out.splitlines() == ["LocalProtocolError True"] * 5 + ["fresh OK", "child 0", "['still'] OK"]
