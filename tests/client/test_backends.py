@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 
 import pytest
-from tests.channel.grpcio_server import grpcio_server
 
 from puregrpc.client.backend import Backend, CallRequest, Inbox, StreamEnd
 from puregrpc.client.params import ConnectParams, connect_params
@@ -17,6 +16,7 @@ from puregrpc.client.sockets import Sockets
 from puregrpc.client.status import CANCELED_HERE
 from puregrpc.errors import ConnectError, NotConnected, RpcError
 from puregrpc.schema import Registry
+from tests.channel.grpcio_server import grpcio_server
 
 BACKENDS: dict[str, Callable[[], Backend]] = {"portal": Portal, "sockets": Sockets}
 

@@ -37,7 +37,7 @@ class Events:
         return self.seen
 
     def in_short(self) -> list[Any]:
-        short = {"data": lambda v: v["index"], "error": lambda v: (int(v.code), v.message)}
+        short: dict[str, Any] = {"data": lambda v: v["index"], "error": lambda v: (int(v.code), v.message)}
         return [e if e == "end" else (e[0], short[e[0]](e[1])) for e in self.all()]
 
 
