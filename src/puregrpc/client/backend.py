@@ -67,39 +67,51 @@ class Traffic:
 class Inbox:
     """Messages of one stream on their way from the network's thread to the one that wants them; bounded.
 
-    ``on_message`` and ``on_end`` are called, on the network's thread, when there is something new to take.
+    On the network's thread, ``on_message`` and ``on_end`` are called just before something new can be taken, and
+    ``on_ready`` just after.
     """
 
-    def __init__(self, on_message: Callable[[], None], on_end: Callable[[StreamEnd], None]) -> None:
+    def __init__(
+        self,
+        on_message: Callable[[], None],
+        on_end: Callable[[StreamEnd], None],
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
         self._items: deque[bytes] = deque()
         self._octets = 0
         self._end: StreamEnd | None = None
         self._condition = threading.Condition(threading.Lock())
         self._on_message = on_message
         self._on_end = on_end
+        self._on_ready = on_ready
+        self._is_ending = False
         self._on_room: Callable[[], None] | None = None
 
     # -- for the network
 
     def put(self, message: bytes, on_room: Callable[[], None]) -> bool:
         """Add a message. False: it was the last for now; ``on_room`` will be called, on any thread, for the next."""
+        self._on_message()
         with self._condition:
             self._items.append(message)
             self._octets += len(message)
             full = len(self._items) >= INBOX_MESSAGES or self._octets >= INBOX_OCTETS
             self._on_room = on_room if full else None
             self._condition.notify()
-        self._on_message()
+        self._on_ready()
         return not full
 
     def end(self, end: StreamEnd) -> None:
         """The stream is over; what was received before may still be taken."""
         with self._condition:
-            if self._end is not None:
+            if self._is_ending:
                 return
+            self._is_ending = True
+        self._on_end(end)
+        with self._condition:
             self._end = end
             self._condition.notify_all()
-        self._on_end(end)
+        self._on_ready()
 
     # -- for the one who takes
 

@@ -21,6 +21,8 @@ __all__ = ["CallKeywords", "CallParams", "ConnectKeywords", "ConnectParams", "ca
 
 CONNECT_TIMEOUT = 60_000.0
 INVOKE_TIMEOUT = 120_000.0
+LONGEST_TIMEOUT = 2e9
+"""23 days: what operating systems can wait for at once; more counts as that."""
 MAX_RECEIVE_SIZE = 4 << 20
 MAX_SEND_SIZE = 2**31 - 1
 
@@ -169,7 +171,7 @@ def size(name: str, default: int) -> Callable[[object], int]:
 
 def read_timeout(value: object) -> float:
     try:
-        return milliseconds(value)
+        return min(milliseconds(value), LONGEST_TIMEOUT)
     except InvalidArgument as error:
         raise InvalidArgument(f"invalid timeout value: {error}") from None
 

@@ -232,7 +232,9 @@ class PortalStream(BackendStream):
                 return end
         except RpcError as error:
             return StreamEnd(status_of(error), headers, error.trailers)
-        except (InvalidArgument, NotConnected) as error:
+        except NotConnected:
+            return StreamEnd(self._cancelled or CANCELED_HERE)
+        except InvalidArgument as error:
             return StreamEnd(Status(StatusCode.INTERNAL, str(error)))
 
     async def _receive_all(self, call: ClientCall[bytes, bytes]) -> StreamEnd:

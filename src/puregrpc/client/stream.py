@@ -100,7 +100,7 @@ class Stream:
         self._result: StreamEnd | None = None
         self._finished = threading.Event()
         self._last_event = time.monotonic()
-        self._inbox = Inbox(on_message=self._on_message, on_end=self._on_end)
+        self._inbox = Inbox(self._on_message, self._on_end, self._schedule)
         timeout = None if checked.timeout is None else checked.timeout / 1000
         request = CallRequest(self._method.path, b"", sendable(checked.metadata), timeout)
         core.debug.headers("Out Header", core.address, self._number, self._method.path, request.metadata)
@@ -286,7 +286,6 @@ class Stream:
     def _on_message(self) -> None:
         self._last_event = time.monotonic()
         self._meter.received()
-        self._schedule()
 
     def _on_end(self, end: StreamEnd) -> None:
         self._meter.end(end.status.code)
@@ -295,7 +294,6 @@ class Stream:
         core.debug.trailer(core.address, self._number, self._method.path, end.status, end.trailers)
         if self._is_iterated:
             self._client.streams.discard(self)
-        self._schedule()
 
     # -- dispatching
 
@@ -326,7 +324,8 @@ class Stream:
             if self._failure is None:
                 self._data(item)
         elif item is not None:
-            self._end_events(item)
+            if self._result is None:
+                self._end_events(item)
             return
         self._schedule()
 
