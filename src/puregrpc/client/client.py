@@ -90,7 +90,8 @@ class Client:
 
         Params, as a dict or as keywords: ``plaintext``; ``timeout`` (60 s); ``tls`` {cert, key, password, cacerts:
         PEM text}; ``authority``; ``max_receive_size`` (4 MiB) and ``max_send_size``; ``reflect``, with
-        ``reflect_metadata``, to load the server's own schema. A connection that there was is closed first.
+        ``reflect_metadata``, to load the server's own schema; ``trace``, a `puregrpc.trace.Recorder` that hears every
+        octet. A connection that there was is closed first.
         Raises InvalidArgument, ConnectError, RpcError (reflection); there is no connection then.
         """
         self.check_process()

@@ -80,6 +80,7 @@ async def open_link(address: str, params: ConnectParams, registry: Registry) -> 
         tls=tls_options(params),
         authority=params.authority,
         max_receive_message_size=params.max_receive_size,
+        tap=params.trace,
         connect_timeout=timeout,
     ) as channel:
         link = Link(channel)

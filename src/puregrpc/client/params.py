@@ -15,7 +15,7 @@ from puregrpc.metrics import tag_values
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from puregrpc.transport import TlsOptions
+    from puregrpc.transport import Tap, TlsOptions
 
 __all__ = ["CallKeywords", "CallParams", "ConnectKeywords", "ConnectParams", "call_params", "connect_params"]
 
@@ -52,6 +52,7 @@ class ConnectKeywords(TypedDict, total=False):
     maxSendSize: int
     tls: TlsParams
     authority: str
+    trace: Tap | None
 
 
 class CallKeywords(TypedDict, total=False):
@@ -77,6 +78,8 @@ class ConnectParams:
     max_send_size: int = MAX_SEND_SIZE
     tls: TlsOptions | None = None
     authority: str | None = None
+    trace: Tap | None = None
+    """Hears every octet of the connection, such as a `puregrpc.trace.Recorder`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +183,14 @@ def read_authority(value: object) -> str | None:
     if not isinstance(value, str):
         raise InvalidArgument(f"invalid authority value: '{shown(value)}', it needs to be a string")
     return value or None
+
+
+def read_trace(value: object) -> object:
+    if value is not None and not (
+        callable(getattr(value, "sent", None)) and callable(getattr(value, "received", None))
+    ):
+        raise InvalidArgument(f"invalid trace value: '{shown(value)}', it needs to be a puregrpc.trace.Recorder")
+    return value
 
 
 def metadata_reader(name: str) -> Callable[[object], Metadata]:
@@ -295,6 +306,7 @@ CONNECT_READERS: dict[str, Callable[[object], object]] = {
     "max_send_size": size("maxSendSize", MAX_SEND_SIZE),
     "tls": read_tls,
     "authority": read_authority,
+    "trace": read_trace,
 }
 
 

@@ -119,6 +119,7 @@ class Sockets(Backend):
             tls=tls_options(params),
             authority=params.authority,
             max_receive_message_size=params.max_receive_size,
+            tap=params.trace,
             connect_timeout=timeout,
         )
         try:

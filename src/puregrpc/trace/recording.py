@@ -90,6 +90,8 @@ class Recorder:
 
     def recording(self) -> Recording:
         """What was kept so far, with times counted from the first octet."""
-        first = self.chunks[0].time if self.chunks else 0.0
-        chunks = tuple(Chunk(chunk.time - first, chunk.direction, chunk.data) for chunk in self.chunks)
+        # Threads may tell what was sent after what was received in answer to it: the times put it right.
+        ordered = sorted(self.chunks, key=lambda chunk: chunk.time)
+        first = ordered[0].time if ordered else 0.0
+        chunks = tuple(Chunk(chunk.time - first, chunk.direction, chunk.data) for chunk in ordered)
         return Recording(chunks, self.client, self.server, start_time=self.start_time)

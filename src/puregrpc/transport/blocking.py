@@ -255,6 +255,8 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         """Send what the socket takes at once. On a broken socket all counts as sent: the reader tells of the loss."""
         if self._write_error is not None:
             return len(data)
+        # Before it is sent: another thread may receive the answer before this one comes to tell the tap.
+        began = time.monotonic() if self._tap is not None else 0.0
         try:
             if self._is_tls:
                 with self._tls_lock:
@@ -269,7 +271,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             return len(data)
         self.bytes_sent += taken
         if self._tap is not None:
-            self._tap.sent(bytes(data[:taken]), time.monotonic())
+            self._tap.sent(bytes(data[:taken]), began)
         return taken
 
     def _leave_to_writer(self, data: bytes | memoryview) -> None:
