@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from puregrpc.errors import ConnectError
-from puregrpc.transport import ByteStream, Session, SocketStream, memory_stream_pair
+from puregrpc.transport import ByteStream, MemoryStream, Session, SocketStream, memory_stream_pair
 from tests.transport.fakes import EchoConnection, echo_session
 
 Pair = Callable[[], tuple[ByteStream, ByteStream]]
@@ -245,6 +245,44 @@ def test_what_a_full_stream_does_not_take_at_once_follows_in_order() -> None:
                 session.flush()
                 expected += b"%03d" % n
             assert await receive_exactly(theirs, len(expected)) == expected
+            theirs.close()
+
+    run(test)
+
+
+def test_what_came_before_a_failed_write_is_still_read() -> None:
+    class Unwritable(MemoryStream):
+        def send_nowait(self, data: bytes | memoryview) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    async def test() -> None:
+        ours, theirs = Unwritable("ours", 1000), MemoryStream("theirs", 1000)
+        ours._link(theirs)
+        theirs._link(ours)
+        session = echo_session(ours, linger=1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            await send_all(theirs, b"read though nothing can be written")
+            await trio.sleep(0.5)
+            assert not session.is_closed
+        assert bytes(session.connection.inbox) == b"read though nothing can be written"
+        assert session.end_reason == "the connection broke: Broken pipe"
+
+    run(test)
+
+
+def test_a_large_output_does_not_keep_the_reader_from_its_turn() -> None:
+    async def test() -> None:
+        ours, theirs = memory_stream_pair(capacity=1 << 30)
+        session = echo_session(ours)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            await trio.testing.wait_all_tasks_blocked()
+            session.connection.put(bytes(10_000_000))
+            theirs.send_nowait(b"heard in between")
+            for _ in range(6):
+                await trio.lowlevel.checkpoint()
+            assert bytes(session.connection.inbox) == b"heard in between"
             theirs.close()
 
     run(test)
