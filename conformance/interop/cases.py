@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from conformance.interop.load_reports import TRAILER, load_report, test_report
 from conformance.interop.messages import message_class
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ class BidiCall(Protocol):
     async def trailers(self) -> list[tuple[str, str | bytes]]: ...
 
 
+class LoadReports(Protocol):
+    """The reports of a server, out of band: serialized OrcaLoadReports."""
+
+    async def receive(self) -> bytes: ...
+    async def cancel(self) -> None: ...
+
+
 class Adapter(Protocol):
     """A client of grpc.testing.TestService."""
 
@@ -56,6 +64,8 @@ class Adapter(Protocol):
     async def open(
         self, method: str, *, metadata: Any = (), timeout: float | None = None, compress: bool | None = None
     ) -> BidiCall: ...
+
+    async def load_reports(self) -> LoadReports: ...
 
     async def sleep(self, seconds: float) -> None: ...
 
@@ -274,6 +284,29 @@ async def long_lived_channel(client: Adapter) -> None:
     await empty_unary(client)
 
 
+async def orca_per_rpc(client: Adapter) -> None:
+    report = test_report()
+    request = message_class("SimpleRequest")(orca_per_query_report=report)
+    _, _, trailers = await client.unary("UnaryCall", request)
+    assert (TRAILER, load_report(report)) in trailers, trailers
+
+
+async def orca_oob(client: Adapter) -> None:
+    reports = await client.load_reports()
+    call = await client.open("FullDuplexCall")
+    for report in (test_report(), test_report(0.5)):
+        parameters = [message_class("ResponseParameters")(size=1)]
+        await call.send(
+            message_class("StreamingOutputCallRequest")(orca_oob_report=report, response_parameters=parameters)
+        )
+        await call.receive()
+        received = [await reports.receive() for _ in range(3)]
+        assert load_report(report) in received, received
+    await call.half_close()
+    assert await call.receive() is None
+    await reports.cancel()
+
+
 CASES: tuple[Callable[[Adapter], Awaitable[None]], ...] = (
     empty_unary,
     large_unary,
@@ -297,6 +330,8 @@ CASES: tuple[Callable[[Adapter], Awaitable[None]], ...] = (
     rpc_soak,
     channel_soak,
     long_lived_channel,
+    orca_per_rpc,
+    orca_oob,
 )
 COMPRESSED = {
     "client_compressed_unary", "server_compressed_unary", "client_compressed_streaming", "server_compressed_streaming",

@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 
 from conformance.interop.cases import CASES, StatusError
+from conformance.interop.load_reports import EVERY_SECOND, OUT_OF_BAND
 from conformance.interop.messages import method_classes
 
 
@@ -146,6 +147,10 @@ class GrpcioClient:
             start = self.method("unary_stream", method)
             return OneRequest(lambda message: start(message, **options))
         return Stream(self.method("stream_stream", method)(**options), one_reply=False)
+
+    async def load_reports(self) -> Any:
+        start = self.channel.unary_stream(OUT_OF_BAND)
+        return Stream(start(EVERY_SECOND), one_reply=False)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from conformance.interop import load_reports
+from conformance.interop.load_reports import load_report
 from conformance.interop.messages import message_class, method_classes
 
 if TYPE_CHECKING:
@@ -24,14 +26,18 @@ INITIAL = "x-grpc-test-echo-initial"
 TRAILING = "x-grpc-test-echo-trailing-bin"
 
 
-def echo_metadata(context: Any) -> None:
+reported: list[Any] = [message_class("TestOrcaReport")()]
+"""What is reported out of band; the last one counts."""
+
+
+def echo_metadata(context: Any, *more: tuple[str, bytes]) -> None:
     received = context.invocation_metadata()
     initial = [(item.key, item.value) for item in received if item.key == INITIAL]
     if initial:
         context.send_initial_metadata(initial)
     trailing = [(item.key, item.value) for item in received if item.key == TRAILING]
-    if trailing:
-        context.set_trailing_metadata(trailing)
+    if trailing or more:
+        context.set_trailing_metadata([*trailing, *more])
 
 
 def echo_status(request: Any, context: Any) -> None:
@@ -54,7 +60,10 @@ class Service:
         return message_class("Empty")()
 
     def UnaryCall(self, request: Any, context: Any) -> Any:  # noqa: N802
-        echo_metadata(context)
+        report = []
+        if request.HasField("orca_per_query_report"):
+            report.append((load_reports.TRAILER, load_report(request.orca_per_query_report)))
+        echo_metadata(context, *report)
         echo_status(request, context)
         if request.response_compressed.value:
             context.set_compression(grpc.Compression.Gzip)
@@ -79,12 +88,20 @@ class Service:
     def FullDuplexCall(self, requests: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         echo_metadata(context)
         for request in requests:
+            if request.HasField("orca_oob_report"):
+                reported.append(request.orca_oob_report)
             echo_status(request, context)
             for parameters in request.response_parameters:
                 time.sleep(parameters.interval_us / 1e6)
                 yield message_class("StreamingOutputCallResponse")(payload={"body": bytes(parameters.size)})
 
     HalfDuplexCall = FullDuplexCall
+
+
+def stream_core_metrics(request: bytes, context: Any) -> Iterator[bytes]:
+    while context.is_active():
+        yield load_report(reported[-1])
+        time.sleep(0.2)
 
 
 def handlers() -> Any:
@@ -114,7 +131,9 @@ def main() -> None:
     parser.add_argument("--tls-key")
     arguments = parser.parse_args()
     server = grpc.server(futures.ThreadPoolExecutor(20))
-    server.add_generic_rpc_handlers((handlers(),))
+    service, _, name = load_reports.OUT_OF_BAND[1:].partition("/")
+    reports = {name: grpc.unary_stream_rpc_method_handler(stream_core_metrics)}
+    server.add_generic_rpc_handlers((handlers(), grpc.method_handlers_generic_handler(service, reports)))
     if arguments.tls_cert:
         pair = (Path(arguments.tls_key).read_bytes(), Path(arguments.tls_cert).read_bytes())
         port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))

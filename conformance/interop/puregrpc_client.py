@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 from conformance.interop.cases import CASES, StatusError
+from conformance.interop.load_reports import EVERY_SECOND, OUT_OF_BAND
 from conformance.interop.messages import method_classes
 from puregrpc.channel import open_channel
 from puregrpc.errors import RpcError
@@ -56,6 +57,22 @@ class Stream:
 
     async def trailers(self) -> list[tuple[str, str | bytes]]:
         return list(self.call.trailers)
+
+
+class LoadReports:
+    """The reports of a server, as bytes."""
+
+    def __init__(self, call: Any) -> None:
+        self.call = call
+
+    async def receive(self) -> bytes:
+        try:
+            return bytes(await self.call.receive())
+        except RpcError as error:
+            raise as_status(error) from None
+
+    async def cancel(self) -> None:
+        self.call.cancel()
 
 
 class PuregrpcClient:
@@ -108,6 +125,12 @@ class PuregrpcClient:
         except RpcError as error:
             raise as_status(error) from None
         return Stream(call, response_class)
+
+    async def load_reports(self) -> LoadReports:
+        call = await self.start(OUT_OF_BAND)
+        await call.send(EVERY_SECOND)
+        await call.half_close()
+        return LoadReports(call)
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from conformance.interop import load_reports
+from conformance.interop.load_reports import load_report
 from conformance.interop.messages import message_class, method_classes
 from puregrpc.server import Method, Server, ServerConfig, Shape
 from puregrpc.transport import TlsOptions
@@ -23,9 +25,13 @@ INITIAL = "x-grpc-test-echo-initial"
 TRAILING = "x-grpc-test-echo-trailing-bin"
 
 
-def echo_metadata(context: Any) -> None:
+reported: list[Any] = [message_class("TestOrcaReport")()]
+"""What is reported out of band; the last one counts."""
+
+
+def echo_metadata(context: Any, *more: tuple[str, bytes]) -> None:
     trailing = [pair for pair in context.metadata if pair[0] == TRAILING]
-    context.set_trailing_metadata(trailing)
+    context.set_trailing_metadata([*trailing, *more])
     initial = [pair for pair in context.metadata if pair[0] == INITIAL]
     if initial:
         context.send_initial_metadata(initial)
@@ -54,7 +60,10 @@ async def unary_call(request: Any, context: Any) -> Any:
         check_compression(int(request.expect_compressed.value), context)
     if request.response_compressed.value:
         context.set_compression("gzip")
-    echo_metadata(context)
+    report = []
+    if request.HasField("orca_per_query_report"):
+        report.append((load_reports.TRAILER, load_report(request.orca_per_query_report)))
+    echo_metadata(context, *report)
     echo_status(request, context)
     return message_class("SimpleResponse")(payload={"body": bytes(request.response_size)}, server_id="puregrpc")
 
@@ -87,10 +96,18 @@ async def streaming_input_call(requests: AsyncIterator[Any], context: Any) -> An
 async def full_duplex_call(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
     echo_metadata(context)
     async for request in requests:
+        if request.HasField("orca_oob_report"):
+            reported.append(request.orca_oob_report)
         echo_status(request, context)
         for parameters in request.response_parameters:
             await trio.sleep(parameters.interval_us / 1e6)
             yield message_class("StreamingOutputCallResponse")(payload={"body": bytes(parameters.size)})
+
+
+async def stream_core_metrics(request: bytes, context: Any) -> AsyncIterator[bytes]:
+    while True:
+        yield load_report(reported[-1])
+        await trio.sleep(0.2)
 
 
 HANDLERS = {
@@ -109,7 +126,7 @@ def methods() -> list[Method]:
         request_class, response_class = method_classes("TestService", name)
         path = f"/grpc.testing.TestService/{name}"
         made.append(Method(path, handler, shape, request_class.FromString, response_class.SerializeToString))
-    return made
+    return [*made, Method(load_reports.OUT_OF_BAND, stream_core_metrics, Shape.SERVER_STREAM)]
 
 
 async def main() -> None:
