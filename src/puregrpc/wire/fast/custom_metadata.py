@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from puregrpc.errors import RemoteProtocolError
-from puregrpc.wire.fast.hpack_encoder import SHORT_LENGTHS, literal, literal_head, secret_literal
+from puregrpc.wire.fast.hpack_encoder import SHORT_LENGTHS, literal, literal_head, long_length, secret_literal
 from puregrpc.wire.fast.hpack_table import Fields
 from puregrpc.wire.headers import check_fields
 from puregrpc.wire.metadata import Metadata, decode_field, encode_metadata, is_reserved
@@ -50,10 +50,7 @@ class MetadataEncoder:
                 block += self._encode_entry(name, value)
                 continue
             length = len(value)
-            if length < 127:
-                block += head + SHORT_LENGTHS[length] + value.encode()
-            else:
-                block += self._encode_entry(name, value)
+            block += head + (SHORT_LENGTHS[length] if length < 127 else long_length(length)) + value.encode()
         return block
 
     def _encode_entry(self, name: str, value: str | bytes) -> bytes:

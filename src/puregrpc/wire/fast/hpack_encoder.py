@@ -14,7 +14,15 @@ from __future__ import annotations
 
 from puregrpc.wire.fast.hpack_table import DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD, FIRST_DYNAMIC, STATIC, Field, Fields
 
-__all__ = ["SHORT_LENGTHS", "ConstantFields", "HeaderEncoder", "literal", "literal_head", "secret_literal"]
+__all__ = [
+    "SHORT_LENGTHS",
+    "ConstantFields",
+    "HeaderEncoder",
+    "literal",
+    "literal_head",
+    "long_length",
+    "secret_literal",
+]
 
 MAX_KNOWN_NAMES = 1024
 MAX_KNOWN_NAME_OCTETS = 128
@@ -41,9 +49,14 @@ def _integer(value: int, prefix_bits: int, pattern: int) -> bytes:
     return bytes(out)
 
 
+def long_length(n: int) -> bytes:
+    """The length of a string, not Huffman-coded, that SHORT_LENGTHS does not hold."""
+    return _integer(n, 7, 0)
+
+
 def _string(octets: bytes) -> bytes:
     n = len(octets)
-    return (SHORT_LENGTHS[n] if n < 127 else _integer(n, 7, 0)) + octets
+    return (SHORT_LENGTHS[n] if n < 127 else long_length(n)) + octets
 
 
 def _name(name: bytes, prefix_bits: int, pattern: int) -> bytes:
@@ -66,7 +79,7 @@ def literal(name: bytes, value: bytes) -> bytes:
                 _names.clear()
             _names[name] = head
     n = len(value)
-    return head + (SHORT_LENGTHS[n] if n < 127 else _integer(n, 7, 0)) + value
+    return head + (SHORT_LENGTHS[n] if n < 127 else long_length(n)) + value
 
 
 def secret_literal(name: bytes, value: bytes) -> bytes:
