@@ -12,14 +12,13 @@ from puregrpc.proto import ast
 from puregrpc.proto.descriptor_proto import serialize_file
 from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
 from puregrpc.proto.diagnostics import Diagnostic
+from puregrpc.proto.element_paths import element_names, element_paths
 from puregrpc.proto.features import PROTO2
 from puregrpc.proto.lexer import decode_source, scan, tokenize
 from puregrpc.proto.linker import Linker
 from puregrpc.proto.locations import (
     OPTIONS_FIELD,
     ProblemLocator,
-    element_names,
-    element_paths,
     serialize_source_info,
 )
 from puregrpc.proto.map_conflicts import explain_map_conflicts

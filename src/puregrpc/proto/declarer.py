@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from puregrpc.proto import ast
@@ -226,6 +228,10 @@ class Declarer:
         error = self.file.error
         reserved = message.reserved_ranges
         extensions = message.extension_ranges
+        ranges = [*reserved, *((extension.start, extension.end) for extension in extensions)]
+        if not _clash(ranges, [field.number for field in message.fields]):
+            self.check_reserved_names(message)
+            return
         for index, (start, end) in enumerate(reserved):
             for other_start, other_end in reserved[index + 1 :]:
                 if end > other_start and other_end > start:
@@ -275,6 +281,14 @@ class Declarer:
                         f"Extension range {other.start} to {other.end - 1} overlaps with already-defined range {mine}.",
                     )
 
+    def check_reserved_names(self, message: ast.Message) -> None:
+        """No field has a name that is reserved, and none is reserved twice."""
+        self.check_reserved_twice(message, "Field name")
+        names = set(message.reserved_names)
+        for field in message.fields:
+            if field.name in names:
+                self.file.error(field, Role.NAME, f'Field name "{field.name}" is reserved.')
+
     def check_reserved_twice(self, owner: ast.Message | ast.Enum, what: str) -> None:
         seen: set[str] = set()
         for name in owner.reserved_names:
@@ -306,3 +320,16 @@ class Declarer:
                     )
             if value.name in names:
                 self.file.error(value, Role.NAME, f'Enum value "{value.name}" is reserved.')
+
+
+def _clash(ranges: list[tuple[int, int]], numbers: list[int]) -> bool:
+    """Whether any of the ranges (end left out) overlap or hold one of the numbers."""
+    ranges = sorted(ranges)
+    if any(end > start for (_, end), (start, _) in pairwise(ranges)):
+        return True
+    starts = [start for start, _ in ranges]
+    for number in numbers:
+        index = bisect_right(starts, number) - 1
+        if index >= 0 and number < ranges[index][1]:
+            return True
+    return False

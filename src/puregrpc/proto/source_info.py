@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from puregrpc.proto.comments import collect_comments
+from puregrpc.proto.element_paths import Path
 from puregrpc.proto.lexer import END, ExactTokens, TokenKind
 
 __all__ = ["Counter", "Location", "OptionPlace", "Path", "SourceInfo", "TokenWalker"]
 
-Path = tuple[int, ...]
 UNINTERPRETED_OPTION = 999
 
 

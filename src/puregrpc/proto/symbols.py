@@ -18,6 +18,7 @@ from puregrpc.proto.descriptors import (
     OneofDescriptor,
     ServiceDescriptor,
 )
+from puregrpc.proto.element_paths import element_names
 from puregrpc.proto.features import Features
 from puregrpc.proto.number_hints import NumberHints
 from puregrpc.proto.option_values import OptionMessage
@@ -140,13 +141,18 @@ class SymbolTable:
     def forget(self, file: LinkedFile) -> None:
         """Take a file that has errors out of the table, so that they do not lead to others in later files."""
         descriptor = file.descriptor
-        for full_name, (symbol, owner) in list(self.symbols.items()):
-            if isinstance(symbol, Package):
-                symbol.files.discard(descriptor)
-                if not symbol.files:
-                    del self.symbols[full_name]
-            elif owner is descriptor:
+        for _, full_name in element_names(file.tree):
+            known = self.symbols.get(full_name)
+            if known is not None and known[1] is descriptor:
                 del self.symbols[full_name]
+        name = file.tree.package
+        while name:
+            known = self.symbols.get(name)
+            if known is not None and isinstance(known[0], Package):
+                known[0].files.discard(descriptor)
+                if not known[0].files:
+                    del self.symbols[name]
+            name = name.rpartition(".")[0]
 
     def resolve(self, name: str, scope: str, file: LinkedFile, *, types_only: bool = False) -> Symbol | None:
         """What ``name`` means inside ``scope``: the innermost scope that has its first part decides."""
