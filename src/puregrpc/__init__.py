@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from puregrpc.metrics import Rate as Rate
     from puregrpc.metrics import Trend as Trend
     from puregrpc.metrics import group as group
+    from puregrpc.protos import protos as protos
     from puregrpc.server import Server as Server
     from puregrpc.transport import TlsOptions as TlsOptions
 
@@ -88,12 +89,15 @@ _MODULES = {
 }
 """Public name -> the module below puregrpc that has it."""
 
-__all__ = [*sorted(_MODULES), "errors"]
+_OWN_MODULES = ("errors", "protos")
+"""Modules that are public names themselves; protos can be called as well."""
+
+__all__ = [*sorted(_MODULES), *_OWN_MODULES]
 
 
 def __getattr__(name: str) -> object:
-    if name == "errors":
-        return importlib.import_module("puregrpc.errors")
+    if name in _OWN_MODULES:
+        return importlib.import_module(f"puregrpc.{name}")
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module 'puregrpc' has no attribute {name!r}")

@@ -162,3 +162,13 @@ def remove_import_hook() -> None:
     """Undo install_import_hook; modules that were imported stay."""
     if FINDER in sys.meta_path:
         sys.meta_path.remove(FINDER)
+
+
+class _CallableModule(ModuleType):
+    """Lets ``puregrpc.protos(...)`` mean the function, whoever imported the module before."""
+
+    def __call__(self, path: str | PathLike[str], *, import_paths: Iterable[str | PathLike[str]] = ()) -> ModuleType:
+        return protos(path, import_paths=import_paths)
+
+
+sys.modules[__name__].__class__ = _CallableModule

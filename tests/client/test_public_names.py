@@ -50,6 +50,7 @@ NAMES = [
     "fail",
     "group",
     "open_channel",
+    "protos",
     "sleep",
 ]
 

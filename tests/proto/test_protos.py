@@ -13,7 +13,8 @@ import protoc
 import pytest
 from google.protobuf import descriptor_pb2, timestamp_pb2
 
-from puregrpc import protos as protos_module
+import puregrpc
+import puregrpc.protos as protos_module
 from puregrpc.cli import compile as compile_command
 from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto.stubs import stub_name
@@ -62,6 +63,13 @@ def test_protos(folder: Path) -> None:
     assert (module.Kind.Name(1), module.Kind.Value("NONE"), module.SOME, module.Event.HIGH) == ("SOME", 0, 1, 1)
     assert module.DESCRIPTOR.services_by_name["Events"].methods[0].name == "Send"
     assert protos(folder / "definitions" / "first.proto").Event is module.Event
+
+
+def test_the_module_can_be_called(folder: Path) -> None:
+    path = write(folder / "called.proto", "called")
+    module = vars(puregrpc)["protos"] if "protos" in vars(puregrpc) else getattr(puregrpc, "protos")  # noqa: B009
+    assert module(path).Event is protos(path).Event
+    assert module.install_import_hook is install_import_hook
 
 
 def test_protos_below_an_import_path(folder: Path) -> None:
