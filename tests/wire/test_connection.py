@@ -109,6 +109,23 @@ def test_a_call_that_waits_for_its_turn(engine: EngineName) -> None:
         assert dict(peer.header_lists[-1])["grpc-timeout"] == "8000000u"
 
 
+@pytest.mark.parametrize("how", ["lost", "end of stream", "broken"])
+def test_a_call_that_waits_ends_with_the_connection(engine: EngineName, how: str) -> None:
+    """grpclib#216: it hung for ever."""
+    with ScriptedServer(engine, MAX_CONCURRENT_STREAMS=1) as peer:
+        begun, waiting = peer.unary(), peer.call()
+        if how == "lost":
+            peer.connection.lost("connection reset by peer")
+        elif how == "end of stream":
+            peer.connection.receive(b"", peer.now)
+        else:
+            peer.send(b"\xff" * 20)
+        assert begun.status.code == waiting.status.code == StatusCode.UNAVAILABLE
+        assert waiting.unprocessed
+        assert not begun.unprocessed
+        peer.said()
+
+
 def test_the_limit_goes_up_and_down(engine: EngineName) -> None:
     with ScriptedServer(engine, MAX_CONCURRENT_STREAMS=0) as peer:
         calls = [peer.call(end=True) for _ in range(4)]

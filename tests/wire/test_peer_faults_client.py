@@ -207,7 +207,7 @@ def test_headers_twice_in_several_frames(engine: EngineName) -> None:
         block = again.data
         peer.send(HeadersFrame(1, block[:1]), frame(9, 0, 1, block[1:2]), frame(9, 4, 1, block[2:]))
         assert call.status.code == StatusCode.INTERNAL
-        assert set(peer.said()) <= {"RstStream 1 PROTOCOL_ERROR", "RstStream 1 STREAM_CLOSED"}
+        assert peer.said() == ["RstStream 1 PROTOCOL_ERROR"]
         peer.send(*peer.answer(3))
         assert other.status == OK
 
@@ -512,7 +512,7 @@ def test_frames_for_a_call_that_was_cancelled_here(engine: EngineName) -> None:
         peer.connection.reset(call)
         assert peer.said() == ["RstStream 1 CANCEL"]
         peer.send(*peer.answer(1), peer.reset(1, 8), peer.window_update(1, 10))
-        assert {line.split()[0] for line in peer.said()} <= {"RstStream"}
+        assert peer.said() == []
         peer.send(*peer.answer(3))
         assert call.events == []
         assert other.status == OK

@@ -319,8 +319,9 @@ def test_trailers_before_the_half_close_are_followed_by_a_reset(engine: EngineNa
         peer.send(peer.headers(1, REQUEST))
         peer.connection.send_trailers(peer.calls[0], OK)
         assert peer.said() == ["Headers 1 END_STREAM", "RstStream 1 NO_ERROR"]
-        peer.send(peer.data(1, message(b"late")))
+        peer.send(peer.data(1, message(b"late")), peer.headers(1, [("x", "y")], end=True), peer.reset(1, 8))
         assert peer.calls[0].messages == []
+        assert peer.said() == []
         serve_one(peer, 3)
 
 

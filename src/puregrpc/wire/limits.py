@@ -100,3 +100,6 @@ MAX_DATA_FRAME_SIZE = 64 << 10
 
 FOREIGN_REQUEST_TIMEOUT = 5.0
 """How long a server waits for the rest of a request that is none of gRPC's before it answers 405 or 415."""
+
+REMEMBERED_RESETS = 1024
+"""Streams reset by this side whose late frames are ignored: as many as are likely to have something on its way."""

@@ -294,7 +294,7 @@ class H2Connection(Connection, Generic[CallT]):
         if stream is not None and (error := self._stream_error(stream, frame)) is not None:
             self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), error.error_code)
             if kind in (FrameType.HEADERS, FrameType.DATA) and not self._closed:
-                self._http2.receive_after_reset(frame)
+                self._http2.receive(frame)  # HPACK and the connection's window count it
             return
         before = len(self._output)
         events = self._http2.receive(frame)

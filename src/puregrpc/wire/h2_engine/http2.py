@@ -16,7 +16,7 @@ from hyperframe.frame import GoAwayFrame, SettingsFrame
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import ConnectionConfig
 from puregrpc.wire.frames import ACK, PREFACE, ErrorCode, FrameType, RawFrame
-from puregrpc.wire.limits import HEADER_DECODE_LIMIT, MAX_DATA_FRAME_SIZE, MAX_FRAME_SIZE
+from puregrpc.wire.limits import HEADER_DECODE_LIMIT, MAX_DATA_FRAME_SIZE, MAX_FRAME_SIZE, REMEMBERED_RESETS
 from puregrpc.wire.metadata import HeaderField
 
 __all__ = ["FIRST_WINDOW", "Http2"]
@@ -26,6 +26,9 @@ FIRST_WINDOW = 65535
 
 HEADER_TABLE_SIZE = 4096
 """The most our HPACK encoder uses, whatever the peer allows: it is our memory that a larger one takes."""
+
+RESET_SIZE = 13
+_ANSWERED_WITH_RESET = (FrameType.DATA, FrameType.HEADERS, FrameType.CONTINUATION)
 
 _H2_FAULTS = (
     H2Error,
@@ -49,6 +52,8 @@ class Http2:
         self.output = bytearray()
         self._config = config
         self._client = client
+        self._reset_here: dict[int, None] = {}
+        """Streams that this side reset lately, oldest first."""
         self._h2 = h2.connection.H2Connection(
             h2.config.H2Configuration(
                 client_side=client,
@@ -125,18 +130,13 @@ class Http2:
             # RFC 7541, section 4.2: the smallest and the last size since the last header block are announced. hpack
             # announces each, stale ones above what the peer allows by now among them.
             self._h2.encoder.table_size_changes = list(dict.fromkeys((min(changes), changes[-1])))
+        before = len(self.output)
         self._flush()
+        if frame.stream_id in self._reset_here and frame.type in _ANSWERED_WITH_RESET:
+            # It was on its way: RFC 9113, section 5.1, wants it ignored. h2 resets the stream again, with the last
+            # octets it gave, and there are peers (ASP.NET's) that end the connection over a second RST_STREAM.
+            del self.output[max(before, len(self.output) - RESET_SIZE) :]
         return events
-
-    def receive_after_reset(self, frame: RawFrame) -> None:
-        """Take a frame on a stream that was just reset because of it: for HPACK and the connection's window it counts.
-
-        h2's own RST_STREAM would be the second.
-        """
-        self.receive(frame)
-        reset_size = 13
-        if self.output[-reset_size + 3 : -reset_size + 4] == bytes((FrameType.RST_STREAM,)):
-            del self.output[-reset_size:]
 
     def _is_idle(self, stream_id: int) -> bool:
         if (stream_id % 2 == 1) is self._client:
@@ -180,6 +180,9 @@ class Http2:
         """RST_STREAM."""
         self._h2.reset_stream(stream_id, error_code)
         self._flush()
+        self._reset_here[stream_id] = None
+        if len(self._reset_here) > REMEMBERED_RESETS:
+            del self._reset_here[next(iter(self._reset_here))]
 
     def grant(self, octets: int, stream_id: int = 0) -> None:
         """WINDOW_UPDATE, for the connection if no stream is named."""
