@@ -37,6 +37,7 @@ def run(script: str, *arguments: str) -> str:
 
 HELLO = '{"reply": "hello Bert"}\n'
 THREE = "hello Bert\nhello Ernie\nhello Kermit\n"
+FEATURE = '{"name": "Berry valley farm", "location": {"latitude": 410248224, "longitude": -747127767}}\n'
 SUMMARY = ("✓ status is OK", "checks_succeeded...: 100.00% 1 out of 1", "grpc_req_duration")
 
 
@@ -51,6 +52,16 @@ SUMMARY = ("✓ status is OK", "checks_succeeded...: 100.00% 1 out of 1", "grpc_
         ("async_server_stream.py", "hello Bert\n" * 10, ()),
         ("async_client_stream.py", "hello Bert, Ernie, Kermit\n", ()),
         ("async_bidi_stream.py", THREE, ()),
+        ("k6/unary.py", FEATURE, ("✓ 'p(95)<1000'", "checks_succeeded...: 100.00% 1 out of 1")),
+        ("k6/reflection.py", FEATURE, ()),
+        ("k6/health_check.py", "SERVING True\n", ()),
+        (
+            "k6/server_streaming.py",
+            'Found feature called "',
+            ('"Berry valley farm" at 41.0248224, -74.7127767', "All done"),
+        ),
+        ("k6/client_streaming.py", "Visiting ", ("Finished trip with 5 points, 5 features", "All done")),
+        ("k6/bidirectional_streaming.py", "Got message 'First message'", ("Got message 'Third message'",)),
     ],
 )
 def test_example(address: str, script: str, beginning: str, parts: tuple[str, ...]) -> None:
