@@ -157,6 +157,30 @@ def in_the_middle(client: str, behind: str, peers: Path, work: Path) -> bool:
     return judge(f"{client} to {behind}", captures, port)
 
 
+def captured(peers: Path, work: Path) -> bool:
+    """What tshark captured of grpc-go on the loopback: Ethernet in pcapng, and the "any" device in classic pcap."""
+    work.mkdir(parents=True, exist_ok=True)
+    files = {"lo": (work / "lo.pcapng", "pcapng"), "any": (work / "any.pcap", "pcap")}
+    with server("grpc-go", peers) as port:
+        sniffers = [
+            subprocess.Popen(
+                ["tshark", "-q", "-i", device, "-w", str(path), "-F", form, "-f", f"tcp port {port}"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+            for device, (path, form) in files.items()
+        ]  # fmt: skip
+        time.sleep(3)
+        command = [str(peers / "grpc-go-interop-client"), "-server_host", "127.0.0.1"]
+        command += ["-server_port", str(port), "-test_case", "ping_pong"]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        time.sleep(2)
+        for sniffer in sniffers:
+            sniffer.send_signal(signal.SIGINT)
+            sniffer.wait(20)
+    judged = [judge(f"captured on {device}, {form}", [path], port) for device, (path, form) in files.items()]
+    return all(judged)
+
+
 def over_tls(work: Path) -> bool:
     """A call of this program over TLS: tshark decrypts it with the key log in the file."""
     authority = trustme.CA()
@@ -188,6 +212,7 @@ def main() -> int:
             ("grpcio", "grpcio"),
         )
     ]
+    results.append(captured(peers, work / "captured"))
     results.append(over_tls(work / "tls"))
     return 0 if all(results) else 1
 

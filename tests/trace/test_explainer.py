@@ -21,7 +21,7 @@ from tests.trace.conversations import (
 
 from puregrpc.proto import compile as compile_proto
 from puregrpc.schema import Registry
-from puregrpc.trace import Chunk, Direction, Frame, Recording, explain
+from puregrpc.trace import Chunk, Direction, Explainer, Frame, Recording, explain
 
 CLIENT, SERVER = Direction.CLIENT, Direction.SERVER
 HELLO = """
@@ -379,3 +379,16 @@ def test_binary_metadata_of_the_c_core() -> None:
     header_block = explanation.entries[-1].header_block
     assert header_block is not None
     assert header_block.fields[-1].meaning == "octets: raw"
+
+
+def test_the_number_of_frames_that_are_told_is_bounded() -> None:
+    explainer = Explainer(max_entries=10)
+    script = Script()
+    for _ in range(20):
+        script.ping(CLIENT, b"12345678")
+    for chunk in script.chunks:
+        explainer.feed(chunk)
+    explanation = explainer.finish()
+    assert_every_octet_is_explained(explanation)
+    assert sum(isinstance(entry, Frame) for entry in explanation.entries) < 10
+    assert any(entry.part.label == "More frames" for entry in explanation.entries)

@@ -26,6 +26,9 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 BELIEVED_AFTER = 3
 """So many frame heads in a row, each where the one before says, are taken for a real place in the stream."""
 
+MAX_ENTRIES = 250_000
+"""So many frames are told; each takes some kilobytes of memory, and a peer can send millions of them."""
+
 EAGER_SEARCH = 4096
 """So many octets are searched for the beginning of a frame whenever more come."""
 
@@ -70,7 +73,10 @@ class _Inbound:
 class Explainer:
     """Takes chunks as they come and tells the frames that they complete; `finish` gives the whole explanation."""
 
-    def __init__(self, *, registry: Registry | None = None, from_start: bool = True) -> None:
+    def __init__(
+        self, *, registry: Registry | None = None, from_start: bool = True, max_entries: int = MAX_ENTRIES
+    ) -> None:
+        self.max_entries = max_entries
         self.inbound = {
             Direction.CLIENT: _Inbound(Direction.CLIENT, 0),
             Direction.SERVER: _Inbound(Direction.SERVER, 1),
@@ -136,6 +142,11 @@ class Explainer:
             if inbound.mode is _Mode.START:
                 self._start(inbound, final=final)
             elif inbound.mode is _Mode.FRAMES:
+                if len(self.entries) >= self.max_entries:
+                    inbound.mode = _Mode.FOREIGN
+                    note = f"more than {self.max_entries} frames: the rest of this direction is only counted"
+                    self.stretch(inbound.direction, inbound.time, Part("More frames", note))
+                    continue
                 self._next_frame(inbound)
             elif inbound.mode is _Mode.SEARCHING:
                 self._search(inbound, final=final)
@@ -266,7 +277,7 @@ class Explainer:
 
     def _foreign(self, inbound: _Inbound) -> None:
         start, end = inbound.position, len(inbound.data)
-        part = inbound.octets(start, end).part("Not HTTP/2", 0, end - start, f"{end - start} octets")
+        part = inbound.octets(start, end).part("Not told", 0, end - start, f"{end - start} octets")
         inbound.position = end
         self.stretch(inbound.direction, inbound.time, part)
 
