@@ -10,12 +10,13 @@ from puregrpc.trace import frames, rules
 from puregrpc.trace.frames import Head, Payload, error_name, flag_names, read_frame, type_name
 from puregrpc.trace.header_block import HeaderTableTracer
 from puregrpc.trace.headers import binary_value, check_block, explain_field, parse_timeout, with_meaning
+from puregrpc.trace.messages import OctetStore, looks_like_whole_messages, read_message
 from puregrpc.trace.octets import Octets
 from puregrpc.trace.protobuf import explain_message
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Field, Frame, HeaderBlock, HeaderField, Message, Part, Span
 from puregrpc.trace.standard_types import standard_registry
-from puregrpc.trace.stream import PREFIX_SIZE, CallState, MessageOctets, Side, inflate, prefix_parts
+from puregrpc.trace.stream import CallState, MessageOctets, Side
 from puregrpc.trace.windows import FlowControl
 from puregrpc.wire.status import Status
 
@@ -33,12 +34,8 @@ STATUS_OF_RESET = {
 """What a client makes of RST_STREAM without a status (PROTOCOL-HTTP2, "Errors"); INTERNAL for all other codes."""
 
 
-class _Host(Protocol):
+class _Host(OctetStore, Protocol):
     """The explainer: where octets are kept and entries without a frame go."""
-
-    def join(self, spans: tuple[Span, ...]) -> Octets: ...
-
-    def unpack(self, name: str, data: bytes) -> Octets: ...
 
     def stretch(self, direction: Direction, time: float, part: Part, **kept: object) -> None: ...
 
@@ -210,7 +207,7 @@ class Conversation:
         call = self._call(head.stream_id, time)
         side = call.side(direction)
         if side.desynchronised or (side.blocks == 0 and not call.seen_from_start and not side.messages):
-            side.desynchronised = not _whole_messages(_content(head, octets))
+            side.desynchronised = not looks_like_whole_messages(_content(head, octets))
         return "" if side.desynchronised else f"message {side.messages} of the {direction.value}"
 
     def _cut_frame(self, time: float, direction: Direction, head: Head) -> None:
@@ -481,46 +478,9 @@ class Conversation:
             told.problems.append(f"{side.messages} messages, where {call.method.name} has exactly one")
 
     def _message(self, call: CallState, side: Side, found: MessageOctets, cut: str = "") -> Message:
-        octets = self.host.join(found.spans)
-        parts, compressed, length = prefix_parts(octets, side.encoding)
         number = self._message_count
         self._message_count += 1
-        index = side.messages
-        side.messages += 1
-        body = octets.cut(PREFIX_SIZE, len(octets))
-        side.message_octets += len(body)
-        descriptor = call.message_type(side.direction)
-        problem = ""
-        fields: tuple[Field, ...] = ()
-        data: bytes | None = None
-        content: Part | None = None
-        name = descriptor.full_name if descriptor is not None else ""
-        rule = rules.grpc("Length-Prefixed-Message")
-        if not found.complete:
-            problem = f"{cut}: {len(body)} of {length} octets are there" if len(octets) >= PREFIX_SIZE else cut
-            if len(body):
-                parts.append(body.part("Part of the message", 0, len(body), f"{len(body)} octets", rule))
-        elif compressed:
-            data, problem = inflate(body.data, side.encoding)
-            if len(body):
-                says = f"{len(body)} octets" + (f" inflate to {len(data)}" if data is not None else "")
-                compressed_rule = rules.grpc("Message-Encoding")
-                parts.append(body.part(f"{side.encoding} data", 0, len(body), says, compressed_rule))
-            if data is not None:
-                inflated = self.host.unpack(f"message {number} inflated", data)
-                fields, inner = explain_message(inflated, descriptor, self.registry)
-                content = inflated.part("Inflated message", 0, len(data), f"{len(data)} octets", rule, parts=inner)
-        else:
-            data = body.data
-            fields, inner = explain_message(body, descriptor, self.registry)
-            parts.extend(inner)
-        label = f"Message {index}"
-        says = f"{name or 'message'}, {length} octets"
-        part = octets.part(label, 0, len(octets), says, rule, problem=problem, parts=parts)
-        return Message(
-            number, side.direction, call.stream_id, index, compressed, side.encoding, length, name, data, fields, part,
-            content, problem,
-        )  # fmt: skip
+        return read_message(self.host, self.registry, call, side, found, number, cut)
 
 
 def _content(head: Head, octets: Octets) -> bytes:
@@ -529,13 +489,3 @@ def _content(head: Head, octets: Octets) -> bytes:
     if head.flags & frames.PADDED and data:
         return data[1 : len(data) - data[0]]
     return data
-
-
-def _whole_messages(data: bytes) -> bool:
-    """Whether octets look like whole length-prefixed messages: the sign that a message begins here."""
-    position = 0
-    while position + PREFIX_SIZE <= len(data):
-        if data[position] > 1:
-            return False
-        position += PREFIX_SIZE + int.from_bytes(data[position + 1 : position + PREFIX_SIZE], "big")
-    return position == len(data) and position > 0
