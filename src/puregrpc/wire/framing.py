@@ -42,7 +42,7 @@ class MessageReader:
     on the word of a prefix: a message takes what has come of it.
     """
 
-    __slots__ = ("_body", "_head", "_missing", "coding", "is_compressed", "max_size", "partial", "wire_size")
+    __slots__ = ("_body", "_head", "coding", "is_compressed", "max_size", "missing", "partial", "wire_size")
 
     def __init__(self, max_size: int, coding: Coding = _IDENTITY) -> None:
         self.max_size = max_size
@@ -53,7 +53,8 @@ class MessageReader:
         """Octets that the message given last took on the wire, its prefix included."""
         self._head = b""
         self._body: BytesIO | None = None
-        self._missing = 0
+        self.missing = 0
+        """Octets that are still to come of a message whose prefix has come."""
         self.is_compressed = False
         """Whether the message given last came compressed."""
 
@@ -67,12 +68,12 @@ class MessageReader:
         while position < end:
             body = self._body
             if body is not None:
-                piece = data[position : position + self._missing] if position or end > self._missing else data
+                piece = data[position : position + self.missing] if position or end > self.missing else data
                 body.write(piece)
                 position += len(piece)
-                self._missing -= len(piece)
+                self.missing -= len(piece)
                 self.partial += len(piece)
-                if self._missing:
+                if self.missing:
                     return
                 self._body = None
                 yield self._finish(body.getvalue())
@@ -101,8 +102,15 @@ class MessageReader:
                 self.partial += length
                 yield self._finish(message)
             else:
-                self._missing = length
+                self.missing = length
                 self._body = BytesIO()
+
+    def take_part(self, data: memoryview) -> None:
+        """Take octets that are fewer than ``missing``: a part of a message, which they do not complete."""
+        if self._body is not None:
+            self._body.write(data)
+            self.missing -= len(data)
+            self.partial += len(data)
 
     def _check_flag(self, flag: int) -> None:
         if flag > 1:

@@ -152,7 +152,8 @@ class FastConnection(Controlled):
                 if left < 0 or self._connection_received > self._connection_window:
                     self._window_exceeded(length)
                 call.wire_received = left
-                if call.wire_inbound is None and length >= PREFIX_SIZE:
+                reader = call.wire_inbound
+                if reader is None and length >= PREFIX_SIZE:
                     compressed, size = unpack_prefix(data, start)
                     if size + PREFIX_SIZE == length and not compressed and size <= max_message_size:
                         auto = call.auto_consume
@@ -168,6 +169,13 @@ class FastConnection(Controlled):
                             self._top_up(call)
                         call.on_message(data[start + PREFIX_SIZE : stop])
                         continue
+                elif type(reader) is MessageReader and length < reader.missing and not flags & END_STREAM:
+                    reader.take_part(memoryview(data)[start:stop])
+                    if not call.auto_consume:
+                        self._part_received(call, length)
+                    elif left < call.wire_low:
+                        self._top_up(call)
+                    continue
                 self._take_data(call, data[start:stop], 0, flags)
             elif kind == HEADERS and flags & UNUSUAL_HEADERS == END_HEADERS:
                 block = data[start:stop]
@@ -380,6 +388,13 @@ class FastConnection(Controlled):
         if credit.owed * 4 >= credit.window or call.wire_inbound is not None:
             self._give_credit(call, credit)
 
+    def _part_received(self, call: Call, octets: int) -> None:
+        """Octets came of a message that is not complete yet, and not all of which need fit the window."""
+        credit = call.wire_a or self._new_credit(call)
+        credit.received(octets, 0)
+        if call.wire_received < call.wire_low:
+            self._give_credit(call, credit)
+
     def _new_credit(self, call: Call) -> StreamCredit:
         """Begin to count what the call's owner consumes; a stream that is idle has no need of it."""
         credit: StreamCredit = StreamCredit(self.config.initial_stream_window, auto=False)
@@ -393,6 +408,7 @@ class FastConnection(Controlled):
                 if self._probe.window > credit.window:
                     credit.grow(self._probe.window)
                     owed += credit.take()
+                    call.wire_low = credit.window * 3 // 4
                 self._give_back(call, owed)
 
     def _top_up(self, call: Call) -> None:
