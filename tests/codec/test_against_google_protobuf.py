@@ -6,6 +6,10 @@ Known differences, each with its reason, are evened out or left out here:
   google.protobuf.Value that is not set looks like one that is null, unless defaults are not emitted.)
 - A google.protobuf.Value's number that is whole is an int here: what came as 1 goes on as 1, not as 1.0.
 - A field with the number 0 is always refused here; upb takes some of them as unknown fields.
+- Where json_format takes more from JSON, it takes what Go's protojson and the ProtoJSON pages do not: "01", "+1", "1_0"
+  and digits of other scripts for numbers, True for a float, numbers in text and 1.5 for enums, characters that are not
+  base64, [] and "" for a message without fields, anything as a path of a field mask, NaN in a Value, more than nine
+  digits of a second. Floats that are NaN or infinite, which json_format wants as text, are taken here as they are.
 - json_format shows 32-bit floats below 1.2e-38 with six digits even where fewer are exact; the schemas leave them out.
 """
 
