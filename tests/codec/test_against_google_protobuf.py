@@ -6,6 +6,7 @@ Known differences, each with its reason, are evened out or left out here:
   google.protobuf.Value that is not set looks like one that is null, unless defaults are not emitted.)
 - A google.protobuf.Value's number that is whole is an int here: what came as 1 goes on as 1, not as 1.0.
 - A field with the number 0 is always refused here; upb takes some of them as unknown fields.
+- A varint with more than 64 bits in its ten bytes is refused here, as in Go; upb drops the bits that are too many.
 - Where json_format takes more from JSON, it takes what Go's protojson and the ProtoJSON pages do not: "01", "+1", "1_0"
   and digits of other scripts for numbers, True for a float, numbers in text and 1.5 for enums, characters that are not
   base64, [] and "" for a message without fields, anything as a path of a field mask, NaN in a Value, more than nine
@@ -145,7 +146,7 @@ def test_bytes(case: tuple[descriptor_pb2.FileDescriptorProto, Registry, Message
     try:
         shown = codec.decode(descriptor, given_bytes)
     except DecodeError as error:
-        if "the number 0" in error.problem:
+        if "the number 0" in error.problem or "more than 64 bits" in error.problem:
             return
         shown = None
     assert without_unset(shown, expected) == expected

@@ -293,14 +293,27 @@ def _other(shape: Shape, options: Options) -> Callable[..., int]:
             readers[descriptor.number << 3 | wire_type] = packed_reader(field, options, one=descriptor.is_packed)
 
     def other(
-        data: bytes, position: int, end: int, tag: int, depth: int, message: dict[str, Any], unknown: bytearray | None
+        data: bytes,
+        position: int,
+        stop: int,
+        end: int,
+        tag: int,
+        depth: int,
+        message: dict[str, Any],
+        unknown: bytearray | None,
     ) -> int:
+        """A value that begins at ``position``; where it has a length, that is after it, and ``stop`` is its end."""
         reader = readers.get(tag)
         if reader is not None:
-            return reader(data, position, end, message, unknown)
-        after = skip(data, position, end, tag, depth)
+            return reader(data, position, stop, end, message, unknown)
+        is_delimited = tag & 7 == 2
+        if is_delimited and tag < 8:
+            raise Fault("a field with the number 0")
+        after = stop if is_delimited else skip(data, position, end, tag, depth)
         if unknown is not None:
             unknown += varint(tag)
+            if is_delimited:
+                unknown += varint(stop - position)
             unknown += data[position:after]
         elif options.unknown_fields == "refuse":
             raise Fault(f"unknown field with the number {tag >> 3}")

@@ -16,7 +16,7 @@ from typing import Any
 from puregrpc.codec.decode_values import DECODER_NAMES, ScalarReader, packed_expression, shown_default
 from puregrpc.codec.options import Options
 from puregrpc.codec.shapes import ShapedField, wire_type_of
-from puregrpc.codec.source import Source
+from puregrpc.codec.source import OF_TAG, Source
 from puregrpc.codec.wire_format import varint
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType
 
@@ -79,7 +79,7 @@ class _Writer(ScalarReader):
             add("try:")
             source.indent(1)
         else:
-            add("m = NEW.copy()", "try:")
+            add("tag = 0", "m = NEW.copy()", "try:")
             source.indent(1)
             add("if depth < 0:", " raise TooDeep")
             add(f"unknown = {'bytearray()' if options.unknown_fields == 'keep' else None}")
@@ -93,30 +93,36 @@ class _Writer(ScalarReader):
             oneofs = sorted({field.oneof for field in fields if field.oneof >= 0})
             if oneofs:
                 add(" = ".join([*(f"o{index}" for index in oneofs), "-1"]))
-            add("while i < end:")
-            source.indent(1)
-            self._read_tag()
+        source.namespace["FIELDS"] = {field.tag: index for index, field in enumerate(fields)}
+        add("while tag or i < end:" if self._part else "while i < end:")
+        source.indent(1)
         if self._part:
-            add("while True:")
-            source.indent(1)
+            add("if not tag:", " tag = data[i]; i += 1", " if tag > 127:", "  tag, i = read_tag(data, i, tag)")
+        else:
+            add("tag = data[i]; i += 1", "if tag > 127:", " tag, i = read_tag(data, i, tag)")
+        if self._part:
+            add("s = i")
+        source.field(OF_TAG)
+        add("if tag & 7 == 2:")
+        source.indent(1)
+        self._length("end")
+        source.indent(-1)
         self._tree([*enumerate(fields)])
         source.field(-1)
         if self._part:
-            add("return i, tag")
+            add("return s, tag")
             source.indent(-1)
             add("return i, 0")
         else:
-            add("i = other(data, i, end, tag, depth, m, unknown)")
+            add("i = other(data, i, j if tag & 7 == 2 else i, end, tag, depth, m, unknown)")
             source.indent(-1)
             add("if i != end:", " raise Truncated")
             self._finish(fields)
         source.indent(-1)
         key = "k" if has_entries else "None"
-        add("except FAULTS as error:", f" raise locate(error, NAMES, LINES, m, {key}) from None")
+        add("except FAULTS as error:")
+        add(f" raise locate(error, NAMES, LINES, m, {key}, FIELDS.get(tag, -1)) from None")
         return source
-
-    def _read_tag(self) -> None:
-        self._source.add("tag = data[i]; i += 1", "if tag > 127:", " tag, i = read_tag(data, i, tag)")
 
     def _tree(self, fields: list[tuple[int, ShapedField]]) -> None:
         """Find the field of the tag by halving, so that neither order nor number of the fields matters much."""
@@ -139,8 +145,7 @@ class _Writer(ScalarReader):
             self._source.indent(1)
             self._field(index, field)
             if self._part:
-                self._source.add("if i >= end:", " break")
-                self._read_tag()
+                self._source.add("tag = 0")
             self._source.add("continue")
             self._source.indent(-1)
 
@@ -154,10 +159,8 @@ class _Writer(ScalarReader):
             self._sub(index, field.descriptor)
             chosen = f" and o{field.oneof} == {index}" if field.oneof >= 0 else ""
             add(f"if w{index} is not None{chosen}:")
-            add(f" if type(w{index}) is tuple:")
-            add(f"  i, end = w{index}")
-            add(f"  m[K{index}] = S{index}(data, i, end, depth - 1)")
-            add(" else:", f"  m[K{index}] = joined(S{index}, w{index}, depth - 1)")
+            whole = f"S{index}(data, w{index}[0], w{index}[1], depth - 1)"
+            add(f" m[K{index}] = {whole} if type(w{index}) is tuple else joined(S{index}, w{index}, depth - 1)")
         self._source.field(-1)
         if self._options.unknown_fields == "keep":
             add("if unknown:", f" m[UNKNOWN] = {'bytes' if self._options.is_native else 'base64'}(unknown)")
@@ -196,9 +199,12 @@ class _Writer(ScalarReader):
     def _singular(self, index: int, field: ShapedField) -> None:
         add, descriptor = self._source.add, field.descriptor
         if descriptor.type in (FieldType.STRING, FieldType.BYTES) and field.oneof < 0:
-            self._read(index, descriptor, "end", f"m[K{index}]")
+            self._read_body(descriptor, f"m[K{index}]")
             return
-        self._read(index, descriptor, "end")
+        if descriptor.type in (FieldType.STRING, FieldType.BYTES):
+            self._read_body(descriptor, "v")
+        else:
+            self._read(index, descriptor, "end")
         if self._is_closed(descriptor):
             self._closed(index, field)
             self._source.indent(1)
@@ -227,7 +233,7 @@ class _Writer(ScalarReader):
 
     def _deferred(self, index: int, field: ShapedField) -> None:
         add = self._source.add
-        position = self._span(field, "end")
+        position = self._span(field)
         if field.oneof >= 0:
             if not self._part:
                 add(f"if o{field.oneof} != {index}:", f" w{index} = None")
@@ -238,17 +244,12 @@ class _Writer(ScalarReader):
             add(f"w{index} = (i, j) if w{index} is None else more(w{index}, data, i, j)")
         add(f"i = {position}")
 
-    def _span(self, field: ShapedField, end: str) -> str:
-        """Read up to the end of a message, i to j; returns the name of the position after it."""
+    def _span(self, field: ShapedField) -> str:
+        """A message goes from i to j; returns the name of the position after it."""
         if field.descriptor.is_delimited:
-            self._source.add(f"j, x = group_end(data, i, {end}, tag, depth)")
-            return "x" if not self._part and field.oneof < 0 else self._copied("x")
-        self._length(end)
+            self._source.add("j, y = group_end(data, i, end, tag, depth)")
+            return "y"
         return "j"
-
-    def _copied(self, name: str) -> str:
-        self._source.add(f"y = {name}")
-        return "y"
 
     # ---- lists
 
@@ -265,33 +266,42 @@ class _Writer(ScalarReader):
         self._get_list(index, field)
         if descriptor.type is not FieldType.MESSAGE:
             self._source.namespace[f"L{index}"] = self._list_reader(field)
-            add(f"i = L{index}(data, i, end, r, unknown)")
+            is_delimited = descriptor.type in (FieldType.STRING, FieldType.BYTES)
+            add(f"i = L{index}(data, i, {'j' if is_delimited else 'i'}, end, r, unknown)")
             return
         self._source.field(index, element=True)
         add("while True:")
         self._source.indent(1)
         self._sub(index, descriptor)
-        position = self._span(field, "end")
+        position = self._span(field)
         add(f"r.append(S{index}(data, i, j, depth - 1))", f"i = {position}")
         self._again(index, field.tag)
+        if not descriptor.is_delimited:
+            self._length("end")
         self._source.indent(-1)
         self._source.field(index)
 
     def _list_reader(self, field: ShapedField) -> Callable[..., int]:
-        source = Source("data, i, end, r, unknown")
+        source = Source("data, i, j, end, r, unknown")
         source.namespace.update(_SHARED)
         writer = _Writer(source, self._options, self._sub_decoder, part=False)
         source.add("try:")
         source.indent(1)
         source.add("while True:")
         source.indent(1)
-        writer._read(0, field.descriptor, "end")
+        is_delimited = field.descriptor.type in (FieldType.STRING, FieldType.BYTES)
+        if is_delimited:
+            writer._read_body(field.descriptor, "v")
+        else:
+            writer._read(0, field.descriptor, "end")
         if writer._is_closed(field.descriptor):
             writer._closed(0, field)
             source.add(" r.append(v)")
         else:
             source.add("r.append(v)")
         writer._again(0, field.tag)
+        if is_delimited:
+            writer._length("end")
         source.indent(-1)
         source.add("return i")
         source.indent(-1)
@@ -326,7 +336,6 @@ class _Writer(ScalarReader):
 
     def _packed(self, index: int, field: ShapedField) -> None:
         add, descriptor = self._source.add, field.descriptor
-        self._length("end")
         self._get_list(index, field)
         add(f"v = {packed_expression(descriptor, self._options)}")
         if descriptor.type is FieldType.ENUM:
@@ -354,7 +363,7 @@ class _Writer(ScalarReader):
         if value.type is FieldType.MESSAGE:
             self._entries(index, field, key, value)
             return
-        source = Source("data, i, end, r, unknown, depth")
+        source = Source("data, i, j, end, r, unknown, depth")
         source.namespace.update(_SHARED)
         writer = _Writer(source, self._options, self._sub_decoder, part=False)
         source.add("k = ''", "try:")
@@ -364,14 +373,13 @@ class _Writer(ScalarReader):
         source.indent(-1)
         source.add("except FAULTS as error:", " raise at_element(error, k) from None")
         self._source.namespace[f"L{index}"] = source.function()
-        add(f"i = L{index}(data, i, end, r, unknown, depth)")
+        add(f"i = L{index}(data, i, j, end, r, unknown, depth)")
 
     def _entries(self, index: int, field: ShapedField, key: FieldDescriptor, value: FieldDescriptor) -> None:
         add = self._source.add
         is_message = value.type is FieldType.MESSAGE
         add("while True:")
         self._source.indent(1)
-        self._length("end")
         add("p = i", f"k = {self._default_key(key)}")
         if is_message:
             self._sub(index, value)
@@ -415,6 +423,7 @@ class _Writer(ScalarReader):
             add("r[k] = v")
         self._source.field(index)
         self._again(index, field.tag)
+        self._length("end")
         self._source.indent(-1)
 
     def _default_key(self, key: FieldDescriptor) -> str:
@@ -437,7 +446,7 @@ class _Writer(ScalarReader):
 
 def packed_reader(field: ShapedField, options: Options, *, one: bool) -> Callable[..., int]:
     """Reads a list in the encoding it is not declared with: one number (``one``) or a packed run of them."""
-    source = Source("data, i, end, m, unknown")
+    source = Source("data, i, j, end, m, unknown")
     source.namespace.update(_SHARED)
     source.names = [field.key]
     return _Writer(source, options, _no_messages, part=False).other_encoding(field, one=one).function()

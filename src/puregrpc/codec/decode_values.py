@@ -101,17 +101,9 @@ class ScalarReader:
         """Read a scalar into ``to``, as it is shown."""
         add, kind, native = self._source.add, descriptor.type, self._options.is_native
         stop = "q" if end == "j" else "j"
-        if kind is FieldType.STRING:
+        if kind in (FieldType.STRING, FieldType.BYTES):
             self._length(end, stop)
-            add(f"{to} = data[i:{stop}].decode({self._utf8_arguments(descriptor)})", f"i = {stop}")
-        elif kind is FieldType.BYTES:
-            self._length(end, stop)
-            piece = f"data[i:{stop}]"
-            if native:
-                add(f"{to} = {piece}")
-            else:
-                add(f"{to} = base64({piece}) if n < 4096 else large_base64(data, i, {stop})")
-            add(f"i = {stop}")
+            self._read_body(descriptor, to, stop)
         elif kind in FIXED:
             code = FIXED[kind]
             add(f"({to},) = unpack_{code}(data, i)", f"i += {8 if code in 'dQq' else 4}")
@@ -125,6 +117,16 @@ class ScalarReader:
                 add(f"{to} = str({to})")
         else:
             self._read_varint(index, descriptor, to, of_key=of_key)
+
+    def _read_body(self, descriptor: FieldDescriptor, to: str, stop: str = "j") -> None:
+        """The string or the bytes from i to ``stop``."""
+        if descriptor.type is FieldType.STRING:
+            value = f"data[i:{stop}].decode({self._utf8_arguments(descriptor)})"
+        elif self._options.is_native:
+            value = f"data[i:{stop}]"
+        else:
+            value = f"base64(data[i:{stop}]) if {stop} - i < 4096 else large_base64(data, i, {stop})"
+        self._source.add(f"{to} = {value}", f"i = {stop}")
 
     def _read_varint(self, index: int, descriptor: FieldDescriptor, to: str, *, of_key: bool) -> None:
         add, kind, native = self._source.add, descriptor.type, self._options.is_native

@@ -55,17 +55,23 @@ def fault_of(error: Exception) -> Fault:
     return Truncated()
 
 
-def locate(error: Exception, names: Sequence[str], lines: Sequence[int], message: Any, key: Any) -> Fault:
+def locate(
+    error: Exception, names: Sequence[str], lines: Sequence[int], message: Any, key: Any, of_tag: int = -1
+) -> Fault:
     """``error`` with the field it happened in at the head of its path.
 
     ``lines`` maps each line of the generated function to an index in ``names`` (below 0: no field, and for the
     element of a list or the key of a map: the field's index + 0x10000). ``message`` is the dict decoded so far, or
-    None; ``key`` the index or key that was being worked on, or None.
+    None; ``key`` the index or key that was being worked on, or None; ``of_tag`` the field of lines with the index -2.
     """
     fault = fault_of(error)
     traceback = error.__traceback__
     line = traceback.tb_lineno if traceback is not None else 0
     field = lines[line] if line < len(lines) else -1
+    if field == -2:
+        field = of_tag
+        if field >= 0 and message is not None and isinstance(message.get(names[field]), list):
+            field += 0x10000
     if field < 0:
         return fault
     name = names[field & 0xFFFF]

@@ -17,7 +17,7 @@ from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.scalars import bytes_of
 from puregrpc.codec.shapes import Shape, ShapedField
 from puregrpc.codec.source import Source
-from puregrpc.codec.wire_format import read_tag
+from puregrpc.codec.wire_format import read_tag, read_varint
 from puregrpc.proto.descriptors import MessageDescriptor
 
 __all__ = ["LazyParts", "large_decoder", "large_encoder"]
@@ -124,7 +124,16 @@ def large_decoder(
                     tag, i = read_tag(data, i, tag)
             number = part_of.get(tag)
             if number is None:
-                i = other(data, i, end, tag, depth, message, unknown)
+                stop = i
+                if tag & 7 == 2:
+                    length = data[i]
+                    i += 1
+                    if length > 127:
+                        length, i = read_varint(data, i, length)
+                    stop = i + length
+                    if stop > end:
+                        raise Truncated
+                i = other(data, i, stop, end, tag, depth, message, unknown)
                 tag = 0
             else:
                 i, tag = parts[number](data, i, end, depth, tag, message, spans, oneofs, unknown)

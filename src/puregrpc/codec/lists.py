@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _INT = {int}
+_TOO_LONG = re.compile(rb"[\x80-\xff]{10}")
 _STR = {str}
 _MANY = 16
 """From so many elements on, loops in C win over their greater cost to begin with."""
@@ -163,6 +165,8 @@ def read_packed_varints(data: bytes, position: int, end: int) -> list[int]:
     body = data[position:end]
     if body.isascii():
         return list(body)
+    if _TOO_LONG.search(body):
+        raise Fault("a varint of more than 10 bytes")
     values: list[int] = []
     append = values.append
     value = shift = 0
@@ -170,8 +174,6 @@ def read_packed_varints(data: bytes, position: int, end: int) -> list[int]:
         if byte > 127:
             value |= (byte & 127) << shift
             shift += 7
-            if shift > 63:
-                raise Fault("a varint of more than 64 bits")
         elif shift:
             append(value | byte << shift)
             value = shift = 0
@@ -179,7 +181,7 @@ def read_packed_varints(data: bytes, position: int, end: int) -> list[int]:
             append(byte)
     if shift:
         raise Truncated
-    if max(values) >> 64:
+    if max(values) > _MASK64:
         raise Fault("a varint of more than 64 bits")
     return values
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-__all__ = ["ELEMENT", "MAX_FIELDS", "Source", "forget_code"]
+__all__ = ["ELEMENT", "MAX_FIELDS", "OF_TAG", "Source", "forget_code"]
 
 MAX_FIELDS = 64
 """Fields for which one function is generated. More are split over several functions, so that compiling stays fast
@@ -20,6 +20,9 @@ and no message, however large, is too much for the compiler."""
 
 ELEMENT = 0x10000
 """Added to the field of a line that works on one element of a list or map."""
+
+OF_TAG = -2
+"""The field of lines that work for whichever field the tag is of."""
 
 
 @lru_cache(maxsize=512)
