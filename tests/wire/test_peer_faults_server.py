@@ -452,12 +452,22 @@ def test_settings_flood(engine: EngineName, read: bool) -> None:
         frame(0, 0, 1, b""),
         frame(2, 0, 5, bytes(5)),
         frame(6, 0, 0, bytes(8)),
+        frame(7, 0, 0, bytes(8)),
         frame(0x0B, 0, 0, b""),
         frame(8, 0, 1, b"\0\0\0\1"),
         frame(8, 0, 0, b"\0\0\0\1"),
         frame(4, 0, 0, bytes(6) * 1000),
     ],
-    ids=["empty DATA", "PRIORITY", "PING", "unknown", "WINDOW_UPDATE stream", "WINDOW_UPDATE", "settings in a frame"],
+    ids=[
+        "empty DATA",
+        "PRIORITY",
+        "PING",
+        "GOAWAY",
+        "unknown",
+        "WINDOW_UPDATE stream",
+        "WINDOW_UPDATE",
+        "settings in a frame",
+    ],
 )
 def test_flood(engine: EngineName, flood: bytes) -> None:
     with ScriptedClient(engine, ConnectionConfig(min_ping_interval=0, permit_ping_without_calls=True)) as peer:

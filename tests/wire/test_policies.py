@@ -175,6 +175,7 @@ def raw(kind: int, flags: int = 0, payload: bytes = b"") -> RawFrame:
         (raw(4), "SETTINGS"),
         (raw(6, 0, bytes(8)), "PING"),
         (raw(8, 0, bytes(4)), "WINDOW_UPDATE"),
+        (raw(7, 0, bytes(8)), "GOAWAY"),
         (raw(200), "unknown"),
         (raw(4, 0, bytes(6 * 33)), "settings in one frame"),
     ],
@@ -188,7 +189,7 @@ def test_every_kind_has_an_allowance(frame: RawFrame, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", [raw(0, 1), raw(0, 0, b"x"), raw(1, 0, b"x"), raw(4, 1), raw(6, 1, bytes(8)), raw(7), raw(9, 0, b"x")]
+    "frame", [raw(0, 1), raw(0, 0, b"x"), raw(1, 0, b"x"), raw(4, 1), raw(6, 1, bytes(8)), raw(9, 0, b"x")]
 )
 def test_frames_that_carry_something_are_not_counted(frame: RawFrame) -> None:
     guard = FloodGuard(100)

@@ -153,7 +153,8 @@ class Driver(Protocol):
     def on_going_away(self, reason: str) -> None:
         """The peer sent GOAWAY, or the stream ids are used up: no new call may be opened on this connection.
 
-        Calls that GOAWAY covers go on. ``reason`` holds the error code's name and the debug data as text.
+        Calls that GOAWAY covers go on. ``reason`` holds the error code's name and the debug data as text. It may come
+        more than once: a graceful end takes two frames.
         """
 
     def on_closed(self, reason: str) -> None:

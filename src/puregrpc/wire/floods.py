@@ -6,6 +6,7 @@ from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.frames import ACK, END_STREAM, ErrorCode, FrameType, RawFrame
 from puregrpc.wire.limits import (
     EMPTY_FRAMES,
+    GOAWAY_FRAMES,
     MAX_SETTINGS_IN_FRAME,
     MAX_UNSENT_REPLIES,
     MAX_WINDOW_UPDATES,
@@ -50,6 +51,7 @@ class FloodGuard:
         "_data_since_ping",
         "_empty",
         "_faults",
+        "_goaways",
         "_pings",
         "_priority",
         "_replies",
@@ -69,6 +71,7 @@ class FloodGuard:
         self._empty = Allowance(EMPTY_FRAMES)
         self._priority = Allowance(PRIORITY_FRAMES)
         self._unknown = Allowance(UNKNOWN_FRAMES)
+        self._goaways = Allowance(GOAWAY_FRAMES)
         self._updates = 0
         self._replies = 0
 
@@ -98,6 +101,8 @@ class FloodGuard:
                     self._spend(self._pings, now, "PING frames")
         elif kind == FrameType.PRIORITY:
             self._spend(self._priority, now, "PRIORITY frames")
+        elif kind == FrameType.GOAWAY:
+            self._spend(self._goaways, now, "GOAWAY frames")
         elif kind > FrameType.CONTINUATION:
             self._spend(self._unknown, now, "frames of unknown types")
         elif empty and kind in (FrameType.HEADERS, FrameType.CONTINUATION):

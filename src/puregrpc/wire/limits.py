@@ -72,6 +72,9 @@ short of a flood is a matter for keepalive enforcement."""
 EMPTY_FRAMES = Rate(1000, 100)
 """DATA without data that does not end the stream, header frames without headers (CVE-2019-9518)."""
 
+GOAWAY_FRAMES = Rate(20, 1)
+"""GOAWAY frames received: two make a graceful end, and each is held against every open call."""
+
 PRIORITY_FRAMES = Rate(1000, 100)
 """PRIORITY frames received (CVE-2019-9513): RFC 9113 deprecates them, and they are read for their form alone."""
 
