@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.proto.peer import INCLUDE, Verdict, mutate, our_verdict, protoc_verdict, write_sources
-from tests.proto.sources import BAD, GOOD
+from tests.proto.sources import BAD, GOOD, ODD
 
 
 def installed_protos() -> list[tuple[Path, str]]:
@@ -53,6 +53,13 @@ def test_bad_sources(source: str, tmp_path: Path) -> None:
     assert bool(ours.errors) == bool(theirs.errors)
     assert ours.places[:1] == theirs.places[:1]
     assert ours == theirs
+
+
+@pytest.mark.parametrize("source", ODD, ids=range(len(ODD)))
+def test_odd_sources(source: str, tmp_path: Path) -> None:
+    write_sources(tmp_path, {"m.proto": source.encode("latin-1")})
+    theirs = protoc_verdict([tmp_path], "m.proto", tmp_path)
+    assert our_verdict([tmp_path], "m.proto") == theirs
 
 
 @pytest.mark.parametrize("part", range(4))

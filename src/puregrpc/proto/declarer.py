@@ -55,7 +55,7 @@ class Declarer:
             descriptor.extensions.append(self.field(extension, prefix, None))
 
     def inner_names(self, message: ast.Message) -> None:
-        """Note which names are declared inside messages: only for these does it matter where they are looked up."""
+        """Note which names are declared inside a message: only for these does it matter where they are looked up."""
         names = self.file.inner_names
         names.update([field.name for field in message.fields])
         for elements in (message.messages, message.oneofs, message.extensions):
@@ -199,6 +199,7 @@ class Declarer:
         descriptor.file = self.descriptor
         for method in service.methods:
             method_name = f"{full_name}.{method.name}"
+            self.file.inner_names.add(method.name)
             self.table.add(method_name, OneofDescriptor(method.name, method_name), method, self.file)
         self.table.add(full_name, descriptor, service, self.file)
         return descriptor

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 
 from puregrpc.proto import ast
 from puregrpc.proto.lexer import END, ExactTokens
-from puregrpc.proto.literals import parse_float, parse_integer
+from puregrpc.proto.literals import parse_float, parse_integer, unescape
 from puregrpc.proto.token_stream import NotQuick, TokenStream
 
 __all__ = ["OptionParser"]
@@ -167,7 +168,9 @@ class OptionParser(TokenStream):
             self.at += 1
         self.at += 1
         value = tokens[start : self.at - 1]
-        if self.exact and "#" in value:
+        if not self.exact:
+            _check_plain(value)
+        elif "#" in value:
             value = _without_comments(self.exact, start, self.at - 1)
         return tuple(value)
 
@@ -183,3 +186,22 @@ def _without_comments(tokens: ExactTokens, start: int, end: int) -> list[str]:
         if line != comment_line:
             kept.append(tokens.texts[index])
     return kept
+
+
+DOUBTFUL = re.compile(r"^\.?[0-9]|\\", re.MULTILINE)
+
+
+def _check_plain(tokens: list[str]) -> None:
+    """Leave to the exact way an aggregate in which the scan would find fault: nothing else looks at these tokens."""
+    if DOUBTFUL.search("\n".join(tokens)) is None:
+        return
+    for index, token in enumerate(tokens):
+        first = token[0]
+        if first in "\"'":
+            if "\\" in token and unescape(token) is None:
+                raise NotQuick
+        elif (first.isdigit() or (first == "." and token[1:2].isdigit())) and (
+            (parse_integer(token) is None and parse_float(token) is None)
+            or (first == "." and index > 0 and tokens[index - 1].isidentifier())
+        ):
+            raise NotQuick

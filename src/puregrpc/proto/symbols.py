@@ -65,7 +65,7 @@ class LinkedFile:
     """The file itself and what it imports publicly, at any distance."""
     used: set[FileDescriptor] = field(default_factory=set)
     inner_names: set[str] = field(default_factory=set)
-    """The names declared inside messages of the file."""
+    """The names declared inside messages and services of the file."""
     resolved: dict[str, Symbol] = field(default_factory=dict)
     """What names mean that mean the same everywhere in the file, as far as they have been resolved."""
     problems: list[Problem] = field(default_factory=list)
@@ -163,7 +163,7 @@ class SymbolTable:
             return self.find(name[1:], file)
         first, dot, _ = name.partition(".")
         if first not in file.inner_names:
-            # No message of the file declares such a name: it means the same in all scopes of the file.
+            # Nothing inside a message or service has such a name: it means the same in all scopes of the file.
             found = self.resolve_from(file.tree.package, name, first, dot, file, types_only=types_only)
             if found is not None:
                 file.resolved[name] = found

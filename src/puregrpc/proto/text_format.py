@@ -361,8 +361,10 @@ class _TextFormatParser:
                 if self.tokens[self.at] != "]":
                     self.consume(",")
             return
-        self.try_consume("-")
+        is_negative = self.try_consume("-")
         token = self.tokens[self.at]
+        if is_negative and token.isidentifier() and token.lower() not in ("inf", "infinity", "nan"):
+            self.fail(f"Invalid float number: {token.lower()}")
         if not token.isidentifier() and parse_integer(token) is None and parse_float(token) is None:
             self.fail(f"Cannot skip field value, unexpected token: {self.current()}")
         self.at += 1

@@ -304,7 +304,7 @@ class Validator:
                 field,
                 Role.TYPE,
                 f"{entry.full_name} is a synthetic MapEntry message type, which is not allowed to be used as a field "
-                "type.",
+                f"type.{self.likelier_type(entry)}",
             )
         key, value = entry.fields
         if key.type == FieldType.ENUM:
@@ -313,6 +313,15 @@ class Validator:
             error(field, Role.TYPE, "Key in map fields cannot be float/double, bytes or message types.")
         if value.enum_type is not None and value.enum_type.values[0].number != 0:
             error(field, Role.TYPE, "Enum value in map must define 0 as the first value.")
+
+    def likelier_type(self, entry: MessageDescriptor) -> str:
+        """A type further out of the same name as a map's entry type, which may have been meant."""
+        container = entry.containing_type
+        scope = container.full_name.rpartition(".")[0] if container else ""
+        other = self.table.resolve(entry.name, scope, self.file, types_only=True)
+        if not isinstance(other, (MessageDescriptor, EnumDescriptor)) or other is entry:
+            return ""
+        return f' Maybe you meant ".{other.full_name}"?'
 
     def edition_field(self, field: ast.Field, descriptor: FieldDescriptor, scope: MessageDescriptor | None) -> None:
         """What editions replace by features, and features where they make no sense."""
@@ -394,7 +403,8 @@ class Validator:
         if self.file.features.default_symbol_visibility != "STRICT":
             return
         prefix = f"{self.tree.package}." if self.tree.package else ""
-        for message, parent, full_name in _messages(self.tree.messages, None, prefix):
+        messages = list(_messages(self.tree.messages, None, prefix))
+        for message, parent, full_name in messages:
             if parent is not None and message.visibility == ast.Visibility.EXPORT:
                 self.file.error(
                     message,
@@ -403,6 +413,7 @@ class Validator:
                     "default_symbol_visibility. It must be moved to top-level, ideally in its own file in order to "
                     "be `export`.",
                 )
+        for message, parent, full_name in messages:
             is_namespace = (
                 parent is None
                 and message.visibility != ast.Visibility.EXPORT
@@ -410,13 +421,14 @@ class Validator:
             )
             for enum in message.enums:
                 if enum.visibility == ast.Visibility.EXPORT and not is_namespace:
+                    enum_name = f"{full_name}.{enum.name}"
                     self.file.error(
                         enum,
                         Role.NONE,
-                        f'"{full_name}.{enum.name}" is a nested enum and cannot be marked `export` with STRICT '
+                        f'"{enum_name}" is a nested enum and cannot be marked `export` with STRICT '
                         "default_symbol_visibility. It must be moved to top-level, ideally in its own file in order "
                         "to be `export`. For C++ namespacing of enums in a messages use: `local message "
-                        f"<OuterNamespace> {{ export enum {full_name}.{enum.name} {{...}} reserved 1 to max; }}`",
+                        f"<OuterNamespace> {{ export enum {enum_name} {{...}} reserved 1 to max; }}`",
                     )
 
     def check_limits(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from puregrpc.proto import ast
 from puregrpc.proto.descriptors import FieldDescriptor, MessageDescriptor
-from puregrpc.proto.lexer import is_identifier
 from puregrpc.proto.option_values import OptionMessage
 from puregrpc.proto.parser import MAX_FIELD_NUMBER
 from puregrpc.proto.parser_fields import TYPES
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["check_declared", "check_extension_ranges"]
 
 UNVERIFIED = 1
+QUALIFIED_NAME = re.compile(r"(?:\.[A-Za-z0-9_]+)+")
 LARGEST_INT32 = (1 << 31) - 1
 
 
@@ -92,7 +93,7 @@ def _check_symbol(name: str, extension_range: ast.ExtensionRange, file: LinkedFi
             Role.NAME,
             f'"{name}" must have a leading dot to indicate the fully-qualified scope.',
         )
-    elif not all(map(is_identifier, name[1:].split("."))):
+    elif not QUALIFIED_NAME.fullmatch(name):
         file.error(extension_range, Role.NAME, f'"{name}" contains invalid identifiers.')
 
 
@@ -143,7 +144,7 @@ def _check_against(
 ) -> None:
     what = f'"{extendee.full_name}" extension field {field.number} is expected to be'
     expected_type = declaration.get("type")
-    if isinstance(expected_type, str) and expected_type:
+    if isinstance(expected_type, str) and expected_type and not file.has_errors:
         named = descriptor.message_type or descriptor.enum_type
         actual_type = f".{named.full_name}" if named else descriptor.type.name.lower()
         if expected_type not in TYPES and not expected_type.startswith("."):
