@@ -83,7 +83,7 @@ class Subchannel:
         self._secret_names = secret_names
         self._tap = tap
         self._backoff = Backoff()
-        self._hurry = trio.Event()
+        self._hurry: trio.Event | None = None
         self._connecting: trio.CancelScope | None = None
 
     def request_connection(self) -> None:
@@ -95,8 +95,8 @@ class Subchannel:
     def hurry(self) -> None:
         """Try again now if the next attempt is being waited for."""
         self._backoff.reset()
-        self._hurry.set()
-        self._hurry = trio.Event()
+        if self._hurry is not None:
+            self._hurry.set()
 
     def close(self) -> None:
         """End every connection, its calls with it, and connect no more."""
@@ -137,8 +137,10 @@ class Subchannel:
                     self.failures += 1
                     self._set(ConnectivityState.TRANSIENT_FAILURE)
                     self._on_change()  # the state may be the same as before
+                    self._hurry = trio.Event()
                     with trio.move_on_at(began + self._backoff.next_pause()):
                         await self._hurry.wait()
+                    self._hurry = None
                     continue
                 self._backoff.reset()
                 self.error = ""

@@ -84,8 +84,9 @@ class Session(Driver, Generic[ConnectionT]):
         self._unsent: bytes | memoryview = b""
         self._held = False
         self._writer: trio.lowlevel.Task | None = None
-        self._writing_ended = trio.Event()
-        self._settled = trio.Event()
+        self._writing_ended: trio.Event | None = None
+        self._is_writing = False
+        self._settled: trio.Event | None = None
         self.connection = make_connection(self)
 
     # -- the wire connection's callbacks
@@ -98,7 +99,7 @@ class Session(Driver, Generic[ConnectionT]):
 
     def on_ready(self) -> None:
         self.is_ready = True
-        self._settled.set()
+        self._settle()
 
     def on_call(self, request: Request) -> ServerCall | None:  # noqa: ARG002 - a server's session overrides it
         return None
@@ -110,7 +111,7 @@ class Session(Driver, Generic[ConnectionT]):
         self.is_going_away = True
         if self.end_reason is None:
             self.end_reason = reason
-        self._settled.set()
+        self._settle()
         if self._reading is not None:
             self._reading.cancel()
 
@@ -125,9 +126,17 @@ class Session(Driver, Generic[ConnectionT]):
     def counters(self) -> SessionCounters:
         return SessionCounters(self.bytes_sent, self.bytes_received)
 
+    def _settle(self) -> None:
+        if self._settled is not None:
+            self._settled.set()
+            self._settled = None
+
     async def wait_ready(self) -> None:
         """Wait until the peer is known to speak HTTP/2. Raises ConnectError, which says what it did instead."""
-        await self._settled.wait()
+        if not self.is_ready and not self.is_closed:
+            if self._settled is None:
+                self._settled = trio.Event()
+            await self._settled.wait()
         if not self.is_ready:
             raise ConnectError(f"{self.peer}: {self.end_reason}")
 
@@ -177,6 +186,7 @@ class Session(Driver, Generic[ConnectionT]):
             handshake_deadline = self._armed
             self.connection.start(now)
             async with trio.open_nursery() as nursery:
+                self._is_writing = True
                 nursery.start_soon(self._write)
                 await self._read(handshake_deadline)
                 if not self._aborted:
@@ -285,7 +295,9 @@ class Session(Driver, Generic[ConnectionT]):
             else:
                 self._unsent = memoryview(data)[taken:]
                 await stream.wait_writable()
-        self._writing_ended.set()
+        self._is_writing = False
+        if self._writing_ended is not None:
+            self._writing_ended.set()
 
     def _forget_writer(self, _raise_cancel: object) -> Abort:
         self._writer = None
@@ -298,8 +310,10 @@ class Session(Driver, Generic[ConnectionT]):
         if self._writer is not None:
             reschedule(self._writer)
             self._writer = None
-        with trio.move_on_after(FLUSH_TIMEOUT):
-            await self._writing_ended.wait()
+        self._writing_ended = trio.Event()
+        if self._is_writing:
+            with trio.move_on_after(FLUSH_TIMEOUT):
+                await self._writing_ended.wait()
         if self._write_error is not None:
             return
         self.stream.send_eof()

@@ -218,6 +218,8 @@ class ConnectionSnapshot:
 class Connection(ABC):
     """One end of an HTTP/2 connection that carries gRPC calls. The engines are its implementations."""
 
+    __slots__ = ()
+
     send_buffer_size = SEND_BUFFER_SIZE
 
     # -- bytes and time
@@ -308,6 +310,8 @@ class Connection(ABC):
 class ClientConnection(Connection):
     """The client's end."""
 
+    __slots__ = ()
+
     @abstractmethod
     def open_call(
         self,
@@ -334,6 +338,8 @@ class ClientConnection(Connection):
 
 class ServerConnection(Connection):
     """The server's end."""
+
+    __slots__ = ()
 
     @abstractmethod
     def send_headers(self, call: ServerCall, metadata: Metadata = (), *, encoding: str = "identity") -> None:

@@ -66,6 +66,18 @@ class Method:
 class FastClientConnection(FastConnection, ClientConnection):
     """The client's end."""
 
+    __slots__ = (
+        "_last_queued",
+        "_max_list_size",
+        "_max_streams",
+        "_metadata",
+        "_methods",
+        "_next_id",
+        "_opening_queued",
+        "_queue",
+        "_secret_names",
+    )
+
     _client = True
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:

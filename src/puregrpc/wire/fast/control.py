@@ -52,6 +52,27 @@ DEADLINE_PASSED = Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"
 class Controlled(Sending):
     """What both ends do about the connection as a whole."""
 
+    __slots__ = (
+        "_answered",
+        "_connection_received",
+        "_connection_window",
+        "_deadlines",
+        "_floods",
+        "_forgotten_reset",
+        "_going_away",
+        "_handshake_deadline",
+        "_keepalive",
+        "_low_water",
+        "_now",
+        "_probe",
+        "_received_before",
+        "_resets",
+        "_sent_away",
+        "_settings",
+        "_settled",
+        "_stream_window",
+    )
+
     _client: bool
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:

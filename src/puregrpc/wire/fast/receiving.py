@@ -57,6 +57,14 @@ class HeaderBlock:
 class FastConnection(Controlled):
     """What both ends do to receive."""
 
+    __slots__ = (
+        "_block",
+        "_max_message_size",
+        "_opening",
+        "_rest",
+        "decoder",
+    )
+
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config)
         self.decoder = HeaderDecoder(config.max_header_list_size)

@@ -104,6 +104,25 @@ class Outbound:
 class Sending(Connection):
     """What both ends do to send."""
 
+    __slots__ = (
+        "_closed",
+        "_data_frame_size",
+        "_data_sent",
+        "_direct_octets",
+        "_max_send_message_size",
+        "_out",
+        "_peer_frame_size",
+        "_peer_initial_window",
+        "_replies",
+        "_send_window",
+        "_signalled",
+        "_turns",
+        "config",
+        "driver",
+        "encoder",
+        "streams",
+    )
+
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         self.driver = driver
         self.config = config

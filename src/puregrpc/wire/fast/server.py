@@ -69,6 +69,21 @@ class RefusedCall(ServerCall):
 class FastServerConnection(FastConnection, ServerConnection):
     """The server's end."""
 
+    __slots__ = (
+        "_drained",
+        "_enforcement",
+        "_goaway_deadline",
+        "_heads",
+        "_highest",
+        "_identity_heads",
+        "_max_streams",
+        "_metadata",
+        "_no_fields",
+        "_ok_trailers",
+        "_skipped",
+        "_trailers",
+    )
+
     _client = False
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
