@@ -501,3 +501,34 @@ def test_accepting_goes_on_when_the_system_is_out_of_descriptors(monkeypatch: py
         assert not faults
 
     run(body)
+
+
+@ENGINES
+def test_messages_that_inflate_without_end_cost_bounded_memory(engine: Any) -> None:
+    async def body() -> None:
+        begun = 0
+        cancelled = 0
+
+        async def never_reads(requests: AsyncIterator[bytes], context: Context) -> bytes:
+            nonlocal begun, cancelled
+            begun += 1
+            try:
+                await trio.sleep_forever()
+            finally:
+                cancelled += 1
+            return b""
+
+        method = Method("/test.N/Never", never_reads, Shape.CLIENT_STREAM)
+        async with (
+            echo_server(method, config=ServerConfig(engine=engine)) as server,
+            open_channel(server.addresses[0]) as channel,
+        ):
+            async with channel.call("/test.N/Never", compression="gzip") as call:
+                with pytest.raises(RpcError, match="RESOURCE_EXHAUSTED"):
+                    for _ in range(100):
+                        await call.send(bytes(4 << 20))
+                    await call.receive()
+            assert await channel.unary_unary("/test.Echo/Unary")(b"x") == b"x"
+            assert cancelled == begun  # all may have come before the handler's turn
+
+    run(body)

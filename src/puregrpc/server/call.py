@@ -34,6 +34,13 @@ MESSAGES_PER_TURN = 32
 """After so many messages that needed no waiting, a stream lets the other tasks run."""
 
 
+MAX_QUEUED_OCTETS = 64 << 20
+"""How much may wait for a handler. The flow-control window counts octets as they were sent, and bounds what waits as
+long as messages are not compressed; inflated they can be a thousand times as large."""
+
+TOO_MUCH_QUEUED = f"more than {MAX_QUEUED_OCTETS} octets of inflated messages wait for the handler"
+
+
 class Route:
     """What a path leads to: a method, with all looked up that each call of it needs."""
 
@@ -315,17 +322,27 @@ class StreamRequestCall(IncomingCall):
     window only with the messages that the handler takes.
     """
 
-    __slots__ = ("half_closed", "messages", "reader")
+    __slots__ = ("half_closed", "messages", "queued", "reader")
 
     def __init__(self, route: Route, session: ServerSession) -> None:
         super().__init__(route, session)
         self.auto_consume = False
         self.messages: deque[bytes] = deque()
+        self.queued = 0
+        """How many octets ``messages`` holds."""
         self.half_closed = False
         self.reader: Task | None = None
 
     def on_message(self, message: bytes) -> None:
         self.messages.append(message)
+        self.queued += len(message)
+        if self.queued > MAX_QUEUED_OCTETS and len(self.messages) > 1:
+            self.messages.clear()
+            self.finish(Status(StatusCode.RESOURCE_EXHAUSTED, TOO_MUCH_QUEUED))
+            self.ended = Status(StatusCode.RESOURCE_EXHAUSTED, TOO_MUCH_QUEUED)
+            if self.cancel_scope is not None:
+                self.cancel_scope.cancel()
+                self.cancel_scope = None
         self._wake()
 
     def on_half_close(self) -> None:
@@ -357,6 +374,7 @@ class StreamRequestCall(IncomingCall):
             self.turns = 0
             await trio.lowlevel.checkpoint()
         message = self.messages.popleft()
+        self.queued -= len(message)
         self.session.connection.consume(self, len(message))
         return message
 
