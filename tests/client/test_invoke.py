@@ -471,6 +471,26 @@ def test_a_stub_gives_message_objects(client: Client) -> None:
         client.stub("lab.Nope")
 
 
+def test_type_stubs(loaded: Client) -> None:
+    text = loaded.type_stubs("lab.Bench")
+    compile(text, "bench.pyi", "exec")
+    for line in (
+        "class Everything(Message):",
+        "    texts: MutableMapping[str, str]",
+        "    inners: RepeatedCompositeFieldContainer[Inner]",
+        "    an_int64: int",
+        "class EverythingResponse(Response):",
+        "    message: Everything",
+        "class Bench(Protocol):",
+    ):
+        assert line in text.splitlines()
+    assert "    def count(self, request: Order | Mapping[str, Any] | None = ..." in text
+    assert "**fields: Any) -> PartStream: ..." in text
+    assert "class NoPackage(Protocol):" in loaded.type_stubs()
+    with pytest.raises(SchemaError):
+        loaded.type_stubs("lab.Nope")
+
+
 def test_tags_of_calls(client: Client, lab: str) -> None:
     from puregrpc import group
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from puregrpc.client.stream import Stream
-    from puregrpc.client.stub import Stub
 
 __all__ = ["Client"]
 
@@ -236,14 +235,26 @@ class Client:
 
         return Stream(self, url, params, **keywords)
 
-    def stub(self, service: str) -> Stub:
-        """A service as an object with a method for each RPC, which takes and gives google.protobuf messages.
+    def stub(self, service: str) -> Any:
+        """A service as an object with a method for each RPC, which takes and gives google.protobuf messages: a `Stub`.
 
-        Raises SchemaError if the service is not known.
+        With the types from `type_stubs`, ``greeter: "Greeter" = client.stub("pkg.Greeter")`` tells an editor which
+        methods and fields there are. Raises SchemaError if the service is not known.
         """
         from puregrpc.client.stub import Stub
 
         return Stub(self, self.core.registry.service(service))
+
+    def type_stubs(self, *services: str) -> str:
+        """The text of a ``.pyi`` file with the types of services (by default all) and of their messages.
+
+        Write it beside a module of your own, import the service's protocol from it under ``TYPE_CHECKING``, and
+        annotate what `stub` gives with it. Raises SchemaError if a service is not known.
+        """
+        from puregrpc.client.type_stubs import type_stubs
+
+        registry = self.core.registry
+        return type_stubs([registry.service(name) for name in services] or registry.services)
 
     loadProtoset = load_protoset  # noqa: N815 - k6's spelling
     asyncInvoke = async_invoke  # noqa: N815 - k6's spelling
