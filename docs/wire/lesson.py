@@ -178,8 +178,8 @@ class _Lesson:
         yield from self.table(reset.part)
         yield from text(
             """
-            The server may have sent more by then; the client throws it away, but counts it, because the window of the
-            connection belongs to both. The status, CANCELLED, is made by each side for itself: nobody sends it.
+            The server may have sent more by then. The client throws it away, but counts it, because all calls share the
+            window of the connection. The status, CANCELLED, is made by each side for itself: nobody sends it.
 
             ## 9. Goodbye
 

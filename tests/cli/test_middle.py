@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 import trio
 import trustme
+from tests.cli.conftest import serve_in_thread
 from tests.trace.conversations import assert_every_octet_is_explained
 
+from puregrpc.__main__ import main
 from puregrpc.channel import open_channel
 from puregrpc.cli.options import ConnectionOptions, SchemaOptions
 from puregrpc.cli.trace import Forms, Middle
 from puregrpc.errors import RpcError
 from puregrpc.server import Server
 from puregrpc.services.hello import HelloService
+from puregrpc.services.reflection import ReflectionService
 from puregrpc.trace import explain
 from puregrpc.trace.reading import read_recordings
 from puregrpc.transport import TlsOptions
@@ -89,3 +93,29 @@ def test_a_target_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     trio.run(main)
     assert "connection 1: could not connect to 127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_a_traced_call_over_tls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = TlsOptions(
+        certificate_chain=b"".join(blob.bytes() for blob in certificate.cert_chain_pems),
+        private_key=certificate.private_key_pem.bytes(),
+    )
+
+    def make() -> Server:
+        server = Server("127.0.0.1:0", tls=tls)
+        HelloService().add_to(server)
+        ReflectionService().add_to(server)
+        return server
+
+    with contextlib.contextmanager(serve_in_thread)(make) as address:
+        target = f"localhost:{address.rpartition(':')[2]}"
+        files = [f"--pcapng={tmp_path / 'c.pcapng'}", f"--cacert={tmp_path / 'ca.pem'}"]
+        assert main(["trace", target, "hello.HelloService/SayHello", "-d", '{"greeting": "Bert"}', *files]) == 0
+    assert "ends the call with OK" in capsys.readouterr().out
+    (recording,) = read_recordings((tmp_path / "c.pcapng").read_bytes())
+    assert recording.encrypted, "the capture is the encrypted one, with its key log"
+    assert recording.notes[0].startswith("decrypted: TLS 1.3")
+    assert [call.path for call in explain(recording).calls] == ["/hello.HelloService/SayHello"]

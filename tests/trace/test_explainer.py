@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hyperframe.frame import SettingsFrame
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.trace.conversations import (
@@ -225,6 +226,50 @@ PROBLEMS: dict[str, tuple[Callable[[Script], Script], str]] = {
         lambda s: s.raw(CLIENT, bytes.fromhex("0000040104 00000001 3fe1ff03")),
         "where the decoder allows 4096",
     ),
+    "push": (
+        lambda s: s.headers(CLIENT, REQUEST).raw(SERVER, bytes.fromhex("0000050504 00000001 00000002 82")),
+        "gRPC does not use server push",
+    ),
+    "push without room": (lambda s: s.raw(SERVER, bytes.fromhex("0000020504 00000001 0000")), "promised stream"),
+    "priority size": (lambda s: s.raw(CLIENT, bytes.fromhex("0000040200 00000001 00000000")), "PRIORITY has 5 octets"),
+    "headers without room": (lambda s: s.raw(CLIENT, bytes.fromhex("0000020124 00000001 0000")), "5 octets for it"),
+    "padded and empty": (lambda s: s.raw(CLIENT, bytes.fromhex("0000000108 00000001")), "no octet for the pad length"),
+    "short GOAWAY": (lambda s: s.raw(SERVER, bytes.fromhex("0000040700 00000000 00000000")), "8 octets at least"),
+    "ack with payload": (
+        lambda s: s.raw(SERVER, bytes.fromhex("0000060401 00000000 000200000000")),
+        "SETTINGS with ACK must be empty",
+    ),
+    "ping on a stream": (
+        lambda s: s.raw(CLIENT, bytes.fromhex("0000080600 00000001 0000000000000000")),
+        "belongs to the connection, but has stream 1",
+    ),
+    "data on stream 0": (lambda s: s.raw(CLIENT, bytes.fromhex("0000010000 00000000 00")), "but has stream 0"),
+    "window of a stream": (
+        lambda s: s.headers(CLIENT, REQUEST).window(SERVER, 2**31 - 1, stream=1),
+        "the window becomes 2147549182",
+    ),
+    "status text": (
+        lambda s: s.headers(CLIENT, REQUEST).headers(SERVER, [*RESPONSE, ("grpc-status", "OK")], "END_STREAM"),
+        "not a number (UNKNOWN is taken)",
+    ),
+    "status 17": (
+        lambda s: s.headers(CLIENT, REQUEST).headers(SERVER, [*RESPONSE, ("grpc-status", "17")], "END_STREAM"),
+        "not a status of gRPC",
+    ),
+    "message not UTF-8": (
+        lambda s: s.headers(CLIENT, REQUEST).headers(
+            SERVER, [*RESPONSE, ("grpc-status", "2"), ("grpc-message", "%ff")], "END_STREAM"
+        ),
+        "what is percent-encoded is not UTF-8",
+    ),
+    "path": (lambda s: s.headers(CLIENT, [*REQUEST[:2], (":path", "x"), *REQUEST[3:]]), "a path begins with /"),
+    "no method in the path": (
+        lambda s: s.headers(CLIENT, [*REQUEST[:2], (":path", "/x"), *REQUEST[3:]]),
+        "not /Service/Method",
+    ),
+    "twice": (lambda s: s.headers(CLIENT, [REQUEST[0], *REQUEST]), ":method is there twice"),
+    "unknown pseudo": (lambda s: s.headers(CLIENT, [*REQUEST[:4], (":x", "1"), *REQUEST[4:]]), "no such pseudo-header"),
+    "blanks": (lambda s: s.headers(CLIENT, [*REQUEST, ("x", " a")]), "no blank at its ends"),
     "size change late": (
         lambda s: s.raw(CLIENT, bytes.fromhex("0000020104 00000001 8320")),
         "must come first in a block",
@@ -392,3 +437,30 @@ def test_the_number_of_frames_that_are_told_is_bounded() -> None:
     assert_every_octet_is_explained(explanation)
     assert sum(isinstance(entry, Frame) for entry in explanation.entries) < 10
     assert any(entry.part.label == "More frames" for entry in explanation.entries)
+
+
+def test_frames_that_gRPC_has_no_use_for() -> None:  # noqa: N802 - its name
+    script = Script()
+    script.raw(CLIENT, bytes.fromhex("0000050200 00000003 80000001 0f"))
+    script.raw(CLIENT, bytes.fromhex("0000040a00 00000000 00000000"))
+    script.raw(CLIENT, bytes.fromhex("0000060125 00000001 0000000010 83"))
+    explanation = explain(script.recording())
+    assert_every_octet_is_explained(explanation)
+    frames = [entry for entry in explanation.entries if isinstance(entry, Frame)][4:]
+    assert [frame.type_name for frame in frames] == ["PRIORITY", "ALTSVC", "HEADERS"]
+    assert [part.value for part in frames[0].part.parts[4:]] == ["stream 1, exclusively", "16"]
+    assert "ignored by who does not know it" in frames[1].part.parts[-1].note
+
+
+def test_settings_change_windows_and_frame_sizes() -> None:
+    script = Script()
+    script.headers(CLIENT, REQUEST)
+    script.frame(SERVER, SettingsFrame(0, settings={4: 10, 5: 20_000}))
+    script.data(CLIENT, bytes(100))
+    script.frame(CLIENT, SettingsFrame(0, flags=["ACK"]))
+    script.data(CLIENT, bytes(17_000))
+    explanation = explain(script.recording())
+    frames = [entry for entry in explanation.entries if isinstance(entry, Frame)]
+    assert frames[-1].windows.client_stream == 10 - 100 - 17_000
+    found = [problem for problem in explanation.problems() if "FLOW" in problem or "FRAME_SIZE" in problem]
+    assert found == [f"#{frames[-1].number}: FLOW_CONTROL_ERROR: 17090 octets more than the stream's window allows"]
