@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hyperframe.frame import HeadersFrame, PriorityFrame, PushPromiseFrame
+from tests.wire.peers import drain
 from tests.wire.scripted import RESPONSE, TRAILERS, ScriptedServer, frame, message
 
 from puregrpc.errors import LocalProtocolError
@@ -148,6 +149,18 @@ def test_a_reset(engine: EngineName, error_code: int, code: StatusCode, unproces
         next_call = peer.unary()
         peer.send(*peer.answer(3))
         assert next_call.status == OK
+
+
+@pytest.mark.parametrize("malformed", [False, True])
+def test_a_server_that_resets_or_breaks_every_call(engine: EngineName, malformed: bool) -> None:
+    """An overloaded or broken server: each call says so, and the connection stays."""
+    with ScriptedServer(engine) as peer:
+        for stream_id in range(1, 10_001, 2):
+            call = peer.call(end=True)
+            peer.send(peer.headers(stream_id, [("x", "y")]) if malformed else peer.reset(stream_id, 7))
+            assert call.status.code == (StatusCode.INTERNAL if malformed else StatusCode.UNAVAILABLE)
+            drain(peer.connection)
+        assert not peer.driver.closed
 
 
 def test_reset_after_headers_and_in_the_midst_of_data(engine: EngineName) -> None:

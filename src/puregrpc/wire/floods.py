@@ -61,10 +61,16 @@ class FloodGuard:
         "_updates",
     )
 
-    def __init__(self, max_concurrent_streams: int) -> None:
-        # A client may well cancel all of its calls at once, and open as many again.
-        self._resets = Allowance(STREAM_RESETS, at_least=2 * max_concurrent_streams)
-        self._faults = Allowance(STREAM_FAULTS)
+    def __init__(self, max_concurrent_streams: int | None) -> None:
+        """For a server, with the number of calls that may be open at once; for a client with None.
+
+        A client's calls end with the resets it is sent, so that those are as many as it likes to open.
+        """
+        self._resets = self._faults = None
+        if max_concurrent_streams is not None:
+            # A client may well cancel all of its calls at once, and open as many again.
+            self._resets = Allowance(STREAM_RESETS, at_least=2 * max_concurrent_streams)
+            self._faults = Allowance(STREAM_FAULTS)
         self._settings = Allowance(SETTINGS_FRAMES)
         self._pings = Allowance(PINGS)
         self._data_since_ping = False
@@ -128,8 +134,8 @@ class FloodGuard:
         self._data_since_ping = True
 
     @staticmethod
-    def _spend(allowance: Allowance, now: float, what: str) -> None:
-        if not allowance.spend(now):
+    def _spend(allowance: Allowance | None, now: float, what: str) -> None:
+        if allowance is not None and not allowance.spend(now):
             raise _calm_down(what)
 
 

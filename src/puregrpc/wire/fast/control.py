@@ -86,7 +86,7 @@ class Controlled(Sending):
         self._deadlines = DeadlineHeap()
         self._answered = False
         """Headers or DATA went out since the peer's last PING."""
-        self._floods = FloodGuard(config.max_concurrent_streams)
+        self._floods = FloodGuard(None if self._client else config.max_concurrent_streams)
         self._keepalive = self._new_keepalive(0.0)
         self._handshake_deadline: float | None = None
         self._settings = dict(DEFAULT_SETTINGS)

@@ -50,7 +50,7 @@ class H2Connection(Connection, Generic[CallT]):
         self._http2 = Http2(config, client=client)
         self._output = self._http2.output
         self._frames = FrameReader(preface=not client, max_frame_size=MAX_FRAME_SIZE)
-        self._floods = FloodGuard(config.max_concurrent_streams)
+        self._floods = FloodGuard(None if client else config.max_concurrent_streams)
         self._now = 0.0
         self._keepalive = self._new_keepalive(0.0)
         self._handshake_deadline: float | None = None
