@@ -1,8 +1,8 @@
 """The session: what drives one wire connection over one byte stream under trio.
 
 It has one reader, which keeps the time as well (its wait ends when the connection next wants to know the time), and
-one writer. Calls add no task, nursery or memory channel: whoever makes a call waits in its own task and is woken by
-the call object (see PROTOCOL-HTTP2 for what flows; RFC 9113 for how it ends).
+one writer, from when it needs one. Calls add no task, nursery or memory channel: whoever makes a call waits in its own
+task and is woken by the call object (see PROTOCOL-HTTP2 for what flows; RFC 9113 for how it ends).
 
 Output is written once for a turn of the loop: `Session.on_output` wakes the writer, which runs in the next turn, after
 every call that this turn made ready. A caller that knows itself to be alone can avoid that turn with `Session.hold` and
@@ -86,6 +86,7 @@ class Session(Driver, Generic[ConnectionT]):
         self._writer: trio.lowlevel.Task | None = None
         self._writing_ended: trio.Event | None = None
         self._is_writing = False
+        self._nursery: trio.Nursery | None = None
         self._settled: trio.Event | None = None
         self.connection = make_connection(self)
 
@@ -93,9 +94,19 @@ class Session(Driver, Generic[ConnectionT]):
 
     def on_output(self) -> None:
         self._has_output = True
-        if self._writer is not None and not self._held:
+        if self._held:
+            return
+        if self._writer is not None:
             reschedule(self._writer)
             self._writer = None
+        elif not self._is_writing:
+            self._start_writer()
+
+    def _start_writer(self) -> None:
+        """The writer is made when it is needed first: a connection with one call at a time does without."""
+        if self._nursery is not None and self._write_error is None:
+            self._is_writing = True
+            self._nursery.start_soon(self._write)
 
     def on_ready(self) -> None:
         self.is_ready = True
@@ -156,7 +167,8 @@ class Session(Driver, Generic[ConnectionT]):
         self._held = False
         if not self._has_output:
             return
-        if not self._unsent and self._writer is not None and self._write_error is None:
+        is_writer_idle = self._writer is not None or not self._is_writing
+        if not self._unsent and is_writer_idle and self._write_error is None:
             data_to_send = self.connection.data_to_send
             data = data_to_send()
             taken = self._try_to_send(data) if data else 0
@@ -184,13 +196,17 @@ class Session(Driver, Generic[ConnectionT]):
             now = trio.current_time()
             self._armed = now + self._handshake_timeout
             handshake_deadline = self._armed
-            self.connection.start(now)
             async with trio.open_nursery() as nursery:
-                self._is_writing = True
-                nursery.start_soon(self._write)
-                await self._read(handshake_deadline)
-                if not self._aborted:
-                    await self._finish()
+                self._nursery = nursery
+                try:
+                    self.hold()
+                    self.connection.start(now)
+                    self.flush()
+                    await self._read(handshake_deadline)
+                    if not self._aborted:
+                        await self._finish()
+                finally:
+                    self._nursery = None  # it takes no more tasks from here on
                 nursery.cancel_scope.cancel()
         finally:
             if not self.is_closed:
@@ -307,10 +323,8 @@ class Session(Driver, Generic[ConnectionT]):
 
     async def _finish(self) -> None:
         """Send what is left, say that it was all, and give the peer a moment to do the same."""
-        if self._writer is not None:
-            reschedule(self._writer)
-            self._writer = None
         self._writing_ended = trio.Event()
+        self.on_output()
         if self._is_writing:
             with trio.move_on_after(FLUSH_TIMEOUT):
                 await self._writing_ended.wait()
