@@ -72,6 +72,7 @@ def test_what_others_say_to_each_other(with_tls: bool, tmp_path: Path, capsys: p
     told = capsys.readouterr()
     assert told.out.count("ends the call with OK") == 2
     assert "listening on 127.0.0.1:" in told.err
+    assert [line[:4] for line in told.out.splitlines() if "Connection preface" in line] == ["[1] ", "[2] "]
     for name in ("c.pcapng", "c-2.pcapng", "c.jsonl", "c-2.jsonl"):
         (recording,) = read_recordings((tmp_path / name).read_bytes())
         explanation = explain(recording)

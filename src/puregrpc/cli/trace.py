@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -169,11 +169,11 @@ class Forms:
         return str(path.with_name(f"{path.stem}-{self.count}{path.suffix}"))
 
 
-def print_lines(lines: Any) -> None:
-    """Lines of a ladder, coloured on a terminal."""
-    line: Line
+def print_lines(lines: Iterable[Line], connection: int | None = None) -> None:
+    """Lines of a ladder, coloured on a terminal, with the number of the connection where several are told at once."""
+    label = [] if connection is None else [(f"[{connection}] ", "dim")]
     for line in lines:
-        print_styled((run.text, STYLES.get(run.style, "")) for run in line)
+        print_styled([*label, *((run.text, STYLES.get(run.style, "")) for run in line)])
 
 
 # -- a capture
@@ -337,7 +337,7 @@ class Middle:
             return
         live = not self.form.as_json and self.form.ladder.detail is not Detail.OCTETS
         if live:
-            print_lines(self.form.ladder.head(f"{recorder.client} [{number + 1}]", recorder.server))
+            print_lines(self.form.ladder.head(recorder.client, recorder.server), number + 1)
         start = trio.current_time()
 
         def observe(from_client: bool, data: bytes, now: float) -> None:
@@ -345,11 +345,11 @@ class Middle:
             recorder.record(direction, data, now)
             if live:
                 for entry in explainer.feed(Chunk(now - start, direction, data)):
-                    print_lines(self.form.ladder.entry(entry))
+                    print_lines(self.form.ladder.entry(entry), number + 1)
 
         await forward(client, server, observe)
         if live:
-            print_lines(call_lines(call.summary() for call in explainer.conversation.calls.values()))
+            print_lines(call_lines(call.summary() for call in explainer.conversation.calls.values()), number + 1)
 
     async def _connect(self) -> ByteStream:
         parsed = parse_target(self.address)
