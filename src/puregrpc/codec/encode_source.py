@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from puregrpc.codec import lists, scalars
@@ -37,6 +38,12 @@ _INTEGERS = {
     FieldType.FIXED64: "uint64",
 }
 _ZIGZAG = (FieldType.SINT32, FieldType.SINT64)
+
+
+@lru_cache(maxsize=512)
+def _heads(tag: int) -> tuple[bytes, ...]:
+    """A tag with each of the varints of one byte behind it."""
+    return tuple(varint(tag) + VARINTS[number] for number in range(128))
 
 
 def _missing() -> Fault:
@@ -189,14 +196,15 @@ class _Writer:
         tag, length, body = f"t{index}", f"n{index}", f"p{index}"
         if descriptor.type is FieldType.MESSAGE:
             self._sub(index, descriptor)
-            add(f"{body} = S{index}(v, depth - 1)", f"{tag} = T{index}")
+            add(f"{body} = S{index}(v, depth - 1)")
             if descriptor.is_delimited:
+                add(f"{tag} = T{index}")
                 self._source.namespace[f"G{index}"] = tag_bytes(descriptor.number, 4)
                 add(f"{length} = G{index}")
                 self.locals += [tag, body, length]
             else:
-                add(f"n = len({body})", f"{length} = V[n] if n < {SMALL} else varint(n)")
-                self.locals += [tag, length, body]
+                add(f"n = len({body})", f"{length} = {self._head(index, field, 'n')}")
+                self.locals += [length, body]
             return
         self._check(index, field)
         is_implicit = not descriptor.has_presence
@@ -205,25 +213,38 @@ class _Writer:
                 add("if v:")
             self._source.indent(is_implicit)
             add(f"{body} = {self._raw('v', descriptor)}", f"n = len({body})")
-            add(f"{tag} = T{index}", f"{length} = V[n] if n < {SMALL} else varint(n)")
+            add(f"{length} = {self._head(index, field, 'n')}")
             self._source.indent(-is_implicit)
-            self.locals += [tag, length, body]
+            self.locals += [length, body]
             return
-        self.locals += [tag, body]
         if descriptor.type in (FieldType.FLOAT, FieldType.DOUBLE):
+            self.locals.append(tag)
             add(f"{body} = {self._body('v', descriptor)}")
             if is_implicit:
                 size = 4 if descriptor.type is FieldType.FLOAT else 8
                 add(f"if {body} == {bytes(size)!r}:", f" {body} = b''", "else:", f" {tag} = T{index}")
             else:
                 add(f"{tag} = T{index}")
+            self.locals.append(body)
             return
+        self.locals.append(body)
         condition = "if v:" if is_implicit else "if v is not None:" if self._may_be_ignored(field) else ""
         if condition:
             add(condition)
         self._source.indent(bool(condition))
-        add(f"{tag} = T{index}", f"{body} = {self._body('v', descriptor)}")
+        if descriptor.type in _ZIGZAG:
+            add("v = v << 1 ^ v >> 63")
+        value = f"T{index} + {self._body('v', descriptor)}" if descriptor.type in FIXED else None
+        add(f"{body} = {value or self._head(index, field, 'v', may_be_negative=True)}")
         self._source.indent(-bool(condition))
+
+    def _head(self, index: int, field: ShapedField, value: str, *, may_be_negative: bool = False) -> str:
+        """A tag and a varint behind it, as an expression; small ones are looked up whole."""
+        low = "0 <= " if may_be_negative else ""
+        if self._part:  # a large type would need a great many tables
+            return f"T{index} + (V[{value}] if {low}{value} < {SMALL} else varint({value}))"
+        self._source.namespace[f"H{index}"] = _heads(field.tag)
+        return f"H{index}[{value}] if {low}{value} < 128 else T{index} + varint({value})"
 
     def _may_be_ignored(self, field: ShapedField) -> bool:
         """Whether a value may turn out to be the name of an enum value that is not known."""
@@ -316,7 +337,7 @@ class _Writer:
             constant[f"L{index}"] = self._list_writer(field)
             add(f"{body} = L{index}(v)")
         if descriptor.is_packed:
-            self._packed(index)
+            self._packed(index, field)
         else:
             self.locals.append(body)
         self._source.indent(-1)
@@ -334,10 +355,9 @@ class _Writer:
         source.add(" return join(r)", "except FAULTS as error:", " raise at_element(error, n) from None")
         return source.function()
 
-    def _packed(self, index: int) -> None:
-        body = f"p{index}"
-        self._source.add(f"n = len({body})", f"n{index} = V[n] if n < {SMALL} else varint(n)", f"t{index} = T{index}")
-        self.locals += [f"t{index}", f"n{index}", body]
+    def _packed(self, index: int, field: ShapedField) -> None:
+        self._source.add(f"n = len(p{index})", f"n{index} = {self._head(index, field, 'n')}")
+        self.locals += [f"n{index}", f"p{index}"]
 
     def _element(self, index: int, field: ShapedField) -> None:
         """One value of a list, into the list of parts ``r``."""
