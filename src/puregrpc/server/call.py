@@ -6,7 +6,7 @@ import inspect
 import logging
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
@@ -68,6 +68,11 @@ class Route:
         self.call_type: type[IncomingCall] = StreamRequestCall if self.starts_at_once else UnaryRequestCall
 
 
+def unreadable(error: Exception) -> RpcError:
+    """What a request that is not of its type ends a call with (gRPC's statuscodes.md)."""
+    return RpcError(StatusCode.INTERNAL, f"the request could not be read: {error}")
+
+
 class IncomingCall(ServerCall):
     """A call and its handler's state. The wire connection calls the ``on_`` methods; a worker runs `run`."""
 
@@ -123,36 +128,28 @@ class IncomingCall(ServerCall):
     async def run(self) -> None:
         """Run the handler and send what it gives: the whole of the call from its request on."""
         if self.ended is not None:
+            self.discard()
             return
         try:
-            request = self.first_request()
+            response = self.begin()
             if self.route.responses_stream:
-                await self._stream_responses(request)
+                async with closing(response):
+                    async for each in response:
+                        await self.send(each)
+                self.finish(OK)
             else:
-                response = self.route.handler(request, Context(self))
                 self.respond(await response if hasattr(response, "__await__") else response)
         except Exception as error:
             self.fail(error)
         except BaseExceptionGroup as error:
             self.fail_beside(error)
 
-    def first_request(self) -> Any:
-        """What the handler gets as its first argument."""
-        raise AssertionError("each kind of call has its own")
+    def begin(self) -> Any:
+        """Call the handler: gives a response, an awaitable of one, or an async iterator of many."""
+        raise AssertionError("each kind of call has its own request")
 
-    async def _stream_responses(self, request: Any) -> None:
-        responses = self.route.handler(request, Context(self))
-        async with closing(responses):
-            async for response in responses:
-                await self.send(response)
-        self.finish(OK)
-
-    def decode(self, message: bytes) -> Any:
-        """A request from its bytes; RpcError INTERNAL if they are not one (gRPC's statuscodes.md)."""
-        try:
-            return self.deserialize(message)
-        except Exception as error:
-            raise RpcError(StatusCode.INTERNAL, f"the request could not be read: {error}") from error
+    def discard(self) -> None:
+        """The call is over before its handler has begun."""
 
     def encode(self, response: Any) -> bytes:
         """The bytes of a response; RpcError INTERNAL if the handler gave what is none."""
@@ -234,7 +231,11 @@ class IncomingCall(ServerCall):
         """End the call with the status that an exception of its handler stands for."""
         cause = only_exception(error)
         if isinstance(cause, RpcError) and cause.code != StatusCode.OK:
-            self.finish(Status(cause.code, str(cause.message), cause.details))
+            try:
+                self.finish(Status(cause.code, str(cause.message), cause.details))
+            except Exception:
+                logger.exception("%s: the handler's status cannot be sent", self.describe())
+                self.finish(Status(StatusCode.UNKNOWN, "the handler raised a status that cannot be sent"))
             return
         logger.error("%s: the handler raised %s", self.describe(), type(cause).__name__, exc_info=error)
         self.finish(Status(StatusCode.UNKNOWN, f"the handler raised {type(cause).__name__}"))
@@ -283,29 +284,23 @@ class UnaryRequestCall(IncomingCall):
         self.finish(status)
         self.ended = status
 
-    def first_request(self) -> Any:
-        message = self.message
-        assert message is not None
-        return self.decode(message)
-
-    async def run(self) -> None:
-        if self.pending is None:
-            await super().run()
-            return
-        if self.ended is not None and inspect.iscoroutine(self.pending):
-            self.pending.close()
-            return
+    def begin(self) -> Any:
+        if self.pending is not None:
+            return self.pending
         try:
-            self.respond(await self.pending)
+            request = self.deserialize(cast("bytes", self.message))
         except Exception as error:
-            self.fail(error)
-        except BaseExceptionGroup as error:
-            self.fail_beside(error)
+            raise unreadable(error) from error
+        return self.route.handler(request, Context(self))
+
+    def discard(self) -> None:
+        if inspect.iscoroutine(self.pending):
+            self.pending.close()
 
     def run_plain(self) -> None:
         """Run a handler that is a plain function, in the task of the connection's reader."""
         try:
-            response = self.route.handler(self.first_request(), Context(self))
+            response = self.begin()
             if hasattr(response, "__await__"):  # such as a decorator's wrapper around an async function
                 self.pending = response
                 self.session.submit(self)
@@ -354,8 +349,8 @@ class StreamRequestCall(IncomingCall):
             reschedule(self.reader)
             self.reader = None
 
-    def first_request(self) -> RequestStream:
-        return RequestStream(self)
+    def begin(self) -> Any:
+        return self.route.handler(RequestStream(self), Context(self))
 
     async def receive(self) -> bytes | None:
         """The next message; None when the client has half-closed. One task at a time."""
@@ -398,7 +393,10 @@ class RequestStream:
         message = await self._call.receive()
         if message is None:
             raise StopAsyncIteration
-        return self._call.decode(message)
+        try:
+            return self._call.deserialize(message)
+        except Exception as error:
+            raise unreadable(error) from error
 
 
 class RejectedCall(ServerCall):
