@@ -119,6 +119,34 @@ def test_a_cancelled_call_leaves_the_client_usable(lab: str) -> None:
     run(lab, program)
 
 
+def test_cancelling_the_whole_block(lab: str) -> None:
+    async def main() -> None:
+        with trio.move_on_after(0.3) as scope:
+            async with AsyncClient() as client:
+                client.load([DEFINITIONS], *FILES[:4])
+                await client.connect(lab, plaintext=True)
+                stream = client.stream("lab.Bench/CountAndHang")
+                stream.on("data", lambda: None)
+                await stream.write({"count": 1})
+                await client.invoke("lab.Bench/Hang", {})
+        assert scope.cancelled_caught
+
+    trio.run(main)
+
+
+def test_a_slow_reader_holds_the_server_back(lab: str) -> None:
+    async def program(client: AsyncClient) -> None:
+        async with client.stream(COUNT) as stream:
+            await stream.write({"count": 3000, "size": 20_000})
+            await trio.sleep(0.7)
+            assert client.metrics.value("data_received", "count") < 30_000_000
+            async for message in stream:
+                assert message["index"] == 0
+                break
+
+    run(lab, program)
+
+
 def test_outside_trio_and_outside_its_block(lab: str) -> None:
     client = AsyncClient()
     with pytest.raises(LocalProtocolError, match=r"use puregrpc\.Client"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 
 import pytest
+import trio
 
-from puregrpc import Client
+from puregrpc import AsyncClient, Client
+from tests.client.lab import DEFINITIONS
 
 
 def test_calls_and_streams_are_written_to_the_log(client: Client, lab: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -32,6 +34,21 @@ def test_calls_and_streams_are_written_to_the_log(client: Client, lab: str, capl
     assert "debug" in texts[1]
     assert "Status: 5 NOT_FOUND gone" in texts[8]
     assert all(record.method and record.connection for record in caplog.records)  # type: ignore[attr-defined]  # given as extra
+
+
+def test_streams_of_trio_programs_are_written_too(lab: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with AsyncClient() as client:
+            client.load([DEFINITIONS], "lab.proto")
+            await client.connect(lab, plaintext=True)
+            stream = client.stream("lab.Bench/Count", metadata={"x-a": "b"})
+            await stream.write({"count": 1})
+            assert [message["index"] async for message in stream] == [0]
+
+    with caplog.at_level(logging.DEBUG, logger="puregrpc.client"):
+        trio.run(main)
+    kinds = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert kinds == ["Out Header", "Out Payload", "In Payload", "In Header", "In Trailer"]
 
 
 def test_nothing_is_written_unless_asked_for(client: Client, caplog: pytest.LogCaptureFixture) -> None:

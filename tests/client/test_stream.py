@@ -13,6 +13,7 @@ import pytest
 from puregrpc import Client, Stream
 from puregrpc.client.backend import INBOX_MESSAGES
 from puregrpc.errors import EncodeError, InvalidArgument, LocalProtocolError, NotConnected, RpcError, SchemaError
+from tests.client.lab import lab_server
 from tests.client.samples import samples, tags
 
 COUNT, COLLECT, CONVERSE = "lab.Bench/Count", "lab.Bench/Collect", "lab.Bench/Converse"
@@ -292,6 +293,11 @@ def test_arguments_of_the_constructor(client: Client) -> None:
             'failed to create a new stream: rpc error: code = Internal desc = header key "a b" contains illegal',
         ),
         (
+            (client, CONVERSE, {"timeout": "1ns"}),
+            RpcError,
+            "failed to create a new stream: rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+        ),
+        (
             (client, CONVERSE, {"timeout": -1}),
             RpcError,
             "failed to create a new stream: rpc error: code = DeadlineExceeded desc = context deadline exceeded",
@@ -301,6 +307,23 @@ def test_arguments_of_the_constructor(client: Client) -> None:
             Stream(*arguments)  # type: ignore[arg-type]  # what this test is about
         assert str(caught.value).startswith(said)
     assert not client.metrics["grpc_streams"].series
+
+
+def test_a_server_that_goes_away(client: Client) -> None:
+    with lab_server() as address:
+        client.connect(address, plaintext=True)
+        handled, iterated = Stream(client, CONVERSE), Stream(client, CONVERSE)
+        events = Events(handled)
+        handled.write({})
+        iterated.write({})
+        messages = iter(iterated)
+        assert next(messages)["index"] == 0
+    with pytest.raises(RpcError) as caught:
+        next(messages)
+    assert caught.value.code == 14
+    data, (kind, (code, text)), end = events.in_short()
+    assert (data, kind, code, end) == (("data", 0), "error", 14, "end")
+    assert text
 
 
 def test_what_cannot_be_registered(client: Client, caplog: pytest.LogCaptureFixture) -> None:
@@ -439,7 +462,7 @@ def test_a_slow_server_holds_the_writer_back(client: Client) -> None:
     written = [0]
 
     def write() -> None:
-        for _ in range(2000):
+        for _ in range(50_000):
             stream.write({"text": "x" * 20_000, "size": 20_000})
             written[0] += 1
 
@@ -447,7 +470,9 @@ def test_a_slow_server_holds_the_writer_back(client: Client) -> None:
     thread.start()
     time.sleep(1.5)
     assert thread.is_alive()
-    assert written[0] < 1500
+    before = written[0]
+    time.sleep(0.3)
+    assert written[0] == before < 20_000
     stream.cancel()
     thread.join(10)
     assert not thread.is_alive()

@@ -18,7 +18,7 @@ from puregrpc.client.events import Handlers, now
 from puregrpc.client.link import status_of
 from puregrpc.client.params import CallKeywords, call_params
 from puregrpc.client.records import CallError, Record
-from puregrpc.client.status import CANCELED_HERE, DEADLINE, as_k6_says
+from puregrpc.client.status import CANCELED_HERE, DEADLINE, EXPIRED, as_k6_says
 from puregrpc.errors import (
     DecodeError,
     EncodeError,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from puregrpc.client.async_client import AsyncClient
+    from puregrpc.proto.descriptors import MessageDescriptor
 
 __all__ = ["AsyncStream"]
 
@@ -74,7 +75,7 @@ class AsyncStream:
         problem = metadata_problem(checked.metadata)
         if problem:
             raise failed_call(Status(StatusCode.INTERNAL, problem), "failed to create a new stream: ")
-        if checked.timeout is not None and checked.timeout <= 0:
+        if checked.timeout is not None and checked.timeout <= EXPIRED:
             raise failed_call(DEADLINE, "failed to create a new stream: ")
         descriptor = self._method.descriptor
         self._client = client
@@ -87,6 +88,8 @@ class AsyncStream:
         )
         timeout = None if checked.timeout is None else checked.timeout / 1000
         self._request = CallRequest(self._method.path, b"", sendable(checked.metadata), timeout)
+        self._number = core.debug.next_number()
+        core.debug.headers("Out Header", core.address, self._number, self._method.path, self._request.metadata)
         self._handlers = Handlers(self._method.path)
         self._is_iterated = False
         self._is_dispatching = False
@@ -141,6 +144,7 @@ class AsyncStream:
         call = await self._opened_call()
         if call is None:
             return
+        self._log("Out Payload", self._method.descriptor.input_type, data)
         try:
             async with self._send_lock:
                 await call.send(data)
@@ -296,6 +300,7 @@ class AsyncStream:
                 self._settle(StreamEnd(call.status, await call.headers(), call.trailers))
             else:
                 self._meter.received()
+                self._log("In Payload", self._method.descriptor.output_type, data)
                 return True, None if self._discards else self._method.decode(data)
         except DecodeError as error:
             self._settle(StreamEnd(Status(StatusCode.INTERNAL, f"{UNMARSHAL}proto: {error}")))
@@ -310,6 +315,9 @@ class AsyncStream:
             status = as_k6_says(status.code, status.message, status.details)
             self._result = StreamEnd(status, end.headers, end.trailers)
             self._meter.end(status.code)
+            core = self._core
+            core.debug.headers("In Header", core.address, self._number, self._method.path, end.headers)
+            core.debug.trailer(core.address, self._number, self._method.path, status, end.trailers)
             if self._is_iterated:
                 self._finished.set()
 
@@ -341,6 +349,10 @@ class AsyncStream:
                     LOGGER.error("another handler raised", exc_info=error, extra={"method": self._method.path})
             finally:
                 self._is_in_handler = False
+
+    def _log(self, what: str, descriptor: MessageDescriptor, data: bytes) -> None:
+        core = self._core
+        core.debug.payload(what, core.address, self._number, self._method.path, descriptor, data)
 
     async def _opened_call(self) -> ClientCall[bytes, bytes] | None:
         await self._opened.wait()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["CANCELED_HERE", "DEADLINE", "as_k6_says"]
+__all__ = ["CANCELED_HERE", "DEADLINE", "EXPIRED", "as_k6_says"]
 
 DEADLINE = Status(StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
+EXPIRED = 0.001
+"""Milliseconds: a stream with no more time than that is not opened."""
+
 CANCELED_HERE = Status(StatusCode.CANCELLED, "canceled by client")
 
 PASSED = "the deadline has passed"

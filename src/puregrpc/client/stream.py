@@ -16,7 +16,7 @@ from puregrpc.client.errors import failed_call
 from puregrpc.client.events import Handler, Handlers, now
 from puregrpc.client.params import CallKeywords, call_params
 from puregrpc.client.records import CallError, Record
-from puregrpc.client.status import CANCELED_HERE, DEADLINE
+from puregrpc.client.status import CANCELED_HERE, DEADLINE, EXPIRED
 from puregrpc.errors import DecodeError, EncodeError, InvalidArgument, LocalProtocolError, NotConnected, SchemaError
 from puregrpc.wire.status import Status, StatusCode
 
@@ -76,7 +76,7 @@ class Stream:
         problem = metadata_problem(checked.metadata)
         if problem:
             raise failed_call(Status(StatusCode.INTERNAL, problem), "failed to create a new stream: ")
-        if checked.timeout is not None and checked.timeout <= 0:
+        if checked.timeout is not None and checked.timeout <= EXPIRED:
             raise failed_call(DEADLINE, "failed to create a new stream: ")
         descriptor = self._method.descriptor
         self._client = client
