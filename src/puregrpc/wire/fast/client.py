@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from puregrpc.errors import InvalidArgument, LocalProtocolError, RemoteProtocolError
+from puregrpc.errors import LocalProtocolError, RemoteProtocolError
 from puregrpc.wire.compression import coding_for, receiving_coding
-from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, Driver, Metadata, Request
+from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, Driver, Request
 from puregrpc.wire.deadline import encode_timeout
 from puregrpc.wire.fast.bodies import ForeignBody
-from puregrpc.wire.fast.control import DEADLINE_PASSED, MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE
+from puregrpc.wire.fast.control import DEADLINE_PASSED, MAX_CONCURRENT_STREAMS
 from puregrpc.wire.fast.custom_metadata import MetadataEncoder, read_custom
 from puregrpc.wire.fast.hpack_decoder import FieldRun
 from puregrpc.wire.fast.hpack_encoder import ConstantFields, literal
@@ -30,7 +30,6 @@ from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader, encode_message, prefix
 from puregrpc.wire.headers import ResponseHead, parse_response, parse_trailers, request_fields
 from puregrpc.wire.limits import STREAMS_BEFORE_SETTINGS
-from puregrpc.wire.metadata import encode_metadata, header_list_size
 from puregrpc.wire.status import Status, StatusCode, http2_error_name, status_from_http2_error
 
 __all__ = ["FastClientConnection"]
@@ -39,9 +38,6 @@ MAX_METHODS = 1000
 """How many methods (with their authority and encodings) are remembered with their header fields."""
 
 SECRET_NAMES: tuple[str, ...] = ("authorization", "cookie")
-
-MOST_UNCOUNTED = 64
-"""How much more an entry counts in a header list than it takes in a block: 32, and an indexed name's length."""
 
 WHOLE = END_SENT | HEAD_RECEIVED
 """A call that lacks nothing but its trailers."""
@@ -53,22 +49,11 @@ NO_HEAD = ResponseHead()
 """Stands for a header list that is malformed, or not complete."""
 
 
-class Method:
-    """The constant header fields of the calls of one method, and the size of their list."""
-
-    __slots__ = ("fields", "size")
-
-    def __init__(self, fields: Fields) -> None:
-        self.fields = ConstantFields(fields)
-        self.size = header_list_size(fields)
-
-
 class FastClientConnection(FastConnection, ClientConnection):
     """The client's end."""
 
     __slots__ = (
         "_last_queued",
-        "_max_list_size",
         "_max_streams",
         "_metadata",
         "_methods",
@@ -84,11 +69,10 @@ class FastClientConnection(FastConnection, ClientConnection):
         super().__init__(driver, config)
         self._next_id = 1
         self._max_streams = STREAMS_BEFORE_SETTINGS
-        self._max_list_size: int | None = None
-        self._methods: dict[tuple[str, str, str, str], Method] = {}
+        self._methods: dict[tuple[str, str, str, str], ConstantFields] = {}
         self._secret_names = SECRET_NAMES
         self._metadata = MetadataEncoder(SECRET_NAMES)
-        self._queue: dict[int, tuple[Call, Method, bytes]] = {}
+        self._queue: dict[int, tuple[Call, ConstantFields, bytes]] = {}
         """Calls that wait for MAX_CONCURRENT_STREAMS, in order, by numbers below zero."""
         self._last_queued = 0
         self._opening_queued = False
@@ -119,7 +103,7 @@ class FastClientConnection(FastConnection, ClientConnection):
                 self._metadata = MetadataEncoder(secret_names)
             metadata = self._metadata.encode(request.metadata)
         if self._max_list_size is not None:
-            self._check_list_size(method, request.metadata, metadata, self._max_list_size)
+            self._check_list_size(method, metadata, len(request.metadata))
         coding = None if request.encoding == "identity" else coding_for(request.encoding)
         length = -1
         pieces: tuple[bytes, ...] = ()
@@ -179,7 +163,7 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._signalled = True
             self.driver.on_output()
 
-    def _learn_method(self, key: tuple[str, str, str, str], request: Request) -> Method:
+    def _learn_method(self, key: tuple[str, str, str, str], request: Request) -> ConstantFields:
         constant = Request(
             request.path, request.authority, encoding=request.encoding, content_subtype=request.content_subtype
         )
@@ -189,16 +173,8 @@ class FastClientConnection(FastConnection, ClientConnection):
         )
         if len(self._methods) >= MAX_METHODS:
             self._methods.clear()
-        method = self._methods[key] = Method(tuple(fields))
+        method = self._methods[key] = ConstantFields(tuple(fields))
         return method
-
-    def _check_list_size(self, method: Method, metadata: Metadata, block: bytes, limit: int) -> None:
-        """Raise InvalidArgument for headers that the server does not take."""
-        if method.size + len(block) + MOST_UNCOUNTED * len(metadata) <= limit:
-            return
-        size = method.size + header_list_size(encode_metadata(metadata))
-        if size > limit:
-            raise InvalidArgument(f"the request's headers take {size} octets, the server takes {limit} at most")
 
     def _take_stream_id(self, deadline: float | None) -> int:
         stream_id = self._next_id
@@ -207,9 +183,8 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._deadlines.add(stream_id, deadline)
         return stream_id
 
-    def _request_block(self, call: Call, method: Method, metadata: bytes) -> bytes | None:
+    def _request_block(self, call: Call, method: ConstantFields, metadata: bytes) -> bytes | None:
         """The header block of a call, to be sent at once; None if its deadline has passed, and so it has ended."""
-        fields = method.fields
         deadline = call.wire_deadline
         if deadline is not None:
             left = deadline - self._now
@@ -219,9 +194,11 @@ class FastClientConnection(FastConnection, ClientConnection):
                 self._end_call(call, DEADLINE_PASSED)
                 return None
             metadata = literal(b"grpc-timeout", encode_timeout(left)) + metadata
-        return (fields.block if fields.version == self.encoder.version else self.encoder.encode(fields)) + metadata
+        return (method.block if method.version == self.encoder.version else self.encoder.encode(method)) + metadata
 
-    def _queue_call(self, call: Call, method: Method, metadata: bytes, pieces: tuple[bytes, ...], *, end: bool) -> None:
+    def _queue_call(
+        self, call: Call, method: ConstantFields, metadata: bytes, pieces: tuple[bytes, ...], *, end: bool
+    ) -> None:
         """Open a call step by step, once it may be opened. Until then it has a negative number of its own."""
         self._last_queued -= 1
         call.wire_id = self._last_queued
@@ -418,7 +395,6 @@ class FastClientConnection(FastConnection, ClientConnection):
 
     def _settings_applied(self) -> None:
         self._max_streams = self._settings.get(MAX_CONCURRENT_STREAMS, 2**32 + 1)
-        self._max_list_size = self._settings.get(MAX_HEADER_LIST_SIZE)
         self._open_queued()
 
     def _peer_max_streams(self) -> int:

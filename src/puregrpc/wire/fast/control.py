@@ -73,8 +73,6 @@ class Controlled(Sending):
         "_stream_window",
     )
 
-    _client: bool
-
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config)
         self._now = 0.0
@@ -283,6 +281,7 @@ class Controlled(Sending):
             self._apply_setting(
                 int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
             )
+        self._max_list_size = self._settings.get(MAX_HEADER_LIST_SIZE)
         self._reply(frame(FrameType.SETTINGS, ACK, 0))
         if not self._settled:
             self._settled = True

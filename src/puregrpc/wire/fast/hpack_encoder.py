@@ -13,6 +13,7 @@ with each call what the next one needs.
 from __future__ import annotations
 
 from puregrpc.wire.fast.hpack_table import DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD, FIRST_DYNAMIC, STATIC, Field, Fields
+from puregrpc.wire.metadata import header_list_size
 
 __all__ = [
     "SHORT_LENGTHS",
@@ -90,10 +91,11 @@ def secret_literal(name: bytes, value: bytes) -> bytes:
 class ConstantFields:
     """Fields that repeat, with their encoding for one `HeaderEncoder`. ``block`` is good while the versions agree."""
 
-    __slots__ = ("block", "fields", "version")
+    __slots__ = ("block", "fields", "list_size", "version")
 
     def __init__(self, fields: Fields) -> None:
         self.fields = fields
+        self.list_size = header_list_size(fields)
         self.block = b""
         self.version = -1
 

@@ -12,14 +12,17 @@ from abc import abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
-from puregrpc.errors import LocalProtocolError
+from puregrpc.errors import InvalidArgument, LocalProtocolError
 from puregrpc.wire.compression import CODINGS, Coding
 from puregrpc.wire.connection import Call, Connection, ConnectionConfig, Driver
-from puregrpc.wire.fast.hpack_encoder import HeaderEncoder
+from puregrpc.wire.fast.hpack_decoder import HeaderDecoder
+from puregrpc.wire.fast.hpack_encoder import ConstantFields, HeaderEncoder
+from puregrpc.wire.fast.hpack_table import ENTRY_OVERHEAD
 from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, HEAD_SIZE, frame, message_frame_head, pack_head
 from puregrpc.wire.frames import FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, encode_message, prefix
 from puregrpc.wire.limits import MAX_DATA_FRAME_SIZE
+from puregrpc.wire.metadata import header_list_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +50,9 @@ counts as buffered and holds its sender back."""
 
 MAX_DATA_FRAME = min(MAX_DATA_FRAME_SIZE, 0xFFFF)
 """How much of one call a turn sends at most, however large a frame the peer takes."""
+
+MOST_UNCOUNTED = 64
+"""How much more an entry counts in a header list than it takes in a block: 32, and an indexed name's length."""
 
 LEAST_LIMIT = 64
 """What `data_to_send` is asked for at least, so that something of a DATA frame fits."""
@@ -109,6 +115,7 @@ class Sending(Connection):
         "_data_frame_size",
         "_data_sent",
         "_direct_octets",
+        "_max_list_size",
         "_max_send_message_size",
         "_out",
         "_peer_frame_size",
@@ -123,6 +130,8 @@ class Sending(Connection):
         "streams",
     )
 
+    _client: bool
+
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         self.driver = driver
         self.config = config
@@ -130,6 +139,8 @@ class Sending(Connection):
         self.streams: dict[int, Call] = {}
         """The calls that have a stream which is not over."""
         self._max_send_message_size = config.max_send_message_size
+        self._max_list_size: int | None = None
+        """The largest header list that the peer takes, if it said."""
         self._out: list[bytes | memoryview] = []
         self._direct_octets = 0
         self._signalled = False
@@ -170,6 +181,17 @@ class Sending(Connection):
                 frame(FrameType.CONTINUATION, END_HEADERS if last else 0, stream_id, block[start : start + size])
             )
         self.emit(b"".join(parts))
+
+    def _check_list_size(self, constant: ConstantFields, literals: bytes, entries: int) -> None:
+        """Raise InvalidArgument for a header list that the peer does not take. ``entries`` is how many literals."""
+        most = self._max_list_size
+        if most is None or constant.list_size + len(literals) + MOST_UNCOUNTED * entries <= most:
+            return
+        run, fields = HeaderDecoder(len(literals) * ENTRY_OVERHEAD).decode(literals)
+        size = constant.list_size + header_list_size(run.fields + fields)
+        if size > most:
+            what, who = ("request", "server") if self._client else ("response", "client")
+            raise InvalidArgument(f"the {what}'s headers take {size} octets, the {who} takes {most} at most")
 
     def emit_reset(self, stream_id: int, error_code: int) -> None:
         """Put RST_STREAM into the output."""

@@ -117,6 +117,8 @@ class FastServerConnection(FastConnection, ServerConnection):
         coding = None if encoding == "identity" else coding_for(encoding)
         literals = self._metadata.encode(metadata) if metadata else b""
         head = self._head(encoding, call.request.content_subtype)
+        if self._max_list_size is not None:
+            self._check_list_size(head, literals, len(metadata))
         call.wire_b = coding
         call.wire_state = state | HEAD_SENT
         self._answered = True
@@ -129,6 +131,8 @@ class FastServerConnection(FastConnection, ServerConnection):
         constant, literals = self._trailer_parts(
             status, metadata, None if state & HEAD_SENT else call.request.content_subtype
         )
+        if self._max_list_size is not None:
+            self._check_list_size(constant, literals, len(metadata) + 2)
         if call.wire_outbound is None:
             self._send_trailer_block(call, constant, literals)
             self._stream_done(call)
@@ -169,6 +173,9 @@ class FastServerConnection(FastConnection, ServerConnection):
         tail, tail_literals = self._ok_trailers, b""
         if trailers or (status is not None and status is not OK):
             tail, tail_literals = self._trailer_parts(OK if status is None else status, trailers, None)
+        if self._max_list_size is not None:
+            self._check_list_size(head, literals, len(metadata))
+            self._check_list_size(tail, tail_literals, len(trailers) + 2)
         head_block = head.block if head.version == encoder.version else encoder.encode(head)
         tail_block = tail.block if tail.version == encoder.version else encoder.encode(tail)
         if literals:
@@ -232,10 +239,11 @@ class FastServerConnection(FastConnection, ServerConnection):
                 if len(self._trailers) >= MAX_RESPONSE_KINDS:
                     self._trailers.clear()
                 self._trailers[key] = constant
-        if not metadata and not status.message and status.details is None:
-            return constant, b""
-        varying = trailer_fields(status, ())[1:]
-        return constant, b"".join([literal(name, value) for name, value in varying]) + self._metadata.encode(metadata)
+        literals = b""
+        if metadata or status.message or status.details is not None:
+            varying = trailer_fields(status, ())[1:]
+            literals = b"".join([literal(*field) for field in varying]) + self._metadata.encode(metadata)
+        return constant, literals
 
     def _send_trailer_block(self, call: Call, constant: ConstantFields, literals: bytes) -> None:
         call.wire_state |= HEAD_SENT | LOCAL_CLOSED | END_SENT
