@@ -88,11 +88,6 @@ class FrameReader:
         self._block_size = 0
         self._block_frames = 0
 
-    @property
-    def started(self) -> bool:
-        """Whether the peer is known to speak HTTP/2."""
-        return self._started
-
     def feed(self, data: bytes) -> Generator[RawFrame, None, None]:
         """Take octets and give the frames that they complete. Raises RemoteProtocolError; then nothing more comes."""
         buffer = self._buffer
