@@ -27,7 +27,7 @@ from puregrpc.cli.options import (
 from puregrpc.cli.output import RPC_EXIT_STATUS, describe_rpc_error, note, print_json, print_line, status_details
 from puregrpc.cli.requests import read_requests
 from puregrpc.codec import Codec
-from puregrpc.errors import Error, InvalidArgument, RpcError
+from puregrpc.errors import DecodeError, Error, InvalidArgument, RpcError
 from puregrpc.schema import Registry
 from puregrpc.wire.status import Status
 
@@ -207,8 +207,16 @@ async def _requests(registry: Registry, method: MethodDescriptor, options: CallO
     if options.data in (None, "@-") and sys.stdin is not None and sys.stdin.isatty():
         note("one JSON value after another; Ctrl-D ends the requests")
     async with contextlib.aclosing(read_requests(options.data)) as texts:
+        number = 0
         async for text in texts:
-            yield codec.from_json(method.input_type, text)
+            number += 1
+            try:
+                yield codec.from_json(method.input_type, text)
+            except DecodeError as error:
+                if not method.is_client_stream:
+                    raise
+                path = error.path.replace("request", f"request {number}", 1)
+                raise DecodeError(path, error.problem) from None
 
 
 async def _only_request(requests: AsyncIterator[bytes], registry: Registry, method: MethodDescriptor) -> bytes:
