@@ -458,7 +458,6 @@ def test_headers_above_what_the_server_takes(engine: EngineName) -> None:
         peer.unary()
 
 
-@pytest.mark.parametrize("engine", ["h2"])
 def test_headers_above_what_the_client_takes(engine: EngineName) -> None:
     large = (("x", "v" * 1000),)
     with ScriptedClient(engine, MAX_HEADER_LIST_SIZE=1000) as peer:
@@ -473,7 +472,6 @@ def test_headers_above_what_the_client_takes(engine: EngineName) -> None:
         assert peer.said() == ["Headers 1 END_STREAM"]
 
 
-@pytest.mark.parametrize("engine", ["h2"])
 def test_a_response_with_bad_trailers_sends_nothing(engine: EngineName) -> None:
     with ScriptedClient(engine) as peer:
         peer.send(*peer.request())

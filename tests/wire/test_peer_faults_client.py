@@ -321,7 +321,6 @@ def test_trailers_with_a_pseudo_header(engine: EngineName) -> None:
         assert call.status.code == StatusCode.INTERNAL
 
 
-@pytest.mark.parametrize("engine", ["h2"])
 def test_a_response_that_is_not_grpc_with_a_body(engine: EngineName) -> None:
     with ScriptedServer(engine) as peer:
         call = peer.unary()
@@ -342,7 +341,6 @@ def test_a_response_that_is_not_grpc_with_an_endless_body(engine: EngineName) ->
         assert peer.said() == ["RstStream 1 CANCEL"]
 
 
-@pytest.mark.parametrize("engine", ["h2"])
 def test_a_response_that_is_not_grpc_with_trailers(engine: EngineName) -> None:
     with ScriptedServer(engine) as peer:
         call = peer.unary()
@@ -353,7 +351,6 @@ def test_a_response_that_is_not_grpc_with_trailers(engine: EngineName) -> None:
         assert "no such page" in call.status.message
 
 
-@pytest.mark.parametrize("engine", ["h2"])
 def test_an_encoding_that_is_not_at_hand_matters_with_the_first_compressed_message(engine: EngineName) -> None:
     with ScriptedServer(engine) as peer:
         call = peer.unary()
@@ -433,7 +430,6 @@ def test_a_server_that_speaks_something_else(engine: EngineName, octets: bytes, 
         peer.said()
 
 
-@pytest.mark.parametrize("engine", ["h2"])
 def test_a_server_that_says_nothing(engine: EngineName) -> None:
     with ScriptedServer(engine, shake_hands=False) as peer:
         call = peer.call()
