@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+import time
 
 from google.protobuf import descriptor_pb2
 from hypothesis import given
@@ -151,13 +152,39 @@ def test_quick_tokens_are_the_exact_ones_joined(words: list[str], blanks: list[s
         assert "".join(quick) == "".join(exact.texts)
 
 
+DEEP = (
+    'import "google/protobuf/descriptor.proto"; message O { optional O o = 1; optional int32 a = 2; } '
+    "extend google.protobuf.MessageOptions { optional O o = 50000; }"
+)
+
+
 def test_deep_nesting_is_a_diagnostic() -> None:
     for source in (
         "message M { " * 10_000 + "}" * 10_000,
         "message M { option (x) = " + "{ a " * 10_000 + "} " * 10_000 + "; }",
         "message M { optional group G = 1 {" * 5_000,
+        f"message M {{ option deprecated{'.o' * 10_000} = 1; }}",
+        f"{DEEP} message M {{ option (o){'.o' * 10_000}.a = 1; }}",
+        f"{DEEP} message M {{ option (o) = {'{ o ' * 150}{'}' * 150}; }}",
+        f"{DEEP} message M {{ option (o){'.o' * 98} = {'{ o ' * 98}{'{}' + '}' * 98}; }}",
     ):
         compiles_or_says_why(f'syntax = "proto2"; {source}'.encode())
+
+
+def test_large_sources_take_no_long_time() -> None:
+    numbers = range(1, 4_000)
+    for source in (
+        "".join(f"optional int32 a{number} = 1; " for number in numbers),
+        "".join(f"optional Nope a{number} = {number}; " for number in numbers),
+        "enum E {" + "".join(f"A{number} = 0; " for number in numbers) + "}",
+        "".join(f"reserved {number * 2}; optional int32 a{number} = {number * 2 + 1}; " for number in numbers),
+        "enum E {" + "".join(f"reserved {number * 2}; A{number} = {number * 2 + 1}; " for number in numbers) + "}",
+        "option (x) = {" + "a { " * 90 + "b: 1 " * 20_000 + "} " * 90 + "};",
+        "/* " * 20_000 + '"' * 20_001 + "\\" * 20_000 + "9" * 20_000,
+    ):
+        start = time.process_time()
+        compiles_or_says_why(f'syntax = "proto2"; message M {{ {source} }}'.encode())
+        assert time.process_time() - start < 20
 
 
 def test_every_location_of_a_good_source_ends_behind_its_start() -> None:

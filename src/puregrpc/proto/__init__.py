@@ -1,5 +1,23 @@
-"""The run-time .proto compiler: source text in, descriptors out, in named phases, without protoc."""
+"""The run-time .proto compiler: source text in, descriptors out, in named phases, without protoc.
+
+A source goes through lexer, parser (with parser_fields and parser_options) and ast; linker with declarer and
+crosslinker makes descriptors of it; options and text_format interpret its options, features apply its edition;
+validation and policy refuse what protoc refuses. All of this works without positions: when something is to be
+reported, or source info is asked for, the exact scan of lexer and source_walker find the places. compiler runs the
+phases over files that resolver finds; descriptor_proto writes FileDescriptorProto, stubs writes type stubs.
+"""
 
 from puregrpc.proto.compiler import compile_files as compile  # noqa: A004 - protoc's own verb
+from puregrpc.proto.diagnostics import Diagnostic, Reporter
+from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver, Resolver
 
-__all__ = ["compile"]
+__all__ = [
+    "BuiltinResolver",
+    "ChainResolver",
+    "Diagnostic",
+    "FolderResolver",
+    "MemoryResolver",
+    "Reporter",
+    "Resolver",
+    "compile",
+]

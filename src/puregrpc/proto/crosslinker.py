@@ -118,7 +118,7 @@ class CrossLinker:
         self, field: ast.Field, descriptor: FieldDescriptor, message: ast.Message, by_number: dict[int, FieldDescriptor]
     ) -> None:
         other = by_number.setdefault(field.number, descriptor)
-        if other is descriptor:
+        if other is descriptor or self.file.is_full():
             return
         parent = descriptor.containing_type
         self.file.error(

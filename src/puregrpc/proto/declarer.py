@@ -300,6 +300,10 @@ class Declarer:
     def check_enum_reserved(self, enum: ast.Enum) -> None:
         """No two ranges overlap, no value uses what is reserved."""
         reserved = enum.reserved_ranges
+        if not enum.reserved_names and not _clash(
+            [(start, end + 1) for start, end in reserved], [value.number for value in enum.values]
+        ):
+            return
         for index, (start, end) in enumerate(reserved):
             for other_start, other_end in reserved[index + 1 :]:
                 if end >= other_start and other_end >= start:

@@ -86,16 +86,16 @@ class ExactTokens:
     errors: list[tuple[int, int, str]] = field(default_factory=list)
     """(token that was being read, offset, message)."""
     line_starts: list[int] = field(default_factory=list)
+    has_tabs: bool = False
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both from 0; a tab goes on to the next multiple of eight."""
         line = bisect_right(self.line_starts, offset) - 1
         start = self.line_starts[line]
-        prefix = self.text[start:offset]
-        if "\t" not in prefix:
+        if not self.has_tabs or self.text.find("\t", start, offset) < 0:
             return line, offset - start
         column = 0
-        for character in prefix:
+        for character in self.text[start:offset]:
             column += TAB_WIDTH - column % TAB_WIDTH if character == "\t" else 1
         return line, column
 
@@ -165,6 +165,7 @@ def _scan_plain(text: str) -> ExactTokens | None:
             break
         at = end
     result.line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    result.has_tabs = "\t" in text
     return result
 
 
@@ -186,6 +187,7 @@ class _Scanner:
             self.add(TokenKind.SYMBOL, 0, 0)  # protoc then takes the beginning of the file for a token
             bom = 1
         result.line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        result.has_tabs = "\t" in text
         offset = self.skip_trivia(bom)
         while offset < len(text):
             offset = self.skip_trivia(self.token(offset))

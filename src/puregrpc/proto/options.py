@@ -15,7 +15,7 @@ from puregrpc.proto.option_elements import option_elements
 from puregrpc.proto.option_values import OptionMessage, Scalar
 from puregrpc.proto.problems import Node, Role
 from puregrpc.proto.symbols import LinkedFile, SymbolTable
-from puregrpc.proto.text_format import LARGEST, UNSIGNED, TextFormatError, parse_text_format
+from puregrpc.proto.text_format import LARGEST, MAX_DEPTH, UNSIGNED, TextFormatError, parse_text_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -155,6 +155,8 @@ class OptionInterpreter:
             raise _InvalidOption(Role.OPTION_NAME, 'Option must not use reserved name "uninterpreted_option".')
         if any(not part for part, _ in name):
             raise _InvalidOption(Role.NONE, "Uninterpreted option is missing name or value.")
+        if len(name) > MAX_DEPTH:
+            raise _InvalidOption(Role.OPTION_NAME, f"Option name has more than {MAX_DEPTH} parts.")
         path: list[int] = []
         last = len(name) - 1
         for position, (part, is_extension) in enumerate(name):

@@ -10,7 +10,10 @@ from typing import Final
 
 from puregrpc.proto import ast
 
-__all__ = ["Node", "Problem", "ReservedRange", "Role"]
+__all__ = ["MAX_PROBLEMS", "Node", "Problem", "ReservedRange", "Role"]
+
+MAX_PROBLEMS = 1000
+"""Findings for one file: whoever has more has one cause for them all."""
 
 
 class Role:

@@ -22,7 +22,7 @@ from puregrpc.proto.element_paths import element_names
 from puregrpc.proto.features import Features
 from puregrpc.proto.number_hints import NumberHints
 from puregrpc.proto.option_values import OptionMessage
-from puregrpc.proto.problems import Node, Problem, Role
+from puregrpc.proto.problems import MAX_PROBLEMS, Node, Problem, Role
 
 __all__ = ["LinkedFile", "Package", "Symbol", "SymbolTable"]
 
@@ -76,14 +76,20 @@ class LinkedFile:
     values_with_options: list[tuple[ast.EnumValue, EnumDescriptor]] = field(default_factory=list)
     ranges_with_options: list[tuple[ast.ExtensionRange, MessageDescriptor]] = field(default_factory=list)
 
+    def is_full(self) -> bool:
+        """Whether so many problems were found that there is no use in describing more."""
+        return len(self.problems) >= MAX_PROBLEMS
+
     def error(self, node: Node, role: str, message: str, hint: str = "") -> None:
         """Note that something is wrong with a part of ``node``."""
-        self.problems.append(Problem(node, role, message, hint=hint))
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(node, role, message, hint=hint))
         self.has_errors = True
 
     def warn(self, node: Node, role: str, message: str) -> None:
         """Note something that is suspicious but allowed."""
-        self.problems.append(Problem(node, role, message, is_warning=True))
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(node, role, message, is_warning=True))
 
     def import_error(self, path: str, message: str) -> None:
         """Note that the import of ``path`` is at fault."""

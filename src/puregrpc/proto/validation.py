@@ -383,6 +383,8 @@ class Validator:
                 self.duplicate_number(enum, descriptor, value, first)
 
     def duplicate_number(self, enum: ast.Enum, descriptor: EnumDescriptor, value: ast.EnumValue, first: str) -> None:
+        if self.file.is_full():
+            return
         scope = descriptor.full_name.removesuffix(enum.name)
         used = {other.number for other in enum.values}
         following = value.number + 1
