@@ -21,10 +21,10 @@ from puregrpc.wire.connection import (
 from puregrpc.wire.deadline import DeadlineHeap
 from puregrpc.wire.floods import FloodGuard
 from puregrpc.wire.flow_control import BandwidthProbe, ConnectionCredit, StreamCredit
-from puregrpc.wire.frames import END_STREAM, HEAD_SIZE, ErrorCode, FrameReader, FrameType, RawFrame
+from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType, RawFrame
 from puregrpc.wire.framing import MessageReader, encode_message
 from puregrpc.wire.h2_engine.http2 import FIRST_WINDOW, Http2
-from puregrpc.wire.h2_engine.stream import CallT, Stream
+from puregrpc.wire.h2_engine.stream import CallT, Stream, stream_error
 from puregrpc.wire.h2_engine.turns import Turns
 from puregrpc.wire.keepalive import Keepalive, KeepaliveAction
 from puregrpc.wire.limits import HANDSHAKE_TIMEOUT, MAX_FRAME_SIZE
@@ -291,7 +291,7 @@ class H2Connection(Connection, Generic[CallT]):
         if kind > FrameType.CONTINUATION:
             return  # RFC 9113, section 4.1: unknown frame types are ignored
         stream = self._streams.get(frame.stream_id)
-        if stream is not None and (error := self._stream_error(stream, frame)) is not None:
+        if stream is not None and (error := stream_error(stream, frame)) is not None:
             self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), error.error_code)
             if kind in (FrameType.HEADERS, FrameType.DATA) and not self._closed:
                 self._http2.receive(frame)  # HPACK and the connection's window count it
@@ -303,25 +303,6 @@ class H2Connection(Connection, Generic[CallT]):
             self._dispatch(event)
             if self._closed:
                 return
-
-    def _stream_error(self, stream: Stream[CallT], frame: RawFrame) -> RemoteProtocolError | None:
-        """What is wrong with a frame so that one stream must be reset; h2 would end the connection."""
-        kind, size = frame.type, len(frame.octets) - HEAD_SIZE
-        if kind == FrameType.WINDOW_UPDATE:
-            if size == 4 and not int.from_bytes(frame.payload, "big") & 0x7FFFFFFF:
-                return RemoteProtocolError("WINDOW_UPDATE by nothing")  # RFC 9113, section 6.9
-        elif kind == FrameType.PRIORITY:
-            if size != 5:
-                return RemoteProtocolError("PRIORITY of a wrong size", ErrorCode.FRAME_SIZE_ERROR)  # section 6.3
-            if int.from_bytes(frame.payload[:4], "big") & 0x7FFFFFFF == frame.stream_id:
-                return RemoteProtocolError("a stream that depends on itself")  # RFC 7540, section 5.3.1
-        elif not stream.wire_ended_remotely:
-            headers_seen = stream.receiving.opened or stream.failure is not None
-            if kind == FrameType.HEADERS and headers_seen and not frame.flags & END_STREAM:
-                return RemoteProtocolError("HEADERS after the first that do not end the stream")
-            if kind == FrameType.DATA and not headers_seen:
-                return RemoteProtocolError("DATA before the headers of the response")
-        return None
 
     def _dispatch(self, event: h2.events.Event) -> None:
         """Act on what h2 made of a frame. Events that say nothing new (StreamEnded, PriorityUpdated) have no branch."""

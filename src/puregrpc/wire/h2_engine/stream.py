@@ -1,20 +1,22 @@
-"""What the engine keeps of one call."""
+"""What the engine keeps of one call, and what a peer may get wrong on its stream alone."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Generic, TypeVar
 
+from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.call_state import Half
 from puregrpc.wire.compression import CODINGS, Coding
 from puregrpc.wire.connection import Call
 from puregrpc.wire.flow_control import StreamCredit
+from puregrpc.wire.frames import END_STREAM, HEAD_SIZE, ErrorCode, FrameType, RawFrame
 from puregrpc.wire.framing import MessageReader
 from puregrpc.wire.headers import Refusal
 from puregrpc.wire.metadata import HeaderField
 from puregrpc.wire.status import Status
 
-__all__ = ["CallT", "Stream"]
+__all__ = ["CallT", "Stream", "stream_error"]
 
 CallT = TypeVar("CallT", bound=Call)
 
@@ -113,3 +115,23 @@ class Stream(Generic[CallT]):
             room -= len(piece)
         self.buffered -= size - room
         return b"".join(pieces)
+
+
+def stream_error(stream: Stream[CallT], frame: RawFrame) -> RemoteProtocolError | None:
+    """What is wrong with a frame so that one stream must be reset; h2 would end the connection."""
+    kind, size = frame.type, len(frame.octets) - HEAD_SIZE
+    if kind == FrameType.WINDOW_UPDATE:
+        if size == 4 and not int.from_bytes(frame.payload, "big") & 0x7FFFFFFF:
+            return RemoteProtocolError("WINDOW_UPDATE by nothing")  # RFC 9113, section 6.9
+    elif kind == FrameType.PRIORITY:
+        if size != 5:
+            return RemoteProtocolError("PRIORITY of a wrong size", ErrorCode.FRAME_SIZE_ERROR)  # section 6.3
+        if int.from_bytes(frame.payload[:4], "big") & 0x7FFFFFFF == frame.stream_id:
+            return RemoteProtocolError("a stream that depends on itself")  # RFC 7540, section 5.3.1
+    elif not stream.wire_ended_remotely:
+        headers_seen = stream.receiving.opened or stream.failure is not None
+        if kind == FrameType.HEADERS and headers_seen and not frame.flags & END_STREAM:
+            return RemoteProtocolError("HEADERS after the first that do not end the stream")
+        if kind == FrameType.DATA and not headers_seen:
+            return RemoteProtocolError("DATA before the headers of the response")
+    return None
