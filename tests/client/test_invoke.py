@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import threading
 import time
 from concurrent.futures import Future, wait
@@ -45,6 +47,8 @@ def test_the_response(client: Client) -> None:
     response.message["text"] = "x"
     response.status = StatusNotFound
     assert (response["message"], response["status"]) == ({"text": "x"}, 5)
+    for copied in (copy.deepcopy(response), pickle.loads(pickle.dumps(response))):
+        assert (copied, copied.status, copied.metrics) == (response, 5, None)
     assert "hello" in repr(client.invoke("required.Greeter/Greet", {}))
 
 

@@ -56,7 +56,7 @@ def test_booleans(kind: str) -> None:
 def test_sizes(name: str, default: int, kind: str) -> None:
     value, shown = ODD[kind]
     if kind == "negative":
-        assert problem(name, value) == f"{PREFIX}invalid {name} value: '-1', it needs to be a positive integer"
+        assert problem(name, value) == f"{PREFIX}invalid {name} value: '-1, it needs to be a positive integer"
     elif kind in ("zero", "one"):
         checked = connect_params({name: value}, {})
         assert (checked.max_receive_size if "Receive" in name else checked.max_send_size) == (value or default)

@@ -165,8 +165,8 @@ def size(name: str, default: int) -> Callable[[object], int]:
         if isinstance(value, bool) or not (isinstance(value, int) or whole):
             raise InvalidArgument(f"invalid {name} value: '{shown(value)}', it needs to be an integer")
         number = int(value)  # type: ignore[call-overload]  # it is an int, or a float without a fraction
-        if number < 0:
-            raise InvalidArgument(f"invalid {name} value: '{number}', it needs to be a positive integer")
+        if number < 0:  # the message is k6's to the letter, with the quote that it lacks
+            raise InvalidArgument(f"invalid {name} value: '{number}, it needs to be a positive integer")
         return number or default
 
     return read

@@ -29,9 +29,19 @@ class Record(dict[str, Any]):
             raise AttributeError(f"{type(self).__name__} has {', '.join(self)}, but no {name!r}")
         self[name] = value
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restored, (type(self), dict(self))
+
     def __repr__(self) -> str:
         inside = ", ".join(f"{key}={value!r}" for key, value in self.items())
         return f"{type(self).__name__}({inside})"
+
+
+def restored(kind: type[Record], items: dict[str, Any]) -> Record:
+    """A copy of a record, as `copy` and `pickle` make it; it belongs to no client's metrics."""
+    record = kind.__new__(kind)
+    record.update(items)
+    return record
 
 
 class CallError(Record):
@@ -82,7 +92,7 @@ class Response(Record):
     @property
     def metrics(self) -> Metrics | None:
         """Where the client that made the call measures: `check` puts its result there."""
-        found: Metrics | None = self._metrics
+        found: Metrics | None = getattr(self, "_metrics", None)
         return found
 
 
@@ -99,7 +109,7 @@ class HealthStatus(Record):
     @property
     def metrics(self) -> Metrics | None:
         """Where the client that made the check measures."""
-        found: Metrics | None = self._metrics
+        found: Metrics | None = getattr(self, "_metrics", None)
         return found
 
 
