@@ -1,0 +1,1 @@
+"""The blocking client under gevent, which takes the place of socket, select and threading."""
