@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 import threading
 
 import pytest
 from google.protobuf import descriptor_pb2
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.codec.lab import codec, message, registry
+from tests.codec.schemas import files
+from tests.schema.test_hostile_descriptors import change_something
 
 from puregrpc.codec import Codec
 from puregrpc.codec.compiler import Compiler
 from puregrpc.codec.options import Options
-from puregrpc.errors import DecodeError, EncodeError
+from puregrpc.errors import DecodeError, EncodeError, SchemaError
 from puregrpc.schema import Registry
 
 FIELD = descriptor_pb2.FieldDescriptorProto
@@ -221,3 +226,26 @@ def test_types_in_missing_files_are_named() -> None:
         lacking.encode(made.message("a.M"), {"x": {}})
     with pytest.raises(DecodeError, match=r"message.x: the type l.T is not in the schema"):
         lacking.decode(made.message("a.M"), b"\x0a\x00")
+
+
+@given(files(well_known=False), st.data())
+def test_descriptors_with_anything_changed_still_make_codecs(
+    file: descriptor_pb2.FileDescriptorProto, data: st.DataObject
+) -> None:
+    for _ in range(data.draw(st.integers(1, 4))):
+        change_something(data.draw, file)
+    made = Registry()
+    try:
+        made.add_file_descriptor_proto(file)
+    except SchemaError:
+        return
+    changed = Codec(made)
+    for descriptor in made.files[file.name].messages:
+        with contextlib.suppress(DecodeError):
+            changed.default(descriptor)
+        with contextlib.suppress(DecodeError):
+            changed.decode(descriptor, data.draw(st.binary(max_size=20)))
+        with contextlib.suppress(EncodeError):
+            changed.encode(descriptor, {field.json_name: 1 for field in descriptor.fields})
+        with contextlib.suppress(EncodeError):
+            changed.encode(descriptor, {field.json_name: [{}] for field in descriptor.fields})
