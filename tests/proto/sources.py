@@ -332,6 +332,9 @@ EDITION_2026 = "edition = '2026'; "
 D = DESCRIPTOR + " "
 
 ODD = [
+    PROTO3 + "message M { map<string, group> a = 1; }", PROTO2 + "message M { map<group, int32> a = 1; int32 b = 2; }",
+    EDITION + "message M { map<string, group> a = 1; }", PROTO2 + "message M { optional group a = 1; }",
+    PROTO3 + "message M { repeated group = 1; }", PROTO2 + "extend group { }", PROTO2 + "message M { oneof o { group group = 1 {} } }",
 PROTO2 + "option optimize_for = LITE_RUNTIME; option cc_generic_services = true; message M {} service S { rpc R(M) returns (M); }",
 PROTO2 + D + "option optimize_for = LITE_RUNTIME; extend google.protobuf.FileOptions { optional int32 a = 50000; }",
 PROTO2 + "option optimize_for = LITE_RUNTIME; message M { extensions 5; } extend M { optional int32 a = 5; }",

@@ -159,6 +159,8 @@ class CrossLinker:
             else:
                 self.file.error(field, Role.TYPE, f'"{field.type_name}" is not a type.')
                 return False
+        elif kind == FieldType.GROUP:  # where no group can stand: in the type of a map
+            self.file.error(field, Role.TYPE, "Field with message or enum type missing type_name.")
         descriptor.type = FIELD_TYPES[kind]
         if field.label == ast.Label.REPEATED:
             descriptor.is_repeated = True
