@@ -216,12 +216,13 @@ class Compilation:
             table.declared_ranges.setdefault(message, []).append(
                 (extension_range.start, extension_range.end, options[extension_range])
             )
-        Validator(table, file, options).validate()
+        is_requested = file.tree.name in self.requested
+        Validator(table, file, options, warns_of_imports=is_requested and self.reporter is not None).validate()
         if file.has_errors:
             return
         uses = uses_of_traits(options, self.traits)
         check_lifetimes(file, uses)
-        if file.tree.name in self.requested and not file.has_errors:
+        if is_requested and not file.has_errors:
             check_unstable(file)
             check_reserved_numbers(file)
             check_targets(file, uses)

@@ -45,14 +45,21 @@ LIMITS_OPT_OUT = " (features.enforce_proto_limits = LEGACY_NO_EXPLICIT_LIMITS ca
 
 
 class Validator:
-    """Validates one file. ``options`` has the interpreted options of its elements."""
+    """Validates one file. ``options`` has the interpreted options of its elements.
 
-    def __init__(self, table: SymbolTable, file: LinkedFile, options: Mapping[Node, OptionMessage]) -> None:
+    ``warns_of_imports`` asks for warnings of imports that are not used, which protoc has for the files that it was
+    told to compile.
+    """
+
+    def __init__(
+        self, table: SymbolTable, file: LinkedFile, options: Mapping[Node, OptionMessage], *, warns_of_imports: bool
+    ) -> None:
         self.table = table
         self.file = file
         self.tree = file.tree
         self.descriptor = file.descriptor
         self.options = options
+        self.warns_of_imports = warns_of_imports
         self.is_proto3 = self.tree.syntax == "proto3"
         self.is_edition = self.tree.syntax == "editions"
         self.edition = self.tree.edition
@@ -90,7 +97,8 @@ class Validator:
                     )
         if self.file.has_errors:
             return
-        self.check_unused_imports()
+        if self.warns_of_imports:
+            self.check_unused_imports()
         if self.is_edition and self.edition >= Edition.EDITION_2024:
             check_style(self.tree, self.file)
             self.check_strict_visibility()
