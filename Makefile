@@ -23,7 +23,7 @@ test: $(VENV)/developer
 	$(BIN)/python -m pytest
 
 smoke: $(VENV)/developer
-	$(BIN)/python -m pytest -q -m "not slow"
+	HYPOTHESIS_PROFILE=smoke $(BIN)/python -m pytest -q -m "not slow"
 
 lint: $(VENV)/developer
 	$(BIN)/ruff check .
