@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `quick` for every run, `ci` without chance, `smoke` and `long` when asked for (HYPOTHESIS_PROFILE)."""
+"""Hypothesis profiles: `quick` for every run, `ci` without chance; `smoke` and `long` by HYPOTHESIS_PROFILE."""
 
 from __future__ import annotations
 
