@@ -31,6 +31,9 @@ __all__ = ["Registry"]
 Symbol = MessageDescriptor | EnumDescriptor | ServiceDescriptor | FieldDescriptor
 _T = TypeVar("_T")
 
+_MAX_REASON = 1000
+"""Characters; a reason quotes names, and a peer may list many services."""
+
 
 class Registry:
     """Files and what they declare, found by full name. Adding is all or nothing, and safe from several threads.
@@ -46,6 +49,7 @@ class Registry:
         self._services: dict[str, ServiceDescriptor] = {}
         self._extensions: dict[str, FieldDescriptor] = {}
         self._extensions_of: dict[str, dict[int, FieldDescriptor]] = {}
+        self._refused: dict[str, str] = {}
         self._classes = MessageClasses(self)
         self._version = 0
 
@@ -74,6 +78,8 @@ class Registry:
 
     def service(self, full_name: str) -> ServiceDescriptor:
         """The service with this full name."""
+        if full_name in self._refused and full_name not in self._services:
+            raise SchemaError(f"no service {full_name!r} in the schema{self._why_refused(full_name)}")
         return _found(self._services, full_name, "service")
 
     def method(self, path: str) -> MethodDescriptor:
@@ -86,7 +92,16 @@ class Registry:
                     return method
         known = [method.path for each in self._services.values() for method in each.methods]
         shown = "/" + path.removeprefix("/")
-        raise SchemaError(f'method "{shown}" not found in file descriptors{_did_you_mean(shown, known)}')
+        hint = self._why_refused(service_name) if service is None else ""
+        raise SchemaError(f'method "{shown}" not found in file descriptors{hint or _did_you_mean(shown, known)}')
+
+    def note_refused(self, service: str, reason: str) -> None:
+        """Remember why a service that a peer listed was not added; who asks for it is told."""
+        self._refused[service] = reason if len(reason) <= _MAX_REASON else reason[:_MAX_REASON] + "…"
+
+    def _why_refused(self, service: str) -> str:
+        reason = self._refused.get(service)
+        return f": the peer's description of {service} cannot be used: {reason}" if reason is not None else ""
 
     def extension(self, message_full_name: str, number: int) -> FieldDescriptor:
         """The extension of a message with this number."""

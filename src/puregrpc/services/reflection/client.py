@@ -79,7 +79,7 @@ class ReflectionClient:
     async def load(self, registry: Registry, services: list[str] | None = None) -> list[str]:
         """Load services (by default all that the server lists) with all their types; returns the names of those loaded.
 
-        When all are asked for, one that the server lists and cannot describe is left out.
+        When all are asked for, one that the server lists and cannot describe is left out; the registry remembers why.
         """
         if services is not None:
             await load_symbols(registry, self, services)
@@ -88,7 +88,9 @@ class ReflectionClient:
         for name in await self.list_services():
             try:
                 await load_symbols(registry, self, [name])
-            except SchemaError:
+                registry.service(name)
+            except SchemaError as error:
+                registry.note_refused(name, str(error))
                 continue
             loaded.append(name)
         return loaded
