@@ -24,5 +24,5 @@ def _core_command(name: str, text: str) -> click.Command:
     )
 
 
-serve = _core_command("serve", "Serve the demo services, with health and reflection (see serve --help).")
+serve = _core_command("serve", "Serve the demo services, or any from .proto files (see serve --help).")
 compile_command = _core_command("compile", "Compile .proto files to a descriptor set (see compile --help).")

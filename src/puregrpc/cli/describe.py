@@ -18,7 +18,7 @@ from puregrpc.cli.options import (
 )
 from puregrpc.cli.output import print_json, print_line, progress
 from puregrpc.cli.proto_source import symbol_source
-from puregrpc.cli.template import template
+from puregrpc.codec.samples import template
 from puregrpc.errors import RpcError, SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor
 from puregrpc.schema import Registry

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
@@ -15,9 +14,9 @@ import click
 
 from puregrpc.channel import Channel, open_channel
 from puregrpc.cli.output import progress
+from puregrpc.cli.schema_files import load_schema_files
 from puregrpc.errors import InvalidArgument, RpcError, SchemaError
-from puregrpc.schema import Registry, load_protoset
-from puregrpc.schema.sources import load_files
+from puregrpc.schema import Registry
 from puregrpc.services import open_reflection
 from puregrpc.transport import Tap, TlsOptions
 from puregrpc.wire.status import StatusCode
@@ -123,13 +122,8 @@ class SchemaOptions:
 
     def load_files(self, registry: Registry) -> None:
         """Load the files that were named. Raises CompileError or SchemaError."""
-        for path in self.protoset:
-            load_protoset(registry, path)
-        if self.proto:
-            folders = self.import_path or tuple(dict.fromkeys(os.path.dirname(path) or "." for path in self.proto))  # noqa: PTH120 - a path as text is what the compiler wants
-            names = self.proto if self.import_path else tuple(os.path.basename(path) for path in self.proto)  # noqa: PTH119 - likewise
-            with progress("compiling"):
-                load_files(registry, folders, *names)
+        with progress("compiling"):
+            load_schema_files(registry, proto=self.proto, import_path=self.import_path, protoset=self.protoset)
 
     async def load(self, channel: Channel, registry: Registry, symbol: str) -> None:
         """Load what declares ``symbol``. Raises SchemaError if neither files nor the server know it."""

@@ -1,4 +1,4 @@
-"""``puregrpc serve``: the demo server."""
+"""``puregrpc serve``: the demo server, or any service of .proto files with examples or a script for its answers."""
 
 from __future__ import annotations
 
@@ -10,21 +10,61 @@ from collections.abc import Sequence
 
 import trio
 
-from puregrpc.errors import ConnectError, InvalidArgument
+from puregrpc.cli.schema_files import load_schema_files
+from puregrpc.cli.script import load_script, script_handlers
+from puregrpc.errors import ConnectError, InvalidArgument, SchemaError
+from puregrpc.proto.descriptors import ServiceDescriptor
 from puregrpc.server import Server, ServerConfig, stop_on_signal
-from puregrpc.services.demo import add_demo_services
+from puregrpc.services import ExampleService, add_demo_services, add_health_and_reflection
 from puregrpc.transport import TlsOptions
 
 __all__ = ["main"]
+
+OWN_SERVICES = (
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+)
+"""Services that the server has anyway, and that descriptor sets may have among the others."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = argparse.ArgumentParser(
         prog="puregrpc serve",
-        description="Serve the demo services (hello.HelloService and others), with health and reflection.",
-        epilog="SIGTERM and Ctrl-C drain it: no new calls, and those there are may finish; a second one ends them.",
+        description="Serve the demo services (hello.HelloService and others), or with --proto or --protoset every "
+        "service of those files, with health and reflection. Methods answer as the script says, or with an example of "
+        "their response: text is the name of its field, numbers are 1, and what the request has in fields of the same "
+        "name and type is echoed.",
+        epilog="A script is a Python file with functions named as the methods (say_hello or SayHello), bare or in a "
+        "class named as the service: def say_hello(request, context) returns a dict with the JSON names of fields. "
+        "Those of streams take an iterator of requests, and yield their responses. Async functions run under trio, "
+        "others in a thread. context has the metadata, and abort(code, message). "
+        "SIGTERM and Ctrl-C drain it: no new calls, and those there are may finish; a second one ends them.",
     )
+    made.add_argument(
+        "--proto",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="serve the services of this .proto file; may be repeated",
+    )
+    made.add_argument(
+        "-I",
+        "--import-path",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="where --proto and its imports are (default: the folder of the file); may be repeated",
+    )
+    made.add_argument(
+        "--protoset",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="serve the services of this descriptor set; may be repeated",
+    )
+    made.add_argument("--script", metavar="FILE.py", help="functions that answer the methods; others have examples")
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     made.add_argument("--port", type=int, default=50051, help="port; 0 takes a free one (default: %(default)s)")
     made.add_argument("--unix", metavar="PATH", help="listen on a unix socket in place of host and port")
@@ -42,7 +82,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if bool(arguments.tls_cert) != bool(arguments.tls_key):
         parser().error("--tls-cert and --tls-key go together")
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.CRITICAL)
+    given = arguments.proto or arguments.protoset
+    if not given and (arguments.script or arguments.import_path):
+        option = "--script" if arguments.script else "--import-path"
+        parser().error(f"{option} needs the services: --proto FILE or --protoset FILE")
+    # A script's own mistakes are what its author wants to see.
+    quiet = logging.ERROR if arguments.script else logging.CRITICAL
+    logging.basicConfig(level=logging.INFO if arguments.verbose else quiet)
+    try:
+        trio.run(serve, make_server(arguments), arguments.grace)
+    except (ConnectError, InvalidArgument, SchemaError) as error:
+        print(f"puregrpc serve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def make_server(arguments: argparse.Namespace) -> Server:
+    """The server that the arguments describe. Raises InvalidArgument or SchemaError."""
     tls = None
     if arguments.tls_cert:
         tls = TlsOptions(
@@ -53,14 +109,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     target = f"unix:{arguments.unix}" if arguments.unix else f"{host}:{arguments.port}"
-    try:
-        server = Server(target, tls=tls, config=ServerConfig(engine=arguments.engine))
+    server = Server(target, tls=tls, config=ServerConfig(engine=arguments.engine))
+    if not arguments.proto and not arguments.protoset:
         add_demo_services(server)
-        trio.run(serve, server, arguments.grace)
-    except (ConnectError, InvalidArgument) as error:
-        print(f"puregrpc serve: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return server
+    services = load_services(server, arguments)
+    handlers = script_handlers(load_script(arguments.script), services) if arguments.script else {}
+    for service in services:
+        ExampleService(service, handlers.get(service.full_name)).add_to(server)
+    add_health_and_reflection(server)
+    return server
+
+
+def load_services(server: Server, arguments: argparse.Namespace) -> list[ServiceDescriptor]:
+    """The services of the files that were named, each once."""
+    files = load_schema_files(
+        server.registry, proto=arguments.proto, import_path=arguments.import_path, protoset=arguments.protoset
+    )
+    found = {service.full_name: service for file in files for service in file.services}
+    services = [service for name, service in found.items() if name not in OWN_SERVICES]
+    if not services:
+        named = ", ".join([*arguments.proto, *arguments.protoset])
+        raise SchemaError(f"{named}: no service is declared there; name the file that declares it")
+    return services
 
 
 async def serve(server: Server, grace: float) -> None:

@@ -1,6 +1,8 @@
-"""Services that come with puregrpc, both halves: health and reflection; and the demo services."""
+"""Services that come with puregrpc, both halves: health and reflection; the demo services; and any service,
+answering with examples."""
 
-from puregrpc.services.demo import add_demo_services
+from puregrpc.services.demo import add_demo_services, add_health_and_reflection
+from puregrpc.services.examples import ExampleService
 from puregrpc.services.grpcbin import GRPCBinService
 from puregrpc.services.health import HealthService, ServingStatus
 from puregrpc.services.hello import HelloService
@@ -8,6 +10,7 @@ from puregrpc.services.reflection import ReflectionClient, ReflectionService, op
 from puregrpc.services.route_guide import FeatureExplorerService, RouteGuideService
 
 __all__ = [
+    "ExampleService",
     "FeatureExplorerService",
     "GRPCBinService",
     "HealthService",
@@ -17,5 +20,6 @@ __all__ = [
     "RouteGuideService",
     "ServingStatus",
     "add_demo_services",
+    "add_health_and_reflection",
     "open_reflection",
 ]

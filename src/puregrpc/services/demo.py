@@ -9,7 +9,7 @@ from puregrpc.services.hello import HelloService
 from puregrpc.services.reflection import ReflectionService
 from puregrpc.services.route_guide import FeatureExplorerService, RouteGuideService
 
-__all__ = ["add_demo_services"]
+__all__ = ["add_demo_services", "add_health_and_reflection"]
 
 
 def add_demo_services(server: Server) -> None:
@@ -18,6 +18,11 @@ def add_demo_services(server: Server) -> None:
     GRPCBinService().add_to(server)
     FeatureExplorerService().add_to(server)
     RouteGuideService().add_to(server)
+    add_health_and_reflection(server)
+
+
+def add_health_and_reflection(server: Server) -> None:
+    """Serve health, which says that every service of the server so far is SERVING, and reflection."""
     health = HealthService()
     for name in server.services:
         health.set_status(name, ServingStatus.SERVING)

@@ -1,0 +1,35 @@
+"""The files that --proto, --import-path and --protoset name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from puregrpc.proto.descriptors import FileDescriptor
+from puregrpc.schema import Registry, load_files, load_protoset
+
+__all__ = ["load_schema_files"]
+
+
+def load_schema_files(
+    registry: Registry, *, proto: Sequence[str], import_path: Sequence[str], protoset: Sequence[str]
+) -> list[FileDescriptor]:
+    """Load them and what they import; returns those that were named. Raises CompileError or SchemaError.
+
+    Without import paths the folders of the .proto files are those.
+    """
+    files = [file for path in protoset for file in load_protoset(registry, path)]
+    if proto:
+        folders = import_path or tuple(dict.fromkeys(str(Path(path).parent) for path in proto))
+        files += load_files(registry, folders, *(_import_name(path, folders) for path in proto))
+    return files
+
+
+def _import_name(path: str, folders: Sequence[str]) -> str:
+    """What imports call a file that is named by its path on disk, or by that name already."""
+    if Path(path).exists():
+        file = Path(path).parent.resolve() / Path(path).name
+        for folder in folders:
+            if file.is_relative_to(Path(folder).resolve()):
+                return file.relative_to(Path(folder).resolve()).as_posix()
+    return path
