@@ -85,6 +85,19 @@ message Item {
 message Part { string label = 1; Item of = 2; fixed32 number = 3; }
 """
 KIND = 'syntax = "proto3"; package shop.v1; enum Kind { KIND_UNKNOWN = 0; KIND_BIG = 2; KIND_SMALL = 1; }'
+OLD_HEALTH = """
+syntax = "proto3";
+package grpc.health.v1;
+message HealthCheckRequest { string service = 1; }
+message HealthCheckResponse {
+  enum ServingStatus { UNKNOWN = 0; SERVING = 1; NOT_SERVING = 2; SERVICE_UNKNOWN = 3; }
+  ServingStatus status = 1;
+}
+service Health {
+  rpc Check(HealthCheckRequest) returns (HealthCheckResponse);
+  rpc Watch(HealthCheckRequest) returns (stream HealthCheckResponse);
+}
+"""
 EXAMPLE: dict[str, Any] = {
     "name": "name",
     "price": "1",
@@ -264,6 +277,25 @@ def test_a_descriptor_set(folder: Path) -> None:
     called(server_for("--protoset", protoset), body)
 
 
+@pytest.mark.parametrize("name", ["grpc/health/v1/health.proto", "grpc_health/v1/health.proto"])
+def test_a_descriptor_set_that_brings_health_along(folder: Path, name: str) -> None:
+    (folder / "protos" / Path(name)).parent.mkdir(parents=True)
+    (folder / "protos" / Path(name)).write_text(OLD_HEALTH)
+    mine = f'syntax = "proto3"; import "{name}"; service Mine {{ rpc A(grpc.health.v1.HealthCheckRequest) returns '
+    (folder / "protos" / "mine.proto").write_text(mine + "(grpc.health.v1.HealthCheckResponse); }")
+    arguments = ["-I", str(folder / "protos")]
+    for file in (name, "mine.proto"):
+        arguments += ["--proto", file]
+
+    async def body(caller: Caller) -> None:
+        assert await check(caller.channel, "Mine") is ServingStatus.SERVING
+        assert await caller.one("Mine/A", {}) == {"status": "SERVING"}
+        with pytest.raises(RpcError, match="NOT_FOUND"):
+            await check(caller.channel, "grpc.health.v1.Health")
+
+    called(server_for(*arguments), body)
+
+
 def test_a_script_answers(folder: Path) -> None:
     async def body(caller: Caller) -> None:
         answer = await caller.one("GetItem", {"name": "ball"})
@@ -362,6 +394,26 @@ def count(request, context):
         assert await caller.one("shop.v1.Stock/Count", {}) == {"name": "", "count": 1}
 
     called(shop(folder, script), body)
+
+
+def test_the_script_of_the_examples() -> None:
+    examples = Path(__file__).parents[2] / "examples"
+    berlin = {"latitude": 525200000, "longitude": 134050000}
+
+    async def body(caller: Caller) -> None:
+        assert await caller.one("main.FeatureExplorer/GetFeature", berlin) == {"name": "Berlin", "location": berlin}
+        with pytest.raises(RpcError, match="NOT_FOUND: there is nothing"):
+            await caller.one("main.FeatureExplorer/GetFeature", {})
+        found = await caller.all("main.FeatureExplorer/ListFeatures", {})
+        assert [feature["name"] for feature in found] == ["Berlin", "Paris"]
+        summary = await caller.one("main.RouteGuide/RecordRoute", berlin, {})
+        assert (summary["pointCount"], summary["featureCount"]) == (2, 1)
+        assert await caller.all("main.RouteGuide/RouteChat", {"location": berlin}) == [
+            {"location": berlin, "message": "message"}
+        ]
+
+    proto = examples / "definitions" / "route_guide.proto"
+    called(server_for("--proto", str(proto), "--script", str(examples / "answers.py")), body)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ from functools import cache
 from importlib.resources import files
 
 from puregrpc.codec import Codec
+from puregrpc.errors import SchemaError
 from puregrpc.proto import compile as compile_proto
 from puregrpc.proto.descriptors import FileDescriptor, MethodDescriptor, ServiceDescriptor
 from puregrpc.schema import Registry
 
-__all__ = ["codec", "contract", "method", "service"]
+__all__ = ["codec", "contract", "method", "service", "service_in"]
 
 
 @cache
@@ -32,6 +33,17 @@ def codec(name: str) -> Codec:
 def service(file: str, full_name: str) -> ServiceDescriptor:
     """A service of one of those files."""
     return next(found for found in contract(file).services if found.full_name == full_name)
+
+
+def service_in(registry: Registry, file: str, full_name: str) -> ServiceDescriptor:
+    """The service as the registry knows it, else as one of those files has it.
+
+    Descriptor sets bring health and reflection along, under other file names or as older versions have them.
+    """
+    try:
+        return registry.service(full_name)
+    except SchemaError:
+        return service(file, full_name)
 
 
 def method(file: str, full_name: str, name: str) -> MethodDescriptor:

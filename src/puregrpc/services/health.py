@@ -10,7 +10,7 @@ import trio
 
 from puregrpc.channel import Channel
 from puregrpc.server import Context, Server
-from puregrpc.services.contracts import codec, method, service
+from puregrpc.services.contracts import codec, method, service_in
 from puregrpc.wire.status import StatusCode
 
 __all__ = ["HealthService", "ServingStatus", "check", "list_statuses", "watch"]
@@ -42,7 +42,7 @@ class HealthService:
 
     def add_to(self, server: Server) -> None:
         """Serve it on ``server``. When that stops, everything becomes NOT_SERVING and the watches end."""
-        server.add_service(service(FILE, SERVICE), self)
+        server.add_service(service_in(server.registry, FILE, SERVICE), self)
         server.call_on_stop(self.shut_down)
 
     def set_status(self, service: str, status: ServingStatus) -> None:

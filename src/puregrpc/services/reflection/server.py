@@ -11,7 +11,7 @@ from puregrpc.errors import Error
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema import Registry
 from puregrpc.server import Context, Server
-from puregrpc.services.contracts import service
+from puregrpc.services.contracts import service_in
 from puregrpc.services.reflection.index import FileIndex
 from puregrpc.wire.status import StatusCode
 
@@ -49,7 +49,9 @@ class ReflectionService:
 
         for version in versions:
             name = f"grpc.reflection.{version}"
-            descriptor = service(f"{name.replace('.', '/')}/reflection.proto", f"{name}.ServerReflection")
+            descriptor = service_in(
+                server.registry, f"{name.replace('.', '/')}/reflection.proto", f"{name}.ServerReflection"
+            )
             server.add_service(descriptor, {"ServerReflectionInfo": server_reflection_info})
 
     async def _answer_all(
