@@ -125,7 +125,8 @@ class Call:
         """
 
     def on_writable(self) -> None:
-        """`Connection.send_buffered` has fallen to SEND_BUFFER_SIZE or below after having been above it."""
+        """`Connection.send_buffered` has fallen to SEND_BUFFER_SIZE or below after having been above it. (An engine may
+        wait for the end of a message that is large.)"""
 
 
 class ServerCall(Call):

@@ -60,6 +60,8 @@ LEAST_LIMIT = 64
 WHOLE_PIECE = 16 << 10
 """A message of so many octets is kept beside its prefix, not joined with it: a copy would cost more than a piece."""
 
+LARGE_PIECE = 1 << 20
+"""A message of so many octets takes longer to allocate than to send."""
 
 IDENTITY = CODINGS["identity"]
 
@@ -83,6 +85,12 @@ class Outbound:
         """There was more than SEND_BUFFER_SIZE, and on_writable is due once there no longer is."""
         self.turning = False
         self.dead = False
+
+    @property
+    def is_within_large_piece(self) -> bool:
+        """A large message is partly sent. Its owner is held back to its end, and then makes the next one where this one
+        was, in memory that need not be had from the system again: that halves the cost of a stream of such messages."""
+        return self.offset > 0 and len(self.pieces[0]) >= LARGE_PIECE
 
     def add(self, octets: bytes) -> None:
         """Put octets behind what is there."""
@@ -202,7 +210,7 @@ class Sending(Connection):
             self._signalled = True
             self.driver.on_output()
 
-    def data_to_send(self, limit: int = 1 << 18) -> bytes:
+    def data_to_send(self, limit: int = 1 << 19) -> bytes:
         out = self._out
         if self._turns:
             self._take_turns(max(limit, LEAST_LIMIT))
@@ -340,7 +348,7 @@ class Sending(Connection):
             else:
                 outbound.turning = True
                 turns.append(outbound)
-            if outbound.over and outbound.octets <= self.send_buffer_size:
+            if outbound.over and outbound.octets <= self.send_buffer_size and not outbound.is_within_large_piece:
                 outbound.over = False
                 if not outbound.end and outbound.then is None:
                     call.on_writable()
