@@ -13,7 +13,7 @@ settings.register_profile("ci", settings.get_profile("quick"), derandomize=True,
 settings.register_profile("long", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "quick"))
 
-# A shell starts what it runs in the background with SIGINT ignored, and children inherit that: the tests of Ctrl-C, whose
-# programs are children of this process, need it as a terminal has it.
+# A shell starts what it runs in the background with SIGINT ignored, and children inherit that. The tests of Ctrl-C,
+# whose programs are children of this process, need it as a terminal has it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
