@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 from array import array
@@ -12,6 +13,7 @@ from typing import Any
 
 from puregrpc.codec.faults import FAULTS, Fault, Truncated, fault_of, shown
 from puregrpc.codec.scalars import string_of
+from puregrpc.codec.varint_lanes import FIRST_TOO_LARGE, join_varints, split_varints
 from puregrpc.codec.wire_format import SMALL, VARINTS, varint
 
 __all__ = [
@@ -31,6 +33,8 @@ _TOO_LONG = re.compile(rb"[\x80-\xff]{10}")
 _STR = {str}
 _MANY = 16
 """From so many elements on, loops in C win over their greater cost to begin with."""
+_MANY_VARINTS = 32
+"""The same for `varint_lanes`: elements to join, bytes to split."""
 _BOOL = {bool}
 _FLOAT = {float}
 _MASK64 = (1 << 64) - 1
@@ -75,14 +79,15 @@ def expanded(values: Sequence[Any], tag: bytes, body_of: Callable[[Any], bytes])
 
 
 def _integers(texts: Sequence[str]) -> list[int] | None:
-    """Integers in their usual form, all at once; None if one is written in any other."""
-    if max(map(len, texts)) > 20:
+    """Integers all at once, if they are written as JSON has them; None if one is not."""
+    text = ",".join(texts)
+    if len(text.split(None, 1)) != 1 or max(map(len, texts)) > 20:
         return None
     try:
-        numbers = list(map(int, texts))
-    except ValueError:
+        numbers: list[int] = json.loads(f"[{text}]")
+    except (ValueError, RecursionError):
         return None
-    return numbers if list(map(str, numbers)) == texts else None
+    return numbers if len(numbers) == len(texts) and set(map(type, numbers)) == _INT else None
 
 
 def strings(values: Sequence[Any], tag: bytes) -> bytes:
@@ -111,21 +116,35 @@ def _string_body(value: Any) -> bytes:
 
 def pack_varints(values: Sequence[Any], of: Callable[[object], int], low: int, high: int, zigzag: bool) -> bytes:
     """The body of a packed field of integers."""
+    given = values
     types = set(map(type, values))
     if types != _INT:
         values = _each(values, of) if types != _STR else _integers(values) or _each(values, of)
+    if not zigzag and (body := _single_bytes(values)) is not None:
+        return body
     smallest, largest = min(values), max(values)
     if smallest < low or largest > high:
-        _each(values, of)
+        _each(given, of)
     if zigzag:
         values = [value << 1 ^ value >> 63 for value in values]
         smallest, largest = 0, max(values)
     if smallest >= 0:
-        if largest < 128:
-            return bytes(values)
         if largest < len(VARINTS):
             return b"".join(map(VARINTS.__getitem__, values))
+        if len(values) >= _MANY_VARINTS and largest < FIRST_TOO_LARGE:
+            body = join_varints(values)
+            if body is not None:
+                return body
     return _varints(values)
+
+
+def _single_bytes(values: Sequence[int]) -> bytes | None:
+    """Numbers from 0 to 127, which are their own varints; None if there is any other."""
+    try:
+        body = bytes(values)
+    except ValueError:
+        return None
+    return body if body.isascii() else None
 
 
 def _varints(values: Iterable[int]) -> bytes:
@@ -165,6 +184,10 @@ def read_packed_varints(data: bytes, position: int, end: int) -> list[int]:
     body = data[position:end]
     if body.isascii():
         return list(body)
+    if body[-1] > 127:
+        raise Truncated
+    if len(body) >= _MANY_VARINTS and (split := split_varints(body)) is not None:
+        return split
     if _TOO_LONG.search(body):
         raise Fault("a varint of more than 10 bytes")
     values: list[int] = []
@@ -179,8 +202,6 @@ def read_packed_varints(data: bytes, position: int, end: int) -> list[int]:
             value = shift = 0
         else:
             append(byte)
-    if shift:
-        raise Truncated
     if max(values) > _MASK64:
         raise Fault("a varint of more than 64 bits")
     return values
