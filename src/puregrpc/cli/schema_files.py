@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema import Registry, load_files, load_protoset
 
@@ -32,4 +33,8 @@ def _import_name(path: str, folders: Sequence[str]) -> str:
         for folder in folders:
             if file.is_relative_to(Path(folder).resolve()):
                 return file.relative_to(Path(folder).resolve()).as_posix()
+        if Path(path).is_absolute() or not any(Path(folder, path).exists() for folder in folders):
+            raise SchemaError(
+                f"{path}: the file is not below an import path ({', '.join(folders)}): add -I {Path(path).parent}"
+            )
     return path
