@@ -1,20 +1,22 @@
-"""The codec beside google.protobuf's json_format (native and pure backend) and json, in one run.
+"""The codec beside google.protobuf's json_format (native and pure backend) and json.
 
-``python -m benchmarks.codec [--seconds S] [--json FILE]``. Prints microseconds of processor time per operation, medians
-of rounds in turn, and how many times faster the codec is. json_format on the pure backend runs in a process of its own,
-in which google.protobuf was told to do without its native code. Generation: the time to make encoder and decoder.
+``python -m benchmarks.codec [--seconds S] [--rounds N] [--output FILE]``. Microseconds of processor time per operation
+and how many times as long as the codec the others take: medians of rounds, in which all take turns. json_format on the
+pure backend runs in a process of its own, in which google.protobuf was told to do without its native code, beside the
+codec on that backend. Generation: the time to make an encoder or a decoder from a descriptor. ``--output`` writes the
+page that is kept as benchmarks/CODEC.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.internal import api_implementation
 
+from benchmarks.measuring import ROOT, Row, environment, in_rounds, versions
 from puregrpc.codec import Codec
 from puregrpc.codec.compiler import Compiler
 from puregrpc.codec.options import Options
@@ -32,6 +35,7 @@ from puregrpc.schema import Registry
 SOURCE = """
 syntax = "proto3";
 package bench;
+import "google/protobuf/duration.proto";
 import "google/protobuf/timestamp.proto";
 enum State { STATE_UNSPECIFIED = 0; ACTIVE = 1; SUSPENDED = 2; }
 message Hello { string greeting = 1; }
@@ -51,25 +55,36 @@ message Order {
   uint32 version = 8;
   uint64 sequence = 9;
   sint32 delta = 10;
-  fixed32 checksum = 11;
-  fixed64 hash = 12;
-  bytes signature = 13;
-  google.protobuf.Timestamp created_at = 14;
-  Address billing_address = 15;
-  Address shipping_address = 16;
-  repeated Item items = 17;
-  repeated int32 scores = 18;
-  repeated string labels = 19;
-  map<string, string> attributes = 20;
-  map<string, int32> counters = 21;
-  optional string note = 22;
+  sint64 balance = 11;
+  fixed32 checksum = 12;
+  fixed64 hash = 13;
+  sfixed32 offset = 14;
+  sfixed64 position = 15;
+  int32 priority = 16;
+  bytes signature = 17;
+  google.protobuf.Timestamp created_at = 18;
+  google.protobuf.Duration handling_time = 19;
+  Address billing_address = 20;
+  Address shipping_address = 21;
+  repeated Item items = 22;
+  repeated int32 scores = 23;
+  repeated double weights = 24;
+  repeated string labels = 25;
+  repeated State history = 26;
+  map<string, string> attributes = 27;
+  map<string, int32> counters = 28;
+  map<int32, Item> substitutes = 29;
+  optional string note = 30;
+  optional int32 rating = 31;
+  oneof payment { string card = 32; bytes voucher = 33; }
 }
 message Items { repeated Item items = 1; }
 message Numbers { repeated int32 small = 1; repeated int64 large = 2; repeated double values = 3; }
 message Maps { map<string, string> texts = 1; map<int32, Item> items = 2; }
 message Blob { bytes data = 1; }
 """
-ROUNDS = 9
+OWN = "codec"
+NESTED = "33 fields, nested, 1,331 bytes"
 
 
 def item(n: int) -> dict[str, Any]:
@@ -106,21 +121,31 @@ def messages() -> dict[str, tuple[str, dict[str, Any]]]:
         "version": 300,
         "sequence": "98765432101",
         "delta": -42,
+        "balance": "-123456789",
         "checksum": 3735928559,
         "hash": "16045690984503098046",
+        "offset": -77,
+        "position": "-5000000000",
+        "priority": 3,
         "signature": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
         "createdAt": "2024-05-17T12:34:56.789Z",
+        "handlingTime": "5400.250s",
         "billingAddress": address(1),
         "shippingAddress": address(2),
-        "items": [item(n) for n in range(8)],
-        "scores": list(range(0, 2000, 50)),
-        "labels": [f"label-{n}" for n in range(10)],
-        "attributes": {f"key{n}": f"value number {n}" for n in range(8)},
-        "counters": {f"counter{n}": n * 1000 for n in range(6)},
-        "note": "leave it at the door",
+        "items": [item(n) for n in range(11)],
+        "scores": list(range(0, 1000, 50)),
+        "weights": [n / 8 for n in range(8)],
+        "labels": [f"label-{n}" for n in range(8)],
+        "history": ["STATE_UNSPECIFIED", "ACTIVE", "SUSPENDED", "ACTIVE"],
+        "attributes": {f"key{n}": f"value number {n}" for n in range(6)},
+        "counters": {f"counter{n}": n * 1000 for n in range(5)},
+        "substitutes": {str(n): item(n) for n in range(2)},
+        "note": "leave it at the door, ring twice, and mind the step behind the gate",
+        "rating": 5,
+        "card": "4111 1111 1111 1111",
     }  # fmt: skip
     return {
-        "order, nested": ("bench.Order", order),
+        NESTED: ("bench.Order", order),
         "hello": ("bench.Hello", {"greeting": "Bert"}),
         "1,000 messages": ("bench.Items", {"items": [item(n) for n in range(1000)]}),
         "packed numbers": (
@@ -189,41 +214,47 @@ def operations(made: Registry) -> dict[str, dict[str, tuple[Callable[[], Any], C
         descriptor = made.message(name)
         encode, decode = codec.encoder(descriptor), codec.decoder(descriptor)
         data, text = encode(value), json.dumps(value)
+        if title == NESTED and (len(descriptor.fields), len(data)) != (33, 1331):
+            raise SystemExit(f"{title}: {len(descriptor.fields)} fields and {len(data)} bytes")
         theirs = json_format_operations(made, name, value)
         if theirs[0]() != data and made.message_class(descriptor).FromString(data) != made.message_class(
             descriptor
         ).FromString(theirs[0]()):
             raise SystemExit(f"{title}: the codecs do not agree")
         contests[title] = {
-            "codec": (partial(encode, value), partial(decode, data)),
+            OWN: (partial(encode, value), partial(decode, data)),
             f"json_format {api_implementation.Type()}": theirs,
             "json": (partial(json.dumps, value), partial(json.loads, text)),
         }
     return contests
 
 
-def measure(seconds: float) -> dict[str, dict[str, list[float]]]:
-    """Title -> contestant -> medians of encode and decode."""
-    results: dict[str, dict[str, list[float]]] = {}
-    for title, contestants in operations(registry()).items():
-        rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
-        for _ in range(ROUNDS):
-            for name, (encode, decode) in contestants.items():
-                rounds[name].append((timed(encode, seconds), timed(decode, seconds)))
-        results[title] = {
-            name: [statistics.median(e for e, _ in times), statistics.median(d for _, d in times)]
-            for name, times in rounds.items()
-        }
-    return results
+def measure(seconds: float, rounds: int) -> dict[str, Row]:
+    """Title -> figures of each contestant and round, keys "encode" and "decode" (µs)."""
+    return {
+        title: in_rounds(
+            Row(title),
+            rounds,
+            {
+                name: partial(both_ways, encode, decode, seconds)
+                for name, (encode, decode) in contestants.items()
+            },
+        )
+        for title, contestants in operations(registry()).items()
+    }  # fmt: skip
 
 
-def pure_backend(seconds: float) -> dict[str, dict[str, list[float]]]:
+def both_ways(encode: Callable[[], Any], decode: Callable[[], Any], seconds: float) -> dict[str, float]:
+    return {"encode": timed(encode, seconds), "decode": timed(decode, seconds)}
+
+
+def pure_backend(seconds: float, rounds: int) -> dict[str, Row]:
     """The same, with json_format on protobuf's pure backend."""
-    environment = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
-    command = [sys.executable, "-m", "benchmarks.codec", "--only-measure", "--seconds", str(seconds)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    measured: dict[str, dict[str, list[float]]] = json.loads(done.stdout)
-    return measured
+    variables = {**environment(), "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
+    command = [sys.executable, "-m", "benchmarks.codec", "--only-measure"]
+    command += ["--seconds", str(seconds), "--rounds", str(rounds)]
+    done = subprocess.run(command, cwd=ROOT, env=variables, check=True, capture_output=True, text=True)
+    return {title: Row(title, figures) for title, figures in json.loads(done.stdout).items()}
 
 
 def generation() -> dict[str, float]:
@@ -252,29 +283,57 @@ def generation() -> dict[str, float]:
     return {kind: statistics.median(took) * 1e3 for kind, took in times.items()}
 
 
+def table(native: Mapping[str, Row], pure: Mapping[str, Row]) -> list[str]:
+    """The figures in Markdown: the codec in microseconds, all others as multiples of its time in the same rounds."""
+    others = [(native, "json_format upb"), (pure, "json_format python"), (native, "json")]
+    lines = [f"| message | way | codec, µs | {' | '.join(name for _, name in others)} |", "|---|---|" + "--:|" * 4]
+    for title, row in native.items():
+        for key, way in (("encode", "dict → bytes"), ("decode", "bytes → dict")):
+            ratios = [f"{run[title].ratio(key, name, OWN):.2f}×" for run, name in others]
+            lines.append(f"| {title} | {way} | {row.median(OWN)[key]:.1f} | {' | '.join(ratios)} |")
+    return lines
+
+
+PAGE = """\
+# The codec beside json_format and json
+
+Made by `python -m benchmarks.codec --output benchmarks/CODEC.md` on {day}: {versions}.
+
+Processor time, medians of {rounds} rounds in which all take turns. The columns on the right say how many times the
+codec's time the others take; json_format python is google.protobuf's pure backend, in a process of its own, beside the
+codec there.
+
+{table}
+
+Making the functions of a message of 30 fields, source and compilation: {generation}.
+"""
+
+
+def page(rounds: int, native: Mapping[str, Row], pure: Mapping[str, Row], made: Mapping[str, float]) -> str:
+    return PAGE.format(
+        day=datetime.now(timezone.utc).date(),
+        versions=versions(),
+        rounds=rounds,
+        table="\n".join(table(native, pure)),
+        generation=", ".join(f"{kind} {took:.2f} ms" for kind, took in made.items()),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.03, help="per contestant, operation and round")
-    parser.add_argument("--json", type=Path, help="save the figures")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--output", type=Path, help="save the page")
     parser.add_argument("--only-measure", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    native = measure(options.seconds, options.rounds)
     if options.only_measure:
-        print(json.dumps(measure(options.seconds)))
+        print(json.dumps({title: row.figures for title, row in native.items()}))
         return
-    runs = {"native": measure(options.seconds), "pure": pure_backend(options.seconds)}
-    print(f"Python {sys.version.split()[0]}; processor time, microseconds per operation (times the codec's in its run)")
-    for title in runs["native"]:
-        print(f"\n{title:24s} {'dict -> bytes':>20s} {'bytes -> dict':>20s}")
-        for run in runs.values():
-            own = run[title]["codec"]
-            for name, times in run[title].items():
-                if run is runs["native"] or name.startswith("json_format"):
-                    cells = [f"{took:10.1f} ({took / ours:5.2f}x)" for took, ours in zip(times, own, strict=True)]
-                    print(f"  {name:22s} {cells[0]:>20s} {cells[1]:>20s}")
-    made = generation()
-    print("\ngeneration for a message of 30 fields, ms: " + ", ".join(f"{k} {v:.2f}" for k, v in made.items()))
-    if options.json:
-        options.json.write_text(json.dumps({"operations": runs, "generation": made}, indent=1))
+    text = page(options.rounds, native, pure_backend(options.seconds, options.rounds), generation())
+    print(text, end="")
+    if options.output:
+        options.output.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":
