@@ -105,7 +105,8 @@ def parser_worker(arguments: argparse.Namespace) -> None:
     root, *files = Path(arguments.parser_worker).read_text().splitlines()
     resolver = ChainResolver([FolderResolver([root]), BuiltinResolver()])
     closure = with_imports(proto.compile(files, import_paths=[root]))
-    texts = [(resolver.find(file.name) or b"").decode() for file in closure]
+    sources = [resolver.find(file.name) for file in closure]
+    texts = [source.decode() for source in sources if isinstance(source, bytes)]
     start = time.process_time()
     for text in texts:
         Parser().parse(text)

@@ -9,7 +9,7 @@ import pytest
 
 from puregrpc import Client
 from puregrpc.errors import CompileError, InvalidArgument, SchemaError
-from tests.client.lab import DEFINITIONS, protoset
+from tests.client.lab import DEFINITIONS, REGISTRY, protoset
 
 MULTI = ["/multi.v1.Zeta/Last", "/multi.v1.Zeta/First", "/multi.v1.Alpha/One", "/common.Imported/Do"]
 
@@ -104,6 +104,57 @@ def test_protosets(tmp_path: Path, lab: str) -> None:
         assert str(tmp_path / path) in str(caught.value)
     with pytest.raises(InvalidArgument, match="a protoset is named by its path, not 1"):
         Client().load_protoset(1)  # type: ignore[arg-type]  # what this test is about
+
+
+USES_MULTI = """
+syntax = "proto3"; package later;
+import "multi.proto"; import "common/types.proto";
+service Later { rpc Call(common.Shared) returns (common.Shared); }
+"""
+
+
+def test_imports_may_be_what_was_loaded_before(tmp_path: Path, lab: str) -> None:
+    shared = REGISTRY.files["common/types.proto"].messages[0].full_name
+    (tmp_path / "later.proto").write_text(USES_MULTI.replace("common.Shared", shared))
+    with pytest.raises(CompileError, match=r"multi\.proto: File not found"):
+        Client().load([tmp_path], "later.proto")
+    (tmp_path / "full").write_bytes(protoset("multi.proto", with_imports=True))
+    client = Client()
+    client.load_protoset(tmp_path / "full")
+    assert "/later.Later/Call" in paths(client.load([tmp_path], "later.proto"))
+    assert client.load([tmp_path], "later.proto") == client.load([tmp_path], "./later.proto")
+    with pytest.raises(CompileError, match=r"multi\.proto: File not found"):
+        client.load([tmp_path], "multi.proto")
+    client = Client()
+    client.load([DEFINITIONS], "multi.proto")
+    assert len(client.load([tmp_path], "later.proto")) == len(MULTI) + 1
+    (tmp_path / "relab.proto").write_text(
+        'syntax = "proto3"; package relab; import "lab.proto"; service Again { rpc Do(lab.Order) returns (lab.Order); }'
+    )
+    with Client() as client:
+        client.connect(lab, plaintext=True, reflect=True)
+        assert "/relab.Again/Do" in paths(client.load([tmp_path], "relab.proto"))
+        assert client.invoke("lab.Bench/Echo", {"aString": "ps"}).message["aString"] == "ps"
+
+
+def test_where_a_file_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(DEFINITIONS.parent)
+    here = Path.cwd()
+    monkeypatch.setattr("puregrpc.client.definitions.script_folder", lambda: None)
+    for import_paths, hint in [
+        (["definitions"], f'looked in "{here}/definitions"'),
+        (["nodir"], f'looked in "{here}/nodir"; "{here}/nodir" is no folder'),
+        (["nodir", "definitions", "x"], f'"{here}/x"; "{here}/nodir", "{here}/x" are no folders'),
+        ([], f'looked in "{here}"'),
+    ]:
+        with pytest.raises(CompileError) as caught:
+            Client().load(import_paths, "nope.proto")
+        (line,) = caught.value.diagnostics
+        assert line.startswith("nope.proto: File not found. (looked in ")
+        assert line.endswith(f"{hint})")
+    with pytest.raises(CompileError) as caught:
+        Client().load([f"no{index}" for index in range(12)], "nope.proto")
+    assert ' and 2 more; "' in str(caught.value)
 
 
 def test_the_client_object() -> None:

@@ -82,6 +82,14 @@ def test_a_missing_file_is_named() -> None:
     )
 
 
+def test_a_missing_file_is_told_with_where_it_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(CompileError) as caught:
+        proto.compile(["a.proto"], import_paths=[tmp_path, tmp_path / "gone", ""])
+    assert caught.value.diagnostics == (
+        f'a.proto: File not found. (looked in "{tmp_path}", "{tmp_path}/gone", "."; "{tmp_path}/gone" is no folder)',
+    )
+
+
 def test_long_chains_of_imports_are_no_recursion() -> None:
     sources = {f"f{index}.proto": f'syntax = "proto3"; import "f{index + 1}.proto";' for index in range(3000)}
     sources["f3000.proto"] = 'syntax = "proto3";'

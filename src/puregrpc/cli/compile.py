@@ -9,13 +9,14 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from puregrpc.errors import CompileError
+from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.proto.diagnostics import Diagnostic
-from puregrpc.proto.resolver import FolderResolver
+from puregrpc.proto.resolver import ChainResolver, DescriptorResolver, FolderResolver
 from puregrpc.proto.stubs import stub, stub_name
 from puregrpc.proto.wire_values import length_delimited
 
@@ -41,6 +42,13 @@ def parser() -> argparse.ArgumentParser:
         help="folder to look for imports in; may be given several times, the first that has a file wins "
         "(default: the current folder)",
     )
+    made.add_argument(
+        "--descriptor_set_in",
+        action=_Once,
+        metavar="FILES",
+        help=f"FileDescriptorSets, with '{os.pathsep}' between their paths, to find FILE and its imports in; "
+        "without --proto_path nowhere else, with it after the folders",
+    )
     made.add_argument("-o", "--descriptor_set_out", metavar="FILE", help="write a FileDescriptorSet to FILE")
     made.add_argument("--include_imports", action="store_true", help="put everything imported into the set as well")
     made.add_argument("--include_source_info", action="store_true", help="keep comments and positions in the set")
@@ -50,17 +58,40 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+class _Once(argparse.Action):
+    """An option that must not be given twice, as with protoc."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(
+                f"{option_string} may only be passed once. To specify multiple descriptor sets, pass them all as a "
+                f"single parameter separated by '{os.pathsep}'."
+            )
+        if not values:
+            parser.error(f"{option_string} requires a non-empty value.")
+        setattr(namespace, self.dest, values)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     arguments = parser().parse_args(argv)
-    roots = [root for value in arguments.proto_path or ["."] for root in value.split(os.pathsep)]
+    set_names = [name for name in (arguments.descriptor_set_in or "").split(os.pathsep) if name]
+    paths = arguments.proto_path or ([] if set_names else ["."])
+    roots = [root for value in paths for root in value.split(os.pathsep)]
     folders = FolderResolver(roots)
     try:
-        names = [import_name(file, roots, folders) for file in arguments.files]
-        files = compile_protos(names, import_paths=roots, reporter=_Printer(folders))
+        sets = resolver_of_sets(set_names)
+        names = [import_name(file, roots, folders, sets) for file in arguments.files]
+        files = compile_protos(names, resolver=ChainResolver([folders, sets]), reporter=_Printer(folders))
     except CompileError:
         return 1
-    except _NotFoundError as error:
+    except (_NotFoundError, SchemaError) as error:
         print(error, file=sys.stderr)
         return 1
     try:
@@ -78,12 +109,28 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def resolver_of_sets(paths: Sequence[str]) -> DescriptorResolver:
+    """What the descriptor sets hold. Raises SchemaError."""
+    if not paths:
+        return DescriptorResolver([])
+    from puregrpc.schema import protoset_resolver  # who needs no sets need not wait for the import
+
+    return protoset_resolver(*paths)
+
+
 class _NotFoundError(Exception):
     """A file named on the command line is not below an import path, or is not there."""
 
 
-def import_name(file: str, roots: Sequence[str], folders: FolderResolver) -> str:
-    """What an import statement calls a file that is named as a path on disk or already below an import path."""
+def import_name(file: str, roots: Sequence[str], folders: FolderResolver, sets: DescriptorResolver) -> str:
+    """What an import statement calls a file that is named as a path on disk or already below an import path.
+
+    Where that finds nothing, it may also be named as it is in one of the descriptor sets.
+    """
+    if file in sets.files and (not roots or not any(Path(place).exists() for place in (file, *_below(roots, file)))):
+        return file
+    if not roots:
+        raise _NotFoundError(f"Could not find file in descriptor database: {file}: No such file or directory")
     path = file.replace(os.sep, "/").removeprefix("./")
     for root in roots:
         prefix = root.replace(os.sep, "/").removeprefix("./").rstrip("/")
@@ -112,6 +159,10 @@ def import_name(file: str, roots: Sequence[str], folders: FolderResolver) -> str
     raise _NotFoundError(f"Could not make proto path relative: {file}: No such file or directory")
 
 
+def _below(roots: Sequence[str], file: str) -> list[str]:
+    return [f"{root}/{file}" for root in roots]
+
+
 class _Printer:
     """Prints findings as they come, with the paths that the files have on disk."""
 
@@ -121,6 +172,8 @@ class _Printer:
     def report(self, diagnostic: Diagnostic) -> None:
         """Print one."""
         path = self.folders.locate(diagnostic.file) or diagnostic.file
+        if diagnostic.message == "File not found.":  # protoc does not say where it looked
+            diagnostic = replace(diagnostic, hint="")
         print(f"{path.removeprefix('./')}{str(diagnostic)[len(diagnostic.file) :]}", file=sys.stderr)
 
 

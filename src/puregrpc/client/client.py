@@ -68,7 +68,8 @@ class Client:
 
         ``import_paths`` are folders; relative ones are looked for beside the running script first, as in k6, then in
         the working directory. Without any, these two folders themselves are meant. ``files`` are named as an import
-        statement would. Several loads add up. Returns the methods. Raises CompileError with every fault found,
+        statement would; what they import may also be a file that was loaded before, from a protoset or by
+        reflection for instance. Several loads add up. Returns the methods. Raises CompileError with every fault found,
         SchemaError if a name clashes with what was loaded before.
         """
         return self.core.load(import_paths, files)

@@ -22,7 +22,7 @@ from puregrpc.metrics import Metrics, running_metrics
 from puregrpc.metrics.current import SCRIPT
 from puregrpc.proto import compile as compile_proto
 from puregrpc.proto.descriptors import MethodDescriptor
-from puregrpc.schema import Registry, load_protoset
+from puregrpc.schema import Registry, load_files, load_protoset
 from puregrpc.wire.metadata import is_reserved
 from puregrpc.wire.status import Status, StatusCode
 
@@ -85,10 +85,7 @@ class ClientCore:
     def load(self, import_paths: Sequence[str | os.PathLike[str]] | None, files: Sequence[object]) -> list[MethodInfo]:
         """See `Client.load`."""
         names, roots = find_sources(import_paths, files)
-        descriptors = compile_proto(names, import_paths=roots) if names else []
-        for descriptor in descriptors:
-            self.registry.add_file(descriptor)
-        return method_infos(descriptors)
+        return method_infos(load_files(self.registry, roots, *names))
 
     def load_protoset(self, path: str | os.PathLike[str]) -> list[MethodInfo]:
         """See `Client.load_protoset`."""

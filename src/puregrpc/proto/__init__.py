@@ -9,11 +9,19 @@ phases over files that resolver finds; descriptor_proto writes FileDescriptorPro
 
 from puregrpc.proto.compiler import compile_files as compile  # noqa: A004 - protoc's own verb
 from puregrpc.proto.diagnostics import Diagnostic, Reporter
-from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver, Resolver
+from puregrpc.proto.resolver import (
+    BuiltinResolver,
+    ChainResolver,
+    DescriptorResolver,
+    FolderResolver,
+    MemoryResolver,
+    Resolver,
+)
 
 __all__ = [
     "BuiltinResolver",
     "ChainResolver",
+    "DescriptorResolver",
     "Diagnostic",
     "FolderResolver",
     "MemoryResolver",

@@ -188,3 +188,7 @@ class File:
     services: list[Service] = field(default_factory=list)
     extensions: list[Field] = field(default_factory=list)
     options: list[Option] | None = None
+    missing_imports: frozenset[str] = frozenset()
+    """Imports of a descriptor that nobody knows: a type that is not found may be in one of them."""
+    is_descriptor: bool = False
+    """Made from a FileDescriptorProto: there is no text, and what was compiled once is not judged by its style."""

@@ -34,7 +34,14 @@ from puregrpc.proto.policy import (
     uses_of_traits,
 )
 from puregrpc.proto.problems import Node
-from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver, Resolver
+from puregrpc.proto.resolver import (
+    BuiltinResolver,
+    ChainResolver,
+    FolderResolver,
+    MemoryResolver,
+    Resolver,
+    where_searched,
+)
 from puregrpc.proto.source_info import Path
 from puregrpc.proto.source_walker import walk_source
 from puregrpc.proto.symbols import LinkedFile
@@ -47,6 +54,7 @@ if TYPE_CHECKING:
 
     from google.protobuf import descriptor_pb2
 
+    from puregrpc.proto.descriptors import DescriptorSource
     from puregrpc.proto.diagnostics import Reporter
 
 __all__ = ["compile_files"]
@@ -64,7 +72,8 @@ def compile_files(
 
     ``files`` are paths as an import statement writes them. They are looked for in ``sources`` (text by path), then
     asked of ``resolver``, then below each of ``import_paths``; google/protobuf, google/api, google/rpc and google/type
-    are found without any of these. ``reporter`` hears every finding, warnings too.
+    are found without any of these. ``resolver`` may answer with descriptors, too: see ``Resolver``. ``reporter`` hears
+    every finding, warnings too.
 
     Raises CompileError with all errors that were found.
     """
@@ -100,6 +109,8 @@ class Compilation:
         self.reporter = reporter
         self.texts: dict[str, str] = {}
         self.trees: dict[str, ast.File] = {}
+        self.given: dict[str, DescriptorSource] = {}
+        """The files that were found as descriptors, and so have no text."""
         self.linker = Linker()
         self.index = DescriptorIndex(self.linker.table)
         self.failed: set[str] = set()
@@ -155,18 +166,41 @@ class Compilation:
 
     def read(self, name: str) -> bool:
         """Find and parse a source; False if there is none or it does not parse."""
-        data = self.resolver.find(name)
-        if data is None:
+        found = self.resolver.find(name)
+        if found is None:
             self.failed.add(name)
-            self.report(Diagnostic(name, 0, 0, "File not found."))
+            self.report(Diagnostic(name, 0, 0, "File not found.", hint=where_searched(self.resolver)))
             return False
-        text = self.texts[name] = decode_source(data)
+        if isinstance(found, FileDescriptor) and isinstance(found.source, CompiledSource):
+            found = found.source.text.encode("latin-1")
+        if not isinstance(found, (str, bytes)):
+            return self.take(name, found)
+        text = self.texts[name] = decode_source(found.encode() if isinstance(found, str) else found)
         try:
             tree = Parser(tokenize(text)).parse(name)
         except NotQuick:
             tree = self.parse_exactly(name, text)
         self.trees[name] = tree
         return name not in self.failed
+
+    def take(self, name: str, found: FileDescriptor | descriptor_pb2.FileDescriptorProto) -> bool:
+        """Take a file as it is described; False if the description is not one that can be used."""
+        from puregrpc.proto.descriptor_tree import GivenSource, InvalidDescriptor, tree_of_descriptor
+
+        missing: list[str] = []
+        try:
+            if isinstance(found, FileDescriptor):
+                missing = found.missing_dependencies
+                found = found.to_proto(source_info=True)
+            if found.name != name:
+                raise InvalidDescriptor(f'The descriptor is that of "{found.name}".')
+            self.trees[name] = tree_of_descriptor(found, missing)
+        except (InvalidDescriptor, LookupError) as error:
+            self.failed.add(name)
+            self.report(Diagnostic(name, 0, 0, str(error)))
+            return False
+        self.given[name] = GivenSource(found)
+        return True
 
     def parse_exactly(self, name: str, text: str) -> ast.File:
         tokens = scan(text)
@@ -200,7 +234,7 @@ class Compilation:
             self.failed.add(name)
             self.linker.forget(file)
             return
-        file.descriptor.source = CompiledSource(self, file)
+        file.descriptor.source = self.given.get(name) or CompiledSource(self, file)
         self.linker.finish(file)
         file.tree = EMPTY_TREE
 
@@ -217,8 +251,9 @@ class Compilation:
                 (extension_range.start, extension_range.end, options[extension_range])
             )
         is_requested = file.tree.name in self.requested
-        Validator(table, file, options, warns_of_imports=is_requested and self.reporter is not None).validate()
-        if file.has_errors:
+        warns = is_requested and self.reporter is not None and not file.tree.is_descriptor
+        Validator(table, file, options, warns_of_imports=warns).validate()
+        if file.has_errors or file.tree.is_descriptor:
             return
         uses = uses_of_traits(options, self.traits)
         check_lifetimes(file, uses)
@@ -242,6 +277,11 @@ class Compilation:
         """Report what was found in a file, with the places."""
         if self.reporter is None and not file.has_errors:
             return  # nobody hears warnings
+        if file.tree.is_descriptor:
+            for problem in file.problems:
+                name, message, hint = file.descriptor.name, problem.message, problem.hint
+                self.report(Diagnostic(name, 0, 0, message, is_warning=problem.is_warning, hint=hint))
+            return
         tokens = scan(self.texts[file.descriptor.name])
         if tokens.errors:  # inside an aggregate, where the quick tokens were taken as they were
             self.parse_exactly(file.descriptor.name, self.texts[file.descriptor.name])
@@ -265,10 +305,15 @@ class CompiledSource:
         self.compilation = compilation
         self.file = file
 
+    @property
+    def text(self) -> str:
+        """The source, one character per byte."""
+        return self.compilation.texts[self.file.descriptor.name]
+
     def parse(self) -> ast.File:
         """The syntax tree, once more."""
         name = self.file.descriptor.name
-        text = self.compilation.texts[name]
+        text = self.text
         try:
             return Parser(tokenize(text)).parse(name)
         except NotQuick:

@@ -136,6 +136,8 @@ class CrossLinker:
             return False
         if field.type_name:
             found = self.table.resolve(field.type_name, scope, self.file, types_only=True)
+            if found is None and self.file.tree.missing_imports:
+                found = placeholder(field.type_name, is_enum=kind == FieldType.ENUM)
             if found is None:
                 self.undefined(field, Role.TYPE, field.type_name, scope)
                 return False
@@ -154,7 +156,7 @@ class CrossLinker:
                     return False
                 descriptor.enum_type = found
                 kind = FieldType.ENUM
-                if field.default is not None:
+                if field.default is not None and found.file is not None:
                     self.check_enum_default(field, found)
             else:
                 self.file.error(field, Role.TYPE, f'"{field.type_name}" is not a type.')
@@ -182,6 +184,9 @@ class CrossLinker:
 
     def extendee(self, field: ast.Field, descriptor: FieldDescriptor, scope: str) -> bool:
         found = self.table.resolve(field.extendee, scope, self.file)
+        if found is None and self.file.tree.missing_imports:
+            descriptor.containing_type = MessageDescriptor(*placeholder_names(field.extendee))
+            return True
         if found is None:
             self.undefined(field, Role.EXTENDEE, field.extendee, scope)
             return False
@@ -241,6 +246,8 @@ class CrossLinker:
     def method_type(self, method: ast.Method, name: str, role: str, full_name: str) -> MessageDescriptor | None:
         scope = full_name.rpartition(".")[0]
         found = self.table.resolve(name, scope, self.file)
+        if found is None and self.file.tree.missing_imports:
+            return MessageDescriptor(*placeholder_names(name))
         if found is None:
             self.undefined(method, role, name, scope)
         elif not isinstance(found, MessageDescriptor):
@@ -267,6 +274,18 @@ class CrossLinker:
             f'"{self.file.tree.name}". {reason} and cannot be accessed outside its own file',
         )
         return False
+
+
+def placeholder(name: str, *, is_enum: bool) -> MessageDescriptor | EnumDescriptor:
+    """What stands for a type of a file that is missing: a descriptor without a file."""
+    names = placeholder_names(name)
+    return EnumDescriptor(*names) if is_enum else MessageDescriptor(*names)
+
+
+def placeholder_names(name: str) -> tuple[str, str]:
+    """The name and the full name of a type by how a descriptor refers to it."""
+    full_name = name.removeprefix(".")
+    return full_name.rpartition(".")[2], full_name
 
 
 def _is_map(found: MessageDescriptor, descriptor: FieldDescriptor) -> bool:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from puregrpc.proto.descriptors import FieldType
+from puregrpc.proto.literals import format_float
 
 if TYPE_CHECKING:
     from puregrpc.proto import ast
@@ -32,8 +33,10 @@ def default_value(node: ast.Field, descriptor: FieldDescriptor) -> object:
         return _enum_default(text, descriptor)
     if text is None:
         return IMPLIED.get(kind, 0)
-    if kind in (FieldType.DOUBLE, FieldType.FLOAT):
+    if kind == FieldType.DOUBLE:
         return float(text)
+    if kind == FieldType.FLOAT:
+        return float(format_float(float(text)))  # as precise as the type is, and as descriptors write it
     if kind == FieldType.BOOL:
         return text == "true"
     if kind == FieldType.STRING:

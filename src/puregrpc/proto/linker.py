@@ -54,6 +54,7 @@ class Linker:
         descriptor = file.descriptor
         file.visible.add(descriptor)
         file.exported.add(descriptor)
+        descriptor.missing_dependencies += sorted(file.tree.missing_imports)
         seen: set[str] = set()
         imports = file.tree.imports
         for imported in imports:

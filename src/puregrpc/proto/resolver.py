@@ -1,7 +1,7 @@
 """Where sources come from: folders, memory, and the protos that are always there.
 
-A resolver answers a path as an import statement writes it (forward slashes, relative) with the source's bytes, or
-None. Resolvers are asked in order.
+A resolver answers a path as an import statement writes it (forward slashes, relative) with the source, with a
+descriptor of the file where there is no source, or with None. Resolvers are asked in order.
 """
 
 from __future__ import annotations
@@ -11,16 +11,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["BuiltinResolver", "ChainResolver", "FolderResolver", "MemoryResolver", "Resolver"]
+    from google.protobuf import descriptor_pb2
+
+    from puregrpc.proto.descriptors import FileDescriptor
+
+    Found = str | bytes | FileDescriptor | descriptor_pb2.FileDescriptorProto
+
+__all__ = [
+    "BuiltinResolver",
+    "ChainResolver",
+    "DescriptorResolver",
+    "FolderResolver",
+    "MemoryResolver",
+    "Resolver",
+    "where_searched",
+]
+
+MAX_FOLDERS_SHOWN = 10
 
 
 class Resolver(Protocol):
-    """Finds sources by import path."""
+    """Finds files by import path."""
 
-    def find(self, path: str) -> bytes | None:
-        """The bytes of the source, or None if this resolver does not know it. OSError if it cannot be read."""
+    def find(self, path: str) -> Found | None:
+        """The source of the file (text or its bytes), a descriptor of it, or None if this resolver does not know it.
+
+        What a FileDescriptor has among its ``missing_dependencies`` may be missing; all that a FileDescriptorProto
+        imports is asked for. OSError if the file cannot be read.
+        """
 
 
 class MemoryResolver:
@@ -60,6 +80,22 @@ class FolderResolver:
         return None
 
 
+class DescriptorResolver:
+    """Files that are given as descriptors: those of a FileDescriptorSet, for instance, or a registry's.
+
+    Of several files with one name the first counts, as with ``protoc --descriptor_set_in``.
+    """
+
+    def __init__(self, files: Iterable[FileDescriptor | descriptor_pb2.FileDescriptorProto]) -> None:
+        self.files: dict[str, FileDescriptor | descriptor_pb2.FileDescriptorProto] = {}
+        for file in files:
+            self.files.setdefault(file.name, file)
+
+    def find(self, path: str) -> FileDescriptor | descriptor_pb2.FileDescriptorProto | None:
+        """The descriptor of that name."""
+        return self.files.get(path)
+
+
 class BuiltinResolver:
     """google/protobuf from this package; google/api, google/rpc, google/type from googleapis-common-protos.
 
@@ -88,10 +124,28 @@ class ChainResolver:
     def __init__(self, resolvers: Sequence[Resolver]) -> None:
         self.resolvers = resolvers
 
-    def find(self, path: str) -> bytes | None:
+    def find(self, path: str) -> Found | None:
         """The first answer that is not None."""
         for resolver in self.resolvers:
             source = resolver.find(path)
             if source is not None:
                 return source
         return None
+
+
+def where_searched(resolver: Resolver) -> str:
+    """A hint for a file that was not found: the import paths it was looked for in, and which of these are none."""
+    roots = list(dict.fromkeys(_roots(resolver)))
+    if not roots:
+        return ""
+    shown = ", ".join(f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN])
+    more = f" and {len(roots) - MAX_FOLDERS_SHOWN} more" if len(roots) > MAX_FOLDERS_SHOWN else ""
+    gone = [f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN] if not Path(root).is_dir()]
+    verb = "is no folder" if len(gone) == 1 else "are no folders"
+    return f"looked in {shown}{more}" + (f"; {', '.join(gone)} {verb}" if gone else "")
+
+
+def _roots(resolver: Resolver) -> list[str]:
+    if isinstance(resolver, ChainResolver):
+        return [root for each in resolver.resolvers for root in _roots(each)]
+    return [root or "." for root in resolver.roots] if isinstance(resolver, FolderResolver) else []

@@ -99,7 +99,7 @@ class Validator:
             return
         if self.warns_of_imports:
             self.check_unused_imports()
-        if self.is_edition and self.edition >= Edition.EDITION_2024:
+        if self.is_edition and self.edition >= Edition.EDITION_2024 and not tree.is_descriptor:
             check_style(self.tree, self.file)
             self.check_strict_visibility()
             self.check_limits()
@@ -319,7 +319,7 @@ class Validator:
             error(field, Role.TYPE, "Key in map fields cannot be enum types.")
         elif key.type in BAD_MAP_KEYS:
             error(field, Role.TYPE, "Key in map fields cannot be float/double, bytes or message types.")
-        if value.enum_type is not None and value.enum_type.values[0].number != 0:
+        if value.enum_type is not None and value.enum_type.values and value.enum_type.values[0].number != 0:
             error(field, Role.TYPE, "Enum value in map must define 0 as the first value.")
 
     def likelier_type(self, entry: MessageDescriptor) -> str:

@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from puregrpc.schema.registry import Registry
-from puregrpc.schema.sources import FileDescriptorSource, load_files, load_protoset, load_symbols
+from puregrpc.schema.sources import (
+    FileDescriptorSource,
+    load_files,
+    load_protoset,
+    load_symbols,
+    protoset_resolver,
+    registry_resolver,
+)
 
-__all__ = ["FileDescriptorSource", "Registry", "load_files", "load_protoset", "load_symbols"]
+__all__ = [
+    "FileDescriptorSource",
+    "Registry",
+    "load_files",
+    "load_protoset",
+    "load_symbols",
+    "protoset_resolver",
+    "registry_resolver",
+]

@@ -11,12 +11,22 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from puregrpc.errors import SchemaError
+from puregrpc.proto import ChainResolver, DescriptorResolver, FolderResolver
 from puregrpc.proto import compile as compile_sources
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema import limits
 from puregrpc.schema.registry import Registry
+from puregrpc.schema.well_known import WELL_KNOWN_FILES
 
-__all__ = ["MAX_FILES", "FileDescriptorSource", "load_files", "load_protoset", "load_symbols"]
+__all__ = [
+    "MAX_FILES",
+    "FileDescriptorSource",
+    "load_files",
+    "load_protoset",
+    "load_symbols",
+    "protoset_resolver",
+    "registry_resolver",
+]
 
 MAX_FILES = 20_000
 """How many files one source may give for one request: googleapis, the largest known set, has 8,000."""
@@ -37,13 +47,48 @@ def load_files(
 ) -> list[FileDescriptor]:
     """Compile .proto files and add them with what they import; returns the files that were named.
 
-    ``import_paths`` are the folders that imports are looked up in. Raises CompileError if a source does not compile
-    and SchemaError if the registry has something else under one of its names.
+    ``import_paths`` are the folders that ``files`` and their imports are looked up in; an import that is not there
+    may be any file that the registry has. Raises CompileError if a source does not compile and SchemaError if the
+    registry has something else under one of its names.
     """
-    compiled = compile_sources([fspath(name) for name in files], import_paths=[fspath(path) for path in import_paths])
+    names = [fspath(name) for name in files]
+    roots = [fspath(path) for path in import_paths]
+    resolver = ChainResolver([FolderResolver(roots), registry_resolver(registry, besides=names)])
+    compiled = compile_sources(names, resolver=resolver)
     for file in compiled:
         registry.add_file(file)
     return [registry.files[file.name] for file in compiled]
+
+
+def registry_resolver(registry: Registry, *, besides: Iterable[str] = ()) -> DescriptorResolver:
+    """A resolver for the compiler that answers with the files of a registry, save ``besides``.
+
+    The well-known files are not among them: the compiler has its own, with their comments.
+    """
+    without = WELL_KNOWN_FILES.keys() | set(besides)
+    return DescriptorResolver(file for name, file in registry.files.items() if name not in without)
+
+
+def protoset_resolver(*paths: str | PathLike[str]) -> DescriptorResolver:
+    """A resolver for the compiler that answers with the files of serialized FileDescriptorSets.
+
+    All that they import has to be found, in the sets or elsewhere. Raises SchemaError if one of the sets cannot be
+    read or is none.
+    """
+    return DescriptorResolver([proto for path in paths for proto in _read_protoset(path).file])
+
+
+def _read_protoset(path: str | PathLike[str]) -> descriptor_pb2.FileDescriptorSet:
+    try:
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise SchemaError(f"{fspath(path)}: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > limits.MAX_DESCRIPTOR_BYTES:
+        raise SchemaError(f"{fspath(path)}: {len(data)} bytes, over the limit of {limits.MAX_DESCRIPTOR_BYTES}")
+    try:
+        return descriptor_pb2.FileDescriptorSet.FromString(data)
+    except (ProtobufDecodeError, RecursionError, ValueError):
+        raise SchemaError(f"{fspath(path)}: Unable to parse.") from None
 
 
 def load_protoset(registry: Registry, path: str | PathLike[str]) -> list[FileDescriptor]:
