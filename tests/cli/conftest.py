@@ -19,6 +19,9 @@ from puregrpc.services.health import HealthService, ServingStatus
 from puregrpc.services.hello import HelloService
 from puregrpc.services.reflection import ReflectionService
 
+BOUND = 1800.0
+"""Longer than a whole run (seconds): a fixture's server lives as long as the session."""
+
 
 def serve_in_thread(make: Callable[[], Server]) -> Iterator[str]:
     """Serve until the generator is closed; yields the address."""
@@ -27,7 +30,7 @@ def serve_in_thread(make: Callable[[], Server]) -> Iterator[str]:
     stop: list[Callable[[], None]] = []
 
     async def run() -> None:
-        with trio.move_on_after(120) as scope:
+        with trio.move_on_after(BOUND) as scope:
             async with make() as server:
                 token = trio.lowlevel.current_trio_token()
                 stop.append(lambda: token.run_sync_soon(scope.cancel))

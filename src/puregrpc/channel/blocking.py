@@ -432,8 +432,10 @@ class BlockingMethod(Generic[RequestT, ResponseT]):
                 wait = channel.options.wait_for_ready if wait_for_ready is None else wait_for_ready
                 session = channel.session(deadline, wait_for_ready=wait)
             call = BlockingUnaryCall(session)
+            leads = False
             try:
                 with session.mutex:
+                    leads = session.lead()
                     session.calls.add(call)
                     session.connection.open_call(
                         call,
@@ -447,13 +449,20 @@ class BlockingMethod(Generic[RequestT, ResponseT]):
                 session.flush()
             except Error as error:
                 session.calls.discard(call)
+                if leads:
+                    session.stop_leading()
                 if isinstance(error, LocalProtocolError) and session.is_going_away:  # since it was chosen
                     continue
                 raise
             except BaseException:
                 session.interrupted()
+                if leads:
+                    session.stop_leading()
                 raise
-            call.wait(deadline)
+            if leads:
+                call.read(deadline)
+            else:
+                call.wait(deadline)
             if not call.unprocessed or is_second_attempt:
                 return call
             is_second_attempt = True

@@ -64,15 +64,32 @@ class BlockingUnaryCall(Call):
         self.session.calls.discard(self)
         self.lock.release()
 
+    def read(self, deadline: float | None) -> None:
+        """Read until the end, for a call that `BlockingSession.lead` said is alone; otherwise as `wait`."""
+        session = self.session
+        try:
+            while not self.ended:
+                session.read_once(None if deadline is None else time_left(deadline))
+                if deadline is not None and time.monotonic() >= deadline:
+                    self._tell_time()
+        except BaseException:
+            session.reset(self)
+            raise
+        finally:
+            session.stop_leading()
+
+    def _tell_time(self) -> None:
+        session = self.session
+        with session.mutex:
+            if not self.ended:
+                session.operate(session.connection.advance, time.monotonic())
+        session.flush()
+
     def wait(self, deadline: float | None) -> None:
         """Wait for the end, and see to the deadline. What breaks the wait, such as Ctrl-C, cancels the call."""
         try:
             while not self.lock.acquire(timeout=-1 if deadline is None else time_left(deadline)):
-                session = self.session
-                with session.mutex:
-                    if not self.ended:
-                        session.operate(session.connection.advance, time.monotonic())
-                session.flush()
+                self._tell_time()
         except BaseException:
             self.session.reset(self)
             raise

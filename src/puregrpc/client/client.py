@@ -130,10 +130,15 @@ class Client:
         backend = self._backend
         if backend is None:
             return
-        for stream in list(self.streams):
+        ending = list(self.streams)
+        for stream in ending:
             stream.end_with(CANCELED_HERE)
             stream.drain()
         backend.disconnect(CANCELED_HERE)
+        if not self.handler_thread.is_current:
+            bound = time.monotonic() + HANDLERS_GRACE
+            for stream in ending:
+                stream.wait_until_handled(max(bound - time.monotonic(), 0))
         self.handler_thread.drain(HANDLERS_GRACE)
         self._count_traffic()
         if self._stop_counting is not None:

@@ -277,6 +277,11 @@ class Stream:
             self._is_dispatching = True
             self._schedule()
 
+    def wait_until_handled(self, timeout: float) -> None:
+        """Wait at most so many seconds until its end was handled; at once if nobody is to handle it."""
+        if self._is_dispatching and not self._is_iterated:
+            self._finished.wait(timeout)
+
     def end_with(self, status: Status) -> None:
         """End the stream from this side with a status."""
         self._end_with(status)

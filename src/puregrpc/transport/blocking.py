@@ -1,9 +1,10 @@
 """The session for blocking callers, on plain sockets and threads: no event loop, and nothing of trio at work.
 
-Callers write to the socket themselves, and one thread reads for all of them. Sending never waits: what the socket does
-not take at once is left to a second thread, which is started only when that happens. So a caller waits for its own call
-alone, within its own deadline, and the reader is never kept from reading. Only ``socket``, ``select`` and ``threading``
-are used, so that gevent can put its own in their place.
+Callers write to the socket themselves. A unary call that is alone on its connection reads its answer itself, which
+spares it two hand-overs between threads; as soon as there is more to wait for, one thread reads for all. Sending never
+waits: what the socket does not take at once is left to a second thread, which is started only when that happens. So a
+caller waits for its own call alone, within its own deadline, and the reader is never kept from reading. Only
+``socket``, ``select`` and ``threading`` are used, so that gevent can put its own in their place.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
 LINGER = 0.5
 """How long a closing session waits for the peer to close its side."""
+
+QUIET = 0.02
+"""When nobody has read for so long (seconds), the reader reads again, so that PING and GOAWAY are heard."""
+LONGEST_QUIET = 1.0
+"""How long the reader leaves a lone call that takes its time alone."""
 
 INTERRUPTED = "a thread was interrupted while it used the connection"
 
@@ -97,6 +103,14 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         self._shut_down = False
         self._writer: threading.Thread | None = None
         self._writer_wanted = threading.Event()
+        self._turns = 0
+        """How often somebody has read."""
+        self._is_parked = False
+        """The reader leaves reading to lone callers."""
+        self._is_led = False
+        """A lone caller reads, or is about to."""
+        self._attention = threading.Event()
+        self._limit = READ_SIZE
         self._reader = threading.Thread(target=self._read, name=f"puregrpc reader {peer}", daemon=True)
         sock.setblocking(not self._is_tls)
         self.connection = make_connection(self)
@@ -174,6 +188,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         self.calls.clear()
         self.on_closed(INTERRUPTED)
         self._shut_down_socket()
+        self._attention.set()
 
     def flush(self) -> None:
         """Send what there is to send. One thread sends at a time, and takes along what the others leave meanwhile.
@@ -187,6 +202,8 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         except BaseException:
             self.interrupted()
             raise
+        if self._is_parked and not self._is_led and (self.calls or self.end_reason is not None):
+            self._attention.set()
 
     def _flush(self) -> None:
         data_to_send = self.connection.data_to_send
@@ -223,6 +240,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         with self.mutex:
             self._lost(reason)
         self._shut_down_socket()
+        self._attention.set()
 
     def close(self) -> None:
         """End every call (UNAVAILABLE), close in order, and join the threads. Not to be called by the session's own."""
@@ -230,6 +248,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             if not self._is_given_up:
                 self.operate(partial(self.connection.go_away, immediately=True))
         self.flush()
+        self._attention.set()
         self._reader.join(LINGER)
         self._shut_down_socket()
         if self._reader.ident is not None:
@@ -306,51 +325,118 @@ class BlockingSession(Driver, Generic[ConnectionT]):
 
     # -- reading
 
+    def lead(self) -> bool:
+        """Whether the call that is being opened is alone, and its caller is to read its answer with `read_for`.
+
+        To be asked with the mutex held, before the call is added to ``calls``.
+        """
+        if self._is_parked and not self._is_led and not self.calls and self.end_reason is None:
+            self._is_led = True
+            return True
+        return False
+
+    def stop_leading(self) -> None:
+        """The lone caller reads no more: if others have come meanwhile, the reader goes on."""
+        with self.mutex:
+            self._is_led = False
+            others = bool(self.calls) or self.end_reason is not None
+        if others:
+            self._attention.set()
+
+    def read_once(self, timeout: float | None) -> None:
+        """Read what comes within ``timeout`` seconds and act on it; for whoever leads.
+
+        Where that is interrupted between taking octets and acting on them, the connection is ended.
+        """
+        if not (self._is_tls and self._tls_pending()) and not wait_for_socket(self.socket, read=True, timeout=timeout):
+            return
+        try:
+            if self._take():
+                self._attention.set()
+        except BaseException:
+            self.interrupted()
+            raise
+
     def _read(self) -> None:
-        connection = self.connection
-        limit = READ_SIZE
         while True:
-            try:
-                data = self._receive(limit)
-            except OSError as error:
-                with self.mutex:
-                    self._lost(self._write_error or f"the connection broke: {describe(error)}")
-                break
-            if data is None:
-                with self.mutex:
-                    is_over = self.end_reason is not None
-                    if not is_over:
-                        connection.advance(time.monotonic())
-            else:
-                size = len(data)
-                self.bytes_received += size
-                with self.mutex:
-                    if self._is_given_up:
-                        break
-                    if not self.is_ready and (foreign := describe_foreign_protocol(data)) is not None:
-                        self._lost(foreign)
-                        break
-                    connection.receive(data, time.monotonic())
-                    if not data:
-                        self._lost("the peer closed the connection")
-                    is_over = not data
-                if size >= limit:
-                    limit = LARGEST_READ_SIZE
-                elif size < READ_SIZE:
-                    limit = READ_SIZE
-            if self._has_output:
-                self.flush()
-            if is_over:
+            self._leave_to_callers()
+            if self._wait_for_input():
+                if self._take():
+                    break
+            elif self._is_over_in_time():
                 break
         self._shut_down_socket()
 
-    def _receive(self, limit: int) -> bytes | None:
-        """Wait for input; None if it is time to tell the connection the time."""
+    def _leave_to_callers(self) -> None:
+        """Return when it is the reader's turn: nobody reads for the calls there are, or nobody has for a while."""
+        seen = -1
+        pause = QUIET
+        while True:
+            with self.mutex:
+                is_led = self._is_led
+                is_quiet = seen == self._turns
+                if not is_led and (self.calls or is_quiet or not self._may_be_led()):
+                    self._is_parked = False
+                    return
+                self._is_parked = True
+                self._attention.clear()
+                seen = self._turns
+            pause = min(2 * pause, LONGEST_QUIET) if is_led and is_quiet else QUIET
+            self._attention.wait(pause)
+
+    def _may_be_led(self) -> bool:
+        return self.is_ready and not self._keeps_time and self.end_reason is None and not self._is_given_up
+
+    def _wait_for_input(self) -> bool:
+        """Wait for input; False if it is time to tell the connection the time."""
+        timeout = self._time_left() if self._keeps_time else None
         if self._keeps_time or self._is_tls:
-            timeout = self._time_left() if self._keeps_time else None
             pending = self._is_tls and self._tls_pending()
-            if not pending and not wait_for_socket(self.socket, read=True, timeout=timeout):
-                return None
+            return pending or wait_for_socket(self.socket, read=True, timeout=timeout)
+        return True
+
+    def _is_over_in_time(self) -> bool:
+        with self.mutex:
+            is_over = self.end_reason is not None
+            if not is_over:
+                self.connection.advance(time.monotonic())
+        if self._has_output:
+            self.flush()
+        return is_over
+
+    def _take(self) -> bool:
+        """Receive and act on it. True if nothing more will come."""
+        limit = self._limit
+        try:
+            data = self._receive(limit)
+        except OSError as error:
+            with self.mutex:
+                self._lost(self._write_error or f"the connection broke: {describe(error)}")
+            return True
+        if data is None:
+            return False
+        size = len(data)
+        self.bytes_received += size
+        self._turns += 1
+        with self.mutex:
+            if self._is_given_up:
+                return True
+            if not self.is_ready and (foreign := describe_foreign_protocol(data)) is not None:
+                self._lost(foreign)
+                return True
+            self.connection.receive(data, time.monotonic())
+            if not data:
+                self._lost("the peer closed the connection")
+        if size >= limit:
+            self._limit = LARGEST_READ_SIZE
+        elif size < READ_SIZE:
+            self._limit = READ_SIZE
+        if self._has_output:
+            self.flush()
+        return not data
+
+    def _receive(self, limit: int) -> bytes | None:
+        """What there is; None if TLS has nothing for us yet."""
         if not self._is_tls:
             data = self.socket.recv(limit)
         else:
