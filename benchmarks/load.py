@@ -1,6 +1,7 @@
 """Loading .proto files: puregrpc beside protoc, buf and proto-schema-parser, on sources from tiny to 70 MB.
 
-``python -m benchmarks.load [--googleapis FOLDER] [--rounds N] [--json FILE] [--only CASE ...] [--buf COMMAND]``.
+``python -m benchmarks.load [--googleapis FOLDER] [--rounds N] [--json FILE] [--only CASE ...] [--buf COMMAND]
+[--output PAGE]``.
 Needs the corpus that ``conformance/protoc/run`` fetches, unless a folder with googleapis is named. puregrpc compiles to
 run-time descriptors with options interpreted and everything validated, in a process of its own that had already
 started (``first``: its first load); protoc writes a descriptor set to /dev/null (``with start``: the process is part of
@@ -20,11 +21,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import protoc
 
-from benchmarks.measuring import ROOT, environment
+from benchmarks.measuring import ROOT, environment, versions
 
 CORPUS = ROOT / "conformance" / ".work" / "protoc" / "googleapis"
 HELLO_SOURCE = (
@@ -159,12 +161,55 @@ def _try(action: Callable[[], None]) -> None:
         print(f"  buf: {error}", file=sys.stderr)
 
 
+PAGE = """# Loading .proto files, beside protoc and proto-schema-parser
+
+Made by `python -m benchmarks.load --output benchmarks/LOAD.md` on {day}: {versions}, {protoc}, proto-schema-parser
+{parser}.
+
+Processor time, the least of several rounds in turn, in ms; how many times protoc's time with its start that is stands
+behind it. puregrpc runs in a process that had already started: `first` is its first load, `again` a later one, both to
+run-time descriptors with options interpreted and everything validated. `memory` is what the descriptors of the first
+load take. proto-schema-parser only parses, and only the smaller cases.
+
+| {header} |
+|---|{rule}|
+{rows}
+"""
+
+
+def page(everything: dict[str, dict[str, float]], sizes: dict[str, int]) -> str:
+    """The figures as a page."""
+    rows = []
+    for key in dict.fromkeys(key for figures in everything.values() for key in figures):
+        cells = [key]
+        for figures in everything.values():
+            value = figures.get(key)
+            if value is None:
+                cells.append("")
+            elif key == "puregrpc, memory":
+                cells.append(f"{value:.1f} MB")
+            else:
+                cells.append(f"{value * 1000:,.1f} ({value / figures['protoc with start']:.2f}×)")
+        rows.append(f"| {' | '.join(cells)} |")
+    program = subprocess.run([str(protoc.get_protoc_path()), "--version"], capture_output=True, text=True, check=True)
+    return PAGE.format(
+        day=time.strftime("%Y-%m-%d"),
+        versions=versions(),
+        parser=version("proto-schema-parser"),
+        protoc=program.stdout.strip().replace("libprotoc", "protoc"),
+        header=" | ".join(["", *(f"{name}, {count:,} file{'s' * (count > 1)}" for name, count in sizes.items())]),
+        rule="|".join(["--:"] * len(sizes)),
+        rows="\n".join(rows),
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--googleapis", type=Path, default=CORPUS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--output", type=Path, help="save the table as a page, with the date and the versions")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--buf", default="", help="how buf is called, e.g. 'npx --yes @bufbuild/buf'")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -179,10 +224,12 @@ def main() -> None:
     if not arguments.googleapis.exists():
         parser.error(f"{arguments.googleapis} is not there: run conformance/protoc/run first, or name --googleapis")
     everything: dict[str, dict[str, float]] = {}
+    sizes: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, (root, files) in cases(arguments.googleapis.resolve(), Path(folder)).items():
             if arguments.only and name not in arguments.only:
                 continue
+            sizes[name] = len(files)
             figures = everything[name] = measure(name, root, files, arguments, Path(folder))
             print(f"\n{name}: {len(files)} files and their imports")
             base = figures["protoc with start"]
@@ -193,6 +240,8 @@ def main() -> None:
                     print(f"  {key:34} {value * 1000:9.1f} ms   {value / base:7.2f} x protoc")
     if arguments.json:
         arguments.json.write_text(json.dumps(everything, indent=2))
+    if arguments.output:
+        arguments.output.write_text(page(everything, sizes), encoding="utf-8")
 
 
 if __name__ == "__main__":
