@@ -38,6 +38,12 @@ def test_long_varints_are_left_to_others(values: list[int]) -> None:
     assert split == (values if max(values) < FIRST_TOO_LARGE else None)
 
 
+def test_varints_across_the_pieces_of_a_large_body() -> None:
+    values = [1 << n % 56 for n in range(20_000)]
+    assert split_varints(b"".join(map(varint, values))) == values
+    assert split_varints(b"\x01" * 8190 + b"\xff" * 1_000_000 + b"\x01") is None
+
+
 def test_varints_with_more_bytes_than_they_need() -> None:
     assert split_varints(b"\x80\x00\x81\x80\x80\x00\x05\xff\xff\xff\xff\xff\xff\xff\x7f") == [0, 1, 5, (1 << 56) - 1]
 

@@ -18,6 +18,9 @@ FIRST_TOO_LARGE = 1 << 56
 _BLOCK = 1024
 """Lanes in one integer: large enough that the loops are in C, small enough for the caches."""
 
+_PIECE = 8192
+"""Bytes that are split into varints before these become numbers: so the parts of a large body are few at a time."""
+
 
 def _lanes(pattern: int) -> int:
     return int.from_bytes(pattern.to_bytes(8, "little") * _BLOCK, "little")
@@ -73,15 +76,21 @@ def _join(values: Sequence[int], start: int, end: int) -> bytes:
 
 def split_varints(body: bytes) -> list[int] | None:
     """The numbers of a body that ends with a whole varint; None if a varint has more than eight bytes."""
-    texts: list[bytes] = _VARINT.findall(body)
-    if max(map(len, texts), default=0) > 8:
-        return None
     values: list[int] = []
-    for first in range(0, len(texts), _BLOCK):
-        block = texts[first : first + _BLOCK]
-        lanes = int.from_bytes(struct.pack("8s" * len(block), *block), "little")
-        lanes = lanes & _LOW_7 | (lanes & _UPPER_7) >> 1
-        lanes = lanes & _LOW_14 | (lanes & _UPPER_14) >> 2
-        lanes = lanes & _LOW_28 | (lanes & _UPPER_28) >> 4
-        values += struct.unpack(f"<{len(block)}Q", lanes.to_bytes(len(block) * 8, "little"))
+    start, size = 0, len(body)
+    while start < size:
+        end = min(start + _PIECE, size)
+        while body[end - 1] > 127:
+            end += 1
+        texts: list[bytes] = _VARINT.findall(body, start, end)
+        if max(map(len, texts)) > 8:
+            return None
+        for first in range(0, len(texts), _BLOCK):
+            block = texts[first : first + _BLOCK]
+            lanes = int.from_bytes(struct.pack("8s" * len(block), *block), "little")
+            lanes = lanes & _LOW_7 | (lanes & _UPPER_7) >> 1
+            lanes = lanes & _LOW_14 | (lanes & _UPPER_14) >> 2
+            lanes = lanes & _LOW_28 | (lanes & _UPPER_28) >> 4
+            values += struct.unpack(f"<{len(block)}Q", lanes.to_bytes(len(block) * 8, "little"))
+        start = end
     return values
