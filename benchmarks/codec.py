@@ -306,8 +306,8 @@ codec there.
 
 {table}
 
-Making the functions of a message of 30 fields, source and compilation (medians of 90, at the start, in the middle and at
-the end of the run): {generation}.
+Making the functions of a message of 30 fields, source and compilation (medians of 90, at the start, in the middle and
+at the end of the run): {generation}.
 """
 
 
