@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import resource
 import shlex
 import subprocess
@@ -164,7 +165,7 @@ def _try(action: Callable[[], None]) -> None:
 PAGE = """# Loading .proto files, beside protoc and proto-schema-parser
 
 Made by `python -m benchmarks.load --output benchmarks/LOAD.md` on {day}: {versions}, {protoc}, proto-schema-parser
-{parser}.
+{parser}; load average at the end {load:.1f}.
 
 Processor time, the least of several rounds in turn, in ms; how many times protoc's time with its start that is stands
 behind it. puregrpc runs in a process that had already started: `first` is its first load, `again` a later one, both to
@@ -195,6 +196,7 @@ def page(everything: dict[str, dict[str, float]], sizes: dict[str, int]) -> str:
     return PAGE.format(
         day=time.strftime("%Y-%m-%d"),
         versions=versions(),
+        load=os.getloadavg()[0],
         parser=version("proto-schema-parser"),
         protoc=program.stdout.strip().replace("libprotoc", "protoc"),
         header=" | ".join(["", *(f"{name}, {count:,} file{'s' * (count > 1)}" for name, count in sizes.items())]),
