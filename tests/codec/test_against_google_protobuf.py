@@ -57,24 +57,29 @@ def cases(draw: st.DrawFn) -> tuple[descriptor_pb2.FileDescriptorProto, Registry
     return file, registry, message
 
 
+def as_bytes(message: Message) -> bytes:
+    """A message as one can compare it: messages with NaN in them are not equal to themselves."""
+    return message.SerializeToString(deterministic=True)
+
+
 @given(cases())
 def test_messages(case: tuple[descriptor_pb2.FileDescriptorProto, Registry, Message]) -> None:
     _, registry, message = case
     codec = Codec(registry)
     descriptor = registry.message("r.M0")
-    data = message.SerializeToString(deterministic=True)
+    data = as_bytes(message)
     expected = shown_by_google(message)
     shown = codec.decode(descriptor, data)
     assert without_unset(shown, expected) == expected
     message_class = type(message)
-    theirs = json_format.ParseDict(expected, message_class())
-    assert message_class.FromString(codec.encode(descriptor, expected)) == theirs
-    assert message_class.FromString(codec.encode(descriptor, message)).SerializeToString(deterministic=True) == data
+    theirs = as_bytes(json_format.ParseDict(expected, message_class()))
+    assert as_bytes(message_class.FromString(codec.encode(descriptor, expected))) == theirs
+    assert as_bytes(message_class.FromString(codec.encode(descriptor, message))) == data
     sparing = Codec(registry, emit_defaults=False)
-    assert message_class.FromString(sparing.encode(descriptor, sparing.decode(descriptor, data))) == theirs
+    assert as_bytes(message_class.FromString(sparing.encode(descriptor, sparing.decode(descriptor, data)))) == theirs
     text = sparing.to_json(descriptor, data)
     assert json.loads(text) == sparing.decode(descriptor, data)
-    assert message_class.FromString(sparing.from_json(descriptor, text)) == theirs
+    assert as_bytes(message_class.FromString(sparing.from_json(descriptor, text))) == theirs
 
 
 JSON = st.recursive(
