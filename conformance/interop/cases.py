@@ -53,9 +53,6 @@ class LoadReports(Protocol):
 class Adapter(Protocol):
     """A client of grpc.testing.TestService."""
 
-    sees_compression: bool
-    """Whether the client can say if a message came compressed."""
-
     async def unary(
         self, method: str, request: Any, *, metadata: Any = (), timeout: float | None = None,
         compress: bool | None = None, service: str = "TestService",

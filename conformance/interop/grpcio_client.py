@@ -97,8 +97,6 @@ class OneRequest:
 class GrpcioClient:
     """grpc.aio as an `Adapter`."""
 
-    sees_compression = False
-
     def __init__(self, address: str, ca: str | None) -> None:
         self.address = address
         self.ca = ca

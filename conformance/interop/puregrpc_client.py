@@ -78,8 +78,6 @@ class LoadReports:
 class PuregrpcClient:
     """The channel as an `Adapter`; calls stay open until the case is over."""
 
-    sees_compression = True
-
     def __init__(self, address: str, ca: str | None, engine: Any) -> None:
         self.address = address
         self.tls = TlsOptions(root_certificates=Path(ca).read_text()) if ca else None
