@@ -47,7 +47,11 @@ class Stream:
 
     async def status(self) -> StatusError:
         code = await self.call.code()
-        return StatusError(code.value[0], await self.call.details() or "", pairs(await self.call.trailing_metadata()))
+        details = await self.call.details() or ""
+        if details == "Internal error from Core" and self.call.time_remaining() <= 0:
+            # grpc.aio's own words, never the peer's: a write under way at the deadline replaces the call's status.
+            code = grpc.StatusCode.DEADLINE_EXCEEDED
+        return StatusError(code.value[0], details, pairs(await self.call.trailing_metadata()))
 
     async def receive(self) -> Any:
         try:
