@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -18,6 +21,45 @@ def echo(type_name: str, value: object) -> Any:
     descriptor = message(type_name)
     shown = codec().decode(descriptor, codec().encode(descriptor, value))  # type: ignore[arg-type]  # any value at all
     return {key: item for key, item in shown.items() if item not in (None, [], {}, 0, "", "0", False) or key == "null"}
+
+
+ZONE_AHEAD, ZONE_BEHIND = timezone(timedelta(hours=14)), timezone(timedelta(hours=-1))
+
+
+class bool_:  # noqa: N801 - another library's name for its bools
+    def __init__(self, value: bool) -> None:
+        self.value = value
+
+    def __bool__(self) -> bool:
+        return self.value
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __repr__(self) -> str:
+        return "bool_"
+
+
+class Numbers(list[float]):
+    """An array, which looks like a number until it is asked for it."""
+
+    def __index__(self) -> int:
+        raise TypeError("only arrays of one element are")
+
+    def __int__(self) -> int:
+        raise TypeError("only arrays of one element are")
+
+    def __float__(self) -> float:
+        raise TypeError("only arrays of one element are")
+
+    def __repr__(self) -> str:
+        return f"Numbers({len(self)})"
+
+
+def released(data: bytes) -> memoryview:
+    view = memoryview(data)
+    view.release()
+    return view
 
 
 ECHOES: list[tuple[str, object, dict[str, object]]] = [
@@ -41,6 +83,8 @@ ECHOES: list[tuple[str, object, dict[str, object]]] = [
     ("lab.All", {"f_double": "NaN", "f_float": "-Infinity"}, {"fDouble": "NaN", "fFloat": "-Infinity"}),
     ("lab.All", {"f_double": math.inf, "f_float": math.nan}, {"fDouble": "Infinity", "fFloat": "NaN"}),
     ("lab.All", {"r_double": ["1.5", "1e3", "Infinity", 2]}, {"rDouble": [1.5, 1000.0, "Infinity", 2.0]}),
+    ("lab.All", {"f_double": Decimal("1.5"), "f_float": Fraction(1, 2), "f_int32": Decimal("7.0")}, {"fDouble": 1.5, "fFloat": 0.5, "fInt32": 7}),
+    ("lab.All", {"r_double": [Decimal("Infinity")], "f_bool": bool_(True)}, {"rDouble": ["Infinity"], "fBool": True}),
     # enums
     ("lab.All", {"f_color": "GREEN", "f_alias": "UNO"}, {"fColor": "GREEN", "fAlias": "FIRST"}),
     ("lab.All", {"f_color": 2, "r_color": ["RED", 2, "NEGATIVE"]}, {"fColor": "GREEN", "rColor": ["RED", "GREEN", "NEGATIVE"]}),
@@ -75,6 +119,7 @@ ECHOES: list[tuple[str, object, dict[str, object]]] = [
     ("lab.Wkt", {"mask": "fooBar,baz.quxQuux"}, {"mask": "fooBar,baz.quxQuux"}),
     ("lab.Wkt", {"struct": {"s": "x", "n": 1.5, "l": [1, None, {}], "o": {"deep": {}}}}, {"struct": {"s": "x", "n": 1.5, "l": [1, None, {}], "o": {"deep": {}}}}),
     ("lab.Wkt", {"value": [1, [True, "a"]]}, {"value": [1, [True, "a"]]}),
+    ("lab.Wkt", {"value": [Decimal("1.5"), bool_(True)], "list": (2, Fraction(1, 4))}, {"value": [1.5, True], "list": [2, 0.25]}),
     ("lab.Wkt", {"w_int64": "5", "w_bytes": "AQI=", "w_double": "NaN"}, {"wInt64": "5", "wBytes": "AQI=", "wDouble": "NaN"}),
     ("lab.Wkt", {"r_ts": ["1970-01-01T00:00:00Z"], "m_dur": {"a": "3s"}}, {"rTs": ["1970-01-01T00:00:00Z"], "mDur": {"a": "3s"}}),
     ("lab.Wkt", {"null": "NULL_VALUE"}, {}),
@@ -141,7 +186,18 @@ REFUSED: list[tuple[str, object, str]] = [
     ("lab.All", {"f_double": " 1"}, "request.fDouble: double expected, not ' 1'"),
     ("lab.All", {"f_double": "1e400"}, "request.fDouble: double out of range: '1e400'"),
     ("lab.All", {"f_double": 10**400}, "request.fDouble: double out of range: "),
-    ("lab.All", {"f_float": 3.5e38}, "request.fFloat: out of range for the type of the field"),
+    ("lab.All", {"f_float": 3.5e38}, "request.fFloat: float out of range: 3.5e+38"),
+    ("lab.All", {"f_double": Decimal("1e400")}, "request.fDouble: double out of range: Decimal('1E+400')"),
+    ("lab.All", {"f_double": Fraction(10**400)}, "request.fDouble: double out of range: Fraction(1000"),
+    ("lab.All", {"r_double": [0.0, Decimal("sNaN")]}, "request.rDouble[1]: double expected, not Decimal('sNaN')"),
+    ("lab.All", {"f_int32": Decimal("5.5")}, "request.fInt32: int32 expected, not Decimal('5.5')"),
+    ("lab.All", {"f_int32": Decimal("Infinity")}, "request.fInt32: int32 expected, not Decimal('Infinity')"),
+    ("lab.All", {"f_int32": Decimal("NaN")}, "request.fInt32: int32 expected, not Decimal('NaN')"),
+    ("lab.All", {"f_int32": Numbers([1, 2])}, "request.fInt32: int32 expected, not Numbers(2)"),
+    ("lab.All", {"f_double": Numbers([1, 2])}, "request.fDouble: double expected, not Numbers(2)"),
+    ("lab.All", {"f_int32": bool_(True)}, "request.fInt32: int32 expected, not bool_"),
+    ("lab.All", {"f_double": bool_(True)}, "request.fDouble: double expected, not bool_"),
+    ("lab.All", {"f_bytes": released(b"x")}, "request.fBytes: bytes expected, not a memoryview that was released"),
     ("lab.All", {"f_double": []}, "request.fDouble: double expected, not []"),
     ("lab.All", {"f_bool": 1}, "request.fBool: bool expected, not 1"),
     ("lab.All", {"f_bool": "true"}, "request.fBool: bool expected, not 'true'"),
@@ -174,6 +230,8 @@ REFUSED: list[tuple[str, object, str]] = [
     ("lab.Wkt", {"ts": "2024-02-30T00:00:00Z"}, "request.ts: no such day: 2024-02-30"),
     ("lab.Wkt", {"ts": "2024-06-30T23:59:60Z"}, "request.ts: RFC 3339 timestamp expected"),
     ("lab.Wkt", {"ts": 5}, "request.ts: RFC 3339 timestamp expected"),
+    ("lab.Wkt", {"ts": datetime(9999, 12, 31, 23, tzinfo=ZONE_BEHIND)}, "request.ts: timestamp out of range: 9999-12-"),
+    ("lab.Wkt", {"ts": datetime(1, 1, 1, tzinfo=ZONE_AHEAD)}, "request.ts: timestamp out of range: 0001-01-01T00"),
     ("lab.Wkt", {"r_ts": ["now"]}, "request.rTs[0]: RFC 3339 timestamp expected"),
     ("lab.Wkt", {"dur": "1.1234567891s"}, "request.dur: duration expected, as in 1.5s, not '1.1234567891s'"),
     ("lab.Wkt", {"dur": "315576000001s"}, "request.dur: duration out of range: '315576000001s'"),

@@ -275,8 +275,12 @@ class _Writer:
                 add(f"if type({value}) is not bytes:", f" {value} = native_bytes_of({value})")
             else:
                 add(f"{value} = bytes_of({value})")
-        elif kind in (FieldType.FLOAT, FieldType.DOUBLE):
-            add(f"if type({value}) is not float:", f" {value} = {kind.name.lower()}_of({value})")
+        elif kind is FieldType.DOUBLE:
+            add(f"if type({value}) is not float:", f" {value} = double_of({value})")
+        elif kind is FieldType.FLOAT:
+            limit = scalars.TOO_LARGE_FOR_FLOAT
+            add(f"if type({value}) is not float or not {-limit!r} < {value} < {limit!r}:")
+            add(f" {value} = float_of({value})")
 
     def _is_closed(self, descriptor: FieldDescriptor) -> bool:
         return descriptor.enum_type is not None and descriptor.enum_type.is_closed

@@ -17,6 +17,7 @@ from typing import Any, SupportsIndex
 from puregrpc.codec.faults import Fault, shown
 
 __all__ = [
+    "TOO_LARGE_FOR_FLOAT",
     "bool_of",
     "bytes_of",
     "double_of",
@@ -26,6 +27,7 @@ __all__ = [
     "float_text",
     "int32_of",
     "int64_of",
+    "is_bool",
     "key_of_bool",
     "native_bytes_of",
     "null_of",
@@ -49,7 +51,7 @@ def _integer(kind: str, low: int, high: int) -> Callable[[object], int]:
             number = int(value)
             if low <= number <= high and str(number) == value:
                 return number
-        if isinstance(value, bool):
+        if is_bool(value):
             number = None
         elif isinstance(value, int):
             number = int(value)
@@ -57,8 +59,8 @@ def _integer(kind: str, low: int, high: int) -> Callable[[object], int]:
             number = _integer_of_text(value, kind)
         elif isinstance(value, float):
             number = int(value) if value.is_integer() else None
-        elif isinstance(value, SupportsIndex):
-            number = value.__index__()
+        elif isinstance(value, SupportsIndex) or hasattr(value, "__float__"):
+            number = _integer_of_number(value)
         if number is None:
             raise Fault(f"{kind} expected, not {shown(value)}")
         if not low <= number <= high:
@@ -66,6 +68,15 @@ def _integer(kind: str, low: int, high: int) -> Callable[[object], int]:
         return number
 
     return integer_of
+
+
+def _integer_of_number(value: Any) -> int | None:
+    """The integer that another library's number is equal to (a Decimal, a Fraction, a numpy.float32)."""
+    try:
+        number = int(value)
+        return number if number == value else None
+    except (ArithmeticError, TypeError, ValueError):
+        return None  # not finite, not real, or not one number
 
 
 def _integer_of_text(text: str, kind: str) -> int | None:
@@ -94,9 +105,14 @@ uint32_of = _integer("uint32", 0, (1 << 32) - 1)
 uint64_of = _integer("uint64", 0, (1 << 64) - 1)
 
 
+def is_bool(value: object) -> bool:
+    """Whether a value is a bool: True, False, or what another library calls so."""
+    return type(value).__name__ in ("bool", "bool_")
+
+
 def bool_of(value: object) -> bool:
     """A bool that is not True or False itself: nothing is, except what another library calls a bool."""
-    if type(value).__name__ in ("bool_", "bool"):
+    if is_bool(value):
         return bool(value)
     raise Fault(f"bool expected, not {shown(value)}")
 
@@ -107,7 +123,7 @@ def key_of_bool(value: object) -> bool:
         return True
     if value == "false" and isinstance(value, str):
         return False
-    return value if isinstance(value, bool) else bool_of(value)
+    return bool_of(value)
 
 
 def string_of(value: object) -> str:
@@ -143,12 +159,15 @@ def _unusual_base64(text: str) -> bytes:
 def native_bytes_of(value: object) -> bytes:
     """Bytes from any object that has the buffer interface."""
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
+        try:
+            return bytes(value)
+        except ValueError:
+            raise Fault("bytes expected, not a memoryview that was released") from None
     raise Fault(f"bytes expected, not {shown(value)}")
 
 
 def _number(value: object, kind: str) -> float:
-    if isinstance(value, bool):
+    if is_bool(value):
         pass
     elif isinstance(value, (int, float)):
         try:
@@ -168,8 +187,21 @@ def _number(value: object, kind: str) -> float:
                 raise Fault(f"{kind} out of range: {shown(value)}")
             return number
     elif hasattr(value, "__float__"):
-        return float(value.__float__())
+        return _float_of_number(value, kind)
     raise Fault(f"{kind} expected, not {shown(value)}")
+
+
+def _float_of_number(value: Any, kind: str) -> float:
+    """Another library's number as a float."""
+    try:
+        number = float(value)
+        if math.isinf(number) and value != number:
+            raise OverflowError
+    except OverflowError:
+        raise Fault(f"{kind} out of range: {shown(value)}") from None
+    except (ArithmeticError, TypeError, ValueError):
+        raise Fault(f"{kind} expected, not {shown(value)}") from None
+    return number
 
 
 def double_of(value: object) -> float:
@@ -177,14 +209,14 @@ def double_of(value: object) -> float:
     return _number(value, "double")
 
 
-_TOO_LARGE_FOR_FLOAT = 3.4028235677973366e38
+TOO_LARGE_FOR_FLOAT = 3.4028235677973366e38
 """Halfway between the largest 32-bit float and what would come next: from here on it is infinity."""
 
 
 def float_of(value: object) -> float:
-    """The same, for 32 bits; the range is checked when it is packed."""
+    """The same, for 32 bits."""
     number = _number(value, "float")
-    if abs(number) >= _TOO_LARGE_FOR_FLOAT and not math.isinf(number):
+    if abs(number) >= TOO_LARGE_FOR_FLOAT and not math.isinf(number):
         raise Fault(f"float out of range: {shown(value)}")
     return number
 
@@ -234,7 +266,7 @@ def enum_of(value: object, numbers: Mapping[str, int], is_closed: bool) -> int:
             some = ", ".join(list(numbers)[:5])
             raise Fault(f"no enum value {shown(value)}; known are {some}{', …' if len(numbers) > 5 else ''}")
         return number
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()) or value is None:
+    if is_bool(value) or (isinstance(value, float) and not value.is_integer()) or value is None:
         raise Fault(f"enum name or number expected, not {shown(value)}")
     try:
         number = int32_of(value)

@@ -87,7 +87,10 @@ def parse_timestamp(value: object) -> tuple[int, int]:
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=timezone.utc)
         since = aware - _EPOCH
-        return since.days * 86400 + since.seconds, since.microseconds * 1000
+        seconds = since.days * 86400 + since.seconds
+        if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+            raise Fault(f"timestamp out of range: {value.isoformat()} is not in the years 1 to 9999 in UTC")
+        return seconds, since.microseconds * 1000
     match = _TIMESTAMP.match(value) if isinstance(value, str) else None
     if match is None:
         raise Fault(f"RFC 3339 timestamp expected, as in 2024-01-31T12:00:00Z, not {shown(value)}")

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from puregrpc.codec import scalars, times
 from puregrpc.codec.faults import FAULTS, Fault, TooDeep, Truncated, fault_of, shown
+from puregrpc.codec.lists import list_of
 from puregrpc.codec.options import Options
 from puregrpc.codec.wire_format import more, read_fields, read_tag, read_varint, skip, varint
 
@@ -139,10 +140,7 @@ def _encode_value(value: Any, depth: int) -> bytes:
     if value is False:
         return b"\x20\x00"
     if isinstance(value, (int, float)):
-        try:
-            number = float(value)
-        except OverflowError:
-            raise Fault(f"double out of range: {shown(value)}") from None
+        number = scalars.double_of(value)
         if number - number != 0:
             raise Fault(f"a google.protobuf.Value cannot be {scalars.float_text(number)}")
         return b"\x11" + _pack_double(number)
@@ -157,6 +155,10 @@ def _encode_value(value: Any, depth: int) -> bytes:
         return _delimited(b"\x2a", _encode_struct(value, depth - 1))
     if isinstance(value, (list, tuple)):
         return _delimited(b"\x32", _encode_list(value, depth - 1))
+    if scalars.is_bool(value):
+        return _encode_value(bool(value), depth)
+    if hasattr(value, "__float__"):
+        return _encode_value(scalars.double_of(value), depth)
     raise Fault(f"a JSON value expected, not {shown(value)}")
 
 
@@ -180,8 +182,10 @@ def _encode_struct(value: Any, depth: int) -> bytes:
 
 
 def _encode_list(value: Any, depth: int) -> bytes:
-    if not isinstance(value, (list, tuple)):
-        raise Fault(f"list expected for google.protobuf.ListValue, not {shown(value)}")
+    try:
+        value = list_of(value)
+    except Fault:
+        raise Fault(f"list expected for google.protobuf.ListValue, not {shown(value)}") from None
     if depth < 0:
         raise TooDeep
     out = []
