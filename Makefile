@@ -6,7 +6,10 @@ BIN = $(VENV)/bin
 SMOKE = tests/wire tests/codec tests/schema tests/proto/test_compile.py tests/channel tests/server tests/services \
 	tests/client/test_backends.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples tests/test_readme.py
 
-.PHONY: demo test smoke lint types bench conformance clean
+# The rooms with public names; a room's own files are reached from its docstrings.
+REFERENCE = puregrpc $(addprefix puregrpc.,channel server services wire proto schema codec metrics trace transport testing)
+
+.PHONY: demo test smoke lint docs bench conformance clean
 
 # The demo needs only the core; the developers' tools are added by the targets that use them.
 $(VENV)/installed: pyproject.toml
@@ -32,6 +35,11 @@ lint: $(VENV)/developer
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The reference, from the docstrings: build/reference/index.html.
+docs: $(VENV)/developer
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	$(BIN)/python -m pdoc --output-directory build/reference $(REFERENCE) '!puregrpc.cli'
 
 bench: $(VENV)/developer
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check grpclib
