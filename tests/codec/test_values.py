@@ -135,6 +135,8 @@ ECHOES: list[tuple[str, object, dict[str, object]]] = [
     # presence
     ("lab.Opt", {"o_int32": 1}, {"oInt32": 1}),
     ("lab2.Old", {"rString": "x", "mygroup": {"inside": "y"}, "[lab2.ext_string]": "e"}, {"rString": "x", "mygroup": {"inside": "y"}, "[lab2.ext_string]": "e"}),
+    ("lab2.Old", {"r_string": "x"}, {"rString": "x"}),
+    ("lab2.Old", {"r_string": "x", "o_int": 5}, {"rString": "x", "oInt": 5}),
     ("lab2.Old", {"rString": "x", "[lab2.ext_ints]": [1, 2], "kind": "A"}, {"rString": "x", "[lab2.ext_ints]": [1, 2], "kind": "A"}),
     ("lab2.Holder", {"set": {"[lab2.InSet.in_set]": {"text": "t"}}}, {"set": {"[lab2.InSet.in_set]": {"text": "t"}}}),
 ]  # fmt: skip
@@ -255,6 +257,8 @@ REFUSED: list[tuple[str, object, str]] = [
     ("lab.Wkt", {"any": {"@type": "x/google.protobuf.Duration"}}, 'request.any: missing "value"'),
     ("lab.Wkt", {"any": {"@type": "x/google.protobuf.Duration", "value": 1}}, "request.any.value: duration expected"),
     ("lab2.Old", {}, "request.rString: a required field is not set"),
+    ("lab2.Old", {"o_int": 5}, "request.rString: a required field is not set"),
+    ("lab2.Old", {"nope": 5}, "request: no field 'nope' in lab2.Old"),
     ("lab2.Old", {"rString": "", "kind": 7}, "request.kind: no enum value has the number 7"),
     ("lab2.Old", {"rString": "", "[lab2.ext_old]": {}}, "request[lab2.ext_old].rString: a required field is not set"),
     ("lab2.Holder", {"set": {"[lab2.nobody]": {}}}, "request.set: no extension '[lab2.nobody]' of lab2.Set"),

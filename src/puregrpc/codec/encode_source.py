@@ -177,7 +177,10 @@ class _Writer:
             self._singular(index, field)
         self._source.indent(-1)
         if descriptor.is_required:
-            add("else:", " raise missing()")
+            add("else:")
+            if not self._part:  # it may be there under its other name
+                add(" if left and not d.keys() <= KEYS:", "  return generated(renamed(d), depth)")
+            add(" raise missing()")
 
     def _oneof(self, index: int, field: ShapedField) -> None:
         oneof = field.descriptor.containing_oneof
