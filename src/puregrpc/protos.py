@@ -6,22 +6,26 @@ The classes are google.protobuf's, made from descriptors in its default pool; we
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
+from pkgutil import get_importer
 from types import ModuleType
 
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.protobuf.descriptor import FileDescriptor as PoolFileDescriptor
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
-from puregrpc.errors import CompileError, SchemaError
+from puregrpc.errors import InvalidArgument, SchemaError
+from puregrpc.proto import ChainResolver, FolderResolver
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
+from puregrpc.schema.checks import default_json_name
 
 __all__ = ["ProtoFinder", "install_import_hook", "protos", "remove_import_hook"]
 
@@ -31,30 +35,104 @@ MODULE_SUFFIX = "_pb2"
 def protos(path: str | PathLike[str], *, import_paths: Iterable[str | PathLike[str]] = ()) -> ModuleType:
     """The messages and enums of a .proto file, as a module like the one that protoc would generate.
 
-    ``path`` is looked for below ``import_paths``, the current folder and the folders of ``sys.path``, in this order;
-    so is what it imports. An absolute path is its own import path. The module has a class for each message, a wrapper
-    for each enum, the values of enums and the extensions at its top level, and ``DESCRIPTOR``.
+    ``path`` is looked for below ``import_paths``, the current folder and what is on ``sys.path`` (folders, zip files,
+    packages that were imported), in this order; so is what it imports. An absolute path, and one that goes up with
+    ``..``, is taken relative to that of ``import_paths`` it is below, and otherwise to the file's own folder. The
+    module has a class for each message, a wrapper for each enum, the values of enums and the extensions at its top
+    level, and ``DESCRIPTOR``. A file that google.protobuf's default pool has already gives the classes that are there.
 
     Raises CompileError if the file does not compile, and SchemaError if google.protobuf's default pool has another
     file of the same name or with the same types.
     """
-    name = str(path).replace("\\", "/")
-    roots = [str(root) for root in import_paths]
-    if Path(name).is_absolute():
-        roots = [str(Path(name).parent), *roots]
-        name = Path(name).name
-    roots += ["", *(entry for entry in sys.path if entry)]
+    if isinstance(import_paths, (str, PathLike)):
+        raise InvalidArgument(f"import_paths is a list of folders, not {import_paths!r}")
+    name = fspath(path).replace("\\", "/")
+    roots = [fspath(root) for root in import_paths]
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        name, root = _below(roots, name)
+        roots = [root, *roots]
+    name = name.removeprefix("./")
     module = ModuleType(name.removesuffix(".proto").replace("/", ".").replace("-", "_") + MODULE_SUFFIX)
-    fill_module(module, name.removeprefix("./"), roots)
+    _fill(module, name, ChainResolver([FolderResolver([*roots, ""]), SysPathResolver()]))
     return module
 
 
-def fill_module(module: ModuleType, name: str, roots: Sequence[str]) -> None:
+def _below(roots: Sequence[str], path: str) -> tuple[str, str]:
+    """A file as one of ``roots`` has it, and that root; without one, the file's name and its folder."""
+    whole = Path(os.path.normpath(Path.cwd() / path))
+    for root in roots:
+        above = Path(os.path.normpath(Path.cwd() / root))
+        if above in whole.parents:
+            return whole.relative_to(above).as_posix(), root
+    return whole.name, str(whole.parent)
+
+
+class SysPathResolver(FolderResolver):
+    """Files where Python looks for modules: on ``sys.path`` and in the packages that were imported, zip files too."""
+
+    def __init__(self) -> None:
+        super().__init__([entry for entry in sys.path if entry and Path(entry).is_dir()])
+
+    def find(self, path: str) -> bytes | None:
+        """The contents of the first file of that name."""
+        for folder, name in self._places(path):
+            found = _read(folder, name)
+            if found is not None:
+                return found
+        return None
+
+    def locate(self, path: str) -> str | None:
+        """Where the file is that ``find`` would read."""
+        for folder, name in self._places(path):
+            if _read(folder, name) is not None:
+                return f"{folder}/{name}"
+        return None
+
+    def spellings(self, path: str) -> Iterator[str]:
+        """The path, and those of files in folders that have - where it has _, as protoc's modules have it."""
+        yield path
+        wanted = path.rpartition("/")[2]
+        for folder, name in self._places(path):
+            parent = Path(folder, name).parent
+            for found in sorted(each.name for each in parent.iterdir()) if parent.is_dir() else ():
+                if found != wanted and found.replace("-", "_") == wanted:
+                    yield path.removesuffix(wanted) + found
+
+    def _places(self, path: str) -> Iterator[tuple[str, str]]:
+        for entry in sys.path:
+            yield entry or ".", path
+        *packages, name = path.split("/")
+        package = sys.modules.get(".".join(packages))
+        for folder in getattr(package, "__path__", ()):  # an editable install's may be anywhere
+            yield folder, name
+
+
+def _read(folder: str, name: str) -> bytes | None:
+    try:
+        return Path(folder, name).read_bytes() if name else None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        pass
+    get_data = getattr(get_importer(folder), "get_data", None)  # that of a zip file
+    if get_data is None:
+        return None
+    try:
+        data: bytes = get_data(os.path.join(folder, *name.split("/")))  # noqa: PTH118 - zipimport compares text
+    except OSError:
+        return None
+    return data
+
+
+_OWN_NAMES = frozenset(
+    {"__builtins__", "__class__", "__dict__", "__file__", "__loader__", "__name__", "__package__", "__spec__"}
+)
+"""What a module cannot do without. (A message may be called so; it is in DESCRIPTOR.)"""
+
+
+def _fill(module: ModuleType, name: str, resolver: ChainResolver) -> None:
     """Compile a file and put what it declares into ``module``."""
-    (file,) = compile_protos([name], import_paths=roots)
+    (file,) = compile_protos([name], resolver=resolver)
     pool_file = _in_default_pool(file)
-    contents = vars(module)
-    contents["DESCRIPTOR"] = pool_file
+    contents: dict[str, object] = {"DESCRIPTOR": pool_file}
     for message in pool_file.message_types_by_name.values():
         contents[message.name] = _message_class(message, module.__name__)
     for enum in pool_file.enum_types_by_name.values():
@@ -64,6 +142,7 @@ def fill_module(module: ModuleType, name: str, roots: Sequence[str]) -> None:
         contents[f"{extension.name.upper()}_FIELD_NUMBER"] = extension.number
     for service in pool_file.services_by_name.values():
         contents[f"_{service.name.upper()}"] = service
+    vars(module).update((key, value) for key, value in contents.items() if key not in _OWN_NAMES)
 
 
 def _message_class(message: Descriptor, module_name: str) -> type[object]:
@@ -93,14 +172,61 @@ def _in_default_pool(file: FileDescriptor) -> PoolFileDescriptor:
                 pending.append((current, True))
                 pending += [(dependency, False) for dependency in current.dependencies]
             continue
+        proto = _as_generated(current.to_proto())
+        known = _known(pool, current.name)
+        if known is not None:
+            if _as_generated(known) != proto:
+                raise SchemaError(f"{current.name}: google.protobuf's default pool has another file of this name")
+            continue
         try:
-            pool.AddSerializedFile(current.to_proto().SerializeToString())
+            pool.AddSerializedFile(proto.SerializeToString())
         except TypeError as error:
-            raise SchemaError(
-                f"{current.name}: google.protobuf's default pool has another file of this name, or one with the same "
-                f"types: {error}"
-            ) from None
+            raise SchemaError(f"{current.name}: {_clash(pool, current) or error}") from None
     return pool.FindFileByName(file.name)
+
+
+def _known(pool: descriptor_pool.DescriptorPool, name: str) -> descriptor_pb2.FileDescriptorProto | None:
+    try:
+        known = pool.FindFileByName(name)
+    except KeyError:
+        return None
+    return descriptor_pb2.FileDescriptorProto.FromString(known.serialized_pb)
+
+
+def _clash(pool: descriptor_pool.DescriptorPool, file: FileDescriptor) -> str:
+    """Which of a file's names a pool has already, and from where; nothing if it has none."""
+    names = [each.full_name for each in file.messages]
+    names += [each.full_name for each in file.enums]
+    names += [each.full_name for each in file.services]
+    names += [each.full_name for each in file.extensions]
+    for name in names:
+        try:
+            other = pool.FindFileContainingSymbol(name).name
+        except KeyError:
+            continue
+        return (
+            f"google.protobuf's default pool has {name} already, from {other}; if that is the same file, "
+            "name it so, below one of import_paths"
+        )
+    return ""
+
+
+def _as_generated(proto: descriptor_pb2.FileDescriptorProto) -> descriptor_pb2.FileDescriptorProto:
+    """A descriptor as protoc puts it into the modules it generates: without the JSON names that follow from names.
+
+    A pool takes a file twice, from such a module and from here, if both are the same.
+    """
+    proto.ClearField("source_code_info")
+    messages = list(proto.message_type)
+    fields = list(proto.extension)
+    while messages:
+        message = messages.pop()
+        messages += message.nested_type
+        fields += [*message.field, *message.extension]
+    for field in fields:
+        if field.json_name == default_json_name(field.name):
+            field.ClearField("json_name")
+    return proto
 
 
 def _is_generated(name: str) -> bool:
@@ -115,7 +241,7 @@ def _is_generated(name: str) -> bool:
 
 
 class ProtoFinder(MetaPathFinder):
-    """Finds ``package/name.proto`` on ``sys.path`` for ``import package.name_pb2``."""
+    """Finds ``package/name.proto`` where Python looks for modules, for ``import package.name_pb2``."""
 
     def find_spec(
         self,
@@ -126,11 +252,15 @@ class ProtoFinder(MetaPathFinder):
         """The spec of a module that a .proto file can stand in for, or None."""
         if not fullname.endswith(MODULE_SUFFIX):
             return None
-        name = fullname.removesuffix(MODULE_SUFFIX).replace(".", "/") + ".proto"
-        for entry in sys.path:
-            source = Path(entry or ".") / name
-            if source.is_file():
-                return ModuleSpec(fullname, _ProtoLoader(name), origin=str(source))
+        package, _, last = fullname.removesuffix(MODULE_SUFFIX).rpartition(".")
+        folder = package.replace(".", "/") + "/" if package else ""
+        resolver = SysPathResolver()
+        for name in resolver.spellings(f"{folder}{last}.proto"):
+            origin = resolver.locate(name)
+            if origin is not None:
+                spec = ModuleSpec(fullname, _ProtoLoader(name), origin=origin)
+                spec.has_location = True
+                return spec
         return None
 
 
@@ -144,8 +274,8 @@ class _ProtoLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Fill the module; what is wrong with the file is an ImportError, as for any module that does not load."""
         try:
-            fill_module(module, self.name, [entry or "." for entry in sys.path])
-        except CompileError as error:
+            _fill(module, self.name, ChainResolver([SysPathResolver()]))
+        except SchemaError as error:
             raise ImportError(str(error), name=module.__name__, path=self.name) from error
 
 
@@ -153,7 +283,10 @@ FINDER = ProtoFinder()
 
 
 def install_import_hook() -> None:
-    """Let ``import package.name_pb2`` find ``package/name.proto`` on ``sys.path``, where no such module is found."""
+    """Let ``import package.name_pb2`` find ``package/name.proto`` on ``sys.path``, where no such module is found.
+
+    What is wrong with the file is then an ImportError.
+    """
     if FINDER not in sys.meta_path:
         sys.meta_path.append(FINDER)
 

