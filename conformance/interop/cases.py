@@ -297,8 +297,8 @@ async def orca_oob(client: Adapter) -> None:
             message_class("StreamingOutputCallRequest")(orca_oob_report=report, response_parameters=parameters)
         )
         await call.receive()
-        received = [await reports.receive() for _ in range(3)]
-        assert load_report(report) in received, received
+        while await reports.receive() != load_report(report):
+            pass  # reports from before it are still on their way; the bound of the case ends this
     await call.half_close()
     assert await call.receive() is None
     await reports.cancel()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, contextmanager
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,13 +23,21 @@ import trustme
 from conformance.interop.cases import CASES, COMPRESSED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / "conformance" / ".work" / "bin"
 NAMES = [case.__name__ for case in CASES]
 ENGINES = ("h2", "fast")
-BOUND = 180.0
+TCP_LISTEN = "0A"
+"""A socket's state in /proc/net/tcp."""
+BOUND = 600.0
+"""How long a client may take for all of its cases (seconds). Each has a bound of its own; a loaded machine is slow."""
+GO_CASE_BOUND = 120.0
+STOP_BOUND = 60.0
+START_BOUND = 60.0
+GO_SOAK_LATENCY_MS = 60_000
+"""What the soak cases call too slow: what is measured here is whether calls succeed, on machines that may be loaded."""
 
 GO_CLIENT_LACKS = COMPRESSED
 """What grpc-go's client lacks."""
@@ -63,32 +73,62 @@ def server(command: list[str]) -> Iterator[str]:
         process.stdout.close()
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(STOP_BOUND)
+
+
+def start_on_free_port(command_for: Callable[[int], list[str]]) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a server that takes a port and says nothing: look for a free port, and wait until it listens there.
+
+    Between the look and the listening another process may take the port; then the server ends, and another is tried.
+    """
+    end = time.monotonic() + START_BOUND
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        process = subprocess.Popen(command_for(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            if port in listening_ports(process.pid):
+                return process, f"127.0.0.1:{port}"
+            if time.monotonic() > end:
+                process.kill()
+                process.wait()
+                raise RuntimeError(f"{command_for(port)[0]} did not listen within {START_BOUND:g} s")
+            time.sleep(0.05)
+        if time.monotonic() > end:
+            raise RuntimeError(f"{command_for(port)[0]} ends with {process.returncode} when it is started")
+
+
+def listening_ports(pid: int) -> set[int]:
+    """The TCP ports that a process listens on (proc_pid_fd(5), proc_pid_net(5))."""
+    inodes, ports = set(), set()
+    with suppress(OSError):  # the process has ended
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            inodes.add(str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]"))
+        for table in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == TCP_LISTEN and fields[9] in inodes:
+                    ports.add(int(fields[1].rpartition(":")[2], 16))
+    return ports
 
 
 @contextmanager
 def go_server(tls: Tls | None) -> Iterator[str]:
-    """grpc-go's server: it takes a port and says nothing, so a free one is looked for and waited on."""
-    import socket
-    import time
+    """grpc-go's server."""
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(BIN / "grpc-go-interop-server"), f"--port={port}"]
-    if tls:
-        command += ["--use_tls=true", f"--tls_cert_file={tls.cert}", f"--tls_key_file={tls.key}"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def command_for(port: int) -> list[str]:
+        command = [str(BIN / "grpc-go-interop-server"), f"--port={port}"]
+        if tls:
+            command += ["--use_tls=true", f"--tls_cert_file={tls.cert}", f"--tls_key_file={tls.key}"]
+        return command
+
+    process, address = start_on_free_port(command_for)
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
+        yield address
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(STOP_BOUND)
 
 
 def python_server(module: str, tls: Tls | None, *arguments: str) -> list[str]:
@@ -102,12 +142,17 @@ def python_client(module: str, address: str, names: list[str], tls: Tls | None, 
     command = [sys.executable, "-m", f"conformance.interop.{module}", address, *names, *arguments]
     if tls:
         command += ["--tls-ca", tls.ca]
-    result = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=BOUND, check=False
-    )
-    found = dict(line.split(" ", 1) for line in result.stdout.splitlines() if line.split(" ", 1)[0] in NAMES)
-    if result.returncode:
-        print(result.stderr[-1500:], file=sys.stderr)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        returncode: int | None = None
+        with suppress(subprocess.TimeoutExpired):  # then the cases without an outcome have failed
+            returncode = subprocess.run(
+                command, cwd=ROOT, env=environment(), stdout=output, stderr=errors, timeout=BOUND, check=False
+            ).returncode
+        output.seek(0)
+        errors.seek(0)
+        found = dict(line.split(" ", 1) for line in output.read().splitlines() if line.split(" ", 1)[0] in NAMES)
+        if returncode != 0:
+            print(f"{module} ended with {returncode}: {errors.read()[-1500:]}", file=sys.stderr)
     return found
 
 
@@ -119,9 +164,16 @@ def go_client(address: str, names: list[str], tls: Tls | None) -> dict[str, str]
         command += [f"--test_case={name}"]
         if name.startswith("orca_"):  # its client looks at reports only in a balancer made for that
             command += ['--service_config_json={"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}']
+        if name.endswith("_soak"):
+            command += [f"--soak_per_iteration_max_acceptable_latency_ms={GO_SOAK_LATENCY_MS}"]
+            command += [f"--soak_overall_timeout_seconds={GO_CASE_BOUND:.0f}"]
         if tls:
             command += ["--use_tls=true", "--use_test_ca=true", f"--ca_file={tls.ca}"]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, timeout=GO_CASE_BOUND, check=False)
+        except subprocess.TimeoutExpired:
+            found[name] = f"failed: not over after {GO_CASE_BOUND:g} s"
+            continue
         found[name] = "ok" if result.returncode == 0 else f"failed: {result.stderr.strip()[-200:]}"
     return found
 

@@ -6,16 +6,23 @@ Usage: python -m conformance.nginx.through; needs nginx on the PATH. TLS to ngin
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance.interop.table import ENGINES, NAMES, Tls, certificate, python_client, python_server, server
+from conformance.interop.table import (
+    ENGINES,
+    NAMES,
+    STOP_BOUND,
+    Tls,
+    certificate,
+    python_client,
+    python_server,
+    server,
+    start_on_free_port,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,23 +54,19 @@ http {{
 
 @contextmanager
 def nginx(folder: Path, upstream: str, tls: Tls) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    configuration = folder / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(folder=folder, port=port, upstream=upstream, tls=tls))
     binary = shutil.which("nginx") or "/usr/sbin/nginx"
-    process = subprocess.Popen([binary, "-p", str(folder), "-c", str(configuration)], stderr=subprocess.DEVNULL)
+
+    def command_for(port: int) -> list[str]:
+        configuration = folder / "nginx.conf"
+        configuration.write_text(CONFIGURATION.format(folder=folder, port=port, upstream=upstream, tls=tls))
+        return [binary, "-p", str(folder), "-c", str(configuration)]
+
+    process, address = start_on_free_port(command_for)
     try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
+        yield address
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(STOP_BOUND)
 
 
 def main() -> int:
