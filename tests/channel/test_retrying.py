@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
 import trio.testing
 
-from puregrpc.channel import RetryPolicy, open_channel
-from puregrpc.channel.retry import RetryThrottle, pushback_of
+from puregrpc.channel import ClientCall, RetryPolicy, open_channel
+from puregrpc.channel.retry import Attempts, RetryThrottle, pushback_of
 from puregrpc.errors import InvalidArgument, RpcError
 from puregrpc.wire.connection import ConnectionConfig, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
@@ -180,6 +183,257 @@ def test_a_retry_policy() -> None:
                 await echo(b"committed")
 
     run(test)
+
+
+class Collecting(ServerCall):
+    """Fails with the first of ``statuses`` after ``after`` messages (0: at once), or answers with all it was sent."""
+
+    def __init__(self, session: WireSession, statuses: list[Status], after: int) -> None:
+        super().__init__()
+        self.session = session
+        self.status = statuses.pop(0) if statuses else None
+        self.after = after
+        self.received: list[bytes] = []
+        self.half_closed = False
+
+    def on_message(self, message: bytes) -> None:
+        self.received.append(message)
+        if self.status is not None and len(self.received) == self.after:
+            pushback = (("grpc-retry-pushback-ms", self.status.message),) if self.status.message.isdigit() else ()
+            self.session.connection.send_trailers(self, self.status, pushback)
+
+    def on_half_close(self) -> None:
+        if self.status is None:
+            self.session.connection.send_response(self, b"".join(self.received))
+
+
+class Flaky:
+    """A server whose first calls fail."""
+
+    def __init__(self, after: int = 1) -> None:
+        self.after = after
+        self.statuses: list[Status] = []
+        self.calls: list[Collecting] = []
+
+    def __call__(self, session: WireSession, request: Request) -> ServerCall:
+        self.calls.append(Collecting(session, self.statuses, self.after))
+        return self.calls[-1]
+
+
+QUICK = RetryPolicy(max_attempts=3, initial_backoff=0.01, max_backoff=0.02)
+PATIENT = RetryPolicy(max_attempts=2, initial_backoff=1000, max_backoff=1000)
+
+
+def test_a_policy_covers_calls_of_every_shape() -> None:
+    async def test() -> None:
+        flaky = Flaky(after=1)
+        async with wire_server(flaky) as server, open_channel(server.address, retry=QUICK) as channel:
+            flaky.statuses[:] = [UNAVAILABLE] * 2
+            async with channel.unary_stream(ECHO)(b"only") as call:
+                assert await call.receive() == b"only"
+                assert await call.receive() is None
+            assert [dict(request.metadata).get("grpc-previous-rpc-attempts") for request in server.requests] == [
+                None,
+                "1",
+                "2",
+            ]
+            flaky.statuses[:] = [UNAVAILABLE]
+            assert await channel.stream_unary(ECHO)([b"a", b"b", b"c"]) == b"abc"
+            flaky.statuses[:] = [UNAVAILABLE]
+            async with channel.stream_stream(ECHO)([b"a", b"b", b"c"]) as call:
+                assert await call.headers()
+                assert [message async for message in call] == [b"abc"]
+            flaky.statuses[:] = [UNAVAILABLE] * 3
+            async with channel.stream_stream(ECHO)() as call:
+                await call.send(b"a")
+                with pytest.raises(RpcError, match="UNAVAILABLE: busy"):
+                    await call.receive()
+                assert call.is_over
+
+    run(test)
+
+
+def test_what_is_sent_between_two_attempts_is_a_part_of_the_next() -> None:
+    async def test() -> None:
+        flaky = Flaky(after=2)
+        async with wire_server(flaky) as server, open_channel(server.address, retry=QUICK) as channel:
+            flaky.statuses[:] = [UNAVAILABLE]
+            async with channel.call(ECHO) as call, trio.open_nursery() as nursery:
+                received: list[bytes | None] = []
+
+                async def receive() -> None:
+                    received.append(await call.receive())
+
+                for message in (b"a", b"b"):
+                    await call.send(message)
+                nursery.start_soon(receive)
+                while len(flaky.calls) < 2:
+                    await call.send(b".")
+                    await trio.sleep(0.001)
+                await call.half_close()
+            assert received == [b"ab" + b"." * (len(received[0] or b"") - 2)]
+            assert flaky.calls[1].received[:2] == [b"a", b"b"]
+
+    run(test)
+
+
+def test_a_sender_that_waits_for_the_window_goes_on_in_the_next_attempt() -> None:
+    async def test() -> None:
+        flaky = Flaky(after=1)
+        large = bytes(200 << 10)  # more than the window and what may wait for it, less than what is kept
+        small_windows = ConnectionConfig(initial_stream_window=65535, initial_connection_window=65535)
+        async with wire_server(flaky, small_windows) as server, open_channel(server.address, retry=QUICK) as channel:
+            await channel.connect()
+            flaky.statuses[:] = [UNAVAILABLE]
+            async with channel.call(ECHO) as call:
+                await call.send(b"first")
+                await call.send(large)
+                await call.half_close()
+                assert await call.receive() == b"first" + large
+            assert len(flaky.calls) == 2
+
+    run(test)
+
+
+def test_a_call_that_has_sent_much_is_not_made_again() -> None:
+    async def test() -> None:
+        flaky = Flaky(after=2)
+        async with wire_server(flaky) as server, open_channel(server.address, retry=QUICK) as channel:
+            flaky.statuses[:] = [UNAVAILABLE]
+            async with channel.call(ECHO) as call:
+                with pytest.raises(RpcError, match="UNAVAILABLE: busy"):
+                    for _ in range(2):
+                        await call.send(bytes(200 << 10))
+                    await call.receive()
+            assert len(flaky.calls) == 1
+
+    run(test)
+
+
+def test_a_call_can_be_cancelled_between_two_attempts() -> None:
+    async def test() -> None:
+        flaky = Flaky()
+        async with wire_server(flaky) as server, open_channel(server.address, retry=PATIENT) as channel:
+            flaky.statuses[:] = [UNAVAILABLE]
+            async with channel.call(ECHO) as call, trio.open_nursery() as nursery:
+
+                async def receive() -> None:
+                    with pytest.raises(RpcError, match="CANCELLED"):
+                        await call.receive()
+
+                async def ask_for_headers() -> None:
+                    with pytest.raises(RpcError, match="CANCELLED"):
+                        await call.headers()
+
+                await call.send(b"")
+                nursery.start_soon(receive)
+                nursery.start_soon(ask_for_headers)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                assert not call.is_over
+                call.cancel()
+            assert len(flaky.calls) == 1
+
+    run(test)
+
+
+def test_an_attempt_that_its_task_gives_up_is_made_by_the_next_that_asks() -> None:
+    async def test() -> None:
+        flaky = Flaky()
+        policy = RetryPolicy(max_attempts=2, initial_backoff=0.3, max_backoff=0.3)
+        async with wire_server(flaky) as server, open_channel(server.address, retry=policy) as channel:
+            flaky.statuses[:] = [UNAVAILABLE]
+            async with channel.call(ECHO) as call:
+                await call.send(b"kept")
+                await call.half_close()
+                with trio.move_on_after(0.05) as scope:
+                    await call.receive()
+                assert scope.cancelled_caught
+                assert await call.receive() == b"kept"
+
+    run(test)
+
+
+def test_an_attempt_without_a_connection_ends_the_call() -> None:
+    async def test() -> None:
+        flaky = Flaky()
+        policy = RetryPolicy(max_attempts=2, initial_backoff=0.05, max_backoff=0.05)
+        async with open_channel_to_a_server_that_ends(flaky, policy) as (call, gone):
+            flaky.statuses[:] = [UNAVAILABLE]
+            await call.send(b"")
+            gone.set()
+            with pytest.raises(RpcError, match="UNAVAILABLE"):
+                await call.receive()
+            with pytest.raises(RpcError, match="UNAVAILABLE"):
+                await call.headers()
+            assert call.status.code == StatusCode.UNAVAILABLE
+
+    run(test)
+
+
+@asynccontextmanager
+async def open_channel_to_a_server_that_ends(
+    flaky: Flaky, policy: RetryPolicy
+) -> AsyncIterator[tuple[ClientCall[bytes, bytes], trio.Event]]:
+    """A call to a server that is no more once the event is set and the first attempt has failed."""
+    gone = trio.Event()
+    started = trio.Event()
+    address = ""
+
+    async def serve() -> None:
+        nonlocal address
+        async with wire_server(flaky) as server:
+            address = server.address
+            started.set()
+            await gone.wait()
+            while not (flaky.calls and flaky.calls[0].received):
+                await trio.testing.wait_all_tasks_blocked()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        await started.wait()
+        async with open_channel(address, retry=policy) as channel, channel.call(ECHO) as call:
+            yield call, gone
+
+
+def test_the_rules_of_attempts() -> None:
+    """gRFC A6: pushback, throttling, commitment, deadline, and the two kinds of transparent retries."""
+    policy = RetryPolicy(max_attempts=5, initial_backoff=1, max_backoff=100, backoff_multiplier=10)
+
+    def pushed(text: str) -> tuple[tuple[str, str], ...]:
+        return (("grpc-retry-pushback-ms", text),)
+
+    attempts = Attempts(policy, RetryThrottle(max_tokens=100))
+    first = attempts.next_pause(UNAVAILABLE, (), committed=False)
+    second = attempts.next_pause(UNAVAILABLE, (), committed=False)
+    assert first is not None
+    assert 0.8 <= first <= 1.2
+    assert second is not None
+    assert 8 <= second <= 12
+    assert attempts.next_pause(UNAVAILABLE, pushed("7000"), committed=False, time_left=7.1) == 7
+    again = attempts.next_pause(UNAVAILABLE, (), committed=False)
+    assert again is not None
+    assert 0.8 <= again <= 1.2  # the pauses begin anew after a pushback
+    assert attempts.next_pause(UNAVAILABLE, (), committed=False) is None  # that was the fifth attempt
+    assert attempts.request(Request("/a/b")).metadata == (("grpc-previous-rpc-attempts", "4"),)
+
+    throttle = RetryThrottle()
+    attempts = Attempts(policy, throttle)
+    assert attempts.next_pause(UNAVAILABLE, (), committed=True) is None
+    assert attempts.next_pause(UNAVAILABLE, pushed("x"), committed=False) is None
+    assert attempts.next_pause(UNAVAILABLE, pushed("7000"), committed=False, time_left=7) is None
+    assert throttle.tokens == 7
+    assert attempts.next_pause(Status(StatusCode.NOT_FOUND), pushed("-1"), committed=False) is None
+    assert throttle.tokens == 6
+    assert attempts.next_pause(Status(StatusCode.NOT_FOUND), (), committed=False) is None
+    assert attempts.next_pause(Status(StatusCode.OK), (), committed=True) is None
+    assert throttle.tokens == 6.1
+
+    attempts = Attempts(None, RetryThrottle())
+    assert attempts.next_pause(UNAVAILABLE, (), committed=False, unprocessed=True) == 0
+    assert attempts.next_pause(UNAVAILABLE, (), committed=False, unprocessed=True) is None
+    unsent = [attempts.next_pause(UNAVAILABLE, (), committed=False, unprocessed=True, sent=False) for _ in range(11)]
+    assert unsent == [0] * 10 + [None]
+    assert attempts.next_pause(UNAVAILABLE, (), committed=True, unprocessed=True, sent=False) is None
 
 
 def test_a_policy_must_make_sense() -> None:

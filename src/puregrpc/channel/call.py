@@ -15,6 +15,7 @@ import trio
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
+from puregrpc.channel.retry import REPLAY_LIMIT, Attempts
 from puregrpc.errors import LocalProtocolError, RpcError
 from puregrpc.wire.connection import Call, Metadata
 from puregrpc.wire.status import Status, StatusCode
@@ -35,9 +36,6 @@ NO_MESSAGE = Status(StatusCode.UNIMPLEMENTED, "the server sent no message in ans
 """statuscodes.md, "Response cardinality violation"."""
 
 CANCELLED_HERE = Status(StatusCode.CANCELLED, "the call was cancelled by this side")
-
-REPLAY_LIMIT = 256 << 10
-"""Octets of requests kept for a transparent retry, until the server's first sign of life (gRFC A6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +130,8 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     """
 
     __slots__ = (
+        "_attempting",
+        "_attempts",
         "_core",
         "_deserialize",
         "_details",
@@ -143,12 +143,12 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         "_receiver",
         "_replay",
         "_replay_size",
+        "_retry_at",
         "_sender",
         "_serialize",
         "_session",
         "_status",
         "_trailers",
-        "_unprocessed",
         "_watchers",
     )
 
@@ -174,12 +174,16 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         self._messages: deque[bytes] = deque()
         self._status: Status | None = None
         self._trailers: Metadata = ()
-        self._unprocessed = False
         self._receiver: Task | None = None
         self._sender: Task | None = None
         self._watchers: trio.lowlevel.ParkingLot | None = None
+        self._attempts = Attempts(core.options.retry, core.throttle)
         self._replay: list[tuple[bytes, bool]] | None = []
+        """What was sent, to be sent again in another attempt; None: the call is committed, there is no other."""
         self._replay_size = 0
+        self._retry_at: float | None = None
+        """An attempt failed, and the next one is due then: whoever sends or receives makes it."""
+        self._attempting: trio.CancelScope | None = None
 
     # -- what it is
 
@@ -228,16 +232,19 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         self.cancel()
 
     async def _open(self) -> None:
-        session = await self._core.pick(self._details)
+        details = self._details
+        session = await self._core.pick(details)
+        if self._status is not None:
+            return  # cancelled by another task meanwhile
         Call.__init__(self)
         self.auto_consume = False
         self._session = session
-        details = self._details
+        self._retry_at = None
         replay = self._replay or ()
         message, end = self._first, self._half_closed and not replay
         session.connection.open_call(
             self,
-            details.request,
+            self._attempts.request(details.request),
             deadline=details.deadline,
             message=message,
             end=end,
@@ -255,18 +262,17 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         """End the call from this side (RST_STREAM, CANCEL). Idempotent; messages that wait are dropped."""
         self._messages.clear()
         if self._status is None:
-            self._end(CANCELLED_HERE)
-
-    def _end(self, status: Status) -> None:
-        if self._session is not None:
-            self._session.connection.reset(self)
-        self._finish(status, ())
+            if self._session is not None:
+                self._session.connection.reset(self)
+            self._finish(CANCELLED_HERE, ())
+            if self._attempting is not None:
+                self._attempting.cancel()
 
     # -- the wire connection's callbacks
 
     def on_headers(self, metadata: Metadata) -> None:
         self._headers = metadata
-        self._replay = None
+        self._commit()
         if self._watchers is not None:
             self._watchers.unpark_all()
 
@@ -277,8 +283,20 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             self._receiver = None
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
-        self._unprocessed = unprocessed
-        self._finish(status, trailers)
+        now, deadline = trio.current_time(), self._details.deadline
+        pause = self._attempts.next_pause(
+            status,
+            trailers,
+            committed=self._replay is None,
+            unprocessed=unprocessed,
+            sent=bool(self.wire_id),
+            time_left=None if deadline is None else deadline - now,
+        )
+        if pause is None:
+            self._finish(status, trailers)
+        else:
+            self._retry_at = now + pause
+            self._wake()
 
     def on_writable(self) -> None:
         if self._sender is not None:
@@ -288,6 +306,10 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     def _finish(self, status: Status, trailers: Metadata) -> None:
         self._status = status
         self._trailers = trailers
+        self._retry_at = None
+        self._wake()
+
+    def _wake(self) -> None:
         if self._receiver is not None:
             reschedule(self._receiver)
             self._receiver = None
@@ -309,19 +331,26 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         self._opened_session()
         if self._half_closed:
             raise LocalProtocolError("nothing can be sent after half_close")
-        if self._status is not None and not await self._retried():
+        while self._retry_at is not None:
+            await self._try_again()
+        if self._status is not None:
             if self._status.code:
                 raise self._error(self._status)
             return
         data = self._serialize(message) if self._serialize is not None else cast("bytes", message)
-        connection = self._opened_session().connection
-        connection.send_message(self, data, compress=compress)
+        self._opened_session().connection.send_message(self, data, compress=compress)
         if self._replay is not None:
             self._replay.append((data, compress))
             self._replay_size += len(data)
             if self._replay_size > REPLAY_LIMIT:
-                self._replay = None
-        while connection.send_buffered(self) > connection.send_buffer_size and self._status is None:
+                self._commit()
+        while self._status is None:
+            if self._retry_at is not None:
+                await self._try_again()
+                continue
+            connection = self._opened_session().connection
+            if connection.send_buffered(self) <= connection.send_buffer_size:
+                return
             if self._sender is not None:
                 raise LocalProtocolError("another task is sending on this call already")
             self._sender = current_task()
@@ -349,12 +378,13 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         """
         messages = self._messages
         while not messages:
-            if self._status is not None:
-                if not await self._retried():
-                    if self._status.code:
-                        raise self._error(self._status)
-                    return None
+            if self._retry_at is not None:
+                await self._try_again()
                 continue
+            if self._status is not None:
+                if self._status.code:
+                    raise self._error(self._status)
+                return None
             self._opened_session()
             if self._receiver is not None:
                 raise LocalProtocolError("another task is receiving on this call already")
@@ -389,15 +419,14 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         """Wait for the initial metadata; () if the call ended without. Raises RpcError if it so ended with an error."""
         self._opened_session()
         while self._headers is None:
+            if self._retry_at is not None:
+                await self._try_again()
+                continue
             if self._status is not None:
-                if await self._retried():
-                    continue
                 if self._status.code:
                     raise self._error(self._status)
                 return ()
-            if self._watchers is None:
-                self._watchers = trio.lowlevel.ParkingLot()
-            await self._watchers.park()
+            await self._park()
         return self._headers
 
     async def single_response(self) -> UnaryResult[ResponseT]:
@@ -420,18 +449,36 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     def _error(self, status: Status) -> RpcError:
         return rpc_error(status, self._headers or (), self._trailers)
 
-    async def _retried(self) -> bool:
-        """Open the call anew, once, if the server is known never to have begun it and all that was sent is at hand."""
-        if not self._unprocessed or self._replay is None:
-            return False
-        self._unprocessed = False
-        self._status = None
-        self._messages.clear()
+    async def _park(self) -> None:
+        """Wait for the headers, the end, or the next attempt."""
+        if self._watchers is None:
+            self._watchers = trio.lowlevel.ParkingLot()
+        await self._watchers.park()
+
+    def _commit(self) -> None:
+        """There will be no other attempt: what it would have sent again is of no use."""
+        self._first = self._replay = None
+
+    async def _try_again(self) -> None:
+        """Make the next attempt when it is due; if another task is at it, wait for that.
+
+        Raises RpcError if no connection can be had for it. Whoever gives up waiting leaves it to the next who asks.
+        """
+        if self._attempting is not None:
+            await self._park()
+            return
         try:
-            await self._open()
-        except BaseException:
-            if self._status is None:
-                self._finish(CANCELLED_HERE, ())
+            with trio.CancelScope() as self._attempting:
+                await trio.sleep_until(self._retry_at or 0)
+                await self._open()
+        except trio.Cancelled:
             raise
-        self._replay = None
-        return True
+        except RpcError as error:
+            self._finish(Status(error.code, error.message), ())
+            raise
+        except BaseException:
+            self._finish(CANCELLED_HERE, ())
+            raise
+        finally:
+            self._attempting = None
+            self._wake()

@@ -275,7 +275,7 @@ async def open_channel(
     ``load_balancing``: ``pick_first`` (one connection) or ``round_robin`` (one to each address, calls in turn).
     ``proxy``: ``http://[user:password@]host:port``, asked with CONNECT, and ``proxy_headers`` with it (gRFC A1).
     ``connector`` makes a connection's byte stream in place of connecting to the target (not with ``round_robin``).
-    ``retry``: make failed unary calls again (gRFC A6); calls that the server did not begin are retried in any case.
+    ``retry``: make failed calls again (gRFC A6); calls that the server did not begin are retried in any case.
 
     Raises InvalidArgument for a target or an option that cannot be. Nothing is connected before the first call or
     `Channel.connect`. What the body raises leaves as itself, not in an ExceptionGroup.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -21,7 +20,7 @@ from puregrpc.channel.details import (
     Serializer,
     metadata_of,
 )
-from puregrpc.channel.retry import PREVIOUS_ATTEMPTS, RetryPolicy, pushback_of
+from puregrpc.channel.retry import Attempts
 from puregrpc.errors import RpcError
 from puregrpc.wire.connection import Request
 
@@ -200,44 +199,28 @@ def begin_unary(
 async def exchange(
     core: ChannelCore, details: CallDetails, data: bytes, *, first: UnaryCall | None = None
 ) -> UnaryCall:
-    """One request and its response; once more if the server is known not to have begun it (transparent retry, A6)."""
-    call = first
-    if call is None:
-        call = await _attempt(core, details, data)
-    if call.unprocessed:
-        call = await _attempt(core, details, data)
-    policy = core.options.retry
-    if policy is not None:
-        call = await _retry(core, policy, details, data, call)
-    return call
+    """One request and its response, tried again as far as that is allowed (gRFC A6)."""
+    attempts = Attempts(core.options.retry, core.throttle)
+    call = first or await _attempt(core, details, details.request, data)
+    while True:
+        pause = attempts.next_pause(
+            call.status,
+            call.trailers,
+            committed=call.headers_came,
+            unprocessed=call.unprocessed,
+            sent=bool(call.wire_id),
+            time_left=None if details.deadline is None else details.deadline - current_time(),
+        )
+        if pause is None:
+            return call
+        if pause:
+            await trio.sleep(pause)
+        call = await _attempt(core, details, attempts.request(details.request), data)
 
 
-async def _retry(
-    core: ChannelCore, policy: RetryPolicy, details: CallDetails, data: bytes, call: UnaryCall
-) -> UnaryCall:
-    """Make a failed call again, as the policy says (gRFC A6)."""
-    throttle = core.throttle
-    for attempt in range(1, policy.attempts):
-        pushback = pushback_of(call.trailers)
-        if not policy.covers(call.status.code):
-            if call.status.code == 0:
-                throttle.succeeded()
-            break
-        if not throttle.failed() or call.headers_came or (pushback is not None and pushback < 0):
-            break
-        pause = policy.pause(attempt - 1) if pushback is None else pushback
-        if details.deadline is not None and current_time() + pause >= details.deadline:
-            break
-        await trio.sleep(pause)
-        request = details.request
-        metadata = (*request.metadata, (PREVIOUS_ATTEMPTS, str(attempt)))
-        call = await _attempt(core, replace(details, request=replace(request, metadata=metadata)), data)
-    return call
-
-
-async def _attempt(core: ChannelCore, details: CallDetails, data: bytes) -> UnaryCall:
+async def _attempt(core: ChannelCore, details: CallDetails, request: Request, data: bytes) -> UnaryCall:
     session = await core.pick(details)
-    call = begin_unary(session, details.request, details.deadline, data, current_time())
+    call = begin_unary(session, request, details.deadline, data, current_time())
     await call.wait()
     return call
 

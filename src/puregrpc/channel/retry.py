@@ -1,19 +1,27 @@
-"""Retrying calls that failed (gRFC A6). Calls known never to have been begun are retried without any of this."""
+"""Retrying calls that failed (gRFC A6): by a policy, and without one where the server never began the call."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import uniform
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.wire.connection import Metadata
-from puregrpc.wire.status import StatusCode
+from puregrpc.wire.connection import Metadata, Request
+from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["PREVIOUS_ATTEMPTS", "RetryPolicy", "RetryThrottle", "pushback_of"]
+__all__ = ["PREVIOUS_ATTEMPTS", "REPLAY_LIMIT", "Attempts", "RetryPolicy", "RetryThrottle", "pushback_of"]
 
 MAX_ATTEMPTS = 5
 """More is taken as this (gRFC A6, "Maximum Number of Retries")."""
+
+MAX_UNSENT = 10
+"""How often a call that never left this side is tried again at once. A6 sets no limit; a server that ends connection
+after connection without taking a call must not keep the channel busy for ever."""
+
+REPLAY_LIMIT = 256 << 10
+"""Octets of requests kept to be sent again: as much as grpc-go's and grpcio's calls keep. With more, there is no retry
+any more."""
 
 PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
 PUSHBACK = "grpc-retry-pushback-ms"
@@ -21,9 +29,10 @@ PUSHBACK = "grpc-retry-pushback-ms"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """When a call with one request and one response is made again, and after which pause (seconds).
+    """When a call that failed is made again, and after which pause (seconds).
 
-    A call is made again only if it failed before the server's headers came; with them it counts as committed.
+    A call is made again only if it failed before the server's headers came, and if the messages that it sent until then
+    are no more than 256 KiB: after that it counts as committed.
     """
 
     max_attempts: int = 4
@@ -67,6 +76,68 @@ class RetryThrottle:
 
     def succeeded(self) -> None:
         self.tokens = min(self.tokens + self.ratio, self.max_tokens)
+
+
+class Attempts:
+    """What has been tried of one call, and what may be tried again."""
+
+    __slots__ = ("_since_pushback", "_throttle", "_unprocessed", "_unsent", "policy", "retries")
+
+    def __init__(self, policy: RetryPolicy | None, throttle: RetryThrottle) -> None:
+        self.policy = policy
+        self.retries = 0
+        """By the policy; the server is told of these."""
+        self._throttle = throttle
+        self._since_pushback = 0
+        self._unprocessed = False
+        self._unsent = 0
+
+    def next_pause(
+        self,
+        status: Status,
+        trailers: Metadata,
+        *,
+        committed: bool,
+        unprocessed: bool = False,
+        sent: bool = True,
+        time_left: float | None = None,
+    ) -> float | None:
+        """How long to wait before the next attempt, after one that ended with ``status``; None: that was the last.
+
+        ``unprocessed``: the server is known not to have begun it; ``sent`` False: it never left this side.
+        ``time_left`` is what the deadline leaves, in seconds.
+        """
+        if unprocessed and not committed:  # "Transparent Retries"
+            if not sent and self._unsent < MAX_UNSENT:
+                self._unsent += 1
+                return 0.0
+            if sent and not self._unprocessed:
+                self._unprocessed = True
+                return 0.0
+        policy = self.policy
+        if policy is None:
+            return None
+        if not status.code:
+            self._throttle.succeeded()
+            return None
+        pushback = pushback_of(trailers)
+        refused = pushback is not None and pushback < 0
+        if not policy.covers(status.code) and not refused:
+            return None
+        if not self._throttle.failed() or refused or committed or self.retries + 1 >= policy.attempts:
+            return None
+        pause = policy.pause(self._since_pushback) if pushback is None else pushback
+        if time_left is not None and pause >= time_left:
+            return None
+        self._since_pushback = self._since_pushback + 1 if pushback is None else 0
+        self.retries += 1
+        return pause
+
+    def request(self, request: Request) -> Request:
+        """The head of the next attempt."""
+        if not self.retries:
+            return request
+        return replace(request, metadata=(*request.metadata, (PREVIOUS_ATTEMPTS, str(self.retries))))
 
 
 def pushback_of(trailers: Iterable[tuple[str, str | bytes]] | Metadata) -> float | None:
