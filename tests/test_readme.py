@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
 BOUND = 60
 
@@ -70,6 +72,26 @@ def test_the_channel(server: str, tmp_path: Path) -> None:
         f"import trio\n{header}\nasync def main():\n{textwrap.indent(rest, '    ')}\n    print(reply)\ntrio.run(main)\n"
     )
     assert run(program) == "b'\\n\\nhello Bert'\n"
+
+
+def test_the_message_classes(tmp_path: Path) -> None:
+    program = tmp_path / "script.py"
+    program.write_text(block_with("protos("))
+    assert run(program) == "b'\\n\\x04Bert'\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    re.findall(r"^puregrpc ((?:list|describe|call|trace) .*)$", README, re.MULTILINE),
+)
+def test_the_commands(server: str, command: str) -> None:
+    arguments = shlex.split(command.replace("127.0.0.1:50051", server))
+    result = subprocess.run(
+        [sys.executable, "-m", "puregrpc", *arguments],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=BOUND, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "HelloService" in result.stdout or "hello Bert" in result.stdout
 
 
 def test_the_server(tmp_path: Path) -> None:
