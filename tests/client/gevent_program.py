@@ -16,12 +16,28 @@ GREENLETS = 50
 CALLS = 10
 
 
+class Writes:
+    """Counts the writes to the connections, and the connections by their prefaces."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.connections = 0
+
+    def sent(self, data: bytes, _when: float) -> None:
+        self.count += 1
+        self.connections += data.startswith(b"PRI * HTTP/2.0")
+
+    def received(self, _data: bytes, _when: float) -> None:
+        """Not of interest."""
+
+
 def main() -> None:
     """Unary calls from many greenlets, a deadline, and streams, while the hub stays responsive."""
     address, definitions = sys.argv[1:]
     client = Client()
     client.load([definitions], "hello.proto")
-    client.connect(address, plaintext=True)
+    writes = Writes()
+    client.connect(address, plaintext=True, trace=writes)
     ticks = 0
 
     def tick() -> None:
@@ -44,12 +60,25 @@ def main() -> None:
 
     ticker = gevent.spawn(tick)
     started = time.monotonic()
+    gevent.joinall(
+        [gevent.spawn(call, f"caller {number}") for number in range(GREENLETS)], raise_error=True, timeout=30
+    )
+    assert writes.count < GREENLETS * CALLS / 2, f"{writes.count} writes for {GREENLETS * CALLS} calls"
     work = [gevent.spawn(call, f"caller {number}") for number in range(GREENLETS)]
     work += [gevent.spawn(converse, f"speaker {number}") for number in range(5)]
     gevent.joinall(work, raise_error=True, timeout=30)
     assert all(greenlet.ready() for greenlet in work)
     late = client.invoke("hello.HelloService/SayHello", {"greeting": "late"}, timeout=0.0001)
     assert late.status == 4, late
+
+    def give_up() -> None:
+        with gevent.Timeout(0.002, False):
+            while True:
+                call("hasty")
+
+    gevent.joinall([gevent.spawn(give_up) for _ in range(GREENLETS)], raise_error=True, timeout=30)
+    call("patient")
+    assert writes.connections == 1, "a greenlet that gave up broke the connection"
 
     heard = []
     over = Event()

@@ -7,7 +7,6 @@ turns, proxies, interceptors and call credentials are `open_channel`'s.
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -24,7 +23,9 @@ from puregrpc.channel.details import CallDetails, Deserializer, MetadataLike, Se
 from puregrpc.channel.options import Method, channel_options, path_of
 from puregrpc.errors import ConnectError, Error, InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.transport import Address, SessionCounters, TcpAddress
-from puregrpc.transport.blocking import BlockingSession, connect_blocking, start_tls_blocking
+from puregrpc.transport.blocking import BlockingSession
+from puregrpc.transport.blocking_connect import connect_blocking, start_tls_blocking
+from puregrpc.transport.process import THIS_PROCESS
 from puregrpc.wire import client_connection
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 from puregrpc.wire.status import StatusCode
@@ -59,7 +60,7 @@ class BlockingChannel:
         self._connecting = threading.Lock()
         self._is_connecting = False
         self._is_closed = False
-        self._process = os.getpid()
+        self._process = THIS_PROCESS.id
         self._backoff = Backoff()
         self._failure: ConnectError | None = None
         self._counted = SessionCounters(0, 0)
@@ -175,7 +176,7 @@ class BlockingChannel:
     def ready_session(self) -> ClientSession | None:
         """The connection, if it is there and new calls may be opened on it."""
         session = self._session
-        if session is None or session.is_going_away or self._process != os.getpid():
+        if session is None or session.is_going_away or self._process != THIS_PROCESS.id:
             return None
         return session
 
@@ -189,7 +190,7 @@ class BlockingChannel:
             session = self.ready_session()
             if session is not None:
                 return session
-            if self._process != os.getpid():
+            if self._process != THIS_PROCESS.id:
                 raise NotConnected(f"the channel to {self.target} belongs to the parent process: open one after fork")
             left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
             if not self._connecting.acquire(timeout=-1 if left is None else left):
@@ -309,7 +310,7 @@ class BlockingChannel:
 
     def close(self) -> None:
         """End all calls (UNAVAILABLE) and the connection. Idempotent."""
-        if self._process != os.getpid():
+        if self._process != THIS_PROCESS.id:
             return
         self._is_closed = True
         with self._connecting:
@@ -432,7 +433,8 @@ class BlockingMethod(Generic[RequestT, ResponseT]):
                 wait = channel.options.wait_for_ready if wait_for_ready is None else wait_for_ready
                 session = channel.session(deadline, wait_for_ready=wait)
             call = BlockingUnaryCall(session)
-            leads = False
+            leads = is_open = False
+            output = b""
             try:
                 with session.mutex:
                     leads = session.lead()
@@ -446,23 +448,28 @@ class BlockingMethod(Generic[RequestT, ResponseT]):
                         now=time.monotonic(),
                         secret_names=secrets,
                     )
-                session.flush()
+                    output = session.take_output()
+                    is_open = True
+                session.send_output(output)
+                if leads:
+                    call.read(deadline)
+                else:
+                    call.wait(deadline)
             except Error as error:
                 session.calls.discard(call)
-                if leads:
-                    session.stop_leading()
                 if isinstance(error, LocalProtocolError) and session.is_going_away:  # since it was chosen
                     continue
                 raise
             except BaseException:
-                session.interrupted()
+                if is_open:
+                    session.abandon(output)
+                    session.reset(call)
+                else:
+                    session.interrupted()
+                raise
+            finally:
                 if leads:
                     session.stop_leading()
-                raise
-            if leads:
-                call.read(deadline)
-            else:
-                call.wait(deadline)
             if not call.unprocessed or is_second_attempt:
                 return call
             is_second_attempt = True

@@ -67,16 +67,18 @@ class BlockingUnaryCall(Call):
     def read(self, deadline: float | None) -> None:
         """Read until the end, for a call that `BlockingSession.lead` said is alone; otherwise as `wait`."""
         session = self.session
-        try:
-            while not self.ended:
-                session.read_once(None if deadline is None else time_left(deadline))
-                if deadline is not None and time.monotonic() >= deadline:
-                    self._tell_time()
-        except BaseException:
-            session.reset(self)
-            raise
-        finally:
-            session.stop_leading()
+        while not self.ended:
+            session.read_once(None if deadline is None else time_left(deadline))
+            if deadline is not None and time.monotonic() >= deadline:
+                self._tell_time()
+
+    def wait(self, deadline: float | None) -> None:
+        """Wait for the end, and see to the deadline. Who is interrupted in it resets the call."""
+        if deadline is None:
+            self.lock.acquire()
+            return
+        while not self.lock.acquire(timeout=time_left(deadline)):
+            self._tell_time()
 
     def _tell_time(self) -> None:
         session = self.session
@@ -84,15 +86,6 @@ class BlockingUnaryCall(Call):
             if not self.ended:
                 session.operate(session.connection.advance, time.monotonic())
         session.flush()
-
-    def wait(self, deadline: float | None) -> None:
-        """Wait for the end, and see to the deadline. What breaks the wait, such as Ctrl-C, cancels the call."""
-        try:
-            while not self.lock.acquire(timeout=-1 if deadline is None else time_left(deadline)):
-                self._tell_time()
-        except BaseException:
-            self.session.reset(self)
-            raise
 
     def result(self) -> bytes:
         """The response. Raises RpcError for a status other than OK, or for none or several messages."""

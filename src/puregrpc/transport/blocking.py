@@ -9,31 +9,23 @@ caller waits for its own call alone, within its own deadline, and the reader is 
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Generic, ParamSpec, TypeVar
 
 from puregrpc.errors import ConnectError, Error
-from puregrpc.transport.addresses import Address, TcpAddress
-from puregrpc.transport.connect import (
-    CONNECTION_ATTEMPT_DELAY,
-    check_alpn,
-    describe,
-    explain_tls,
-    interleave_families,
-)
+from puregrpc.transport.connect import describe
 from puregrpc.transport.session import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
 from puregrpc.transport.streams import Tap
 from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["BlockingSession", "connect_blocking", "start_tls_blocking"]
+__all__ = ["BlockingSession", "wait_for_socket"]
 
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 """Where it is missing (Windows), sending may wait for the socket."""
@@ -45,6 +37,9 @@ QUIET = 0.02
 """When nobody has read for so long (seconds), the reader reads again, so that PING and GOAWAY are heard."""
 LONGEST_QUIET = 1.0
 """How long the reader leaves a lone call that takes its time alone."""
+
+MOST_GATHERED = 64 << 10
+"""Octets beyond which a greenlet that sends does not wait for what others may add."""
 
 INTERRUPTED = "a thread was interrupted while it used the connection"
 
@@ -90,6 +85,8 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         self.bytes_sent = 0
         self.bytes_received = 0
         self._is_tls = isinstance(sock, ssl.SSLSocket)
+        self._is_cooperative = socket.socket.__module__ != "socket"
+        """Threads are greenlets (gevent, eventlet): each runs until it waits."""
         # OpenSSL lets only one thread at a time use a connection, so with TLS nobody may wait inside of it.
         self._tls_lock = threading.Lock()
         self._keeps_time = keeps_time
@@ -98,6 +95,8 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         self._is_given_up = False
         self._has_output = False
         self._sending = False
+        self._taken = b""
+        """The last output that was taken, until it is being sent."""
         self._unsent: bytes | memoryview = b""
         self._write_error: str | None = None
         self._shut_down = False
@@ -195,37 +194,76 @@ class BlockingSession(Driver, Generic[ConnectionT]):
 
         Where that is interrupted, such as by Ctrl-C, nobody knows what was sent: the connection is ended.
         """
-        if self._is_given_up:
-            return
+        output: bytes | None = None
         try:
-            self._flush()
+            with self.mutex:
+                output = self.take_output()
+            self.send_output(output)
         except BaseException:
-            self.interrupted()
+            self.abandon(output)
             raise
+
+    def take_output(self) -> bytes:
+        """What the caller is to hand to `send_output` next, once it has let the mutex go, with which this is called.
+
+        Nothing (b"") where another thread is sending: that one takes along what has come.
+        """
+        if self._sending or self._is_given_up:
+            return b""
+        try:
+            output = self.connection.data_to_send()
+        except BaseException:
+            self._give_up()
+            raise
+        if output:
+            self._taken = output
+            self._sending = True
+        else:
+            self._output_drained()
+        return output
+
+    def send_output(self, output: bytes) -> None:
+        """Send what `take_output` gave, and what other threads leave meanwhile; see `flush`."""
+        if output:
+            if self._is_cooperative and len(self.calls) > 1 and len(output) < MOST_GATHERED:
+                # Nobody else runs while this one sends. Those that can go on leave their output here first, and one
+                # write does for all of them.
+                try:
+                    time.sleep(0)
+                finally:
+                    self._send_all(self._gathered(output))
+            else:
+                self._send_all(output)
         if self._is_parked and not self._is_led and (self.calls or self.end_reason is not None):
             self._attention.set()
 
-    def _flush(self) -> None:
-        data_to_send = self.connection.data_to_send
+    def abandon(self, output: bytes | None) -> None:
+        """Who took ``output`` was interrupted, None: in taking it. If it is unsent, nothing can be sent behind it."""
+        if output is None or (output and self._taken is output):
+            self.interrupted()
+
+    def _gathered(self, output: bytes) -> bytes:
         with self.mutex:
-            if self._sending:
-                return
-            data = data_to_send()
-            if not data:
-                self._output_drained()
-                return
-            self._sending = True
-        while True:
-            taken = self._send(data)
-            if taken < len(data):
-                self._leave_to_writer(memoryview(data)[taken:])
-                return
-            with self.mutex:
-                data = data_to_send()
-                if not data:
-                    self._sending = False
-                    self._output_drained()
+            return output if self._is_given_up else output + self.operate(self.connection.data_to_send)
+
+    def _send_all(self, output: bytes) -> None:
+        data_to_send = self.connection.data_to_send
+        try:
+            self._taken = b""
+            while not self._is_given_up:
+                taken = self._send(output)
+                if taken < len(output):
+                    self._leave_to_writer(memoryview(output)[taken:])
                     return
+                with self.mutex:
+                    output = data_to_send()
+                    if not output:
+                        self._sending = False
+                        self._output_drained()
+                        return
+        except BaseException:
+            self.interrupted()
+            raise
 
     def reset(self, call: Call) -> None:
         """End a call from this side."""
@@ -470,96 +508,3 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             self.socket.shutdown(how)
         except OSError:
             return
-
-
-def connect_blocking(addresses: Sequence[Address], timeout: float) -> socket.socket:
-    """Connect to the first of several addresses that answers (RFC 8305) within ``timeout`` seconds.
-
-    Raises ConnectError with the reason of each address.
-    """
-    waiting = interleave_families(addresses)
-    end = time.monotonic() + timeout
-    failures: dict[Address, str] = {}
-    attempts: dict[socket.socket, Address] = {}
-    try:
-        while waiting or attempts:
-            if waiting:
-                address = waiting.pop(0)
-                try:
-                    attempts[_begin_connecting(address)] = address
-                except OSError as error:
-                    failures[address] = describe(error)
-                    continue
-            left = end - time.monotonic()
-            if left <= 0:
-                break
-            for sock in _connected(list(attempts), min(left, CONNECTION_ATTEMPT_DELAY) if waiting else left):
-                address = attempts.pop(sock)
-                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if code == 0:
-                    return sock
-                sock.close()
-                failures[address] = os.strerror(code)
-    finally:
-        for sock in attempts:
-            sock.close()
-    for address in (*attempts.values(), *waiting):
-        failures[address] = f"no answer within {timeout:g} s"
-    if len(failures) == 1:
-        ((address, reason),) = failures.items()
-        raise ConnectError(f"could not connect to {address}: {reason}")
-    reasons = "; ".join(f"{address}: {reason}" for address, reason in failures.items())
-    raise ConnectError(f"could not connect to any of {len(failures)} addresses: {reasons}")
-
-
-def _begin_connecting(address: Address) -> socket.socket:
-    sock = socket.socket(address.family if isinstance(address, TcpAddress) else socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        if isinstance(address, TcpAddress):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            sock.connect(address.sockaddr())
-        except BlockingIOError:
-            return sock
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _connected(socks: list[socket.socket], timeout: float) -> list[socket.socket]:
-    """Those whose connecting has come to an end, good or bad."""
-    if not hasattr(select, "poll"):
-        _, good, bad = select.select([], socks, socks, timeout)
-        return list({*good, *bad})
-    poll = select.poll()
-    by_number = {sock.fileno(): sock for sock in socks}
-    for number in by_number:
-        poll.register(number, select.POLLOUT)
-    return [by_number[number] for number, _ in poll.poll(timeout * 1000)]
-
-
-def start_tls_blocking(
-    sock: socket.socket,
-    context: ssl.SSLContext,
-    server_name: str,
-    *,
-    peer: str,
-    timeout: float,
-    require_alpn: bool = True,
-) -> ssl.SSLSocket:
-    """Do the TLS handshake as a client. Takes over ``sock``; raises ConnectError as `start_tls_client` does."""
-    sock.settimeout(timeout)
-    try:
-        tls = context.wrap_socket(sock, server_hostname=server_name)
-    except TimeoutError:
-        sock.close()
-        raise ConnectError(f"the TLS handshake with {peer} was not over within {timeout:g} s") from None
-    except (OSError, ValueError) as error:
-        sock.close()
-        raise ConnectError(
-            f"the TLS handshake with {peer} failed: {explain_tls(error) if isinstance(error, OSError) else error}"
-        ) from error
-    check_alpn(tls, peer, require_alpn=require_alpn)
-    return tls
