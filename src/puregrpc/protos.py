@@ -52,9 +52,14 @@ def protos(path: str | PathLike[str], *, import_paths: Iterable[str | PathLike[s
         name, root = _below(roots, name)
         roots = [root, *roots]
     name = name.removeprefix("./")
-    module = ModuleType(name.removesuffix(".proto").replace("/", ".").replace("-", "_") + MODULE_SUFFIX)
+    module = ModuleType(_module_name(name))
     _fill(module, name, ChainResolver([FolderResolver([*roots, ""]), SysPathResolver()]))
     return module
+
+
+def _module_name(name: str) -> str:
+    """The name of the module that protoc makes of a file."""
+    return name.removesuffix(".proto").replace("/", ".").replace("-", "_") + MODULE_SUFFIX
 
 
 def _below(roots: Sequence[str], path: str) -> tuple[str, str]:
@@ -132,9 +137,20 @@ def _fill(module: ModuleType, name: str, resolver: ChainResolver) -> None:
     """Compile a file and put what it declares into ``module``."""
     (file,) = compile_protos([name], resolver=resolver)
     pool_file = _in_default_pool(file)
-    contents: dict[str, object] = {"DESCRIPTOR": pool_file}
+    contents: dict[str, object] = {}
+    published = [pool_file]
+    for each in published:  # as protoc's modules have what those of public imports have
+        published += [other for other in each.public_dependencies if other not in published]
+    for each in reversed(published):
+        _declare(contents, each)
+    contents["DESCRIPTOR"] = pool_file
+    vars(module).update((key, value) for key, value in contents.items() if key not in _OWN_NAMES)
+
+
+def _declare(contents: dict[str, object], pool_file: PoolFileDescriptor) -> None:
+    module_name = _module_name(pool_file.name)
     for message in pool_file.message_types_by_name.values():
-        contents[message.name] = _message_class(message, module.__name__)
+        contents[message.name] = _message_class(message, module_name)
     for enum in pool_file.enum_types_by_name.values():
         _add_enum(contents, enum)
     for extension in pool_file.extensions_by_name.values():
@@ -142,14 +158,20 @@ def _fill(module: ModuleType, name: str, resolver: ChainResolver) -> None:
         contents[f"{extension.name.upper()}_FIELD_NUMBER"] = extension.number
     for service in pool_file.services_by_name.values():
         contents[f"_{service.name.upper()}"] = service
-    vars(module).update((key, value) for key, value in contents.items() if key not in _OWN_NAMES)
 
 
 def _message_class(message: Descriptor, module_name: str) -> type[object]:
-    made: type[object] = message_factory.GetMessageClass(message)
+    try:
+        made: type[object] = message_factory.GetMessageClass(message)
+    except AttributeError as error:  # for a field "DESCRIPTOR", in protobuf's pure backend
+        raise SchemaError(f"{message.full_name}: google.protobuf does not accept it: {error}") from None
     owner: object = made.__module__
     if owner in (None, "None", "", "google.protobuf.message_factory"):
         made.__module__ = module_name
+    for nested in message.nested_types:
+        nested_class = _message_class(nested, module_name)
+        if not hasattr(made, nested.name):  # the native backend has it there already
+            setattr(made, nested.name, nested_class)
     return made
 
 

@@ -21,6 +21,56 @@ from puregrpc.errors import CompileError, InvalidArgument, SchemaError
 from puregrpc.proto.stubs import stub_name
 from puregrpc.protos import install_import_hook, protos, remove_import_hook
 
+CLASHES = """
+edition = "2023";
+package test_protos.clashes;
+import "google/protobuf/any.proto";
+message Status { string text = 1; }
+enum Kind { KIND_ZERO = 0; KIND_ONE = 1; else = 2; }
+message Shadows {
+  Status Status = 1; int32 int = 2; string str = 3; bool bool = 4; float float = 5; bytes bytes = 6; string text = 8;
+  repeated string list = 9; map<string, int32> dict = 10; int32 self = 11; .google.protobuf.Any google = 12;
+  Kind Kind = 14; Kind kind = 15; int32 None = 16; int32 class = 17;
+  int32 message = 23; int32 property = 24; int32 object = 25; int32 _message = 26; int32 A = 27;
+  int32 _ClassVar = 28; int32 a = 29;
+  message Nested {
+    Shadows Shadows = 1; Nested Nested = 2; Status s = 3; enum Deep { DEEP_ZERO = 0; } Deep dee = 4;
+    repeated Deep deeps = 5;
+  }
+  Nested nested = 30; oneof Choice { int32 c1 = 31; Status c2 = 32; }
+  enum E { option features.enum_type = CLOSED; FIRST = 1; None_ = 2; mro = 3; Name = 4; Value = 5; keys = 6; }
+  E e = 33 [features.field_presence = LEGACY_REQUIRED];
+  extensions 100 to 200;
+  extend Shadows { int32 inner_ext = 100; Status inner_msg = 101; }
+}
+extend Shadows { int32 outer_ext = 102; repeated Status outer_rep = 103; holder holder_ext = 104; }
+message holder { map<int32, Kind> kinds = 1; map<string, Status> statuses = 2; map<bool, Status> by = 3; }
+message str { string value = 1; str str = 2; }
+message int { int int = 1; int32 x = 2; }
+message bool { bool bool = 1; }
+message object {} message Mapping {} message None { int32 def = 1; } enum True { ZERO = 0; }
+message User { str s = 1; int i = 2; string plain = 4; int32 num = 5; None none = 6; True truth = 7; }
+message google { message protobuf { message Any {} } protobuf p = 1; .google.protobuf.Any real = 2; }
+"""
+
+CLASHES_USED = """
+import clashes_pb2 as c
+import with_dash_pb2 as w
+
+shadows = c.Shadows(int=1, str="x", Status=c.Status(text="t"), e=c.Shadows.FIRST)
+shadows.Extensions[c.outer_ext] = 5
+text: str = shadows.Status.text
+number: int = shadows.Extensions[c.outer_ext] + shadows.Extensions[c.Shadows.inner_ext] + c.OUTER_EXT_FIELD_NUMBER
+for status in shadows.Extensions[c.outer_rep]:
+    text += status.text
+text += shadows.Extensions[c.holder_ext].statuses["a"].text
+kind: c.Kind = shadows.Kind
+inner: int = c.User().i.int.x
+text += c.Kind.Name(c.KIND_ONE) + c.User().plain + c.google().real.type_url
+again: w.Shadows.Nested = w.Message(nested=shadows.nested).nested
+one: c.Kind = w.KIND_ONE
+"""
+
 SOURCE = """
 syntax = "proto3";
 package test_protos.NAME;
@@ -45,7 +95,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     remove_import_hook()
     for name in set(sys.modules) - modules:
-        if name.startswith(("hooked", "broken", "package_of_")):
+        if name.startswith(("hooked", "broken", "package_of_", "clashes", "with_dash")):
             del sys.modules[name]
 
 
@@ -62,6 +112,7 @@ def test_protos(folder: Path) -> None:
     assert isinstance(event.at, timestamp_pb2.Timestamp)
     assert module.Event.FromString(event.SerializeToString()) == event
     assert (module.Kind.Name(1), module.Kind.Value("NONE"), module.SOME, module.Event.HIGH) == ("SOME", 0, 1, 1)
+    assert module.Event(nested=module.Event.Nested(yes=True)).nested.yes
     assert module.DESCRIPTOR.services_by_name["Events"].methods[0].name == "Send"
     assert protos(folder / "definitions" / "first.proto").Event is module.Event
 
@@ -213,7 +264,31 @@ def test_stubs(folder: Path) -> None:
         "SOME: Kind",
     ):
         assert f"{line}\n" in text
-    assert stub_name("a-b/c.proto") == "a_b/c_pb2.pyi"
+    assert (stub_name("a-b/c.proto"), stub_name("a.b/c.d.proto")) == ("a_b/c_pb2.pyi", "a/b/c/d_pb2.pyi")
+
+
+@pytest.mark.slow
+def test_stubs_say_what_is_there_whatever_names_there_are(folder: Path) -> None:
+    (folder / "clashes.proto").write_text(CLASHES)
+    (folder / "with-dash.proto").write_text(
+        'syntax = "proto3"; package test_protos.with_dash; import public "clashes.proto"; '
+        "message Message { test_protos.clashes.Shadows.Nested nested = 1; }"
+    )
+    (folder / "clashes_used.py").write_text(CLASHES_USED)
+    (folder / "methods.proto").write_text(  # google.protobuf's pure backend cannot make a class of it
+        'syntax = "proto3"; message Methods { int32 HasField = 1; int32 DESCRIPTOR = 2; int32 __init__ = 3; }'
+    )
+    given = ["clashes.proto", "with-dash.proto", "methods.proto"]
+    assert compile_command.main([f"-I{folder}", f"--pyi={folder}", *given]) == 0
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / "cache"), "--config-file="]
+    names = ["clashes_used.py", "clashes_pb2.pyi", "with_dash_pb2.pyi", "methods_pb2.pyi"]
+    checked = subprocess.run([*command, *names], cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+    assert checked.stdout == "Success: no issues found in 4 source files\n"
+    install_import_hook()
+    used = importlib.import_module("clashes_used")
+    assert (used.shadows.int, used.number, used.one) == (1, 107, 1)
+    assert used.w.Shadows is used.c.Shadows
+    assert used.c.Shadows.__module__ == "clashes_pb2"
 
 
 def test_compile_writes_what_protoc_writes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import Message
 
 from puregrpc.codec.faults import FAULTS, Fault, TooDeep, fault_of, shown
+from puregrpc.codec.message_objects import full_name_of, serialized
 from puregrpc.codec.wire_format import read_fields, varint
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor
@@ -38,8 +39,8 @@ class AnyValues:
         if depth < 0:
             raise TooDeep
         if isinstance(value, Message):
-            full_name = value.DESCRIPTOR.full_name
-            body = bytes(value.SerializeToString())
+            full_name = full_name_of(value)
+            body = serialized(value, full_name)
             return body if full_name == "google.protobuf.Any" else _any(f"type.googleapis.com/{full_name}", body)
         if not isinstance(value, Mapping):
             raise Fault(f"object with {_TYPE} expected for google.protobuf.Any, not {shown(value)}")

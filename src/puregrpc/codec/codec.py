@@ -14,7 +14,7 @@ from puregrpc.codec import json_text
 from puregrpc.codec.compiler import Compiler
 from puregrpc.codec.faults import FAULTS, Fault, fault_of
 from puregrpc.codec.options import Options
-from puregrpc.errors import DecodeError, EncodeError
+from puregrpc.errors import DecodeError, EncodeError, SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor
 from puregrpc.schema import Registry
 
@@ -161,14 +161,16 @@ class Codec:
     ) -> Message:
         """The message in ``data`` as a google.protobuf object: of ``message_class``, or of a class made for the type.
 
-        Raises DecodeError.
+        Raises DecodeError, and SchemaError if google.protobuf has no objects of the type.
         """
-        message = (message_class or self._registry.message_class(descriptor))()
+        made = message_class or self._registry.message_class(descriptor)
         try:
-            message.ParseFromString(data)
+            return made.FromString(data)
         except (ProtobufDecodeError, RecursionError, ValueError) as error:
             raise DecodeError("message", str(error)) from None
-        return message
+        except (AttributeError, TypeError) as error:
+            # The pure backend cannot have fields that are called like its own attributes, as in "_fields".
+            raise SchemaError(f"google.protobuf cannot make a {descriptor.full_name}: {error}") from None
 
     def generated_source(self, descriptor: MessageDescriptor, direction: Literal["encode", "decode"]) -> str:
         """The Python source of an encoder or decoder, for reading: with the constants it uses and the fields' names.

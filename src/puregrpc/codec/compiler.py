@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.message import EncodeError as ProtobufEncodeError
 from google.protobuf.message import Message
 
 from puregrpc.codec import message_set, well_known
@@ -21,6 +20,7 @@ from puregrpc.codec.decode_values import shown_default
 from puregrpc.codec.encode_source import SubEncoder, encoder_source
 from puregrpc.codec.faults import Fault, shown
 from puregrpc.codec.large_messages import LazyParts, large_decoder, large_encoder
+from puregrpc.codec.message_objects import serialized
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.shapes import Shape, ShapedField, shape_of, wire_type_of
 from puregrpc.codec.source import MAX_FIELDS, Source
@@ -239,12 +239,7 @@ def _preparation(descriptor: MessageDescriptor) -> Callable[[Any], Any]:
 
     def prepared(value: Any) -> Any:
         if isinstance(value, Message):
-            if value.DESCRIPTOR.full_name != descriptor.full_name:
-                raise Fault(f"{descriptor.full_name} expected, not a {value.DESCRIPTOR.full_name}")
-            try:
-                return bytes(value.SerializeToString())
-            except ProtobufEncodeError as error:
-                raise Fault(str(error)) from None
+            return serialized(value, descriptor.full_name)
         if isinstance(value, Mapping):
             return dict(value)
         raise Fault(f"object expected for {descriptor.full_name}, not {shown(value)}")

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from puregrpc.codec import scalars, times
 from puregrpc.codec.faults import FAULTS, Fault, TooDeep, Truncated, fault_of, shown
 from puregrpc.codec.lists import list_of
+from puregrpc.codec.message_objects import full_name_of, serialized
 from puregrpc.codec.options import Options
 from puregrpc.codec.wire_format import more, read_fields, read_tag, read_varint, skip, varint
 
@@ -44,19 +45,11 @@ def _signed32(value: int) -> int:
     return (value & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
 
 
-def _is_message(value: object, full_name: str) -> bool:
-    return isinstance(value, Message) and value.DESCRIPTOR.full_name == full_name
-
-
 def _or_message(full_name: str, encode: Encoder) -> Encoder:
     """``encode``, that also takes message objects of the type."""
 
     def encode_either(value: Any, depth: int) -> bytes:
-        if isinstance(value, Message):
-            if _is_message(value, full_name):
-                return bytes(value.SerializeToString())
-            raise Fault(f"{full_name} expected, not a {value.DESCRIPTOR.full_name}")
-        return encode(value, depth)
+        return serialized(value, full_name) if isinstance(value, Message) else encode(value, depth)
 
     return encode_either
 
@@ -130,6 +123,9 @@ def _decode_mask(data: bytes, position: int, end: int, depth: int) -> str:
 # ---- Struct, Value, ListValue
 
 
+_TAG_IN_VALUE = {"google.protobuf.Struct": b"\x2a", "google.protobuf.ListValue": b"\x32"}
+
+
 def _encode_value(value: Any, depth: int) -> bytes:
     if value is None:
         return b"\x08\x00"
@@ -144,13 +140,10 @@ def _encode_value(value: Any, depth: int) -> bytes:
         if number - number != 0:
             raise Fault(f"a google.protobuf.Value cannot be {scalars.float_text(number)}")
         return b"\x11" + _pack_double(number)
-    if isinstance(value, Message) and not _is_message(value, "google.protobuf.Value"):
-        if _is_message(value, "google.protobuf.Struct"):
-            return _delimited(b"\x2a", bytes(value.SerializeToString()))
-        if _is_message(value, "google.protobuf.ListValue"):
-            return _delimited(b"\x32", bytes(value.SerializeToString()))
-    elif isinstance(value, Message):
-        return bytes(value.SerializeToString())
+    if isinstance(value, Message):
+        tag = _TAG_IN_VALUE.get(full_name_of(value))
+        body = serialized(value, full_name_of(value) if tag else "google.protobuf.Value")
+        return _delimited(tag, body) if tag else body
     if isinstance(value, Mapping):
         return _delimited(b"\x2a", _encode_struct(value, depth - 1))
     if isinstance(value, (list, tuple)):

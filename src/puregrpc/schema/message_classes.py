@@ -42,7 +42,7 @@ class MessageClasses:
                 made: type[Message] = message_factory.GetMessageClass(
                     self._pool.FindMessageTypeByName(descriptor.full_name)
                 )
-            except (TypeError, KeyError, ValueError) as error:
+            except (TypeError, KeyError, ValueError, AttributeError) as error:  # the last for a field "DESCRIPTOR"
                 raise SchemaError(f"{descriptor.full_name}: google.protobuf does not accept it: {error}") from None
             self._classes[descriptor.full_name] = made
             return made
