@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from puregrpc.client.params import ConnectParams
 from puregrpc.schema import Registry
@@ -27,9 +28,11 @@ INBOX_OCTETS = 1 << 20
 smaller of the two rules: many small messages, or a few large ones, one at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallRequest:
-    """A call as the network needs it: ``message`` is a unary call's whole request. ``timeout`` is in seconds."""
+class CallRequest(NamedTuple):
+    """A call as the network needs it: ``message`` is a unary call's whole request. ``timeout`` is in seconds.
+
+    A tuple, as `Outcome` is, since each call makes one: a frozen dataclass takes three times as long to make.
+    """
 
     path: str
     message: bytes = b""
@@ -37,8 +40,7 @@ class CallRequest:
     timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a unary call ended."""
 
     status: Status

@@ -178,7 +178,6 @@ class Client:
         a Response with an ``error``; a call that cannot be made raises NotConnected, InvalidArgument, SchemaError or
         EncodeError.
         """
-        self.check_process()
         return self.complete(self.core.prepare(url, request, params, keywords))
 
     def complete(self, call: PreparedCall) -> Response:

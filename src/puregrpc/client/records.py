@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from puregrpc.client.constants import HealthState, StatusName
+from puregrpc.client.constants import STATUS_NAMES, HealthState, StatusName
 from puregrpc.metrics import Metrics
 
 __all__ = ["CallError", "EventMeta", "HealthStatus", "MethodInfo", "Record", "Response"]
@@ -86,7 +86,8 @@ class Response(Record):
         status: int,
         metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(message=message, error=error, headers=headers, trailers=trailers, status=StatusName(status))
+        name = STATUS_NAMES[status] if status in STATUS_NAMES else StatusName(status)
+        super().__init__(message=message, error=error, headers=headers, trailers=trailers, status=name)
         object.__setattr__(self, "_metrics", metrics)
 
     @property
