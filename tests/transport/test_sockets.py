@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -260,6 +261,38 @@ def test_tls(authority: trustme.CA, tmp_path: Path) -> None:
             stream.close()
             assert not refused
         assert "SECRET" in key_log.read_text()
+
+    run(test)
+
+
+def test_the_end_of_tls_is_the_end_of_tcp_too(authority: trustme.CA) -> None:
+    """Some peers answer close_notify with nothing; TCP's FIN tells them that no more will come."""
+
+    def serve(listener: socket.socket) -> bytes:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        context.set_alpn_protocols(["h2"])
+        connection, _ = listener.accept()
+        connection.settimeout(5)
+        with context.wrap_socket(connection, server_side=True) as tls:
+            assert tls.recv(1) == b""
+            return socket.socket.recv(tls, 1)  # beneath TLS: b"" is a FIN, and nothing is a timeout
+
+    async def test() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with trio.open_nursery() as nursery:
+                ends: list[bytes] = []
+
+                async def serve_in_thread() -> None:
+                    ends.append(await trio.to_thread.run_sync(serve, listener))
+
+                nursery.start_soon(serve_in_thread)
+                stream = await connect_tls(
+                    TcpAddress(*listener.getsockname()), TlsOptions(root_certificates=roots(authority))
+                )
+                stream.send_eof()
+            assert ends == [b""]
+            stream.close()
 
     run(test)
 

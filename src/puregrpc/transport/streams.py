@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -126,13 +127,11 @@ class SocketStream(ByteStream):
             await trio.lowlevel.wait_writable(self.socket)
 
     def send_eof(self) -> None:
-        try:
+        with suppress(OSError, ValueError):  # ssl.SSLError is an OSError; ValueError: the handshake was never done
             if self._tls is not None:
                 self._tls.unwrap()  # sends close_notify (RFC 8446, section 6.1), then wants to read the peer's
-            else:
-                self.socket.shutdown(socket.SHUT_WR)
-        except (OSError, ValueError):  # ssl.SSLError is an OSError; ValueError: the handshake was never done
-            return
+        with suppress(OSError):  # there are peers that do not answer close_notify before TCP's FIN
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)  # SSLSocket's own would forget the TLS that is read
 
     def close(self) -> None:
         if self.socket.fileno() >= 0:
