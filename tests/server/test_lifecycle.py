@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import gc
 import signal
+import tracemalloc
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from functools import partial
 from os import getpid, kill
@@ -37,7 +39,7 @@ def run(body: Callable[[], Awaitable[None]], seconds: float = 20) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what no event tells of."""
-    with trio.fail_after(3):
+    with trio.fail_after(15):
         while not condition():  # noqa: ASYNC110 - see above
             await trio.sleep(0.01)
 
@@ -317,7 +319,7 @@ def test_a_client_that_says_nothing_is_let_go(engine: Any) -> None:
         config = ServerConfig(engine=engine, handshake_timeout=0.1)
         async with echo_server(config=config) as server:
             stream = await connect([tcp(server)])
-            with trio.fail_after(3):
+            with trio.fail_after(15):
                 while True:
                     await stream.wait_readable()
                     if stream.receive_nowait(65536) == b"":
@@ -504,31 +506,68 @@ def test_accepting_goes_on_when_the_system_is_out_of_descriptors(monkeypatch: py
 
 
 @ENGINES
-def test_messages_that_inflate_without_end_cost_bounded_memory(engine: Any) -> None:
+@pytest.mark.parametrize("shape", [Shape.UNARY, Shape.CLIENT_STREAM])
+def test_compressed_messages_that_wait_take_no_more_memory_than_they_came_in(engine: Any, shape: Shape) -> None:
+    """A thousandfold as much they would take inflated, on each of a thousand streams."""
+
     async def body() -> None:
-        begun = 0
-        cancelled = 0
+        goes_on = trio.Event()
 
-        async def never_reads(requests: AsyncIterator[bytes], context: Context) -> bytes:
-            nonlocal begun, cancelled
-            begun += 1
-            try:
-                await trio.sleep_forever()
-            finally:
-                cancelled += 1
-            return b""
+        async def reads_late(requests: AsyncIterator[bytes], context: Context) -> bytes:
+            await goes_on.wait()
+            return str([len(request) async for request in requests]).encode()
 
-        method = Method("/test.N/Never", never_reads, Shape.CLIENT_STREAM)
+        async def at_once(request: bytes, context: Context) -> bytes:
+            return str([len(request)]).encode()
+
+        method = Method("/test.N/Bomb", at_once if shape is Shape.UNARY else reads_late, shape)
+        messages = 1 if shape is Shape.UNARY else 10
         async with (
             echo_server(method, config=ServerConfig(engine=engine)) as server,
             open_channel(server.addresses[0]) as channel,
+            AsyncExitStack() as stack,
         ):
-            async with channel.call("/test.N/Never", compression="gzip") as call:
-                with pytest.raises(RpcError, match="RESOURCE_EXHAUSTED"):
-                    for _ in range(100):
-                        await call.send(bytes(4 << 20))
-                    await call.receive()
-            assert await channel.unary_unary("/test.Echo/Unary")(b"x") == b"x"
-            assert cancelled == begun  # all may have come before the handler's turn
+            tracemalloc.start()
+            stack.callback(tracemalloc.stop)
+            calls = [
+                await stack.enter_async_context(channel.call("/test.N/Bomb", compression="gzip")) for _ in range(5)
+            ]
+            zeros = bytes(4 << 20)
+            for call in calls:
+                for _ in range(messages):
+                    await call.send(zeros)
+            del zeros
+            assert await channel.unary_unary("/test.Echo/Unary")(b"behind it all") == b"behind it all"
+            current, _ = tracemalloc.get_traced_memory()
+            assert current < 3 << 20
+            goes_on.set()
+            await calls[0].half_close()
+            assert await calls[0].receive() == str([4 << 20] * messages).encode()
+
+    run(body)
+
+
+@ENGINES
+def test_a_large_message_that_waits_leaves_room_for_the_next(engine: Any) -> None:
+    async def body() -> None:
+        goes_on = trio.Event()
+
+        async def reads_late(requests: AsyncIterator[bytes], context: Context) -> bytes:
+            await goes_on.wait()
+            return str([len(request) async for request in requests]).encode()
+
+        method = Method("/test.N/Late", reads_late, Shape.CLIENT_STREAM)
+        config = ServerConfig(engine=engine, max_receive_message_size=100 << 20)
+        async with (
+            echo_server(method, config=config) as server,
+            open_channel(server.addresses[0]) as channel,
+            channel.call("/test.N/Late") as call,
+        ):
+            await call.send(bytes(70 << 20))
+            await call.send(b"more")
+            await call.half_close()
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            goes_on.set()
+            assert await call.receive() == b"[73400320, 4]"
 
     run(body)

@@ -17,6 +17,7 @@ from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_resch
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
 from puregrpc.channel.retry import REPLAY_LIMIT, Attempts
 from puregrpc.errors import LocalProtocolError, RpcError
+from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Call, Metadata
 from puregrpc.wire.status import Status, StatusCode
 
@@ -128,6 +129,8 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
 
     ``status`` and ``trailers`` are there after the end, which `receive` tells by None or RpcError.
     """
+
+    inflates_messages = True
 
     __slots__ = (
         "_attempting",
@@ -394,13 +397,21 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         if self._status is None:
             session = self._opened_session()
             session.connection.consume(self, len(message))
-        if self._deserialize is None:
-            return cast("ResponseT", message)
+        if type(message) is CompressedMessage:
+            message = self._inflated(message)
         try:
-            return self._deserialize(message)
+            return cast("ResponseT", message) if self._deserialize is None else self._deserialize(message)
         except BaseException:
             self.cancel()
             raise
+
+    def _inflated(self, message: CompressedMessage) -> bytes:
+        try:
+            return message.inflate()
+        except RpcError as error:
+            self.cancel()
+            self._status = Status(error.code, error.message)  # though the server's may have been OK
+            raise self._error(self._status) from None
 
     def _forget_receiver(self, _raise_cancel: object) -> Abort:
         self._receiver = None

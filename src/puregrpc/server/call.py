@@ -16,6 +16,7 @@ from puregrpc.server.context import Context
 from puregrpc.server.groups import only_exception
 from puregrpc.server.interceptor import closing
 from puregrpc.server.method import Deserializer, Method, Serializer
+from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Metadata, ServerCall
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import OK, Status, StatusCode
@@ -32,13 +33,6 @@ logger = logging.getLogger("puregrpc.server")
 
 MESSAGES_PER_TURN = 32
 """After so many messages that needed no waiting, a stream lets the other tasks run."""
-
-
-MAX_QUEUED_OCTETS = 64 << 20
-"""How much may wait for a handler. The flow-control window counts octets as they were sent, and bounds what waits as
-long as messages are not compressed; inflated they can be a thousand times as large."""
-
-TOO_MUCH_QUEUED = f"more than {MAX_QUEUED_OCTETS} octets of inflated messages wait for the handler"
 
 
 class Route:
@@ -75,6 +69,8 @@ def unreadable(error: Exception) -> RpcError:
 
 class IncomingCall(ServerCall):
     """A call and its handler's state. The wire connection calls the ``on_`` methods; a worker runs `run`."""
+
+    inflates_messages = True
 
     __slots__ = (
         "cancel_scope",
@@ -287,8 +283,11 @@ class UnaryRequestCall(IncomingCall):
     def begin(self) -> Any:
         if self.pending is not None:
             return self.pending
+        message = cast("bytes", self.message)
+        if type(message) is CompressedMessage:
+            message = message.inflate()
         try:
-            request = self.deserialize(cast("bytes", self.message))
+            request = self.deserialize(message)
         except Exception as error:
             raise unreadable(error) from error
         return self.route.handler(request, Context(self))
@@ -317,27 +316,17 @@ class StreamRequestCall(IncomingCall):
     window only with the messages that the handler takes.
     """
 
-    __slots__ = ("half_closed", "messages", "queued", "reader")
+    __slots__ = ("half_closed", "messages", "reader")
 
     def __init__(self, route: Route, session: ServerSession) -> None:
         super().__init__(route, session)
         self.auto_consume = False
         self.messages: deque[bytes] = deque()
-        self.queued = 0
-        """How many octets ``messages`` holds."""
         self.half_closed = False
         self.reader: Task | None = None
 
     def on_message(self, message: bytes) -> None:
         self.messages.append(message)
-        self.queued += len(message)
-        if self.queued > MAX_QUEUED_OCTETS and len(self.messages) > 1:
-            self.messages.clear()
-            self.finish(Status(StatusCode.RESOURCE_EXHAUSTED, TOO_MUCH_QUEUED))
-            self.ended = Status(StatusCode.RESOURCE_EXHAUSTED, TOO_MUCH_QUEUED)
-            if self.cancel_scope is not None:
-                self.cancel_scope.cancel()
-                self.cancel_scope = None
         self._wake()
 
     def on_half_close(self) -> None:
@@ -369,8 +358,10 @@ class StreamRequestCall(IncomingCall):
             self.turns = 0
             await trio.lowlevel.checkpoint()
         message = self.messages.popleft()
-        self.queued -= len(message)
         self.session.connection.consume(self, len(message))
+        if type(message) is CompressedMessage:
+            self.turns = MESSAGES_PER_TURN  # it may have taken long
+            return message.inflate()
         return message
 
     def _forget_reader(self, _: RaiseCancelT) -> Abort:

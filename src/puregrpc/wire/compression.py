@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from puregrpc.errors import InvalidArgument, RemoteProtocolError
+from puregrpc.errors import InvalidArgument, RemoteProtocolError, RpcError
 from puregrpc.wire.limits import MAX_COMPRESSED_MEMBERS
+from puregrpc.wire.status import StatusCode
 
 __all__ = [
     "CODINGS",
     "Coding",
+    "CompressedMessage",
     "MessageTooLarge",
     "accept_encoding_value",
     "coding_for",
@@ -34,6 +36,31 @@ class Coding:
     decompress: Callable[[bytes, int], bytes]
     """Takes the compressed octets and the largest size allowed. Raises MessageTooLarge, having inflated at most one
     octet more than that, or RemoteProtocolError for data that is damaged or cut short."""
+
+
+class CompressedMessage(bytes):
+    """A message as it came, for an owner who inflates it when he takes it. Its length is that of the octets that came,
+    so that what waits is bounded by flow control, whatever it inflates to."""
+
+    coding: Coding
+    max_size: int
+
+    @classmethod
+    def of(cls, octets: bytes, coding: Coding, max_size: int) -> CompressedMessage:
+        """A message compressed with ``coding``, which may inflate to ``max_size`` octets."""
+        message = cls(octets)
+        message.coding = coding
+        message.max_size = max_size
+        return message
+
+    def inflate(self) -> bytes:
+        """The message. Raises RpcError: RESOURCE_EXHAUSTED if it is too large, INTERNAL if it is damaged."""
+        try:
+            return self.coding.decompress(self, self.max_size)
+        except MessageTooLarge as error:
+            raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error), code_name="RESOURCE_EXHAUSTED") from None
+        except RemoteProtocolError as error:
+            raise RpcError(StatusCode.INTERNAL, str(error), code_name="INTERNAL") from None
 
 
 class _Inflater(Protocol):

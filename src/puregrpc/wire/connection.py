@@ -14,9 +14,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE, MAX_HEADER_LIST_SIZE, SEND_BUFFER_SIZE
+from puregrpc.wire.limits import (
+    DEFAULT_MAX_MESSAGE_SIZE,
+    MAX_CONCURRENT_STREAMS,
+    MAX_HEADER_LIST_SIZE,
+    SEND_BUFFER_SIZE,
+)
 from puregrpc.wire.metadata import Metadata
 from puregrpc.wire.status import Status
 
@@ -95,6 +100,10 @@ class Call:
     message. False: the octets of a whole message are given back when the owner calls `Connection.consume`."""
     compressed_messages: int
     """How many of the messages received came compressed."""
+    inflates_messages: ClassVar[bool] = False  # for a whole class, since it costs nothing there
+    """False (the default): messages are given inflated. True: compressed ones are given as `CompressedMessage`, and the
+    owner inflates them when he takes them. Whoever lets messages wait needs that: flow control bounds what came, which
+    may inflate to a thousand times as much."""
 
     def __init__(self) -> None:
         self.auto_consume = True
@@ -111,7 +120,7 @@ class Call:
         """
 
     def on_message(self, message: bytes) -> None:
-        """A whole message, inflated, within the size limit."""
+        """A whole message within the size limit, inflated unless ``inflates_messages``."""
 
     def on_half_close(self) -> None:
         """Server: the client has sent all its messages."""
@@ -173,7 +182,7 @@ class ConnectionConfig:
     """Announced as SETTINGS_INITIAL_WINDOW_SIZE; may grow to ``max_window`` with the bandwidth-delay product."""
     initial_connection_window: int = 1 << 20
     max_window: int = 16 << 20
-    max_concurrent_streams: int = 1000
+    max_concurrent_streams: int = MAX_CONCURRENT_STREAMS
     """Server: how many calls a client may have open at once on the connection."""
     scheme: str = "http"
     """Client: the :scheme of requests."""

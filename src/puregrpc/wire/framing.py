@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from io import BytesIO
 
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
-from puregrpc.wire.compression import CODINGS, Coding, MessageTooLarge
+from puregrpc.wire.compression import CODINGS, Coding, CompressedMessage, MessageTooLarge
 
 __all__ = ["PREFIX_SIZE", "MessageReader", "encode_message", "prefix"]
 
@@ -36,17 +36,29 @@ def encode_message(message: bytes, coding: Coding = _IDENTITY, max_size: int = 2
 
 
 class MessageReader:
-    """Cuts a stream of octets, given in pieces of any size, into messages, and inflates them.
+    """Cuts a stream of octets, given in pieces of any size, into messages, and inflates them; ``inflates`` False
+    leaves that to whoever takes them (`CompressedMessage`).
 
     The size limit holds as soon as a prefix is there and again while a message is inflated. No memory is set aside
     on the word of a prefix: a message takes what has come of it.
     """
 
-    __slots__ = ("_body", "_head", "coding", "is_compressed", "max_size", "missing", "partial", "wire_size")
+    __slots__ = (
+        "_body",
+        "_head",
+        "_inflates",
+        "coding",
+        "is_compressed",
+        "max_size",
+        "missing",
+        "partial",
+        "wire_size",
+    )
 
-    def __init__(self, max_size: int, coding: Coding = _IDENTITY) -> None:
+    def __init__(self, max_size: int, coding: Coding = _IDENTITY, *, inflates: bool = True) -> None:
         self.max_size = max_size
         self.coding = coding
+        self._inflates = inflates
         self.partial = 0
         """Octets taken of a message that is not complete, its prefix included."""
         self.wire_size = 0
@@ -122,7 +134,11 @@ class MessageReader:
     def _finish(self, message: bytes) -> bytes:
         self.wire_size = self.partial
         self.partial = 0
-        return self.coding.decompress(message, self.max_size) if self.is_compressed else message
+        if not self.is_compressed:
+            return message
+        if self._inflates:
+            return self.coding.decompress(message, self.max_size)
+        return CompressedMessage.of(message, self.coding, self.max_size)
 
     def finish(self) -> None:
         """No more octets will come. Raises RemoteProtocolError if a message is not complete."""

@@ -41,6 +41,11 @@ MAX_COMPRESSED_MEMBERS = 16
 """Members of one gzip message, or frames of a zstd one. RFC 1952 allows many; no gRPC peer sends more than one, and
 each costs a copy of what follows it."""
 
+MAX_CONCURRENT_STREAMS = 1000
+"""Calls that a client may have open at once on one connection of a server. RFC 9113, section 6.5.2, recommends at least
+100; with so few a client with one channel, as gRPC's have, waits in a queue under loads that a server takes with ease.
+grpc-go and grpcio set no limit, and leave what a connection may hold to whoever connects."""
+
 STREAMS_BEFORE_SETTINGS = 100
 """Calls that a client opens before it knows the server's SETTINGS_MAX_CONCURRENT_STREAMS: the least that RFC 9113,
 section 6.5.2, recommends servers to allow."""

@@ -321,7 +321,9 @@ class FastClientConnection(FastConnection, ClientConnection):
             return
         call.wire_state |= HEAD_RECEIVED | READABLE
         if head.encoding != "identity":
-            call.wire_inbound = MessageReader(self._max_message_size, receiving_coding(head.encoding))
+            call.wire_inbound = MessageReader(
+                self._max_message_size, receiving_coding(head.encoding), inflates=not call.inflates_messages
+            )
         call.on_headers(head.metadata)
 
     def _finish(self, call: Call, run: FieldRun, fields: Fields, *, first: bool) -> None:

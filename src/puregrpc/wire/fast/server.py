@@ -310,9 +310,13 @@ class FastServerConnection(FastConnection, ServerConnection):
         call.request = request
         self._add(call, stream_id, request.path)
         if content_length is not None:
-            call.wire_inbound = MeasuredReader(self._max_message_size, request.encoding, content_length)
+            call.wire_inbound = MeasuredReader(
+                self._max_message_size, request.encoding, content_length, inflates=not call.inflates_messages
+            )
         elif request.encoding != "identity":
-            call.wire_inbound = MessageReader(self._max_message_size, receiving_coding(request.encoding))
+            call.wire_inbound = MessageReader(
+                self._max_message_size, receiving_coding(request.encoding), inflates=not call.inflates_messages
+            )
         if request.timeout is not None:
             call.wire_deadline = self._now + request.timeout
             self._deadlines.add(stream_id, call.wire_deadline)

@@ -454,7 +454,7 @@ class H2Connection(Connection, Generic[CallT]):
             path,
             sending=sending,
             receiving=receiving,
-            reader=MessageReader(config.max_receive_message_size),
+            reader=MessageReader(config.max_receive_message_size, inflates=not call.inflates_messages),
             credit=StreamCredit(config.initial_stream_window, auto=call.auto_consume),
         )
         self._calls[stream.key] = stream
