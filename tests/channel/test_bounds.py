@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from puregrpc.channel import open_channel
+from puregrpc.channel import BlockingChannel, open_channel
 from puregrpc.errors import RpcError
 from puregrpc.wire.compression import Coding
 from puregrpc.wire.connection import Request, ServerCall
@@ -88,5 +88,26 @@ def test_a_damaged_message_ends_a_call_that_goes_on() -> None:
                 assert call.status.code == StatusCode.INTERNAL
             while calls[0].wire_state is not None:  # the server hears of it
                 await trio.testing.wait_all_tasks_blocked()
+
+    run(test)
+
+
+def test_a_blocking_call_inflates_what_it_takes() -> None:
+    def receive_all(address: str) -> tuple[int, RpcError]:
+        received = 0
+        with BlockingChannel(address) as channel, channel.call("test.Service/Bomb") as call:
+            call.send(b"")
+            call.half_close()
+            with pytest.raises(RpcError, match=r"RESOURCE_EXHAUSTED: .*larger than max") as caught:
+                while call.receive() is not None:
+                    received += 1
+            assert call.status.code == StatusCode.RESOURCE_EXHAUSTED
+        return received, caught.value
+
+    async def test() -> None:
+        async with wire_server(lambda session, _: Bombing(session)) as server:
+            received, error = await trio.to_thread.run_sync(receive_all, server.address)
+            assert received == 40
+            assert error.trailers == (("after", "all"),)
 
     run(test)

@@ -13,6 +13,7 @@ from puregrpc.channel.call import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, Unar
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
 from puregrpc.errors import Error, LocalProtocolError, RpcError
 from puregrpc.transport.blocking import BlockingSession
+from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Call, ClientConnection, Metadata
 from puregrpc.wire.status import Status
 
@@ -108,6 +109,8 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
     Use it as a context manager: it opens the call on entry, and cancels it on exit if it is not over. One thread may
     send while another receives.
     """
+
+    inflates_messages = True
 
     __slots__ = (
         "_changed",
@@ -316,13 +319,21 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
                 raise self._error(status)
             return None
         message = self._taken.popleft()
-        if self._deserialize is None:
-            return cast("ResponseT", message)
+        if type(message) is CompressedMessage:
+            message = self._inflated(message)
         try:
-            return self._deserialize(message)
+            return cast("ResponseT", message) if self._deserialize is None else self._deserialize(message)
         except BaseException:
             self.cancel()
             raise
+
+    def _inflated(self, message: CompressedMessage) -> bytes:
+        try:
+            return message.inflate()
+        except RpcError as error:
+            self.cancel()
+            self._status = Status(error.code, error.message)  # though the server's may have been OK
+            raise self._error(self._status) from None
 
     def _take(self) -> bool:
         """Take all messages that are here, and wait for the first if there are none. False at the end."""

@@ -24,6 +24,7 @@ from puregrpc.client.socket_reflection import load_by_reflection
 from puregrpc.client.status import CANCELED_HERE, as_k6_says
 from puregrpc.errors import ConnectError, Error, InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.schema import Registry
+from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Call, Metadata, Request
 from puregrpc.wire.status import Status, StatusCode
 
@@ -303,6 +304,8 @@ class FutureCall(DispatchedCall):
 class InboxCall(DispatchedCall):
     """A stream; what it receives goes to an inbox as fast as there is room in it."""
 
+    inflates_messages = True
+
     __slots__ = ("_end", "_inbox", "_is_blocked", "_is_posted", "_messages", "_on_over", "changed")
 
     def __init__(self, dispatcher: Dispatcher, inbox: Inbox, on_over: Callable[[], None]) -> None:
@@ -369,6 +372,12 @@ class InboxCall(DispatchedCall):
                 session.flush()
             if message is None:
                 break
+            if type(message) is CompressedMessage:
+                try:
+                    message = message.inflate()
+                except RpcError as error:
+                    self._fail(session, Status(error.code, error.message))
+                    continue
             if not self._inbox.put(message, self._has_room):
                 return
             self._is_blocked = False
@@ -377,6 +386,15 @@ class InboxCall(DispatchedCall):
             status = as_k6_says(end.status.code, end.status.message, end.status.details)
             self._inbox.end(StreamEnd(status, end.headers, end.trailers))
             self._on_over()
+
+    def _fail(self, session: ClientSession, status: Status) -> None:
+        """A message cannot be inflated: so the call ends, whatever the server's status was."""
+        session.reset(self)
+        with session.mutex:
+            self.drop_messages()
+            self.ended = True
+            self._end = StreamEnd(status, self.headers, self._end.trailers if self._end is not None else ())
+            self.on_writable()
 
     # on any thread
 
