@@ -26,12 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name not in CLI_LIBRARIES:
             raise
+        if arguments == ["--version"]:
+            print(f"puregrpc, version {importlib.import_module('puregrpc._version').__version__}")
+            return 0
+        asked = arguments in ([], ["-h"], ["--help"])
         print(
-            f"puregrpc: this needs the package {error.name}: pip install 'puregrpc[cli]'\n"
-            f"without it there are: puregrpc {', puregrpc '.join(CORE_COMMANDS)}",
+            f"puregrpc: {'all other commands need' if asked else 'this needs'} the package {error.name}: "
+            f"pip install 'puregrpc[cli]'\nwithout it there are: puregrpc {', puregrpc '.join(CORE_COMMANDS)}",
             file=sys.stderr,
         )
-        return 2
+        return 0 if arguments and asked else 2
     return int(application.main(arguments))
 
 

@@ -117,3 +117,12 @@ def test_call_credentials(server: str, authority: trustme.CA) -> None:
                 await back(b"", credentials=stuck, timeout=0.05)
 
     run(test)
+
+
+def test_certificates_that_are_not_there() -> None:
+    async def test() -> None:
+        async with open_channel("localhost:1", tls=TlsOptions(root_certificates="/no/such/file")):
+            pass
+
+    with pytest.raises(InvalidArgument, match="root_certificates '/no/such/file': No such file"):
+        trio.run(test)

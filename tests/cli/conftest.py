@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -112,3 +114,9 @@ def run(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPat
         return Ran(status, captured.out.decode(), captured.err.decode())
 
     return run_main
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """For the program as a process of its own."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from tests.cli.conftest import Ran
 from tests.trace.snapshots import assert_snapshot
 
+from puregrpc._version import __version__
 from puregrpc.trace import explain
 from puregrpc.trace.reading import read_recordings
 
@@ -42,6 +46,12 @@ message Order {
 }
 message Receipt { uint64 number = 1; bytes proof = 2; }
 """
+WRONG = """
+syntax = "proto3";
+package hello;
+message M { M reply = 1; }
+service HelloService { rpc SayHello(M) returns (M); }
+"""
 HELLO = "hello.HelloService/"
 COMMANDS: dict[str, tuple[str, ...]] = {
     "list": ("list", "-p", "ADDRESS"),
@@ -69,6 +79,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "call_wrong_field_in_stream": ("call", "-p", "ADDRESS", HELLO + "BidiHello", "-d", '{}{"greting": "x"}'),
     "call_no_json": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-d", '{"greeting": }'),
     "call_no_method": ("call", "-p", "ADDRESS", HELLO + "SayHelo"),
+    "call_dotted": ("call", "-p", "ADDRESS", "." + HELLO + "SayHello", "-d", '{"greeting": "Bert"}'),
+    "call_no_package": ("call", "-p", "ADDRESS", "HelloService/SayHello"),
+    "call_not_the_schema": ("call", "-p", "ADDRESS", HELLO + "SayHello", "--proto", "WRONG"),
+    "call_no_certificate": ("call", "ADDRESS", HELLO + "SayHello", "--cert", "/no/such/file"),
+    "call_wrong_size": ("call", "-p", "ADDRESS", HELLO + "SayHello", "--max-message-size", "-1"),
     "call_not_a_method": ("call", "-p", "ADDRESS", "SayHello"),
     "call_no_file": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-d", "@/no/such/file"),
     "call_bad_metadata": ("call", "-p", "ADDRESS", HELLO + "SayHello", "-H", "no colon"),
@@ -98,9 +113,56 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 def test_what_it_prints(name: str, run: Callable[..., Ran], address: str, tmp_path: Path) -> None:
     shop = tmp_path / "shop.proto"
     shop.write_text(PROTO)
-    arguments = [argument.replace("ADDRESS", address).replace("SHOP", str(shop)) for argument in COMMANDS[name]]
+    wrong = tmp_path / "wrong.proto"
+    wrong.write_text(WRONG)
+    names = {"ADDRESS": address, "SHOP": str(shop), "WRONG": str(wrong)}
+    arguments = [names.get(argument, argument.replace("ADDRESS", address)) for argument in COMMANDS[name]]
     ran = run(*arguments)
     assert_snapshot(KEPT / f"{name}.txt", ran.text(address=address, shop=str(shop)))
+
+
+def test_json_lines_of_a_trace_and_nothing_else(run: Callable[..., Ran], address: str) -> None:
+    ran = run("trace", "-p", address, HELLO + "SayHello", "-d", '{"greeting": "Bert"}', "--json")
+    assert ran.status == 0
+    assert all(json.loads(line) for line in ran.out.splitlines())
+
+
+@pytest.mark.parametrize("shape", ["SayHello", "LotsOfReplies"])
+@pytest.mark.parametrize("command", ["call", "trace"])
+def test_a_reader_that_goes_away(command: str, shape: str, environment: dict[str, str], address: str) -> None:
+    """``| head -1``: it ends at once and says nothing."""
+    arguments = [sys.executable, "-m", "puregrpc", command, "-p", address, HELLO + shape, "-d", "{}"]
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        ran = subprocess.run(arguments, stdout=write, stderr=subprocess.PIPE, env=environment, timeout=60, check=False)
+    finally:
+        os.close(write)
+    assert (ran.returncode, ran.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    ("shell", "problem"),
+    [(">&-", "standard output is closed"), (">/dev/full", "No space left on device"), (">&- 2>&-", None)],
+)
+def test_output_that_cannot_be_written(
+    shell: str, problem: str | None, environment: dict[str, str], address: str
+) -> None:
+    command = f"{sys.executable} -m puregrpc call -p {address} {HELLO}LotsOfReplies -d {{}} {shell}"
+    ran = subprocess.run(command, shell=True, stderr=subprocess.PIPE, env=environment, timeout=60, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.decode() == (f"puregrpc: {problem}\n" if problem else "")
+
+
+def test_a_locale_without_unicode(environment: dict[str, str], address: str) -> None:
+    environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    greeting = '{"greeting": "B\u00e4rt \u263a \U0001f600"}'
+    call: list[str | bytes] = ["-p", address, HELLO + "SayHello", "-d", greeting.encode()]
+    program = [sys.executable, "-m", "puregrpc"]
+    ran = subprocess.run([*program, "call", *call], capture_output=True, env=environment, timeout=60, check=True)
+    assert json.loads(ran.stdout.decode("ascii")) == {"reply": "hello B\u00e4rt \u263a \U0001f600"}
+    ran = subprocess.run([*program, "trace", *call], capture_output=True, env=environment, timeout=60, check=True)
+    assert "SETTINGS ---" in ran.stdout.decode("ascii")
 
 
 def test_requests_from_standard_input_and_files(run: Callable[..., Ran], address: str, tmp_path: Path) -> None:
@@ -177,14 +239,18 @@ def test_a_capture_that_cannot_be_read(run: Callable[..., Ran], tmp_path: Path) 
 
 
 def test_without_the_extra_it_says_what_is_missing(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     for name in [name for name in sys.modules if name.split(".")[0] in ("click", "rich") or "puregrpc.cli" in name]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "click", None)
     ran = run("list", "localhost:1")
     assert ran.status == 2
     assert ran.err.startswith("puregrpc: this needs the package click: pip install 'puregrpc[cli]'")
+    assert run("--version").out == f"puregrpc, version {__version__}\n"
+    asked = run("--help")
+    assert (asked.status, asked.out) == (0, "")
+    assert asked.err.startswith("puregrpc: all other commands need the package click")
+    assert "puregrpc serve, puregrpc compile" in asked.err
+    assert run().status == 2
 
 
 def test_comments_of_a_descriptor_set(run: Callable[..., Ran], tmp_path: Path) -> None:
@@ -200,15 +266,57 @@ def test_comments_of_a_descriptor_set(run: Callable[..., Ran], tmp_path: Path) -
         assert "// " in from_set.out
 
 
-def test_what_describe_writes_compiles_to_the_same(run: Callable[..., Ran], tmp_path: Path) -> None:
-    (tmp_path / "shop.proto").write_text(PROTO)
-    text = 'syntax = "proto3";\npackage shop;\nimport "google/protobuf/timestamp.proto";\n'
-    for symbol in ("shop.Shop", "shop.Order", "shop.Receipt"):
+CUSTOM_HEAD = """
+syntax = "proto3";
+package shop;
+import "google/api/annotations.proto";
+import "google/api/field_behavior.proto";
+import "google/protobuf/descriptor.proto";
+"""
+CUSTOM = (
+    CUSTOM_HEAD
+    + """
+extend google.protobuf.MethodOptions { Audit audit = 50001; repeated string tags = 50002; }
+extend google.protobuf.EnumValueOptions { bytes mark = 50003; }
+message Audit { string who = 1; repeated Level levels = 2; }
+enum Level { LEVEL_UNKNOWN = 0 [(mark) = "\\001\\""]; LEVEL_HIGH = 1; }
+service Shelf {
+  rpc Get(Audit) returns (Book) {
+    option (google.api.http) = { get: "/v1/{who=*}" additional_bindings { post: "/x" body: "*" } };
+    option (audit) = { who: "me" levels: [LEVEL_HIGH, LEVEL_UNKNOWN] };
+    option (tags) = "a";
+    option (tags) = "b";
+  }
+}
+message Book {
+  string name = 1 [(google.api.field_behavior) = REQUIRED, (google.api.field_behavior) = IMMUTABLE];
+}
+"""
+)
+SOURCES = {
+    "plain": (
+        PROTO,
+        'syntax = "proto3";\npackage shop;\nimport "google/protobuf/timestamp.proto";\n',
+        ("shop.Shop", "shop.Order", "shop.Receipt"),
+    ),
+    "custom options": (
+        CUSTOM,
+        CUSTOM_HEAD,
+        ("shop.audit", "shop.tags", "shop.mark", "shop.Audit", "shop.Level", "shop.Shelf", "shop.Book"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_describe_writes_compiles_to_the_same(name: str, run: Callable[..., Ran], tmp_path: Path) -> None:
+    source, text, symbols = SOURCES[name]
+    (tmp_path / "shop.proto").write_text(source)
+    for symbol in symbols:
         text += run("describe", "--proto", str(tmp_path / "shop.proto"), symbol).out.split("\n", 1)[1]
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / "shop.proto").write_text(text)
     sets = []
     for folder in (tmp_path, tmp_path / "again"):
-        run("compile", "-I", str(folder), "-o", str(tmp_path / "set"), "shop.proto")
+        assert run("compile", "-I", str(folder), "-o", str(tmp_path / "set"), "shop.proto").err == ""
         sets.append((tmp_path / "set").read_bytes())
     assert sets[0] == sets[1]

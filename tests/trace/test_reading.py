@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterable
 
@@ -191,6 +192,45 @@ def test_json_lines() -> None:
     assert read == written
     (again,) = read_recordings("\n".join(explanation_lines(explain(written))).encode())
     assert again == written
+
+
+def test_several_recordings_in_json_lines() -> None:
+    written = [
+        Recording(whole_conversation().chunks, "a:1", "b:2"),
+        Recording((), "c:3", "d:4"),
+        Recording(Script().unary(b"", b"").recording().chunks, "e:5", "f:6", start_time=1.5),
+    ]
+    text = "".join(f"{line}\n" for recording in written for line in explanation_lines(explain(recording)))
+    assert read_recordings(text.encode()) == written
+
+
+NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([10**400, 2**63, -1, True, None, "1"]))
+LINES = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "octets": st.binary(max_size=40).map(bytes.hex),
+            "from": st.sampled_from(["client", "server", "x"]),
+            "time": NUMBERS,
+        },
+        optional={"lost": NUMBERS},
+    ),
+    st.fixed_dictionaries(
+        {"form": st.just("puregrpc trace"), "version": st.sampled_from([1, 1, 1, 2])},
+        optional={"start_time": NUMBERS, "client": st.text(max_size=9), "server": NUMBERS, "notes": NUMBERS},
+    ),
+)
+
+
+@given(lines=st.lists(LINES, max_size=5))
+def test_any_json_lines_are_read_or_refused(lines: list[dict[str, object]]) -> None:
+    lines = [{"form": "puregrpc trace", "version": 1}, *lines]
+    try:
+        recordings = read_recordings("\n".join(map(json.dumps, lines)).encode())
+    except InvalidArgument:
+        return
+    for recording in recordings:
+        write_pcapng(recording)
+        assert_every_octet_is_explained(explain(recording))
 
 
 @pytest.mark.parametrize(

@@ -308,13 +308,15 @@ async def open_channel(
     )
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
-        core = ChannelCore(parsed, options, nursery, connector)
+        core: ChannelCore | None = None
         try:
+            core = ChannelCore(parsed, options, nursery, connector)
             yield Channel(core)
         except BaseException as error:  # raised again below, where the nursery does not wrap it
             failure = error
         try:
-            await core.close()
+            if core is not None:
+                await core.close()
         except trio.Cancelled as error:
             failure = failure or error
         nursery.cancel_scope.cancel()

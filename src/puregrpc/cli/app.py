@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import click
 
 from puregrpc._version import __version__
-from puregrpc.cli.output import RPC_EXIT_STATUS, describe_rpc_error, error_line
+from puregrpc.cli.output import RPC_EXIT_STATUS, describe_rpc_error, error_line, ignore_output, prepare_streams
 from puregrpc.errors import Error, RpcError
 from puregrpc.transport import InsecureTlsWarning
 
 __all__ = ["application", "main"]
 
 INTERRUPTED = 130
+"""As if the signal had ended it: 128 plus SIGINT."""
 
 CORE_COMMANDS = ("serve", "compile")
 
@@ -68,33 +69,51 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     # Who asks for --insecure knows it.
     warnings.simplefilter("ignore", InsecureTlsWarning)
+    prepare_streams()
+    if sys.stdout is None:
+        error_line("standard output is closed")
+        return 1
     try:
         status = application.main(arguments, prog_name="puregrpc", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:
-        return INTERRUPTED
-    except Error as error:
-        if debug:
-            traceback.print_exc()
-        if isinstance(error, RpcError):
-            describe_rpc_error(error)
-            return RPC_EXIT_STATUS + error.code
-        error_line(str(error))
-        return 1
-    except OSError as error:
-        if debug:
-            traceback.print_exc()
-        error_line(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-        return 1
     except BaseException as error:
-        if not _is_interrupt(error):
+        if _is_interrupt(error):
+            return INTERRUPTED
+        alone = _alone(error)
+        if isinstance(alone, BrokenPipeError):
+            ignore_output()
+            return 1
+        if not isinstance(alone, (Error, OSError)):
             raise
-        return INTERRUPTED
+        if debug:
+            traceback.print_exc()
+        return _tell(alone)
     return status if isinstance(status, int) else 0
+
+
+def _tell(error: Error | OSError) -> int:
+    """Say in one line what went wrong; returns the exit status."""
+    if isinstance(error, RpcError):
+        describe_rpc_error(error)
+        return RPC_EXIT_STATUS + error.code
+    if isinstance(error, OSError):
+        error_line(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
+    else:
+        error_line(str(error))
+    return 1
+
+
+def _alone(error: BaseException) -> BaseException:
+    """The one error in the groups that nurseries put it into."""
+    while len(inner := tuple(getattr(error, "exceptions", ()))) == 1:
+        error = inner[0]
+    return error
 
 
 def _is_interrupt(error: BaseException) -> bool:
     """Whether it is Ctrl-C, alone or in the groups that nurseries put it into."""
-    return isinstance(error, KeyboardInterrupt) or any(map(_is_interrupt, getattr(error, "exceptions", ())))
+    return isinstance(error, (KeyboardInterrupt, click.Abort)) or any(
+        map(_is_interrupt, getattr(error, "exceptions", ()))
+    )

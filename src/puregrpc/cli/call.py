@@ -41,7 +41,7 @@ __all__ = ["CallOptions", "call", "load_method", "make_call"]
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """How the call is made and shown."""
+    """How the call is made and shown: ``output`` is json, text, raw or none."""
 
     data: str | None = None
     timeout: float | None = None
@@ -171,15 +171,20 @@ async def _exchange(
             tally.failures.append(error)
             made.cancel()
 
-    ended: RpcError | None = None
+    ended: BaseException | None = None
+    made_of = printer.descriptor.output_type.full_name
     async with trio.open_nursery() as nursery:
         nursery.start_soon(send)
         try:
             printer.headers(await made.headers())
             async for message in made:
                 tally.received += 1
-                printer.message(message)
-        except RpcError as error:
+                try:
+                    printer.message(message)
+                except DecodeError as error:
+                    path = error.path.replace("message", f"response {tally.received}", 1)
+                    raise DecodeError(path, f"{error.problem} (the schema says {made_of})") from None
+        except BaseException as error:  # raised again below, where the nursery does not wrap it
             ended = error
         nursery.cancel_scope.cancel()
     if tally.failures:
@@ -190,12 +195,12 @@ async def _exchange(
 
 def split_method(name: str) -> tuple[str, str]:
     """The service and the path of ``pkg.Service/Method`` or ``pkg.Service.Method``."""
-    path = name.removeprefix("/")
+    path = name.removeprefix("/").removeprefix(".")
     service, slash, method = path.rpartition("/")
     if not slash:
         service, _, method = path.rpartition(".")
     if not service or not method:
-        raise InvalidArgument(f"{name!r} is not a method: pkg.Service/Method is expected")
+        raise InvalidArgument(f"{name!r} is not a method: pkg.Service/Method is expected; puregrpc list shows them")
     return service, f"{service}/{method}"
 
 
@@ -252,6 +257,8 @@ class _Printer:
 
     def message(self, data: bytes) -> None:
         options = self.options
+        if options.output == "none":
+            return
         if options.output == "raw":
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()

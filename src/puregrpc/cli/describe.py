@@ -69,7 +69,7 @@ async def _load(
     target: str, symbol: str, connection: ConnectionOptions, schema: SchemaOptions, registry: Registry
 ) -> list[str]:
     """Load what is needed; returns the names to describe."""
-    name = symbol.removeprefix(".").replace("/", ".")
+    name = symbol.strip("/").removeprefix(".").replace("/", ".")
     if schema.is_given:
         schema.load_files(registry)
         return [name] if name else [service.full_name for service in registry.services]

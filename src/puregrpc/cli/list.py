@@ -37,6 +37,7 @@ def list_command(
     With --proto or --protoset, no TARGET is needed.
     """
     target, service = target_and_symbol(arguments, schema)
+    service = service.strip("/").removeprefix(".")
     names = trio.run(partial(_names, target, service, connection, schema))
     if as_json:
         print_json(names)

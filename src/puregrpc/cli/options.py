@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import click
@@ -130,14 +131,27 @@ class SchemaOptions:
         if self.is_given:
             self.load_files(registry)
             return
+        services: list[str] = []
         try:
             with progress("asking the server for its schema"):
                 async with open_reflection(channel) as reflection:
-                    await reflection.load(registry, [symbol])
+                    try:
+                        await reflection.load(registry, [symbol])
+                    except SchemaError:
+                        services = await reflection.list_services()
+                        raise
         except RpcError as error:
             raise no_reflection(error) from None
         except SchemaError as error:
-            raise SchemaError(f"{symbol}: {error}") from None
+            raise SchemaError(f"{symbol}: {error}{_near(symbol, services)}") from None
+
+
+def _near(symbol: str, services: Sequence[str]) -> str:
+    """A question with the services of the server that have the symbol's last name, or a like one."""
+    last = symbol.rpartition(".")[2].lower()
+    near = [name for name in services if name.rpartition(".")[2].lower() == last]
+    near = near or get_close_matches(symbol, services, n=3, cutoff=0.7)
+    return f"; did you mean {' or '.join(near[:3])}?" if near else ""
 
 
 def no_reflection(error: RpcError) -> RpcError | SchemaError:
@@ -175,10 +189,10 @@ CONNECTION = (
     click.option("--authority", metavar="NAME", help="The :authority of requests."),
     click.option("--proxy", metavar="URL", envvar="GRPC_PROXY", help="Connect through this proxy (http://HOST:PORT)."),
     click.option("--proxy-header", metavar="'NAME: VALUE'", multiple=True, help="Goes to the proxy; may be repeated."),
-    click.option("--connect-timeout", type=float, default=10.0, metavar="SECONDS", show_default=True,
-                 help="For connecting."),
-    click.option("--max-message-size", type=int, default=4 << 20, metavar="OCTETS", show_default=True,
-                 help="The largest message that is received."),
+    click.option("--connect-timeout", type=click.FloatRange(min=0, min_open=True), default=10.0, metavar="SECONDS",
+                 show_default=True, help="For connecting."),
+    click.option("--max-message-size", type=click.IntRange(min=0), default=4 << 20, metavar="OCTETS",
+                 show_default=True, help="The largest message that is received."),
     click.option("--header", "-H", multiple=True, metavar="'NAME: VALUE'",
                  help="Metadata of every call, reflection included; may be repeated. Base64 for names in -bin."),
     click.option("--user-agent", metavar="TEXT", help="Put in front of the user-agent."),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from rich.console import Console
@@ -28,7 +30,9 @@ __all__ = [
     "RPC_EXIT_STATUS",
     "describe_rpc_error",
     "error_line",
+    "ignore_output",
     "note",
+    "prepare_streams",
     "print_json",
     "print_line",
     "print_styled",
@@ -39,6 +43,35 @@ __all__ = [
 
 RPC_EXIT_STATUS = 64
 """A call that ends with a status exits with 64 plus its number, as grpcurl does."""
+
+
+ASCII = str.maketrans({"│": "|", "─": "-", "▶": ">", "◀": "<", "…": "...", "×": "x", "–": "-", "→": "->"})
+"""What stands for the characters of a ladder where the encoding has none of them."""
+
+
+def prepare_streams() -> None:
+    """Characters that the encoding of a stream does not have are escaped, not an error."""
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the program runs
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def ignore_output() -> None:
+    """Nobody reads standard output any more: what is still buffered goes nowhere, without a complaint at the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _fits(text: str, stream: IO[str]) -> bool:
+    """Whether the stream's encoding has all of the characters."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _console(*, error: bool = False) -> Console:
@@ -75,6 +108,8 @@ def print_line(text: str = "") -> None:
 def print_json(value: object, *, indent: int | None = 2) -> None:
     """A JSON value: over several lines with ``indent``, on one line without."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
+    if not _fits(text, sys.stdout):
+        text = json.dumps(value, indent=indent)
     console = _console()
     if console.is_terminal:
         console.print(JSONHighlighter()(Text(text)))
@@ -86,8 +121,9 @@ def print_styled(runs: Iterable[tuple[str, str]], *, error: bool = False) -> Non
     """A line made of runs of text with a rich style each."""
     console = _console(error=error)
     line = Text()
+    plain = not _fits("│─▶◀", console.file)
     for text, style in runs:
-        line.append(text, style or None)
+        line.append(text.translate(ASCII) if plain else text, style or None)
     line.rstrip()
     console.print(line)
 

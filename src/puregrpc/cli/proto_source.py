@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import descriptor_pb2, text_format
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from puregrpc.cli.comments import comments_of
+from puregrpc.cli.compile import with_imports
 from puregrpc.proto.descriptors import Edition, FileDescriptor
 
 __all__ = ["symbol_source"]
@@ -27,7 +30,7 @@ def symbol_source(file: FileDescriptor, full_name: str) -> tuple[str, str]:
     Raises LookupError if the file does not declare it.
     """
     proto = file.to_proto()
-    writer = _Writer(comments_of(file), file.edition)
+    writer = _Writer(comments_of(file), file.edition, CustomOptions(file))
     found = _find(proto, full_name)
     if found is None:
         raise LookupError(f"{file.name} does not declare {full_name}")
@@ -35,6 +38,39 @@ def symbol_source(file: FileDescriptor, full_name: str) -> tuple[str, str]:
     scope = full_name.rpartition(".")[0]
     nested = {message.name: message for message in siblings}
     return kind, "\n".join(writer.declaration(declared, scope, nested)) + "\n"
+
+
+class CustomOptions:
+    """Options that extend those of descriptor.proto, as far as the file and what it imports declare them."""
+
+    def __init__(self, file: FileDescriptor) -> None:
+        self._file = file
+        self._pool: DescriptorPool | None = None
+
+    def known(self, options: Message) -> Message:
+        """The options with the custom ones known by name."""
+        if not options.ByteSize():
+            return options
+        if self._pool is None:
+            self._pool = _pool_of(self._file)
+        try:
+            descriptor = self._pool.FindMessageTypeByName(options.DESCRIPTOR.full_name)
+        except KeyError:  # no file imports descriptor.proto: there are no custom options
+            return options
+        known: Message = GetMessageClass(descriptor)()
+        known.ParseFromString(options.SerializePartialToString())
+        return known
+
+
+def _pool_of(file: FileDescriptor) -> DescriptorPool:
+    """A pool with the file and all that it imports; empty where google.protobuf does not take them."""
+    pool = DescriptorPool()
+    try:
+        for each in with_imports([file]):
+            pool.AddSerializedFile(each.to_proto().SerializeToString())
+    except (TypeError, KeyError):
+        return DescriptorPool()
+    return pool
 
 
 Messages = Iterable[descriptor_pb2.DescriptorProto]
@@ -91,9 +127,10 @@ def _find_type(
 
 
 class _Writer:
-    def __init__(self, comments: Mapping[str, str], edition: Edition) -> None:
+    def __init__(self, comments: Mapping[str, str], edition: Edition, custom: CustomOptions) -> None:
         self.comments = comments
         self.edition = edition
+        self.custom = custom
 
     def declaration(
         self, declared: Message, scope: str, nested: Mapping[str, descriptor_pb2.DescriptorProto]
@@ -164,8 +201,8 @@ class _Writer:
                     if member.HasField("oneof_index") and member.oneof_index == field.oneof_index:
                         yield from _indented(self.field(member, name, nested, in_oneof=True))
                 yield "}"
-        for low, high in ((r.start, r.end) for r in message.extension_range):
-            yield f"extensions {_range(low, high - 1, MAX_FIELD_NUMBER)};"
+        for r in message.extension_range:
+            yield f"extensions {_range(r.start, r.end - 1, MAX_FIELD_NUMBER)}{self.bracketed(self.pairs(r.options))};"
         reserved = [_range(r.start, r.end - 1, MAX_FIELD_NUMBER) for r in message.reserved_range]
         yield from self.reserved(reserved, message.reserved_name)
         groups = {_last(f.type_name) for f in message.field if f.type == Field.TYPE_GROUP}
@@ -233,8 +270,7 @@ class _Writer:
             found.append(f"default = {text}")
         if field.HasField("json_name") and field.json_name != _json_name(field.name):
             found.append(f"json_name = {json.dumps(field.json_name)}")
-        found += [f"{name} = {value}" for name, value in _options(field.options)]
-        return f" [{', '.join(found)}]" if found else ""
+        return self.bracketed(self.pairs(field.options), *found)
 
     def enum(self, enum: descriptor_pb2.EnumDescriptorProto, scope: str) -> Iterator[str]:
         yield from self.comment(_join(scope, enum.name))
@@ -250,8 +286,7 @@ class _Writer:
         # A value's full name is that of a sibling of its enum (descriptor.proto, EnumValueDescriptorProto).
         sibling = _join(scope.rpartition(".")[0], value.name)
         yield from self.comment(sibling if sibling in self.comments else f"{scope}.{value.name}")
-        options = ", ".join(f"{name} = {text}" for name, text in _options(value.options))
-        yield f"{value.name} = {value.number}{f' [{options}]' if options else ''};"
+        yield f"{value.name} = {value.number}{self.bracketed(self.pairs(value.options))};"
 
     def reserved(self, ranges: Sequence[str], names: Iterable[str]) -> Iterator[str]:
         if ranges:
@@ -263,9 +298,18 @@ class _Writer:
             yield f"reserved {', '.join(shown)};"
 
     def options(self, options: Message, hidden: Sequence[str] = ()) -> Iterator[str]:
-        for name, value in _options(options):
+        for name, value in self.pairs(options):
             if name not in hidden:
                 yield f"option {name} = {value};"
+
+    def pairs(self, options: Message) -> Iterator[tuple[str, str]]:
+        """Names and values of options, the custom ones among them."""
+        return _options(self.custom.known(options))
+
+    def bracketed(self, pairs: Iterable[tuple[str, str]], *before: str) -> str:
+        """Options as they stand behind a field."""
+        found = [*before, *(f"{name} = {value}" for name, value in pairs)]
+        return f" [{', '.join(found)}]" if found else ""
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:
@@ -301,8 +345,7 @@ def _options(options: Message) -> Iterator[tuple[str, str]]:
         if descriptor.name == "uninterpreted_option":
             continue
         name = f"({descriptor.full_name})" if descriptor.is_extension else descriptor.name
-        is_list = not isinstance(value, str | bytes | Message) and hasattr(value, "__iter__")
-        for item in value if is_list else [value]:
+        for item in value if hasattr(value, "append") else [value]:
             yield name, _option_value(descriptor, item)
 
 

@@ -60,7 +60,7 @@ async def read_requests(data: str | None) -> AsyncGenerator[str, None]:
     Standard input is read as it comes, so that values can be sent while others are still being typed.
     """
     if data is not None and not data.startswith("@"):
-        for value in JsonSplitter("-d").feed(data, final=True):
+        for value in JsonSplitter("-d").feed(_argument(data), final=True):
             yield value
         return
     if data is not None and data != "@-":
@@ -79,6 +79,14 @@ async def read_requests(data: str | None) -> AsyncGenerator[str, None]:
             yield value
         if not octets:
             return
+
+
+def _argument(text: str) -> str:
+    """An argument of the command line as UTF-8, also where the locale has another encoding."""
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 async def _read_standard_input() -> bytes:

@@ -111,7 +111,8 @@ def trace(
         return 0
     if len(arguments) != 2:
         raise click.UsageError("TARGET and METHOD are needed")
-    call_options = CallOptions(options["data"], options["timeout"], options["compression"])
+    output = "none" if form.as_json else "json"
+    call_options = CallOptions(options["data"], options["timeout"], options["compression"], output)
     return _call(arguments[0], arguments[1], connection, form, call_options)
 
 
@@ -203,7 +204,8 @@ def _call(target: str, method: str, connection: ConnectionOptions, form: Forms, 
     except Error as error:
         failure = error
     if tap.chunks:
-        print_line()
+        if not form.as_json:
+            print_line()
         address, _ = connection.address(target)
         recorded = replace(tap.recording(), client=relay.client or "client", server=relay.server or address)
         form.show(relay.with_encryption(recorded))

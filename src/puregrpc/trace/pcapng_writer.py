@@ -7,6 +7,7 @@ a dissector can follow the stream. A TLS key log, if there is one, goes into a D
 from __future__ import annotations
 
 import ipaddress
+import math
 import struct
 from typing import TYPE_CHECKING
 
@@ -89,12 +90,12 @@ class _Connection:
         self.addresses = {Direction.CLIENT: client_address, Direction.SERVER: server_address}
         self.ports = {Direction.CLIENT: client_port, Direction.SERVER: server_port}
         self.next = dict.fromkeys(Direction, 1000)
-        self.start = round(start_time * 1e9)
+        self.start = start_time
         self.identification = 0
 
     def packets(self, chunks: Iterable[Chunk], *, handshake: bool) -> Iterable[tuple[int, bytes]]:
         client, server = Direction.CLIENT, Direction.SERVER
-        time = self.start
+        time = _nanoseconds(self.start)
         if handshake:
             yield time, self.segment(client, b"", SYN)
             self.next[client] += 1
@@ -102,7 +103,7 @@ class _Connection:
             self.next[server] += 1
             yield time, self.segment(client, b"", ACK)
         for chunk in chunks:
-            time = self.start + round(chunk.time * 1e9)
+            time = _nanoseconds(self.start, chunk.time)
             # A gap of unknown length is shown as one octet: enough for a dissector to see that something is missing.
             self.next[chunk.direction] += 1 if chunk.lost is None else chunk.lost
             for place in range(0, len(chunk.data), SEGMENT):
@@ -134,6 +135,12 @@ class _Connection:
         self.identification = (self.identification + 1) & 0xFFFF
         ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), self.identification, 0x4000, 64, TCP, 0) + addresses
         return ip[:10] + struct.pack("!H", _checksum(ip)) + ip[12:] + tcp
+
+
+def _nanoseconds(*seconds: float) -> int:
+    """The sum, as far as a time of pcapng can be it: 64 bits without a sign."""
+    total = sum(round(part * 1e9) if math.isfinite(part) else 0 for part in seconds)
+    return min(max(total, 0), 2**64 - 1)
 
 
 def _address(text: str, default: str, default_port: int) -> tuple[bytes, int]:
