@@ -17,7 +17,7 @@ Known differences, each with its reason, are evened out or left out here:
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf import descriptor_pb2, json_format
 from google.protobuf.message import DecodeError as ProtobufDecodeError
@@ -118,6 +118,25 @@ def test_json_that_both_take_is_the_same_message(
     except json_format.ParseError:
         return
     assert theirs.SerializeToString(deterministic=True) == ours
+
+
+@given(cases(), st.booleans(), st.booleans(), st.booleans())
+def test_names_numbers_and_defaults(
+    case: tuple[descriptor_pb2.FileDescriptorProto, Registry, Message], original: bool, numbers: bool, defaults: bool
+) -> None:
+    _, registry, message = case
+    descriptor = registry.message("r.M0")
+    names: Literal["json", "original"] = "original" if original else "json"
+    codec = Codec(registry, field_names=names, enum_numbers=numbers, emit_defaults=defaults)
+    expected = json_format.MessageToDict(
+        message,
+        preserving_proto_field_name=original,
+        use_integers_for_enums=numbers,
+        always_print_fields_with_no_presence=defaults,
+    )
+    assert without_unset(codec.decode(descriptor, as_bytes(message)), expected) == expected
+    ours = type(message).FromString(codec.encode(descriptor, expected))
+    assert as_bytes(ours) == as_bytes(json_format.ParseDict(expected, type(message)()))
 
 
 @given(cases())

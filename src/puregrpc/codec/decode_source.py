@@ -159,6 +159,12 @@ class _Writer(ScalarReader):
             self._sub(index, field.descriptor)
             chosen = f" and o{field.oneof} == {index}" if field.oneof >= 0 else ""
             add(f"if w{index} is not None{chosen}:")
+            if field.descriptor.is_delimited:
+                whole = f"S{index}(w{index}, 0, len(w{index}), depth - 1)"
+                add(
+                    f" m[K{index}] = decode_parts(S{index}, w{index}, depth - 1) if type(w{index}) is list else {whole}"
+                )
+                continue
             whole = f"S{index}(data, w{index}[0], w{index}[1], depth - 1)"
             add(f" m[K{index}] = {whole} if type(w{index}) is tuple else joined(S{index}, w{index}, depth - 1)")
         self._source.field(-1)
@@ -233,23 +239,20 @@ class _Writer(ScalarReader):
 
     def _deferred(self, index: int, field: ShapedField) -> None:
         add = self._source.add
-        position = self._span(field)
         if field.oneof >= 0:
             if not self._part:
                 add(f"if o{field.oneof} != {index}:", f" w{index} = None")
             self._choose(index, field)
-        if self._part:
-            add(f"x = spans.get(K{index})", f"spans[K{index}] = (i, j) if x is None else more(x, data, i, j)")
-        else:
-            add(f"w{index} = (i, j) if w{index} is None else more(w{index}, data, i, j)")
-        add(f"i = {position}")
-
-    def _span(self, field: ShapedField) -> str:
-        """A message goes from i to j; returns the name of the position after it."""
+        first, more = "(i, j)", "more({}, data, i, j)"
         if field.descriptor.is_delimited:
-            self._source.add("j, y = group_end(data, i, end, tag, depth)")
-            return "y"
-        return "j"
+            first, more = "b", "another_part({}, b)"
+            add("b, i = group(data, i, end, tag, depth)")
+        if self._part:
+            add(f"x = spans.get(K{index})", f"spans[K{index}] = {first} if x is None else {more.format('x')}")
+        else:
+            add(f"w{index} = {first} if w{index} is None else {more.format(f'w{index}')}")
+        if not field.descriptor.is_delimited:
+            add("i = j")
 
     # ---- lists
 
@@ -273,8 +276,10 @@ class _Writer(ScalarReader):
         add("while True:")
         self._source.indent(1)
         self._sub(index, descriptor)
-        position = self._span(field)
-        add(f"r.append(S{index}(data, i, j, depth - 1))", f"i = {position}")
+        if descriptor.is_delimited:
+            add("b, i = group(data, i, end, tag, depth)", f"r.append(S{index}(b, 0, len(b), depth - 1))")
+        else:
+            add(f"r.append(S{index}(data, i, j, depth - 1))", "i = j")
         self._again(index, field.tag)
         if not descriptor.is_delimited:
             self._length("end")

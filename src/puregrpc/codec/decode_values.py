@@ -9,10 +9,11 @@ from typing import Any
 
 from puregrpc.codec import lists, scalars
 from puregrpc.codec.faults import FAULTS, Fault, TooDeep, Truncated, at_element, locate
+from puregrpc.codec.groups import another_part, decode_parts, group
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.shapes import FIXED, ShapedField, is_null_value
 from puregrpc.codec.source import Source
-from puregrpc.codec.wire_format import group_end, more, read_tag, read_varint, skip, varint
+from puregrpc.codec.wire_format import more, read_tag, read_varint, skip, varint
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType
 
 __all__ = ["DECODER_NAMES", "ScalarReader", "packed_expression", "shown_default"]
@@ -68,7 +69,9 @@ DECODER_NAMES: dict[str, Any] = {
     "write_varint": varint,
     "read_tag": read_tag,
     "skip": skip,
-    "group_end": group_end,
+    "group": group,
+    "another_part": another_part,
+    "decode_parts": decode_parts,
     "more": more,
     "base64": _base64,
     "large_base64": _large_base64,

@@ -13,6 +13,7 @@ from typing import Any
 from puregrpc.codec.decode_source import SubDecoder, joined
 from puregrpc.codec.encode_source import SubEncoder
 from puregrpc.codec.faults import Fault, TooDeep, Truncated
+from puregrpc.codec.groups import decode_parts
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.scalars import bytes_of
 from puregrpc.codec.shapes import Shape, ShapedField
@@ -147,8 +148,12 @@ def large_decoder(
             try:
                 if type(span) is tuple:
                     message[key] = sub(data, span[0], span[1], depth - 1)
-                else:
+                elif type(span) is bytearray:
                     message[key] = joined(sub, span, depth - 1)
+                elif type(span) is list:
+                    message[key] = decode_parts(sub, span, depth - 1)
+                else:
+                    message[key] = sub(span, 0, len(span), depth - 1)
             except Fault as fault:
                 fault.path = f".{key}{fault.path}"
                 raise

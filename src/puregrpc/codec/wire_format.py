@@ -13,6 +13,7 @@ from puregrpc.codec.faults import Fault, TooDeep, Truncated
 
 __all__ = [
     "SMALL",
+    "SMALL_GROUP",
     "VARINTS",
     "group_end",
     "more",
@@ -131,9 +132,25 @@ def skip(data: bytes, position: int, end: int, tag: int, depth: int) -> int:
     return position
 
 
-def group_end(data: bytes, position: int, end: int, tag: int, depth: int) -> tuple[int, int]:
-    """The positions before and after the end tag of the group that ``tag`` began. Groups in it must match, too."""
-    open_groups = [tag + 1]
+SMALL_GROUP = 32
+"""Bytes of a group whose end is found as fast as it is looked up."""
+
+
+def group_end(
+    data: bytes,
+    position: int,
+    end: int,
+    tag: int,
+    depth: int,
+    ends: dict[tuple[int, int], tuple[int, int]] | None = None,
+    shift: int = 0,
+) -> tuple[int, int]:
+    """The positions before and after the end tag of the group that ``tag`` began. Groups in it must match, too.
+
+    Those of them that are not small are noted in ``ends``, by position and tag, with ``shift`` added to positions.
+    """
+    begins = [position]
+    tags = [tag]
     while True:
         before = position
         if position >= end:
@@ -146,16 +163,20 @@ def group_end(data: bytes, position: int, end: int, tag: int, depth: int) -> tup
         if wire_type == START_GROUP:
             if tag < 8:
                 raise Fault("a field with the number 0")
-            if len(open_groups) > depth:
+            if len(tags) > depth:
                 raise TooDeep
-            open_groups.append(tag + 1)
+            tags.append(tag)
+            begins.append(position)
         elif wire_type == END_GROUP:
-            if tag != open_groups.pop():
+            begin, begun = begins.pop(), tags.pop()
+            if tag != begun + 1:
                 raise Fault("the end of a group does not match its beginning")
-            if not open_groups:
+            if not tags:
                 if position > end:
                     raise Truncated
                 return before, position
+            if ends is not None and before - begin > SMALL_GROUP:
+                ends[begin + shift, begun] = (before + shift, position + shift)
         else:
             position = skip(data, position, end, tag, depth)
 
