@@ -106,6 +106,25 @@ def test_any_octets_give_messages_or_a_fault(pieces: list[bytes], name: str) -> 
         pass
 
 
+@given(st.integers(1, 5_000_000), st.lists(st.integers(1, 400_000), min_size=1, max_size=40))
+def test_a_message_takes_at_most_eight_times_what_has_come(length: int, sizes: list[int]) -> None:
+    """And its parts are in their places, however often its memory was made larger."""
+    message = bytes(range(256)) * (length // 256) + bytes(length % 256)
+    reader = MessageReader(5_000_000)
+    assert list(reader.feed(prefix(length))) == []
+    position = 0
+    for size in sizes * (length // sum(sizes) + 1):
+        part = memoryview(message)[position : position + size]
+        position += len(part)
+        if position == length:
+            assert list(reader.feed(bytes(part))) == [message]
+            break
+        reader.take_parts((part[:1], part[1:]), len(part))
+        assert position + reader._room <= min(length, 8 * position)
+        assert reader.missing == length - position
+    assert not reader.partial
+
+
 # -- compression
 
 

@@ -30,6 +30,9 @@ READ_SIZE = 1 << 16
 LARGEST_READ_SIZE = 1 << 18
 """A read asks for more once reads come back full: small reads stay cheap, large messages come in few pieces."""
 
+MOST_READ_IN_TURN = 1 << 20
+"""What comes faster than it is read is read on without waiting, up to so much: then it is other tasks' turn."""
+
 LINGER = 1.0
 """After the last byte was sent: how long the peer may take to close its side. Closing a socket with unread data in it
 would reset the connection, and the peer could lose the last frames, GOAWAY among them."""
@@ -247,14 +250,17 @@ class Session(Driver, Generic[ConnectionT]):
         receive = self.connection.receive
         next_time = self.connection.next_time
         limit = READ_SIZE
+        in_turn = 0
         while self.end_reason is None:
-            await wait_readable()
+            if not in_turn:
+                await wait_readable()
             try:
                 data = receive_nowait(limit)
             except OSError as error:
                 self.abort(self._write_error or f"the connection broke: {describe(error)}")
                 return
             if data is None:
+                in_turn = 0
                 continue
             size = len(data)
             self.bytes_received += size
@@ -275,8 +281,11 @@ class Session(Driver, Generic[ConnectionT]):
                 self.arm(when)
             if size >= limit:
                 limit = LARGEST_READ_SIZE
-            elif size < READ_SIZE:
-                limit = READ_SIZE
+                in_turn = in_turn + size if in_turn < MOST_READ_IN_TURN else 0
+            else:
+                in_turn = 0
+                if size < READ_SIZE:
+                    limit = READ_SIZE
 
     # -- writing
 

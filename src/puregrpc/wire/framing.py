@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import BytesIO
 
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
@@ -13,6 +14,41 @@ __all__ = ["PREFIX_SIZE", "MessageReader", "encode_message", "prefix"]
 PREFIX_SIZE = 5
 
 _IDENTITY = CODINGS["identity"]
+
+_GROWTH = 8
+"""How many times what has come of a message is set aside for it, its length at most."""
+
+_MOST_SET_ASIDE = 16 << 20
+"""Allocators take larger blocks from the system each time (glibc from 32 MiB on), and so can make them larger where
+they are. Of smaller ones they keep what was freed, if the next one asks for no more than that."""
+
+_LARGE = 1 << 20
+"""A message of so many octets costs more to find memory for than to receive."""
+
+
+class _Allocator:
+    """Has the C library keep the memory of large messages that were let go, for those that come after them.
+
+    glibc gives the end of its heap back to the system from twice the largest block on that was mapped and freed
+    (mallopt(3), M_MMAP_THRESHOLD). A message and what it is decoded to come to just that together; each message would
+    be written to pages new from the system then, which is most of its cost. So, before the first message of its size,
+    a block of twice the size is mapped and freed. Nothing is written to it: it takes no memory, and 10 µs.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known = 0
+
+    def expect(self, size: int) -> None:
+        """Blocks of ``size`` octets will come and go."""
+        if size > self._known:
+            self._known = 1 << (size - 1).bit_length()
+            with suppress(MemoryError):
+                bytes(2 * self._known - 4096)  # glibc looks at blocks below 32 MiB, their heads included
+
+
+_allocator = _Allocator()
 
 
 def prefix(length: int, *, compressed: bool = False) -> bytes:
@@ -39,14 +75,15 @@ class MessageReader:
     """Cuts a stream of octets, given in pieces of any size, into messages, and inflates them; ``inflates`` False
     leaves that to whoever takes them (`CompressedMessage`).
 
-    The size limit holds as soon as a prefix is there and again while a message is inflated. No memory is set aside
-    on the word of a prefix: a message takes what has come of it.
+    The size limit holds as soon as a prefix is there and again while a message is inflated. Little memory is set aside
+    on the word of a prefix: a message takes its length, but at most eight times what has come of it.
     """
 
     __slots__ = (
         "_body",
         "_head",
         "_inflates",
+        "_room",
         "coding",
         "is_compressed",
         "max_size",
@@ -65,6 +102,8 @@ class MessageReader:
         """Octets that the message given last took on the wire, its prefix included."""
         self._head = b""
         self._body: BytesIO | None = None
+        self._room = 0
+        """How many more octets the body takes before it is made larger."""
         self.missing = 0
         """Octets that are still to come of a message whose prefix has come."""
         self.is_compressed = False
@@ -78,16 +117,13 @@ class MessageReader:
         """
         position, end = 0, len(data)
         while position < end:
-            body = self._body
-            if body is not None:
-                piece = data[position : position + self.missing] if position or end > self.missing else data
-                body.write(piece)
-                position += len(piece)
-                self.missing -= len(piece)
-                self.partial += len(piece)
+            if self._body is not None:
+                part = memoryview(data)[position : position + self.missing]
+                position += len(part)
+                self.take_parts((part,), len(part))
                 if self.missing:
                     return
-                self._body = None
+                body, self._body = self._body, None
                 yield self._finish(body.getvalue())
                 continue
             if self._head or end - position < PREFIX_SIZE:
@@ -116,13 +152,39 @@ class MessageReader:
             else:
                 self.missing = length
                 self._body = BytesIO()
+                self._room = 0
 
-    def take_part(self, data: memoryview) -> None:
-        """Take octets that are fewer than ``missing``: a part of a message, which they do not complete."""
-        if self._body is not None:
-            self._body.write(data)
-            self.missing -= len(data)
-            self.partial += len(data)
+    def take_parts(self, parts: Sequence[memoryview], count: int) -> None:
+        """Take ``count`` octets in all of the message whose prefix has come: fewer than are ``missing``."""
+        body = self._body
+        if body is not None:
+            if count > self._room:
+                body = self._make_room(body, count)
+            body.writelines(parts)
+            self._room -= count
+            self.missing -= count
+            self.partial += count
+
+    def _make_room(self, body: BytesIO, count: int) -> BytesIO:
+        """Let the body take ``count`` octets more.
+
+        A BytesIO left to grow takes an eighth more than the message in the end: more than any message that was freed
+        before it had.
+        """
+        came = body.tell()
+        length = came + self.missing
+        if length > _MOST_SET_ASIDE:
+            self._room = self.missing
+            return body
+        size = length
+        while size > _GROWTH * (came + count):
+            size = -(-size // _GROWTH)
+        if size >= _LARGE:
+            _allocator.expect(length)
+        self._body = larger = BytesIO(bytes(size))
+        larger.write(body.getbuffer()[:came])
+        self._room = size - came
+        return larger
 
     def _check_flag(self, flag: int) -> None:
         if flag > 1:

@@ -321,6 +321,8 @@ class Sending(Connection):
             if outbound.dead:
                 continue
             call = outbound.call
+            if not turns and outbound.octets > 2 * self._data_frame_size:
+                room -= self._take_full_frames(outbound, room)
             count = min(
                 outbound.octets, self._send_window, call.wire_send_window, self._data_frame_size, room - HEAD_SIZE
             )
@@ -352,6 +354,32 @@ class Sending(Connection):
                 outbound.over = False
                 if not outbound.end and outbound.then is None:
                     call.on_writable()
+
+    def _take_full_frames(self, outbound: Outbound, room: int) -> int:
+        """Put full DATA frames of a call that is alone into the list; gives the room that they take.
+
+        The last frame that the message, the windows or ``room`` allow is left to the turn.
+        """
+        call = outbound.call
+        size = self._data_frame_size
+        start = outbound.offset
+        window: int = min(self._send_window, call.wire_send_window)
+        frames = min(
+            (len(outbound.pieces[0]) - start - 1) // size,
+            (window - 1) // size,
+            (room - HEAD_SIZE - 1) // (size + HEAD_SIZE),
+        )
+        if frames <= 0:
+            return 0
+        octets = frames * size
+        head = pack_head(size >> 16, size & 0xFFFF, FrameType.DATA, 0, call.wire_id)
+        piece = memoryview(outbound.pieces[0])
+        self._out += [part for at in range(start, start + octets, size) for part in (head, piece[at : at + size])]
+        outbound.offset += octets
+        outbound.octets -= octets
+        self._send_window -= octets
+        call.wire_send_window -= octets
+        return octets + frames * HEAD_SIZE
 
     def _open_window(self, call: Call, increment: int) -> None:
         """The peer gave a stream ``increment`` octets; it may be negative after SETTINGS."""

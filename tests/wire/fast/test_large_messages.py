@@ -1,0 +1,174 @@
+"""Messages of many frames: taken and sent many frames at a time, and no different for it."""
+
+from __future__ import annotations
+
+import hpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.wire.fast.differential import frame
+from tests.wire.fast.test_engine import REQUEST_FIELDS, frames_in, opened, started_client, started_server
+from tests.wire.peers import RecordingCall, RecordingDriver, drain
+
+from puregrpc.wire import server_connection
+from puregrpc.wire.connection import Connection, ConnectionConfig, Request
+from puregrpc.wire.engines import EngineName
+from puregrpc.wire.frames import PREFACE, ErrorCode, FrameType
+from puregrpc.wire.framing import prefix
+
+HEAD = frame(FrameType.HEADERS, 4, 1, hpack.Encoder().encode(REQUEST_FIELDS))
+
+
+def settings_of(**values: int) -> bytes:
+    keys = {"initial_window": 4, "frame_size": 5}
+    return b"".join([keys[name].to_bytes(2, "big") + value.to_bytes(4, "big") for name, value in values.items()])
+
+
+def data_frames(octets: bytes, size: int) -> bytes:
+    return b"".join(
+        [frame(FrameType.DATA, 0, 1, octets[start : start + size]) for start in range(0, len(octets), size)]
+    )
+
+
+def goaway_code(connection: Connection) -> int:
+    [payload] = [payload for kind, _, _, payload in frames_in(drain(connection)) if kind == FrameType.GOAWAY]
+    return int.from_bytes(payload[4:8], "big")
+
+
+# -- receiving
+
+
+@given(
+    st.lists(st.integers(0, 200_000), min_size=1, max_size=4),
+    st.sampled_from([100, 1_000, 16_379, 16_384]),
+    st.lists(st.integers(1, 300_000), min_size=1, max_size=5),
+    st.booleans(),
+)
+@settings(max_examples=40)
+def test_frames_taken_together_are_like_frames_taken_one_by_one(
+    sizes: list[int], frame_size: int, reads: list[int], auto_consume: bool
+) -> None:
+    """The messages, what is given back to the windows, and what is left of them."""
+    messages = [bytes([1 + number]) * size for number, size in enumerate(sizes)]
+    octets = b"".join([prefix(len(message)) + message for message in messages])
+    wire = data_frames(octets, frame_size)
+    outcomes = []
+    for sizes_of_reads in ([9 + frame_size], reads):
+        connection, driver = started_server()
+
+        def new_call(_request: Request) -> RecordingCall:
+            call = RecordingCall()
+            call.auto_consume = auto_consume
+            return call
+
+        driver.on_request = new_call
+        connection.receive(HEAD, 0.0)
+        given_back = {0: 0, 1: 0}
+        start = number = 0
+        while start < len(wire):
+            size = sizes_of_reads[number % len(sizes_of_reads)]
+            connection.receive(wire[start : start + size], 0.0)
+            start += size
+            number += 1
+            call = driver.calls[0]
+            while not auto_consume and len(call.messages) > call.compressed_messages:
+                # the count of compressed messages is free to hold how many were consumed
+                connection.consume(call, len(call.messages[call.compressed_messages]))
+                call.compressed_messages += 1
+            for kind, _, stream_id, payload in frames_in(drain(connection)):
+                if kind == FrameType.WINDOW_UPDATE:
+                    given_back[stream_id] += int.from_bytes(payload, "big")
+        assert not driver.closed
+        snapshot = connection.snapshot()
+        windows = (snapshot.receive_window - given_back[0], snapshot.calls[0].receive_window - given_back[1])
+        outcomes.append((driver.calls[0].messages, windows))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][0] == messages
+
+
+@pytest.mark.parametrize(("connection_window", "stream_window"), [(1 << 20, 1 << 17), (1 << 17, 1 << 20)])
+@pytest.mark.parametrize("frames", [8, 9])
+def test_as_many_frames_in_a_read_as_the_window_allows(connection_window: int, stream_window: int, frames: int) -> None:
+    config = ConnectionConfig(initial_connection_window=connection_window, initial_stream_window=stream_window)
+    connection, driver = started_server(config)
+    call = RecordingCall()
+    call.auto_consume = False  # the first message waits, and so nothing is given back of the second
+    driver.on_request = lambda _request: call
+    connection.receive(frame(FrameType.SETTINGS, 1, 0) + HEAD, 0.0)
+    octets = prefix(3) + b"one" + prefix(1 << 20) + bytes(1 << 18)
+    connection.receive(data_frames(octets[: frames * 16_384], 16_384), 0.0)
+    if frames * 16_384 <= 1 << 17:
+        assert not driver.closed
+    else:
+        assert goaway_code(connection) == ErrorCode.FLOW_CONTROL_ERROR
+
+
+def test_empty_frames_within_a_message_are_a_flood(engine: EngineName) -> None:
+    """RFC 9113, section 10.5: DATA without data, and no end of the stream (CVE-2019-9518)."""
+    driver = RecordingDriver()
+    connection = server_connection(driver, engine=engine)
+    connection.start(0.0)
+    connection.receive(PREFACE + frame(FrameType.SETTINGS, 0, 0) + HEAD, 0.0)
+    connection.receive(frame(FrameType.DATA, 0, 1, prefix(1000) + b"the beginning"), 0.0)
+    drain(connection)
+    connection.receive(frame(FrameType.DATA, 0, 1) * 2000, 0.0)
+    assert driver.closed
+    assert goaway_code(connection) == ErrorCode.ENHANCE_YOUR_CALM
+
+
+# -- sending
+
+
+@given(
+    st.lists(st.integers(0, 400_000), min_size=1, max_size=4),
+    st.lists(st.integers(20_000, 1 << 19), min_size=1, max_size=6),
+    st.integers(100, 1 << 20),
+    st.integers(16_384, 70_000),
+    st.integers(5_000, 1 << 19),
+)
+@settings(max_examples=60)
+def test_messages_are_cut_into_frames_that_the_windows_allow(
+    sizes: list[int], increments: list[int], initial_window: int, frame_size: int, limit: int
+) -> None:
+    connection, _ = started_client(settings=settings_of(initial_window=initial_window, frame_size=frame_size))
+    call = opened(connection)
+    messages = [bytes([1 + number]) * size for number, size in enumerate(sizes)]
+    for message in messages:
+        connection.send_message(call, message)
+    connection.half_close(call)
+    wanted = b"".join([prefix(len(message)) + message for message in messages])
+    left = {0: 65_535, 1: initial_window}
+    sent = bytearray()
+    ended = False
+    number = 0
+    while not ended:
+        assert number < 10_000
+        octets = b""
+        while piece := connection.data_to_send(limit):
+            assert len(piece) <= limit
+            octets += piece
+        for kind, flags, stream_id, payload in frames_in(octets):
+            if kind == FrameType.DATA:
+                assert stream_id == 1
+                assert len(payload) <= frame_size
+                left = {key: window - len(payload) for key, window in left.items()}
+                assert min(left.values()) >= 0
+                sent += payload
+                ended = bool(flags & 1)
+        assert ended or not min(left.values())
+        increment = increments[number % len(increments)]
+        number += 1
+        for stream_id in () if ended else (0, 1):
+            connection.receive(frame(FrameType.WINDOW_UPDATE, 0, stream_id, increment.to_bytes(4, "big")), 0.0)
+            left[stream_id] += increment
+    assert sent == wanted
+
+
+def test_a_call_that_comes_later_has_its_turn_in_the_next_output() -> None:
+    connection, _ = started_client(settings=settings_of(initial_window=1 << 24))
+    connection.receive(frame(FrameType.WINDOW_UPDATE, 0, 0, (1 << 24).to_bytes(4, "big")), 0.0)
+    opened(connection, message=bytes(4 << 20))
+    assert len(connection.data_to_send(1 << 19)) <= 1 << 19
+    opened(connection, message=bytes(100_000))
+    streams = [stream_id for kind, _, stream_id, _ in frames_in(drain(connection)) if kind == FrameType.DATA]
+    assert streams[:4] in ([1, 3, 1, 3], [3, 1, 3, 1])
