@@ -149,7 +149,7 @@ def test_quick_tokens_are_the_exact_ones_joined(words: list[str], blanks: list[s
     quick = tokenize(text)
     assert exact.texts[-1] == END
     if not exact.errors and quick[-1] == END and "" not in quick:
-        assert "".join(quick) == "".join(exact.texts)
+        assert "".join(quick).rstrip(END) == "".join(exact.texts).rstrip(END)
 
 
 DEEP = (

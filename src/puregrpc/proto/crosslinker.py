@@ -22,7 +22,9 @@ from puregrpc.proto.symbols import LinkedFile, SymbolTable
 __all__ = ["CrossLinker"]
 
 FIELD_TYPES = {int(kind): kind for kind in FieldType}
-UNPACKABLE = frozenset({FieldType.STRING, FieldType.BYTES, FieldType.MESSAGE, FieldType.GROUP})
+STRING = int(FieldType.STRING)
+MESSAGE = int(FieldType.MESSAGE)
+UNPACKABLE = frozenset({STRING, int(FieldType.BYTES), MESSAGE, int(FieldType.GROUP)})
 MAX_FIELD_NUMBER = (1 << 29) - 1
 
 
@@ -38,6 +40,8 @@ class CrossLinker:
         self.table = table
         self.file = file
         self.extensions = extensions
+        self.has_features = file.tree.syntax == "editions"
+        """Whether options can set features; elsewhere they are refused later."""
 
     def link(self) -> None:
         """Link everything in the file."""
@@ -55,7 +59,7 @@ class CrossLinker:
                 self.method(method, service_descriptor)
 
     def message(self, message: ast.Message, descriptor: MessageDescriptor, parent: Features) -> None:
-        features = inherit(parent, message.options) if message.options else parent
+        features = inherit(parent, message.options) if self.has_features else parent
         scope = descriptor.full_name
         for option in message.options or ():
             if option.name == (("message_set_wire_format", False),) and option.value == "true":
@@ -69,8 +73,11 @@ class CrossLinker:
             self.oneof_fields(message, descriptor, features, by_number)
         else:
             for field, field_descriptor in zip(message.fields, descriptor.fields, strict=True):
-                if self.field(field, field_descriptor, scope, features):
-                    self.add_number(field, field_descriptor, message, by_number)
+                if (
+                    self.field(field, field_descriptor, scope, features)
+                    and by_number.setdefault(field.number, field_descriptor) is not field_descriptor
+                ):
+                    self.number_used_twice(field, field_descriptor, message, by_number)
         for extension, extension_descriptor in zip(message.extensions, descriptor.extensions, strict=True):
             extension_descriptor.extension_scope = descriptor
             self.field(extension, extension_descriptor, scope, features)
@@ -78,7 +85,7 @@ class CrossLinker:
             self.check_oneofs(message)
 
     def enum(self, enum: ast.Enum, descriptor: EnumDescriptor, parent: Features) -> None:
-        features = inherit(parent, enum.options) if enum.options else parent
+        features = inherit(parent, enum.options) if self.has_features else parent
         descriptor.is_closed = features.enum_type == "CLOSED"
 
     def oneof_fields(
@@ -88,7 +95,7 @@ class CrossLinker:
         features: Features,
         by_number: dict[int, FieldDescriptor],
     ) -> None:
-        oneof_features = [inherit(features, oneof.options) for oneof in message.oneofs]
+        oneof_features = [inherit(features, oneof.options) if self.has_features else features for oneof in message.oneofs]
         real_oneofs = iter(descriptor.oneofs)
         oneofs: list[OneofDescriptor | None] = [
             None if oneof.is_synthetic else next(real_oneofs) for oneof in message.oneofs
@@ -104,8 +111,11 @@ class CrossLinker:
                 else:
                     field_descriptor.containing_oneof = oneof
                     oneof.fields.append(field_descriptor)
-            if self.field(field, field_descriptor, descriptor.full_name, field_features):
-                self.add_number(field, field_descriptor, message, by_number)
+            if (
+                self.field(field, field_descriptor, descriptor.full_name, field_features)
+                and by_number.setdefault(field.number, field_descriptor) is not field_descriptor
+            ):
+                self.number_used_twice(field, field_descriptor, message, by_number)
 
     def check_oneofs(self, message: ast.Message) -> None:
         """Each oneof has a field. That they are consecutive, the syntax sees to."""
@@ -114,11 +124,11 @@ class CrossLinker:
             if index not in used:
                 self.file.error(oneof, Role.NAME, "Oneof must have at least one field.")
 
-    def add_number(
+    def number_used_twice(
         self, field: ast.Field, descriptor: FieldDescriptor, message: ast.Message, by_number: dict[int, FieldDescriptor]
     ) -> None:
-        other = by_number.setdefault(field.number, descriptor)
-        if other is descriptor or self.file.is_full():
+        other = by_number[field.number]
+        if self.file.is_full():
             return
         parent = descriptor.containing_type
         self.file.error(
@@ -130,7 +140,7 @@ class CrossLinker:
 
     def field(self, field: ast.Field, descriptor: FieldDescriptor, scope: str, parent: Features) -> bool:
         """Link one field; False if its type or extendee is not what it should be."""
-        features = inherit(parent, field.options) if field.options else parent
+        features = inherit(parent, field.options) if self.has_features else parent
         kind = field.type
         if field.extendee and not self.extendee(field, descriptor, scope):
             return False
@@ -142,17 +152,17 @@ class CrossLinker:
                 self.undefined(field, Role.TYPE, field.type_name, scope)
                 return False
             if isinstance(found, MessageDescriptor):
-                if not self.check_visibility(found, field, Role.TYPE, ""):
+                if self.table.local and not self.check_visibility(found, field, Role.TYPE, ""):
                     return False
                 descriptor.message_type = found
                 descriptor.is_delimited = kind == FieldType.GROUP or (
                     features.message_encoding == "DELIMITED" and not _is_map(found, descriptor)
                 )
-                kind = FieldType.MESSAGE
+                kind = MESSAGE
                 if field.default is not None:
                     self.file.error(field, Role.DEFAULT, "Messages can't have default values.")
             elif isinstance(found, EnumDescriptor):
-                if not self.check_visibility(found, field, Role.TYPE, ""):
+                if self.table.local and not self.check_visibility(found, field, Role.TYPE, ""):
                     return False
                 descriptor.enum_type = found
                 kind = FieldType.ENUM
@@ -170,13 +180,14 @@ class CrossLinker:
                 descriptor.is_packed = _is_packed(field, features)
         else:
             presence = features.field_presence
-            descriptor.is_required = field.label == ast.Label.REQUIRED or presence == "LEGACY_REQUIRED"
+            if field.label == ast.Label.REQUIRED or presence == "LEGACY_REQUIRED":
+                descriptor.is_required = True
             descriptor.has_presence = (
-                presence != "IMPLICIT" or kind == FieldType.MESSAGE or field.oneof_index >= 0 or field.extendee != ""
+                presence != "IMPLICIT" or kind == MESSAGE or field.oneof_index >= 0 or field.extendee != ""
             )
-            if kind != FieldType.MESSAGE:
+            if kind != MESSAGE:
                 descriptor.default = default_value(field, descriptor)
-        if kind == FieldType.STRING:
+        if kind == STRING:
             descriptor.validates_utf8 = features.utf8_validation == "VERIFY"
         if field.extendee:
             self.add_extension(field, descriptor)

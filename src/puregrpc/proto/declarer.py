@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import pairwise
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from puregrpc.proto import ast
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Declarer"]
 
 MAX_FIELD_NUMBER = (1 << 29) - 1
+NAME = attrgetter("name")
 
 
 class Declarer:
@@ -57,13 +59,13 @@ class Declarer:
     def inner_names(self, message: ast.Message) -> None:
         """Note which names are declared inside a message: only for these does it matter where they are looked up."""
         names = self.file.inner_names
-        names.update([field.name for field in message.fields])
+        names.update(map(NAME, message.fields))
         for elements in (message.messages, message.oneofs, message.extensions):
             if elements:
-                names.update([element.name for element in elements])
+                names.update(map(NAME, elements))
         for enum in message.enums:
             names.add(enum.name)
-            names.update([value.name for value in enum.values])
+            names.update(map(NAME, enum.values))
 
     def visibility(self, node: ast.Message | ast.Enum, descriptor: MessageDescriptor | EnumDescriptor) -> None:
         """Note that a type is local, by its own word or by the file's feature default_symbol_visibility."""
@@ -109,7 +111,8 @@ class Declarer:
             descriptor.extension_ranges.append((extension_range.start, extension_range.end))
         for extension in message.extensions:
             descriptor.extensions.append(self.field(extension, inner, None))
-        self.check_ranges(message, message.reserved_ranges, ends_are_inside=0)
+        if message.reserved_ranges:
+            self.check_ranges(message, message.reserved_ranges, ends_are_inside=0)
         for nested in message.messages:
             descriptor.nested_types.append(self.message(nested, inner, descriptor))
         self.table.add(full_name, descriptor, message, self.file)
@@ -141,16 +144,23 @@ class Declarer:
                 file.error(field, Role.TYPE, f"The extension {full_name} cannot be required.")
         if field.default is not None and field.label == ast.Label.REPEATED:
             file.error(field, Role.DEFAULT, "Repeated fields can't have default values.")
-        if number <= 0:
-            file.number_hints.request(self.current, field)
-            file.error(field, Role.NUMBER, "Field numbers must be positive integers.")
-        elif number > MAX_FIELD_NUMBER and not field.extendee:
-            file.number_hints.request(self.current, field)
-            file.error(field, Role.NUMBER, f"Field numbers cannot be greater than {MAX_FIELD_NUMBER}.")
+        if not 0 < number <= MAX_FIELD_NUMBER:
+            self.check_number(field)
         if field.options:
             file.fields_with_options.append((field, descriptor))
-        self.table.add(full_name, descriptor, field, file)
+        entry = (descriptor, self.descriptor)
+        if self.table.symbols.setdefault(full_name, entry) is not entry:
+            self.table.add(full_name, descriptor, field, file)
         return descriptor
+
+    def check_number(self, field: ast.Field) -> None:
+        """Field numbers are positive and fit into tags; those of a MessageSet's extensions need not."""
+        if field.number <= 0:
+            self.file.number_hints.request(self.current, field)
+            self.file.error(field, Role.NUMBER, "Field numbers must be positive integers.")
+        elif not field.extendee:
+            self.file.number_hints.request(self.current, field)
+            self.file.error(field, Role.NUMBER, f"Field numbers cannot be greater than {MAX_FIELD_NUMBER}.")
 
     def enum(self, enum: ast.Enum, prefix: str, containing_type: MessageDescriptor | None) -> EnumDescriptor:
         full_name = prefix + enum.name
@@ -163,15 +173,23 @@ class Declarer:
             self.file.error(enum, Role.NAME, "Enums must contain at least one value.")
         values = descriptor.values
         add = self.table.add
-        inside: set[str] = set()
-        for value in enum.values:
+        enter = self.table.symbols.setdefault
+        file = self.descriptor
+        first_index: dict[str, int] = {}
+        for index, value in enumerate(enum.values):
             name = value.name
             value_name = prefix + name
             value_descriptor = EnumValueDescriptor(name, value.number)
             if value.options:
                 self.file.values_with_options.append((value, descriptor))
             values.append(value_descriptor)
-            if not add(value_name, value_descriptor, value, self.file) and name not in inside:
+            entry = (value_descriptor, file)
+            if enter(value_name, entry) is entry:
+                continue
+            add(value_name, value_descriptor, value, self.file)
+            if not first_index:
+                first_index = {enum.values[at].name: at for at in reversed(range(len(enum.values)))}
+            if first_index[name] == index:
                 scope = f'"{prefix[:-1]}"' if prefix else "the global scope"
                 self.file.error(
                     value,
@@ -180,7 +198,6 @@ class Declarer:
                     f'type, not children of it.  Therefore, "{name}" must be unique within {scope}, '
                     f'not just within "{enum.name}".',
                 )
-            inside.add(name)
         for index, (start, end) in enumerate(enum.reserved_ranges):
             if start > end:
                 self.file.error(

@@ -29,7 +29,7 @@ def default_value(node: ast.Field, descriptor: FieldDescriptor) -> object:
     """The default of a singular field that is no message; for an enum, the number."""
     kind = descriptor.type
     text = node.default
-    if kind == FieldType.ENUM:
+    if descriptor.enum_type is not None:
         return _enum_default(text, descriptor)
     if text is None:
         return IMPLIED.get(kind, 0)

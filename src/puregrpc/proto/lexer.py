@@ -16,7 +16,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-__all__ = ["END", "ExactTokens", "TokenKind", "decode_source", "is_identifier", "scan", "tokenize"]
+__all__ = ["END", "LOOKAHEAD", "ExactTokens", "TokenKind", "decode_source", "is_identifier", "scan", "tokenize"]
 
 END = "\0"
 """The token after the last one."""
@@ -29,18 +29,21 @@ TAB_WIDTH = 8
 BLOCK_COMMENT = r"/\*[^*/\0]*(?:(?:\*(?!/)|/(?!\*))[^*/\0]*)*\*/"
 
 QUICK_TOKEN = re.compile(
-    rf"\s*(?:(?://[^\n\0]*|{BLOCK_COMMENT})\s*)*"
+    rf"\s*(?:(?://.*|{BLOCK_COMMENT})\s*)*"
     r"(?:("
     r"\.?[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"  # a name, dotted or not
     r'|"[^"\\\n\0]*(?:\\[^\n\0][^"\\\n\0]*)*"'
     r"|'[^'\\\n\0]*(?:\\[^\n\0][^'\\\n\0]*)*'"
     r"|\.?\d[\w.]*(?:(?<=[eE])[+-][\w.]*)?"  # a number, or what looks like one
     r"|[!#-&(-/:-@\[-`{-~]"
-    r"|\0\Z"
+    r"|\0"
     r")|[\s\S])",
     re.ASCII,
 )
 """One group: the token; empty for what cannot be part of a source."""
+
+LOOKAHEAD = 6
+"""How many tokens the parser looks at in one go."""
 
 
 def decode_source(data: bytes) -> str:
@@ -49,10 +52,15 @@ def decode_source(data: bytes) -> str:
 
 
 def tokenize(text: str) -> list[str]:
-    """The tokens of ``text``, quickly; the last one is END. An empty token stands for an illegal character."""
-    text = text.removeprefix("\xef\xbb\xbf")
-    tokens: list[str] = QUICK_TOKEN.findall(text + END)
+    """The tokens of ``text``, quickly, and LOOKAHEAD times END. An empty token stands for an illegal character."""
+    if END in text:  # which ends comments, too: the quick pattern leaves that to the exact scan
+        return ["", *END_TOKENS]
+    tokens: list[str] = QUICK_TOKEN.findall(text.removeprefix("\xef\xbb\xbf") + END_OF_TEXT)
     return tokens
+
+
+END_TOKENS = [END] * LOOKAHEAD
+END_OF_TEXT = "\n" + END * LOOKAHEAD
 
 
 class TokenKind:

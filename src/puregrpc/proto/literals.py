@@ -56,6 +56,8 @@ def unescape(token: str) -> str | None:
     body = token[1:-1]
     if "\\" not in body:
         return body
+    if "\\" not in body.replace("\\\\", ""):  # only backslashes are escaped, as in namespaces of PHP
+        return body.replace("\\\\", "\\")
     failed = False
 
     def replace(match: re.Match[str]) -> str:

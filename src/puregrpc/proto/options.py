@@ -31,6 +31,9 @@ INTEGER_NAMES = {
 }  # fmt: skip
 
 
+STRINGS = frozenset({FieldType.STRING, FieldType.BYTES})
+
+
 class _InvalidOption(Exception):  # noqa: N818 - how a rule that failed gets back to the loop over the options
     def __init__(self, role: str, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -111,34 +114,43 @@ class OptionInterpreter:
         self.builtin_options = builtin_options
         self.finder = _Finder(index, table, file)
         self.interpreted: dict[Node, OptionMessage] = {}
+        self.with_plain: dict[Node, OptionMessage] = {}
+        """Those that options.proto's own fields are set in, and not extensions only."""
         self.paths: dict[tuple[Node, int], SourcePath] = {}
         """(element, index of the option) -> the path of what it sets below the options message."""
 
     def interpret(self, tree: ast.File) -> None:
         """Interpret all options of the file: the plain ones first, as the features among them decide about others."""
-        plain: list[tuple[Node, int, ast.Option, str]] = []
         extensions: list[tuple[Node, int, ast.Option, str]] = []
         types: dict[str, MessageDescriptor] = {}
+        interpreted = self.interpreted
+        failed: Node | None = None
         for node, options, kind, full_name in option_elements(tree):
             type_ = types.get(kind)
             if type_ is None:
                 type_ = types[kind] = self.options_type(f"google.protobuf.{kind}Options")
-            self.interpreted[node] = OptionMessage(type_)
-            scope = full_name.rpartition(".")[0]
+            message = interpreted[node] = OptionMessage(type_)
             for index, option in enumerate(options):
                 part, is_extension = option.name[0]
-                chosen = extensions if is_extension or part == "uninterpreted_option" else plain
-                chosen.append((node, index, option, scope))
-        for chosen in (plain, extensions):
-            failed: Node | None = None
-            for node, index, option, scope in chosen:
-                if node is failed:
-                    continue  # after an error, protoc leaves the other options of the element alone
-                try:
-                    self.paths[node, index] = self.option(option, self.interpreted[node], scope)
-                except _InvalidOption as invalid:
-                    self.file.error(option, invalid.role, str(invalid), invalid.hint)
+                if is_extension or part == "uninterpreted_option":
+                    extensions.append((node, index, option, full_name))
+                elif node is not failed and not self.interpret_one(node, index, option, full_name):
                     failed = node
+            if message.fields:
+                self.with_plain[node] = message
+        failed = None
+        for node, index, option, full_name in extensions:
+            if node is not failed and not self.interpret_one(node, index, option, full_name):
+                failed = node
+
+    def interpret_one(self, node: Node, index: int, option: ast.Option, full_name: str) -> bool:
+        """Interpret an option of an element; False after an error: protoc leaves the element's other options alone."""
+        try:
+            self.paths[node, index] = self.option(option, self.interpreted[node], full_name.rpartition(".")[0])
+        except _InvalidOption as invalid:
+            self.file.error(option, invalid.role, str(invalid), invalid.hint)
+            return False
+        return True
 
     def options_type(self, name: str) -> MessageDescriptor:
         """The options message: the one of the descriptor.proto that is being compiled with, or the built-in one."""
@@ -151,6 +163,11 @@ class OptionInterpreter:
     def option(self, option: ast.Option, message: OptionMessage, scope: str) -> SourcePath:
         """Set what one option says; the answer is the path of the value below the options message."""
         name = option.name
+        if len(name) == 1:
+            known = self.known_field(*name[0], message.type)
+            if known is not None and known not in message.fields:
+                message.fields[known] = self.value(option, known)
+                return (known.number,)
         if name[0][0] == "uninterpreted_option":
             raise _InvalidOption(Role.OPTION_NAME, 'Option must not use reserved name "uninterpreted_option".')
         if any(not part for part, _ in name):
@@ -192,6 +209,18 @@ class OptionInterpreter:
                 message.fields[field] = self.value(option, field)
                 self.leave_oneof(field, message)
         return tuple(path)
+
+    def known_field(self, part: str, is_extension: bool, type_: MessageDescriptor) -> FieldDescriptor | None:
+        """The field that an option of one part sets, if that is plain: a value, not a list, beside all others."""
+        if is_extension:
+            field = self.file.resolved.get(part)
+            if not isinstance(field, FieldDescriptor) or field.containing_type is not type_:
+                return None
+        else:
+            field = self.index.fields_by_name(type_).get(part)
+            if field is None or field.message_type is not None:
+                return None
+        return None if field.is_repeated or field.containing_oneof is not None else field
 
     def leave_oneof(self, field: FieldDescriptor, message: OptionMessage) -> None:
         """Setting a member of a oneof unsets the others."""
@@ -252,7 +281,7 @@ class OptionInterpreter:
         kind = field.type
         if field.message_type is not None:
             return self.aggregate(option, field, field.message_type)
-        if kind in (FieldType.STRING, FieldType.BYTES):
+        if kind in STRINGS:
             if option.kind != ast.ValueKind.STRING or not isinstance(option.value, str):
                 raise _InvalidOption(
                     Role.OPTION_VALUE, f'Value must be quoted string for string option "{field.full_name}".'

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from puregrpc.proto import ast
-from puregrpc.proto.lexer import END, is_identifier
+from puregrpc.proto.lexer import END, ExactTokens, is_identifier
 from puregrpc.proto.parser_fields import FIXED_WIRE_TYPES, LABELS, MAX_MESSAGE_DEPTH, TYPES, FieldParser
-from puregrpc.proto.token_stream import LARGEST_INT32, NotQuick, SkipStatement
+from puregrpc.proto.token_stream import LARGEST_INT32, SMALL_INTEGERS, NotQuick, SkipStatement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,10 @@ NO_INTEGER_END = -1
 class Parser(FieldParser):
     """Parses one file. ``errors`` and ``warnings`` are of use after a parse of exact tokens only."""
 
+    def __init__(self, tokens: list[str] | ExactTokens) -> None:
+        super().__init__(tokens)
+        self.has_option_imports = False
+
     def parse(self, name: str) -> ast.File:
         """The file with all that could be parsed. Raises NotQuick if quick tokens do not suffice."""
         file = ast.File(name)
@@ -46,26 +50,14 @@ class Parser(FieldParser):
                 return file
         else:
             self.syntax = "proto2"
-        statements: dict[str, Callable[[ast.File], None]] = {
-            "message": lambda file: self.message(file.messages),
-            "enum": lambda file: self.enum(file.enums),
-            "service": self.service,
-            "extend": lambda file: self.extend(file.extensions, file.messages),
-            "import": self.import_statement,
-            "package": self.package,
-            "option": self.file_option,
-            "export": self.visible_definition,
-            "local": self.visible_definition,
-        }
-        while not self.at_end():
+        tokens = self.tokens
+        while (word := tokens[self.at]) != END:
             self.depth = 0
-            if self.try_consume(";"):
-                continue
             try:
-                statement = statements.get(self.tokens[self.at])
+                statement = FILE_STATEMENTS.get(word)
                 if statement is None:
                     self.fail('Expected top-level statement (e.g. "message").')
-                statement(file)
+                statement(self, file)
             except SkipStatement:
                 self.skip_statement()
                 if self.tokens[self.at] == "}":
@@ -91,6 +83,7 @@ class Parser(FieldParser):
             self.edition = file.edition = EDITIONS[value]
             if self.edition == EDITION_UNSTABLE:
                 self.types = FIXED_WIRE_TYPES
+                self.takes_plain_fields = False
             return
         if value not in ("proto2", "proto3"):
             self.error(
@@ -99,6 +92,15 @@ class Parser(FieldParser):
             )
             raise SkipStatement
         self.syntax = file.syntax = value
+
+    def file_message(self, file: ast.File) -> None:
+        self.message(file.messages)
+
+    def file_enum(self, file: ast.File) -> None:
+        self.enum(file.enums)
+
+    def file_extend(self, file: ast.File) -> None:
+        self.extend(file.extensions, file.messages)
 
     def visible_definition(self, file: ast.File) -> None:
         """``export`` or ``local`` before a message or an enum."""
@@ -140,10 +142,11 @@ class Parser(FieldParser):
             if self.edition < EDITION_2024:
                 self.error("option import is not supported before edition 2024.")
             self.at += 1
+            self.has_option_imports = True
             file.imports.append(ast.Import(self.string(problem), "option"))
             self.consume(";")
             return
-        if any(earlier.modifier == "option" for earlier in file.imports):
+        if self.has_option_imports:
             self.error("imports should precede any option imports to ensure proto files can roundtrip.")
         if modifier == "public":
             self.at += 1
@@ -177,7 +180,7 @@ class Parser(FieldParser):
             self.message_block(message)
         finally:
             self.depth -= 1
-        if self.syntax == "proto3":
+        if self.has_proto3_optional:
             _add_synthetic_oneofs(message)
 
     def message_block(self, message: ast.Message) -> None:
@@ -222,7 +225,7 @@ class Parser(FieldParser):
         else:
             self.enum(message.enums, visibility)
 
-    def empty_statement(self, _message: ast.Message) -> None:
+    def empty_statement(self, _owner: ast.File | ast.Message) -> None:
         self.at += 1
 
     def message_option(self, message: ast.Message) -> None:
@@ -419,7 +422,14 @@ class Parser(FieldParser):
     def enum_value(self, values: list[ast.EnumValue]) -> None:
         """``NAME = number [options];``."""
         tokens = self.tokens
-        name = tokens[self.at]
+        at = self.at
+        name = tokens[at]
+        if not self.exact and tokens[at + 1] == "=" and tokens[at + 3] == ";" and name.isidentifier():
+            number = SMALL_INTEGERS.get(tokens[at + 2])
+            if number is not None:
+                values.append(ast.EnumValue(name, number))
+                self.at = at + 4
+                return
         value = ast.EnumValue(name, 0)
         values.append(value)
         if not name.isidentifier():
@@ -507,6 +517,19 @@ class Parser(FieldParser):
         else:
             self.consume(";")
 
+
+FILE_STATEMENTS: dict[str, Callable[[Parser, ast.File], None]] = {
+    ";": Parser.empty_statement,
+    "message": Parser.file_message,
+    "enum": Parser.file_enum,
+    "service": Parser.service,
+    "extend": Parser.file_extend,
+    "import": Parser.import_statement,
+    "package": Parser.package,
+    "option": Parser.file_option,
+    "export": Parser.visible_definition,
+    "local": Parser.visible_definition,
+}
 
 MESSAGE_STATEMENTS: dict[str, Callable[[Parser, ast.Message], None]] = {
     ";": Parser.empty_statement,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import lru_cache
 
 from puregrpc.proto import ast
 from puregrpc.proto.descriptors import FieldType
 from puregrpc.proto.lexer import ExactTokens
 from puregrpc.proto.literals import c_escape, format_double
 from puregrpc.proto.parser_options import OptionParser
-from puregrpc.proto.token_stream import LARGEST_INT32, LARGEST_UINT64, NotQuick, SkipStatement
+from puregrpc.proto.token_stream import LARGEST_INT32, LARGEST_UINT64, SMALL_INTEGERS, NotQuick, SkipStatement
 
 __all__ = ["LABELS", "MAX_MESSAGE_DEPTH", "TYPES", "FieldParser"]
 
@@ -19,6 +20,8 @@ MAX_MESSAGE_DEPTH = 32
 EDITION_UNSTABLE = 9999
 
 TYPES = {kind.name.lower(): int(kind) for kind in FieldType if kind not in (FieldType.MESSAGE, FieldType.ENUM)}
+
+PLAIN_TYPES = {name: kind for name, kind in TYPES.items() if kind != FieldType.GROUP}
 
 LABELS = {"optional": ast.Label.OPTIONAL, "required": ast.Label.REQUIRED, "repeated": ast.Label.REPEATED}
 
@@ -60,6 +63,9 @@ class FieldParser(OptionParser):
         self.edition = 0
         self.depth = 0
         self.types = TYPES
+        self.takes_plain_fields = self.exact is None
+        """Whether most fields can be told at a glance: over quick tokens, and not in the unstable edition."""
+        self.has_proto3_optional = False
 
     @abstractmethod
     def message_block(self, message: ast.Message) -> None:
@@ -87,6 +93,8 @@ class FieldParser(OptionParser):
                 )
         self.at += 1
         is_proto3_optional = word == "optional" and self.syntax == "proto3"
+        if is_proto3_optional:
+            self.has_proto3_optional = True
         self.field(fields, messages, LABELS[word], extendee, is_proto3_optional=is_proto3_optional)
 
     def field(
@@ -101,7 +109,32 @@ class FieldParser(OptionParser):
     ) -> None:
         """A field behind its label: ``type name = number [options];``, or a map, or a group."""
         tokens = self.tokens
-        word = tokens[self.at]
+        at = self.at
+        word = tokens[at]
+        if self.takes_plain_fields and tokens[at + 2] == "=" and (label or self.syntax != "proto2"):  # as nearly all
+            number = SMALL_INTEGERS.get(tokens[at + 3])
+            name = tokens[at + 1]
+            kind = PLAIN_TYPES.get(word, 0)
+            following = tokens[at + 4]
+            if (
+                number is not None
+                and (following == ";" or following == "[")
+                and name.isidentifier()
+                and (kind or _is_plain_type_name(word))
+            ):
+                field = ast.Field(
+                    name, number, label or ast.Label.OPTIONAL, kind, "" if kind else word, oneof_index, extendee
+                )
+                fields.append(field)
+                if is_proto3_optional:
+                    field.is_proto3_optional = True
+                if following == "[":
+                    self.at = at + 4
+                    self.field_options(field)
+                    self.consume(";")
+                else:
+                    self.at = at + 5
+                return
         field = ast.Field("", 0, label, 0, "", oneof_index, extendee)
         fields.append(field)
         if is_proto3_optional:
@@ -117,12 +150,7 @@ class FieldParser(OptionParser):
         else:
             if label == 0:
                 self.check_label(field)
-            kind = self.types.get(word)
-            if kind is None or kind == FieldType.GROUP or self.edition == EDITION_UNSTABLE:
-                field.type, field.type_name = self.field_type()
-            else:
-                field.type = kind
-                self.at += 1
+            field.type, field.type_name = self.field_type()
         name_at = self.at
         name = tokens[name_at]
         if not name.isidentifier():
@@ -277,6 +305,13 @@ class FieldParser(OptionParser):
             field.default = c_escape(self.string("Expected string."))
         else:
             self.fail("Messages can't have default values.")
+
+
+@lru_cache(maxsize=16384)
+def _is_plain_type_name(token: str) -> bool:
+    """Whether a quick token where a type stands is the name of a message or an enum, and all of it."""
+    first, *_ = parts = token.removeprefix(".").split(".")
+    return first not in AMBIGUOUS_FIRST_PARTS and all(map(str.isidentifier, parts))
 
 
 def _map_entry_name(field_name: str) -> str:

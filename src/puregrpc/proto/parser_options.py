@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 from puregrpc.proto import ast
 from puregrpc.proto.lexer import END, ExactTokens
 from puregrpc.proto.literals import parse_float, parse_integer, unescape
-from puregrpc.proto.token_stream import NotQuick, TokenStream
+from puregrpc.proto.token_stream import QUOTES, NotQuick, TokenStream
 
 __all__ = ["OptionParser"]
 
@@ -66,6 +67,8 @@ class OptionParser(TokenStream):
     def option(self, options: list[ast.Option]) -> None:
         """``name = value``, appended to ``options`` when its value has been read."""
         start = self.at
+        if not self.exact and self.plain_option(options, start):
+            return
         name = self.option_name()
         if self.tokens[self.at] != "=":
             self.fail('Expected "=".')
@@ -75,6 +78,38 @@ class OptionParser(TokenStream):
         options.append(option)
         if self.exact:
             self.option_starts[id(option)] = start
+
+    def plain_option(self, options: list[ast.Option], at: int) -> bool:
+        """Parse an option as most are: one name, one token or braces. False, and nothing done, for all others."""
+        tokens = self.tokens
+        token = tokens[at]
+        name: tuple[tuple[str, bool], ...] | None
+        if token == "(":
+            name = _plain_extension_name(tokens[at + 1])
+            if name is None or tokens[at + 2] != ")" or tokens[at + 3] != "=":
+                return False
+            at += 4
+        else:
+            name = _plain_name(token)
+            if name is None or tokens[at + 1] != "=":
+                return False
+            at += 2
+        token = tokens[at]
+        if token[:1] in QUOTES:
+            value = unescape(token)
+            if value is None or tokens[at + 1][:1] in QUOTES:
+                return False
+            self.at = at + 1
+            options.append(ast.Option(name, ast.ValueKind.STRING, value))
+        elif token == "{":
+            self.at = at
+            options.append(ast.Option(name, ast.ValueKind.AGGREGATE, self.aggregate()))
+        elif token.isidentifier():
+            self.at = at + 1
+            options.append(ast.Option(name, ast.ValueKind.IDENTIFIER, token))
+        else:
+            return False
+        return True
 
     def option_name(self) -> tuple[tuple[str, bool], ...]:
         """The parts of a name: identifiers, and extension names in parentheses."""
@@ -173,6 +208,19 @@ class OptionParser(TokenStream):
         elif "#" in value:
             value = _without_comments(self.exact, start, self.at - 1)
         return tuple(value)
+
+
+@lru_cache(maxsize=4096)
+def _plain_name(token: str) -> tuple[tuple[str, bool], ...] | None:
+    """A quick token as the name of an option, if it is one by itself."""
+    parts = token.split(".")
+    return tuple((part, False) for part in parts) if all(map(str.isidentifier, parts)) else None
+
+
+@lru_cache(maxsize=4096)
+def _plain_extension_name(token: str) -> tuple[tuple[str, bool], ...] | None:
+    """A quick token as the name of an extension, if it is one by itself."""
+    return ((token, True),) if all(map(str.isidentifier, token.removeprefix(".").split("."))) else None
 
 
 def _without_comments(tokens: ExactTokens, start: int, end: int) -> list[str]:

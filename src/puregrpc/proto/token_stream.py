@@ -12,10 +12,13 @@ from typing import NoReturn
 from puregrpc.proto.lexer import END, ExactTokens
 from puregrpc.proto.literals import parse_float, parse_integer, unescape
 
-__all__ = ["NotQuick", "SkipStatement", "TokenStream"]
+__all__ = ["QUOTES", "SMALL_INTEGERS", "NotQuick", "SkipStatement", "TokenStream"]
 
 INTEGER_TOKEN = re.compile(r"0[xX]\w*|[0-9]+")
 QUOTES = ('"', "'")
+SMALL_INTEGERS = {str(value): value for value in range(1000)}
+"""Nearly all the integers that sources have."""
+
 LARGEST_INT32 = (1 << 31) - 1
 LARGEST_UINT64 = (1 << 64) - 1
 
@@ -85,7 +88,10 @@ class TokenStream:
 
     def integer(self, problem: str, largest: int = LARGEST_INT32) -> int:
         """Go past an integer from 0 to ``largest``."""
-        value = parse_integer(self.tokens[self.at])
+        token = self.tokens[self.at]
+        value = SMALL_INTEGERS.get(token)
+        if value is None:
+            value = parse_integer(token)
         if value is None or value > largest:
             if not self.at_integer():
                 self.fail(problem)
@@ -126,8 +132,12 @@ class TokenStream:
     def string(self, problem: str) -> str:
         """Go past adjacent string literals, joined."""
         tokens = self.tokens
-        if tokens[self.at][:1] not in QUOTES:
+        token = tokens[self.at]
+        if token[:1] not in QUOTES:
             self.fail(problem)
+        if "\\" not in token and tokens[self.at + 1][:1] not in QUOTES:
+            self.at += 1
+            return token[1:-1]
         value = self._string_value()
         while tokens[self.at][:1] in QUOTES:
             value += self._string_value()

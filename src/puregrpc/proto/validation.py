@@ -45,7 +45,7 @@ LIMITS_OPT_OUT = " (features.enforce_proto_limits = LEGACY_NO_EXPLICIT_LIMITS ca
 
 
 class Validator:
-    """Validates one file. ``options`` has the interpreted options of its elements.
+    """Validates one file. ``options`` has the interpreted options of its elements that are no mere extensions.
 
     ``warns_of_imports`` asks for warnings of imports that are not used, which protoc has for the files that it was
     told to compile.
