@@ -14,7 +14,8 @@ from puregrpc.proto.literals import c_escape, format_double, format_float, parse
 def test_quick_tokens() -> None:
     text = 'a.b .c d . e "x\\"y" \'z\' 1.5e-3 0x1F - { } /* c */ // d\n [;] \xe9'
     assert tokenize(text) == [
-        "a.b", ".c", "d", ".", "e", '"x\\"y"', "'z'", "1.5e-3", "0x1F", "-", "{", "}", "[", ";", "]", "", *[END] * LOOKAHEAD,
+        "a.b", ".c", "d", ".", "e", '"x\\"y"', "'z'", "1.5e-3", "0x1F", "-", "{", "}", "[", ";", "]", "",
+        *[END] * LOOKAHEAD,
     ]  # fmt: skip
 
 

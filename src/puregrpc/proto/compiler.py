@@ -348,7 +348,11 @@ class CompiledSource:
         compilation = self.compilation
         tree = self.parse()
         interpreter = OptionInterpreter(
-            compilation.linker.table, compilation.index, self.file, compilation.builtin_options
+            compilation.linker.table,
+            compilation.index,
+            self.file,
+            compilation.builtin_options,
+            records_paths=source_info,
         )
         interpreter.interpret(tree)
         serialized_options: dict[Node, bytes | None] = {}

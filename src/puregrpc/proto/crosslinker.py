@@ -17,7 +17,7 @@ from puregrpc.proto.features import Features, inherit
 from puregrpc.proto.hints import hint_for_type
 from puregrpc.proto.lexer import is_identifier
 from puregrpc.proto.problems import Node, Role
-from puregrpc.proto.symbols import LinkedFile, SymbolTable
+from puregrpc.proto.symbols import TYPES, LinkedFile, SymbolTable
 
 __all__ = ["CrossLinker"]
 
@@ -61,13 +61,16 @@ class CrossLinker:
     def message(self, message: ast.Message, descriptor: MessageDescriptor, parent: Features) -> None:
         features = inherit(parent, message.options) if self.has_features else parent
         scope = descriptor.full_name
-        for option in message.options or ():
-            if option.name == (("message_set_wire_format", False),) and option.value == "true":
-                descriptor.is_message_set = True
-        for enum, enum_descriptor in zip(message.enums, descriptor.enum_types, strict=True):
-            self.enum(enum, enum_descriptor, features)
-        for nested, nested_descriptor in zip(message.messages, descriptor.nested_types, strict=True):
-            self.message(nested, nested_descriptor, features)
+        if message.options:
+            for option in message.options:
+                if option.name == (("message_set_wire_format", False),) and option.value == "true":
+                    descriptor.is_message_set = True
+        if message.enums:
+            for enum, enum_descriptor in zip(message.enums, descriptor.enum_types, strict=True):
+                self.enum(enum, enum_descriptor, features)
+        if message.messages:
+            for nested, nested_descriptor in zip(message.messages, descriptor.nested_types, strict=True):
+                self.message(nested, nested_descriptor, features)
         by_number: dict[int, FieldDescriptor] = {}
         if message.oneofs:
             self.oneof_fields(message, descriptor, features, by_number)
@@ -78,9 +81,10 @@ class CrossLinker:
                     and by_number.setdefault(field.number, field_descriptor) is not field_descriptor
                 ):
                     self.number_used_twice(field, field_descriptor, message, by_number)
-        for extension, extension_descriptor in zip(message.extensions, descriptor.extensions, strict=True):
-            extension_descriptor.extension_scope = descriptor
-            self.field(extension, extension_descriptor, scope, features)
+        if message.extensions:
+            for extension, extension_descriptor in zip(message.extensions, descriptor.extensions, strict=True):
+                extension_descriptor.extension_scope = descriptor
+                self.field(extension, extension_descriptor, scope, features)
         if message.oneofs:
             self.check_oneofs(message)
 
@@ -95,7 +99,9 @@ class CrossLinker:
         features: Features,
         by_number: dict[int, FieldDescriptor],
     ) -> None:
-        oneof_features = [inherit(features, oneof.options) if self.has_features else features for oneof in message.oneofs]
+        oneof_features = [
+            inherit(features, oneof.options) if self.has_features else features for oneof in message.oneofs
+        ]
         real_oneofs = iter(descriptor.oneofs)
         oneofs: list[OneofDescriptor | None] = [
             None if oneof.is_synthetic else next(real_oneofs) for oneof in message.oneofs
@@ -145,7 +151,9 @@ class CrossLinker:
         if field.extendee and not self.extendee(field, descriptor, scope):
             return False
         if field.type_name:
-            found = self.table.resolve(field.type_name, scope, self.file, types_only=True)
+            found = self.file.resolved.get(field.type_name)
+            if not isinstance(found, TYPES):
+                found = self.table.resolve(field.type_name, scope, self.file, types_only=True)
             if found is None and self.file.tree.missing_imports:
                 found = placeholder(field.type_name, is_enum=kind == FieldType.ENUM)
             if found is None:

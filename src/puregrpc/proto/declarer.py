@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Declarer"]
 
 MAX_FIELD_NUMBER = (1 << 29) - 1
+MESSAGE = FieldType.MESSAGE
 NAME = attrgetter("name")
 
 
@@ -127,15 +128,12 @@ class Declarer:
         number = field.number
         full_name = prefix + name
         file = self.file
-        descriptor = FieldDescriptor(
-            name,
-            full_name,
-            json_name(name)
-            if field.json_name is None
-            else field.json_name.encode("latin-1").decode("utf-8", "replace"),
-            number,
-            FieldType.MESSAGE,
-        )
+        if field.json_name is None:
+            name_in_json = json_name(name)
+        else:
+            name_in_json = field.json_name.encode("latin-1").decode("utf-8", "replace")
+            file.has_json_names = True
+        descriptor = FieldDescriptor(name, full_name, name_in_json, number, MESSAGE)
         descriptor.containing_type = containing_type
         descriptor.file = self.descriptor
         if field.extendee:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from puregrpc.proto import ast
 from puregrpc.proto.problems import Node
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["OptionElement", "option_elements"]
 
@@ -16,53 +11,53 @@ OptionElement = tuple[Node, "list[ast.Option]", str, str]
 """(element, its options, the kind of its options message as in "Field" for FieldOptions, its full name)."""
 
 
-def option_elements(file: ast.File) -> Iterator[OptionElement]:
+def option_elements(file: ast.File) -> list[OptionElement]:
     """Each element with options. The file's own come last; its name is one that stands inside the package."""
     prefix = f"{file.package}." if file.package else ""
+    found: list[OptionElement] = []
     for message in file.messages:
-        yield from _message(message, prefix)
+        _add_message(found, message, prefix)
     for enum in file.enums:
-        yield from _enum(enum, prefix)
+        _add_enum(found, enum, prefix)
     for service in file.services:
         service_name = prefix + service.name
-        for method in service.methods:
-            if method.options:
-                yield method, method.options, "Method", f"{service_name}.{method.name}"
+        found += [
+            (method, method.options, "Method", f"{service_name}.{method.name}")
+            for method in service.methods
+            if method.options
+        ]
         if service.options:
-            yield service, service.options, "Service", service_name
-    for extension in file.extensions:
-        if extension.options:
-            yield extension, extension.options, "Field", prefix + extension.name
+            found.append((service, service.options, "Service", service_name))
+    _add_fields(found, file.extensions, prefix)
     if file.options:
-        yield file, file.options, "File", f"{file.package}.dummy"
+        found.append((file, file.options, "File", f"{file.package}.dummy"))
+    return found
 
 
-def _message(message: ast.Message, prefix: str) -> Iterator[OptionElement]:
+def _add_message(found: list[OptionElement], message: ast.Message, prefix: str) -> None:
     full_name = prefix + message.name
     inner = full_name + "."
-    for oneof in message.oneofs:
-        if oneof.options:
-            yield oneof, oneof.options, "Oneof", inner + oneof.name
-    for field in message.fields:
-        if field.options:
-            yield field, field.options, "Field", inner + field.name
+    if message.oneofs:
+        found += [(oneof, oneof.options, "Oneof", inner + oneof.name) for oneof in message.oneofs if oneof.options]
+    _add_fields(found, message.fields, inner)
     for enum in message.enums:
-        yield from _enum(enum, inner)
-    for extension_range in message.extension_ranges:
-        if extension_range.options:
-            yield extension_range, extension_range.options, "ExtensionRange", full_name
-    for extension in message.extensions:
-        if extension.options:
-            yield extension, extension.options, "Field", inner + extension.name
+        _add_enum(found, enum, inner)
+    if message.extension_ranges:
+        ranges = message.extension_ranges
+        found += [(each, each.options, "ExtensionRange", full_name) for each in ranges if each.options]
+    if message.extensions:
+        _add_fields(found, message.extensions, inner)
     if message.options:
-        yield message, message.options, "Message", full_name
+        found.append((message, message.options, "Message", full_name))
     for nested in message.messages:
-        yield from _message(nested, inner)
+        _add_message(found, nested, inner)
 
 
-def _enum(enum: ast.Enum, prefix: str) -> Iterator[OptionElement]:
-    for value in enum.values:
-        if value.options:
-            yield value, value.options, "EnumValue", prefix + value.name
+def _add_fields(found: list[OptionElement], fields: list[ast.Field], prefix: str) -> None:
+    found += [(field, field.options, "Field", prefix + field.name) for field in fields if field.options]
+
+
+def _add_enum(found: list[OptionElement], enum: ast.Enum, prefix: str) -> None:
+    found += [(value, value.options, "EnumValue", prefix + value.name) for value in enum.values if value.options]
     if enum.options:
-        yield enum, enum.options, "Enum", prefix + enum.name
+        found.append((enum, enum.options, "Enum", prefix + enum.name))

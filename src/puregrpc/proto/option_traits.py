@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from puregrpc.proto.descriptors import EnumDescriptor, FieldDescriptor
+from puregrpc.proto.descriptors import EnumDescriptor, FieldDescriptor, MessageDescriptor
 from puregrpc.proto.option_values import OptionMessage, Value
 
 if TYPE_CHECKING:
@@ -47,11 +47,17 @@ class Traits:
     def __init__(self) -> None:
         self.fields: dict[FieldDescriptor, OptionTraits] = {}
         self.values: dict[tuple[EnumDescriptor, int], FeatureSupport] = {}
+        self.enums: set[EnumDescriptor] = set()
+        """The enums that ``values`` has values of."""
+        self.without: set[FieldDescriptor] = set()
+        """Fields of files that are through with which nothing comes that has traits."""
 
     def update(self, other: Traits) -> None:
         """Take over what ``other`` knows."""
         self.fields.update(other.fields)
         self.values.update(other.values)
+        self.enums |= other.enums
+        self.without.clear()
 
     def add_field(self, field: FieldDescriptor, options: OptionMessage) -> None:
         """Note the traits that a field's options give it."""
@@ -77,6 +83,32 @@ class Traits:
         support = options.get("feature_support")
         if isinstance(support, OptionMessage):
             self.values[enum, number] = feature_support(support)
+            self.enums.add(enum)
+
+    def may_be_used_in(self, message: OptionMessage) -> bool:
+        """Whether ``used_in`` might have an answer; what says no is remembered, field by field."""
+        without = self.without
+        if without.issuperset(message.fields):
+            return False
+        idle = [key for key in message.fields if not self.has_traits(key)]
+        without.update(idle)
+        return len(idle) < len(message.fields)
+
+    def has_traits(self, field: FieldDescriptor) -> bool:
+        """Whether a field, or anything that its value may hold, has traits."""
+        seen: set[MessageDescriptor] = set()
+        fields = [field]
+        while fields:
+            current = fields.pop()
+            if current in self.fields or current.enum_type in self.enums:
+                return True
+            type_ = current.message_type
+            if type_ is not None and type_ not in seen:
+                if type_.extension_ranges:
+                    return True
+                seen.add(type_)
+                fields += type_.fields
+        return False
 
     def used_in(self, message: OptionMessage) -> list[tuple[str, OptionTraits]]:
         """The full names of fields and enum values with traits that ``message`` uses, at any depth."""

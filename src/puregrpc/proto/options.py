@@ -107,6 +107,8 @@ class OptionInterpreter:
         index: DescriptorIndex,
         file: LinkedFile,
         builtin_options: Callable[[str], MessageDescriptor],
+        *,
+        records_paths: bool = False,
     ) -> None:
         self.table = table
         self.index = index
@@ -116,8 +118,9 @@ class OptionInterpreter:
         self.interpreted: dict[Node, OptionMessage] = {}
         self.with_plain: dict[Node, OptionMessage] = {}
         """Those that options.proto's own fields are set in, and not extensions only."""
+        self.records_paths = records_paths
         self.paths: dict[tuple[Node, int], SourcePath] = {}
-        """(element, index of the option) -> the path of what it sets below the options message."""
+        """(element, index of the option) -> the path of what it sets below the options message, if recorded."""
 
     def interpret(self, tree: ast.File) -> None:
         """Interpret all options of the file: the plain ones first, as the features among them decide about others."""
@@ -134,23 +137,26 @@ class OptionInterpreter:
                 part, is_extension = option.name[0]
                 if is_extension or part == "uninterpreted_option":
                     extensions.append((node, index, option, full_name))
-                elif node is not failed and not self.interpret_one(node, index, option, full_name):
-                    failed = node
+                elif node is not failed:
+                    try:
+                        path = self.option(option, message, full_name)
+                        if self.records_paths:
+                            self.paths[node, index] = path
+                    except _InvalidOption as invalid:
+                        self.file.error(option, invalid.role, str(invalid), invalid.hint)
+                        failed = node  # protoc leaves the element's other options alone
             if message.fields:
                 self.with_plain[node] = message
         failed = None
         for node, index, option, full_name in extensions:
-            if node is not failed and not self.interpret_one(node, index, option, full_name):
-                failed = node
-
-    def interpret_one(self, node: Node, index: int, option: ast.Option, full_name: str) -> bool:
-        """Interpret an option of an element; False after an error: protoc leaves the element's other options alone."""
-        try:
-            self.paths[node, index] = self.option(option, self.interpreted[node], full_name.rpartition(".")[0])
-        except _InvalidOption as invalid:
-            self.file.error(option, invalid.role, str(invalid), invalid.hint)
-            return False
-        return True
+            if node is not failed:
+                try:
+                    path = self.option(option, interpreted[node], full_name)
+                    if self.records_paths:
+                        self.paths[node, index] = path
+                except _InvalidOption as invalid:
+                    self.file.error(option, invalid.role, str(invalid), invalid.hint)
+                    failed = node
 
     def options_type(self, name: str) -> MessageDescriptor:
         """The options message: the one of the descriptor.proto that is being compiled with, or the built-in one."""
@@ -160,14 +166,22 @@ class OptionInterpreter:
             return known[0]
         return self.builtin_options(name)
 
-    def option(self, option: ast.Option, message: OptionMessage, scope: str) -> SourcePath:
-        """Set what one option says; the answer is the path of the value below the options message."""
+    def option(self, option: ast.Option, message: OptionMessage, full_name: str) -> SourcePath:
+        """Set what one option of an element says; the answer is the path of the value below the options message."""
         name = option.name
         if len(name) == 1:
-            known = self.known_field(*name[0], message.type)
-            if known is not None and known not in message.fields:
-                message.fields[known] = self.value(option, known)
-                return (known.number,)
+            part, is_extension = name[0]
+            known = self.known_field(part, is_extension, message.type)
+            if known is not None:
+                fields = message.fields
+                if not known.is_repeated:
+                    if known not in fields:
+                        fields[known] = self.value(option, known)
+                        return (known.number,)
+                elif known not in fields:
+                    fields[known] = [self.value(option, known)]
+                    return known.number, 0
+        scope = full_name.rpartition(".")[0]
         if name[0][0] == "uninterpreted_option":
             raise _InvalidOption(Role.OPTION_NAME, 'Option must not use reserved name "uninterpreted_option".')
         if any(not part for part, _ in name):
@@ -211,7 +225,7 @@ class OptionInterpreter:
         return tuple(path)
 
     def known_field(self, part: str, is_extension: bool, type_: MessageDescriptor) -> FieldDescriptor | None:
-        """The field that an option of one part sets, if that is plain: a value, not a list, beside all others."""
+        """The field that an option of one part sets, if nothing has to be looked at for that but this field."""
         if is_extension:
             field = self.file.resolved.get(part)
             if not isinstance(field, FieldDescriptor) or field.containing_type is not type_:
@@ -220,7 +234,7 @@ class OptionInterpreter:
             field = self.index.fields_by_name(type_).get(part)
             if field is None or field.message_type is not None:
                 return None
-        return None if field.is_repeated or field.containing_oneof is not None else field
+        return None if field.containing_oneof is not None else field
 
     def leave_oneof(self, field: FieldDescriptor, message: OptionMessage) -> None:
         """Setting a member of a oneof unsets the others."""

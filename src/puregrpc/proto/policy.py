@@ -80,7 +80,11 @@ Uses = list[tuple[Node, list[tuple[str, "OptionTraits"]]]]
 
 def uses_of_traits(options: Mapping[Node, OptionMessage], traits: Traits) -> Uses:
     """What the options of a file use that has traits."""
-    return [(node, used) for node, message in options.items() if (used := traits.used_in(message))]
+    return [
+        (node, used)
+        for node, message in options.items()
+        if traits.may_be_used_in(message) and (used := traits.used_in(message))
+    ]
 
 
 def check_lifetimes(file: LinkedFile, uses: Uses) -> None:

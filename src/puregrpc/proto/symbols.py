@@ -24,7 +24,7 @@ from puregrpc.proto.number_hints import NumberHints
 from puregrpc.proto.option_values import OptionMessage
 from puregrpc.proto.problems import MAX_PROBLEMS, Node, Problem, Role
 
-__all__ = ["LinkedFile", "Package", "Symbol", "SymbolTable"]
+__all__ = ["TYPES", "LinkedFile", "Package", "Symbol", "SymbolTable"]
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +70,8 @@ class LinkedFile:
     """What names mean that mean the same everywhere in the file, as far as they have been resolved."""
     problems: list[Problem] = field(default_factory=list)
     has_errors: bool = False
+    has_json_names: bool = False
+    """Whether a field has the option json_name."""
     optimizes_for_lite: bool = False
     number_hints: NumberHints = field(default_factory=NumberHints)
     fields_with_options: list[tuple[ast.Field, FieldDescriptor]] = field(default_factory=list)

@@ -154,9 +154,10 @@ class Validator:
             self.proto3_message(message, message_descriptor)
 
     def proto3_message(self, message: ast.Message, descriptor: MessageDescriptor) -> None:
-        for nested, nested_descriptor in zip(message.messages, descriptor.nested_types, strict=True):
-            if not nested.is_map_entry or nested_descriptor.fields[1].enum_type is not None:
-                self.proto3_message(nested, nested_descriptor)
+        if message.messages:
+            for nested, nested_descriptor in zip(message.messages, descriptor.nested_types, strict=True):
+                if not nested.is_map_entry or nested_descriptor.fields[1].enum_type is not None:
+                    self.proto3_message(nested, nested_descriptor)
         for field, field_descriptor in zip(message.fields, descriptor.fields, strict=True):
             if (
                 field.default is not None
@@ -165,8 +166,9 @@ class Validator:
                 or field.type == 10
             ):
                 self.proto3_field(field, field_descriptor)
-        for extension, extension_descriptor in zip(message.extensions, descriptor.extensions, strict=True):
-            self.proto3_field(extension, extension_descriptor)
+        if message.extensions:
+            for extension, extension_descriptor in zip(message.extensions, descriptor.extensions, strict=True):
+                self.proto3_field(extension, extension_descriptor)
         if message.extension_ranges:
             self.file.error(message.extension_ranges[0], Role.NUMBER, "Extension ranges are not allowed in proto3.")
         if descriptor.is_message_set:
@@ -215,27 +217,31 @@ class Validator:
                 for field, field_descriptor in zip(message.fields, descriptor.fields, strict=True):
                     self.edition_field(field, field_descriptor, descriptor)
             return
-        features = inherit(parent, message.options) if message.options else parent
+        features = inherit(parent, message.options) if self.is_edition else parent
         if not self.option(message, "deprecated_legacy_json_field_conflicts"):
-            check_json_names(message, self.file, is_strict=features.json_format != "LEGACY_BEST_EFFORT")
+            check_json_names(message, descriptor, self.file, is_strict=features.json_format != "LEGACY_BEST_EFFORT")
         if message.extension_ranges:
             check_extension_ranges(message, descriptor, self.file, self.options)
-        for enum, enum_descriptor in zip(message.enums, descriptor.enum_types, strict=True):
-            self.enum(enum, enum_descriptor)
+        if message.enums:
+            for enum, enum_descriptor in zip(message.enums, descriptor.enum_types, strict=True):
+                self.enum(enum, enum_descriptor)
+        options = self.options
+        has_rules = self.is_edition or descriptor.is_message_set
         for field, field_descriptor in zip(message.fields, descriptor.fields, strict=True):
             named = field_descriptor.message_type
             if (
-                field.options
-                or self.is_edition
+                has_rules
+                or (field.options and field in options)
                 or field.json_name is not None
-                or descriptor.is_message_set
                 or (named is not None and named.is_map_entry)
             ):
                 self.field(field, field_descriptor, descriptor)
-        for nested, nested_descriptor in zip(message.messages, descriptor.nested_types, strict=True):
-            self.message(nested, nested_descriptor, features)
-        for extension, extension_descriptor in zip(message.extensions, descriptor.extensions, strict=True):
-            self.field(extension, extension_descriptor, descriptor)
+        if message.messages:
+            for nested, nested_descriptor in zip(message.messages, descriptor.nested_types, strict=True):
+                self.message(nested, nested_descriptor, features)
+        if message.extensions:
+            for extension, extension_descriptor in zip(message.extensions, descriptor.extensions, strict=True):
+                self.field(extension, extension_descriptor, descriptor)
 
     def field(self, field: ast.Field, descriptor: FieldDescriptor, scope: MessageDescriptor | None) -> None:
         error = self.file.error

@@ -11,19 +11,20 @@ from puregrpc.proto.names import json_name
 from puregrpc.proto.problems import Node, Role
 
 if TYPE_CHECKING:
+    from puregrpc.proto.descriptors import MessageDescriptor
     from puregrpc.proto.symbols import LinkedFile
 
 __all__ = ["check_enum_value_names", "check_json_names", "check_style"]
 
 
-def check_json_names(message: ast.Message, file: LinkedFile, *, is_strict: bool) -> None:
+def check_json_names(message: ast.Message, descriptor: MessageDescriptor, file: LinkedFile, *, is_strict: bool) -> None:
     """No two fields have the same JSON name, neither the default ones nor with the custom ones."""
     fields = message.fields
-    names = [json_name(field.name) for field in fields]
-    has_custom = any([field.json_name is not None for field in fields])  # noqa: C419 - a list is faster here
-    if len(set(names)) < len(names):
+    if not file.has_json_names and len({field.json_name for field in descriptor.fields}) == len(fields):
+        return
+    if len({json_name(field.name) for field in fields}) < len(fields):
         _report_json_names(message, file, is_strict=is_strict, use_custom=False)
-    if has_custom:
+    if any(field.json_name is not None for field in fields):
         _report_json_names(message, file, is_strict=is_strict, use_custom=True)
 
 
