@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import trio.testing
 
 from puregrpc.channel import Channel, ConnectivityState, open_channel
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
+from puregrpc.transport import SocketStream
 from tests.channel.grpcio_server import grpcio_server
 from tests.channel.helpers import run
 
@@ -299,5 +301,47 @@ def test_a_proxy(server: str, answer: int) -> None:
         assert requests[0].startswith(f"CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n".encode())
         assert b"\r\nX-Team: a\r\n" in requests[0]
         assert b"\r\nProxy-Authorization: Basic bWU6c2VjcmV0\r\n" in requests[0]
+
+    run(test)
+
+
+def test_keepalive_gives_up_a_server_that_does_not_answer() -> None:
+    async def says_settings_and_no_more(stream: trio.SocketStream) -> None:
+        settings, acknowledgement = b"\0\0\0\4\0\0\0\0\0", b"\0\0\0\4\1\0\0\0\0"
+        await stream.send_all(settings + acknowledgement)
+        async for _ in stream:
+            pass
+
+    async def test() -> None:
+        async with (
+            tcp_server(says_settings_and_no_more) as address,
+            open_channel(address, keepalive_time=0.1, keepalive_timeout=0.1) as channel,
+        ):
+            with pytest.raises(RpcError, match=r"UNAVAILABLE: keepalive: .*PING within 0\.1 seconds"):
+                await channel.unary_unary("test.Service/Echo")(b"")
+            async with channel.call("test.Service/Echo") as call:
+                with pytest.raises(RpcError, match="UNAVAILABLE: keepalive"):
+                    await call.receive()
+
+    run(test)
+
+
+def test_keepalive_goes_with_a_limit_for_what_is_not_acknowledged(server: str) -> None:
+    """gRFC A18: TCP_USER_TIMEOUT, where the system has it."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+    async def limit_of(channel: Channel) -> int:
+        await channel.connect()
+        [subchannel] = channel._core.balancer.subchannels
+        assert subchannel.session is not None
+        stream = subchannel.session.stream
+        assert isinstance(stream, SocketStream)
+        return 0 if option is None else stream.socket.getsockopt(socket.IPPROTO_TCP, option)
+
+    async def test() -> None:
+        async with open_channel(server) as channel:
+            assert await limit_of(channel) == 0
+        async with open_channel(server, keepalive_time=60, keepalive_timeout=7.5) as channel:
+            assert await limit_of(channel) == (0 if option is None else 7500)
 
     run(test)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import signal
+import socket
 import tracemalloc
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +24,7 @@ from tests.server.serving import echo_server
 from puregrpc.channel import open_channel
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError, RpcError
 from puregrpc.server import Context, Method, Server, ServerConfig, Shape, stop_on_signal
-from puregrpc.transport import connect
+from puregrpc.transport import SocketStream, connect
 from puregrpc.transport.addresses import TcpAddress
 
 ENGINES = pytest.mark.parametrize("engine", ["h2", "fast"])
@@ -569,5 +570,45 @@ def test_a_large_message_that_waits_leaves_room_for_the_next(engine: Any) -> Non
             await trio.testing.wait_all_tasks_blocked(0.05)
             goes_on.set()
             assert await call.receive() == b"[73400320, 4]"
+
+    run(body)
+
+
+def test_what_a_client_does_not_acknowledge_is_limited_in_time() -> None:
+    """gRFC A18: for servers TCP_USER_TIMEOUT is on by default, with keepalive's 20 seconds."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+    async def body() -> None:
+        for config, expected in ((ServerConfig(), 20_000), (ServerConfig(keepalive_time=None), 0)):
+            async with echo_server(config=config) as server, open_channel(server.addresses[0]) as channel:
+                await channel.connect()
+                [session] = server._sessions
+                stream = session.stream
+                assert isinstance(stream, SocketStream)
+                if option is not None:
+                    assert stream.socket.getsockopt(socket.IPPROTO_TCP, option) == expected
+
+    run(body)
+
+
+@ENGINES
+def test_a_client_that_answers_nothing_holds_up_no_stop(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The PING between the two GOAWAYs of a graceful end stays unanswered."""
+    monkeypatch.setattr(f"puregrpc.wire.{'h2_engine' if engine == 'h2' else 'fast'}.server.GOAWAY_PING_TIMEOUT", 0.1)
+
+    async def body() -> None:
+        async with echo_server(config=ServerConfig(engine=engine)) as server:
+            host, _, port = server.addresses[0].rpartition(":")
+            async with await trio.open_tcp_stream(host, int(port)) as client:
+                await client.send_all(
+                    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" + b"\0\0\0\4\1\0\0\0\0"
+                )
+                await until(lambda: not has_no_connections(server))
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(server.stop, None)
+                    received = b""
+                    async for data in client:  # the server ends the connection
+                        received += data
+                assert received.endswith(b"\0\0\x08\7\0\0\0\0\0" + bytes(8))  # GOAWAY, last stream 0, NO_ERROR
 
     run(body)

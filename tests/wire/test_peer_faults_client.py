@@ -586,3 +586,16 @@ def test_an_hpack_bomb(engine: EngineName) -> None:
         peer.send(frame(1, 4, 1, b"\x88\x40\x01x\x7f\x81\x1e" + b"v" * 4000 + b"\xbe" * 10_000))
         assert call.status.code in (StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED)
         peer.said()
+
+
+def test_settings_that_are_not_acknowledged(engine: EngineName) -> None:
+    """RFC 9113, section 6.5.3: SETTINGS_TIMEOUT."""
+    with ScriptedServer(engine, shake_hands=False) as peer:
+        peer.send(peer.settings())
+        call = peer.call(message=b"question", end=True)
+        peer.wait(10)
+        assert not peer.driver.closed
+        peer.wait(11)
+        assert call.status.code == StatusCode.UNAVAILABLE
+        assert call.status.message == "the peer did not acknowledge SETTINGS within 20 seconds"
+        assert peer.said()[-1] == "GoAway 0 SETTINGS_TIMEOUT"

@@ -572,3 +572,19 @@ def test_padding(engine: EngineName) -> None:
         peer.send(peer.data(1, b"c", padding=0, end=True))
         assert peer.calls[0].messages == [b"abc"]
         assert peer.calls[0].half_closed
+
+
+def test_settings_that_are_not_acknowledged(engine: EngineName) -> None:
+    """RFC 9113, section 6.5.3: SETTINGS_TIMEOUT."""
+    with ScriptedClient(engine, shake_hands=False) as peer:
+        peer.send(PREFACE, peer.settings(), *peer.request(1))
+        peer.wait(10)
+        assert not peer.driver.closed
+        peer.wait(11)
+        assert peer.driver.closed == ["the peer did not acknowledge SETTINGS within 20 seconds"]
+        assert peer.said()[-1] == "GoAway 1 SETTINGS_TIMEOUT"
+    with ScriptedClient(engine, shake_hands=False) as peer:
+        peer.send(PREFACE, peer.settings(), peer.settings_ack())
+        peer.wait(60)
+        assert not peer.driver.closed
+        peer.said()

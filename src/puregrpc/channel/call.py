@@ -254,8 +254,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             now=trio.current_time(),
             secret_names=self._core.options.secret_names,
         )
-        if details.deadline is not None:
-            session.arm(details.deadline)
+        session.call_opened(details.deadline)
         for sent, compress in replay:
             session.connection.send_message(self, sent, compress=compress)
         if self._half_closed and not end:

@@ -267,7 +267,7 @@ async def open_channel(
     ``authority``: the :authority of requests, in place of the target's.
     Sizes are octets, times are seconds. ``compression``: the encoding of requests, such as ``"gzip"``.
     ``content_subtype``: what the messages are, where they are not protobuf: "json" makes ``application/grpc+json``.
-    ``keepalive_time``: send a PING after so long without a sign of life (gRFC A8).
+    ``keepalive_time``: send a PING after so long without a sign of life (gRFC A8; TCP_USER_TIMEOUT goes with it, A18).
     ``connect_timeout``: for one attempt, the HTTP/2 handshake included. ``wait_for_ready``: the default of calls.
     ``metadata`` goes with every call. ``credentials`` are asked for metadata before each call, and refused on
     plaintext unless ``allow_plaintext_credentials``. ``secret_names``: metadata sent never indexed (RFC 7541, 7.1.3).

@@ -68,6 +68,7 @@ class ChannelCore:
             name=name,
             on_change=self._notify,
             secret_names=self.options.secret_names,
+            keepalive=self.options.connection.keepalive_time is not None,
             tap=self.options.tap,
         )
 
@@ -95,6 +96,8 @@ class ChannelCore:
         return await self._secure(stream)
 
     async def _secure(self, stream: SocketStream) -> ByteStream:
+        if self.options.connection.keepalive_time is not None:
+            stream.limit_unacknowledged_time(self.options.connection.keepalive_timeout)
         tls = self.options.tls
         if tls is None or self._context is None:
             return stream

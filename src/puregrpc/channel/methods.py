@@ -191,8 +191,7 @@ def begin_unary(
             )
         finally:
             session.flush()
-    if deadline is not None:
-        session.arm(deadline)
+    session.call_opened(deadline)
     return call
 
 

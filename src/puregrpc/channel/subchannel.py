@@ -31,11 +31,23 @@ class ChannelSession(Session[ClientConnection]):
         *,
         handshake_timeout: float,
         secret_names: Sequence[str],
+        keepalive: bool,
         tap: Tap | None,
     ) -> None:
         self._subchannel = subchannel
         self.secret_names = secret_names
+        self._keepalive = keepalive
         super().__init__(stream, make_connection, handshake_timeout=handshake_timeout, linger=LINGER, tap=tap)
+
+    def call_opened(self, deadline: float | None) -> None:
+        """A call was opened here: see to it that the connection is told the time when it wants to know it."""
+        if deadline is not None:
+            self.arm(deadline)
+        if self._keepalive:
+            # A peer that is not there says nothing, so that no reading would bring this up.
+            when = self.connection.next_time()
+            if when is not None:
+                self.arm(when)
 
     def on_going_away(self, reason: str) -> None:
         super().on_going_away(reason)
@@ -64,6 +76,7 @@ class Subchannel:
         name: str,
         on_change: Callable[[], None],
         secret_names: Sequence[str] = (),
+        keepalive: bool = False,
         tap: Tap | None = None,
     ) -> None:
         self.name = name
@@ -81,6 +94,7 @@ class Subchannel:
         self._connect_timeout = connect_timeout
         self._on_change = on_change
         self._secret_names = secret_names
+        self._keepalive = keepalive
         self._tap = tap
         self._backoff = Backoff()
         self._hurry: trio.Event | None = None
@@ -162,6 +176,7 @@ class Subchannel:
             self._make_connection,
             handshake_timeout=left,
             secret_names=self._secret_names,
+            keepalive=self._keepalive,
             tap=self._tap,
         )
         self.sessions.add(session)

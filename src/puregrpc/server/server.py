@@ -293,6 +293,8 @@ class Server:
 
     async def _serve_socket(self, listener: Listener, stream: SocketStream) -> None:
         try:
+            if self.config.keepalive_time is not None:
+                stream.limit_unacknowledged_time(self.config.keepalive_timeout)
             await self.serve_stream(await listener.secure(stream))
         except ConnectError as error:
             logger.info("%s", error)

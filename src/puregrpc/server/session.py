@@ -122,4 +122,8 @@ class ServerSession(Session[ServerConnection]):
     def go_away(self, debug_data: bytes = b"") -> None:
         """Ask the client to open no more calls here; when those it has are over, the connection ends."""
         if not self.is_closed:
+            self.connection.advance(trio.current_time())
             self.connection.go_away(debug_data=debug_data)
+            when = self.connection.next_time()
+            if when is not None:
+                self.arm(when)

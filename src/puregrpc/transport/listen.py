@@ -55,6 +55,7 @@ class Listener:
                     continue
                 if error.errno in (errno.EBADF, errno.ENOTSOCK):
                     raise trio.ClosedResourceError("the listener was closed") from None
+                await trio.lowlevel.checkpoint()
                 continue  # the peer gave up before it was accepted
             plain = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
             name = str(TcpAddress(peer[0], peer[1])) if isinstance(self.address, TcpAddress) else "unix:"

@@ -76,6 +76,17 @@ class SocketStream(ByteStream):
         """The TLS socket, for its version, cipher and certificates; None on a plaintext stream."""
         return self._tls
 
+    def limit_unacknowledged_time(self, seconds: float) -> None:
+        """Let the system break the connection when what was sent stays unacknowledged for so long (gRFC A18).
+
+        It finds out what keepalive cannot: while data is on its way, the kernel sends again and again what a PING would
+        wait behind. Nothing happens on unix sockets, and where the system has no TCP_USER_TIMEOUT (RFC 5482).
+        """
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)
+        if option is not None and self.socket.family in (socket.AF_INET, socket.AF_INET6):
+            with suppress(OSError):  # an older kernel, or a connection that is gone already
+                self.socket.setsockopt(socket.IPPROTO_TCP, option, min(int(seconds * 1000), 2**31 - 1))
+
     def receive_nowait(self, limit: int) -> bytes | None:
         if self._tls is not None:
             return self._receive_tls(self._tls, limit)

@@ -51,7 +51,8 @@ STREAMS_BEFORE_SETTINGS = 100
 section 6.5.2, recommends servers to allow."""
 
 HANDSHAKE_TIMEOUT = 20.0
-"""How long a peer may take to send its preface and first SETTINGS: one that says nothing holds a connection."""
+"""How long a peer may take to send its preface and first SETTINGS, and to acknowledge those of this side (RFC 9113,
+section 6.5.3): one that says nothing holds a connection, and one that does not acknowledge keeps to no window."""
 
 GOAWAY_PING_TIMEOUT = 10.0
 """How long a server that goes away waits for its PING to come back before it takes no more calls: a few round trips."""

@@ -53,6 +53,7 @@ class Controlled(Sending):
     """What both ends do about the connection as a whole."""
 
     __slots__ = (
+        "_acknowledged",
         "_answered",
         "_connection_received",
         "_connection_window",
@@ -77,6 +78,8 @@ class Controlled(Sending):
         super().__init__(driver, config)
         self._now = 0.0
         self._settled = False
+        self._acknowledged = False
+        """The peer has acknowledged the SETTINGS of this side."""
         self._going_away = False
         """This side sent GOAWAY: no new call is taken."""
         self._sent_away = False
@@ -151,7 +154,12 @@ class Controlled(Sending):
         if self._closed:
             return
         if self._handshake_deadline is not None and now >= self._handshake_deadline:
-            self._fail(f"the peer did not speak HTTP/2 within {HANDSHAKE_TIMEOUT:g} seconds")
+            if not self._settled:
+                self._fail(f"the peer did not speak HTTP/2 within {HANDSHAKE_TIMEOUT:g} seconds")
+                return
+            problem = f"the peer did not acknowledge SETTINGS within {HANDSHAKE_TIMEOUT:g} seconds"
+            self._emit_goaway(self._highest_peer_stream(), ErrorCode.SETTINGS_TIMEOUT, problem.encode())
+            self._fail(problem)
             return
         for stream_id in self._deadlines.expire(now):
             call = self._call_of(stream_id)
@@ -285,12 +293,19 @@ class Controlled(Sending):
         self._reply(frame(FrameType.SETTINGS, ACK, 0))
         if not self._settled:
             self._settled = True
-            self._handshake_deadline = None
+            self._handshake_done()
             self.driver.on_ready()
         self._settings_applied()
 
+    def _handshake_done(self) -> None:
+        """The peer's SETTINGS or its acknowledgement have come: with both, nothing is waited for any more."""
+        if self._settled and self._acknowledged:
+            self._handshake_deadline = None
+
     def _settings_acknowledged(self) -> None:
         """The windows that were announced bind the peer from now on, smaller ones than the first among them."""
+        self._acknowledged = True
+        self._handshake_done()
         change = self._stream_window - self.config.initial_stream_window
         if change:
             self._stream_window -= change

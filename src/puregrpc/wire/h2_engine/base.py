@@ -67,6 +67,8 @@ class H2Connection(Connection, Generic[CallT]):
         self._probe = BandwidthProbe(config.initial_stream_window, config.max_window)
         self._settled = False
         """The peer's first SETTINGS have come."""
+        self._acknowledged = False
+        """The peer has acknowledged the SETTINGS of this side."""
         self._closed = False
         self._going_away = False
         """This side sent GOAWAY."""
@@ -147,7 +149,12 @@ class H2Connection(Connection, Generic[CallT]):
         if self._closed:
             return
         if self._handshake_deadline is not None and now >= self._handshake_deadline:
-            self._fail(f"the peer did not speak HTTP/2 within {HANDSHAKE_TIMEOUT:g} seconds")
+            if not self._settled:
+                self._fail(f"the peer did not speak HTTP/2 within {HANDSHAKE_TIMEOUT:g} seconds")
+                return
+            problem = f"the peer did not acknowledge SETTINGS within {HANDSHAKE_TIMEOUT:g} seconds"
+            self._http2.go_away(self._http2.last_peer_stream_id, ErrorCode.SETTINGS_TIMEOUT, problem.encode())
+            self._fail(problem)
             return
         for key in self._deadlines.expire(now):
             stream = self._calls.get(key)
@@ -318,6 +325,8 @@ class H2Connection(Connection, Generic[CallT]):
             self._stream_reset(event.stream_id, int(event.error_code), remote=event.remote_reset)
         elif isinstance(event, h2.events.RemoteSettingsChanged):
             self._settings_received()
+        elif isinstance(event, h2.events.SettingsAcknowledged):
+            self._settings_acknowledged()
         elif isinstance(event, h2.events.PingReceived):
             self._pinged()
         elif isinstance(event, h2.events.PingAckReceived):
@@ -429,8 +438,17 @@ class H2Connection(Connection, Generic[CallT]):
                 self._turns.add(stream)
         if not self._settled:
             self._settled = True
-            self._handshake_deadline = None
+            self._handshake_done()
             self._driver.on_ready()
+
+    def _settings_acknowledged(self) -> None:
+        self._acknowledged = True
+        self._handshake_done()
+
+    def _handshake_done(self) -> None:
+        """The peer's SETTINGS or its acknowledgement have come: with both, nothing is waited for any more."""
+        if self._settled and self._acknowledged:
+            self._handshake_deadline = None
 
     def _receive_goaway(self, frame: RawFrame) -> None:
         payload = frame.payload
