@@ -280,12 +280,13 @@ def _near(name: object, aliases: Mapping[str, str]) -> str:
 
 def _other(shape: Shape, options: Options) -> Callable[..., int]:
     """Handles the tags that no generated branch does: lists in their other encoding, and unknown fields."""
+    lists: dict[int, ShapedField] = {}
     readers: dict[int, Callable[..., int]] = {}
     for field in shape.fields:
         descriptor = field.descriptor
         if descriptor.is_repeated and descriptor.type not in (FieldType.STRING, FieldType.BYTES, FieldType.MESSAGE):
             wire_type = wire_type_of(descriptor) if descriptor.is_packed else 2
-            readers[descriptor.number << 3 | wire_type] = packed_reader(field, options, one=descriptor.is_packed)
+            lists[descriptor.number << 3 | wire_type] = field
 
     def other(
         data: bytes,
@@ -298,8 +299,10 @@ def _other(shape: Shape, options: Options) -> Callable[..., int]:
         unknown: bytearray | None,
     ) -> int:
         """A value that begins at ``position``; where it has a length, that is after it, and ``stop`` is its end."""
-        reader = readers.get(tag)
-        if reader is not None:
+        if tag in lists:
+            reader = readers.get(tag)
+            if reader is None:
+                reader = readers[tag] = packed_reader(lists[tag], options, one=lists[tag].descriptor.is_packed)
             return reader(data, position, stop, end, message, unknown)
         is_delimited = tag & 7 == 2
         if is_delimited and tag < 8:

@@ -268,7 +268,7 @@ class _Writer(ScalarReader):
         add, descriptor = self._source.add, field.descriptor
         self._get_list(index, field)
         if descriptor.type is not FieldType.MESSAGE:
-            self._source.namespace[f"L{index}"] = self._list_reader(field)
+            self._source.later(f"L{index}", lambda: self._list_reader(field))
             is_delimited = descriptor.type in (FieldType.STRING, FieldType.BYTES)
             add(f"i = L{index}(data, i, {'j' if is_delimited else 'i'}, end, r, unknown)")
             return
@@ -368,6 +368,10 @@ class _Writer(ScalarReader):
         if value.type is FieldType.MESSAGE:
             self._entries(index, field, key, value)
             return
+        self._source.later(f"L{index}", lambda: self._map_reader(field, key, value))
+        add(f"i = L{index}(data, i, j, end, r, unknown, depth)")
+
+    def _map_reader(self, field: ShapedField, key: FieldDescriptor, value: FieldDescriptor) -> Callable[..., int]:
         source = Source("data, i, j, end, r, unknown, depth")
         source.namespace.update(_SHARED)
         writer = _Writer(source, self._options, self._sub_decoder, part=False)
@@ -377,8 +381,7 @@ class _Writer(ScalarReader):
         source.add("return i")
         source.indent(-1)
         source.add("except FAULTS as error:", " raise at_element(error, k) from None")
-        self._source.namespace[f"L{index}"] = source.function()
-        add(f"i = L{index}(data, i, j, end, r, unknown, depth)")
+        return source.function()
 
     def _entries(self, index: int, field: ShapedField, key: FieldDescriptor, value: FieldDescriptor) -> None:
         add = self._source.add

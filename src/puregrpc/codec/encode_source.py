@@ -221,14 +221,15 @@ class _Writer:
             self.locals += [length, body]
             return
         if descriptor.type in (FieldType.FLOAT, FieldType.DOUBLE):
-            self.locals.append(tag)
-            add(f"{body} = {self._body('v', descriptor)}")
-            if is_implicit:
-                size = 4 if descriptor.type is FieldType.FLOAT else 8
-                add(f"if {body} == {bytes(size)!r}:", f" {body} = b''", "else:", f" {tag} = T{index}")
-            else:
-                add(f"{tag} = T{index}")
             self.locals.append(body)
+            whole = f"T{index} + {self._body('v', descriptor)}"
+            if is_implicit:
+                self._source.namespace[f"Z{index}"] = tag_bytes(descriptor.number, field.tag & 7) + bytes(
+                    4 if descriptor.type is FieldType.FLOAT else 8
+                )
+                add(f"x = {whole}", f"if x != Z{index}:", f" {body} = x")
+            else:
+                add(f"{body} = {whole}")
             return
         self.locals.append(body)
         condition = "if v:" if is_implicit else "if v is not None:" if self._may_be_ignored(field) else ""
@@ -243,11 +244,12 @@ class _Writer:
 
     def _head(self, index: int, field: ShapedField, value: str, *, may_be_negative: bool = False) -> str:
         """A tag and a varint behind it, as an expression; small ones are looked up whole."""
-        low = "0 <= " if may_be_negative else ""
         if self._part:  # a large type would need a great many tables
+            low = "0 <= " if may_be_negative else ""
             return f"T{index} + (V[{value}] if {low}{value} < {SMALL} else varint({value}))"
         self._source.namespace[f"H{index}"] = _heads(field.tag)
-        return f"H{index}[{value}] if {low}{value} < 128 else T{index} + varint({value})"
+        is_large = f"{value} >> 7" if may_be_negative else f"{value} > 127"
+        return f"T{index} + varint({value}) if {is_large} else H{index}[{value}]"
 
     def _may_be_ignored(self, field: ShapedField) -> bool:
         """Whether a value may turn out to be the name of an enum value that is not known."""
@@ -266,7 +268,8 @@ class _Writer:
             add(f"{value} = x if x is not None else {convert}({value}, E{index}, {self._is_closed(descriptor)})")
         elif kind in _INTEGERS:
             low, high = INTEGER_RANGES[kind]
-            add(f"if type({value}) is not int or not {low} <= {value} <= {high}:")
+            is_outside = f"not {low} <= {value} <= {high}" if low else f"{value} >> {high.bit_length()}"
+            add(f"if type({value}) is not int or {is_outside}:")
             add(f" {value} = {_INTEGERS[kind]}_of({value})")
         elif kind is FieldType.BOOL:
             convert = "key_of_bool" if of_key else "bool_of"
@@ -341,7 +344,7 @@ class _Writer:
             low, high = INTEGER_RANGES[kind]
             add(f"{body} = pack_varints(v, {_INTEGERS[kind]}_of, {low}, {high}, {kind in _ZIGZAG})")
         else:
-            constant[f"L{index}"] = self._list_writer(field)
+            self._source.later(f"L{index}", lambda: self._list_writer(field))
             add(f"{body} = L{index}(v)")
         if descriptor.is_packed:
             self._packed(index, field)
@@ -406,17 +409,22 @@ class _Writer:
             self._source.field(index)
             add(f"p{index} = join(r)")
             return
+        self._source.later(f"L{index}", lambda: self._map_writer(field, key, value))
+        add(f"p{index} = L{index}(v)")
+
+    def _map_writer(
+        self, field: ShapedField, key: FieldDescriptor, value: FieldDescriptor
+    ) -> Callable[[dict[Any, Any]], bytes]:
         source = Source("v")
         source.namespace.update(_SHARED)
-        source.namespace["T0"] = constant[f"T{index}"]
+        source.namespace["T0"] = tag_bytes(field.descriptor.number, 2)
         writer = _Writer(source, self._options, self._sub_encoder, part=False)
         source.add("n = ''", "r = []", "try:", " for n, v in v.items():")
         source.indent(2)
         writer._entry(0, field, key, value)
         source.indent(-2)
         source.add(" return join(r)", "except FAULTS as error:", " raise at_element(error, n) from None")
-        constant[f"L{index}"] = source.function()
-        add(f"p{index} = L{index}(v)")
+        return source.function()
 
     def _entry(self, index: int, field: ShapedField, key: FieldDescriptor, value: FieldDescriptor) -> None:
         """One entry of a map, from ``n`` and ``v`` into the list of parts ``r``."""

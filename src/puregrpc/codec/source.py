@@ -56,6 +56,15 @@ class Source:
         """The lines to come belong to this field; -1 for none."""
         self._field = index + ELEMENT if element and index >= 0 else index
 
+    def later(self, name: str, make: Callable[[], Callable[..., Any]]) -> None:
+        """Let ``name`` be a function that is made when it is first called."""
+
+        def stub(*arguments: Any) -> Any:
+            made = self.namespace[name] = make()
+            return made(*arguments)
+
+        self.namespace[name] = stub
+
     def function(self) -> Callable[..., Any]:
         """The function, compiled."""
         namespace = self.namespace
