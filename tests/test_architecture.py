@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
         "runner", "fuzz",
     },
 }  # fmt: skip
-"""Room -> the rooms it may import. Any room may import errors.py and _version.py."""
+"""Room -> the rooms it may import. Any room may import errors.py, _on_demand.py and _version.py."""
 
 PROTOBUF = "google.protobuf"
 THIRD_PARTY: dict[str, set[str]] = {
@@ -51,6 +53,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "integrations": {"pytest", "locust", "opentelemetry"},
     "cli": {"click", "rich", "trio", PROTOBUF},
     "errors.py": set(),
+    "_on_demand.py": set(),
     "_version.py": set(),
     "protos.py": {PROTOBUF},
     "__init__.py": set(),
@@ -62,6 +65,7 @@ SANS_IO = {"wire", "proto"}
 NOT_SANS_IO = {"socket", "ssl", "select", "selectors", "asyncio", "threading", "time", "random", "logging"}
 MODULES_BESIDE_ROOMS = {
     "errors.py": set(),
+    "_on_demand.py": set(),
     "_version.py": set(),
     "protos.py": {"schema", "proto"},
     "__init__.py": set(ROOMS),
@@ -97,8 +101,6 @@ def rooms_in(names: set[str]) -> set[str]:
 
 
 def standard_library() -> frozenset[str]:
-    import sys
-
     return sys.stdlib_module_names
 
 
@@ -142,3 +144,37 @@ def test_imports(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter has after running ``code``, and parents of such modules."""
+    command = f"{code}\nimport sys\nprint(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "not_loaded"),
+    [
+        (
+            "import puregrpc",
+            {"trio", "ssl", "google.protobuf", "puregrpc.client", "puregrpc.channel", "puregrpc.server"},
+        ),
+        (
+            "from puregrpc import Client, Stream; import puregrpc.client.sockets",
+            {"trio", "asyncio", "puregrpc.server", "puregrpc.services", "puregrpc.cli", "puregrpc.channel.channel"},
+        ),
+        (
+            "from puregrpc.channel import BlockingChannel",
+            {"trio", "asyncio", "google.protobuf", "puregrpc.server", "puregrpc.proto", "puregrpc.codec", "hpack"},
+        ),
+        (
+            "from puregrpc import AsyncClient, open_channel",
+            {"puregrpc.server", "puregrpc.services", "puregrpc.cli", "puregrpc.transport.blocking"},
+        ),
+        ("from puregrpc import Server", {"puregrpc.client", "puregrpc.channel", "puregrpc.cli"}),
+    ],
+    ids=lambda value: value.split(";")[0] if isinstance(value, str) else "",
+)
+def test_what_a_program_does_not_use_is_not_loaded(code: str, not_loaded: set[str]) -> None:
+    assert not loaded_by(code) & not_loaded

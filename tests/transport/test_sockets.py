@@ -30,7 +30,7 @@ from puregrpc.transport import (
     start_tls_client,
 )
 from puregrpc.transport.addresses import split_host_port
-from puregrpc.transport.connect import interleave_families
+from puregrpc.transport.connect_rules import interleave_families
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:

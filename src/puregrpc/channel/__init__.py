@@ -1,35 +1,56 @@
 """The trio-native client: channels, the four call shapes, interceptors, name resolution, reconnecting."""
 
-from puregrpc.channel.blocking import BlockingChannel, BlockingMethod
-from puregrpc.channel.blocking_call import BlockingCall
-from puregrpc.channel.call import ClientCall, UnaryResult
-from puregrpc.channel.channel import Channel, open_channel
-from puregrpc.channel.connectivity import ConnectivityState
-from puregrpc.channel.details import CallCredentials, CallDetails, MetadataLike
-from puregrpc.channel.interceptors import Interceptor
-from puregrpc.channel.methods import StreamStreamMethod, StreamUnaryMethod, UnaryStreamMethod, UnaryUnaryMethod
-from puregrpc.channel.retry import RetryPolicy
-from puregrpc.channel.snapshot import ChannelSnapshot, SessionSnapshot, SubchannelSnapshot
+from __future__ import annotations
 
-__all__ = [
-    "BlockingCall",
-    "BlockingChannel",
-    "BlockingMethod",
-    "CallCredentials",
-    "CallDetails",
-    "Channel",
-    "ChannelSnapshot",
-    "ClientCall",
-    "ConnectivityState",
-    "Interceptor",
-    "MetadataLike",
-    "RetryPolicy",
-    "SessionSnapshot",
-    "StreamStreamMethod",
-    "StreamUnaryMethod",
-    "SubchannelSnapshot",
-    "UnaryResult",
-    "UnaryStreamMethod",
-    "UnaryUnaryMethod",
-    "open_channel",
-]
+from typing import TYPE_CHECKING
+
+from puregrpc._on_demand import on_demand
+
+if TYPE_CHECKING:
+    from puregrpc.channel.blocking import BlockingChannel as BlockingChannel
+    from puregrpc.channel.blocking import BlockingMethod as BlockingMethod
+    from puregrpc.channel.blocking_call import BlockingCall as BlockingCall
+    from puregrpc.channel.call import ClientCall as ClientCall
+    from puregrpc.channel.channel import Channel as Channel
+    from puregrpc.channel.channel import open_channel as open_channel
+    from puregrpc.channel.connectivity import ConnectivityState as ConnectivityState
+    from puregrpc.channel.details import CallCredentials as CallCredentials
+    from puregrpc.channel.details import CallDetails as CallDetails
+    from puregrpc.channel.details import MetadataLike as MetadataLike
+    from puregrpc.channel.interceptors import Interceptor as Interceptor
+    from puregrpc.channel.methods import StreamStreamMethod as StreamStreamMethod
+    from puregrpc.channel.methods import StreamUnaryMethod as StreamUnaryMethod
+    from puregrpc.channel.methods import UnaryStreamMethod as UnaryStreamMethod
+    from puregrpc.channel.methods import UnaryUnaryMethod as UnaryUnaryMethod
+    from puregrpc.channel.outcome import UnaryResult as UnaryResult
+    from puregrpc.channel.retry import RetryPolicy as RetryPolicy
+    from puregrpc.channel.snapshot import ChannelSnapshot as ChannelSnapshot
+    from puregrpc.channel.snapshot import SessionSnapshot as SessionSnapshot
+    from puregrpc.channel.snapshot import SubchannelSnapshot as SubchannelSnapshot
+
+_MODULES = {
+    "BlockingCall": "blocking_call",
+    "BlockingChannel": "blocking",
+    "BlockingMethod": "blocking",
+    "CallCredentials": "details",
+    "CallDetails": "details",
+    "Channel": "channel",
+    "ChannelSnapshot": "snapshot",
+    "ClientCall": "call",
+    "ConnectivityState": "connectivity",
+    "Interceptor": "interceptors",
+    "MetadataLike": "details",
+    "RetryPolicy": "retry",
+    "SessionSnapshot": "snapshot",
+    "StreamStreamMethod": "methods",
+    "StreamUnaryMethod": "methods",
+    "SubchannelSnapshot": "snapshot",
+    "UnaryResult": "outcome",
+    "UnaryStreamMethod": "methods",
+    "UnaryUnaryMethod": "methods",
+    "open_channel": "channel",
+}
+
+__all__ = [*_MODULES]
+
+__getattr__, __dir__ = on_demand(__name__, _MODULES)

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from puregrpc.channel.backoff import Backoff
 from puregrpc.channel.blocking_call import BlockingCall, BlockingUnaryCall, ClientSession
-from puregrpc.channel.call import UnaryResult
 from puregrpc.channel.connectivity import ConnectivityState
-from puregrpc.channel.core import deadline_of
-from puregrpc.channel.details import CallDetails, Deserializer, MetadataLike, Serializer, metadata_of
+from puregrpc.channel.details import CallDetails, Deserializer, MetadataLike, Serializer, deadline_of, metadata_of
 from puregrpc.channel.options import Method, channel_options, path_of
+from puregrpc.channel.outcome import UnaryResult
 from puregrpc.errors import ConnectError, Error, InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.transport import Address, SessionCounters, TcpAddress
 from puregrpc.transport.blocking import BlockingSession

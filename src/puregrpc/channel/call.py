@@ -7,7 +7,6 @@ memory channel; the waiting task is rescheduled by the callback that brings what
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -15,50 +14,21 @@ import trio
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
+from puregrpc.channel.outcome import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult, rpc_error
 from puregrpc.channel.retry import REPLAY_LIMIT, Attempts
 from puregrpc.errors import LocalProtocolError, RpcError
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Call, Metadata
-from puregrpc.wire.status import Status, StatusCode
+from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
     from puregrpc.channel.core import ChannelCore
     from puregrpc.channel.subchannel import ChannelSession
 
-__all__ = ["ClientCall", "UnaryCall", "UnaryResult", "rpc_error"]
+__all__ = ["ClientCall", "UnaryCall"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
-
-TWO_MESSAGES = Status(
-    StatusCode.UNIMPLEMENTED, "the server sent more than one message in answer to a call that takes one"
-)
-NO_MESSAGE = Status(StatusCode.UNIMPLEMENTED, "the server sent no message in answer to a call that takes one")
-"""statuscodes.md, "Response cardinality violation"."""
-
-CANCELLED_HERE = Status(StatusCode.CANCELLED, "the call was cancelled by this side")
-
-
-@dataclass(frozen=True, slots=True)
-class UnaryResult(Generic[ResponseT]):
-    """The response of a call that takes one, with all that came with it."""
-
-    message: ResponseT
-    headers: Metadata
-    trailers: Metadata
-    status: Status
-
-
-def rpc_error(status: Status, headers: Metadata = (), trailers: Metadata = ()) -> RpcError:
-    """The exception for a status other than OK."""
-    return RpcError(
-        status.code,
-        status.message,
-        details=status.details,
-        headers=headers,
-        trailers=trailers,
-        code_name=status.name,
-    )
 
 
 class UnaryCall(Call):

@@ -10,12 +10,12 @@ import trio
 
 from puregrpc.channel.balancing import Balancer, PickFirst, RoundRobin
 from puregrpc.channel.connectivity import ConnectivityState
-from puregrpc.channel.details import CallCredentials, CallDetails, metadata_of
+from puregrpc.channel.details import CallCredentials, CallDetails, deadline_of, metadata_of
 from puregrpc.channel.options import ChannelOptions
-from puregrpc.channel.proxy import tunnel
 from puregrpc.channel.retry import RetryThrottle
 from puregrpc.channel.subchannel import ChannelSession, Subchannel
 from puregrpc.channel.target import Target
+from puregrpc.channel.tunnel import tunnel
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
 from puregrpc.transport import (
     Address,
@@ -200,12 +200,3 @@ class ChannelCore:
             "the deadline passed while the call's credentials were waited for",
             code_name="DEADLINE_EXCEEDED",
         )
-
-
-def deadline_of(timeout: float | None, now: float) -> float | None:
-    """The point on the clock that is ``timeout`` seconds after ``now``."""
-    if timeout is None or timeout == math.inf:
-        return None
-    if timeout != timeout:
-        raise InvalidArgument("timeout is not a number")
-    return now + timeout

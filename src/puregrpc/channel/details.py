@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from puregrpc.errors import InvalidArgument
 from puregrpc.wire.connection import Metadata, Request
 
-__all__ = ["CallCredentials", "CallDetails", "Deserializer", "MetadataLike", "Serializer", "metadata_of"]
+__all__ = ["CallCredentials", "CallDetails", "Deserializer", "MetadataLike", "Serializer", "deadline_of", "metadata_of"]
 
 RequestT_contra = TypeVar("RequestT_contra")
 ResponseT_co = TypeVar("ResponseT_co")
@@ -50,3 +52,12 @@ class CallDetails:
     """trio's clock; worked out from ``timeout`` when the call is begun."""
     request: Request = field(default_factory=partial(Request, ""))
     """The request's head as it goes to the connection; made when the call is begun."""
+
+
+def deadline_of(timeout: float | None, now: float) -> float | None:
+    """The point on the clock that is ``timeout`` seconds after ``now``."""
+    if timeout is None or timeout == math.inf:
+        return None
+    if timeout != timeout:
+        raise InvalidArgument("timeout is not a number")
+    return now + timeout

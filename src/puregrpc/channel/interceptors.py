@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from puregrpc.channel.call import ClientCall, UnaryResult
+from puregrpc.channel.call import ClientCall
 from puregrpc.channel.details import CallDetails
+from puregrpc.channel.outcome import UnaryResult
 
 __all__ = ["Interceptor", "ProceedStream", "ProceedUnary"]
 

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import trio
 from trio import current_time
 
-from puregrpc.channel.call import ClientCall, UnaryCall, UnaryResult
-from puregrpc.channel.core import deadline_of
+from puregrpc.channel.call import ClientCall, UnaryCall
 from puregrpc.channel.details import (
     CallCredentials,
     CallDetails,
     Deserializer,
     MetadataLike,
     Serializer,
+    deadline_of,
     metadata_of,
 )
+from puregrpc.channel.outcome import UnaryResult
 from puregrpc.channel.retry import Attempts
 from puregrpc.errors import RpcError
 from puregrpc.wire.connection import Request

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.transport import Address, TcpAddress, UnixAddress, resolve_host
-from puregrpc.transport.addresses import split_host_port
+from puregrpc.transport.addresses import Address, TcpAddress, UnixAddress, split_host_port
 
 __all__ = ["DEFAULT_PORT", "Target", "parse_target"]
 
@@ -41,6 +40,8 @@ class Target:
         """The addresses as they are now. Raises ConnectError if the host has none."""
         if self.addresses:
             return list(self.addresses)
+        from puregrpc.transport.connecting import resolve_host
+
         return list(await resolve_host(self.host, self.port))
 
 

@@ -15,7 +15,7 @@ from puregrpc.client.core import UNMARSHAL, grouped, metadata_problem, sendable
 from puregrpc.client.debug import LOGGER
 from puregrpc.client.errors import failed_call
 from puregrpc.client.events import Handlers, now
-from puregrpc.client.link import status_of
+from puregrpc.client.failures import status_of
 from puregrpc.client.params import CallKeywords, call_params
 from puregrpc.client.records import CallError, Record
 from puregrpc.client.status import CANCELED_HERE, DEADLINE, EXPIRED, as_k6_says

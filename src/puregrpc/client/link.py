@@ -12,23 +12,17 @@ import trio
 
 from puregrpc.channel import Channel, UnaryUnaryMethod, open_channel
 from puregrpc.client.backend import CallRequest, Outcome, Traffic
+from puregrpc.client.failures import DEADLINE_PASSED, reflection_error, status_of, tls_options
 from puregrpc.client.params import ConnectParams
-from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
+from puregrpc.errors import ConnectError, InvalidArgument, RpcError
 from puregrpc.schema import Registry
-from puregrpc.transport import SessionCounters, TlsOptions
+from puregrpc.transport import SessionCounters
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["Link", "open_link", "status_of"]
-
-DEADLINE_PASSED = "context deadline exceeded"
+__all__ = ["Link", "open_link"]
 
 HEADROOM = 0.25
 """Seconds over the timeout that the attempt itself has to say what it waited for."""
-
-
-def status_of(error: RpcError) -> Status:
-    """The status that an exception stands for."""
-    return Status(error.code, error.message, error.details)
 
 
 class Link:
@@ -97,17 +91,6 @@ async def open_link(address: str, params: ConnectParams, registry: Registry) -> 
         yield link
 
 
-def tls_options(params: ConnectParams) -> TlsOptions | None:
-    """None for plaintext. An authority is also the name that the certificate must have, as in k6."""
-    if params.plaintext:
-        return None
-    options = params.tls or TlsOptions()
-    if params.authority:
-        host = params.authority.rpartition(":")[0] or params.authority
-        return options.with_server_name(host if not host.endswith("]") else host[1:-1])
-    return options
-
-
 async def reflect(channel: Channel, params: ConnectParams, registry: Registry) -> None:
     from puregrpc.services.reflection import open_reflection
 
@@ -116,19 +99,3 @@ async def reflect(channel: Channel, params: ConnectParams, registry: Registry) -
             await reflection.load(registry)
     except RpcError as error:
         raise reflection_error(error) from None
-
-
-def reflection_error(error: RpcError) -> RpcError:
-    """How it is told that a server does not answer reflection."""
-    hint = " (the server has no reflection: load .proto files)" if error.code == StatusCode.UNIMPLEMENTED else ""
-    return RpcError(
-        error.code,
-        f"error invoking reflect API: {error.message}{hint}",
-        details=error.details,
-        trailers=error.trailers,
-        code_name=Status(error.code).name,
-    )
-
-
-def not_connected() -> NotConnected:
-    return NotConnected("no gRPC connection, you must call connect first")

@@ -12,7 +12,8 @@ import trio
 
 from puregrpc.channel import ClientCall
 from puregrpc.client.backend import Backend, BackendStream, CallRequest, Inbox, Outcome, StreamEnd, Traffic
-from puregrpc.client.link import Link, not_connected, open_link, status_of
+from puregrpc.client.failures import not_connected, status_of
+from puregrpc.client.link import Link, open_link
 from puregrpc.client.loop_thread import LoopThread
 from puregrpc.client.params import ConnectParams
 from puregrpc.client.status import CANCELED_HERE, as_k6_says

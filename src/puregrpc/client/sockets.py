@@ -16,9 +16,9 @@ from queue import Empty, SimpleQueue
 
 from puregrpc.channel import BlockingChannel, BlockingMethod
 from puregrpc.channel.blocking_call import ClientSession
-from puregrpc.channel.call import NO_MESSAGE, TWO_MESSAGES
+from puregrpc.channel.outcome import NO_MESSAGE, TWO_MESSAGES
 from puregrpc.client.backend import Backend, BackendStream, CallRequest, Inbox, Outcome, StreamEnd, Traffic
-from puregrpc.client.link import DEADLINE_PASSED, not_connected, reflection_error, status_of, tls_options
+from puregrpc.client.failures import DEADLINE_PASSED, not_connected, reflection_error, status_of, tls_options
 from puregrpc.client.params import ConnectParams
 from puregrpc.client.socket_reflection import load_by_reflection
 from puregrpc.client.status import CANCELED_HERE, as_k6_says

@@ -7,16 +7,35 @@ reported, or source info is asked for, the exact scan of lexer and source_walker
 phases over files that resolver finds; descriptor_proto writes FileDescriptorProto, stubs writes type stubs.
 """
 
-from puregrpc.proto.compiler import compile_files as compile  # noqa: A004 - protoc's own verb
-from puregrpc.proto.diagnostics import Diagnostic, Reporter
-from puregrpc.proto.resolver import (
-    BuiltinResolver,
-    ChainResolver,
-    DescriptorResolver,
-    FolderResolver,
-    MemoryResolver,
-    Resolver,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from puregrpc._on_demand import on_demand
+
+if TYPE_CHECKING:
+    from puregrpc.proto.compiler import compile_files as compile  # noqa: A004 - protoc's own verb
+    from puregrpc.proto.diagnostics import Diagnostic, Reporter
+    from puregrpc.proto.resolver import (
+        BuiltinResolver,
+        ChainResolver,
+        DescriptorResolver,
+        FolderResolver,
+        MemoryResolver,
+        Resolver,
+    )
+
+_MODULES = {
+    "BuiltinResolver": "resolver",
+    "ChainResolver": "resolver",
+    "DescriptorResolver": "resolver",
+    "Diagnostic": "diagnostics",
+    "FolderResolver": "resolver",
+    "MemoryResolver": "resolver",
+    "Reporter": "diagnostics",
+    "Resolver": "resolver",
+    "compile": "compiler:compile_files",
+}
 
 __all__ = [
     "BuiltinResolver",
@@ -29,3 +48,5 @@ __all__ = [
     "Resolver",
     "compile",
 ]
+
+__getattr__, __dir__ = on_demand(__name__, _MODULES)

@@ -24,8 +24,9 @@ from puregrpc.server.service import Messages, ServiceLike, service_methods
 from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot, SessionSnapshot
 from puregrpc.server.workers import Workers
-from puregrpc.transport.listen import Listener, listen
-from puregrpc.transport.streams import ByteStream, SocketStream, Tap
+from puregrpc.transport.listening import Listener, listen
+from puregrpc.transport.streams import ByteStream, SocketStream
+from puregrpc.transport.tap import Tap
 from puregrpc.transport.tls import TlsOptions
 from puregrpc.wire.compression import coding_for
 from puregrpc.wire.status import Status, StatusCode

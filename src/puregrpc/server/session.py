@@ -11,7 +11,8 @@ import trio
 from puregrpc import wire
 from puregrpc.server.call import RejectedCall, UnaryRequestCall
 from puregrpc.transport.session import Session
-from puregrpc.transport.streams import ByteStream, SocketStream, Tap
+from puregrpc.transport.streams import ByteStream, SocketStream
+from puregrpc.transport.tap import Tap
 from puregrpc.wire.connection import Request, ServerCall, ServerConnection
 from puregrpc.wire.status import Status, StatusCode
 

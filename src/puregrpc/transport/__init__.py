@@ -1,29 +1,52 @@
 """trio byte streams around a wire connection: TCP, TLS, unix, in memory; connecting, listening, and the session."""
 
-from puregrpc.transport.addresses import Address, TcpAddress, UnixAddress, resolve_host
-from puregrpc.transport.connect import connect, start_tls_client
-from puregrpc.transport.listen import Listener, listen
-from puregrpc.transport.session import Session, SessionCounters
-from puregrpc.transport.streams import ByteStream, MemoryStream, SocketStream, Tap, TappedStream, memory_stream_pair
-from puregrpc.transport.tls import InsecureTlsWarning, TlsOptions
+from __future__ import annotations
 
-__all__ = [
-    "Address",
-    "ByteStream",
-    "InsecureTlsWarning",
-    "Listener",
-    "MemoryStream",
-    "Session",
-    "SessionCounters",
-    "SocketStream",
-    "Tap",
-    "TappedStream",
-    "TcpAddress",
-    "TlsOptions",
-    "UnixAddress",
-    "connect",
-    "listen",
-    "memory_stream_pair",
-    "resolve_host",
-    "start_tls_client",
-]
+from typing import TYPE_CHECKING
+
+from puregrpc._on_demand import on_demand
+
+if TYPE_CHECKING:
+    from puregrpc.transport.addresses import Address as Address
+    from puregrpc.transport.addresses import TcpAddress as TcpAddress
+    from puregrpc.transport.addresses import UnixAddress as UnixAddress
+    from puregrpc.transport.connecting import connect as connect
+    from puregrpc.transport.connecting import resolve_host as resolve_host
+    from puregrpc.transport.connecting import start_tls_client as start_tls_client
+    from puregrpc.transport.driving import SessionCounters as SessionCounters
+    from puregrpc.transport.listening import Listener as Listener
+    from puregrpc.transport.listening import listen as listen
+    from puregrpc.transport.session import Session as Session
+    from puregrpc.transport.streams import ByteStream as ByteStream
+    from puregrpc.transport.streams import MemoryStream as MemoryStream
+    from puregrpc.transport.streams import SocketStream as SocketStream
+    from puregrpc.transport.streams import TappedStream as TappedStream
+    from puregrpc.transport.streams import memory_stream_pair as memory_stream_pair
+    from puregrpc.transport.tap import Tap as Tap
+    from puregrpc.transport.tls import InsecureTlsWarning as InsecureTlsWarning
+    from puregrpc.transport.tls import TlsOptions as TlsOptions
+
+_MODULES = {
+    "Address": "addresses",
+    "ByteStream": "streams",
+    "InsecureTlsWarning": "tls",
+    "Listener": "listening",
+    "MemoryStream": "streams",
+    "Session": "session",
+    "SessionCounters": "driving",
+    "SocketStream": "streams",
+    "Tap": "tap",
+    "TappedStream": "streams",
+    "TcpAddress": "addresses",
+    "TlsOptions": "tls",
+    "UnixAddress": "addresses",
+    "connect": "connecting",
+    "listen": "listening",
+    "memory_stream_pair": "streams",
+    "resolve_host": "connecting",
+    "start_tls_client": "connecting",
+}
+
+__all__ = [*_MODULES]
+
+__getattr__, __dir__ = on_demand(__name__, _MODULES)

@@ -1,15 +1,13 @@
-"""Addresses that a socket can connect to or listen on, and how host names become them."""
+"""Addresses that a socket can connect to or listen on."""
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
 
-import trio
+from puregrpc.errors import InvalidArgument
 
-from puregrpc.errors import ConnectError, InvalidArgument
-
-__all__ = ["Address", "TcpAddress", "UnixAddress", "resolve_host", "split_host_port"]
+__all__ = ["Address", "TcpAddress", "UnixAddress", "split_host_port"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +74,3 @@ def split_host_port(text: str, default_port: int | None = None) -> tuple[str, in
     if not (port_text.isascii() and port_text.isdigit()) or int(port_text) > 65535:
         raise InvalidArgument(f"{text!r} is not an address: the port must be a number from 0 to 65535")
     return host, int(port_text)
-
-
-async def resolve_host(host: str, port: int) -> list[TcpAddress]:
-    """The addresses of a host name or IP literal, in the resolver's order (RFC 6724).
-
-    Raises ConnectError with the resolver's words if there are none.
-    """
-    try:
-        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ConnectError(f"no address was found for the host {host!r}: {error}") from error
-    addresses = [TcpAddress(str(entry[4][0]), int(entry[4][1])) for entry in found]
-    return list(dict.fromkeys(addresses))

@@ -19,9 +19,9 @@ from functools import partial
 from typing import Generic, ParamSpec, TypeVar
 
 from puregrpc.errors import ConnectError, Error
-from puregrpc.transport.connect import describe
-from puregrpc.transport.session import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
-from puregrpc.transport.streams import Tap
+from puregrpc.transport.connect_rules import describe
+from puregrpc.transport.driving import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
+from puregrpc.transport.tap import Tap
 from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from puregrpc.errors import ConnectError
 from puregrpc.transport.addresses import Address, TcpAddress
-from puregrpc.transport.connect import (
+from puregrpc.transport.connect_rules import (
     CONNECTION_ATTEMPT_DELAY,
     check_alpn,
     describe,

@@ -12,7 +12,6 @@ every call that this turn made ready. A caller that knows itself to be alone can
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Generic, TypeVar
 
@@ -20,15 +19,13 @@ import trio
 from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
 
 from puregrpc.errors import ConnectError
-from puregrpc.transport.connect import describe
-from puregrpc.transport.streams import ByteStream, Tap, TappedStream
+from puregrpc.transport.connect_rules import describe
+from puregrpc.transport.driving import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
+from puregrpc.transport.streams import ByteStream, TappedStream
+from puregrpc.transport.tap import Tap
 from puregrpc.wire.connection import Connection, Driver, Request, ServerCall
 
-__all__ = ["Session", "SessionCounters"]
-
-READ_SIZE = 1 << 16
-LARGEST_READ_SIZE = 1 << 18
-"""A read asks for more once reads come back full: small reads stay cheap, large messages come in few pieces."""
+__all__ = ["Session"]
 
 MOST_READ_IN_TURN = 1 << 20
 """What comes faster than it is read is read on without waiting, up to so much: then it is other tasks' turn."""
@@ -41,14 +38,6 @@ FLUSH_TIMEOUT = 5.0
 """How long the last output of a closed connection may take to be sent."""
 
 ConnectionT = TypeVar("ConnectionT", bound=Connection)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionCounters:
-    """What passed through a session, in octets of the byte stream (inside TLS, if there is TLS)."""
-
-    bytes_sent: int
-    bytes_received: int
 
 
 class Session(Driver, Generic[ConnectionT]):
@@ -348,22 +337,3 @@ class Session(Driver, Generic[ConnectionT]):
                         return
                 except OSError:
                     return
-
-
-FOREIGN_PROTOCOLS = (
-    (b"HTTP/1.", "the peer speaks HTTP/1.1, not HTTP/2"),
-    (b"\x15\x03", "the peer answered with a TLS alert: it expects TLS, not plaintext"),
-    (b"\x16\x03", "the peer began a TLS handshake: it expects TLS, not plaintext"),
-    (b"SSH-", "the peer is an SSH server"),
-    (b"220 ", "the peer is a mail or file transfer server"),
-    (b"* OK", "the peer is an IMAP server"),
-)
-
-
-def describe_foreign_protocol(data: bytes) -> str | None:
-    """What a peer speaks instead of HTTP/2, told from the first octets that it sent; None if they tell nothing."""
-    for start, meaning in FOREIGN_PROTOCOLS:
-        if data.startswith(start):
-            line = data.split(b"\r\n", 1)[0][:80].decode("latin-1")
-            return f"{meaning} ({line!r})" if line.isprintable() else meaning
-    return None

@@ -10,11 +10,12 @@ import socket
 import ssl
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import Protocol
 
 import trio
 
-__all__ = ["ByteStream", "MemoryStream", "SocketStream", "Tap", "TappedStream", "memory_stream_pair"]
+from puregrpc.transport.tap import Tap
+
+__all__ = ["ByteStream", "MemoryStream", "SocketStream", "TappedStream", "memory_stream_pair"]
 
 
 class ByteStream(ABC):
@@ -221,14 +222,6 @@ def memory_stream_pair(
     first._link(second)  # noqa: SLF001 - made here, linked here
     second._link(first)  # noqa: SLF001
     return first, second
-
-
-class Tap(Protocol):
-    """What hears every byte of a connection, both ways, in order, with trio's time (seconds) of its passing."""
-
-    def sent(self, data: bytes, time: float) -> None: ...
-
-    def received(self, data: bytes, time: float) -> None: ...
 
 
 class TappedStream(ByteStream):

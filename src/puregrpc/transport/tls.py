@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from puregrpc.errors import InvalidArgument
+from puregrpc.transport.connect_rules import ALPN_H2
 
 __all__ = ["InsecureTlsWarning", "TlsOptions"]
 
-ALPN_H2 = "h2"
 """RFC 9113, section 3.2: how TLS says that the connection speaks HTTP/2."""
 
 

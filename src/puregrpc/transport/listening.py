@@ -13,7 +13,8 @@ import trio
 
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.transport.addresses import Address, TcpAddress, UnixAddress, split_host_port
-from puregrpc.transport.connect import describe, shake_hands
+from puregrpc.transport.connect_rules import describe
+from puregrpc.transport.connecting import shake_hands
 from puregrpc.transport.streams import SocketStream
 from puregrpc.transport.tls import TlsOptions
 

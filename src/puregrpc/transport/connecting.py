@@ -1,23 +1,25 @@
-"""Connecting: several addresses at once (Happy Eyeballs, RFC 8305), unix sockets, and the TLS handshake."""
+"""Connecting under trio: host names, several addresses at once (Happy Eyeballs, RFC 8305), unix sockets, TLS."""
 
 from __future__ import annotations
 
 import socket
 import ssl
 from collections.abc import Sequence
-from itertools import chain, zip_longest
 
 import trio
 
 from puregrpc.errors import ConnectError
 from puregrpc.transport.addresses import Address, TcpAddress, UnixAddress
+from puregrpc.transport.connect_rules import (
+    CONNECTION_ATTEMPT_DELAY,
+    check_alpn,
+    describe,
+    explain_tls,
+    interleave_families,
+)
 from puregrpc.transport.streams import SocketStream
-from puregrpc.transport.tls import ALPN_H2
 
-__all__ = ["connect", "shake_hands", "start_tls_client"]
-
-CONNECTION_ATTEMPT_DELAY = 0.25
-"""How long an attempt has for itself before the next address is tried beside it (RFC 8305, section 5)."""
+__all__ = ["connect", "resolve_host", "shake_hands", "start_tls_client"]
 
 
 async def connect(addresses: Sequence[Address], *, delay: float = CONNECTION_ATTEMPT_DELAY) -> SocketStream:
@@ -66,14 +68,6 @@ async def connect(addresses: Sequence[Address], *, delay: float = CONNECTION_ATT
     raise ConnectError(f"could not connect to any of {len(ordered)} addresses: {reasons}")
 
 
-def interleave_families(addresses: Sequence[Address]) -> list[Address]:
-    """The addresses with their families in turns, the first one's family first (RFC 8305, section 4)."""
-    families: dict[object, list[Address]] = {}
-    for address in addresses:
-        families.setdefault(address.family if isinstance(address, TcpAddress) else "unix", []).append(address)
-    return [address for address in chain.from_iterable(zip_longest(*families.values())) if address is not None]
-
-
 async def _connect_one(address: Address) -> SocketStream:
     family = address.family if isinstance(address, TcpAddress) else socket.AF_UNIX
     sock = trio.socket.socket(family, socket.SOCK_STREAM)
@@ -93,11 +87,6 @@ async def _connect_one(address: Address) -> SocketStream:
 def _take(sock: trio.socket.SocketType) -> socket.socket:
     """The plain non-blocking socket of a trio socket, for a session reads and writes without waiting."""
     return socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
-
-
-def describe(error: OSError) -> str:
-    """An operating system's error in words, without its number."""
-    return error.strerror or str(error) or type(error).__name__
 
 
 async def start_tls_client(
@@ -137,31 +126,14 @@ async def shake_hands(stream: SocketStream, tls: ssl.SSLSocket, *, require_alpn:
     return SocketStream(tls, local=stream.local, peer=peer)
 
 
-def check_alpn(tls: ssl.SSLSocket, peer: str, *, require_alpn: bool) -> None:
-    """Close ``tls`` and raise ConnectError if the peer did not agree on HTTP/2 (RFC 9113, section 3.2)."""
-    protocol = tls.selected_alpn_protocol()
-    if require_alpn and protocol != ALPN_H2:
-        tls.close()
-        offered = f"chose {protocol!r}" if protocol else "chose no protocol"
-        raise ConnectError(f"{peer} {offered} by ALPN: gRPC needs HTTP/2 ('h2')")
+async def resolve_host(host: str, port: int) -> list[TcpAddress]:
+    """The addresses of a host name or IP literal, in the resolver's order (RFC 6724).
 
-
-def explain_tls(error: OSError) -> str:
-    """What a failed handshake means, in words that name the way out."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"its certificate is not trusted: {error.verify_message} "
-            "(give the right root_certificates or server_name in TlsOptions)"
-        )
-    if isinstance(error, ssl.SSLEOFError | ConnectionError):
-        return "the connection was closed in the middle of it (a plaintext server, or one that wants something else?)"
-    if isinstance(error, ssl.SSLError):
-        reason = error.reason or ""
-        if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
-            return "the peer does not speak TLS (connect in plaintext?)"
-        if "NO_APPLICATION_PROTOCOL" in reason:
-            return "the peer does not offer HTTP/2 ('h2') by ALPN"
-        if "CERTIFICATE_REQUIRED" in reason:
-            return "the peer asks for a client certificate (certificate_chain in TlsOptions)"
-        return reason.replace("_", " ").lower() or str(error)
-    return describe(error)
+    Raises ConnectError with the resolver's words if there are none.
+    """
+    try:
+        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ConnectError(f"no address was found for the host {host!r}: {error}") from error
+    addresses = [TcpAddress(str(entry[4][0]), int(entry[4][1])) for entry in found]
+    return list(dict.fromkeys(addresses))

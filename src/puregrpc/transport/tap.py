@@ -1,0 +1,15 @@
+"""Hearing what a connection sends and receives."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["Tap"]
+
+
+class Tap(Protocol):
+    """What hears every byte of a connection, both ways, in order, with trio's time (seconds) of its passing."""
+
+    def sent(self, data: bytes, time: float) -> None: ...
+
+    def received(self, data: bytes, time: float) -> None: ...
