@@ -92,6 +92,28 @@ def test_an_any_of_an_unknown_type_keeps_its_bytes() -> None:
     assert codec().decode(message("lab.Wkt"), data)["any"] == {"@type": "x/y", "value": ""}
 
 
+def test_well_known_types_in_an_any_need_no_import() -> None:
+    types = Registry()
+    source = 'syntax = "proto3"; import "google/protobuf/any.proto"; message M { google.protobuf.Any any = 1; }'
+    for file in compile_sources(["m.proto"], sources={"m.proto": source}):
+        types.add_file(file)
+    made, descriptor = Codec(types), types.message("M")
+    for name, value in {
+        "Duration": "1.500s",
+        "StringValue": "x",
+        "Struct": {"a": [1]},
+        "Timestamp": "1970-01-01T00:00:01Z",
+    }.items():
+        shown = {"any": {"@type": f"type.googleapis.com/google.protobuf.{name}", "value": value}}
+        assert made.decode(descriptor, made.encode(descriptor, shown)) == shown
+    shown = {"any": {"@type": "x/google.protobuf.Empty"}}
+    assert made.decode(descriptor, made.encode(descriptor, shown)) == shown
+    with pytest.raises(EncodeError, match=r"request.any: unable to resolve 'x/google.protobuf.Nothing'"):
+        made.encode(descriptor, {"any": {"@type": "x/google.protobuf.Nothing"}})
+    with pytest.raises(SchemaError, match=r"no message type 'google.protobuf.Duration' in the schema"):
+        types.message("google.protobuf.Duration")
+
+
 def test_json_text() -> None:
     descriptor = message("lab.All")
     data = codec().from_json(descriptor, '{"f_int32": 5, "fString": "ü\\u00fc", "rDouble": ["NaN", 1]}')

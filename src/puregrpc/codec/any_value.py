@@ -30,7 +30,7 @@ class AnyValues:
 
     def _resolve(self, url: str) -> MessageDescriptor | None:
         try:
-            return self._compiler.registry.message(url.rpartition("/")[2])
+            return self._compiler.registry.message_or_well_known(url.rpartition("/")[2])
         except SchemaError:
             return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -71,6 +72,12 @@ class Registry:
     def message(self, full_name: str) -> MessageDescriptor:
         """The message type with this full name, as in ``pkg.Outer.Inner``."""
         return _found(self._messages, full_name, "message type")
+
+    def message_or_well_known(self, full_name: str) -> MessageDescriptor:
+        """The same for the content of a google.protobuf.Any, where a well-known type needs no import."""
+        if full_name in self._messages or not full_name.startswith("google.protobuf."):
+            return self.message(full_name)
+        return _well_known_registry().message(full_name)
 
     def enum(self, full_name: str) -> EnumDescriptor:
         """The enum with this full name."""
@@ -226,6 +233,13 @@ class Registry:
         return (
             self._messages.get(name) or self._enums.get(name) or self._services.get(name) or self._extensions.get(name)
         )
+
+
+@cache
+def _well_known_registry() -> Registry:
+    made = Registry()
+    made.add_file_descriptor_protos(filter(None, map(well_known_file, WELL_KNOWN_FILES)))
+    return made
 
 
 class _SetBuilder:
