@@ -22,6 +22,8 @@ DEFINITIONS = Path(__file__).parent / "definitions"
 FILES = ("lab.proto", "multi.proto", "nopackage.proto", "required.proto", "google/rpc/error_details.proto")
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 BIG = 9007199254740993
+PARTS, PART_SIZE = 300, 50_000
+"""What CountThenCollect sends: far more than a client keeps of what nobody has taken."""
 
 REGISTRY = Registry()
 for _file in compile_proto([*FILES, "google/rpc/status.proto"], import_paths=[DEFINITIONS]):
@@ -167,6 +169,11 @@ def converse(requests: Iterator[Any], context: Any) -> Iterator[Any]:
             fail(context, request.failure)
 
 
+def count_then_collect(requests: Iterator[Any], context: Any) -> Iterator[Any]:
+    yield from count(message("lab.Order", count=PARTS, size=PART_SIZE), context)
+    yield part(-1, message("lab.Order"), sum(1 for _ in requests))
+
+
 def join_text(requests: Iterator[Any], context: Any) -> Any:
     return message("google.protobuf.StringValue", value=" ".join(request.value for request in requests))
 
@@ -199,6 +206,7 @@ HANDLERS: dict[str, dict[str, Callable[..., Any]]] = {
         "Garbage": raw(b"\xff\xff\xff\xff"), "UnknownFields": raw(b"\x08\x07\x98\x06\x01\xa2\x06\x02zz"),
         "BadText": raw(b"\x12\x02\xff\xfe"), "Hang": hang, "HangAfterHeaders": hang_after_headers, "Count": count,
         "Collect": collect, "Converse": converse, "CountAndHang": count_and_hang, "JoinText": join_text,
+        "CountThenCollect": count_then_collect,
     },
     "NoPackage": {"Do": echo},
     "required.Greeter": {"Greet": greet, "Chat": chat},

@@ -22,7 +22,7 @@ from puregrpc.errors import (
 )
 from puregrpc.metrics import Metrics
 from tests.client.conftest import free_address, tcp_server
-from tests.client.lab import DEFINITIONS, FILES
+from tests.client.lab import DEFINITIONS, FILES, PART_SIZE, PARTS
 from tests.client.samples import samples
 
 ECHO, COUNT, CONVERSE = "lab.Bench/Echo", "lab.Bench/Count", "lab.Bench/Converse"
@@ -41,6 +41,38 @@ def run(lab: str, program: Callable[[AsyncClient], Awaitable[None]]) -> AsyncCli
 
     trio.run(main)
     return made[0]
+
+
+def test_a_handler_that_writes_to_a_server_that_does_not_read_yet(lab: str) -> None:
+    received: list[int] = []
+
+    async def program(client: AsyncClient) -> None:
+        stream = client.stream("lab.Bench/CountThenCollect")
+
+        async def data(message: dict[str, Any]) -> None:
+            if message["index"] < 0:
+                received.append(message["received"])
+                return
+            await stream.write({"text": "x" * PART_SIZE})
+            if message["index"] == PARTS - 1:
+                await stream.end()
+
+        stream.on("data", data)
+        await stream.wait()
+
+    run(lab, program)
+    assert received == [PARTS]
+
+
+def test_a_second_message_for_a_method_that_takes_one(lab: str) -> None:
+    async def program(client: AsyncClient) -> None:
+        stream = client.stream(COUNT)
+        await stream.write({"count": 1})
+        with pytest.raises(LocalProtocolError, match="takes one message, and that was written already"):
+            await stream.write({"count": 2})
+        assert [part["index"] async for part in stream] == [0]
+
+    run(lab, program)
 
 
 def test_calls(lab: str) -> None:

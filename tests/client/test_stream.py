@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from puregrpc import Client, Stream
+from puregrpc.client import backend
 from puregrpc.client.backend import INBOX_MESSAGES
 from puregrpc.errors import EncodeError, InvalidArgument, LocalProtocolError, NotConnected, RpcError, SchemaError
-from tests.client.lab import lab_server
+from tests.client.lab import PART_SIZE, PARTS, lab_server
 from tests.client.samples import samples, tags
 
 COUNT, COLLECT, CONVERSE = "lab.Bench/Count", "lab.Bench/Collect", "lab.Bench/Converse"
@@ -40,6 +41,11 @@ class Events:
     def in_short(self) -> list[Any]:
         short: dict[str, Any] = {"data": lambda v: v["index"], "error": lambda v: (int(v.code), v.message)}
         return [e if e == "end" else (e[0], short[e[0]](e[1])) for e in self.all()]
+
+
+def write_all(stream: Stream, messages: list[Any], *_: Any) -> None:
+    for message in messages:
+        stream.write(message)
 
 
 def test_a_server_stream(client: Client) -> None:
@@ -476,6 +482,85 @@ def test_a_slow_server_holds_the_writer_back(client: Client) -> None:
     stream.cancel()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_handler_that_writes_to_a_server_that_does_not_read_yet(client: Client) -> None:
+    """The server reads once all it sends is taken: a handler that waited for it would wait for itself."""
+    stream = Stream(client, "lab.Bench/CountThenCollect")
+    received: list[int] = []
+
+    def data(message: dict[str, Any]) -> None:
+        if message["index"] < 0:
+            received.append(message["received"])
+            return
+        stream.write({"text": "x" * PART_SIZE})
+        if message["index"] == PARTS - 1:
+            stream.end()
+
+    stream.on("data", data)
+    assert stream.wait(20_000)
+    assert received == [PARTS]
+    assert stream.error is None
+
+
+def test_a_handlers_patience_with_a_server_that_never_reads(
+    loaded: Client, hanging: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "BACKLOG_OCTETS", 200_000)
+    monkeypatch.setattr(backend, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(loaded, "holds_a_server_back", lambda: True)
+    loaded.connect(hanging, plaintext=True)
+    stream = Stream(loaded, "lab.Bench/CountThenCollect")
+    events = Events(stream, "error", "end")
+    stream.on("data", partial(write_all, stream, [{"text": "x" * PART_SIZE}] * 30))
+    stream.write({})
+    (kind, error), end = events.all()
+    assert (kind, error.code, end) == ("error", 8, "end")
+    assert "the server takes nothing" in error.message
+
+
+def test_two_threads_that_write_and_wait(client: Client) -> None:
+    stream = Stream(client, CONVERSE)
+    orders = [{"text": "x" * 200_000}] * 20
+    threads = [threading.Thread(target=write_all, args=(stream, orders)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)  # they wait for the server, which waits for the reader
+    taken = 0
+    for _ in stream:
+        taken += 1
+        if taken == 60:
+            stream.end()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert taken == 60
+
+
+def test_a_second_message_for_a_method_that_takes_one(client: Client) -> None:
+    stream = Stream(client, COUNT)
+    events = Events(stream, "error", "end")
+    stream.write({"count": 1, "interval_ms": 300})
+    stream.write({"count": 2})
+    assert events.in_short() == [("error", (13, "SendMsg called after CloseSend")), "end"]
+    ended = Stream(client, COUNT)
+    events = Events(ended)
+    ended.write({"count": 1})
+    ended.end()
+    ended.write({"count": 2})  # after the end nothing happens
+    assert events.in_short() == [("data", 0), "end"]
+    with client.stream(COUNT) as iterated:
+        iterated.write({"count": 1})
+        with pytest.raises(LocalProtocolError, match=f"/{COUNT} takes one message, and that was written already"):
+            iterated.write({"count": 2})
+        assert [part["index"] for part in iterated] == [0]
+
+
+def test_messages_that_are_discarded(client: Client) -> None:
+    stream = Stream(client, COUNT, discard_response_message=True)
+    events = Events(stream)
+    stream.write({"count": 2})
+    assert events.all() == [("data", {}), ("data", {}), "end"]
 
 
 def test_the_samples_of_streams(client: Client, lab: str) -> None:

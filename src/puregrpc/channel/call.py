@@ -293,10 +293,11 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
 
     # -- sending
 
-    async def send(self, message: RequestT, *, compress: bool = True) -> None:
+    async def send(self, message: RequestT, *, compress: bool = True, wait: bool = True) -> None:
         """Send a message; wait while too much of what was sent before is held back by flow control.
 
-        ``compress`` False sends this message as it is although the call compresses. Raises LocalProtocolError after
+        ``wait`` False leaves that to `wait_for_room`. ``compress`` False sends this message as it is although the
+        call compresses. Raises LocalProtocolError after
         `half_close`, InvalidArgument for a message over the send limit, RpcError if the call has ended with a status
         other than OK; does nothing if it has ended with OK.
         """
@@ -316,6 +317,21 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             self._replay_size += len(data)
             if self._replay_size > REPLAY_LIMIT:
                 self._commit()
+        if wait:
+            await self.wait_for_room()
+
+    @property
+    def unsent(self) -> int:
+        """Octets of messages that flow control holds back."""
+        return 0 if self._status is not None else self._opened_session().connection.send_buffered(self)
+
+    @property
+    def has_message(self) -> bool:
+        """Whether a message has come that was not received yet."""
+        return bool(self._messages)
+
+    async def wait_for_room(self) -> None:
+        """Wait while too much of what was sent is held back by flow control, as `send` does, or until the call ends."""
         while self._status is None:
             if self._retry_at is not None:
                 await self._try_again()

@@ -7,6 +7,7 @@ metrics and handlers are above it.
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from puregrpc.client.params import ConnectParams
 from puregrpc.schema import Registry
 from puregrpc.wire.status import Status
 
-__all__ = ["Backend", "BackendStream", "CallRequest", "Inbox", "Outcome", "StreamEnd", "Traffic"]
+__all__ = ["Backend", "BackendStream", "CallRequest", "Inbox", "Outcome", "Patience", "StreamEnd", "Traffic"]
 
 Metadata = tuple[tuple[str, "str | bytes"], ...]
 
@@ -26,6 +27,11 @@ INBOX_MESSAGES = 64
 INBOX_OCTETS = 1 << 20
 """How much of what a stream received may wait to be taken; beyond it the server is held back by flow control. The
 smaller of the two rules: many small messages, or a few large ones, one at least."""
+
+BACKLOG_OCTETS = 64 << 20
+STALL_SECONDS = 10.0
+PATIENCE_SECONDS = 0.02
+"""How often a write that waits asks its `Patience`."""
 
 
 class CallRequest(NamedTuple):
@@ -90,6 +96,11 @@ class Inbox:
         self._on_room: Callable[[], None] | None = None
 
     # -- for the network
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the server is held back until something is taken."""
+        return self._on_room is not None
 
     def put(self, message: bytes, on_room: Callable[[], None]) -> bool:
         """Add a message. False: it was the last for now; ``on_room`` will be called, on any thread, for the next."""
@@ -159,14 +170,43 @@ class Inbox:
             on_room()
 
 
+class Patience:
+    """How long the write of a handler waits, while no handler takes what comes.
+
+    A server may take nothing before its own messages are taken; if those fill an inbox, both wait for each other. So
+    a write does not wait for such a server (``is_held_back``), but leaves up to `BACKLOG_OCTETS` on their way. Beyond
+    them it waits, as long as the server takes something within `STALL_SECONDS`.
+    """
+
+    def __init__(self, is_held_back: Callable[[], bool]) -> None:
+        self._is_held_back = is_held_back
+        self._least = -1
+        self._since = 0.0
+        self.is_at_its_end = False
+        """The server took nothing of all that is on its way: there is no hope for the stream."""
+
+    def lasts(self, waiting: int) -> bool:
+        """Whether to wait on, with so many octets on their way."""
+        if not self._is_held_back():
+            return True
+        if waiting < BACKLOG_OCTETS:
+            return False
+        moment = time.monotonic()
+        if self._least < 0 or waiting < self._least:
+            self._least, self._since = waiting, moment
+        self.is_at_its_end = moment - self._since > STALL_SECONDS
+        return not self.is_at_its_end
+
+
 class BackendStream(ABC):
     """The sending side of a stream; what it receives goes to its `Inbox`."""
 
     @abstractmethod
-    def send(self, message: bytes, on_sent: Callable[[], None]) -> None:
+    def send(self, message: bytes, on_sent: Callable[[], None], patience: Patience | None = None) -> None:
         """Send a message behind those before it; wait while too much is on its way. Nothing happens after the end.
 
-        ``on_sent`` is called when the transport has it. Raises KeyboardInterrupt when that interrupts the wait.
+        ``patience`` may end the wait before; the message is sent all the same. ``on_sent`` is called when the
+        transport has it. Raises KeyboardInterrupt when that interrupts the wait.
         """
 
     @abstractmethod

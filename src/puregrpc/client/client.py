@@ -279,6 +279,10 @@ class Client:
         """The id of the process that it belongs to."""
         return self._process
 
+    def holds_a_server_back(self) -> bool:
+        """Whether a stream has received as much as it keeps."""
+        return any(stream.holds_server_back for stream in list(self.streams))
+
     def check_process(self) -> None:
         """Raise LocalProtocolError in a child of the process that the client belongs to."""
         if self._process != os.getpid():

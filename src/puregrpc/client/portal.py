@@ -11,7 +11,17 @@ from functools import partial
 import trio
 
 from puregrpc.channel import ClientCall
-from puregrpc.client.backend import Backend, BackendStream, CallRequest, Inbox, Outcome, StreamEnd, Traffic
+from puregrpc.client.backend import (
+    PATIENCE_SECONDS,
+    Backend,
+    BackendStream,
+    CallRequest,
+    Inbox,
+    Outcome,
+    Patience,
+    StreamEnd,
+    Traffic,
+)
 from puregrpc.client.failures import not_connected, status_of
 from puregrpc.client.link import Link, open_link
 from puregrpc.client.loop_thread import LoopThread
@@ -165,9 +175,10 @@ class PortalStream(BackendStream):
 
     # -- on the user's threads
 
-    def send(self, message: bytes, on_sent: Callable[[], None]) -> None:
+    def send(self, message: bytes, on_sent: Callable[[], None], patience: Patience | None = None) -> None:
         with self._condition:
-            self._condition.wait_for(lambda: self._over or self._octets < OUTBOX_OCTETS)
+            while not self._over and self._octets >= OUTBOX_OCTETS and (not patience or patience.lasts(self._octets)):
+                self._condition.wait(PATIENCE_SECONDS if patience else None)
             if self._over or self._half_closed:
                 return
             self._outbox.append((message, on_sent))

@@ -17,7 +17,17 @@ from queue import Empty, SimpleQueue
 from puregrpc.channel import BlockingChannel, BlockingMethod
 from puregrpc.channel.blocking_call import ClientSession
 from puregrpc.channel.outcome import NO_MESSAGE, TWO_MESSAGES
-from puregrpc.client.backend import Backend, BackendStream, CallRequest, Inbox, Outcome, StreamEnd, Traffic
+from puregrpc.client.backend import (
+    PATIENCE_SECONDS,
+    Backend,
+    BackendStream,
+    CallRequest,
+    Inbox,
+    Outcome,
+    Patience,
+    StreamEnd,
+    Traffic,
+)
 from puregrpc.client.failures import DEADLINE_PASSED, not_connected, reflection_error, status_of, tls_options
 from puregrpc.client.params import ConnectParams
 from puregrpc.client.socket_reflection import load_by_reflection
@@ -422,7 +432,7 @@ class SocketStream(BackendStream):
         status = as_k6_says(end.status.code, end.status.message, end.status.details)
         self._dispatcher.post(lambda: self._inbox.end(StreamEnd(status, end.headers, end.trailers)))
 
-    def send(self, message: bytes, on_sent: Callable[[], None]) -> None:
+    def send(self, message: bytes, on_sent: Callable[[], None], patience: Patience | None = None) -> None:
         call = self.call
         session = call.session
         if session is None:
@@ -435,9 +445,15 @@ class SocketStream(BackendStream):
         session.flush()
         if connection.send_buffered(call) > connection.send_buffer_size:
             with session.mutex:
-                call.changed = threading.Condition(session.mutex)
-                while connection.send_buffered(call) > connection.send_buffer_size and not call.ended:
-                    call.changed.wait()
+                if call.changed is None:
+                    call.changed = threading.Condition(session.mutex)
+                while (waiting := connection.send_buffered(call)) > connection.send_buffer_size and not call.ended:
+                    if patience is None:
+                        call.changed.wait()
+                    elif patience.lasts(waiting):
+                        call.changed.wait(PATIENCE_SECONDS)
+                    else:
+                        break
         on_sent()
 
     def half_close(self) -> None:

@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from puregrpc.client.backend import CallRequest, Inbox, StreamEnd
-from puregrpc.client.core import UNMARSHAL, grouped, metadata_problem, sendable
+from puregrpc.client.backend import Inbox, Patience, StreamEnd
 from puregrpc.client.debug import LOGGER
-from puregrpc.client.errors import failed_call
-from puregrpc.client.events import Handler, Handlers, now
-from puregrpc.client.params import CallKeywords, call_params
-from puregrpc.client.records import CallError, Record
-from puregrpc.client.status import CANCELED_HERE, DEADLINE, EXPIRED
-from puregrpc.errors import DecodeError, EncodeError, InvalidArgument, LocalProtocolError, NotConnected, SchemaError
+from puregrpc.client.events import Handler, now
+from puregrpc.client.params import CallKeywords
+from puregrpc.client.status import CANCELED_HERE
+from puregrpc.client.stream_base import STALLED, StreamBase, connection_of, undecodable
+from puregrpc.errors import DecodeError
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ SETTLE_SECONDS = 0.01
 `on`. (k6 waits until the script's function has returned.)"""
 
 
-class Stream:
+class Stream(StreamBase):
     """A call with several messages: ``Stream(client, "pkg.Service/Method")``; opened at once.
 
     With handlers (`on`), which run one at a time on the client's own thread for them, or by iteration
@@ -52,60 +50,25 @@ class Stream:
         **keywords: Unpack[CallKeywords],
     ) -> None:
         """Open a stream. ``params`` or keywords: metadata, tags, timeout (for the whole stream; none by default),
-        discard_response_message (messages are given as None).
+        discard_response_message (messages are given as ``{}``).
 
         ``as_message``: messages are given as google.protobuf objects. Raises NotConnected, InvalidArgument or
         SchemaError if it cannot be; what the server does comes as events.
         """
         from puregrpc.client.client import Client
 
-        if client is None:
-            raise InvalidArgument("invalid GRPC Stream's client: empty gRPC client")
-        if not isinstance(client, Client):
-            raise InvalidArgument("invalid GRPC Stream's client: not a gRPC client")
-        core = client.core
-        try:
-            backend = client.connected_backend()
-        except NotConnected as error:
-            raise NotConnected(f"invalid GRPC Stream's client: {error}") from None
-        try:
-            self._method = core.method(url)
-        except (InvalidArgument, SchemaError) as error:
-            raise type(error)(f"invalid GRPC Stream's method: {error}") from None
-        checked = call_params(params, keywords, "invalid GRPC Stream's parameters")
-        problem = metadata_problem(checked.metadata)
-        if problem:
-            raise failed_call(Status(StatusCode.INTERNAL, problem), "failed to create a new stream: ")
-        if checked.timeout is not None and checked.timeout <= EXPIRED:
-            raise failed_call(DEADLINE, "failed to create a new stream: ")
-        descriptor = self._method.descriptor
+        backend = connection_of(client, Client, Client.connected_backend)
+        super().__init__(client.core, url, params, keywords, as_message=as_message)
         self._client = client
-        self._core = core
-        self._as_message = as_message
-        self._discards = checked.discard_response_message
-        self._sends_one = not descriptor.is_client_stream
-        self._meter = core.meter.stream(
-            core.address, self._method.path, checked.tags, is_server_stream=descriptor.is_server_stream
-        )
-        self._number = core.debug.next_number()
         self._context = contextvars.copy_context()
-        self._handlers = Handlers(self._method.path)
         self._lock = threading.Lock()
-        self._is_iterated = False
-        self._is_dispatching = False
         self._is_scheduled = False
         self._registrations = 0
-        self._is_half_closed = False
-        self._failure: BaseException | None = None
-        self._result: StreamEnd | None = None
         self._finished = threading.Event()
         self._last_event = time.monotonic()
         self._inbox = Inbox(self._on_message, self._on_end, self._schedule)
-        timeout = None if checked.timeout is None else checked.timeout / 1000
-        request = CallRequest(self._method.path, b"", sendable(checked.metadata), timeout)
-        core.debug.headers("Out Header", core.address, self._number, self._method.path, request.metadata)
         client.streams.add(self)
-        self._backend = backend.open_stream(request, self._inbox)
+        self._backend = backend.open_stream(self._request, self._inbox)
 
     # -- for the script
 
@@ -117,10 +80,7 @@ class Stream:
         in seconds since the epoch. Handlers may take fewer arguments. An unknown event is a warning in the log.
         """
         self._raise_failure()
-        if self._is_iterated:
-            raise LocalProtocolError("a stream is either iterated over or has handlers, not both")
-        assert_callable: Any = handler
-        if not self._handlers.add(event, assert_callable):
+        if not self._register(event, handler):
             return
         with self._lock:
             self._registrations += 1
@@ -136,39 +96,30 @@ class Stream:
         """
         self._client.check_process()
         self._raise_failure()
-        if self._is_half_closed or self._inbox.ended is not None:
+        data = self._encoded(message, is_over=self._inbox.ended is not None)
+        if data is None:
             return
-        if message is None:
-            LOGGER.warning("can't send empty message", extra={"method": self._method.path})
+        patience = Patience(self._client.holds_a_server_back) if self._client.handler_thread.is_current else None
+        self._backend.send(data, self._meter.sent, patience)
+        if patience is not None and patience.is_at_its_end:
+            self._end_with(STALLED)
             return
-        try:
-            data = self._method.encode(message)
-        except EncodeError as error:
-            if not self._handlers:
-                raise
-            self._end_with(Status(StatusCode.UNKNOWN, f"can't serialise request object to protocol buffer: {error}"))
-            return
-        core = self._core
-        if len(data) > core.max_send_size:
-            problem = f"trying to send message larger than max ({len(data)} vs. {core.max_send_size})"
-            self._end_with(Status(StatusCode.RESOURCE_EXHAUSTED, problem))
-            return
-        core.debug.payload(
-            "Out Payload", core.address, self._number, self._method.path, self._method.descriptor.input_type, data
-        )
-        self._backend.send(data, self._meter.sent)
         if self._sends_one:
-            self.end()
+            self._half_close()
         self._begin_dispatch()
 
     def end(self) -> None:
         """Say that all messages are sent (half-close). Idempotent."""
         self._client.check_process()
         self._raise_failure()
+        self._is_ended = True
+        self._half_close()
+        self._begin_dispatch()
+
+    def _half_close(self) -> None:
         if not self._is_half_closed:
             self._is_half_closed = True
             self._backend.half_close()
-        self._begin_dispatch()
 
     def cancel(self) -> None:
         """End the stream from this side, at once. Idempotent."""
@@ -181,8 +132,7 @@ class Stream:
         """
         from puregrpc.client.durations import milliseconds
 
-        if not self._handlers and not self._is_iterated:
-            raise LocalProtocolError("a stream without handlers is not over before its messages are taken: iterate")
+        self._check_that_it_ends()
         self._begin_dispatch()
         done = self._finished.wait(None if timeout is None else milliseconds(timeout) / 1000)
         self._raise_failure()
@@ -192,9 +142,7 @@ class Stream:
         """The messages as they come. Raises RpcError at the end of a call that failed."""
         self._client.check_process()
         self._raise_failure()
-        if self._handlers:
-            raise LocalProtocolError("a stream is either iterated over or has handlers, not both")
-        self._is_iterated = True
+        self._begin_iteration()
         return self._iterate()
 
     def _iterate(self) -> Iterator[Any]:
@@ -209,35 +157,15 @@ class Stream:
                 yield message
             elif item is not None:
                 self._finish(item)
-                status = item.status
-                if status.code:
-                    failure = self.error
-                    text = failure.message if failure is not None else status.message
-                    raise failed_call(
-                        Status(status.code, text, status.details), headers=item.headers, trailers=item.trailers
-                    )
+                failed = self._failed(item)
+                if failed is not None:
+                    raise failed
                 return
 
     @property
     def is_over(self) -> bool:
         """Whether the stream has ended and its end was handled, or iterated to."""
         return self._finished.is_set()
-
-    @property
-    def error(self) -> CallError | None:
-        """Why the stream failed, once it is over; None if it did not."""
-        result = self._result
-        return self._core.error(result.status) if result is not None and result.status.code else None
-
-    @property
-    def headers(self) -> dict[str, list[str | bytes]]:
-        """The initial metadata, once the stream is over."""
-        return grouped(self._result.headers) if self._result is not None else {}
-
-    @property
-    def trailers(self) -> dict[str, list[str | bytes]]:
-        """The trailing metadata, once the stream is over."""
-        return grouped(self._result.trailers) if self._result is not None else {}
 
     def __enter__(self) -> Stream:
         return self
@@ -259,6 +187,11 @@ class Stream:
     def last_event(self) -> float:
         """When something last happened on it (`time.monotonic`)."""
         return self._last_event
+
+    @property
+    def holds_server_back(self) -> bool:
+        """Whether it has received as much as it keeps, so that the server waits for a handler or the reader."""
+        return self._inbox.is_full
 
     @property
     def is_iterated(self) -> bool:
@@ -293,10 +226,7 @@ class Stream:
         self._meter.received()
 
     def _on_end(self, end: StreamEnd) -> None:
-        self._meter.end(end.status.code)
-        core = self._core
-        core.debug.headers("In Header", core.address, self._number, self._method.path, end.headers)
-        core.debug.trailer(core.address, self._number, self._method.path, end.status, end.trailers)
+        self._ended(end)
         if self._is_iterated:
             self._client.streams.discard(self)
 
@@ -350,8 +280,7 @@ class Stream:
         error = self.error
         if error is not None:
             self._call(self._handlers.of("error"), error)
-        said = error.message if error is not None else end.status.message
-        self._call(self._handlers.of("status"), Record(code=self._core.status(end.status.code), message=said))
+        self._call(self._handlers.of("status"), self._final_status(end))
         self._call(self._handlers.of("end"), {})
         self._finish(end)
 
@@ -376,21 +305,14 @@ class Stream:
 
     # -- helpers
 
-    def _decoded(self, data: bytes) -> Any:
-        if self._discards:
-            return None
-        core, output = self._core, self._method.descriptor.output_type
-        core.debug.payload("In Payload", core.address, self._number, self._method.path, output, data)
-        return core.codec.to_message(output, data) if self._as_message else self._method.decode(data)
-
     def _refuse(self, error: DecodeError) -> None:
         self._inbox.discard()
-        self._end_with(Status(StatusCode.INTERNAL, f"{UNMARSHAL}proto: {error}"), replace_end=True)
+        status = undecodable(error)
+        self._inbox.replace_end(StreamEnd(status))
+        self._end_with(status)
 
-    def _end_with(self, status: Status, *, replace_end: bool = False) -> None:
-        self._is_half_closed = True
-        if replace_end:
-            self._inbox.replace_end(StreamEnd(status))
+    def _end_with(self, status: Status) -> None:
+        self._is_ended = self._is_half_closed = True
         self._backend.cancel(status)
 
     def _finish(self, end: StreamEnd) -> None:

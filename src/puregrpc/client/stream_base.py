@@ -1,0 +1,208 @@
+"""What `Stream` and `AsyncStream` have in common: how one is opened, its messages, what it knows at its end. No I/O."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from puregrpc.client.backend import BACKLOG_OCTETS, CallRequest, StreamEnd
+from puregrpc.client.core import UNMARSHAL, ClientCore, grouped, metadata_problem, sendable
+from puregrpc.client.debug import LOGGER
+from puregrpc.client.errors import failed_call
+from puregrpc.client.events import Handlers
+from puregrpc.client.params import call_params
+from puregrpc.client.records import CallError, Record
+from puregrpc.client.status import DEADLINE, EXPIRED
+from puregrpc.errors import (
+    DecodeError,
+    EncodeError,
+    InvalidArgument,
+    LocalProtocolError,
+    NotConnected,
+    RpcError,
+    SchemaError,
+)
+from puregrpc.wire.status import Status, StatusCode
+
+if TYPE_CHECKING:
+    from puregrpc.proto.descriptors import MessageDescriptor
+
+__all__ = ["STALLED", "StreamBase", "connection_of", "undecodable"]
+
+SECOND_MESSAGE = Status(StatusCode.INTERNAL, "SendMsg called after CloseSend")
+"""A second message for a method that takes one, in grpc-go's words."""
+
+STALLED = Status(
+    StatusCode.RESOURCE_EXHAUSTED,
+    f"the server takes nothing of {BACKLOG_OCTETS >> 20} MiB that handlers wrote, while its own messages wait to be "
+    "handled",
+)
+
+ClientT = TypeVar("ClientT")
+ConnectionT = TypeVar("ConnectionT")
+
+
+def connection_of(
+    client: ClientT | None, kind: type[ClientT], connected: Callable[[ClientT], ConnectionT]
+) -> ConnectionT:
+    """A client's connection, for a stream. Raises InvalidArgument, NotConnected."""
+    if client is None:
+        raise InvalidArgument("invalid GRPC Stream's client: empty gRPC client")
+    if not isinstance(client, kind):
+        hint = f" (a {kind.__name__} is)" if type(client).__name__ in ("Client", "AsyncClient") else ""
+        raise InvalidArgument(f"invalid GRPC Stream's client: not a gRPC client{hint}")
+    try:
+        return connected(client)
+    except NotConnected as error:
+        raise NotConnected(f"invalid GRPC Stream's client: {error}") from None
+
+
+class StreamBase(ABC):
+    """A stream without its network."""
+
+    def __init__(
+        self,
+        core: ClientCore,
+        url: str,
+        params: Mapping[str, Any] | None,
+        keywords: Mapping[str, Any],
+        as_message: bool,
+    ) -> None:
+        """Raises InvalidArgument or SchemaError, RpcError for metadata that cannot be sent and no time at all."""
+        try:
+            self._method = core.method(url)
+        except (InvalidArgument, SchemaError) as error:
+            raise type(error)(f"invalid GRPC Stream's method: {error}") from None
+        checked = call_params(params, keywords, "invalid GRPC Stream's parameters")
+        problem = metadata_problem(checked.metadata)
+        if problem:
+            raise failed_call(Status(StatusCode.INTERNAL, problem), "failed to create a new stream: ")
+        if checked.timeout is not None and checked.timeout <= EXPIRED:
+            raise failed_call(DEADLINE, "failed to create a new stream: ")
+        descriptor, path = self._method.descriptor, self._method.path
+        self._core = core
+        self._as_message = as_message
+        self._discards = checked.discard_response_message
+        self._sends_one = not descriptor.is_client_stream
+        self._meter = core.meter.stream(core.address, path, checked.tags, is_server_stream=descriptor.is_server_stream)
+        timeout = None if checked.timeout is None else checked.timeout / 1000
+        self._request = CallRequest(path, b"", sendable(checked.metadata), timeout)
+        self._number = core.debug.next_number()
+        core.debug.headers("Out Header", core.address, self._number, path, self._request.metadata)
+        self._handlers = Handlers(path)
+        self._is_iterated = False
+        self._is_dispatching = False
+        self._is_half_closed = False
+        self._is_ended = False
+        """It was ended from this side: by the script's `end`, or for good."""
+        self._has_sent_its_one = False
+        self._failure: BaseException | None = None
+        self._result: StreamEnd | None = None
+
+    @property
+    def error(self) -> CallError | None:
+        """Why the stream failed, once it is over; None if it did not."""
+        result = self._result
+        return self._core.error(result.status) if result is not None and result.status.code else None
+
+    @property
+    def headers(self) -> dict[str, list[str | bytes]]:
+        """The initial metadata, once the stream is over."""
+        return grouped(self._result.headers) if self._result is not None else {}
+
+    @property
+    def trailers(self) -> dict[str, list[str | bytes]]:
+        """The trailing metadata, once the stream is over."""
+        return grouped(self._result.trailers) if self._result is not None else {}
+
+    @abstractmethod
+    def _end_with(self, status: Status) -> None:
+        """End the stream from this side."""
+
+    # -- handlers or iteration
+
+    def _register(self, event: str, handler: Callable[..., Any] | None) -> bool:
+        """Add a handler; False if there is no such event."""
+        if self._is_iterated:
+            raise LocalProtocolError("a stream is either iterated over or has handlers, not both")
+        function: Any = handler  # what is no function is refused by `Handlers.add`
+        return self._handlers.add(event, function)
+
+    def _begin_iteration(self) -> None:
+        if self._handlers:
+            raise LocalProtocolError("a stream is either iterated over or has handlers, not both")
+        self._is_iterated = True
+
+    def _check_that_it_ends(self) -> None:
+        if not self._handlers and not self._is_iterated:
+            raise LocalProtocolError("a stream without handlers is not over before its messages are taken: iterate")
+
+    def _final_status(self, end: StreamEnd) -> Record:
+        """What the handlers of ``status`` get."""
+        error = self.error
+        said = error.message if error is not None else end.status.message
+        return Record(code=self._core.status(end.status.code), message=said)
+
+    def _failed(self, end: StreamEnd) -> RpcError | None:
+        """What iteration raises at the end; None if all is well."""
+        status, error = end.status, self.error
+        if not status.code:
+            return None
+        text = error.message if error is not None else status.message
+        return failed_call(Status(status.code, text, status.details), headers=end.headers, trailers=end.trailers)
+
+    # -- messages
+
+    def _encoded(self, message: Any, *, is_over: bool) -> bytes | None:
+        """The octets of a message that is to be written; None if it is not sent, and what that means was done."""
+        if is_over or self._is_ended:
+            return None
+        if message is None:
+            LOGGER.warning("can't send empty message", extra={"method": self._method.path})
+            return None
+        if self._has_sent_its_one:
+            if not self._handlers:
+                raise LocalProtocolError(f"{self._method.path} takes one message, and that was written already")
+            self._end_with(SECOND_MESSAGE)
+            return None
+        try:
+            data = self._method.encode(message)
+        except EncodeError as error:
+            if not self._handlers:
+                raise
+            self._end_with(Status(StatusCode.UNKNOWN, f"can't serialise request object to protocol buffer: {error}"))
+            return None
+        if len(data) > self._core.max_send_size:
+            problem = f"trying to send message larger than max ({len(data)} vs. {self._core.max_send_size})"
+            self._end_with(Status(StatusCode.RESOURCE_EXHAUSTED, problem))
+            return None
+        self._log("Out Payload", self._method.descriptor.input_type, data)
+        self._has_sent_its_one = self._sends_one
+        return data
+
+    def _decoded(self, data: bytes) -> Any:
+        """A message as the script sees it. Raises DecodeError."""
+        if self._discards:
+            return None if self._as_message else {}
+        core, output = self._core, self._method.descriptor.output_type
+        self._log("In Payload", output, data)
+        return core.codec.to_message(output, data) if self._as_message else self._method.decode(data)
+
+    # -- the log and the metrics
+
+    def _ended(self, end: StreamEnd) -> None:
+        """Measure and log the end."""
+        self._meter.end(end.status.code)
+        core, path = self._core, self._method.path
+        core.debug.headers("In Header", core.address, self._number, path, end.headers)
+        core.debug.trailer(core.address, self._number, path, end.status, end.trailers)
+
+    def _log(self, what: str, descriptor: MessageDescriptor, data: bytes) -> None:
+        core = self._core
+        core.debug.payload(what, core.address, self._number, self._method.path, descriptor, data)
+
+
+def undecodable(error: DecodeError) -> Status:
+    """The status of a stream whose message is none of its type."""
+    return Status(StatusCode.INTERNAL, f"{UNMARSHAL}proto: {error}")
