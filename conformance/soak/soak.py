@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from puregrpc.channel import Channel, open_channel
+from puregrpc.channel import Channel, RetryPolicy, open_channel
 from puregrpc.errors import RpcError
 from puregrpc.server import Method, Server, ServerConfig, Shape
 from puregrpc.wire.status import StatusCode
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 CALL_BOUND = 30.0
 """No call may take longer (seconds): whatever happens to it, it ends."""
+
+RETRY = RetryPolicy(max_attempts=3, initial_backoff=0.02, max_backoff=0.1)
+"""Of the channel that every other caller uses."""
 
 EXPECTED = {
     StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED, StatusCode.INTERNAL,
@@ -190,7 +193,9 @@ class Soak:
 
     async def servers(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         while True:
-            server = Server("127.0.0.1:0", config=ServerConfig(engine=self.engine, stop_grace=0.2))
+            server = Server(
+                "127.0.0.1:0", config=ServerConfig(engine=self.engine, stop_grace=0.2, min_ping_interval=0.5)
+            )
             server.add_methods(METHODS)
             async with server:
                 host, _, port = server.addresses[0].rpartition(":")
@@ -214,15 +219,19 @@ class Soak:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.proxy.serve)
             await nursery.start(self.servers)
-            async with open_channel(f"127.0.0.1:{self.proxy.port}", engine=self.engine) as channel:
+            address = f"127.0.0.1:{self.proxy.port}"
+            async with (
+                open_channel(address, engine=self.engine) as plain,
+                open_channel(address, engine=self.engine, retry=RETRY, keepalive_time=1.0) as retrying,
+            ):
                 until = trio.current_time() + self.seconds
                 async with trio.open_nursery() as callers:
-                    for _ in range(self.callers):
-                        callers.start_soon(self.caller, channel, until)
+                    for number in range(self.callers):
+                        callers.start_soon(self.caller, retrying if number % 2 else plain, until)
                     callers.start_soon(self.trouble, until)
                     callers.start_soon(self.sample_memory, until)
-                left = sum(connection_calls(channel))
-                self.expect(left == 0, f"{left} calls are still open on the channel's connections")
+                left = sum(connection_calls(plain)) + sum(connection_calls(retrying))
+                self.expect(left == 0, f"{left} calls are still open on the channels' connections")
             nursery.cancel_scope.cancel()
         tasks = trio.lowlevel.current_statistics().tasks_living
         self.expect(tasks == baseline, f"{tasks - baseline} tasks are left over")
