@@ -246,6 +246,7 @@ async def open_channel(
     connect_timeout: float = 20.0,
     wait_for_ready: bool = False,
     load_balancing: LoadBalancing = "pick_first",
+    health_service: str | None = None,
     interceptors: Sequence[Interceptor] = (),
     metadata: MetadataLike | None = None,
     credentials: CallCredentials | None = None,
@@ -273,6 +274,8 @@ async def open_channel(
     plaintext unless ``allow_plaintext_credentials``. ``secret_names``: metadata sent never indexed (RFC 7541, 7.1.3).
     ``user_agent`` is put in front of the library's own. ``tap`` hears every byte of every connection.
     ``load_balancing``: ``pick_first`` (one connection) or ``round_robin`` (one to each address, calls in turn).
+    ``health_service``: with ``round_robin``, use a server only while it says that this service (empty: the server as a
+    whole) is SERVING (gRFC A17); a server without a health service is used.
     ``proxy``: ``http://[user:password@]host:port``, asked with CONNECT, and ``proxy_headers`` with it (gRFC A1).
     ``connector`` makes a connection's byte stream in place of connecting to the target (not with ``round_robin``).
     ``retry``: make failed calls again (gRFC A6); calls that the server did not begin are retried in any case.
@@ -294,6 +297,7 @@ async def open_channel(
         connect_timeout=connect_timeout,
         wait_for_ready=wait_for_ready,
         load_balancing=load_balancing,
+        health_service=health_service,
         interceptors=interceptors,
         metadata=metadata,
         credentials=credentials,

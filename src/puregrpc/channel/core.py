@@ -11,6 +11,7 @@ import trio
 from puregrpc.channel.balancing import Balancer, PickFirst, RoundRobin
 from puregrpc.channel.connectivity import ConnectivityState
 from puregrpc.channel.details import CallCredentials, CallDetails, deadline_of, metadata_of
+from puregrpc.channel.health import HealthCheck
 from puregrpc.channel.options import ChannelOptions
 from puregrpc.channel.retry import RetryThrottle
 from puregrpc.channel.subchannel import ChannelSession, Subchannel
@@ -50,6 +51,9 @@ class ChannelCore:
         self._nursery = nursery
         self._changed = trio.lowlevel.ParkingLot()
         self._context = options.tls.client_context() if options.tls is not None else None
+        self._health_check: HealthCheck | None = None
+        if options.health_service is not None:
+            self._health_check = HealthCheck(options.health_service, options.authority)
         self.throttle = RetryThrottle()
         self.balancer: Balancer
         if options.load_balancing == "pick_first":
@@ -69,6 +73,7 @@ class ChannelCore:
             on_change=self._notify,
             secret_names=self.options.secret_names,
             keepalive=self.options.connection.keepalive_time is not None,
+            health_check=self._health_check,
             tap=self.options.tap,
         )
 

@@ -50,6 +50,7 @@ class ChannelOptions:
     secret_names: tuple[str, ...]
     engine: EngineName
     load_balancing: LoadBalancing
+    health_service: str | None
     proxy: Proxy | None
     retry: RetryPolicy | None
     tap: Tap | None
@@ -70,6 +71,7 @@ def channel_options(
     connect_timeout: float = 20.0,
     wait_for_ready: bool = False,
     load_balancing: LoadBalancing = "pick_first",
+    health_service: str | None = None,
     interceptors: Sequence[Interceptor] = (),
     metadata: MetadataLike | None = None,
     credentials: CallCredentials | None = None,
@@ -90,6 +92,8 @@ def channel_options(
         raise InvalidArgument(f"no engine {engine!r}: there are {' and '.join(map(repr, get_args(EngineName)))}")
     if proxy is not None and (load_balancing != "pick_first" or not parsed.port):
         raise InvalidArgument("a proxy goes with a host and port, and with the load balancing 'pick_first'")
+    if health_service is not None and load_balancing != "round_robin":
+        raise InvalidArgument("health_service goes with the load balancing 'round_robin' (gRFC A17)")
     tls_options = TlsOptions() if tls is True else tls or None
     options = ChannelOptions(
         tls=tls_options,
@@ -114,6 +118,7 @@ def channel_options(
         secret_names=tuple(secret_names),
         engine=engine or DEFAULT_ENGINE,
         load_balancing=load_balancing,
+        health_service=health_service,
         proxy=None if proxy is None else parse_proxy(proxy, proxy_headers),
         retry=retry,
         tap=tap,

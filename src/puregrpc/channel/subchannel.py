@@ -8,6 +8,7 @@ import trio
 
 from puregrpc.channel.backoff import Backoff
 from puregrpc.channel.connectivity import ConnectivityState
+from puregrpc.channel.health import HealthCheck, HealthWatch
 from puregrpc.errors import ConnectError
 from puregrpc.transport import ByteStream, Session, Tap
 from puregrpc.wire.connection import ClientConnection, Driver
@@ -63,7 +64,8 @@ class Subchannel:
 
     ``open_stream`` makes a byte stream to the backend or raises ConnectError. After a failure the next attempt follows
     by itself, after a pause that grows; the state stays TRANSIENT_FAILURE until one succeeds, so that calls fail at
-    once meanwhile and do not wait (gRFC A62). A lost connection leaves the subchannel IDLE.
+    once meanwhile and do not wait (gRFC A62). A lost connection leaves the subchannel IDLE. With ``health_check`` it is
+    READY only while the server says that it serves (gRFC A17).
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Subchannel:
         on_change: Callable[[], None],
         secret_names: Sequence[str] = (),
         keepalive: bool = False,
+        health_check: HealthCheck | None = None,
         tap: Tap | None = None,
     ) -> None:
         self.name = name
@@ -95,6 +98,10 @@ class Subchannel:
         self._on_change = on_change
         self._secret_names = secret_names
         self._keepalive = keepalive
+        self._health_check = health_check
+        self._health_watch: HealthWatch | None = None
+        self._connected: ChannelSession | None = None
+        """The connection, whether or not its server says that it serves."""
         self._tap = tap
         self._backoff = Backoff()
         self._hurry: trio.Event | None = None
@@ -115,7 +122,7 @@ class Subchannel:
     def close(self) -> None:
         """End every connection, its calls with it, and connect no more."""
         self._set(ConnectivityState.SHUTDOWN)
-        self.session = None
+        self._disconnect()
         if self._connecting is not None:
             self._connecting.cancel()
         for session in list(self.sessions):
@@ -124,16 +131,44 @@ class Subchannel:
     def drain(self) -> None:
         """Connect no more, and close once the calls that are open are over."""
         self._set(ConnectivityState.SHUTDOWN)
-        self.session = None
+        self._disconnect()
         if self._connecting is not None:
             self._connecting.cancel()
         for session in list(self.sessions):
             session.connection.go_away()
 
     def session_lost(self, session: ChannelSession) -> None:
-        if self.session is session:
-            self.session = None
+        if self._connected is session:
+            self._disconnect()
             self._set(ConnectivityState.IDLE)
+
+    def _disconnect(self) -> None:
+        """The connection is not for new calls any more."""
+        self.session = self._connected = None
+        if self._health_watch is not None:
+            self._health_watch.stop()
+            self._health_watch = None
+
+    def _connected_by(self, session: ChannelSession) -> None:
+        self._connected = session
+        if self._health_check is None:
+            self.session = session
+            self._set(ConnectivityState.READY)
+        else:
+            self._health_watch = HealthWatch(self._health_check, session, self._nursery, self._healthy)
+            self._health_watch.start()
+
+    def _healthy(self, problem: str | None) -> None:
+        """The server serves, or does not for a reason (gRFC A17)."""
+        self.error = problem or ""
+        if problem is None:
+            self.session = self._connected
+            self._set(ConnectivityState.READY)
+        else:
+            self.session = None
+            self.failures += 1
+            self._set(ConnectivityState.TRANSIENT_FAILURE)
+            self._on_change()  # the state may be the same as before
 
     def _set(self, state: ConnectivityState) -> None:
         if self.state is not state and self.state is not ConnectivityState.SHUTDOWN:
@@ -158,8 +193,7 @@ class Subchannel:
                     continue
                 self._backoff.reset()
                 self.error = ""
-                self.session = session
-                self._set(ConnectivityState.READY)
+                self._connected_by(session)
                 break
         self._connecting = None
 

@@ -1,0 +1,94 @@
+"""Client-side health checking (gRFC A17): a connection is used only while its server says that it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from puregrpc.channel.backoff import Backoff
+from puregrpc.wire.connection import Call, Metadata, Request
+from puregrpc.wire.status import Status, StatusCode
+
+if TYPE_CHECKING:
+    from puregrpc.channel.subchannel import ChannelSession
+
+__all__ = ["HealthCheck", "HealthWatch"]
+
+WATCH = "/grpc.health.v1.Health/Watch"
+
+SERVING = b"\x08\x01"
+"""A grpc.health.v1.HealthCheckResponse whose only field, ``status``, is SERVING."""
+
+
+class HealthCheck:
+    """What is asked for: the health of a service, by its full name; empty: of the server as a whole."""
+
+    __slots__ = ("request", "request_message", "service")
+
+    def __init__(self, service: str, authority: str) -> None:
+        self.service = service
+        self.request = Request(WATCH, authority)
+        name = service.encode()
+        length, octets = len(name), b""
+        while length > 0x7F:
+            octets += bytes((length & 0x7F | 0x80,))
+            length >>= 7
+        self.request_message = b"\x0a" + octets + bytes((length,)) + name if name else b""
+        """A grpc.health.v1.HealthCheckRequest."""
+
+
+class HealthWatch(Call):
+    """Asks one connection for the health of its server, and again after a pause if the answers end; `stop` ends it.
+
+    ``tell`` hears None when the server serves, or else why it does not. A server without a health service serves.
+    """
+
+    __slots__ = ("_backoff", "_check", "_is_stopped", "_nursery", "_session", "_tell")
+
+    def __init__(
+        self,
+        check: HealthCheck,
+        session: ChannelSession,
+        nursery: trio.Nursery,
+        tell: Callable[[str | None], None],
+    ) -> None:
+        super().__init__()
+        self._check = check
+        self._session = session
+        self._nursery = nursery
+        self._tell = tell
+        self._backoff = Backoff()
+        self._is_stopped = False
+
+    def start(self) -> None:
+        """Ask; the answers come as they come."""
+        Call.__init__(self)
+        self._session.connection.open_call(
+            self, self._check.request, message=self._check.request_message, end=True, now=trio.current_time()
+        )
+        self._session.call_opened(None)
+
+    def stop(self) -> None:
+        """Ask no more. Idempotent."""
+        self._is_stopped = True
+        self._session.connection.reset(self)
+
+    def on_message(self, message: bytes) -> None:
+        self._backoff.reset()
+        self._tell(None if message == SERVING else f"the server does not serve {self._check.service or 'now'}")
+
+    def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:  # noqa: ARG002 - every end is one
+        if self._is_stopped or self._session.connection.is_closed:
+            return
+        if status.code == StatusCode.UNIMPLEMENTED:
+            self._tell(None)
+            return
+        self._tell(f"the watch of the server's health ended with {status.name}: {status.message}")
+        self._nursery.start_soon(self._start_again)
+
+    async def _start_again(self) -> None:
+        await trio.sleep(self._backoff.next_pause())
+        if not self._is_stopped and not self._session.is_closed:
+            self.start()
