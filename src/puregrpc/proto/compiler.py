@@ -127,7 +127,9 @@ class Compilation:
         self.failed: set[str] = set()
         self.requested: set[str] = set()
         self.traits = Traits()
-        self.has_builtin_traits = False
+        self.builtin: Compilation | None = None
+        """The compilation of the descriptor.proto that ships with this package, once it has been asked for."""
+        self.is_builtin = False
         self.diagnostics: list[Diagnostic] = []
 
     def run(self, names: list[str]) -> list[FileDescriptor]:
@@ -176,7 +178,7 @@ class Compilation:
             self.failed.add(names[0])
 
     def read(self, name: str) -> bool:
-        """Find and parse a source; False if there is none or it does not parse."""
+        """Find and parse a source; False if nothing is left to be done for it, be it for its errors."""
         found = self.resolver.find(name)
         if found is None:
             self.failed.add(name)
@@ -187,12 +189,24 @@ class Compilation:
         if not isinstance(found, (str, bytes)):
             return self.take(name, found)
         text = self.texts[name] = decode_source(found.encode() if isinstance(found, str) else found)
+        if name == DESCRIPTOR_PROTO and self.adopt_builtin(text):
+            return False
         try:
             tree = Parser(tokenize(text)).parse(name)
         except NotQuick:
             tree = self.parse_exactly(name, text)
         self.trees[name] = tree
         return name not in self.failed
+
+    def adopt_builtin(self, text: str) -> bool:
+        """Share the built-in descriptor.proto, which nearly everybody imports, where its text is the same."""
+        if self.is_builtin or DESCRIPTOR_PROTO in self.requested:
+            return False
+        builtin = self.builtin_with_traits()
+        if text != builtin.texts[DESCRIPTOR_PROTO] or not self.linker.table.adopt(builtin.linker.table):
+            return False
+        self.linker.finish(builtin.linker.files[DESCRIPTOR_PROTO])
+        return True
 
     def take(self, name: str, found: FileDescriptor | descriptor_pb2.FileDescriptorProto) -> bool:
         """Take a file as it is described; False if the description is not one that can be used."""
@@ -283,14 +297,17 @@ class Compilation:
 
     def builtin_options(self, name: str) -> MessageDescriptor:
         """An options message of the descriptor.proto that ships with this package."""
-        builtin = builtin_compilation()
-        if not self.has_builtin_traits:
-            self.has_builtin_traits = True
-            self.traits.update(builtin.traits)
-        found = builtin.linker.table.symbols[name][0]
+        found = self.builtin_with_traits().linker.table.symbols[name][0]
         if not isinstance(found, MessageDescriptor):
             raise TypeError(f"{name} is a message")
         return found
+
+    def builtin_with_traits(self) -> Compilation:
+        """The built-in descriptor.proto, whose traits are known here from then on."""
+        if self.builtin is None:
+            self.builtin = builtin_compilation()
+            self.traits.update(self.builtin.traits)
+        return self.builtin
 
     def report_problems(self, file: LinkedFile) -> None:
         """Report what was found in a file, with the places."""
@@ -403,5 +420,6 @@ class CompiledSource:
 def builtin_compilation() -> Compilation:
     """The compilation of the descriptor.proto that ships with this package."""
     compilation = Compilation(BuiltinResolver(), None)
+    compilation.is_builtin = True
     compilation.run([DESCRIPTOR_PROTO])
     return compilation

@@ -41,7 +41,7 @@ class Linker:
 
     def finish(self, file: LinkedFile) -> None:
         """Let other files import this one, which has no errors."""
-        self.files[file.tree.name] = file
+        self.files[file.descriptor.name] = file
 
     def forget(self, file: LinkedFile) -> None:
         """Take back what a file with errors has declared."""

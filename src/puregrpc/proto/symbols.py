@@ -146,6 +146,25 @@ class SymbolTable:
             package.files.add(file.descriptor)
             name = name.rpartition(".")[0]
 
+    def adopt(self, other: SymbolTable) -> bool:
+        """Take over all of another table, to be shared with it; False, and nothing done, if a name is taken."""
+        packages = {name for name, (symbol, _) in other.symbols.items() if isinstance(symbol, Package)}
+        for name in other.symbols.keys() & self.symbols.keys():
+            if name not in packages or not isinstance(self.symbols[name][0], Package):
+                return False
+        for name, (symbol, owner) in other.symbols.items():
+            if isinstance(symbol, Package):
+                package, _ = self.symbols.setdefault(name, (Package(name), owner))
+                if isinstance(package, Package):
+                    package.files |= symbol.files
+            else:
+                self.symbols[name] = (symbol, owner)
+        self.local.update(other.local)
+        self.reserved_names.update(other.reserved_names)
+        self.declared_ranges.update(other.declared_ranges)
+        self.lite_files |= other.lite_files
+        return True
+
     def forget(self, file: LinkedFile) -> None:
         """Take a file that has errors out of the table, so that they do not lead to others in later files."""
         descriptor = file.descriptor
