@@ -162,10 +162,12 @@ class Compilation:
                 self.build(self.trees.pop(current))
                 continue
             path = imported.path
+            if path in self.linker.files:
+                continue
             open_names = [name for name, _ in stack]
             if path in open_names:
                 self.report_cycle(open_names[open_names.index(path) :])
-            elif path not in self.linker.files and path not in self.failed and self.read(path):
+            elif path not in self.failed and self.read(path):
                 stack.append((path, iter(self.trees[path].imports)))
 
     def report_cycle(self, names: list[str]) -> None:

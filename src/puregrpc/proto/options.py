@@ -170,17 +170,14 @@ class OptionInterpreter:
         """Set what one option of an element says; the answer is the path of the value below the options message."""
         name = option.name
         if len(name) == 1:
-            part, is_extension = name[0]
-            known = self.known_field(part, is_extension, message.type)
-            if known is not None:
-                fields = message.fields
-                if not known.is_repeated:
-                    if known not in fields:
-                        fields[known] = self.value(option, known)
-                        return (known.number,)
-                elif known not in fields:
-                    fields[known] = [self.value(option, known)]
+            known = self.known_field(name[0], message.type)
+            if known is not None and known not in message.fields:
+                value = self.value(option, known)
+                if known.is_repeated:
+                    message.fields[known] = [value]
                     return known.number, 0
+                message.fields[known] = value
+                return (known.number,)
         scope = full_name.rpartition(".")[0]
         if name[0][0] == "uninterpreted_option":
             raise _InvalidOption(Role.OPTION_NAME, 'Option must not use reserved name "uninterpreted_option".')
@@ -224,8 +221,9 @@ class OptionInterpreter:
                 self.leave_oneof(field, message)
         return tuple(path)
 
-    def known_field(self, part: str, is_extension: bool, type_: MessageDescriptor) -> FieldDescriptor | None:
+    def known_field(self, name: tuple[str, bool], type_: MessageDescriptor) -> FieldDescriptor | None:
         """The field that an option of one part sets, if nothing has to be looked at for that but this field."""
+        part, is_extension = name
         if is_extension:
             field = self.file.resolved.get(part)
             if not isinstance(field, FieldDescriptor) or field.containing_type is not type_:

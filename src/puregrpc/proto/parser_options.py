@@ -50,6 +50,10 @@ class OptionParser(TokenStream):
 
     def option_statement(self, options: list[ast.Option]) -> None:
         """``option name = value;``."""
+        at = self.at
+        if not self.exact and self.tokens[at] == "option" and self.plain_option(options, at + 1):
+            self.consume(";")
+            return
         self.consume("option")
         self.option(options)
         self.consume(";")
@@ -96,7 +100,7 @@ class OptionParser(TokenStream):
             at += 2
         token = tokens[at]
         if token[:1] in QUOTES:
-            value = unescape(token)
+            value = unescape(token) if "\\" in token else token[1:-1]
             if value is None or tokens[at + 1][:1] in QUOTES:
                 return False
             self.at = at + 1

@@ -201,9 +201,10 @@ class SymbolTable:
         self, scope: str, name: str, first: str, dot: str, file: LinkedFile, *, types_only: bool
     ) -> Symbol | None:
         """Look from ``scope`` outwards for the first part of a name."""
+        symbols = self.symbols
         while scope:
-            found = self.find(f"{scope}.{first}", file)
-            if found is not None:
+            candidate = f"{scope}.{first}"
+            if candidate in symbols and (found := self.find(candidate, file)) is not None:
                 if dot:
                     if isinstance(found, AGGREGATES):
                         return self.find(f"{scope}.{name}", file)
