@@ -1,6 +1,6 @@
 """The run-time .proto compiler: source text in, descriptors out, in named phases, without protoc.
 
-A source goes through lexer, parser (with parser_fields and parser_options) and ast; linker with declarer and
+A source goes through lexer, parser (with parser_* for the parts of the grammar) and ast; linker with declarer and
 crosslinker makes descriptors of it; options and text_format interpret its options, features apply its edition;
 validation and policy refuse what protoc refuses. All of this works without positions: when something is to be
 reported, or source info is asked for, the exact scan of lexer and source_walker find the places. compiler runs the

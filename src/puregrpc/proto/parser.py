@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from puregrpc.proto import ast
-from puregrpc.proto.lexer import END, ExactTokens, is_identifier
-from puregrpc.proto.parser_fields import FIXED_WIRE_TYPES, LABELS, MAX_MESSAGE_DEPTH, TYPES, FieldParser
-from puregrpc.proto.token_stream import LARGEST_INT32, SMALL_INTEGERS, NotQuick, SkipStatement
+from puregrpc.proto.lexer import END, ExactTokens
+from puregrpc.proto.parser_fields import FIXED_WIRE_TYPES, LABELS, TYPES
+from puregrpc.proto.parser_ranges import set_max_ends
+from puregrpc.proto.parser_services import ServiceParser
+from puregrpc.proto.token_stream import NotQuick, SkipStatement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["EDITIONS", "MAX_FIELD_NUMBER", "MAX_MESSAGE_DEPTH", "Parser"]
-
-MAX_FIELD_NUMBER = (1 << 29) - 1
+__all__ = ["EDITIONS", "Parser"]
 
 EDITIONS = {
     "2023": 1000, "2024": 1001, "2026": 1002, "UNSTABLE": 9999, "LEGACY": 900, "MAX": 0x7FFFFFFF,
@@ -30,10 +30,8 @@ EDITION_2023 = 1000
 EDITION_2024 = 1001
 EDITION_UNSTABLE = 9999
 
-NO_INTEGER_END = -1
 
-
-class Parser(FieldParser):
+class Parser(ServiceParser):
     """Parses one file. ``errors`` and ``warnings`` are of use after a parse of exact tokens only."""
 
     def __init__(self, tokens: list[str] | ExactTokens) -> None:
@@ -206,7 +204,7 @@ class Parser(FieldParser):
             self.fail("Reached end of input in message definition (missing '}').")
         self.at += 1
         if message.extension_ranges or message.reserved_ranges:
-            _set_max_ends(message)
+            set_max_ends(message)
         for option in message.options or ():
             if option.name[0] == ("map_entry", False):
                 self.error(
@@ -293,230 +291,6 @@ class Parser(FieldParser):
     def nested_enum(self, message: ast.Message) -> None:
         self.enum(message.enums)
 
-    # ---- ranges and reserved names
-
-    def extensions(self, message: ast.Message) -> None:
-        """``extensions 100 to 199, 500 to max [options];``."""
-        self.at += 1
-        first = len(message.extension_ranges)
-        while True:
-            extension_range = ast.ExtensionRange(0, 0)
-            message.extension_ranges.append(extension_range)
-            start, end = self.number_range("Expected field number range.")
-            extension_range.start, extension_range.end = start, end
-            if not self.try_consume(","):
-                break
-        if self.tokens[self.at] == "[":
-            options = self.bracketed_options([])
-            for extension_range in message.extension_ranges[first:]:
-                extension_range.options = options
-        self.consume(";")
-
-    def number_range(self, problem: str) -> tuple[int, int]:
-        """``start [to end | max]``, the end left out; NO_INTEGER_END for max."""
-        start = self.integer(problem)
-        if start == LARGEST_INT32:
-            self.fail("Field number out of bounds.")
-        if not self.try_consume("to"):
-            return start, start + 1
-        if self.try_consume("max"):
-            return start, NO_INTEGER_END
-        end = self.integer("Expected integer.")
-        if end == LARGEST_INT32:
-            self.fail("Field number out of bounds.")
-        return start, end + 1
-
-    def reserved(self, message: ast.Message) -> None:
-        """``reserved`` numbers or names of a message."""
-        self.at += 1
-        if self.reserved_names(
-            message.reserved_names, "Expected field name string literal.", "Expected field name identifier."
-        ):
-            return
-        problem = "Expected field name or number range."
-        while True:
-            message.reserved_ranges.append((0, 0))
-            message.reserved_ranges[-1] = self.number_range(problem)
-            problem = "Expected field number range."
-            if not self.try_consume(","):
-                break
-        self.consume(";")
-
-    def enum_reserved(self, enum: ast.Enum) -> None:
-        """``reserved`` numbers or names of an enum; its ranges include their end."""
-        self.at += 1
-        if self.reserved_names(
-            enum.reserved_names, "Expected enum value string literal.", "Expected enum value identifier."
-        ):
-            return
-        problem = "Expected enum value or number range."
-        while True:
-            enum.reserved_ranges.append((0, 0))
-            start = end = self.signed_integer(problem)
-            problem = "Expected enum number range."
-            if self.try_consume("to"):
-                end = LARGEST_INT32 if self.try_consume("max") else self.signed_integer("Expected integer.")
-            enum.reserved_ranges[-1] = (start, end)
-            if not self.try_consume(","):
-                break
-        self.consume(";")
-
-    def reserved_names(self, names: list[str], string_problem: str, identifier_problem: str) -> bool:
-        """The names behind ``reserved``, if names stand there: strings, in editions identifiers."""
-        if self.at_string():
-            if self.syntax == "editions":
-                self.fail("Reserved names must be identifiers in editions, not string literals.")
-            while True:
-                at = self.at
-                name = self.string(string_problem)
-                names.append(name)
-                if not is_identifier(name):
-                    self.warnings.append((at, f'Reserved name "{name}" is not a valid identifier.'))
-                if not self.try_consume(","):
-                    break
-        elif self.tokens[self.at].isidentifier():
-            if self.syntax != "editions":
-                self.fail("Reserved names must be string literals. (Only editions supports identifiers.)")
-            while True:
-                names.append(self.identifier(identifier_problem))
-                if not self.try_consume(","):
-                    break
-        else:
-            return False
-        self.consume(";")
-        return True
-
-    # ---- enums
-
-    def enum(self, enums: list[ast.Enum], visibility: int = ast.Visibility.UNSET) -> None:
-        """``enum Name { ... }``."""
-        enum = ast.Enum("", visibility=visibility)
-        enums.append(enum)
-        self.at += 1
-        enum.name = self.identifier("Expected enum name.")
-        self.consume("{")
-        tokens = self.tokens
-        values = enum.values
-        while True:
-            word = tokens[self.at]
-            if word == "}":
-                break
-            if self.at_end():
-                self.fail("Reached end of input in enum definition (missing '}').")
-            try:
-                if word == ";":
-                    self.at += 1
-                elif word == "option":
-                    if enum.options is None:
-                        enum.options = []
-                    self.option_statement(enum.options)
-                elif word == "reserved":
-                    self.enum_reserved(enum)
-                else:
-                    self.enum_value(values)
-            except SkipStatement:
-                self.skip_statement()
-        self.at += 1
-        self.check_aliases(enum)
-
-    def enum_value(self, values: list[ast.EnumValue]) -> None:
-        """``NAME = number [options];``."""
-        tokens = self.tokens
-        at = self.at
-        name = tokens[at]
-        if not self.exact and tokens[at + 1] == "=" and tokens[at + 3] == ";" and name.isidentifier():
-            number = SMALL_INTEGERS.get(tokens[at + 2])
-            if number is not None:
-                values.append(ast.EnumValue(name, number))
-                self.at = at + 4
-                return
-        value = ast.EnumValue(name, 0)
-        values.append(value)
-        if not name.isidentifier():
-            self.fail("Expected enum constant name.")
-        self.at += 1
-        if tokens[self.at] != "=":
-            self.fail("Missing numeric value for enum constant.")
-        self.at += 1
-        value.number = self.signed_integer("Expected integer.")
-        if tokens[self.at] == "[":
-            value.options = self.bracketed_options([])
-        if tokens[self.at] != ";":
-            self.fail('Expected ";".')
-        self.at += 1
-
-    def check_aliases(self, enum: ast.Enum) -> None:
-        """allow_alias must be true, and must be needed."""
-        for option in enum.options or ():
-            if option.name == (("allow_alias", False),):
-                break
-        else:
-            return
-        if option.kind != ast.ValueKind.IDENTIFIER or option.value != "true":
-            self.fail(
-                f"\"{enum.name}\" declares 'option allow_alias = false;' which has no effect. "
-                "Please remove the declaration."
-            )
-        if len({value.number for value in enum.values}) == len(enum.values):
-            self.fail(
-                f'"{enum.name}" declares support for enum aliases but no enum values share field numbers. '
-                "Please remove the unnecessary 'option allow_alias = true;' declaration."
-            )
-
-    # ---- services
-
-    def service(self, file: ast.File) -> None:
-        """``service Name { ... }``."""
-        service = ast.Service("")
-        file.services.append(service)
-        self.at += 1
-        service.name = self.identifier("Expected service name.")
-        self.consume("{")
-        while not self.try_consume("}"):
-            if self.at_end():
-                self.fail("Reached end of input in service definition (missing '}').")
-            word = self.tokens[self.at]
-            try:
-                if word == ";":
-                    self.at += 1
-                elif word == "option":
-                    if service.options is None:
-                        service.options = []
-                    self.option_statement(service.options)
-                else:
-                    self.method(service)
-            except SkipStatement:
-                self.skip_statement()
-
-    def method(self, service: ast.Service) -> None:
-        """``rpc Name([stream] Input) returns ([stream] Output);`` or with options in braces."""
-        method = ast.Method("", "", "")
-        service.methods.append(method)
-        self.consume("rpc")
-        method.name = self.identifier("Expected method name.")
-        self.consume("(")
-        method.is_client_stream = self.try_consume("stream")
-        method.input_type = self.type_name()
-        self.consume(")")
-        self.consume("returns")
-        self.consume("(")
-        method.is_server_stream = self.try_consume("stream")
-        method.output_type = self.type_name()
-        self.consume(")")
-        if self.try_consume("{"):
-            method.options = []
-            while not self.try_consume("}"):
-                if self.at_end():
-                    self.fail("Reached end of input in method options (missing '}').")
-                if self.try_consume(";"):
-                    continue
-                try:
-                    self.option_statement(method.options)
-                except SkipStatement:
-                    self.skip_statement()
-        else:
-            self.consume(";")
-
 
 FILE_STATEMENTS: dict[str, Callable[[Parser, ast.File], None]] = {
     ";": Parser.empty_statement,
@@ -546,26 +320,6 @@ MESSAGE_STATEMENTS: dict[str, Callable[[Parser, ast.Message], None]] = {
     "required": Parser.message_labelled_field,
     "repeated": Parser.message_labelled_field,
 }
-
-
-def _is_message_set(message: ast.Message) -> bool:
-    return any(
-        option.name == (("message_set_wire_format", False),)
-        and option.kind == ast.ValueKind.IDENTIFIER
-        and option.value == "true"
-        for option in message.options or ()
-    )
-
-
-def _set_max_ends(message: ast.Message) -> None:
-    """Replace ``max`` by the largest number there is, which only the message's options decide."""
-    largest = LARGEST_INT32 if _is_message_set(message) else MAX_FIELD_NUMBER + 1
-    for extension_range in message.extension_ranges:
-        if extension_range.end == NO_INTEGER_END:
-            extension_range.end = largest
-    message.reserved_ranges[:] = [
-        (start, largest if end == NO_INTEGER_END else end) for start, end in message.reserved_ranges
-    ]
 
 
 def _add_synthetic_oneofs(message: ast.Message) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from puregrpc.proto import ast
 from puregrpc.proto.descriptors import FieldDescriptor, MessageDescriptor
 from puregrpc.proto.option_values import OptionMessage
-from puregrpc.proto.parser import MAX_FIELD_NUMBER
 from puregrpc.proto.parser_fields import TYPES
+from puregrpc.proto.parser_ranges import MAX_FIELD_NUMBER
 from puregrpc.proto.problems import Node, Role
 
 if TYPE_CHECKING:
