@@ -15,8 +15,9 @@ import pytest
 import trustme
 
 from puregrpc.channel import BlockingChannel, ConnectivityState
-from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError, NotConnected, RpcError
+from puregrpc.errors import ConnectError, LocalProtocolError, NotConnected, RpcError
 from puregrpc.transport import TlsOptions
+from puregrpc.transport.process import THIS_PROCESS
 from tests.channel.grpcio_server import grpcio_server
 from tests.channel.test_security import server_credentials
 
@@ -147,7 +148,7 @@ def test_an_interrupt_cancels_the_call_and_leaves_the_channel_usable(channel: Bl
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert channel.unary_unary("test.Service/Echo")(b"usable") == b"usable"
-    session = channel.ready_session()
+    session = channel.try_pick()
     assert session is not None
     assert session.connection.open_calls == 0
 
@@ -200,7 +201,7 @@ def test_many_threads_share_a_connection(channel: BlockingChannel) -> None:
     for thread in threads:
         thread.join()
     assert not failures
-    session = channel.ready_session()
+    session = channel.try_pick()
     assert session is not None
     assert session.connection.open_calls == 0
 
@@ -280,7 +281,7 @@ def test_a_lost_connection_is_made_anew_and_a_restarted_server_is_found() -> Non
     with BlockingChannel(f"ipv4:127.0.0.1:1,{address}") as channel:
         echo = channel.unary_unary("test.Service/Echo")
         assert echo(b"one") == b"one"
-        session = channel.ready_session()
+        session = channel.try_pick()
         assert session is not None
         with channel.call("test.Service/Chat") as call:
             session.abort("cut by the test")
@@ -322,10 +323,6 @@ def test_a_closed_channel_and_options_that_cannot_be(server: str) -> None:
         echo(b"")
     with pytest.raises(NotConnected, match=r"is closed"):
         channel.connect()
-    with pytest.raises(InvalidArgument, match=r"load_balancing"):
-        BlockingChannel(server, load_balancing="round_robin")
-    with pytest.raises(InvalidArgument, match=r"proxy"):
-        BlockingChannel(server, proxy="http://localhost:1")
 
 
 def test_closing_ends_calls_of_other_threads(server: str) -> None:
@@ -347,15 +344,15 @@ def test_closing_ends_calls_of_other_threads(server: str) -> None:
     assert [error.code for error in errors] == [14]
 
 
-def test_a_child_process_is_told_that_the_channel_is_its_parents(server: str) -> None:
+def test_a_child_process_is_told_that_the_channel_is_its_parents(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with BlockingChannel(server) as channel:
         echo = channel.unary_unary("test.Service/Echo")
         echo(b"")
-        own_process = os.getpid()
-        channel._process = own_process + 1  # as it is after a fork; forking with threads would warn
-        with pytest.raises(NotConnected, match=r"open one after fork"):
-            echo(b"")
-        channel._process = own_process
+        assert THIS_PROCESS.id == os.getpid()
+        with monkeypatch.context() as child:  # forking with threads would warn
+            child.setattr(THIS_PROCESS, "id", THIS_PROCESS.id + 1)
+            with pytest.raises(NotConnected, match=r"open one after fork"):
+                echo(b"")
         assert echo(b"untouched") == b"untouched"
 
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from puregrpc.channel import BlockingChannel, Interceptor, open_channel
+from puregrpc.channel import BlockingCall, BlockingChannel, Interceptor, open_channel
 from puregrpc.codec import Codec
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
 from puregrpc.proto import compile as compile_proto
@@ -179,6 +179,7 @@ def test_calls_used_in_the_wrong_order(server: str) -> None:
     run(test)
     with BlockingChannel(server) as blocking:
         waiting = blocking.call("test.Service/Chat")
+        assert isinstance(waiting, BlockingCall)
         with pytest.raises(LocalProtocolError, match=r"was not opened"):
             waiting.receive()
         with waiting:

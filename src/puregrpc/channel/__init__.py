@@ -8,8 +8,9 @@ from puregrpc._on_demand import on_demand
 
 if TYPE_CHECKING:
     from puregrpc.channel.blocking import BlockingChannel as BlockingChannel
-    from puregrpc.channel.blocking import BlockingMethod as BlockingMethod
     from puregrpc.channel.blocking_call import BlockingCall as BlockingCall
+    from puregrpc.channel.blocking_interceptors import BlockingInterceptor as BlockingInterceptor
+    from puregrpc.channel.blocking_methods import BlockingMethod as BlockingMethod
     from puregrpc.channel.call import ClientCall as ClientCall
     from puregrpc.channel.channel import Channel as Channel
     from puregrpc.channel.channel import open_channel as open_channel
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 _MODULES = {
     "BlockingCall": "blocking_call",
     "BlockingChannel": "blocking",
-    "BlockingMethod": "blocking",
+    "BlockingInterceptor": "blocking_interceptors",
+    "BlockingMethod": "blocking_methods",
     "CallCredentials": "details",
     "CallDetails": "details",
     "Channel": "channel",

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import uniform
 
-__all__ = ["Backoff"]
+__all__ = ["MIN_RESOLUTION_INTERVAL", "Backoff"]
 
 INITIAL = 1.0
 MULTIPLIER = 1.6
 JITTER = 0.2
 MAXIMUM = 120.0
+
+MIN_RESOLUTION_INTERVAL = 30.0
+"""Lost connections ask for the names to be looked up again, but not more often than this (naming.md)."""
 
 
 class Backoff:

@@ -7,16 +7,13 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from puregrpc.channel.backoff import Backoff
+from puregrpc.channel.backoff import MIN_RESOLUTION_INTERVAL, Backoff
 from puregrpc.channel.connectivity import ConnectivityState, aggregate
 from puregrpc.channel.subchannel import ChannelSession, Subchannel
 from puregrpc.errors import ConnectError
 from puregrpc.transport import Address
 
 __all__ = ["Balancer", "PickFirst", "RoundRobin"]
-
-MIN_RESOLUTION_INTERVAL = 30.0
-"""Lost connections ask for the names to be looked up again, but not more often than this (naming.md)."""
 
 
 class Balancer(ABC):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
 from puregrpc.channel.outcome import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult, rpc_error
+from puregrpc.channel.unary import SingleResponseCall
 from puregrpc.errors import Error, LocalProtocolError, RpcError
 from puregrpc.transport.blocking import BlockingSession
 from puregrpc.wire.compression import CompressedMessage
@@ -30,32 +31,15 @@ ClientSession = BlockingSession[ClientConnection]
 LONGEST_WAIT = threading.TIMEOUT_MAX
 
 
-class BlockingUnaryCall(Call):
+class BlockingUnaryCall(SingleResponseCall[ClientSession]):
     """One request, one response: the caller sleeps on ``lock`` until all is there."""
 
-    __slots__ = ("ended", "headers", "lock", "message", "session", "status", "trailers", "unprocessed")
+    __slots__ = ("lock",)
 
     def __init__(self, session: ClientSession) -> None:
-        Call.__init__(self)
-        self.session = session
+        SingleResponseCall.__init__(self, session)
         self.lock = threading.Lock()
         self.lock.acquire()
-        self.ended = False
-        self.unprocessed = False
-        self.headers: Metadata = ()
-        self.trailers: Metadata = ()
-        self.message: bytes | None = None
-        self.status: Status
-
-    def on_headers(self, metadata: Metadata) -> None:
-        self.headers = metadata
-
-    def on_message(self, message: bytes) -> None:
-        if self.message is None:
-            self.message = message
-        elif not self.ended:
-            self.session.connection.reset(self)
-            self.on_end(TWO_MESSAGES, (), unprocessed=False)
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
         self.ended = True
@@ -87,15 +71,6 @@ class BlockingUnaryCall(Call):
             if not self.ended:
                 session.operate(session.connection.advance, time.monotonic())
         session.flush()
-
-    def result(self) -> bytes:
-        """The response. Raises RpcError for a status other than OK, or for none or several messages."""
-        status = self.status
-        if status.code:
-            raise rpc_error(status, self.headers, self.trailers)
-        if self.message is None:
-            raise rpc_error(NO_MESSAGE, self.headers, self.trailers)
-        return self.message
 
 
 def time_left(deadline: float) -> float:
@@ -201,7 +176,7 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
         details = self._details
         self.auto_consume = False
         while True:
-            session = self._channel.session(details.deadline, wait_for_ready=details.wait_for_ready)
+            session = self._channel.pick(details.deadline, wait_for_ready=details.wait_for_ready)
             self._session = session
             self._changed = threading.Condition(session.mutex)
             try:

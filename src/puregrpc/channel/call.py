@@ -16,6 +16,7 @@ from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_resch
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
 from puregrpc.channel.outcome import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult, rpc_error
 from puregrpc.channel.retry import REPLAY_LIMIT, Attempts
+from puregrpc.channel.unary import SingleResponseCall
 from puregrpc.errors import LocalProtocolError, RpcError
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Call, Metadata
@@ -31,33 +32,14 @@ RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 
-class UnaryCall(Call):
+class UnaryCall(SingleResponseCall["ChannelSession"]):
     """One request, one response: the waiting task is woken once, when all is there."""
 
-    __slots__ = ("ended", "headers", "headers_came", "message", "session", "status", "task", "trailers", "unprocessed")
+    __slots__ = ("task",)
 
     def __init__(self, session: ChannelSession) -> None:
-        Call.__init__(self)
-        self.session = session
+        SingleResponseCall.__init__(self, session)
         self.task: Task | None = None
-        self.ended = False
-        self.unprocessed = False
-        self.headers_came = False
-        self.headers: Metadata = ()
-        self.trailers: Metadata = ()
-        self.message: bytes | None = None
-        self.status: Status
-
-    def on_headers(self, metadata: Metadata) -> None:
-        self.headers_came = True
-        self.headers = metadata
-
-    def on_message(self, message: bytes) -> None:
-        if self.message is None:
-            self.message = message
-        elif not self.ended:
-            self.session.connection.reset(self)
-            self.on_end(TWO_MESSAGES, (), unprocessed=False)
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
         self.ended = True
@@ -79,15 +61,6 @@ class UnaryCall(Call):
         self.ended = True
         self.session.connection.reset(self)
         return Abort.SUCCEEDED
-
-    def result(self) -> bytes:
-        """The response. Raises RpcError for a status other than OK, or for none or several messages."""
-        status = self.status
-        if status.code:
-            raise rpc_error(status, self.headers, self.trailers)
-        if self.message is None:
-            raise rpc_error(NO_MESSAGE, self.headers, self.trailers)
-        return self.message
 
 
 class ClientCall(Call, Generic[RequestT, ResponseT]):

@@ -12,12 +12,12 @@ from puregrpc.channel.balancing import Balancer, PickFirst, RoundRobin
 from puregrpc.channel.connectivity import ConnectivityState
 from puregrpc.channel.details import CallCredentials, CallDetails, deadline_of, metadata_of
 from puregrpc.channel.health import HealthCheck
-from puregrpc.channel.options import ChannelOptions
+from puregrpc.channel.options import ChannelOptions, check_secure
 from puregrpc.channel.retry import RetryThrottle
 from puregrpc.channel.subchannel import ChannelSession, Subchannel
 from puregrpc.channel.target import Target
 from puregrpc.channel.tunnel import tunnel
-from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
+from puregrpc.errors import ConnectError, NotConnected, RpcError
 from puregrpc.transport import (
     Address,
     ByteStream,
@@ -194,10 +194,7 @@ class ChannelCore:
         return replace(details, deadline=deadline, request=request)
 
     async def _ask(self, credentials: CallCredentials, details: CallDetails, deadline: float | None) -> Metadata:
-        if self.options.tls is None and not self.options.allow_plaintext_credentials:
-            raise InvalidArgument(
-                "call credentials would be sent in plaintext: use TLS, or allow_plaintext_credentials=True"
-            )
+        check_secure(self.options)
         with trio.move_on_at(math.inf if deadline is None else deadline):
             return metadata_of(await credentials(details))
         raise RpcError(

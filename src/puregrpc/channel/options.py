@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from puregrpc.channel.interceptors import Interceptor
     from puregrpc.proto.descriptors import MethodDescriptor
 
-__all__ = ["DEFAULT_ENGINE", "ChannelOptions", "LoadBalancing", "Method", "channel_options", "path_of"]
+__all__ = ["DEFAULT_ENGINE", "ChannelOptions", "LoadBalancing", "Method", "channel_options", "check_secure", "path_of"]
 
 LoadBalancing = Literal["pick_first", "round_robin"]
 
@@ -124,6 +124,14 @@ def channel_options(
         tap=tap,
     )
     return parsed, options
+
+
+def check_secure(options: ChannelOptions) -> None:
+    """Raise InvalidArgument if call credentials would be sent in plaintext against the user's will."""
+    if options.tls is None and not options.allow_plaintext_credentials:
+        raise InvalidArgument(
+            "call credentials would be sent in plaintext: use TLS, or allow_plaintext_credentials=True"
+        )
 
 
 def path_of(method: Method) -> str:

@@ -1,15 +1,19 @@
-"""HTTP proxies by their URLs."""
+"""HTTP proxies: their URLs, and how one is asked for a tunnel (RFC 9110, section 9.3.6; gRFC A1)."""
 
 from __future__ import annotations
 
+import socket
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from puregrpc.errors import InvalidArgument
+from puregrpc.errors import ConnectError, InvalidArgument
 
-__all__ = ["Proxy", "parse_proxy"]
+__all__ = ["AnswerHead", "Proxy", "connect_request", "parse_proxy"]
+
+LARGEST_ANSWER = 16 << 10
+"""How long a proxy's answer may be, headers included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,38 @@ def parse_proxy(url: str, headers: Mapping[str, str] | None = None) -> Proxy:
         if not name or any(character in name + value for character in "\r\n\0") or ":" in name:
             raise InvalidArgument(f"proxy header {name!r} has a name or value that HTTP does not allow")
     return Proxy(parts.hostname, port, tuple(sent.items()))
+
+
+def connect_request(endpoint: str, proxy: Proxy) -> bytes:
+    """The request for a tunnel to ``endpoint`` (``host:port``)."""
+    lines = [f"CONNECT {endpoint} HTTP/1.1", f"Host: {endpoint}"]
+    lines += [f"{name}: {value}" for name, value in proxy.headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+
+class AnswerHead:
+    """A proxy's answer up to its empty line, and not an octet of what the tunnel carries after it."""
+
+    def __init__(self) -> None:
+        self.octets = b""
+        self.is_over = False
+
+    def take(self, sock: socket.socket) -> None:
+        """Receive what has come of it."""
+        try:
+            seen = sock.recv(LARGEST_ANSWER, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        end = (self.octets + seen).find(b"\r\n\r\n")
+        wanted = len(seen) if end < 0 else end + 4 - len(self.octets)
+        self.octets += sock.recv(wanted)
+        self.is_over = end >= 0 or not seen or len(self.octets) > LARGEST_ANSWER
+
+    def check(self, peer: str, endpoint: str) -> None:
+        """Raise ConnectError if it does not grant the tunnel."""
+        line = self.octets.split(b"\r\n", 1)[0].decode("latin-1")
+        words = line.split(" ", 2)
+        if not words[0].startswith("HTTP/1.") or len(words) < 2:
+            raise ConnectError(f"the proxy {peer} did not answer CONNECT {endpoint} as an HTTP proxy does: {line!r}")
+        if not (len(words[1]) == 3 and words[1].startswith("2")):
+            raise ConnectError(f"the proxy {peer} refused CONNECT {endpoint}: {' '.join(words[1:])}")

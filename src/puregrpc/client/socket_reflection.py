@@ -6,7 +6,7 @@ They wait only for the channel, which blocks in its own way, so each runs from i
 from __future__ import annotations
 
 import time
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,17 +23,19 @@ __all__ = ["load_by_reflection"]
 class StepCall:
     """A blocking call in the form of an async one; its methods never suspend."""
 
-    def __init__(self, call: BlockingCall[Any, Any]) -> None:
-        self._call = call
+    _call: BlockingCall[Any, Any]
+
+    def __init__(self, opening: AbstractContextManager[BlockingCall[Any, Any]]) -> None:
+        self._opening = opening
 
     async def __aenter__(self) -> StepCall:
-        self._call.__enter__()
+        self._call = self._opening.__enter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._call.__exit__(kind, error, trace)
+        self._opening.__exit__(kind, error, trace)
 
     async def send(self, message: Any) -> None:
         self._call.send(message)

@@ -242,7 +242,7 @@ class DispatchedCall(Call):
         head = Request(request.path, options.authority, request.metadata, encoding=options.compression)
         deadline = None if request.timeout is None else time.monotonic() + request.timeout
         while True:
-            session = channel.session(deadline, wait_for_ready=False)
+            session = channel.pick(deadline, wait_for_ready=False)
             self.session = session
             try:
                 with session.mutex:

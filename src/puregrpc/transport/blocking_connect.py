@@ -7,7 +7,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from puregrpc.errors import ConnectError
 from puregrpc.transport.addresses import Address, TcpAddress
@@ -22,10 +22,16 @@ from puregrpc.transport.connect_rules import (
 __all__ = ["connect_blocking", "start_tls_blocking"]
 
 
-def connect_blocking(addresses: Sequence[Address], timeout: float) -> socket.socket:
+LONGEST_LOOK_AWAY = 0.1
+"""Seconds until connecting notices that it is not wanted any more."""
+
+
+def connect_blocking(
+    addresses: Sequence[Address], timeout: float, *, is_wanted: Callable[[], bool] = lambda: True
+) -> socket.socket:
     """Connect to the first of several addresses that answers (RFC 8305) within ``timeout`` seconds.
 
-    Raises ConnectError with the reason of each address.
+    It gives up soon after ``is_wanted`` says no. Raises ConnectError with the reason of each address.
     """
     waiting = interleave_families(addresses)
     end = time.monotonic() + timeout
@@ -43,7 +49,7 @@ def connect_blocking(addresses: Sequence[Address], timeout: float) -> socket.soc
             left = end - time.monotonic()
             if left <= 0:
                 break
-            for sock in _connected(list(attempts), min(left, CONNECTION_ATTEMPT_DELAY) if waiting else left):
+            for sock in _connected(list(attempts), min(left, CONNECTION_ATTEMPT_DELAY) if waiting else left, is_wanted):
                 address = attempts.pop(sock)
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code == 0:
@@ -78,8 +84,20 @@ def _begin_connecting(address: Address) -> socket.socket:
     return sock
 
 
-def _connected(socks: list[socket.socket], timeout: float) -> list[socket.socket]:
-    """Those whose connecting has come to an end, good or bad."""
+def _connected(socks: list[socket.socket], timeout: float, is_wanted: Callable[[], bool]) -> list[socket.socket]:
+    """Those whose connecting has come to an end, good or bad. Raises ConnectError when it is not wanted any more."""
+    end = time.monotonic() + timeout
+    while True:
+        if not is_wanted():
+            raise ConnectError("connecting was given up")
+        left = min(max(end - time.monotonic(), 0.0), LONGEST_LOOK_AWAY)
+        if found := _writable(socks, left):
+            return found
+        if time.monotonic() >= end:
+            return []
+
+
+def _writable(socks: list[socket.socket], timeout: float) -> list[socket.socket]:
     if not hasattr(select, "poll"):
         _, good, bad = select.select([], socks, socks, timeout)
         return list({*good, *bad})

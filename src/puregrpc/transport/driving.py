@@ -18,6 +18,9 @@ class SessionCounters:
     bytes_sent: int
     bytes_received: int
 
+    def __add__(self, other: SessionCounters) -> SessionCounters:
+        return SessionCounters(self.bytes_sent + other.bytes_sent, self.bytes_received + other.bytes_received)
+
 
 FOREIGN_PROTOCOLS = (
     (b"HTTP/1.", "the peer speaks HTTP/1.1, not HTTP/2"),
