@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -122,6 +123,91 @@ def test_packets_that_were_cut_by_the_capture() -> None:
     assert [chunk.lost for chunk in read.chunks if chunk.lost] == [] or read.notes
     assert any("missing" in note or "lost" in note for note in read.notes)
     assert_every_octet_is_explained(explain(read))
+
+
+def test_a_handshake_that_is_repeated_or_late() -> None:
+    written = whole_conversation()
+    packets = packets_of(written)
+    for places in ([0, 1, 2, 0, 1, *range(3, 9), 0, 1, *range(9, len(packets))], [3, 0, 1, 2, *range(4, len(packets))]):
+        (read,) = read_recordings(pcap([packets[place] for place in places]))
+        same_octets(read, written)
+        assert explain(read).problems() == ()
+
+
+def test_ports_that_are_used_again() -> None:
+    packets = packets_of(whole_conversation())
+    later = []
+    for packet in packets:
+        data = bytearray(packet.data)
+        for at in (24, 28):
+            number = int.from_bytes(data[at : at + 4], "big")
+            data[at : at + 4] = ((number + 77_777) & 0xFFFFFFFF if number else 0).to_bytes(4, "big")
+        later.append(Packet(packet.time + 9, 101, bytes(data), len(data)))
+    read = read_recordings(pcap([*packets, *later]))
+    assert len(read) == 2
+    for recording in read:
+        same_octets(recording, whole_conversation())
+
+
+def test_sequence_numbers_that_begin_again_at_zero() -> None:
+    packets = []
+    for packet in packets_of(whole_conversation()):
+        data = bytearray(packet.data)
+        for at in (24, 28):
+            number = (int.from_bytes(data[at : at + 4], "big") - 1100) & 0xFFFFFFFF
+            data[at : at + 4] = number.to_bytes(4, "big")
+        packets.append(Packet(packet.time, 101, bytes(data), len(data)))
+    for place in range(4, len(packets) - 6, 5):
+        packets[place : place + 6] = packets[place : place + 6][::-1]
+    (read,) = read_recordings(pcap(packets))
+    same_octets(read, whole_conversation())
+
+
+def test_many_holes_take_no_time() -> None:
+    """A hole before each of many small segments, which nobody acknowledges."""
+    data = bytearray(next(p.data for p in packets_of(whole_conversation()) if len(p.data) > 40)[:40] + b"x")
+    data[2:4] = len(data).to_bytes(2, "big")
+    packets = []
+    for number in range(30_000):
+        data[24:28] = (number * 100).to_bytes(4, "big")
+        packets.append(Packet(0.0, 101, bytes(data), len(data)))
+    before = time.process_time()
+    (read,) = read_recordings(pcap(packets))
+    assert time.process_time() - before < 15
+    assert read.octets(CLIENT) + read.octets(SERVER) == b"x" * 30_000
+    assert sum(chunk.lost or 0 for chunk in read.chunks) == 29_999 * 99
+
+
+def block(order: str, kind: int, body: bytes) -> bytes:
+    size = len(body) + -len(body) % 4 + 12
+    return struct.pack(order + "II", kind, size) + body + bytes(-len(body) % 4) + struct.pack(order + "I", size)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_blocks_of_pcapng(order: str) -> None:
+    """Each form of a packet: enhanced, obsolete, simple (cut at the interface's length), and blocks to pass over."""
+    packets = packets_of(whole_conversation())
+    out = [block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))]
+    options = struct.pack(order + "HHBxxx", 9, 1, 0x80 | 20)
+    out.append(block(order, 1, struct.pack(order + "HHI", 101, 0, 99) + options + bytes(4)))
+    out.append(block(order, 0x0BAD, b"12345"))
+    for number, packet in enumerate(packets):
+        size, data = len(packet.data), packet.data
+        ticks = number << 20
+        if number % 3 == 0:
+            body = struct.pack(order + "IIIII", 0, ticks >> 32, ticks & 0xFFFFFFFF, size, size) + data
+            out.append(block(order, 6, body))
+        elif number % 3 == 1:
+            body = struct.pack(order + "HHIIII", 0, 0, ticks >> 32, ticks & 0xFFFFFFFF, size, size) + data
+            out.append(block(order, 2, body))
+        else:
+            out.append(block(order, 3, struct.pack(order + "I", size) + data[:99]))
+    capture = read_capture_file(b"".join(out))
+    assert capture.notes == []
+    assert [packet.time for packet in capture.packets] == [float(n - (n % 3 == 2)) for n in range(len(packets))]
+    assert [packet.original_length for packet in capture.packets] == [len(packet.data) for packet in packets]
+    whole = [packet.data[:99] if n % 3 == 2 else packet.data for n, packet in enumerate(packets)]
+    assert [packet.data for packet in capture.packets] == whole
 
 
 def test_a_capture_that_begins_mid_connection() -> None:

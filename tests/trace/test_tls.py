@@ -97,11 +97,72 @@ def test_without_keys_it_says_so(tmp_path: Path) -> None:
     assert "does not fit the keys of the key log" in decrypt(encrypted, wrong).notes[0]
 
 
-def test_a_hole_ends_the_decryption_of_its_direction(tmp_path: Path) -> None:
+def without(recording: Recording, direction: Direction, start: int, end: int, *, told: bool = True) -> Recording:
+    """The recording without some octets of one direction."""
+    chunks = []
+    place = lost = 0
+    for chunk in recording.chunks:
+        if chunk.direction is not direction:
+            chunks.append(chunk)
+            continue
+        kept = b"".join(chunk.data[at : at + 1] for at in range(len(chunk.data)) if not start <= place + at < end)
+        place += len(chunk.data)
+        head = max(0, min(start - place + len(chunk.data), len(chunk.data)))
+        if len(kept) == len(chunk.data):
+            chunks.append(Chunk(chunk.time, direction, kept, lost if told or not lost else None))
+            lost = 0
+            continue
+        if head:
+            chunks.append(Chunk(chunk.time, direction, kept[:head], 0))
+        lost += len(chunk.data) - len(kept)
+        if kept[head:]:
+            chunks.append(Chunk(chunk.time, direction, kept[head:], lost if told else None))
+            lost = 0
+    return Recording(tuple(chunks))
+
+
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_lies_behind_a_hole_is_decrypted(version: str, direction: Direction, tmp_path: Path) -> None:
+    encrypted = conversation(version, tmp_path / "keys")
+    keys = (tmp_path / "keys").read_text()
+    whole = decrypt(encrypted, keys)
+    sent = [chunk.data for chunk in whole.chunks if chunk.direction is direction]
+    size = len(encrypted.octets(direction))
+    data = sum(len(chunk.data) for chunk in encrypted.chunks[-len(whole.chunks) :] if chunk.direction is direction)
+    for start, length in [(size - data + at, length) for at in (0, 3, 30, 41) for length in (1, 20, 90)]:
+        for told in (True, False):
+            read = decrypt(without(encrypted, direction, start, start + length, told=told), keys)
+            found = [chunk for chunk in read.chunks if chunk.direction is direction]
+            hole = next(place for place, chunk in enumerate(found) if chunk.lost is None)
+            lost = len(sent) - len(found)
+            assert 1 <= lost <= 4
+            assert [chunk.data for chunk in found] == sent[:hole] + sent[hole + lost :]
+            assert [chunk.lost for chunk in found].count(None) == 1
+            assert [c for c in read.chunks if c.direction is not direction] == [
+                c for c in whole.chunks if c.direction is not direction
+            ]
+            assert any("records of TLS that the" in note for note in read.notes)
+            assert_every_octet_is_explained(explain(read))
+
+
+def test_a_hole_in_the_handshake(tmp_path: Path) -> None:
+    encrypted = conversation("TLS 1.3", tmp_path / "keys")
+    first = next(chunk for chunk in encrypted.chunks if chunk.direction is SERVER)
+    hello = 5 + int.from_bytes(first.data[3:5], "big")
+    read = decrypt(without(encrypted, SERVER, hello + 50, hello + 200), (tmp_path / "keys").read_text())
+    assert read.octets(SERVER) == whole_conversation().octets(SERVER)
+    read = decrypt(without(encrypted, SERVER, 20, 60), (tmp_path / "keys").read_text())
+    assert read.notes == ("TLS is not decrypted: the handshake is not in the recording",)
+
+
+def test_nothing_to_go_on_with_behind_a_hole(tmp_path: Path) -> None:
     encrypted = conversation("TLS 1.3", tmp_path / "keys")
     chunks = list(encrypted.chunks)
     last = next(place for place in range(len(chunks) - 1, 0, -1) if chunks[place].direction is CLIENT)
     chunks[last] = Chunk(chunks[last].time, CLIENT, chunks[last].data[3:], 3)
+    fakes = b"".join(b"\x17\x03\x03\x00\x20" + bytes([at]) * 32 for at in range(200))
+    chunks.append(Chunk(9.0, CLIENT, fakes, None))
     read = decrypt(Recording(tuple(chunks)), (tmp_path / "keys").read_text())
     assert "what the client sent later is not decrypted" in read.notes[-1]
     assert len(read.chunks) == len(whole_conversation().chunks) - 1

@@ -36,6 +36,7 @@ __all__ = [
     "print_json",
     "print_line",
     "print_styled",
+    "print_styled_lines",
     "progress",
     "status_details",
 ]
@@ -119,13 +120,25 @@ def print_json(value: object, *, indent: int | None = 2) -> None:
 
 def print_styled(runs: Iterable[tuple[str, str]], *, error: bool = False) -> None:
     """A line made of runs of text with a rich style each."""
+    print_styled_lines([runs], error=error)
+
+
+def print_styled_lines(lines: Iterable[Iterable[tuple[str, str]]], *, error: bool = False) -> None:
+    """Lines made of runs of text with a rich style each."""
     console = _console(error=error)
-    line = Text()
-    plain = not _fits("│─▶◀", console.file)
-    for text, style in runs:
-        line.append(text.translate(ASCII) if plain else text, style or None)
-    line.rstrip()
-    console.print(line)
+    ascii_only = not _fits("│─▶◀", console.file)
+    for runs in lines:
+        if ascii_only:
+            runs = [(text.translate(ASCII), style) for text, style in runs]
+        if not console.color_system:  # the same without rich's work: traces have hundreds of thousands of lines
+            console.file.write("".join(text for text, _ in runs).rstrip() + "\n")
+            continue
+        line = Text()
+        for text, style in runs:
+            line.append(text, style or None)
+        line.rstrip()
+        console.print(line)
+    console.file.flush()
 
 
 def note(text: str, style: str = "dim") -> None:

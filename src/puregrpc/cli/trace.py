@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from puregrpc.channel.target import parse_target
 from puregrpc.cli.call import CallOptions, load_method, make_call
 from puregrpc.cli.middle import forward, open_listeners, serve_until_cancelled
 from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_options, debug_option, schema_options
-from puregrpc.cli.output import note, print_line, print_styled, progress
+from puregrpc.cli.output import note, print_line, print_styled_lines, progress
 from puregrpc.errors import ConnectError, Error
 from puregrpc.schema import Registry
 from puregrpc.trace import Chunk, Direction, Explainer, Recorder, Recording, explain
@@ -141,6 +142,10 @@ class Forms:
     def show(self, recording: Recording, *, ladder: bool = True) -> None:
         """Explain one recording in all forms that were asked for."""
         self.count += 1
+        with without_collector():
+            self._show(recording, ladder=ladder)
+
+    def _show(self, recording: Recording, *, ladder: bool) -> None:
         with progress("explaining"):
             explanation = explain(recording, registry=self.registry)
         if self.as_json:
@@ -170,11 +175,22 @@ class Forms:
         return str(path.with_name(f"{path.stem}-{self.count}{path.suffix}"))
 
 
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """An explanation is millions of objects without a cycle, which the collector would look at again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def print_lines(lines: Iterable[Line], connection: int | None = None) -> None:
     """Lines of a ladder, coloured on a terminal, with the number of the connection where several are told at once."""
     label = [] if connection is None else [(f"[{connection}] ", "dim")]
-    for line in lines:
-        print_styled([*label, *((run.text, STYLES.get(run.style, "")) for run in line)])
+    print_styled_lines([*label, *((run.text, STYLES.get(run.style, "")) for run in line)] for line in lines)
 
 
 # -- a capture

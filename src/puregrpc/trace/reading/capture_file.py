@@ -20,7 +20,9 @@ PCAP_MAGICS = {
     b"\xa1\xb2\x3c\x4d": (">", 1e-9),
     b"\x4d\x3c\xb2\xa1": ("<", 1e-9),
 }
-INTERFACE, SIMPLE_PACKET, ENHANCED_PACKET, DECRYPTION_SECRETS = 1, 3, 6, 10
+INTERFACE, PACKET, SIMPLE_PACKET, ENHANCED_PACKET, DECRYPTION_SECRETS = 1, 2, 3, 6, 10
+"""Types of blocks; PACKET is the obsolete one, which files of old programs have."""
+
 TLS_KEY_LOG = 0x544C534B
 TIME_RESOLUTION, TIME_OFFSET = 9, 14
 
@@ -87,6 +89,8 @@ def _read_pcap(data: bytes, name: str) -> Capture:
 @dataclass(frozen=True, slots=True)
 class _Interface:
     link_type: int
+    kept: int = 0
+    """The most octets of a packet that are kept; 0 stands for all of them."""
     resolution: float = 1e-6
     offset: int = 0
 
@@ -121,8 +125,10 @@ def _read_pcapng(data: bytes, name: str) -> Capture:
 def _read_block(capture: Capture, interfaces: list[_Interface], order: str, kind: int, body: bytes) -> None:
     if kind == INTERFACE and len(body) >= 8:
         interfaces.append(_read_interface(order, body))
-    elif kind == ENHANCED_PACKET and len(body) >= 20:
+    elif kind in (ENHANCED_PACKET, PACKET) and len(body) >= 20:
         number, high, low, held, original = struct.unpack_from(order + "IIIII", body)
+        if kind == PACKET:
+            (number,) = struct.unpack_from(order + "H", body)
         if number >= len(interfaces) or 20 + held > len(body):
             capture.notes.append(f"packet {len(capture.packets)} is not readable")
             return
@@ -131,8 +137,9 @@ def _read_block(capture: Capture, interfaces: list[_Interface], order: str, kind
         capture.packets.append(Packet(time, interface.link_type, body[20 : 20 + held], original))
     elif kind == SIMPLE_PACKET and len(body) >= 4 and interfaces:
         (original,) = struct.unpack_from(order + "I", body)
+        held = min(original, interfaces[0].kept or original)
         last = capture.packets[-1].time if capture.packets else 0.0
-        capture.packets.append(Packet(last, interfaces[0].link_type, body[4 : 4 + original], original))
+        capture.packets.append(Packet(last, interfaces[0].link_type, body[4 : 4 + held], original))
     elif kind == DECRYPTION_SECRETS and len(body) >= 8:
         secrets, size = struct.unpack_from(order + "II", body)
         if secrets == TLS_KEY_LOG:
@@ -140,7 +147,7 @@ def _read_block(capture: Capture, interfaces: list[_Interface], order: str, kind
 
 
 def _read_interface(order: str, body: bytes) -> _Interface:
-    (link_type,) = struct.unpack_from(order + "H", body)
+    link_type, _, kept = struct.unpack_from(order + "HHI", body)
     resolution, offset = 1e-6, 0
     position = 8
     while position + 4 <= len(body):
@@ -154,4 +161,4 @@ def _read_interface(order: str, body: bytes) -> _Interface:
         elif code == 0:
             break
         position += 4 + size + -size % 4
-    return _Interface(link_type, resolution, offset)
+    return _Interface(link_type, kept, resolution, offset)

@@ -7,6 +7,7 @@ behind it, or the capture is over. Then the recording says how many octets are m
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import InvalidArgument
@@ -27,20 +28,48 @@ before what it acknowledges."""
 MAX_WAITING = 4 << 20
 """So many octets may wait behind a hole before it counts as lost."""
 
+MAX_WAITING_SEGMENTS = 1 << 14
+"""So many segments may: those without octets, or with few, take memory as well."""
+
 
 @dataclass(slots=True)
 class _Stream:
-    """One direction of a TCP connection."""
+    """One direction of a TCP connection. Places in it are sequence numbers that do not wrap."""
 
     next: int | None = None
-    """The sequence number that comes next; None before anything was seen."""
+    """The place that comes next; None before anything was seen."""
+    begun: bool = False
+    """Something was handed on."""
     waiting: dict[int, Segment] = field(default_factory=dict)
-    """Segments behind a hole, by sequence number."""
+    """Segments behind a hole, by place."""
+    places: list[int] = field(default_factory=list)
+    """A heap of the places where something waits."""
     held: int = 0
     patience: int = PATIENCE
     """How many acknowledgements of what lies behind a hole are still waited for."""
     cut: int = 0
     """Octets at ``next`` that were sent but not kept by the capture."""
+
+    def place(self, sequence: int) -> int:
+        """The place with this sequence number that is nearest to the next one."""
+        return sequence if self.next is None else self.next + _distance(self.next & 0xFFFFFFFF, sequence)
+
+    def begin(self, segment: Segment) -> int:
+        """Where the octets of a segment belong; SYN takes a number itself (RFC 9293, section 3.4)."""
+        place = self.place((segment.sequence + 1) & 0xFFFFFFFF if segment.syn else segment.sequence)
+        if self.next is None or (segment.syn and not self.begun):
+            self.next = place
+        return place
+
+    def wait(self, place: int, segment: Segment) -> None:
+        """Keep a segment until its place comes."""
+        held = self.waiting.get(place)
+        if held is None:
+            heappush(self.places, place)
+        elif len(held.payload) >= len(segment.payload):
+            return
+        self.held += len(segment.payload) - (len(held.payload) if held is not None else 0)
+        self.waiting[place] = segment
 
 
 @dataclass(slots=True)
@@ -50,29 +79,33 @@ class _Connection:
     sure: bool
     """Who is the client is known and not guessed."""
     saw_start: bool = False
+    first: dict[Endpoint, int] = field(default_factory=dict)
+    """The number of the first octet that was seen of each end, less one: that of SYN."""
     streams: dict[Endpoint, _Stream] = field(default_factory=dict)
     pieces: list[tuple[float, Endpoint, bytes, int]] = field(default_factory=list)
     """Time, sender, octets, how many octets are missing before them."""
     notes: list[str] = field(default_factory=list)
     reset: bool = False
 
+    def begins_with(self, segment: Segment) -> bool:
+        """Whether a SYN is of this connection, late or repeated, and not of a later one with the same ports."""
+        if self.first.get(segment.source) != segment.sequence:
+            return False
+        self.client, self.server = segment.source, segment.destination
+        self.sure = self.saw_start = True
+        return True
+
     def take(self, segment: Segment) -> None:
+        self.first.setdefault(segment.source, (segment.sequence - (not segment.syn)) & 0xFFFFFFFF)
         stream = self.streams.setdefault(segment.source, _Stream())
         peer = self.streams.setdefault(segment.destination, _Stream())
-        if segment.syn:
-            stream.next = (segment.sequence + 1) & 0xFFFFFFFF
-        elif stream.next is None:
-            stream.next = segment.sequence
+        place = stream.begin(segment)
         if segment.payload or segment.missing:
-            place = (segment.sequence + (1 if segment.syn else 0)) & 0xFFFFFFFF
-            held = stream.waiting.get(place)
-            if held is None or len(held.payload) < len(segment.payload):
-                stream.held += len(segment.payload) - (len(held.payload) if held is not None else 0)
-                stream.waiting[place] = segment
+            stream.wait(place, segment)
             self.drain(stream, segment.source, segment.time)
-        if segment.acknowledged is not None and peer.waiting and peer.next is not None:
+        if segment.acknowledged is not None and peer.waiting:
             self.acknowledge(peer, segment)
-        if stream.held > MAX_WAITING:
+        if stream.held > MAX_WAITING or len(stream.places) > MAX_WAITING_SEGMENTS:
             self.skip(stream, segment.source, segment.time, None)
         if segment.rst and not self.reset:
             self.reset = True
@@ -80,44 +113,43 @@ class _Connection:
 
     def acknowledge(self, peer: _Stream, segment: Segment) -> None:
         """The receiver has what the capture has not: unless it comes soon, out of order, it never will."""
-        acknowledged = segment.acknowledged or 0
-        if _distance(peer.next or 0, acknowledged) <= 0:
+        if peer.next is None or segment.acknowledged is None:
+            return
+        acknowledged = peer.place(segment.acknowledged)
+        if acknowledged <= peer.next:
             return
         peer.patience -= 1
-        while peer.patience < 0 and peer.waiting and _distance(peer.next or 0, acknowledged) > 0:
+        while peer.patience < 0 and acknowledged > peer.next:
             if not self.skip(peer, segment.destination, segment.time, acknowledged):
                 break
 
     def drain(self, stream: _Stream, sender: Endpoint, time: float) -> None:
         """Hand on what comes next, as far as there is no hole."""
-        while stream.next is not None:
-            ready = [place for place in stream.waiting if _distance(place, stream.next) >= 0]
-            if not ready:
-                return
+        while stream.next is not None and stream.places and stream.places[0] <= stream.next:
+            place = heappop(stream.places)
+            segment = stream.waiting.pop(place)
+            stream.held -= len(segment.payload)
             stream.patience = PATIENCE
-            for place in sorted(ready, key=lambda p: _distance(p, stream.next or 0), reverse=True):
-                segment = stream.waiting.pop(place)
-                stream.held -= len(segment.payload)
-                known = _distance(place, stream.next)
-                fresh = segment.payload[known:]
-                if fresh:
-                    self.pieces.append((time, sender, fresh, stream.cut))
-                    stream.cut = 0
-                    stream.next = (stream.next + len(fresh)) & 0xFFFFFFFF
-                if segment.missing and known <= len(segment.payload):
-                    stream.cut += segment.missing
-                    stream.next = (stream.next + segment.missing) & 0xFFFFFFFF
+            known = stream.next - place
+            fresh = segment.payload[known:]
+            if fresh:
+                self.pieces.append((time, sender, fresh, stream.cut))
+                stream.begun = True
+                stream.cut = 0
+                stream.next += len(fresh)
+            if segment.missing and known <= len(segment.payload):
+                stream.begun = True
+                stream.cut += segment.missing
+                stream.next += segment.missing
 
     def skip(self, stream: _Stream, sender: Endpoint, time: float, acknowledged: int | None) -> bool:
         """Give up a hole; False if nothing behind it is there yet (or was acknowledged)."""
-        if stream.next is None or not stream.waiting:
+        if stream.next is None or not stream.places:
             return False
-        next_place = stream.next
-        nearest = min(stream.waiting, key=lambda place: _distance(next_place, place))
-        size = _distance(next_place, nearest)
-        if acknowledged is not None and _distance(next_place, acknowledged) < size:
+        nearest = stream.places[0]
+        if acknowledged is not None and acknowledged < nearest:
             return False
-        stream.cut += size
+        stream.cut += nearest - stream.next
         stream.next = nearest
         self.drain(stream, sender, time)
         return True
@@ -169,7 +201,7 @@ def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str 
         ends = frozenset((segment.source, segment.destination))
         connection = connections.get(ends)
         fresh = segment.syn and segment.acknowledged is None
-        if connection is None or (fresh and connection.pieces):
+        if connection is None or (fresh and connection.pieces and not connection.begins_with(segment)):
             if connection is not None:
                 finished.append(connection)
             connection = connections[ends] = _begin(segment)

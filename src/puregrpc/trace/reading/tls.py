@@ -20,6 +20,12 @@ HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC, APPLICATION_DATA = 22, 21, 20, 23
 CLIENT_HELLO, SERVER_HELLO, FINISHED, KEY_UPDATE = 1, 2, 20, 24
 SUPPORTED_VERSIONS = 43
 TLS_1_2, TLS_1_3 = 0x0303, 0x0304
+SMALLEST_RECORD = 5 + 16
+"""The head of a record and the tag of its cipher (RFC 8446, section 5.2)."""
+
+MAX_RECORD = (1 << 14) + 2048
+MAX_TRIES = 100_000
+"""So often a record behind a hole is tried with another number: half a second or so for records of 16 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,13 @@ class _Side:
     handshake: bytearray = field(default_factory=bytearray)
     broken: str = ""
     encrypted: bool = False
+    established: bool = False
+    """TLS 1.3: the keys are those of application data."""
+    hidden: int = 0
+    """After a hole: at most so many records were lost in it; 0 where the place in the stream of records is known."""
+    searched: int = 0
+    gap: bool = False
+    """Something was lost before the next octets that can be decrypted."""
 
 
 class _Session:
@@ -114,18 +127,23 @@ class _Session:
         self.version = 0
         self.chunks: list[Chunk] = []
         self.notes: list[str] = []
+        self.tries = MAX_TRIES
 
     def read(self, recording: Recording) -> Recording:
         if not self.secrets:
             raise _Undecryptable("there is no key log (SSLKEYLOGFILE)")
         for chunk in recording.chunks:
             side = self.sides[chunk.direction]
-            if chunk.lost != 0:
-                self._break(side, "octets are missing, and with them the place in the stream of records")
             if side.broken:
                 continue
-            side.buffer += chunk.data
             try:
+                if chunk.lost != 0:
+                    self._lose(side, chunk.lost)
+                    if side.broken:
+                        continue
+                side.buffer += chunk.data
+                if side.hidden:
+                    self._resume(side)
                 self._records(side, chunk.time)
             except _Undecryptable as reason:
                 if not self.chunks:
@@ -133,6 +151,9 @@ class _Session:
                 self._break(side, str(reason))
         if self.suite is None:
             raise _Undecryptable("the handshake is not in the recording")
+        for side in self.sides.values():
+            if side.hidden:
+                self._break(side, "octets are missing, and with them the place in the stream of records")
         name = "TLS 1.3" if self.version == TLS_1_3 else "TLS 1.2"
         notes = (*recording.notes, f"decrypted: {name}, {self.suite.name}", *self.notes)
         lines = "".join(
@@ -147,10 +168,69 @@ class _Session:
             side.broken = why
             self.notes.append(f"what the {side.direction.value} sent later is not decrypted: {why}")
 
+    # -- holes
+
+    def _lose(self, side: _Side, lost: int | None) -> None:
+        """Octets are missing: where records go on behind them has to be found."""
+        if self.version == TLS_1_3 and not side.established:
+            # What is left of the handshake fits no key then, and is passed over.
+            self._establish(side)
+        if side.keys is None:
+            self._break(side, "octets of the handshake are missing")
+            return
+        # The hole may begin inside a record, and end inside one.
+        most = MAX_TRIES if lost is None else (len(side.buffer) + lost) // SMALLEST_RECORD + 2
+        side.hidden += min(most, MAX_TRIES)
+        side.gap = True
+        side.searched = 0
+        side.buffer.clear()
+        side.handshake.clear()
+
+    def _resume(self, side: _Side) -> None:
+        """Find the next record behind a hole and its number: those that the cipher's tag is right for, no others."""
+        waiting: int | None = None
+        for place in range(side.searched, len(side.buffer) - 4):
+            kind, version, length = struct.unpack_from("!BHH", side.buffer, place)
+            if not 20 <= kind <= 23 or version != TLS_1_2 or not SMALLEST_RECORD - 5 <= length <= MAX_RECORD:
+                continue
+            if place + 5 + length > len(side.buffer):
+                waiting = place if waiting is None else waiting
+            elif self._has_number(side, kind, bytes(side.buffer[place : place + 5 + length])):
+                del side.buffer[:place]
+                return
+        side.searched = max(len(side.buffer) - 4, 0) if waiting is None else waiting
+
+    def _has_number(self, side: _Side, kind: int, record: bytes) -> bool:
+        """Whether it is a record with one of the numbers that may come next; that one is the next then."""
+        keys = side.keys
+        if keys is None:
+            return False
+        first = keys.sequence
+        for number in range(first, first + side.hidden + 1):
+            self.tries -= 1
+            if self.tries < 0:
+                raise _Undecryptable("too many holes to find the place in the stream of records again")
+            keys.sequence = number
+            try:
+                if self.version == TLS_1_3:
+                    self._open_1_3(side, record[:5], record[5:])
+                else:
+                    self._open_1_2(side, kind, record[:5], record[5:])
+            except _Undecryptable:
+                continue
+            keys.sequence = number
+            side.hidden = 0
+            self.notes.append(f"{number - first} records of TLS that the {side.direction.value} sent are lost")
+            return True
+        keys.sequence = first
+        return False
+
+    # -- records
+
     def _records(self, side: _Side, time: float) -> None:
-        while len(side.buffer) >= 5:
+        while len(side.buffer) >= 5 and not side.hidden:
             kind, _, length = struct.unpack_from("!BHH", side.buffer)
-            if not 20 <= kind <= 23 or length > (1 << 14) + 2048:
+            if not 20 <= kind <= 23 or length > MAX_RECORD:
                 raise _Undecryptable(f"no TLS record: type {kind}, {length} octets")
             if len(side.buffer) < 5 + length:
                 return
@@ -175,7 +255,8 @@ class _Session:
             side.handshake += body
             self._handshake(side)
         elif kind == APPLICATION_DATA and body:
-            self.chunks.append(Chunk(time, side.direction, body))
+            self.chunks.append(Chunk(time, side.direction, body, None if side.gap else 0))
+            side.gap = False
 
     # -- the handshake
 
@@ -192,12 +273,16 @@ class _Session:
             elif kind == SERVER_HELLO and len(body) >= 35:
                 self._server_hello(body)
             elif kind == FINISHED and self.version == TLS_1_3:
-                label = "CLIENT_TRAFFIC_SECRET_0" if side.direction is Direction.CLIENT else "SERVER_TRAFFIC_SECRET_0"
-                side.keys = self._keys_of_tls_1_3(self._secret(label))
+                self._establish(side)
             elif kind == KEY_UPDATE and side.keys is not None:
                 algorithm = self._suite().hash
                 size = hashlib.new(algorithm).digest_size
                 side.keys = self._keys_of_tls_1_3(_expand_label(side.keys.secret, b"traffic upd", size, algorithm))
+
+    def _establish(self, side: _Side) -> None:
+        """The handshake is over: from here on the keys of application data (RFC 8446, section 7.1)."""
+        side.keys = self._keys_of_tls_1_3(self._secret(f"{side.direction.name}_TRAFFIC_SECRET_0"))
+        side.established = True
 
     def _server_hello(self, body: bytes) -> None:
         self.server_random = body[2:34]
@@ -265,7 +350,7 @@ class _Session:
         iv = block[2 * suite.key + offset * iv_size :][:iv_size]
         return _Keys(self._cipher(key), iv, explicit=not suite.chacha)
 
-    # -- records
+    # -- ciphers
 
     def _open_1_3(self, side: _Side, head: bytes, body: bytes) -> tuple[int, bytes]:
         """RFC 8446, section 5.2."""
