@@ -16,7 +16,7 @@ Error
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,14 @@ __all__ = [
 
 class Error(Exception):
     """Every exception that puregrpc raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[Error], args: tuple[Any, ...]) -> Error:
+    """A copy of an error, as `pickle` and `copy` make it, whatever its ``__init__`` takes."""
+    return kind.__new__(kind, *args)
 
 
 class UserError(Error):

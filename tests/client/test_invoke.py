@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from puregrpc import Client, Response, StatusNotFound, StatusOK, check
+from puregrpc import AsyncClient, Client, Response, StatusNotFound, StatusOK, check
 from puregrpc.client.constants import StatusName
 from puregrpc.errors import EncodeError, InvalidArgument, NotConnected, SchemaError
 from tests.client.samples import samples, tags
@@ -449,7 +449,25 @@ def test_closing_while_a_call_is_under_way(loaded: Client, lab: str) -> None:
     loaded.close()
     thread.join(5)
     assert not thread.is_alive()
-    assert isinstance(results[0], NotConnected) or results[0].status == 14
+    assert isinstance(results[0], NotConnected) or results[0].status == 1
+
+
+def test_closing_with_begun_calls(client: Client) -> None:
+    begun = client.async_invoke("lab.Bench/Hang", {})
+    time.sleep(0.05)
+    client.close()
+    assert begun.result(5).error == {
+        "code": 1,
+        "message": "grpc: the client connection is closing",
+        "details": [],
+    }
+
+
+def test_clients_are_not_copied(client: Client) -> None:
+    for owned in (client, client.stream("lab.Bench/Converse"), AsyncClient()):
+        for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match="cannot be pickled or copied: "):
+                copied(owned)
 
 
 # -- typed use, checks and metrics

@@ -73,6 +73,22 @@ def test_authority(kind: str) -> None:
         assert problem("authority", value) == f"{PREFIX}invalid authority value: '{shown}', it needs to be a string"
 
 
+@pytest.mark.parametrize("value", ["a b", "é", "a\n"])
+def test_an_authority_that_cannot_be_sent(value: str) -> None:
+    assert problem("authority", value).startswith(f"{PREFIX}invalid authority value: ")
+
+
+def test_certificates_are_not_looked_at_in_plaintext() -> None:
+    for tls in ({"cacerts": "x"}, {"cert": "x", "key": "y"}, {"password": "x"}):
+        assert connect_params({"tls": tls, "plaintext": True}, {}).tls is None
+        with pytest.raises(InvalidArgument):
+            connect_params({"tls": tls, "plaintext": False}, {})
+        with pytest.raises(InvalidArgument):
+            connect_params({"tls": tls}, {})
+    with pytest.raises(InvalidArgument, match="invalid tls cert value: '5', it needs to be a PEM formatted string"):
+        connect_params({"plaintext": True, "tls": {"cert": 5}}, {})
+
+
 @pytest.mark.parametrize("kind", ODD)
 def test_tls(kind: str) -> None:
     value, shown = ODD[kind]
@@ -110,6 +126,7 @@ def test_reflect_metadata(kind: str) -> None:
         ("ms", 'time: invalid duration "ms"'),
         ("5x", 'time: unknown unit "x" in duration "5x"'),
         ("1 s", 'time: unknown unit " s" in duration "1 s"'),
+        ("\u0661s", 'time: invalid duration "\u0661s"'),
         ("0x10", 'time: unknown unit "x" in duration "0x10"'),
         ("5m5", 'time: missing unit in duration "5m5"'),
         ("1.5d", 'time: the number of days in duration "1.5d" is not an integer'),
@@ -141,6 +158,8 @@ def test_what_is_no_duration(value: object, said: str) -> None:
         ("5µs", 0.005),
         ("+1s", 1000),
         (math.nan, 0),
+        (1e-7, 0),
+        (-1e-9, 0),
         ("NaN", 0),
         ("Infinity", math.inf),
     ],
@@ -215,6 +234,27 @@ def test_tags_are_text_numbers_and_booleans(value: object) -> None:
         "c": "1.5",
         "d": "2",
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-0.0, "0"),
+        (0.1, "0.1"),
+        (1e-6, "0.000001"),
+        (1.5e-5, "0.000015"),
+        (1e-7, "1e-7"),
+        (-2.5e-10, "-2.5e-10"),
+        (1e20, "100000000000000000000"),
+        (1e21, "1e+21"),
+        (1.5e300, "1.5e+300"),
+        (math.nan, "NaN"),
+        (math.inf, "Infinity"),
+        (-math.inf, "-Infinity"),
+    ],
+)
+def test_numbers_in_tags_are_written_as_k6_writes_them(value: float, text: str) -> None:
+    assert call_params({"tags": {"a": value}}, {}, WHERE).tags == {"a": text}
 
 
 def test_tags_that_are_no_dict_as_in_k6() -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
@@ -266,6 +266,9 @@ class AsyncClient:
     healthCheck = health_check  # noqa: N815 - k6's spelling
 
     # -- helpers
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an AsyncClient cannot be pickled or copied: make one in each process")
 
     def connected_link(self) -> Link:
         """The connection. Raises NotConnected."""

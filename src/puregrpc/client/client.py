@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from puregrpc.client import health
 from puregrpc.client.backend import Backend, CallRequest, Outcome, Traffic
@@ -266,6 +266,9 @@ class Client:
     healthCheck = health_check  # noqa: N815 - k6's spelling
 
     # -- helpers
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Client cannot be pickled or copied: make one in each process")
 
     def connected_backend(self) -> Backend:
         """The backend, if there is a connection. Raises NotConnected, LocalProtocolError after a fork."""

@@ -21,16 +21,19 @@ UNITS = {
     "d": 86_400_000.0,
 }
 
-_NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[iI]nf(?:inity)?|[nN]a[nN])\Z")
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
+NANOSECOND = 1e-6
+"""In milliseconds: the unit in which k6 counts; what is less is nothing."""
+
+_NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[iI]nf(?:inity)?|[nN]a[nN])\Z")
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)")
 
 
 def milliseconds(value: object) -> float:
-    """``value`` in milliseconds; NaN counts as 0, as in k6. Raises InvalidArgument with the words of k6 and Go."""
+    """``value`` in milliseconds; NaN counts as 0. Raises InvalidArgument with the words of k6 and Go."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidArgument(f"unable to use type {type(value).__name__} as a duration value")
     if not isinstance(value, str):
-        return 0.0 if math.isnan(value) else float(value)
+        return 0.0 if math.isnan(value) or abs(value) < NANOSECOND else float(value)
     if _NUMBER.match(value):
         return milliseconds(float(value))
     rest = value[1:] if value[:1] in ("+", "-") else value

@@ -14,7 +14,8 @@ from puregrpc.channel import Channel, UnaryUnaryMethod, open_channel
 from puregrpc.client.backend import CallRequest, Outcome, Traffic
 from puregrpc.client.failures import DEADLINE_PASSED, reflection_error, status_of, tls_options
 from puregrpc.client.params import ConnectParams
-from puregrpc.errors import ConnectError, InvalidArgument, RpcError
+from puregrpc.client.status import CLOSING
+from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
 from puregrpc.schema import Registry
 from puregrpc.transport import SessionCounters
 from puregrpc.wire.status import Status, StatusCode
@@ -36,7 +37,7 @@ class Link:
         """What of its traffic was measured already."""
 
     async def unary(self, request: CallRequest) -> Outcome:
-        """Make a unary call. Raises NotConnected when the channel is closed."""
+        """Make a unary call."""
         method = self._methods.get(request.path)
         if method is None:
             method = self._methods[request.path] = self.channel.unary_unary(request.path)
@@ -46,6 +47,8 @@ class Link:
             return Outcome(status_of(error), None, error.headers, error.trailers)
         except InvalidArgument as error:
             return Outcome(Status(StatusCode.INTERNAL, str(error)))
+        except NotConnected:  # closed since the call was prepared
+            return Outcome(CLOSING)
         return Outcome(result.status, result.message, result.headers, result.trailers)
 
     def traffic(self) -> Traffic:

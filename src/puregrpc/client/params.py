@@ -26,6 +26,8 @@ LONGEST_TIMEOUT = 2e9
 MAX_RECEIVE_SIZE = 4 << 20
 MAX_SEND_SIZE = 2**31 - 1
 
+_AUTHORITY = re.compile("[!-~]*")
+
 Metadata = tuple[tuple[str, "str | bytes"], ...]
 
 
@@ -131,9 +133,12 @@ def connect_params(params: object, keywords: Mapping[str, Any]) -> ConnectParams
     """Check the params of connect; the first that is wrong decides. Raises InvalidArgument."""
     try:
         values: dict[str, Any] = {}
-        for name, value in merged(params, keywords).items():
+        given = merged(params, keywords)
+        for name, value in given.items():
             key = snake_case(name)
             reader = CONNECT_READERS.get(key)
+            if key == "tls" and given.get("plaintext") is True:
+                reader = check_types_of_tls  # certificates that are not used are not looked at
             if reader is None:
                 raise InvalidArgument(f'unknown connect param: "{name}"')
             if key in values:
@@ -182,6 +187,10 @@ def read_timeout(value: object) -> float:
 def read_authority(value: object) -> str | None:
     if not isinstance(value, str):
         raise InvalidArgument(f"invalid authority value: '{shown(value)}', it needs to be a string")
+    if not _AUTHORITY.fullmatch(value):
+        raise InvalidArgument(
+            f"invalid authority value: '{shown(value)}', it needs to be a host, with or without a port"
+        )
     return value or None
 
 
@@ -229,13 +238,16 @@ def pem(value: object) -> str:
     raise TypeError(type(value).__name__)
 
 
-def read_tls(value: object) -> TlsOptions:
+def check_types_of_tls(value: object) -> None:
+    tls_texts(value)
+
+
+def tls_texts(value: object) -> tuple[dict[str, str], str | bytes, list[str]]:
+    """``cert`` and ``key`` as far as they are given, the password, and the root certificates."""
     if not isinstance(value, Mapping):
         raise InvalidArgument(
             f"invalid tls value: '{shown(value)}', expected (optional) keys: cert, key, password, and cacerts"
         )
-    from puregrpc.transport import TlsOptions
-
     texts: dict[str, str] = {}
     for name in ("cert", "key"):
         if name in value:
@@ -250,7 +262,13 @@ def read_tls(value: object) -> TlsOptions:
     password = value.get("password", "")
     if not isinstance(password, str | bytes):
         raise InvalidArgument(f"invalid tls password value: a {type(password).__name__}, it needs to be a string")
-    roots = cacerts(value["cacerts"]) if "cacerts" in value else []
+    return texts, password, cacerts(value["cacerts"]) if "cacerts" in value else []
+
+
+def read_tls(value: object) -> TlsOptions:
+    texts, password, roots = tls_texts(value)
+    from puregrpc.transport import TlsOptions
+
     for index, root in enumerate(roots):
         if "CERTIFICATE-----" not in root:
             raise PemError(f"failed to append ca certificate [{index}] from PEM")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from puregrpc.client.backend import BACKLOG_OCTETS, CallRequest, StreamEnd
 from puregrpc.client.core import UNMARSHAL, ClientCore, grouped, metadata_problem, sendable
@@ -115,6 +115,9 @@ class StreamBase(ABC):
     def trailers(self) -> dict[str, list[str | bytes]]:
         """The trailing metadata, once the stream is over."""
         return grouped(self._result.trailers) if self._result is not None else {}
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a stream cannot be pickled or copied: it belongs to its connection")
 
     @abstractmethod
     def _end_with(self, status: Status) -> None:

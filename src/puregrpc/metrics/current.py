@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -102,6 +103,18 @@ def tag_values(tags: Mapping[str, object] | None) -> dict[str, str]:
     return {str(key): tag_value(str(key), value) for key, value in (tags or {}).items()}
 
 
+def number_text(value: float) -> str:
+    """A number as JavaScript writes it."""
+    if value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    digits, exponent, power = repr(value).partition("e")
+    if exponent:
+        return f"{digits}e{int(power):+d}" if abs(value) >= 1e21 or abs(value) < 1e-6 else f"{value:.20f}".rstrip("0")
+    return digits
+
+
 def tag_value(key: str, value: object) -> str:
     """One tag's value as text."""
     if isinstance(value, str):
@@ -111,7 +124,7 @@ def tag_value(key: str, value: object) -> str:
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e21 else repr(value)
+        return number_text(value)
     raise InvalidArgument(
         f"invalid value for metric tag '{key}': "
         "only String, Boolean and Number types are accepted as a metric tag values"
