@@ -11,7 +11,8 @@ Known differences, each with its reason, are evened out or left out here:
   and digits of other scripts for numbers, True for a float, numbers in text and 1.5 for enums, characters that are not
   base64, [] and "" for a message without fields, anything as a path of a field mask, NaN in a Value, more than nine
   digits of a second. Floats that are NaN or infinite, which json_format wants as text, are taken here as they are.
-- json_format shows 32-bit floats below 1.2e-38 with six digits even where fewer are exact; the schemas leave them out.
+- json_format shows 32-bit floats below 1.2e-38 with six digits even where fewer are exact, and does not read the
+  largest, 3.4028235e38, which it writes; the schemas leave them out.
 """
 
 from __future__ import annotations

@@ -83,6 +83,10 @@ _SHARED: dict[str, Any] = {
     "int64_of": scalars.int64_of,
     "uint32_of": scalars.uint32_of,
     "uint64_of": scalars.uint64_of,
+    "key_of_int32": scalars.key_of_int32,
+    "key_of_int64": scalars.key_of_int64,
+    "key_of_uint32": scalars.key_of_uint32,
+    "key_of_uint64": scalars.key_of_uint64,
     "TooDeep": TooDeep,
     "missing": _missing,
     "second": _second,
@@ -270,7 +274,8 @@ class _Writer:
             low, high = INTEGER_RANGES[kind]
             is_outside = f"not {low} <= {value} <= {high}" if low else f"{value} >> {high.bit_length()}"
             add(f"if type({value}) is not int or {is_outside}:")
-            add(f" {value} = {_INTEGERS[kind]}_of({value})")
+            convert = f"key_of_{_INTEGERS[kind]}" if of_key else f"{_INTEGERS[kind]}_of"
+            add(f" {value} = {convert}({value})")
         elif kind is FieldType.BOOL:
             convert = "key_of_bool" if of_key else "bool_of"
             add(f"if {value} is not True and {value} is not False:", f" {value} = {convert}({value})")

@@ -29,6 +29,10 @@ __all__ = [
     "int64_of",
     "is_bool",
     "key_of_bool",
+    "key_of_int32",
+    "key_of_int64",
+    "key_of_uint32",
+    "key_of_uint64",
     "native_bytes_of",
     "null_of",
     "shortest_float",
@@ -108,6 +112,26 @@ uint64_of = _integer("uint64", 0, (1 << 64) - 1)
 def is_bool(value: object) -> bool:
     """Whether a value is a bool: True, False, or what another library calls so."""
     return type(value).__name__ in ("bool", "bool_")
+
+
+_KEY_TEXT = re.compile(r"(?:0|-?[1-9][0-9]*)\Z", re.ASCII)
+
+
+def _integer_key(kind: str, integer_of: Callable[[object], int]) -> Callable[[object], int]:
+    """The same for the key of a map: text has only one form there, or an object could have one key twice."""
+
+    def key_of(value: object) -> int:
+        if isinstance(value, str) and not _KEY_TEXT.match(value):
+            raise Fault(f"{kind} expected, not {shown(value)}")
+        return integer_of(value)
+
+    return key_of
+
+
+key_of_int32 = _integer_key("int32", int32_of)
+key_of_int64 = _integer_key("int64", int64_of)
+key_of_uint32 = _integer_key("uint32", uint32_of)
+key_of_uint64 = _integer_key("uint64", uint64_of)
 
 
 def bool_of(value: object) -> bool:
