@@ -28,11 +28,17 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 
-def run_worker(module: str, *arguments: str, timeout: float = 120) -> dict[str, Any]:
-    """Run ``python -m benchmarks.MODULE ARGUMENTS`` and return the JSON object on its last line."""
+def run_worker(
+    module: str, *arguments: str, timeout: float = 120, variables: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Run ``python -m benchmarks.MODULE ARGUMENTS`` and return the JSON object on its last line.
+
+    ``variables`` are added to its environment.
+    """
     result = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", *arguments],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=timeout, check=False,
+        cwd=ROOT, env={**environment(), **(variables or {})},
+        capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip
     if result.returncode:
         raise RuntimeError(f"{module} {' '.join(arguments)} failed:\n{result.stderr[-2000:]}")

@@ -27,9 +27,10 @@ from puregrpc.channel.details import CallDetails, Deserializer, MetadataLike, Se
 from puregrpc.channel.options import ChannelOptions, Method, channel_options, check_secure, path_of
 from puregrpc.channel.retry import RetryThrottle
 from puregrpc.errors import ConnectError, InvalidArgument
-from puregrpc.transport import Address, SessionCounters, TcpAddress
+from puregrpc.transport.addresses import Address, TcpAddress, lookup_name
 from puregrpc.transport.blocking import BlockingSession
 from puregrpc.transport.blocking_connect import connect_blocking, start_tls_blocking
+from puregrpc.transport.driving import SessionCounters
 from puregrpc.wire import client_connection
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 
@@ -266,7 +267,7 @@ def check_blocking(options: ChannelOptions) -> None:
 def look_up(host: str, port: int) -> list[Address]:
     """The addresses of a host. Raises ConnectError with the resolver's words if there are none."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(lookup_name(host), port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ConnectError(f"no address was found for the host {host!r}: {error}") from error
     return list(dict.fromkeys(TcpAddress(str(entry[4][0]), int(entry[4][1])) for entry in found))

@@ -7,7 +7,6 @@ descriptor of the file where there is no source, or with None. Resolvers are ask
 from __future__ import annotations
 
 import os
-from importlib.resources import files
 from pathlib import Path
 from pkgutil import get_data
 from typing import TYPE_CHECKING, Protocol
@@ -127,6 +126,8 @@ class BuiltinResolver:
         try:
             if parts[1] == "protobuf":
                 return get_data("puregrpc.proto", f"include/{path}")
+            from importlib.resources import files
+
             place = files(f"google.{parts[1]}")
             for part in parts[2:]:
                 place = place / part

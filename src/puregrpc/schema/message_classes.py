@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from google.protobuf import descriptor_pb2, message_factory
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import Message
-
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
 
 if TYPE_CHECKING:
+    from google.protobuf import descriptor_pb2
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from google.protobuf.message import Message
+
     from puregrpc.schema.registry import Registry
 
 __all__ = ["MessageClasses"]
@@ -24,21 +24,25 @@ class MessageClasses:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._lock = threading.Lock()
-        self._pool = DescriptorPool()
+        self._pool: DescriptorPool | None = None
         self._in_pool: dict[str, FileDescriptor] = {}
         self._version = -1
         self._classes: dict[str, type[Message]] = {}
 
     def message_class(self, descriptor: MessageDescriptor) -> type[Message]:
         """The class for a message type; see ``Registry.message_class``."""
+        from google.protobuf import descriptor_pool, message_factory  # a registry without classes needs no protobuf
+
         with self._lock:
             known = self._classes.get(descriptor.full_name)
             if known is not None and self._in_pool.get(_file_name(descriptor)) is descriptor.file:
                 return known
             if descriptor.file is None:
                 raise SchemaError(f"{descriptor.full_name} is in a file that is missing from the schema")
+            if self._pool is None:
+                self._pool = descriptor_pool.DescriptorPool()
             try:
-                self._put(descriptor.file)
+                self._put(self._pool, descriptor.file)
                 made: type[Message] = message_factory.GetMessageClass(
                     self._pool.FindMessageTypeByName(descriptor.full_name)
                 )
@@ -47,7 +51,7 @@ class MessageClasses:
             self._classes[descriptor.full_name] = made
             return made
 
-    def _put(self, file: FileDescriptor) -> None:
+    def _put(self, pool: DescriptorPool, file: FileDescriptor) -> None:
         """Add a file after those it imports; without a recursion that long chains of imports could exhaust."""
         pending: list[tuple[FileDescriptor, bool]] = [(file, False)]
         while pending:
@@ -55,7 +59,7 @@ class MessageClasses:
             if current.name in self._in_pool:
                 continue
             if done:
-                self._pool.Add(_complete(current))
+                pool.Add(_complete(current))
                 self._in_pool[current.name] = current
             else:
                 pending.append((current, True))

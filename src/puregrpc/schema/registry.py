@@ -7,11 +7,9 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError as ProtobufDecodeError
-from google.protobuf.message import Message
 
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import (
@@ -23,9 +21,12 @@ from puregrpc.proto.descriptors import (
     ServiceDescriptor,
 )
 from puregrpc.schema import limits
-from puregrpc.schema.build import FileBuilder, Lookup
 from puregrpc.schema.message_classes import MessageClasses
 from puregrpc.schema.well_known import WELL_KNOWN_FILES, well_known_file
+
+if TYPE_CHECKING:
+    from google.protobuf import descriptor_pb2
+    from google.protobuf.message import Message
 
 __all__ = ["Registry"]
 
@@ -153,6 +154,8 @@ class Registry:
         Raises SchemaError if the bytes are not a FileDescriptorSet or if a file in it is not valid; the registry
         is then as before.
         """
+        from google.protobuf import descriptor_pb2
+
         if isinstance(data, descriptor_pb2.FileDescriptorSet):
             return self.add_file_descriptor_protos(data.file)
         if len(data) > limits.MAX_DESCRIPTOR_BYTES:
@@ -165,6 +168,8 @@ class Registry:
 
     def add_file_descriptor_proto(self, data: bytes | descriptor_pb2.FileDescriptorProto) -> FileDescriptor:
         """Add one file; its imports should be there before it, as for ``add_file_descriptor_set``."""
+        from google.protobuf import descriptor_pb2
+
         if not isinstance(data, descriptor_pb2.FileDescriptorProto):
             if len(data) > limits.MAX_DESCRIPTOR_BYTES:
                 raise SchemaError(
@@ -178,8 +183,10 @@ class Registry:
 
     def add_file_descriptor_protos(self, protos: Iterable[descriptor_pb2.FileDescriptorProto]) -> list[FileDescriptor]:
         """Add several files at once, in any order; see ``add_file_descriptor_set``."""
+        from puregrpc.schema.set_builder import SetBuilder
+
         with self._lock:
-            files = _SetBuilder(self._files, self._lookup_type).build(protos)
+            files = SetBuilder(self._files, self._lookup_type).build(protos)
             self._add(files.values())
             return [self._files[name] for name in files]
 
@@ -240,90 +247,6 @@ def _well_known_registry() -> Registry:
     made = Registry()
     made.add_file_descriptor_protos(filter(None, map(well_known_file, WELL_KNOWN_FILES)))
     return made
-
-
-class _SetBuilder:
-    """Builds the files of one set against what is there already."""
-
-    def __init__(self, present: Mapping[str, FileDescriptor], lookup_present: Lookup) -> None:
-        self._present = present
-        self._lookup_present = lookup_present
-        self._types: dict[str, MessageDescriptor | EnumDescriptor] = {}
-        self._builders: dict[str, FileBuilder] = {}
-
-    def build(self, protos: Iterable[descriptor_pb2.FileDescriptorProto]) -> dict[str, FileDescriptor]:
-        """The files by name, in the order given, those built in for them at the end."""
-        for proto in protos:
-            self._declare(proto)
-        names = list(self._builders)
-        for name in names:
-            for dependency in self._builders[name].proto.dependency:
-                self._add_well_known(dependency)
-        files: dict[str, FileDescriptor] = {}
-        for name in self._in_import_order():
-            builder = self._builders[name]
-            dependencies, missing = [], []
-            for dependency in builder.proto.dependency:
-                found = files.get(dependency) or self._present.get(dependency)
-                if found is None:
-                    missing.append(dependency)
-                else:
-                    dependencies.append(found)
-            files[name] = builder.link(dependencies, missing, self._lookup)
-        return {name: files[name] for name in self._builders}
-
-    def _declare(self, proto: descriptor_pb2.FileDescriptorProto) -> None:
-        builder = FileBuilder(proto)
-        if proto.name in self._builders:
-            if self._builders[proto.name].proto == proto:
-                return
-            raise SchemaError(f"{proto.name}: the set has two different files of this name")
-        self._builders[proto.name] = builder
-        for kind in builder.declare():
-            other = self._types.setdefault(kind.full_name, kind)
-            if other is not kind:
-                where = other.file.name if other.file is not None else proto.name
-                raise SchemaError(f"{proto.name}: {kind.full_name} is declared in {where} already")
-
-    def _add_well_known(self, name: str) -> None:
-        if name in self._builders or name in self._present:
-            return
-        proto = well_known_file(name)
-        if proto is not None:
-            self._declare(proto)
-            for dependency in proto.dependency:
-                self._add_well_known(dependency)
-
-    def _lookup(self, full_name: str) -> MessageDescriptor | EnumDescriptor | None:
-        return self._types.get(full_name) or self._lookup_present(full_name)
-
-    def _in_import_order(self) -> list[str]:
-        """Every file after those it imports. Raises SchemaError if they import each other in a circle."""
-        order: list[str] = []
-        state: dict[str, bool] = {}
-        for start in self._builders:
-            pending: list[tuple[str, bool]] = [(start, False)]
-            path: list[str] = []
-            while pending:
-                name, done = pending.pop()
-                if done:
-                    state[name] = True
-                    order.append(path.pop())
-                    continue
-                if name in state:
-                    if not state[name]:
-                        circle = " -> ".join([*path[path.index(name) :][:8], name])
-                        raise SchemaError(f"{name}: files import each other in a circle: {circle}")
-                    continue
-                state[name] = False
-                path.append(name)
-                pending.append((name, True))
-                pending.extend(
-                    (dependency, False)
-                    for dependency in reversed(self._builders[name].proto.dependency)
-                    if dependency in self._builders
-                )
-        return order
 
 
 def _with_dependencies(file: FileDescriptor) -> Iterator[FileDescriptor]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from puregrpc.errors import SchemaError
@@ -17,6 +16,9 @@ from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema import limits
 from puregrpc.schema.registry import Registry
 from puregrpc.schema.well_known import WELL_KNOWN_FILES
+
+if TYPE_CHECKING:
+    from google.protobuf import descriptor_pb2
 
 __all__ = [
     "MAX_FILES",
@@ -79,6 +81,8 @@ def protoset_resolver(*paths: str | PathLike[str]) -> DescriptorResolver:
 
 
 def _read_protoset(path: str | PathLike[str]) -> descriptor_pb2.FileDescriptorSet:
+    from google.protobuf import descriptor_pb2
+
     try:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:
@@ -147,6 +151,8 @@ async def _answer_or_nothing(request: Awaitable[list[bytes]]) -> list[bytes]:
 
 
 def _parse(data: bytes) -> descriptor_pb2.FileDescriptorProto:
+    from google.protobuf import descriptor_pb2
+
     if len(data) > limits.MAX_DESCRIPTOR_BYTES:
         raise SchemaError(f"a file descriptor of {len(data)} bytes, over the limit of {limits.MAX_DESCRIPTOR_BYTES}")
     try:

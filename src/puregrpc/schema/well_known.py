@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from google.protobuf import descriptor_pb2
+if TYPE_CHECKING:
+    from google.protobuf import descriptor_pb2
 
 __all__ = ["WELL_KNOWN_FILES", "well_known_file"]
 
@@ -32,5 +34,7 @@ def well_known_file(name: str) -> descriptor_pb2.FileDescriptorProto | None:
     module = WELL_KNOWN_FILES.get(name)
     if module is None:
         return None
+    from google.protobuf import descriptor_pb2
+
     serialized: bytes = import_module(module).DESCRIPTOR.serialized_pb
     return descriptor_pb2.FileDescriptorProto.FromString(serialized)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from puregrpc.errors import InvalidArgument
 
-__all__ = ["Address", "TcpAddress", "UnixAddress", "split_host_port"]
+__all__ = ["Address", "TcpAddress", "UnixAddress", "lookup_name", "split_host_port"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class TcpAddress:
         """What the socket module takes. Raises InvalidArgument if ``host`` is not an IP address literal."""
         try:
             found = socket.getaddrinfo(
-                self.host, self.port, self.family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+                lookup_name(self.host), self.port, self.family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
             )
         except (OSError, UnicodeError):
             raise InvalidArgument(f"{self.host!r} is not an IP address") from None
@@ -50,6 +50,11 @@ class UnixAddress:
 
 
 Address = TcpAddress | UnixAddress
+
+
+def lookup_name(host: str) -> str | bytes:
+    """A host for `socket.getaddrinfo`, which loads the tables of international names for any text, ASCII or not."""
+    return host.encode() if host.isascii() else host
 
 
 def split_host_port(text: str, default_port: int | None = None) -> tuple[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import tempfile
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -132,6 +131,8 @@ def _load_chain(context: ssl.SSLContext, chain: str, key: str | None, password: 
         nonlocal asked
         asked = True
         return b"" if password is None else password
+
+    import tempfile  # seldom needed, and large
 
     handle, path = tempfile.mkstemp(prefix="puregrpc-", suffix=".pem")
     try:

@@ -25,7 +25,7 @@ def client_connection(
 
         return H2ClientConnection(driver, config)
     if engine == "fast":
-        from puregrpc.wire.fast import FastClientConnection
+        from puregrpc.wire.fast.client import FastClientConnection
 
         return FastClientConnection(driver, config)
     raise InvalidArgument(f"no engine {engine!r}: there are 'h2' and 'fast'")
@@ -41,7 +41,7 @@ def server_connection(
 
         return H2ServerConnection(driver, config)
     if engine == "fast":
-        from puregrpc.wire.fast import FastServerConnection
+        from puregrpc.wire.fast.server import FastServerConnection
 
         return FastServerConnection(driver, config)
     raise InvalidArgument(f"no engine {engine!r}: there are 'h2' and 'fast'")
