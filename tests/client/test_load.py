@@ -34,7 +34,7 @@ def test_what_load_returns() -> None:
     assert (found[0].full_method, found[0]["name"]) == ("/NoPackage/Do", "Do")
     assert paths(client.load([DEFINITIONS], "multi.proto")) == MULTI
     assert (found[0].package, client.load([DEFINITIONS], "multi.proto")[1].is_server_stream) == ("", True)
-    assert len(client.load([DEFINITIONS], "lab.proto", "nopackage.proto", "lab.proto")) == 27
+    assert len(client.load([DEFINITIONS], "lab.proto", "nopackage.proto", "lab.proto")) == 28
     assert client.load([DEFINITIONS], "common/types.proto")[0].package == "common"
     assert client.load() == client.load([DEFINITIONS]) == []
     assert len(client.load(None, "google/protobuf/api.proto", "google/rpc/status.proto")) == 0
@@ -95,7 +95,7 @@ def test_protosets(tmp_path: Path, lab: str) -> None:
     assert paths(Client().load_protoset(tmp_path / "alone")) == MULTI[:3]
     assert Client().loadProtoset(str(tmp_path / "empty")) == []
     with Client() as client:
-        assert len(client.load_protoset(tmp_path / "lab")) == 26
+        assert len(client.load_protoset(tmp_path / "lab")) == 27
         client.connect(lab, plaintext=True)
         assert client.invoke("lab.Bench/Echo", {"aString": "ps"}).message["aString"] == "ps"
     for path in ("nope", "text", ""):
