@@ -151,6 +151,60 @@ def test_ctrl_c_cancels_the_call_and_leaves_the_client_usable(lab: str) -> None:
         assert (process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("last", ["", "stream.wait()"])
+def test_ctrl_c_ends_a_program_that_waits_for_its_streams(lab: str, last: str) -> None:
+    with start(
+        lab,
+        f"""
+        stream = Stream(client, "lab.Bench/Count")
+        stream.on("data", lambda message: message["index"] or print("streaming", flush=True))
+        stream.write({{"count": 1000, "interval_ms": 50}})
+        {last}
+        """,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "streaming\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=5)
+        assert process.returncode == (-signal.SIGINT if last else 130)
+        assert err.count("KeyboardInterrupt") == bool(last)
+
+
+def test_a_program_that_an_exception_ends_does_not_wait_for_its_streams(lab: str) -> None:
+    status, _, err = run(
+        lab,
+        """
+        stream = Stream(client, "lab.Bench/Count")
+        stream.on("data", lambda: None)
+        stream.write({"count": 1000, "interval_ms": 50})
+        raise KeyError("main")
+        """,
+        timeout=8,
+    )
+    assert status == 1
+    assert err.endswith("KeyError: 'main'\n")
+
+
+def test_a_handlers_exception_at_the_end_loses_nothing_else(lab: str, tmp_path: Path) -> None:
+    status, out, err = run(
+        lab,
+        f"""
+        import atexit
+        atexit.register(lambda: print("exit function"))
+        file = open({str(tmp_path / "out")!r}, "w")
+        file.write("unflushed")
+        stream = Stream(client, "lab.Bench/Count")
+        stream.on("data", lambda: 1 / 0)
+        stream.write({{"count": 3}})
+        print("no newline", end=" ")
+        """,
+    )
+    assert (status, out) == (1, "no newline exit function\n")
+    assert err.count("ZeroDivisionError") == 1
+    assert (tmp_path / "out").read_text() == "unflushed"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_child_process_gets_a_clear_error_and_the_parent_goes_on(lab: str) -> None:
     status, out, err = run(

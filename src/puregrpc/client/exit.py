@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import gc
+import io
 import logging
 import os
 import sys
@@ -10,6 +12,7 @@ import threading
 import time
 import traceback
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,9 +26,14 @@ LONGEST_WAIT = 60.0
 QUIET_SECONDS = 2.0
 """Seconds without an event after which a stream that was not half-closed is given up: nobody is left to write to it."""
 
+INTERRUPTED = 130
+"""The exit status of a program that Ctrl-C ended, as shells have it."""
+
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 _lock = threading.Lock()
 _registered_in = 0
+_status = 0
+"""The exit status that the program is to have in place of its own; 0: its own."""
 
 
 def watch(client: Client) -> None:
@@ -35,34 +43,60 @@ def watch(client: Client) -> None:
         _clients.add(client)
         if not _registered_in:
             _registered_in = os.getpid()
+            atexit.register(set_status)  # behind `at_exit` and what the program registers: the last goes first
             atexit.register(at_exit)
 
 
 def at_exit() -> None:
-    """Wait for open streams, close the clients, and exit with status 1 if a handler's exception was not told."""
+    """Wait for open streams and close the clients. Exit status 1 if a handler's exception was not told.
+
+    A program that an exception ends, Ctrl-C's for instance, waits for nothing.
+    """
+    global _status
     clients = [client for client in list(_clients) if client.process == os.getpid()]
+    if getattr(sys, "last_type", None) is None:
+        try:
+            wait_for_streams(clients)
+        except KeyboardInterrupt:
+            _status = INTERRUPTED
+    for client in clients:
+        for failure in close(client):
+            traceback.print_exception(type(failure), failure, failure.__traceback__)
+            _status = _status or 1
+
+
+def set_status() -> None:
+    """End the program now if it is to have another exit status, which cannot be set in any other way at its end."""
+    if not _status or os.getpid() != _registered_in:
+        return
+    logging.shutdown()
+    for found in gc.get_objects():  # what was not flushed would be lost
+        if isinstance(found, io.TextIOWrapper | io.BufferedWriter):
+            with suppress(OSError, ValueError):
+                found.flush()
+    os._exit(_status)
+
+
+def wait_for_streams(clients: list[Client]) -> None:
+    """Wait until their streams are over, as long as there is hope."""
     began = time.monotonic()
     for client in clients:
         for stream in list(client.streams):
             stream.drain()
     for client in clients:
         finish_streams(client, began)
+
+
+def close(client: Client) -> list[BaseException]:
+    """Close a client; what its handlers raised."""
     failures: list[BaseException] = []
-    for client in clients:
-        for _ in range(len(client.streams) + 1):
-            try:
-                client.close()
-                break
-            except BaseException as error:  # a handler's: printed below
-                failures.append(error)
-    if failures:
-        for failure in failures:
-            traceback.print_exception(type(failure), failure, failure.__traceback__)
-        logging.shutdown()
-        for stream_of_text in (sys.stdout, sys.stderr):
-            if stream_of_text is not None:
-                stream_of_text.flush()
-        os._exit(1)  # the status of a program cannot be changed in any other way at its end
+    for _ in range(len(client.streams) + 1):
+        try:
+            client.close()
+            break
+        except BaseException as error:  # a handler's: told at the end
+            failures.append(error)
+    return failures
 
 
 def finish_streams(client: Client, began: float) -> None:
