@@ -13,7 +13,7 @@ def samples(client: Client | Any, metric: str, *names: str) -> dict[tuple[str, .
     found: dict[tuple[str, ...], float] = {}
     for series in client.metrics[metric].series.values():
         key = tuple(series.tags.get(name, "") for name in names)
-        sink = series.sink
+        sink = series.settle()
         value = (
             sink.total if isinstance(sink, CounterSink) else sink.passes if isinstance(sink, RateSink) else sink.count
         )

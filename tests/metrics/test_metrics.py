@@ -6,6 +6,7 @@ import io
 import json
 import math
 import statistics
+import threading
 from typing import Any
 
 import pytest
@@ -235,3 +236,33 @@ def test_registries_merge_and_include() -> None:
     assert client.value("checks", "rate") == 0.5
     assert "checks" in client
     assert "    ✗ c" in client.summary()
+
+
+def test_noted_samples_count_for_whoever_looks_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_module, "MAX_NOTED", 7)
+    metrics, other = Metrics(), Metrics()
+    trend = metrics.metric("t", "trend").with_tags({"a": "b"})
+    told: list[float] = []
+    trend.note(1.0)
+    assert metrics.value("t{a:b}", "count") == 1
+    metrics.listen(lambda sample: told.append(sample.value))
+    trend.note(2.0)
+    assert told == [2.0]
+    other.merge(metrics)
+    assert other.value("t", "max") == 2
+
+    def work() -> None:
+        for number in range(1000):
+            trend.note(number)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert metrics.value("t", "count") <= 8002
+    for thread in threads:
+        thread.join()
+    assert metrics.value("t", "count") == len(told) + 1 == 8002
+    monkeypatch.setattr(registry_module, "MAX_SERIES", 1)
+    metrics.metric("t", "trend").with_tags({"a": "c"}).note(5000.0)
+    assert metrics.value("t", "max") == 5000

@@ -80,8 +80,8 @@ class Meter:
             pair = (self._duration.with_tags(tags), self._failed.with_tags(tags))
             if not user_tags and len(self._cache) < MAX_CACHED:
                 self._cache[key] = pair
-        pair[0].add(milliseconds)
-        pair[1].add(status != 0)
+        pair[0].note(milliseconds)
+        pair[1].note(status != 0)
 
 
 class CallMeter:

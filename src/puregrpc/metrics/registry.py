@@ -25,6 +25,9 @@ MAX_SERIES = 10_000
 """Different sets of tags a metric keeps apart. Beyond it (tags that never repeat) samples still count for the metric
 as a whole and for its submetrics, in bounded memory."""
 
+MAX_NOTED = 256
+"""Samples of a series that may wait to be put into its sink."""
+
 Tags = Mapping[str, str]
 
 
@@ -48,6 +51,9 @@ class Series:
     sink: Sink
     also: tuple[Sink, ...] = ()
     """Sinks of submetrics that need the samples themselves, because the series beyond MAX_SERIES share one sink."""
+    is_kept: bool = True
+    """The metric has it and settles it; if not, its owner may drop it at any time."""
+    _noted: list[float] = field(default_factory=list)
 
     def add(self, value: float) -> None:
         """Take a sample."""
@@ -58,6 +64,32 @@ class Series:
                 sink.add(value)
         if metrics.listeners:
             metrics.tell(Sample(self.metric, value, self.tags, time.time()))
+
+    def note(self, value: float) -> None:
+        """Take a sample with little work: it goes to the sink with others, at the latest when somebody looks.
+
+        So threads that take samples at a time do not wait for each other.
+        """
+        if not self.is_kept:
+            self.add(value)
+            return
+        noted = self._noted
+        noted.append(value)
+        if len(noted) >= MAX_NOTED:
+            self.settle()
+        metrics = self.metric.owner
+        if metrics.listeners:
+            metrics.tell(Sample(self.metric, value, self.tags, time.time()))
+
+    def settle(self) -> Sink:
+        """The sink, with all samples taken so far in it."""
+        noted = self._noted
+        with self.metric.owner.lock:
+            values = noted[:]
+            del noted[: len(values)]  # others may have added to it meanwhile
+            for value in values:
+                self.sink.add(value)
+        return self.sink
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +117,7 @@ class Metric:
                 self.overflow = SINKS[self.kind]()
             matching = (wanted for wanted in self.owner.submetrics_of(self.name) if wanted <= set(key))
             also = tuple(self.overflow_submetrics.setdefault(wanted, SINKS[self.kind]()) for wanted in matching)
-            return Series(self, dict(tags), self.overflow, also)
+            return Series(self, dict(tags), self.overflow, also, is_kept=False)
 
     def add(self, value: float, tags: Tags | None = None) -> None:
         """Take a sample."""
@@ -95,7 +127,7 @@ class Metric:
         """All samples that have (at least) these tags, merged into one sink."""
         wanted = (tags or {}).items()
         with self.owner.lock:
-            sinks = [series.sink for series in self.series.values() if wanted <= series.tags.items()]
+            sinks = [series.settle() for series in self.series.values() if wanted <= series.tags.items()]
             if not wanted and self.overflow is not None:
                 sinks.append(self.overflow)
             if wanted and frozenset(wanted) in self.overflow_submetrics:
@@ -176,10 +208,11 @@ class Metrics:
         for metric in other:
             mine = self.metric(metric.name, metric.kind, metric.contains)
             for series in list(metric.series.values()):
+                taken = series.settle()
                 target = mine.with_tags(series.tags)
                 with self.lock:
                     for sink in (target.sink, *target.also):
-                        sink.merge(series.sink)
+                        sink.merge(taken)
             if metric.overflow is not None:
                 with self.lock:
                     mine.overflow = mine.overflow or SINKS[metric.kind]()
