@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
 import trustme
-from tests.cli.conftest import serve_in_thread
+from tests.cli.conftest import Ran, serve_in_thread
 from tests.trace.conversations import assert_every_octet_is_explained
 
 from puregrpc.__main__ import main
@@ -56,7 +57,7 @@ def test_what_others_say_to_each_other(with_tls: bool, tmp_path: Path, capsys: p
     async def main() -> None:
         server = Server("127.0.0.1:0", tls=server_tls if with_tls else None)
         HelloService().add_to(server)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async with server, trio.open_nursery() as nursery:
                 options = connection(plaintext=not with_tls, cacert=str(tmp_path / "ca.pem") if with_tls else None)
                 middle = Middle(server.addresses[0], options, forms(tmp_path))
@@ -73,17 +74,29 @@ def test_what_others_say_to_each_other(with_tls: bool, tmp_path: Path, capsys: p
     assert told.out.count("ends the call with OK") == 2
     assert "listening on 127.0.0.1:" in told.err
     assert [line[:4] for line in told.out.splitlines() if "Connection preface" in line] == ["[1] ", "[2] "]
+    clients = []
     for name in ("c.pcapng", "c-2.pcapng", "c.jsonl", "c-2.jsonl"):
         (recording,) = read_recordings((tmp_path / name).read_bytes())
+        clients.append(recording.client)
+        # The client's side is in the capture as it was on the wire, with the keys.
+        assert bool(recording.encrypted) == (with_tls and "pcapng" in name)
+        assert len(recording.key_log.splitlines()) in ((4, 5) if recording.encrypted else (0,))
         explanation = explain(recording)
         assert_every_octet_is_explained(explanation)
         assert explanation.problems() == ()
         assert [call.path for call in explanation.calls] == ["/hello.HelloService/SayHello"]
+    assert clients[:2] == clients[2:]
+
+
+def test_a_certificate_that_is_not_there(run: Callable[..., Ran]) -> None:
+    ran = run("trace", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:1", "--listen-cert", "/no/such/file")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("puregrpc: --listen-cert '/no/such/file': No such file or directory")
 
 
 def test_a_target_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def main() -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 middle = Middle("127.0.0.1:1", connection(), forms(tmp_path))
                 (address,) = await nursery.start(middle.run, "127.0.0.1:0", None)

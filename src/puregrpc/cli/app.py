@@ -11,8 +11,15 @@ from collections.abc import Sequence
 import click
 
 from puregrpc._version import __version__
-from puregrpc.cli.output import RPC_EXIT_STATUS, describe_rpc_error, error_line, ignore_output, prepare_streams
-from puregrpc.errors import Error, RpcError
+from puregrpc.cli.output import (
+    RPC_EXIT_STATUS,
+    describe_rpc_error,
+    error_line,
+    ignore_output,
+    in_options,
+    prepare_streams,
+)
+from puregrpc.errors import ConnectError, Error, InvalidArgument, RpcError
 from puregrpc.transport import InsecureTlsWarning
 
 __all__ = ["application", "main"]
@@ -101,7 +108,7 @@ def _tell(error: Error | OSError) -> int:
     if isinstance(error, OSError):
         error_line(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
     else:
-        error_line(str(error))
+        error_line(in_options(str(error)) if isinstance(error, (InvalidArgument, ConnectError)) else str(error))
     return 1
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from puregrpc._version import __version__
 from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
         fromfile_prefix_chars="@",
         allow_abbrev=False,
     )
+    made.add_argument("--version", action="version", version=f"puregrpc {__version__}")
     made.add_argument("files", nargs="+", metavar="FILE", help=".proto file, as a path on disk or below an import path")
     made.add_argument(
         "-I",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import trio
 
-from puregrpc.transport import ByteStream, Listener, TlsOptions, listen
+from puregrpc.trace import Chunk, Direction
+from puregrpc.transport import ByteStream, Listener, TlsOptions, connect, listen
 
-__all__ = ["Observer", "forward", "open_listeners"]
+__all__ = ["Encrypted", "Observer", "TlsFront", "forward", "open_listeners", "serve_until_cancelled"]
 
 READ_SIZE = 1 << 16
 
@@ -81,3 +85,61 @@ async def serve_until_cancelled(listeners: list[Listener], handler: Callable[[By
         for listener in listeners:
             with suppress(OSError):
                 listener.close()
+
+
+@dataclass(slots=True)
+class Encrypted:
+    """One connection as it is on the wire, inside TLS; times are trio's."""
+
+    client: str
+    chunks: list[Chunk] = field(default_factory=list)
+
+    def keys(self, log: str) -> str:
+        """The lines of a key log (SSLKEYLOGFILE) that are for this connection: those with its client's random."""
+        # The random stands behind the heads of record and handshake, and the version (RFC 8446, section 4.1.2).
+        hello = b"".join(chunk.data for chunk in self.chunks[:4] if chunk.direction is Direction.CLIENT)
+        random = hello[11:43].hex()
+        return "".join(line for line in log.splitlines(keepends=True) if line.split()[1:2] == [random])
+
+
+class TlsFront:
+    """Takes TLS off behind a relay of its own, which sees the octets as they are on the wire, and keeps the keys."""
+
+    def __init__(self, tls: TlsOptions) -> None:
+        self.tls = tls
+        self.key_log = ""
+        """What the key log holds, when `serve` has ended."""
+        self._connections: dict[str, Encrypted] = {}
+
+    def encrypted(self, peer: str) -> Encrypted | None:
+        """What was seen of the connection that a handler knows as coming from ``peer``."""
+        return self._connections.get(peer)
+
+    async def serve(
+        self,
+        listeners: list[Listener],
+        handler: Callable[[ByteStream], Awaitable[None]],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until cancelled. Raises InvalidArgument if the certificate cannot be used."""
+        with tempfile.TemporaryDirectory() as folder:
+            keys = Path(folder) / "keys"
+            (inner,) = await open_listeners("127.0.0.1:0", replace(self.tls, key_log_file=keys))
+
+            async def relay(client: ByteStream) -> None:
+                server = await connect([inner.address])
+                seen = self._connections[server.local] = Encrypted(client.peer)
+
+                def observe(from_client: bool, data: bytes, now: float) -> None:
+                    seen.chunks.append(Chunk(now, Direction.CLIENT if from_client else Direction.SERVER, data))
+
+                await forward(client, server, observe)
+
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(serve_until_cancelled, [inner], handler)
+                    nursery.start_soon(serve_until_cancelled, listeners, relay)
+                    task_status.started()
+            finally:
+                self.key_log = keys.read_text(encoding="ascii") if keys.exists() else ""

@@ -31,6 +31,7 @@ __all__ = [
     "describe_rpc_error",
     "error_line",
     "ignore_output",
+    "in_options",
     "note",
     "prepare_streams",
     "print_json",
@@ -41,6 +42,14 @@ __all__ = [
     "status_details",
 ]
 
+
+TLS_OPTIONS = {
+    "root_certificates": "--cacert",
+    "certificate_chain": "--cert",
+    "private_key": "--key",
+    "server_name": "--servername",
+}
+"""What the command line calls the fields of TlsOptions."""
 
 RPC_EXIT_STATUS = 64
 """A call that ends with a status exits with 64 plus its number, as grpcurl does."""
@@ -156,10 +165,18 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
+def in_options(text: str) -> str:
+    """A local error about TLS with the names that the command line has."""
+    for name, option in TLS_OPTIONS.items():
+        text = text.replace(name, option)
+    return text.replace(" in TlsOptions", "")
+
+
 def describe_rpc_error(error: RpcError, registry: Registry | None = None) -> None:
     """A call's status on standard error, with the details that a google.rpc.Status brings."""
     status = Status(error.code, error.message)
-    message = f": {_one_line(error.message)}" if error.message else ""
+    text = in_options(error.message) if "TlsOptions" in error.message else error.message
+    message = f": {_one_line(text)}" if text else ""
     print_styled([("puregrpc: ", "bold red"), (f"{status.name} ({status.code})", "bold"), (message, "")], error=True)
     for number, detail in enumerate(status_details(error.details, registry), 1):
         print_styled([(f"  detail {number}: {json.dumps(detail, ensure_ascii=False)}", "")], error=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import trio
 
+from puregrpc._version import __version__
 from puregrpc.cli.schema_files import load_schema_files
 from puregrpc.cli.script import load_script, script_handlers
 from puregrpc.errors import ConnectError, InvalidArgument, SchemaError
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
         "others in a thread. context has the metadata, and abort(code, message). "
         "SIGTERM and Ctrl-C drain it: no new calls, and those there are may finish; a second one ends them.",
     )
+    made.add_argument("--version", action="version", version=f"puregrpc {__version__}")
     made.add_argument(
         "--proto",
         action="append",

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +19,10 @@ import trio
 from puregrpc.channel import Channel
 from puregrpc.channel.target import parse_target
 from puregrpc.cli.call import CallOptions, load_method, make_call
-from puregrpc.cli.middle import forward, open_listeners, serve_until_cancelled
+from puregrpc.cli.middle import Encrypted, TlsFront, forward, open_listeners, serve_until_cancelled
 from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_options, debug_option, schema_options
-from puregrpc.cli.output import note, print_line, print_styled_lines, progress
-from puregrpc.errors import ConnectError, Error
+from puregrpc.cli.output import in_options, note, print_line, print_styled_lines, progress
+from puregrpc.errors import ConnectError, Error, InvalidArgument
 from puregrpc.schema import Registry
 from puregrpc.trace import Chunk, Direction, Explainer, Recorder, Recording, explain
 from puregrpc.trace.jsonl import explanation_lines
@@ -224,7 +224,7 @@ def _call(target: str, method: str, connection: ConnectionOptions, form: Forms, 
             print_line()
         address, _ = connection.address(target)
         recorded = replace(tap.recording(), client=relay.client or "client", server=relay.server or address)
-        form.show(relay.with_encryption(recorded))
+        form.show(with_encryption(recorded, relay.encrypted, relay.key_log))
     if failure is not None:
         raise failure
     return 0
@@ -295,13 +295,14 @@ class _Relay:
     def _observe(self, from_client: bool, data: bytes, now: float) -> None:
         self.encrypted.append(Chunk(now, Direction.CLIENT if from_client else Direction.SERVER, data))
 
-    def with_encryption(self, recording: Recording) -> Recording:
-        """The recording with what was seen of it on the wire, times counted alike."""
-        if not self.encrypted:
-            return recording
-        first = self.encrypted[0].time
-        encrypted = tuple(replace(chunk, time=chunk.time - first) for chunk in self.encrypted)
-        return replace(recording, encrypted=encrypted, key_log=self.key_log)
+
+def with_encryption(recording: Recording, seen: Sequence[Chunk], key_log: str) -> Recording:
+    """The recording with what was seen of it on the wire, times counted alike."""
+    if not seen:
+        return recording
+    first = seen[0].time
+    encrypted = tuple(replace(chunk, time=chunk.time - first) for chunk in seen)
+    return replace(recording, encrypted=encrypted, key_log=key_log)
 
 
 # -- a man in the middle
@@ -325,6 +326,8 @@ class Middle:
         self.form = form
         self.address, self.encrypted = connection.address(to)
         self.recorders: list[Recorder] = []
+        self.encrypted_side: list[Encrypted | None] = []
+        self.front: TlsFront | None = None
         self.explainers: list[Explainer] = []
 
     async def run(
@@ -335,15 +338,26 @@ class Middle:
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen until cancelled; tells the addresses when it has begun."""
-        listeners: list[Listener] = await open_listeners(address, tls)
+        if tls is not None:
+            try:
+                tls.server_context()  # what is wrong with the certificate is said before anything is listened on
+            except InvalidArgument as error:
+                raise InvalidArgument(in_options(str(error)).replace("--", "--listen-")) from None
+            self.front = TlsFront(tls)
+        listeners: list[Listener] = await open_listeners(address, None)
         for listener in listeners:
             note(f"listening on {listener.address}, passing on to {self.address}")
         task_status.started([str(listener.address) for listener in listeners])
-        await serve_until_cancelled(listeners, self._handle)
+        if self.front is not None:
+            await self.front.serve(listeners, self._handle)
+        else:
+            await serve_until_cancelled(listeners, self._handle)
 
     async def _handle(self, client: ByteStream) -> None:
         number = len(self.recorders)
-        recorder = Recorder(client.peer, self.address, time.time())
+        encrypted = self.front.encrypted(client.peer) if self.front is not None else None
+        self.encrypted_side.append(encrypted)
+        recorder = Recorder(client.peer if encrypted is None else encrypted.client, self.address, time.time())
         explainer = Explainer(registry=self.form.registry)
         self.recorders.append(recorder)
         self.explainers.append(explainer)
@@ -385,7 +399,10 @@ class Middle:
 
     def finish(self) -> None:
         """Write the files, and what could not be told while it happened."""
-        for recorder in self.recorders:
+        for recorder, encrypted in zip(self.recorders, self.encrypted_side, strict=True):
             if recorder.chunks:
                 live = self.form.ladder.detail is not Detail.OCTETS
-                self.form.show(recorder.recording(), ladder=not live)
+                recording = recorder.recording()
+                if encrypted is not None and self.front is not None:
+                    recording = with_encryption(recording, encrypted.chunks, encrypted.keys(self.front.key_log))
+                self.form.show(recording, ladder=not live)
