@@ -6,7 +6,7 @@ import math
 import struct
 from typing import Any
 
-from google.protobuf import descriptor_pb2
+from google.protobuf import descriptor_pb2, duration_pb2, empty_pb2, struct_pb2, wrappers_pb2
 from google.protobuf.message import Message
 from hypothesis import strategies as st
 
@@ -43,7 +43,12 @@ WELL_KNOWN = (
     "Any",
     "Empty",
     "DoubleValue",
+    "FloatValue",
     "Int64Value",
+    "UInt64Value",
+    "Int32Value",
+    "UInt32Value",
+    "BoolValue",
     "StringValue",
     "BytesValue",
 )
@@ -52,6 +57,15 @@ INTEGER_LIMITS: dict[Any, tuple[int, int]] = {
     **dict.fromkeys((FIELD.TYPE_UINT64, FIELD.TYPE_FIXED64), (0, (1 << 64) - 1)),
     **dict.fromkeys((FIELD.TYPE_INT32, FIELD.TYPE_SINT32, FIELD.TYPE_SFIXED32), (-(1 << 31), (1 << 31) - 1)),
     **dict.fromkeys((FIELD.TYPE_UINT32, FIELD.TYPE_FIXED32), (0, (1 << 32) - 1)),
+}
+DEFAULTS: dict[Any, str] = {
+    FIELD.TYPE_INT32: "-7",
+    FIELD.TYPE_UINT64: "18446744073709551615",
+    FIELD.TYPE_DOUBLE: "-inf",
+    FIELD.TYPE_BOOL: "true",
+    FIELD.TYPE_STRING: 'it\'s "so"\n',
+    FIELD.TYPE_BYTES: "\\000\\377\\'x",
+    FIELD.TYPE_ENUM: "BIG",
 }
 NUMBERS = st.one_of(st.integers(1, 20), st.integers(1, 300), st.sampled_from([2047, 2048, 18999, 20000, (1 << 29) - 1]))
 
@@ -70,6 +84,8 @@ def files(draw: st.DrawFn, well_known: bool = True) -> descriptor_pb2.FileDescri
             features.repeated_field_encoding = draw(st.sampled_from([FEATURES.PACKED, FEATURES.EXPANDED]))
         if draw(st.booleans()):
             features.field_presence = draw(st.sampled_from([FEATURES.EXPLICIT, FEATURES.IMPLICIT]))
+        if features.field_presence != FEATURES.IMPLICIT and draw(st.booleans()):
+            features.enum_type = FEATURES.CLOSED
     if well_known:
         file.dependency.extend(
             f"google/protobuf/{name}.proto"
@@ -93,6 +109,8 @@ def _message(
     for position, number in enumerate(numbers):
         field = message.field.add(name=f"f_{position}", number=number, label=FIELD.LABEL_OPTIONAL)
         shape = draw(st.sampled_from(["one", "one", "list", "map", "oneof", "optional"]))
+        if draw(st.integers(0, 4)) == 0:
+            field.json_name = draw(st.sampled_from([f"named{position}", f'it\'s "{position}" \\ \n', f"@é{position}"]))
         if shape == "map":
             _map(draw, message, field, count, well_known)
             continue
@@ -108,6 +126,8 @@ def _message(
             field.oneof_index = oneof
         elif file.syntax == "proto2" and field.type_name.startswith(".r.M") and draw(st.booleans()):
             field.type = FIELD.TYPE_GROUP
+        elif file.syntax == "proto2" and field.type in DEFAULTS and draw(st.booleans()):
+            field.default_value = DEFAULTS[field.type]
     if file.syntax == "proto3":
         for field in message.field:
             if field.label == FIELD.LABEL_OPTIONAL and not field.HasField("oneof_index") and draw(st.booleans()):
@@ -183,6 +203,21 @@ def scalar(kind: Any) -> st.SearchStrategy[Any]:
     return TEXTS if kind == FIELD.TYPE_STRING else st.binary(max_size=6)
 
 
+WRAPPED: dict[str, Any] = {
+    "FloatValue": FIELD.TYPE_FLOAT,
+    "Int64Value": FIELD.TYPE_INT64,
+    "UInt64Value": FIELD.TYPE_UINT64,
+    "Int32Value": FIELD.TYPE_INT32,
+    "UInt32Value": FIELD.TYPE_UINT32,
+    "BoolValue": FIELD.TYPE_BOOL,
+}
+IN_ANY = (
+    duration_pb2.Duration(seconds=-1, nanos=-500_000_000),
+    wrappers_pb2.StringValue(value="é"),
+    wrappers_pb2.BytesValue(value=b"\0"),
+    struct_pb2.Value(list_value=struct_pb2.ListValue(values=[struct_pb2.Value(bool_value=True)])),
+    empty_pb2.Empty(),
+)
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
@@ -244,7 +279,9 @@ def _fill_well_known(draw: st.DrawFn, message: Any, name: str) -> None:
     elif name == "FieldMask":
         message.paths.extend(draw(st.lists(st.sampled_from(["a", "foo_bar", "a.b_c", "x1"]), max_size=3)))
     elif name == "Any":
-        return
+        inside = draw(st.sampled_from([None, *IN_ANY]))
+        if inside is not None:
+            message.Pack(inside)
     elif name == "Struct":
         message.update(draw(st.dictionaries(TEXTS, JSON_VALUES, max_size=3)))
     elif name == "ListValue":
@@ -253,8 +290,8 @@ def _fill_well_known(draw: st.DrawFn, message: Any, name: str) -> None:
         _set_value(message, draw(JSON_VALUES))
     elif name == "DoubleValue":
         message.value = draw(st.floats().map(one_nan))
-    elif name == "Int64Value":
-        message.value = draw(scalar(FIELD.TYPE_INT64))
+    elif name in WRAPPED:
+        message.value = draw(scalar(WRAPPED[name]))
     elif name == "StringValue":
         message.value = draw(TEXTS)
     elif name == "BytesValue":
