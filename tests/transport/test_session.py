@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import trio
@@ -69,6 +70,42 @@ def test_what_is_received_is_answered_and_counted(pair: Pair) -> None:
             theirs.close()
         assert session.is_closed
         assert session.counters.bytes_received == session.counters.bytes_sent == len(payload)
+
+    run(test)
+
+
+class Torrent(MemoryStream):
+    """Brings more than anyone can read, and then its end."""
+
+    def __init__(self, octets: int) -> None:
+        super().__init__("torrent", 1000)
+        self.left = octets
+        self.read = 0
+
+    def receive_nowait(self, limit: int) -> bytes | None:
+        size = min(limit, self.left)
+        self.left -= size
+        self.read += size
+        return bytes(size)
+
+    async def wait_readable(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+def test_other_tasks_have_their_turns_while_a_lot_is_read() -> None:
+    async def test() -> None:
+        stream = Torrent(20 << 20)
+        session: Session[EchoConnection] = Session(
+            stream, lambda driver: EchoConnection(driver, echo=False), linger=0.0
+        )
+        seen = [0]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            while not session.is_closed:
+                await trio.lowlevel.checkpoint()
+                seen.append(stream.read)
+        assert seen[-1] == 20 << 20
+        assert max(later - earlier for earlier, later in pairwise(seen)) <= 3 << 20  # two turns, by the order of tasks
 
     run(test)
 
