@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -152,6 +153,31 @@ def test_a_depth_beyond_the_stack_is_an_error_and_no_more() -> None:
     descriptor = message("lab.Sub")
     with pytest.raises(DecodeError, match="nested too deep"):
         Codec(registry(), max_depth=1_000_000).decode(descriptor, nested(3000))
+
+
+def test_large_bytes_are_copied_once() -> None:
+    descriptor, size = message("lab.All"), 1_000_000
+    raw = b"\0" * size
+    for made, shown, shown_size in (
+        (Codec(registry(), values="native", emit_defaults=False), raw, size),
+        (Codec(registry(), emit_defaults=False), "AAAA" * (size // 3), size * 4 // 3),
+    ):
+        data = made.encode(descriptor, {"fBytes": shown})
+        made.decode(descriptor, data)
+        tracemalloc.start()
+        try:
+            made.encode(descriptor, {"fBytes": shown})
+            encoding = tracemalloc.get_traced_memory()[1]
+            tracemalloc.reset_peak()
+            made.decode(descriptor, data)
+            decoding = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        base64 = (
+            0 if shown is raw else shown_size
+        )  # binascii makes bytes; of these a str is made, or a part of the message
+        assert encoding < size + base64 + 50_000
+        assert decoding < shown_size + base64 + 50_000
 
 
 def test_parts_of_parts_do_not_cost_more_than_their_length() -> None:
