@@ -22,6 +22,7 @@ from puregrpc.channel.blocking_interceptors import BlockingInterceptor
 from puregrpc.channel.blocking_methods import BlockingMethod
 from puregrpc.channel.blocking_subchannel import BlockingSubchannel
 from puregrpc.channel.blocking_tunnel import tunnel_blocking
+from puregrpc.channel.bound_method import binding
 from puregrpc.channel.connectivity import ConnectivityState
 from puregrpc.channel.details import CallDetails, Deserializer, MetadataLike, Serializer, deadline_of, metadata_of
 from puregrpc.channel.options import ChannelOptions, Method, channel_options, check_secure, path_of
@@ -32,7 +33,7 @@ from puregrpc.transport.blocking import BlockingSession
 from puregrpc.transport.blocking_connect import connect_blocking, start_tls_blocking
 from puregrpc.transport.driving import SessionCounters
 from puregrpc.wire import client_connection
-from puregrpc.wire.connection import ClientConnection, Driver, Request
+from puregrpc.wire.connection import ClientConnection, Driver
 
 if TYPE_CHECKING:
     from puregrpc.codec import Codec
@@ -90,12 +91,7 @@ class BlockingChannel:
         codec: Codec | None = None,
     ) -> BlockingMethod[Any, Any]:
         """A method with one request and one response; ``method(request)``. Arguments as for `Channel.unary_unary`."""
-        if codec is not None:
-            if isinstance(method, str):
-                raise InvalidArgument(f"a codec needs a MethodDescriptor to know the types of {method!r}")
-            request_serializer = request_serializer or codec.encoder(method.input_type)
-            response_deserializer = response_deserializer or codec.decoder(method.output_type)
-        return BlockingMethod(self, path_of(method), request_serializer, response_deserializer)
+        return BlockingMethod(self, *binding(method, request_serializer, response_deserializer, codec))
 
     def stream(
         self,
@@ -146,7 +142,7 @@ class BlockingChannel:
         """Work out the deadline, ask the credentials for their metadata, and make the request's head."""
         options = self.options
         deadline = deadline_of(details.timeout, time.monotonic())
-        metadata = (*options.metadata, *details.metadata)
+        metadata = details.metadata
         for credentials in (options.credentials, details.credentials):
             if credentials is not None:
                 check_secure(options)
@@ -154,13 +150,7 @@ class BlockingChannel:
                 if isinstance(given, Awaitable):
                     raise InvalidArgument("the call credentials of a blocking channel are a function, not a coroutine")
                 metadata = (*metadata, *metadata_of(given))
-        request = Request(
-            details.path,
-            options.authority,
-            metadata,
-            encoding=options.compression if details.compression is None else details.compression,
-            content_subtype=options.content_subtype,
-        )
+        request = options.request(details.path, metadata, details.compression)
         return replace(details, deadline=deadline, request=request)
 
     # -- the connections

@@ -7,15 +7,16 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
+from puregrpc.channel.any_call import AnyCall
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
-from puregrpc.channel.outcome import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult, rpc_error
+from puregrpc.channel.outcome import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult
 from puregrpc.channel.unary import SingleResponseCall
 from puregrpc.errors import Error, LocalProtocolError, RpcError
 from puregrpc.transport.blocking import BlockingSession
 from puregrpc.wire.compression import CompressedMessage
-from puregrpc.wire.connection import Call, ClientConnection, Metadata
+from puregrpc.wire.connection import ClientConnection, Metadata
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
@@ -78,33 +79,14 @@ def time_left(deadline: float) -> float:
     return min(max(deadline - time.monotonic(), 0.001), LONGEST_WAIT)
 
 
-class BlockingCall(Call, Generic[RequestT, ResponseT]):
+class BlockingCall(AnyCall[RequestT, ResponseT]):
     """A call of any shape for blocking callers; as `ClientCall`, with methods that block.
 
     Use it as a context manager: it opens the call on entry, and cancels it on exit if it is not over. One thread may
     send while another receives.
     """
 
-    inflates_messages = True
-
-    __slots__ = (
-        "_changed",
-        "_channel",
-        "_deserialize",
-        "_details",
-        "_feeder",
-        "_first",
-        "_half_closed",
-        "_headers",
-        "_messages",
-        "_requests",
-        "_serialize",
-        "_session",
-        "_status",
-        "_taken",
-        "_trailers",
-        "_unprocessed",
-    )
+    __slots__ = ("_changed", "_channel", "_feeder", "_requests", "_session", "_taken")
 
     def __init__(
         self,
@@ -116,22 +98,12 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
         only_request: bytes | None = None,
         requests: Iterable[RequestT] | None = None,
     ) -> None:
-        Call.__init__(self)
+        AnyCall.__init__(self, details, serialize, deserialize, only_request)
         self._channel = channel
-        self._details = details
-        self._serialize = serialize
-        self._deserialize = deserialize
-        self._first = only_request
         self._requests = requests
         self._feeder: Feeder | None = None
         self._session: ClientSession | None = None
-        self._half_closed = only_request is not None
-        self._headers: Metadata | None = None
-        self._messages: deque[bytes] = deque()
         self._taken: deque[bytes] = deque()
-        self._status: Status | None = None
-        self._trailers: Metadata = ()
-        self._unprocessed = False
         self._changed: threading.Condition
 
     # -- what it is
@@ -140,25 +112,6 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
     def peer(self) -> str:
         """The address of the server that the call went to."""
         return self._opened().peer
-
-    @property
-    def is_over(self) -> bool:
-        """The call has ended, though messages that came before may wait to be received."""
-        return self._status is not None
-
-    @property
-    def status(self) -> Status:
-        """How the call ended. Raises LocalProtocolError before the end."""
-        if self._status is None:
-            raise LocalProtocolError("the status of a call is not known before its end: receive until None")
-        return self._status
-
-    @property
-    def trailers(self) -> Metadata:
-        """The trailing metadata. Raises LocalProtocolError before the end."""
-        if self._status is None:
-            raise LocalProtocolError("the trailers of a call are not known before its end: receive until None")
-        return self._trailers
 
     # -- opening and closing
 
@@ -230,8 +183,7 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
         if len(self._messages) == 1:
             self._changed.notify_all()
 
-    def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
-        self._unprocessed = unprocessed
+    def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:  # noqa: ARG002
         self._finish(status, trailers)
 
     def on_writable(self) -> None:
@@ -302,14 +254,6 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
             self.cancel()
             raise
 
-    def _inflated(self, message: CompressedMessage) -> bytes:
-        try:
-            return message.inflate()
-        except RpcError as error:
-            self.cancel()
-            self._status = Status(error.code, error.message)  # though the server's may have been OK
-            raise self._error(self._status) from None
-
     def _take(self) -> bool:
         """Take all messages that are here, and wait for the first if there are none. False at the end."""
         session = self._opened()
@@ -376,9 +320,6 @@ class BlockingCall(Call, Generic[RequestT, ResponseT]):
         if self._session is None:
             raise LocalProtocolError("the call was not opened: use it as a context manager")
         return self._session
-
-    def _error(self, status: Status) -> RpcError:
-        return rpc_error(status, self._headers or (), self._trailers)
 
 
 class Feeder(threading.Thread):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from puregrpc.channel.blocking_call import BlockingUnaryCall
+from puregrpc.channel.bound_method import BoundMethod
 from puregrpc.channel.details import CallDetails, Deserializer, MetadataLike, Serializer, deadline_of, metadata_of
 from puregrpc.channel.outcome import UnaryResult
 from puregrpc.channel.retry import Attempts
@@ -22,7 +23,7 @@ RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 
-class BlockingMethod(Generic[RequestT, ResponseT]):
+class BlockingMethod(BoundMethod[RequestT, ResponseT]):
     """A method that takes one request and gives one response, bound to a blocking channel."""
 
     def __init__(
@@ -32,18 +33,8 @@ class BlockingMethod(Generic[RequestT, ResponseT]):
         serialize: Serializer[RequestT] | None,
         deserialize: Deserializer[ResponseT] | None,
     ) -> None:
-        self.path = path
+        super().__init__(channel.options, path, serialize, deserialize)
         self._channel = channel
-        self._serialize = serialize
-        self._deserialize = deserialize
-        options = channel.options
-        self._request = Request(
-            path,
-            options.authority,
-            options.metadata,
-            encoding=options.compression,
-            content_subtype=options.content_subtype,
-        )
 
     def __call__(
         self,
@@ -116,14 +107,7 @@ class BlockingMethod(Generic[RequestT, ResponseT]):
             details = channel.prepare(details)
             return self._attempts(details.request, data, details.deadline, details.wait_for_ready)
         if metadata or compression is not None:
-            encoding = head.encoding if compression is None else compression
-            head = Request(
-                self.path,
-                head.authority,
-                (*head.metadata, *metadata_of(metadata)),
-                encoding=encoding,
-                content_subtype=head.content_subtype,
-            )
+            head = channel.options.request(self.path, metadata_of(metadata), compression)
         deadline = None if timeout is None else deadline_of(timeout, time.monotonic())
         return self._attempts(head, data, deadline, wait_for_ready)
 

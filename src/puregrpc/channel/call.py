@@ -6,15 +6,15 @@ memory channel; the waiting task is rescheduled by the callback that brings what
 
 from __future__ import annotations
 
-from collections import deque
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import trio
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
+from puregrpc.channel.any_call import AnyCall
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
-from puregrpc.channel.outcome import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult, rpc_error
+from puregrpc.channel.outcome import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult
 from puregrpc.channel.retry import REPLAY_LIMIT, Attempts
 from puregrpc.channel.unary import SingleResponseCall
 from puregrpc.errors import LocalProtocolError, RpcError
@@ -63,7 +63,7 @@ class UnaryCall(SingleResponseCall["ChannelSession"]):
         return Abort.SUCCEEDED
 
 
-class ClientCall(Call, Generic[RequestT, ResponseT]):
+class ClientCall(AnyCall[RequestT, ResponseT]):
     """A call of any shape; messages go out and come in as they will.
 
     Use it as an async context manager: it opens the call on entry, and cancels it on exit if it is not over. One task
@@ -73,28 +73,17 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     ``status`` and ``trailers`` are there after the end, which `receive` tells by None or RpcError.
     """
 
-    inflates_messages = True
-
     __slots__ = (
         "_attempting",
         "_attempts",
         "_core",
-        "_deserialize",
-        "_details",
-        "_first",
-        "_half_closed",
-        "_headers",
-        "_messages",
         "_opened",
         "_receiver",
         "_replay",
         "_replay_size",
         "_retry_at",
         "_sender",
-        "_serialize",
         "_session",
-        "_status",
-        "_trailers",
         "_watchers",
     )
 
@@ -107,19 +96,10 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         deserialize: Deserializer[ResponseT] | None = None,
         only_request: bytes | None = None,
     ) -> None:
-        Call.__init__(self)
+        AnyCall.__init__(self, details, serialize, deserialize, only_request)
         self._core = core
-        self._details = details
-        self._serialize = serialize
-        self._deserialize = deserialize
-        self._first = only_request
         self._session: ChannelSession | None = None
         self._opened = False
-        self._half_closed = only_request is not None
-        self._headers: Metadata | None = None
-        self._messages: deque[bytes] = deque()
-        self._status: Status | None = None
-        self._trailers: Metadata = ()
         self._receiver: Task | None = None
         self._sender: Task | None = None
         self._watchers: trio.lowlevel.ParkingLot | None = None
@@ -142,25 +122,6 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     def peer(self) -> str:
         """The address of the server that the call went to; empty before that is known."""
         return self._session.peer if self._session is not None else ""
-
-    @property
-    def is_over(self) -> bool:
-        """The call has ended, though messages that came before may wait to be received."""
-        return self._status is not None
-
-    @property
-    def status(self) -> Status:
-        """How the call ended. Raises LocalProtocolError before the end."""
-        if self._status is None:
-            raise LocalProtocolError("the status of a call is not known before its end: receive until None")
-        return self._status
-
-    @property
-    def trailers(self) -> Metadata:
-        """The trailing metadata. Raises LocalProtocolError before the end."""
-        if self._status is None:
-            raise LocalProtocolError("the trailers of a call are not known before its end: receive until None")
-        return self._trailers
 
     # -- opening and closing
 
@@ -363,14 +324,6 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             self.cancel()
             raise
 
-    def _inflated(self, message: CompressedMessage) -> bytes:
-        try:
-            return message.inflate()
-        except RpcError as error:
-            self.cancel()
-            self._status = Status(error.code, error.message)  # though the server's may have been OK
-            raise self._error(self._status) from None
-
     def _forget_receiver(self, _raise_cancel: object) -> Abort:
         self._receiver = None
         return Abort.SUCCEEDED
@@ -414,9 +367,6 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         if self._session is None:
             raise LocalProtocolError("the call was not opened: use it as an async context manager")
         return self._session
-
-    def _error(self, status: Status) -> RpcError:
-        return rpc_error(status, self._headers or (), self._trailers)
 
     async def _park(self) -> None:
         """Wait for the headers, the end, or the next attempt."""

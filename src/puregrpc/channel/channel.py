@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import trio
 
+from puregrpc.channel.bound_method import binding
 from puregrpc.channel.call import ClientCall
 from puregrpc.channel.connectivity import ConnectivityState
 from puregrpc.channel.core import ChannelCore
@@ -31,7 +32,6 @@ from puregrpc.channel.methods import (
 from puregrpc.channel.options import LoadBalancing, Method, channel_options, path_of
 from puregrpc.channel.retry import RetryPolicy
 from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
-from puregrpc.errors import InvalidArgument
 from puregrpc.transport import ByteStream, Tap, TlsOptions
 from puregrpc.wire import EngineName
 from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
@@ -97,7 +97,7 @@ class Channel:
         ``method`` is ``/pkg.Service/Method`` or a MethodDescriptor. Messages are bytes unless there are a serializer
         and a deserializer; with a MethodDescriptor and a ``codec`` requests are dicts or messages, responses dicts.
         """
-        return UnaryUnaryMethod(self._core, *self._bind(method, request_serializer, response_deserializer, codec))
+        return UnaryUnaryMethod(self._core, *binding(method, request_serializer, response_deserializer, codec))
 
     @overload
     def unary_stream(self, method: Method, *, codec: None = None) -> UnaryStreamMethod[bytes, bytes]: ...
@@ -119,7 +119,7 @@ class Channel:
         codec: Codec | None = None,
     ) -> UnaryStreamMethod[Any, Any]:
         """A method with one request and a stream of responses; arguments as for `unary_unary`."""
-        return UnaryStreamMethod(self._core, *self._bind(method, request_serializer, response_deserializer, codec))
+        return UnaryStreamMethod(self._core, *binding(method, request_serializer, response_deserializer, codec))
 
     @overload
     def stream_unary(self, method: Method, *, codec: None = None) -> StreamUnaryMethod[bytes, bytes]: ...
@@ -141,7 +141,7 @@ class Channel:
         codec: Codec | None = None,
     ) -> StreamUnaryMethod[Any, Any]:
         """A method with a stream of requests and one response; arguments as for `unary_unary`."""
-        return StreamUnaryMethod(self._core, *self._bind(method, request_serializer, response_deserializer, codec))
+        return StreamUnaryMethod(self._core, *binding(method, request_serializer, response_deserializer, codec))
 
     @overload
     def stream_stream(self, method: Method, *, codec: None = None) -> StreamStreamMethod[bytes, bytes]: ...
@@ -163,21 +163,7 @@ class Channel:
         codec: Codec | None = None,
     ) -> StreamStreamMethod[Any, Any]:
         """A method with streams both ways; arguments as for `unary_unary`."""
-        return StreamStreamMethod(self._core, *self._bind(method, request_serializer, response_deserializer, codec))
-
-    def _bind(
-        self,
-        method: Method,
-        serialize: Serializer[Any] | None,
-        deserialize: Deserializer[Any] | None,
-        codec: Codec | None,
-    ) -> tuple[str, Serializer[Any] | None, Deserializer[Any] | None]:
-        if codec is not None:
-            if isinstance(method, str):
-                raise InvalidArgument(f"a codec needs a MethodDescriptor to know the types of {method!r}")
-            serialize = serialize or codec.encoder(method.input_type)
-            deserialize = deserialize or codec.decoder(method.output_type)
-        return path_of(method), serialize, deserialize
+        return StreamStreamMethod(self._core, *binding(method, request_serializer, response_deserializer, codec))
 
     # -- the connection
 

@@ -27,7 +27,7 @@ from puregrpc.transport import (
     start_tls_client,
 )
 from puregrpc.wire import client_connection
-from puregrpc.wire.connection import ClientConnection, Driver, Metadata, Request
+from puregrpc.wire.connection import ClientConnection, Driver, Metadata
 from puregrpc.wire.status import StatusCode
 
 __all__ = ["ChannelCore"]
@@ -180,17 +180,11 @@ class ChannelCore:
         """Work out the deadline, ask the credentials for their metadata, and make the request's head."""
         options = self.options
         deadline = deadline_of(details.timeout, trio.current_time())
-        metadata = (*options.metadata, *details.metadata)
+        metadata = details.metadata
         for credentials in (options.credentials, details.credentials):
             if credentials is not None:
                 metadata = (*metadata, *await self._ask(credentials, details, deadline))
-        request = Request(
-            details.path,
-            options.authority,
-            metadata,
-            encoding=options.compression if details.compression is None else details.compression,
-            content_subtype=options.content_subtype,
-        )
+        request = options.request(details.path, metadata, details.compression)
         return replace(details, deadline=deadline, request=request)
 
     async def _ask(self, credentials: CallCredentials, details: CallDetails, deadline: float | None) -> Metadata:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import trio
 from trio import current_time
 
+from puregrpc.channel.bound_method import BoundMethod
 from puregrpc.channel.call import ClientCall, UnaryCall
 from puregrpc.channel.details import (
     CallCredentials,
@@ -37,7 +38,7 @@ ResponseT = TypeVar("ResponseT")
 Requests = AsyncIterable[RequestT] | Iterable[RequestT]
 
 
-class _Method(Generic[RequestT, ResponseT]):
+class _Method(BoundMethod[RequestT, ResponseT]):
     """What the shapes have in common."""
 
     def __init__(
@@ -47,18 +48,8 @@ class _Method(Generic[RequestT, ResponseT]):
         serialize: Serializer[RequestT] | None = None,
         deserialize: Deserializer[ResponseT] | None = None,
     ) -> None:
-        self.path = path
+        super().__init__(core.options, path, serialize, deserialize)
         self._core = core
-        self._serialize = serialize
-        self._deserialize = deserialize
-        options = core.options
-        self._request = Request(
-            path,
-            options.authority,
-            options.metadata,
-            encoding=options.compression,
-            content_subtype=options.content_subtype,
-        )
 
     def _details(
         self,

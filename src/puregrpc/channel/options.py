@@ -14,7 +14,7 @@ from puregrpc.channel.target import Target, parse_target
 from puregrpc.errors import InvalidArgument
 from puregrpc.transport import Tap, TlsOptions
 from puregrpc.wire import DEFAULT_ENGINE, EngineName
-from puregrpc.wire.connection import ConnectionConfig, Metadata
+from puregrpc.wire.connection import ConnectionConfig, Metadata, Request
 from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
 
 if TYPE_CHECKING:
@@ -54,6 +54,16 @@ class ChannelOptions:
     proxy: Proxy | None
     retry: RetryPolicy | None
     tap: Tap | None
+
+    def request(self, path: str, metadata: Metadata = (), compression: str | None = None) -> Request:
+        """The head of a call, with ``metadata`` behind the channel's."""
+        return Request(
+            path,
+            self.authority,
+            (*self.metadata, *metadata),
+            encoding=self.compression if compression is None else compression,
+            content_subtype=self.content_subtype,
+        )
 
 
 def channel_options(

@@ -1,0 +1,52 @@
+"""A method bound to a channel's options and to the way its messages become bytes, whichever way it is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from puregrpc.channel.details import Deserializer, Serializer
+from puregrpc.channel.options import ChannelOptions, Method, path_of
+from puregrpc.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from puregrpc.codec import Codec
+
+__all__ = ["BoundMethod", "binding"]
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+class BoundMethod(Generic[RequestT, ResponseT]):
+    """What methods of all shapes have in common."""
+
+    def __init__(
+        self,
+        options: ChannelOptions,
+        path: str,
+        serialize: Serializer[RequestT] | None,
+        deserialize: Deserializer[ResponseT] | None,
+    ) -> None:
+        self.path = path
+        self._serialize = serialize
+        self._deserialize = deserialize
+        self._request = options.request(path)
+        """The head of calls that add nothing of their own."""
+
+
+def binding(
+    method: Method,
+    serialize: Serializer[Any] | None,
+    deserialize: Deserializer[Any] | None,
+    codec: Codec | None,
+) -> tuple[str, Serializer[Any] | None, Deserializer[Any] | None]:
+    """The path of a method, and its serializer and deserializer as given, or else the codec's.
+
+    Raises InvalidArgument if a codec does not know the method's types.
+    """
+    if codec is not None:
+        if isinstance(method, str):
+            raise InvalidArgument(f"a codec needs a MethodDescriptor to know the types of {method!r}")
+        serialize = serialize or codec.encoder(method.input_type)
+        deserialize = deserialize or codec.decoder(method.output_type)
+    return path_of(method), serialize, deserialize
