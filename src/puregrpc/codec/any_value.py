@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from puregrpc.codec.faults import FAULTS, Fault, TooDeep, fault_of, shown
 from puregrpc.codec.message_objects import full_name_of, serialized
+from puregrpc.codec.scalars import native_bytes_of
 from puregrpc.codec.wire_format import read_fields, varint
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor
@@ -53,6 +54,9 @@ class AnyValues:
             raise Fault(f'"{_TYPE}" is empty')
         descriptor = self._resolve(url)
         if descriptor is None:
+            given = value.get("value")
+            if len(value) == 2 and isinstance(given, (bytes, bytearray, memoryview)):
+                return _any(url, native_bytes_of(given))  # as native values show what is not known
             raise Fault(f"unable to resolve {shown(url)}: the type is not in the schema")
         fields = {name: item for name, item in value.items() if name != _TYPE}
         encode = self._compiler.encoder(descriptor)
