@@ -395,3 +395,120 @@ def test_a_retry_does_not_outlive_the_deadline() -> None:
                 channel.unary_unary(ECHO)(b"", timeout=5)
 
     assert len(in_a_thread(on_call, work)) == 1
+
+
+class Gathering(ServerCall):
+    """Fails with the first of ``statuses`` after ``after`` messages, or answers with all that it was sent."""
+
+    def __init__(self, session: WireSession, statuses: list[Status], after: int) -> None:
+        super().__init__()
+        self.session = session
+        self.status = statuses.pop(0) if statuses else None
+        self.after = after
+        self.received: list[bytes] = []
+
+    def on_message(self, message: bytes) -> None:
+        self.received.append(message)
+        if self.status is not None and len(self.received) == self.after:
+            self.session.connection.send_trailers(self, self.status)
+
+    def on_half_close(self) -> None:
+        if self.status is None:
+            self.session.connection.send_response(self, b"".join(self.received))
+
+
+UNAVAILABLE = Status(StatusCode.UNAVAILABLE, "busy")
+
+
+def test_a_retry_policy_covers_streams() -> None:
+    statuses: list[Status] = []
+
+    def on_call(session: WireSession, request: Request) -> ServerCall | None:
+        return Gathering(session, statuses, 2)
+
+    def work(address: str) -> None:
+        policy = RetryPolicy(max_attempts=3, initial_backoff=0.01, max_backoff=0.02)
+        with BlockingChannel(address, retry=policy) as channel:
+            statuses[:] = [UNAVAILABLE] * 2
+            with channel.call(ECHO) as call:
+                for part in (b"a", b"b", b"c"):
+                    call.send(part)
+                    time.sleep(0.05)  # the failure is here before the last one is sent
+                call.half_close()
+                assert call.single_response().message == b"abc"
+            statuses[:] = [UNAVAILABLE]
+            with channel.stream(ECHO, requests=[b"a", b"b", b"c"]) as fed:
+                assert list(fed) == [b"abc"]
+            statuses[:] = [UNAVAILABLE] * 3
+            with channel.stream(ECHO, requests=[b"a", b"b", b"c"]) as fed:
+                with pytest.raises(RpcError, match=r"UNAVAILABLE: busy"):
+                    fed.receive()
+            statuses[:] = [UNAVAILABLE]
+            with channel.call(ECHO) as call:
+                call.send(bytes(200 << 10))
+                call.send(bytes(100 << 10))  # more than is kept to be sent again
+                with pytest.raises(RpcError, match=r"UNAVAILABLE: busy"):
+                    call.headers()
+
+    requests = in_a_thread(on_call, work)
+    attempts = [dict(request.metadata).get("grpc-previous-rpc-attempts") for request in requests]
+    assert attempts == [None, "1", "2", None, "1", None, "1", "2", None]
+
+
+def test_a_stream_that_was_not_begun_is_opened_once_more() -> None:
+    refusals = [1]
+
+    def on_call(session: WireSession, request: Request) -> ServerCall | None:
+        if refusals:
+            refusals.pop()
+            return None
+        return Gathering(session, [], 0)
+
+    def work(address: str) -> None:
+        with BlockingChannel(address) as channel:
+            with channel.stream(ECHO, requests=[b"a", b"b"]) as call:
+                assert list(call) == [b"ab"]
+            refusals.extend([1, 1])
+            with channel.stream(ECHO, requests=[b"a", b"b"]) as call:
+                with pytest.raises(RpcError, match=r"UNAVAILABLE: .*REFUSED_STREAM"):
+                    call.receive()
+
+    assert len(in_a_thread(on_call, work)) == 4
+
+
+def test_a_stream_can_be_cancelled_between_two_attempts() -> None:
+    def on_call(session: WireSession, request: Request) -> ServerCall | None:
+        return Gathering(session, [UNAVAILABLE], 1)
+
+    def work(address: str) -> None:
+        policy = RetryPolicy(initial_backoff=60.0, max_backoff=60.0)
+        with BlockingChannel(address, retry=policy) as channel:
+            with channel.call(ECHO) as call:
+                call.send(b"a")
+                cancelling = threading.Timer(0.1, call.cancel)
+                cancelling.start()
+                with pytest.raises(RpcError, match=r"CANCELLED"):
+                    call.receive()
+                cancelling.join()
+            assert call.is_over
+
+    assert len(in_a_thread(on_call, work)) == 1
+
+
+def test_an_attempt_without_a_connection_ends_the_stream() -> None:
+    def on_call(session: WireSession, request: Request) -> ServerCall | None:
+        return Gathering(session, [UNAVAILABLE], 1)
+
+    def work(address: str) -> None:
+        channel = BlockingChannel(address, retry=RetryPolicy(initial_backoff=0.1))
+        with channel.call(ECHO) as call:
+            call.send(b"a")
+            time.sleep(0.05)
+            closing = threading.Thread(target=channel.close)
+            closing.start()
+            with pytest.raises((RpcError, NotConnected)):
+                call.receive()
+            assert call.is_over
+            closing.join()
+
+    assert len(in_a_thread(on_call, work)) == 1

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from puregrpc.channel.any_call import AnyCall
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
 from puregrpc.channel.outcome import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult
+from puregrpc.channel.retry import REPLAY_LIMIT, Attempts
 from puregrpc.channel.unary import SingleResponseCall
 from puregrpc.errors import Error, LocalProtocolError, RpcError
 from puregrpc.transport.blocking import BlockingSession
 from puregrpc.wire.compression import CompressedMessage
-from puregrpc.wire.connection import ClientConnection, Metadata
+from puregrpc.wire.connection import Call, ClientConnection, Metadata
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
@@ -86,7 +87,19 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
     send while another receives.
     """
 
-    __slots__ = ("_changed", "_channel", "_feeder", "_requests", "_session", "_taken")
+    __slots__ = (
+        "_attempts",
+        "_changed",
+        "_channel",
+        "_feeder",
+        "_is_attempting",
+        "_replay",
+        "_replay_size",
+        "_requests",
+        "_retry_at",
+        "_session",
+        "_taken",
+    )
 
     def __init__(
         self,
@@ -105,6 +118,13 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
         self._session: ClientSession | None = None
         self._taken: deque[bytes] = deque()
         self._changed: threading.Condition
+        self._attempts = Attempts(channel.options.retry, channel.throttle)
+        self._replay: list[tuple[bytes, bool]] | None = []
+        """What was sent, to be sent again in another attempt; None: the call is committed, there is no other."""
+        self._replay_size = 0
+        self._retry_at: float | None = None
+        """An attempt failed, and the next one is due then: whoever sends or receives makes it."""
+        self._is_attempting = False
 
     # -- what it is
 
@@ -127,30 +147,103 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
 
     def _open(self) -> None:
         details = self._details
-        self.auto_consume = False
         while True:
             session = self._channel.pick(details.deadline, wait_for_ready=details.wait_for_ready)
-            self._session = session
-            self._changed = threading.Condition(session.mutex)
+            self._move_to(session)
             try:
                 with session.mutex:
-                    session.calls.add(self)
-                    session.operate(
-                        session.connection.open_call,
-                        self,
-                        details.request,
-                        deadline=details.deadline,
-                        message=self._first,
-                        end=self._half_closed,
-                        now=time.monotonic(),
-                        secret_names=self._channel.options.secret_names,
-                    )
+                    if self._status is not None:
+                        return  # cancelled by another thread meanwhile
+                    due, self._retry_at = self._retry_at, None
+                    try:
+                        session.operate(self._begin, session)
+                    except BaseException:
+                        self._retry_at = due
+                        raise
                 break
             except Error as error:
                 session.calls.discard(self)
                 if not (isinstance(error, LocalProtocolError) and session.is_going_away):
                     raise
         session.flush()
+
+    def _move_to(self, session: ClientSession) -> None:
+        """Belong to another session. Who waits for a change on the old one is told to look at the new one."""
+        old, changed = self._session, threading.Condition(session.mutex)
+        if old is None:
+            self._session, self._changed = session, changed
+            return
+        with old.mutex:
+            old_changed = self._changed
+            self._session, self._changed = session, changed
+            old_changed.notify_all()
+
+    def _begin(self, session: ClientSession) -> None:
+        """Begin an attempt, with the mutex held: what an earlier one has sent is sent again."""
+        details, connection = self._details, session.connection
+        Call.__init__(self)
+        self.auto_consume = False
+        session.calls.add(self)
+        replay = self._replay or ()
+        end = self._half_closed and not replay
+        connection.open_call(
+            self,
+            self._attempts.request(details.request),
+            deadline=details.deadline,
+            message=self._first,
+            end=end,
+            now=time.monotonic(),
+            secret_names=self._channel.options.secret_names,
+        )
+        for sent, compress in replay:
+            connection.send_message(self, sent, compress=compress)
+        if self._half_closed and not end:
+            connection.half_close(self)
+
+    def _attempt_under_way(self) -> ClientSession:
+        """The session of the attempt that is under way; the next attempt is made first, if one is due.
+
+        To be asked without the mutex. With it, `_is_on` says whether the answer still holds.
+        """
+        while True:
+            session = self._opened()
+            if self._retry_at is None or self._status is not None:
+                return session
+            self._try_again(session)
+
+    def _is_on(self, session: ClientSession) -> bool:
+        return self._session is session and (self._retry_at is None or self._status is not None)
+
+    def _try_again(self, session: ClientSession) -> None:
+        """Make the next attempt when it is due; if another thread is at it, wait for that."""
+        is_mine = False
+        try:
+            with session.mutex:
+                if self._session is not session or self._retry_at is None or self._status is not None:
+                    return
+                pause = self._retry_at - time.monotonic()
+                if self._is_attempting or pause > 0:
+                    self._changed.wait(None if self._is_attempting else pause)
+                    return
+                self._is_attempting = is_mine = True
+            self._open()
+        except RpcError as error:
+            self._finish_attempts(Status(error.code, error.message))
+        except BaseException:
+            if is_mine:
+                self._finish_attempts(CANCELLED_HERE)
+            raise
+        finally:
+            if is_mine:
+                self._finish_attempts(None)
+
+    def _finish_attempts(self, status: Status | None) -> None:
+        session = self._opened()
+        with session.mutex:
+            self._is_attempting = False
+            if status is not None and self._status is None:
+                self._finish(status, ())
+            self._changed.notify_all()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -163,19 +256,24 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
 
     def cancel(self) -> None:
         """End the call from this side (RST_STREAM, CANCEL). Idempotent; messages that wait are dropped."""
-        session = self._opened()
-        with session.mutex:
-            self._messages.clear()
-            self._taken.clear()
-            if self._status is None:
-                session.operate(session.connection.reset, self)
-                self._finish(CANCELLED_HERE, ())
+        while True:
+            session = self._opened()
+            with session.mutex:
+                if self._session is not session:
+                    continue  # another thread has just moved it
+                self._messages.clear()
+                self._taken.clear()
+                if self._status is None:
+                    session.operate(session.connection.reset, self)
+                    self._finish(CANCELLED_HERE, ())
+            break
         session.flush()
 
     # -- the wire connection's callbacks, with the mutex held
 
     def on_headers(self, metadata: Metadata) -> None:
         self._headers = metadata
+        self._replay = None
         self._changed.notify_all()
 
     def on_message(self, message: bytes) -> None:
@@ -183,8 +281,22 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
         if len(self._messages) == 1:
             self._changed.notify_all()
 
-    def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:  # noqa: ARG002
-        self._finish(status, trailers)
+    def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
+        now, deadline = time.monotonic(), self._details.deadline
+        pause = self._attempts.next_pause(
+            status,
+            trailers,
+            committed=self._replay is None,
+            unprocessed=unprocessed,
+            sent=bool(self.wire_id),
+            time_left=None if deadline is None else deadline - now,
+        )
+        if pause is None:
+            self._finish(status, trailers)
+        else:
+            self._retry_at = now + pause
+            self._opened().calls.discard(self)
+            self._changed.notify_all()
 
     def on_writable(self) -> None:
         self._changed.notify_all()
@@ -203,33 +315,55 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
         Raises LocalProtocolError after `half_close`, InvalidArgument for a message over the send limit, RpcError if
         the call has ended with a status other than OK; does nothing if it has ended with OK.
         """
-        session = self._opened()
+        self._opened()
         data = self._serialize(message) if self._serialize is not None else cast("bytes", message)
-        connection = session.connection
-        with session.mutex:
-            if self._half_closed:
-                raise LocalProtocolError("nothing can be sent after half_close")
-            if self._status is not None:
-                if self._status.code:
-                    raise self._error(self._status)
-                return
-            session.operate(connection.send_message, self, data, compress=compress)
-        session.flush()
-        while not self.is_over and connection.send_buffered(self) > connection.send_buffer_size:
+        while True:
+            session = self._attempt_under_way()
             with session.mutex:
-                while connection.send_buffered(self) > connection.send_buffer_size and self._status is None:
-                    if not self._wait():
+                if not self._is_on(session):
+                    continue
+                if self._half_closed:
+                    raise LocalProtocolError("nothing can be sent after half_close")
+                if self._status is not None:
+                    if self._status.code:
+                        raise self._error(self._status)
+                    return
+                session.operate(session.connection.send_message, self, data, compress=compress)
+                if self._replay is not None:
+                    self._keep(data, compress=compress)
+            break
+        session.flush()
+        self._wait_for_room(session)
+
+    def _keep(self, data: bytes, *, compress: bool) -> None:
+        """Keep a message for another attempt; with too many of them, there is none any more."""
+        replay = self._replay or []
+        replay.append((data, compress))
+        self._replay_size += len(data)
+        self._replay = replay if self._replay_size <= REPLAY_LIMIT else None
+
+    def _wait_for_room(self, session: ClientSession) -> None:
+        while not self.is_over and session.connection.send_buffered(self) > session.connection.send_buffer_size:
+            connection = session.connection
+            with session.mutex:
+                while self._status is None and self._is_on(session):
+                    if connection.send_buffered(self) <= connection.send_buffer_size or not self._wait():
                         break
             session.flush()
+            session = self._attempt_under_way()
 
     def half_close(self) -> None:
         """Say that all messages have been sent. Idempotent."""
-        session = self._opened()
-        with session.mutex:
-            if not self._half_closed:
-                self._half_closed = True
-                if self._status is None:
-                    session.operate(session.connection.half_close, self)
+        while True:
+            session = self._attempt_under_way()
+            with session.mutex:
+                if not self._is_on(session):
+                    continue
+                if not self._half_closed:
+                    self._half_closed = True
+                    if self._status is None:
+                        session.operate(session.connection.half_close, self)
+            break
         session.flush()
 
     # -- receiving
@@ -256,12 +390,14 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
 
     def _take(self) -> bool:
         """Take all messages that are here, and wait for the first if there are none. False at the end."""
-        session = self._opened()
         while True:
+            session = self._attempt_under_way()
             with session.mutex:
-                while not self._messages and self._status is None:
+                while not self._messages and self._status is None and self._is_on(session):
                     if not self._wait():
                         break
+                if self._session is not session:
+                    continue
                 if self._messages:
                     self._taken, self._messages = self._messages, self._taken
                     for message in self._taken:
@@ -279,10 +415,10 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
 
     def headers(self) -> Metadata:
         """Wait for the initial metadata; () if the call ended without. Raises RpcError if it so ended with an error."""
-        session = self._opened()
         while True:
+            session = self._attempt_under_way()
             with session.mutex:
-                while self._headers is None and self._status is None:
+                while self._headers is None and self._status is None and self._is_on(session):
                     if not self._wait():
                         break
                 if self._headers is not None:
