@@ -154,6 +154,12 @@ def test_output_that_cannot_be_written(
     assert ran.stderr.decode() == (f"puregrpc: {problem}\n" if problem else "")
 
 
+def test_control_characters_of_a_peer(run: Callable[..., Ran], address: str) -> None:
+    greeting = '{"greeting": "\\u001b[31m \\u007f \\u009b31m \u00e4"}'
+    ran = run("call", "-p", address, HELLO + "SayHello", "-d", greeting)
+    assert ran.out == '{\n  "reply": "hello \\u001b[31m \\u007f \\u009b31m \u00e4"\n}\n'
+
+
 def test_a_locale_without_unicode(environment: dict[str, str], address: str) -> None:
     environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     greeting = '{"greeting": "B\u00e4rt \u263a \U0001f600"}'

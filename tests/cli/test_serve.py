@@ -465,6 +465,21 @@ def test_what_it_says_of_files(folder: Path, run: Callable[..., Ran], arguments:
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--tls-client-ca", "ca.pem"], "--tls-client-ca needs --tls-cert and --tls-key"),
+        (["--tls-cert", "a.pem"], "--tls-cert and --tls-key go together"),
+        (["--grace", "-1"], "--grace: -1 is not a number of seconds"),
+        (["--grace", "nan"], "--grace: nan is not a number of seconds"),
+    ],
+)
+def test_options_that_cannot_be_meant(arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert problem in capsys.readouterr().err
+
+
 def test_a_script_needs_services(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--script", "x.py"])

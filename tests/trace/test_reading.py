@@ -220,6 +220,17 @@ def test_a_capture_that_begins_mid_connection() -> None:
     assert_every_octet_is_explained(explain(read))
 
 
+@pytest.mark.parametrize("form", ["pcap", "pcapng"])
+def test_a_file_that_ends_early(form: str) -> None:
+    written = whole_conversation()
+    data = pcap(packets_of(written)) if form == "pcap" else write_pcapng(written)
+    for cut in (5, 30):
+        (read,) = read_recordings(data[: len(data) // 2 // 4 * 4 - cut])
+        assert "the file ends inside" in read.notes[0] or "the block at octet" in read.notes[0]
+        for direction in Direction:
+            assert written.octets(direction).startswith(read.octets(direction))
+
+
 def test_several_connections() -> None:
     one = packets_of(Recording(whole_conversation().chunks, "10.0.0.1:1000", "10.0.0.9:80"))
     two = packets_of(Recording(whole_conversation().chunks, "10.0.0.2:1000", "10.0.0.9:80"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,15 @@ def test_what_a_peer_sent_cannot_become_part_of_the_page() -> None:
     page = html_page(explain(script.recording()))
     assert page.count("<script") == 2
     assert "alert(1)<" not in page
+
+
+def test_what_a_file_says_of_a_recording_reaches_no_terminal_as_control_characters() -> None:
+    recording = replace(whole_conversation(), client="a\x1b[31m", server="b\x9b", notes=("c\x07", "</script>"))
+    text = plain(Ladder().lines(explain(recording)))
+    assert text.replace("\n", "").isprintable()
+    page = html_page(explain(recording), title=recording.client)
+    assert page.count("</script") == 2
+    assert '"notes":["c\\u0007","\\u003c/script>"]' in page
 
 
 def test_the_lines_are_json() -> None:

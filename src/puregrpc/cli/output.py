@@ -51,6 +51,9 @@ TLS_OPTIONS = {
 }
 """What the command line calls the fields of TlsOptions."""
 
+CONTROLS = {octet: f"\\u{octet:04x}" for octet in range(0x7F, 0xA0)}
+"""Control characters that JSON text may have as they are, and that a terminal might obey."""
+
 RPC_EXIT_STATUS = 64
 """A call that ends with a status exits with 64 plus its number, as grpcurl does."""
 
@@ -120,6 +123,7 @@ def print_json(value: object, *, indent: int | None = 2) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     if not _fits(text, sys.stdout):
         text = json.dumps(value, indent=indent)
+    text = text.translate(CONTROLS)
     console = _console()
     if console.is_terminal:
         console.print(JSONHighlighter()(Text(text)))

@@ -84,6 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if bool(arguments.tls_cert) != bool(arguments.tls_key):
         parser().error("--tls-cert and --tls-key go together")
+    if arguments.tls_client_ca and not arguments.tls_cert:
+        parser().error("--tls-client-ca needs --tls-cert and --tls-key: without them the server speaks no TLS")
+    if not arguments.grace >= 0:
+        parser().error(f"--grace: {arguments.grace:g} is not a number of seconds")
     given = arguments.proto or arguments.protoset
     if not given and (arguments.script or arguments.import_path):
         option = "--script" if arguments.script else "--import-path"

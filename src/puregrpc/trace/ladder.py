@@ -69,13 +69,14 @@ class Ladder:
         recording = explanation.recording
         yield from self.head(recording.client, recording.server)
         for note in recording.notes:
-            yield self._below(Run(note, "problem"))
+            yield self._below(Run(_safe(note), "problem"))
         for entry in explanation.entries:
             yield from self.entry(entry, explanation)
         yield from call_lines(explanation.calls)
 
     def head(self, client: str, server: str) -> Iterator[Line]:
         """The names above the rails."""
+        client, server = _safe(client), _safe(server)
         gap = max(ARROW_WIDTH - len(client), 2)
         yield (Run(" " * 12), Run(client, "client"), Run(" " * gap), Run(server, "server"))
 

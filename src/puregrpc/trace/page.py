@@ -46,6 +46,7 @@ class _Page:
         return {
             "client": explanation.recording.client,
             "server": explanation.recording.server,
+            "notes": list(explanation.recording.notes),
             "problems": len(explanation.problems()),
             "buffers": [
                 {"name": buffer.name, "data": base64.b64encode(buffer.data).decode()} for buffer in explanation.buffers

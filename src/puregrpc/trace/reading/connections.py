@@ -28,6 +28,9 @@ before what it acknowledges."""
 MAX_WAITING = 4 << 20
 """So many octets may wait behind a hole before it counts as lost."""
 
+MAX_NOTES = 10
+"""So many notes of the file are told with each connection."""
+
 MAX_WAITING_SEGMENTS = 1 << 14
 """So many segments may: those without octets, or with few, take memory as well."""
 
@@ -219,6 +222,7 @@ def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str 
     keys = f"{capture.key_log}\n{key_log}"
     recordings = []
     for connection in found:
+        connection.notes[:0] = capture.notes[:MAX_NOTES]
         recording = connection.recording(connection.pieces[0][0])
         recordings.append(decrypt(recording, keys) if is_tls(recording) else recording)
     return recordings
