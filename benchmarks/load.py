@@ -5,7 +5,8 @@
 Needs the corpus that ``conformance/protoc/run`` fetches, unless a folder with googleapis is named. puregrpc compiles to
 run-time descriptors with options interpreted and everything validated, in a process of its own that had already
 started (``first``: its first load); protoc writes a descriptor set to /dev/null (``with start``: the process is part of
-it); proto-schema-parser only parses, and only the smaller cases. Seconds are processor time (user and system), the
+it); proto-schema-parser only parses, and only the smaller cases; buf builds an image of the same files (called through npx, the
+start of node is part of that: name the program below node_modules/@bufbuild instead). Seconds are processor time (user and system), the
 least of several rounds taken in turn, as everything else on the machine only ever adds to it.
 """
 
@@ -28,6 +29,9 @@ from pathlib import Path
 import protoc
 
 from benchmarks.measuring import ROOT, environment, versions
+
+LOADS = {"hello": 50, "pubsub": 15, "google_ads": 5, "googleapis": 1}
+"""How often a process loads a case again."""
 
 CORPUS = ROOT / "conformance" / ".work" / "protoc" / "googleapis"
 HELLO_SOURCE = (
@@ -68,7 +72,6 @@ def worker(arguments: argparse.Namespace) -> None:
     root, *files = Path(arguments.worker).read_text().splitlines()
 
     def load(*, as_protos: bool) -> float:
-        gc.collect()
         start = time.process_time()
         loaded = compile_files(files, import_paths=[root])
         if as_protos:
@@ -83,6 +86,7 @@ def worker(arguments: argparse.Namespace) -> None:
     gc.collect()
     memory = _resident() - resident
     del kept
+    gc.collect()
     measured = {
         "first": first,
         "again": min(load(as_protos=False) for _ in range(arguments.rounds)),
@@ -141,15 +145,15 @@ def measure(name: str, root: Path, files: list[str], arguments: argparse.Namespa
         figures[key] = min(value, figures.get(key, value))
 
     for _ in range(arguments.rounds if name != "googleapis" else 2):
-        ours = run_self("--worker", listing, 1 if name == "googleapis" else 5)
+        ours = run_self("--worker", listing, LOADS[name])
         for key, value in ours.items():
             note(f"puregrpc, {key}", value)
         note("protoc with start", cpu_of_children([program, f"@{protoc_arguments}"]))
         note("protoc with source info", cpu_of_children([program, f"@{with_info}"]))
     if name in ("hello", "pubsub", "google_ads"):
-        figures["proto-schema-parser, parse alone"] = run_self("--parser-worker", listing, 1)["again"]
-    if arguments.buf and name != "hello":
-        paths = [option for file in files for option in ("--path", str(root / file))] if name != "googleapis" else []
+        figures[PARSER] = run_self("--parser-worker", listing, 1)["again"]
+    if arguments.buf and name != "googleapis":
+        paths = [option for file in files for option in ("--path", str(root / file))]
         command = [*shlex.split(arguments.buf), "build", str(root), "-o", "/dev/null", *paths]
         _try(lambda: note("buf with start", cpu_of_children(command)))
     return figures
@@ -162,15 +166,17 @@ def _try(action: Callable[[], None]) -> None:
         print(f"  buf: {error}", file=sys.stderr)
 
 
-PAGE = """# Loading .proto files, beside protoc and proto-schema-parser
+PARSER = "proto-schema-parser, parse alone"
+PAGE = """# Loading .proto files, beside protoc{buf} and proto-schema-parser
 
 Made by `python -m benchmarks.load --output benchmarks/LOAD.md` on {day}: {versions}, {protoc}, proto-schema-parser
-{parser}; load average at the end {load:.1f}.
+{parser}{buf_version}; load average at the end {load:.1f}.
 
 Processor time, the least of several rounds in turn, in ms; how many times protoc's time with its start that is stands
 behind it. puregrpc runs in a process that had already started: `first` is its first load, `again` a later one, both to
 run-time descriptors with options interpreted and everything validated. `memory` is what the descriptors of the first
-load take. proto-schema-parser only parses, and only the smaller cases.
+load take. proto-schema-parser only parses, and only the smaller cases; below it stands how many times puregrpc's
+times that is.{buf_note}
 
 | {header} |
 |---|{rule}|
@@ -178,7 +184,7 @@ load take. proto-schema-parser only parses, and only the smaller cases.
 """
 
 
-def page(everything: dict[str, dict[str, float]], sizes: dict[str, int]) -> str:
+def page(everything: dict[str, dict[str, float]], sizes: dict[str, int], buf: str) -> str:
     """The figures as a page."""
     rows = []
     for key in dict.fromkeys(key for figures in everything.values() for key in figures):
@@ -192,10 +198,23 @@ def page(everything: dict[str, dict[str, float]], sizes: dict[str, int]) -> str:
             else:
                 cells.append(f"{value * 1000:,.1f} ({value / figures['protoc with start']:.2f}×)")
         rows.append(f"| {' | '.join(cells)} |")
+    for key in ("puregrpc, first", "puregrpc, again"):
+        cells = [f"proto-schema-parser ÷ {key}"]
+        for figures in everything.values():
+            parsed = figures.get(PARSER)
+            cells.append("" if parsed is None else f"{parsed / figures[key]:.0f}×")
+        rows.append(f"| {' | '.join(cells)} |")
+    buf_version = ""
+    if buf:
+        version_of_buf = subprocess.run([*shlex.split(buf), "--version"], capture_output=True, text=True, check=True)
+        buf_version = f", buf {version_of_buf.stdout.strip() or version_of_buf.stderr.strip()}"
     program = subprocess.run([str(protoc.get_protoc_path()), "--version"], capture_output=True, text=True, check=True)
     return PAGE.format(
         day=time.strftime("%Y-%m-%d"),
         versions=versions(),
+        buf=", buf" if buf else "",
+        buf_version=buf_version,
+        buf_note=" buf builds an image of the same files." if buf else "",
         load=os.getloadavg()[0],
         parser=version("proto-schema-parser"),
         protoc=program.stdout.strip().replace("libprotoc", "protoc"),
@@ -243,7 +262,7 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(everything, indent=2))
     if arguments.output:
-        arguments.output.write_text(page(everything, sizes), encoding="utf-8")
+        arguments.output.write_text(page(everything, sizes, arguments.buf), encoding="utf-8")
 
 
 if __name__ == "__main__":
