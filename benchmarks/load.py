@@ -3,11 +3,11 @@
 ``python -m benchmarks.load [--googleapis FOLDER] [--rounds N] [--json FILE] [--only CASE ...] [--buf COMMAND]
 [--output PAGE]``.
 Needs the corpus that ``conformance/protoc/run`` fetches, unless a folder with googleapis is named. puregrpc compiles to
-run-time descriptors with options interpreted and everything validated, in a process of its own that had already
-started (``first``: its first load); protoc writes a descriptor set to /dev/null (``with start``: the process is part of
-it); proto-schema-parser only parses, and only the smaller cases; buf builds an image of the same files (called through npx, the
-start of node is part of that: name the program below node_modules/@bufbuild instead). Seconds are processor time (user and system), the
-least of several rounds taken in turn, as everything else on the machine only ever adds to it.
+run-time descriptors with options interpreted and everything validated, in a process of its own that had already started
+(``first``: its first load); protoc writes a descriptor set to /dev/null (``with start``: the process is part of it);
+proto-schema-parser only parses, and only the smaller cases; buf builds an image of the same files (called through npx,
+the start of node is part of that: name the program below node_modules/@bufbuild instead). Seconds are processor time
+(user and system), the least of several rounds taken in turn, as everything else on the machine only ever adds to it.
 """
 
 from __future__ import annotations
@@ -166,6 +166,10 @@ def _try(action: Callable[[], None]) -> None:
         print(f"  buf: {error}", file=sys.stderr)
 
 
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.{1 if seconds >= 0.001 else 2}f}"
+
+
 PARSER = "proto-schema-parser, parse alone"
 PAGE = """# Loading .proto files, beside protoc{buf} and proto-schema-parser
 
@@ -196,7 +200,7 @@ def page(everything: dict[str, dict[str, float]], sizes: dict[str, int], buf: st
             elif key == "puregrpc, memory":
                 cells.append(f"{value:.1f} MB")
             else:
-                cells.append(f"{value * 1000:,.1f} ({value / figures['protoc with start']:.2f}×)")
+                cells.append(f"{_milliseconds(value)} ({value / figures['protoc with start']:.2f}×)")
         rows.append(f"| {' | '.join(cells)} |")
     for key in ("puregrpc, first", "puregrpc, again"):
         cells = [f"proto-schema-parser ÷ {key}"]
@@ -258,7 +262,7 @@ def main() -> None:
                 if key == "puregrpc, memory":
                     print(f"  {key:34} {value:9.1f} MB")
                 else:
-                    print(f"  {key:34} {value * 1000:9.1f} ms   {value / base:7.2f} x protoc")
+                    print(f"  {key:34} {_milliseconds(value):>9} ms   {value / base:7.2f} x protoc")
     if arguments.json:
         arguments.json.write_text(json.dumps(everything, indent=2))
     if arguments.output:
