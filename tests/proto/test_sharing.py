@@ -10,7 +10,8 @@ import pytest
 
 from puregrpc import proto
 from puregrpc.errors import CompileError
-from puregrpc.proto.descriptors import FileDescriptor
+from puregrpc.proto import collecting
+from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
 from puregrpc.proto.resolver import BuiltinResolver
 from tests.proto.peer import INCLUDE, our_verdict, protoc_verdict, write_sources
 
@@ -80,6 +81,21 @@ def test_the_garbage_collector_is_left_as_it_was() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_is_dropped_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads whose results nobody keeps: their descriptors, which refer to each other, are found some time."""
+    monkeypatch.setattr(collecting, "MAX_UNSEEN", 2_000)
+    source = 'syntax = "proto3";' + "".join(f"message M{index} {{ M{index} m = 1; }}" for index in range(200))
+    gc.collect()
+    before = _count_descriptors()
+    for _ in range(50):
+        proto.compile(["a.proto"], sources={"a.proto": source})
+    assert _count_descriptors() - before < 50 * 200 / 3
+
+
+def _count_descriptors() -> int:
+    return sum(isinstance(found, MessageDescriptor) for found in gc.get_objects())
 
 
 def test_what_others_have_frozen_stays_frozen() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import CompileError
 from puregrpc.proto import ast
+from puregrpc.proto.collecting import making_what_stays, without_garbage_collection
 from puregrpc.proto.descriptor_proto import serialize_file
 from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
 from puregrpc.proto.diagnostics import Diagnostic
@@ -49,7 +48,7 @@ from puregrpc.proto.token_stream import NotQuick
 from puregrpc.proto.validation import Validator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
 
     from google.protobuf import descriptor_pb2
@@ -86,30 +85,8 @@ def compile_files(
     if import_paths:
         resolvers.append(FolderResolver([str(path) for path in import_paths]))
     resolvers.append(BuiltinResolver())
-    with without_garbage_collection():
+    with making_what_stays():
         return Compilation(ChainResolver(resolvers), reporter).run(list(files))
-
-
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Let no garbage be looked for: in a compilation nothing becomes garbage, and looking takes as long as the rest.
-
-    What is alive at the end counts as old from then on, as the first collection would find, at a sixth of the
-    compilation's time: freeze and unfreeze together move it there unseen.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            if CAN_FREEZE and not gc.get_freeze_count():  # else unfreeze would also free what others froze
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
-
-
-CAN_FREEZE = hasattr(gc, "freeze")
 
 
 class Compilation:
