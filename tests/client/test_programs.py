@@ -151,6 +151,21 @@ def test_ctrl_c_cancels_the_call_and_leaves_the_client_usable(lab: str) -> None:
         assert (process.returncode, out, err) == (0, "", "")
 
 
+def test_samples_that_are_written_to_a_file_are_there_at_the_end(lab: str, tmp_path: Path) -> None:
+    status, _, err = run(
+        lab,
+        f"""
+        from puregrpc.metrics import JsonLines
+        client.metrics.listen(JsonLines(open({str(tmp_path / "samples")!r}, "w")))
+        client.invoke("lab.Bench/Echo", {{}})
+        keep = threading.Thread(target=lambda client: time.sleep(100), args=(client,), daemon=True)
+        keep.start()
+        """,
+    )
+    assert (status, err) == (0, "")
+    assert '"data_received"' in (tmp_path / "samples").read_text().splitlines()[-1]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("last", ["", "stream.wait()"])
 def test_ctrl_c_ends_a_program_that_waits_for_its_streams(lab: str, last: str) -> None:

@@ -188,6 +188,7 @@ class AsyncClient:
         if closing is not None and closed is not None:
             closing.set()
             await closed.wait()
+            self.metrics.flush()
 
     def raise_failure(self) -> None:
         """Raise what a stream's handler raised, if nobody has been told of it yet."""

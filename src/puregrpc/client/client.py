@@ -144,6 +144,7 @@ class Client:
         if self._stop_counting is not None:
             self._stop_counting()
             self._stop_counting = None
+        self.metrics.flush()
 
     def raise_failure(self) -> None:
         """Raise what a stream's handler raised, if nobody has been told of it yet."""

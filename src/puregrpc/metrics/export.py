@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, TextIO
@@ -53,14 +54,26 @@ def _values(sink: Sink, seconds: float, stats: Sequence[str]) -> dict[str, float
 class JsonLines:
     """Writes every sample as a line of JSON, as ``k6 run --out json=FILE`` does.
 
-    A line ``{"type": "Metric", …}`` comes before the first point of each metric. Use it with `Metrics.listen`.
+    A line ``{"type": "Metric", …}`` comes before the first point of each metric. Use it with `Metrics.listen`. The
+    file is flushed when a client is closed, or by `flush`.
     """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._known: set[str] = set()
+        self._lock = threading.Lock()
+
+    def flush(self) -> None:
+        """Have the file written."""
+        with self._lock:
+            if not self._file.closed:
+                self._file.flush()
 
     def __call__(self, sample: Sample) -> None:
+        with self._lock:
+            self._take(sample)
+
+    def _take(self, sample: Sample) -> None:
         metric = sample.metric
         if metric.name not in self._known:
             self._known.add(metric.name)

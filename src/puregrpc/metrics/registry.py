@@ -175,7 +175,10 @@ class Metrics:
         self.metric(name, kind, contains).add(value, {**self.tags, **(tags or {})})
 
     def listen(self, listener: Callable[[Sample], None]) -> Callable[[], None]:
-        """Have every further sample told to ``listener``, on the thread that takes it. Returns what ends that."""
+        """Have every further sample told to ``listener``, on the thread that takes it. Returns what ends that.
+
+        If it has a method ``flush``, that is called when a client that measures here is closed.
+        """
         with self.lock:
             self.listeners = (*self.listeners, listener)
 
@@ -186,8 +189,16 @@ class Metrics:
         return stop
 
     def tell(self, sample: Sample) -> None:
+        """Hand a sample to those who listen."""
         for listener in self.listeners:
             listener(sample)
+
+    def flush(self) -> None:
+        """Have those who listen write what they have."""
+        for listener in self.listeners:
+            flush = getattr(listener, "flush", None)
+            if flush is not None:
+                flush()
 
     def before_reading(self, update: Callable[[], None]) -> Callable[[], None]:
         """Have ``update`` called before the metrics are looked at, to add what is only counted now and then.
