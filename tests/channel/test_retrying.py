@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -128,6 +129,37 @@ def test_calls_beyond_the_servers_limit_wait_their_turn() -> None:
             server.sessions[0].connection.send_response(silent[0], b"")
             assert await channel.unary_unary(ECHO)(b"at last") == b"at last"
             server.sessions[0].connection.send_response(silent[1], b"")
+
+    run(test)
+
+
+@pytest.mark.parametrize("shape", ["unary", "stream"])
+def test_a_call_that_waited_for_its_turn_tells_the_server_what_is_left_of_its_time(shape: str) -> None:
+    async def test() -> None:
+        config = ConnectionConfig(max_concurrent_streams=1)
+        async with wire_server(lambda _, __: SilentCall(), config) as server, open_channel(server.address) as channel:
+            await channel.connect()
+            async with trio.open_nursery() as nursery:
+                scope = trio.CancelScope()
+
+                async def first() -> None:
+                    with scope:
+                        if shape == "unary":
+                            await channel.unary_unary("test.Service/First")(b"")
+                        async with channel.call("test.Service/First") as call:
+                            await call.receive()
+
+                nursery.start_soon(first)
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.start_soon(partial(channel.unary_unary("test.Service/Next"), b"", timeout=5))
+                await trio.sleep(0.3)
+                assert len(server.requests) == 1
+                scope.cancel()
+                while len(server.requests) == 1:
+                    await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+            assert server.requests[1].timeout is not None
+            assert server.requests[1].timeout <= 4.7
 
     run(test)
 

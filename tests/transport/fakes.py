@@ -88,7 +88,7 @@ class EchoConnection(Connection):
     def consume(self, call: Call, octets: int) -> None:
         return
 
-    def reset(self, call: Call, error_code: int = 8) -> None:
+    def reset(self, call: Call, error_code: int = 8, *, now: float = 0.0) -> None:
         return
 
 

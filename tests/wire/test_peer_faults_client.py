@@ -599,3 +599,19 @@ def test_settings_that_are_not_acknowledged(engine: EngineName) -> None:
         assert call.status.code == StatusCode.UNAVAILABLE
         assert call.status.message == "the peer did not acknowledge SETTINGS within 20 seconds"
         assert peer.said()[-1] == "GoAway 0 SETTINGS_TIMEOUT"
+
+
+def test_the_timeout_of_a_call_that_has_waited_for_its_turn(engine: EngineName) -> None:
+    """What the server is told is what is left when the headers go out, whatever made room for the call."""
+    with ScriptedServer(engine, MAX_CONCURRENT_STREAMS=1) as peer:
+        first = peer.call(message=b"question", end=True)
+        peer.call(message=b"question", end=True, deadline=peer.now + 5)
+        late = peer.call(message=b"question", end=True, deadline=peer.now + 3.5)
+        peer.now += 4
+        peer.connection.reset(first, now=peer.now)
+        peer.said()
+        assert dict(peer.header_lists[-1])["grpc-timeout"] == "1000000u"
+        peer.send(*peer.answer(3))
+        peer.said()
+        assert late.status.code == StatusCode.DEADLINE_EXCEEDED
+        assert len(peer.header_lists) == 2

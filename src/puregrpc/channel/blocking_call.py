@@ -264,7 +264,7 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
                 self._messages.clear()
                 self._taken.clear()
                 if self._status is None:
-                    session.operate(session.connection.reset, self)
+                    session.operate(session.connection.reset, self, now=time.monotonic())
                     self._finish(CANCELLED_HERE, ())
             break
         session.flush()

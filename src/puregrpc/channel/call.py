@@ -59,7 +59,7 @@ class UnaryCall(SingleResponseCall["ChannelSession"]):
     def _abort(self, _raise_cancel: object) -> Abort:
         self.task = None
         self.ended = True
-        self.session.connection.reset(self)
+        self.session.connection.reset(self, now=trio.current_time())
         return Abort.SUCCEEDED
 
 
@@ -169,7 +169,7 @@ class ClientCall(AnyCall[RequestT, ResponseT]):
         self._messages.clear()
         if self._status is None:
             if self._session is not None:
-                self._session.connection.reset(self)
+                self._session.connection.reset(self, now=trio.current_time())
             self._finish(CANCELLED_HERE, ())
             if self._attempting is not None:
                 self._attempting.cancel()

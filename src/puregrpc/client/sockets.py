@@ -471,7 +471,7 @@ class SocketStream(BackendStream):
             return
         with session.mutex:
             if not self.call.ended:
-                session.operate(session.connection.reset, self.call)
+                session.operate(session.connection.reset, self.call, now=time.monotonic())
                 self.call.drop_messages()
                 self.call.end(StreamEnd(status))
         session.flush()

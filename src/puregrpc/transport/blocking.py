@@ -269,7 +269,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         """End a call from this side."""
         with self.mutex:
             if not self._is_given_up:
-                self.operate(self.connection.reset, call)
+                self.operate(self.connection.reset, call, now=time.monotonic())
             self.calls.discard(call)
         self.flush()
 

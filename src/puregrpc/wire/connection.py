@@ -313,8 +313,11 @@ class Connection(ABC):
         """
 
     @abstractmethod
-    def reset(self, call: Call, error_code: int = 8) -> None:
-        """End the call from this side with RST_STREAM (CANCEL by default). No callback follows; idempotent."""
+    def reset(self, call: Call, error_code: int = 8, *, now: float = 0.0) -> None:
+        """End the call from this side with RST_STREAM (CANCEL by default). No callback follows; idempotent.
+
+        A client gives the time: a call that has waited for its turn may begin now, and its grpc-timeout with it.
+        """
 
 
 class ClientConnection(Connection):

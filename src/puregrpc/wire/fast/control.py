@@ -362,9 +362,10 @@ class Controlled(Sending):
 
     # -- the end of calls
 
-    def reset(self, call: Call, error_code: int = ErrorCode.CANCEL) -> None:
+    def reset(self, call: Call, error_code: int = ErrorCode.CANCEL, *, now: float = 0.0) -> None:
         if call.wire_state is None:
             return
+        self._now = max(self._now, now)
         self._reset_stream(call, error_code)
         self._forget(call)
         self._after_call()

@@ -246,10 +246,11 @@ class H2Connection(Connection, Generic[CallT]):
         self._give_credit(stream)
         self._tell_output()
 
-    def reset(self, call: Call, error_code: int = ErrorCode.CANCEL) -> None:
+    def reset(self, call: Call, error_code: int = ErrorCode.CANCEL, *, now: float = 0.0) -> None:
         stream: Stream[CallT] | None = call.wire_state
         if stream is None:
             return
+        self._now = max(self._now, now)
         self._reset_stream(stream, error_code)
         self._forget(stream)
         self._after_call()
