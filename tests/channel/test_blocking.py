@@ -106,7 +106,7 @@ def test_deadlines_and_cancelling(channel: BlockingChannel) -> None:
     began = time.monotonic()
     with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED"):
         sleep(b"5", timeout=0.1)
-    assert 0.09 <= time.monotonic() - began < 2
+    assert 0.09 <= time.monotonic() - began < 4.5
     with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED"):
         sleep(b"0", timeout=0)
     with channel.stream("test.Service/Chat", timeout=0.1) as chat:

@@ -87,10 +87,10 @@ def test_calls(lab: str) -> None:
         assert (await client.health_check()).status == 1
         with pytest.raises(RpcError, match="NotFound"):
             await client.healthCheck("nope")
-        pending = [client.asyncInvoke("lab.Bench/Sleep", {"ms": 200}) for _ in range(5)]
+        pending = [client.asyncInvoke("lab.Bench/Sleep", {"ms": 1000}) for _ in range(5)]
         began = time.monotonic()
-        assert [(await one).message["ms"] for one in pending] == [200] * 5
-        assert time.monotonic() - began < 0.8
+        assert [(await one).message["ms"] for one in pending] == [1000] * 5
+        assert time.monotonic() - began < 4
         wrong: list[tuple[tuple[Any, ...], type[Exception]]] = [
             (("foo/bar", {}), SchemaError),
             ((ECHO,), InvalidArgument),

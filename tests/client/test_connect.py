@@ -50,7 +50,7 @@ def test_a_silent_server_costs_the_timeout(loaded: Client, lab: str, timeout: fl
         began = time.monotonic()
         with pytest.raises(ConnectError, match="context deadline exceeded") as caught:
             loaded.connect(silent, plaintext=True, timeout=timeout)
-        assert 0.25 < time.monotonic() - began < 2
+        assert 0.25 < time.monotonic() - began < 10
         assert silent in str(caught.value)
     loaded.connect(lab, plaintext=True)
     assert works(loaded)
@@ -72,7 +72,7 @@ def test_an_http1_server_is_named(loaded: Client, lab: str) -> None:
         began = time.monotonic()
         with pytest.raises(ConnectError, match=r"HTTP/1\.1"):
             loaded.connect(address, plaintext=True, timeout="20s")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
     loaded.connect(lab, plaintext=True)
     assert works(loaded)
 
@@ -180,7 +180,7 @@ def test_tls_that_fails(loaded: Client, certificates: Certificates, tls_lab: str
         began = time.monotonic()
         with pytest.raises(ConnectError, match=f"connection error: .*(?:{said})"):
             loaded.connect(address, {"timeout": "5s", **params})
-        assert time.monotonic() - began < 7
+        assert time.monotonic() - began < 15
     loaded.connect(lab, plaintext=True)
     assert works(loaded)
 

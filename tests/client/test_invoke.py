@@ -337,7 +337,7 @@ def test_timeouts(client: Client, lab: str, hanging: str, timeout: float | str) 
     client.connect(hanging, plaintext=True)
     began = time.monotonic()
     response = client.invoke("lab.Bench/Hang", {}, {"timeout": timeout})
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     assert dict(response) == {
         "message": {"ms": 0, "note": ""},
         "error": {"code": 4, "message": "context deadline exceeded", "details": []},
@@ -398,9 +398,9 @@ def test_async_invoke(client: Client) -> None:
         assert isinstance(error, kind)
         assert said in str(error)
     began = time.monotonic()
-    futures = [client.async_invoke("lab.Bench/Sleep", {"ms": 300 - number}) for number in range(5)]
-    assert [future.result(10).message["ms"] for future in futures] == [300, 299, 298, 297, 296]
-    assert time.monotonic() - began < 1.2
+    futures = [client.async_invoke("lab.Bench/Sleep", {"ms": 1000 - number}) for number in range(5)]
+    assert [future.result(10).message["ms"] for future in futures] == [1000, 999, 998, 997, 996]
+    assert time.monotonic() - began < 4
     order: list[int] = []
     futures = [client.async_invoke("lab.Bench/Sleep", {"ms": ms}) for ms in (300, 20, 150)]
     for future in futures:

@@ -138,7 +138,7 @@ def test_the_timeout_of_a_stream(client: Client, lab: str, hanging: str, timeout
     events = Events(stream)
     stream.write({"count": 1})
     assert events.in_short() == [("data", 0), ("error", (4, "context deadline exceeded")), "end"]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     client.connect(lab, plaintext=True)
     enough = Stream(client, COUNT, timeout="5s")
     events = Events(enough)

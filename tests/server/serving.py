@@ -11,7 +11,8 @@ from puregrpc.server import Context, Method, Server, Shape
 
 T = TypeVar("T")
 
-TIMEOUT = 30.0
+TIMEOUT = 120.0
+"""A bound against hanging, in seconds; machines may be loaded."""
 
 
 def run_beside(server: Server, client: Callable[..., T], *arguments: Any) -> T:

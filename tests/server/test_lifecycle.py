@@ -478,7 +478,7 @@ def test_a_fault_of_the_server_itself_ends_one_connection(caplog: pytest.LogCapt
             routes, server.routes = server.routes, None  # type: ignore[assignment]  # the fault
             with pytest.raises(RpcError, match="UNAVAILABLE"):
                 async with open_channel(server.addresses[0]) as broken:
-                    await broken.unary_unary("/test.Echo/Unary")(b"x", timeout=2)
+                    await broken.unary_unary("/test.Echo/Unary")(b"x", timeout=10)
             server.routes = routes
             assert await channel.unary_unary("/test.Echo/Unary")(b"x") == b"x"
 

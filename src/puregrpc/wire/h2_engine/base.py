@@ -24,7 +24,7 @@ from puregrpc.wire.flow_control import BandwidthProbe, ConnectionCredit, StreamC
 from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType, RawFrame
 from puregrpc.wire.framing import MessageReader, encode_message
 from puregrpc.wire.h2_engine.http2 import FIRST_WINDOW, Http2
-from puregrpc.wire.h2_engine.stream import CallT, Stream, stream_error
+from puregrpc.wire.h2_engine.stream import CallT, Stream, priority_error, stream_error
 from puregrpc.wire.h2_engine.turns import Turns
 from puregrpc.wire.keepalive import Keepalive, KeepaliveAction
 from puregrpc.wire.limits import HANDSHAKE_TIMEOUT, MAX_FRAME_SIZE
@@ -305,6 +305,11 @@ class H2Connection(Connection, Generic[CallT]):
                 self._http2.receive(frame)  # HPACK and the connection's window count it
             return
         before = len(self._output)
+        if kind == FrameType.PRIORITY and frame.stream_id and (error := priority_error(frame)) is not None:
+            self._http2.reset_closed(frame.stream_id, error)
+            self._floods.stream_fault(self._now)
+            self._floods.replied(len(self._output) - before)
+            return
         events = self._http2.receive(frame)
         self._floods.replied(len(self._output) - before)
         for event in events:

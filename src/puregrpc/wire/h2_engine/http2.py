@@ -11,7 +11,7 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 from hpack import HPACKError
 from hyperframe.exceptions import HyperframeError
-from hyperframe.frame import GoAwayFrame, SettingsFrame
+from hyperframe.frame import GoAwayFrame, RstStreamFrame, SettingsFrame
 
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import ConnectionConfig
@@ -183,6 +183,12 @@ class Http2:
         self._reset_here[stream_id] = None
         if len(self._reset_here) > REMEMBERED_RESETS:
             del self._reset_here[next(iter(self._reset_here))]
+
+    def reset_closed(self, stream_id: int, error: RemoteProtocolError) -> None:
+        """RST_STREAM on a stream that is over. Raises the error if there never was such a stream (section 6.4)."""
+        if self._is_idle(stream_id):
+            raise error
+        self.output += RstStreamFrame(stream_id, error_code=error.error_code).serialize()
 
     def grant(self, octets: int, stream_id: int = 0) -> None:
         """WINDOW_UPDATE, for the connection if no stream is named."""

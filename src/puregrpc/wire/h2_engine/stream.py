@@ -16,7 +16,7 @@ from puregrpc.wire.headers import Refusal
 from puregrpc.wire.metadata import HeaderField
 from puregrpc.wire.status import Status
 
-__all__ = ["CallT", "Stream", "stream_error"]
+__all__ = ["CallT", "Stream", "priority_error", "stream_error"]
 
 CallT = TypeVar("CallT", bound=Call)
 
@@ -124,14 +124,20 @@ def stream_error(stream: Stream[CallT], frame: RawFrame) -> RemoteProtocolError 
         if size == 4 and not int.from_bytes(frame.payload, "big") & 0x7FFFFFFF:
             return RemoteProtocolError("WINDOW_UPDATE by nothing")  # RFC 9113, section 6.9
     elif kind == FrameType.PRIORITY:
-        if size != 5:
-            return RemoteProtocolError("PRIORITY of a wrong size", ErrorCode.FRAME_SIZE_ERROR)  # section 6.3
-        if int.from_bytes(frame.payload[:4], "big") & 0x7FFFFFFF == frame.stream_id:
-            return RemoteProtocolError("a stream that depends on itself")  # RFC 7540, section 5.3.1
+        return priority_error(frame)
     elif not stream.wire_ended_remotely:
         headers_seen = stream.receiving.opened or stream.failure is not None
         if kind == FrameType.HEADERS and headers_seen and not frame.flags & END_STREAM:
             return RemoteProtocolError("HEADERS after the first that do not end the stream")
         if kind == FrameType.DATA and not headers_seen:
             return RemoteProtocolError("DATA before the headers of the response")
+    return None
+
+
+def priority_error(frame: RawFrame) -> RemoteProtocolError | None:
+    """What is wrong with a PRIORITY frame, which may come on streams that are over as well."""
+    if len(frame.octets) - HEAD_SIZE != 5:
+        return RemoteProtocolError("PRIORITY of a wrong size", ErrorCode.FRAME_SIZE_ERROR)  # section 6.3
+    if int.from_bytes(frame.payload[:4], "big") & 0x7FFFFFFF == frame.stream_id:
+        return RemoteProtocolError("a stream that depends on itself")  # RFC 7540, section 5.3.1
     return None
