@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,27 @@ def test_what_a_file_says_of_a_recording_reaches_no_terminal_as_control_characte
     page = html_page(explain(recording), title=recording.client)
     assert page.count("</script") == 2
     assert '"notes":["c\\u0007","\\u003c/script>"]' in page
+
+
+def keys_of(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from keys_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from keys_of(inner)
+
+
+def test_the_page_on_json_lines_names_every_key() -> None:
+    page = (HERE.parents[1] / "docs" / "json-lines.md").read_text(encoding="utf-8")
+    recordings = [whole_conversation(), replace(whole_conversation(), from_start=False)]
+    chunks = whole_conversation().chunks
+    recordings.append(Recording((*chunks[:9], replace(chunks[9], lost=3), *chunks[10:]), notes=("n",)))
+    for recording in recordings:
+        for line in explanation_lines(explain(recording)):
+            unknown = {key for key in keys_of(json.loads(line)) if f"`{key}`" not in page and key != "hex"}
+            assert not unknown
 
 
 def test_the_lines_are_json() -> None:

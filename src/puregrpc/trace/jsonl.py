@@ -1,7 +1,8 @@
 """Recordings and their explanations as JSON lines: one form, written and read.
 
 The first line says what the file is. ``octets`` lines hold what was recorded, and are all that `read_recordings` needs;
-the other lines tell the explanation: one line per frame (or stretch), one per call.
+the other lines tell the explanation: one line per frame (or stretch), one per call, one per dynamic table, and one for
+what was unpacked. docs/json-lines.md describes them.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     yield from recording_lines(explanation.recording)
     for entry in explanation.entries:
         yield json.dumps(describe_entry(entry), ensure_ascii=False)
+    for buffer in explanation.buffers[len(Direction) :]:
+        yield json.dumps({"buffer": buffer.number, "name": buffer.name, "data": buffer.data.hex()}, ensure_ascii=False)
+    for direction, entries in explanation.tables.items():
+        shown = [[printable(entry.name, 1 << 16), printable(entry.value, 1 << 16)] for entry in entries]
+        yield json.dumps({"table": direction.value, "entries": shown}, ensure_ascii=False)
     for call in explanation.calls:
         yield json.dumps(
             {
@@ -127,7 +133,7 @@ def _header_block(block: HeaderBlock) -> dict[str, object]:
                 "value_huffman": header.value_huffman,
                 "octets": header.octets,
                 "meaning": header.meaning,
-                "table": {"entries": header.table.end - header.table.first, "size": header.table.size,
+                "table": {"first": header.table.first, "end": header.table.end, "size": header.table.size,
                           "limit": header.table.limit, "lost": header.table.lost},
                 "details": [_field(detail) for detail in header.details],
             }
