@@ -423,7 +423,10 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             self._attention.wait(pause)
 
     def _may_be_led(self) -> bool:
-        return self.is_ready and not self._keeps_time and self.end_reason is None and not self._is_given_up
+        # Greenlets change places for less than it costs one of them to poll.
+        if self._is_cooperative or self._keeps_time or self._is_given_up:
+            return False
+        return self.is_ready and self.end_reason is None
 
     def _wait_for_input(self) -> bool:
         """Wait for input; False if it is time to tell the connection the time."""
