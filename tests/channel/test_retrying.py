@@ -134,6 +134,35 @@ def test_calls_beyond_the_servers_limit_wait_their_turn() -> None:
 
 
 @pytest.mark.parametrize("shape", ["unary", "stream"])
+def test_a_call_that_never_left_goes_from_connection_to_connection(shape: str) -> None:
+    async def test() -> None:
+        none_yet = ConnectionConfig(max_concurrent_streams=0)
+        async with (
+            wire_server(lambda session, _: EchoCall(session), none_yet) as server,
+            open_channel(server.address) as channel,
+            trio.open_nursery() as nursery,
+        ):
+
+            async def call() -> None:
+                if shape == "unary":
+                    assert await channel.unary_unary(ECHO)(b"patient") == b"patient"
+                async with channel.call(ECHO) as call:
+                    await call.send(b"patient")
+                    assert await call.receive() == b"patient"
+
+            nursery.start_soon(call)
+            for lost in range(4):
+                while len(server.sessions) == lost or not server.sessions[lost].is_ready:
+                    await trio.testing.wait_all_tasks_blocked()
+                await trio.testing.wait_all_tasks_blocked(0.02)
+                if lost == 3:
+                    server.config = ConnectionConfig()
+                server.sessions[lost].abort("cut")
+
+    run(test)
+
+
+@pytest.mark.parametrize("shape", ["unary", "stream"])
 def test_a_call_that_waited_for_its_turn_tells_the_server_what_is_left_of_its_time(shape: str) -> None:
     async def test() -> None:
         config = ConnectionConfig(max_concurrent_streams=1)

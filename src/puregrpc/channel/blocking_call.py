@@ -288,7 +288,7 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
             trailers,
             committed=self._replay is None,
             unprocessed=unprocessed,
-            sent=bool(self.wire_id),
+            sent=self.wire_id > 0,
             time_left=None if deadline is None else deadline - now,
         )
         if pause is None:

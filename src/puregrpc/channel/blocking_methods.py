@@ -127,7 +127,7 @@ class BlockingMethod(BoundMethod[RequestT, ResponseT]):
                 call.trailers,
                 committed=call.headers_came,
                 unprocessed=call.unprocessed,
-                sent=bool(call.wire_id),
+                sent=call.wire_id > 0,
                 time_left=None if deadline is None else deadline - time.monotonic(),
             )
             if pause is None:

@@ -199,7 +199,7 @@ async def exchange(
             call.trailers,
             committed=call.headers_came,
             unprocessed=call.unprocessed,
-            sent=bool(call.wire_id),
+            sent=call.wire_id > 0,
             time_left=None if details.deadline is None else details.deadline - current_time(),
         )
         if pause is None:
