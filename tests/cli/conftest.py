@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -16,7 +16,7 @@ import trio
 from puregrpc.__main__ import main
 from puregrpc.proto import compile as compile_proto
 from puregrpc.schema import Registry
-from puregrpc.server import Context, Method, Server
+from puregrpc.server import Context, Method, Server, Shape
 from puregrpc.services.health import HealthService, ServingStatus
 from puregrpc.services.hello import HelloService
 from puregrpc.services.reflection import ReflectionService
@@ -42,7 +42,7 @@ def serve_in_thread(make: Callable[[], Server]) -> Iterator[str]:
 
     thread = threading.Thread(target=trio.run, args=(run,))
     thread.start()
-    assert started.wait(20)
+    assert started.wait(60)
     yield addresses[0]
     stop[0]()
     thread.join(20)
@@ -57,12 +57,18 @@ def demo() -> Server:
     health.set_status("tired", ServingStatus.NOT_SERVING)
     health.add_to(server)
     ReflectionService().add_to(server)
-    server.add_methods([Method("/test.Fail/Fail", fail)])
+    server.add_methods([Method("/test.Fail/Fail", fail), Method("/test.Fail/Late", late, Shape.SERVER_STREAM)])
     return server
 
 
 async def fail(request: bytes, context: Context) -> bytes:
     context.abort(3, "bad \x1b[31m input", details=details())
+
+
+async def late(request: bytes, context: Context) -> AsyncIterator[bytes]:
+    context.send_initial_metadata({"x-late": "yes"})
+    yield b""
+    context.abort(7, "too late")
 
 
 def details() -> bytes:

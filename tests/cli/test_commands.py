@@ -197,6 +197,16 @@ def test_a_failing_call_and_its_details(run: Callable[..., Ran], address: str, t
     assert last["details"][0]["reason"] == "BAD"
 
 
+def test_headers_are_shown_once(run: Callable[..., Ran], address: str, tmp_path: Path) -> None:
+    (tmp_path / "fail.proto").write_text(
+        'syntax = "proto3"; package test; message M {} service Fail { rpc Late(M) returns (stream M); }'
+    )
+    ran = run("call", "-p", address, "test.Fail/Late", "--proto", str(tmp_path / "fail.proto"), "-v")
+    assert ran.status == 64 + 7
+    assert ran.err.count("< x-late: yes") == 1
+    assert "< x-late: yes\n" in ran.err
+
+
 def test_no_server(run: Callable[..., Ran]) -> None:
     ran = run("call", "-p", "127.0.0.1:1", HELLO + "SayHello")
     assert ran.status == 64 + 14

@@ -240,6 +240,7 @@ class _Printer:
         self.descriptor = method
         self.options = options
         self.codec = Codec(registry, emit_defaults=options.emit_defaults)
+        self.headers_shown = False
 
     def method(self) -> None:
         if self.options.verbose:
@@ -249,6 +250,7 @@ class _Printer:
             note(f"* {method.full_name} ({taken}) returns ({given})")
 
     def headers(self, metadata: Metadata) -> None:
+        self.headers_shown = True
         if self.options.as_json:
             print_json({"headers": _pairs(metadata)}, indent=None)
         elif self.options.verbose:
@@ -281,7 +283,7 @@ class _Printer:
             note(f"* {status.name}; {tally.sent} sent, {tally.received} received")
 
     def failed(self, error: RpcError, tally: _Tally) -> None:
-        if self.options.verbose and not self.options.as_json:
+        if self.options.verbose and not self.options.as_json and not self.headers_shown:
             for name, value in error.headers:
                 note(f"< {name}: {_shown(value)}")
         self.end(Status(error.code, error.message, error.details), error.trailers, tally)
