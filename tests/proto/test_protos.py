@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import protoc
@@ -175,6 +176,19 @@ def test_protos_and_the_modules_that_protoc_generates(folder: Path, generated_fi
     else:
         made, generated = protos(f"{name}.proto", import_paths=[folder]), importlib.import_module(f"{name}_pb2")
     assert made.Event is generated.Event
+
+
+def test_many_threads_at_once(folder: Path) -> None:
+    write(folder / "threads" / "base.proto", "base")
+    for number in range(8):
+        (folder / "threads" / f"user{number}.proto").write_text(
+            f'syntax = "proto3"; package test_protos.user{number}; import "threads/base.proto"; '
+            "message User { test_protos.base.Event event = 1; }"
+        )
+    with ThreadPoolExecutor(8) as pool:
+        modules = list(pool.map(protos, [f"threads/user{number % 8}.proto" for number in range(32)]))
+    assert len({module.User for module in modules}) == 8
+    assert {type(module.User().event) for module in modules} == {protos("threads/base.proto").Event}
 
 
 def test_names_that_a_module_has_itself(folder: Path) -> None:
