@@ -556,6 +556,19 @@ def test_a_second_message_for_a_method_that_takes_one(client: Client) -> None:
         assert [part["index"] for part in iterated] == [0]
 
 
+def test_the_samples_of_a_stream_whose_message_is_none_of_its_type(client: Client) -> None:
+    stream = Stream(client, "lab.Bench/Garbage")
+    release = threading.Event()
+    stream.on("status", lambda: release.wait(5))
+    events = Events(stream, "data", "error", "end")
+    stream.write({})
+    release.set()
+    (kind, error), end = events.all()
+    assert (kind, error.code, end) == ("error", 13, "end")
+    assert samples(client, "grpc_req_duration", "method", "status") == {("Garbage", "13"): 1}
+    assert samples(client, "grpc_streams_msgs_received", "method") == {}
+
+
 def test_messages_that_are_discarded(client: Client) -> None:
     stream = Stream(client, COUNT, discard_response_message=True)
     events = Events(stream)

@@ -229,8 +229,9 @@ class AsyncStream(StreamBase):
             elif data is None:
                 self._settle(StreamEnd(call.status, await call.headers(), call.trailers))
             else:
+                message = self._decoded(data)
                 self._meter.received()
-                return True, self._decoded(data)
+                return True, message
         except DecodeError as error:
             self._settle(StreamEnd(undecodable(error)))
             call.cancel()

@@ -87,7 +87,7 @@ class Meter:
 class CallMeter:
     """Measures one call."""
 
-    __slots__ = ("_address", "_began", "_group", "_meter", "_path", "_tags")
+    __slots__ = ("_address", "_began", "_ended", "_group", "_meter", "_path", "_tags")
 
     def __init__(self, meter: Meter, address: str, path: str, user_tags: Tags) -> None:
         self._meter = meter
@@ -96,10 +96,15 @@ class CallMeter:
         self._tags = user_tags
         self._group = current_group()
         self._began = time.perf_counter()
+        self._ended = 0.0
+
+    def stop(self) -> None:
+        """The call ended; with which status is said later, by `end`."""
+        self._ended = time.perf_counter()
 
     def end(self, status: int) -> None:
         """The call ended with this status."""
-        milliseconds = (time.perf_counter() - self._began) * 1000
+        milliseconds = ((self._ended or time.perf_counter()) - self._began) * 1000
         self._meter.ended(self._address, self._path, self._group, self._tags, status, milliseconds)
 
 
@@ -136,6 +141,14 @@ class StreamMeter:
             self._received.add(1)
         else:
             self._pending += 1
+
+    def refused(self) -> None:
+        """What was received last was no message of its type."""
+        self._pending = max(self._pending - 1, 0)
+
+    def stop(self) -> None:
+        """The stream ended; with which status is said later, by `end`."""
+        self._call.stop()
 
     def end(self, status: int) -> None:
         """The stream ended with this status."""

@@ -63,6 +63,8 @@ class Stream(StreamBase):
         self._context = contextvars.copy_context()
         self._lock = threading.Lock()
         self._is_scheduled = False
+        self._is_measured = False
+        self._undecoded = 0
         self._registrations = 0
         self._finished = threading.Event()
         self._last_event = time.monotonic()
@@ -224,9 +226,13 @@ class Stream(StreamBase):
     def _on_message(self) -> None:
         self._last_event = time.monotonic()
         self._meter.received()
+        with self._lock:
+            self._undecoded += 1
 
     def _on_end(self, end: StreamEnd) -> None:
-        self._ended(end)
+        self._meter.stop()
+        if self._is_iterated or not (self._undecoded and self._handlers.of("data")):
+            self._measure(end)  # else a message that waits may be none of its type, which decides about the status
         if self._is_iterated:
             self._client.streams.discard(self)
 
@@ -273,10 +279,19 @@ class Stream(StreamBase):
         except DecodeError as error:
             self._refuse(error)
             return
+        with self._lock:
+            self._undecoded -= 1
         self._call(handlers, message)
+
+    def _measure(self, end: StreamEnd) -> None:
+        with self._lock:
+            first, self._is_measured = not self._is_measured, True
+        if first:
+            self._ended(end)
 
     def _end_events(self, end: StreamEnd) -> None:
         self._result = end
+        self._measure(end)
         error = self.error
         if error is not None:
             self._call(self._handlers.of("error"), error)
@@ -307,6 +322,7 @@ class Stream(StreamBase):
 
     def _refuse(self, error: DecodeError) -> None:
         self._inbox.discard()
+        self._meter.refused()
         status = undecodable(error)
         self._inbox.replace_end(StreamEnd(status))
         self._end_with(status)
