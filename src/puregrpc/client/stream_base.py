@@ -159,14 +159,16 @@ class StreamBase(ABC):
 
     def _encoded(self, message: Any, *, is_over: bool) -> bytes | None:
         """The octets of a message that is to be written; None if it is not sent, and what that means was done."""
-        if is_over or self._is_ended:
+        if self._is_ended:
+            return None
+        if self._has_sent_its_one and not self._handlers:
+            raise LocalProtocolError(f"{self._method.path} takes one message, and that was written already")
+        if is_over:
             return None
         if message is None:
             LOGGER.warning("can't send empty message", extra={"method": self._method.path})
             return None
         if self._has_sent_its_one:
-            if not self._handlers:
-                raise LocalProtocolError(f"{self._method.path} takes one message, and that was written already")
             self._end_with(SECOND_MESSAGE)
             return None
         try:
