@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -133,16 +134,22 @@ _OWN_NAMES = frozenset(
 """What a module cannot do without. (A message may be called so; it is in DESCRIPTOR.)"""
 
 
+_POOL_LOCK = threading.Lock()
+"""The pure backend of google.protobuf makes two classes of one type if two threads ask for it at once."""
+
+
 def _fill(module: ModuleType, name: str, resolver: ChainResolver) -> None:
     """Compile a file and put what it declares into ``module``."""
     (file,) = compile_protos([name], resolver=resolver)
-    pool_file = _in_default_pool(file)
+    added = _not_generated(file)
     contents: dict[str, object] = {}
-    published = [pool_file]
-    for each in published:  # as protoc's modules have what those of public imports have
-        published += [other for other in each.public_dependencies if other not in published]
-    for each in reversed(published):
-        _declare(contents, each)
+    with _POOL_LOCK:
+        pool_file = _in_default_pool(file, added)
+        published = [pool_file]
+        for each in published:  # as protoc's modules have what those of public imports have
+            published += [other for other in each.public_dependencies if other not in published]
+        for each in reversed(published):
+            _declare(contents, each)
     contents["DESCRIPTOR"] = pool_file
     vars(module).update((key, value) for key, value in contents.items() if key not in _OWN_NAMES)
 
@@ -181,19 +188,29 @@ def _add_enum(contents: dict[str, object], enum: EnumDescriptor) -> None:
         contents[value.name] = value.number
 
 
-def _in_default_pool(file: FileDescriptor) -> PoolFileDescriptor:
-    """The file in google.protobuf's default pool, added behind what it imports."""
-    pool = descriptor_pool.Default()
+def _not_generated(file: FileDescriptor) -> list[FileDescriptor]:
+    """The file and what it imports, imports first, without the files whose generated modules are installed.
+
+    Those are imported now, before the lock is held: a module that is being imported may be waiting for it.
+    """
+    ordered: list[FileDescriptor] = []
     pending = [(file, False)]
     seen: set[FileDescriptor] = set()
     while pending:
         current, imports_are_done = pending.pop()
-        if not imports_are_done:
-            if current not in seen and not _is_generated(current.name):
-                seen.add(current)
-                pending.append((current, True))
-                pending += [(dependency, False) for dependency in current.dependencies]
-            continue
+        if imports_are_done:
+            ordered.append(current)
+        elif current not in seen and not _is_generated(current.name):
+            seen.add(current)
+            pending.append((current, True))
+            pending += [(dependency, False) for dependency in current.dependencies]
+    return ordered
+
+
+def _in_default_pool(file: FileDescriptor, added: Iterable[FileDescriptor]) -> PoolFileDescriptor:
+    """The file in google.protobuf's default pool, with those that are to be added before it."""
+    pool = descriptor_pool.Default()
+    for current in added:
         proto = _as_generated(current.to_proto())
         known = _known(pool, current.name)
         if known is not None:

@@ -185,8 +185,13 @@ def test_many_threads_at_once(folder: Path) -> None:
             f'syntax = "proto3"; package test_protos.user{number}; import "threads/base.proto"; '
             "message User { test_protos.base.Event event = 1; }"
         )
-    with ThreadPoolExecutor(8) as pool:
-        modules = list(pool.map(protos, [f"threads/user{number % 8}.proto" for number in range(32)]))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            modules = list(pool.map(protos, [f"threads/user{number % 8}.proto" for number in range(32)]))
+    finally:
+        sys.setswitchinterval(interval)
     assert len({module.User for module in modules}) == 8
     assert {type(module.User().event) for module in modules} == {protos("threads/base.proto").Event}
 
