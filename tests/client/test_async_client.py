@@ -64,6 +64,17 @@ def test_a_handler_that_writes_to_a_server_that_does_not_read_yet(lab: str) -> N
     assert received == [PARTS]
 
 
+def test_a_handler_cannot_wait_for_its_own_stream(lab: str) -> None:
+    async def program(client: AsyncClient) -> None:
+        stream = client.stream(COUNT)
+        stream.on("data", stream.wait)
+        await stream.write({"count": 1})
+        with pytest.raises(LocalProtocolError, match="a handler cannot wait for a stream's handlers"):
+            await stream.wait()
+
+    run(lab, program)
+
+
 def test_a_second_message_for_a_method_that_takes_one(lab: str) -> None:
     async def program(client: AsyncClient) -> None:
         stream = client.stream(COUNT)

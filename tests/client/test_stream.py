@@ -569,6 +569,23 @@ def test_the_samples_of_a_stream_whose_message_is_none_of_its_type(client: Clien
     assert samples(client, "grpc_streams_msgs_received", "method") == {}
 
 
+def test_a_handler_cannot_wait_for_handlers(client: Client) -> None:
+    stream, other = Stream(client, COUNT), Stream(client, COUNT)
+    said: list[str] = []
+
+    def data() -> None:
+        for one in (stream, other):
+            with pytest.raises(LocalProtocolError, match="a handler cannot wait for a stream's handlers") as caught:
+                one.wait()
+            said.append(str(caught.value))
+
+    other.on("end", lambda: None)
+    stream.on("data", data)
+    stream.write({"count": 1})
+    assert stream.wait(10_000)
+    assert len(said) == 2
+
+
 def test_messages_that_are_discarded(client: Client) -> None:
     stream = Stream(client, COUNT, discard_response_message=True)
     events = Events(stream)

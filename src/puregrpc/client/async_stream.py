@@ -126,7 +126,7 @@ class AsyncStream(StreamBase):
 
     async def wait(self) -> None:
         """Wait until the stream is over and its handlers have run. Raises what a handler raised."""
-        self._check_that_it_ends()
+        self._check_that_it_ends(self._is_in_handler)
         await self._finished.wait()
         self.raise_failure()
 

@@ -130,11 +130,12 @@ class Stream(StreamBase):
     def wait(self, timeout: float | str | None = None) -> bool:
         """Wait until the stream is over and its handlers have run; False if that is not so after ``timeout``.
 
-        A number is milliseconds, text has units. Raises what a handler raised.
+        A number is milliseconds, text has units. Raises what a handler raised; LocalProtocolError in a handler, which
+        would wait for itself.
         """
         from puregrpc.client.durations import milliseconds
 
-        self._check_that_it_ends()
+        self._check_that_it_ends(self._client.handler_thread.is_current and not self._is_iterated)
         self._begin_dispatch()
         done = self._finished.wait(None if timeout is None else milliseconds(timeout) / 1000)
         self._raise_failure()

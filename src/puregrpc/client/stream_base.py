@@ -137,7 +137,9 @@ class StreamBase(ABC):
             raise LocalProtocolError("a stream is either iterated over or has handlers, not both")
         self._is_iterated = True
 
-    def _check_that_it_ends(self) -> None:
+    def _check_that_it_ends(self, in_handler: bool) -> None:
+        if in_handler:
+            raise LocalProtocolError("a handler cannot wait for a stream's handlers: they run one at a time, after it")
         if not self._handlers and not self._is_iterated:
             raise LocalProtocolError("a stream without handlers is not over before its messages are taken: iterate")
 
