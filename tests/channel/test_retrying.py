@@ -181,6 +181,8 @@ def test_a_call_that_waited_for_its_turn_tells_the_server_what_is_left_of_its_ti
                 nursery.start_soon(first)
                 await trio.testing.wait_all_tasks_blocked()
                 nursery.start_soon(partial(channel.unary_unary("test.Service/Next"), b"", timeout=5))
+                while not server.requests:
+                    await trio.testing.wait_all_tasks_blocked()
                 await trio.sleep(0.3)
                 assert len(server.requests) == 1
                 scope.cancel()
