@@ -49,10 +49,15 @@ def protoc_verdict(roots: Sequence[Path | str], name: str, work: Path) -> Verdic
     result = subprocess.run(command, capture_output=True, check=False, timeout=60)
     if result.returncode:
         lines = result.stderr.decode("latin-1").splitlines()
-        errors = [line.removeprefix(f"{root}/") for line in lines for root in [roots[0]] if _is_error(line)]
-        return Verdict(tuple(errors))
+        return Verdict(tuple(_by_import_path(line, roots) for line in lines if _is_error(line)))
     files = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
     return Verdict((), files[-1].SerializeToString(deterministic=True))
+
+
+def _by_import_path(line: str, roots: Sequence[Path | str]) -> str:
+    """A message with the file as it is imported: protoc names it by where it lies."""
+    above = [f"{root}/" for root in roots if line.startswith(f"{root}/")]
+    return line.removeprefix(max(above, key=len, default=""))
 
 
 def _is_error(line: str) -> bool:
