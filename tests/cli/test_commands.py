@@ -201,7 +201,9 @@ def test_headers_are_shown_once(run: Callable[..., Ran], address: str, tmp_path:
     (tmp_path / "fail.proto").write_text(
         'syntax = "proto3"; package test; message M {} service Fail { rpc Late(M) returns (stream M); }'
     )
-    ran = run("call", "-p", address, "test.Fail/Late", "--proto", str(tmp_path / "fail.proto"), "-v")
+    metadata = ("-H", "x-a: 1", "-H", "x-b-bin: AAE")
+    ran = run("call", "-p", address, "test.Fail/Late", "--proto", str(tmp_path / "fail.proto"), "-v", *metadata)
+    assert ran.err.startswith("> x-a: 1\n> x-b-bin: AAE=\n* test.Fail.Late")
     assert ran.status == 64 + 7
     assert ran.err.count("< x-late: yes") == 1
     assert "< x-late: yes\n" in ran.err

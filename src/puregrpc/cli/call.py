@@ -116,6 +116,9 @@ async def _main(
 ) -> None:
     async with connection.open(target) as channel:
         method = await load_method(channel, name, schema, registry)
+        if options.verbose:
+            for key, value in connection.metadata():
+                note(f"> {key}: {_shown(value)}")
         await make_call(channel, method, options, registry)
 
 
