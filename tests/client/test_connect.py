@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from puregrpc import Client, Stream
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected
@@ -167,7 +168,7 @@ def test_mutual_tls(loaded: Client, certificates: Certificates, mtls_lab: str) -
 def test_tls_that_fails(loaded: Client, certificates: Certificates, tls_lab: str, wrong_name: str, lab: str) -> None:
     ca = certificates.ca
     wrong: list[tuple[str, dict[str, Any], str]] = [
-        (tls_lab, {}, "not trusted"),
+        (tls_lab, {}, "not trusted.*give the right tls.cacerts or authority"),
         (tls_lab, {"tls": {}}, "not trusted"),
         (tls_lab, {"tls": {"cacerts": []}}, "not trusted"),
         (tls_lab, {"tls": {"cacerts": certificates.other_ca}}, "not trusted"),
@@ -209,6 +210,24 @@ def test_tls_params_that_are_wrong(loaded: Client, certificates: Certificates) -
         with pytest.raises(InvalidArgument) as caught:
             loaded.connect("127.0.0.1:1", {"tls": tls, "timeout": "2s"})
         assert said in str(caught.value)
+
+
+def test_the_password_of_a_key(loaded: Client, certificates: Certificates) -> None:
+    key = serialization.load_pem_private_key(certificates.key.encode(), None)
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    ).decode()
+    for password, said in [
+        ("wrong", "^x509: decryption password incorrect$"),
+        (
+            "",
+            "^failed to append certificate from PEM: tls: failed to parse private key: it is encrypted and no password",
+        ),
+    ]:
+        with pytest.raises(InvalidArgument, match=said):
+            loaded.connect("127.0.0.1:1", tls={"cert": certificates.cert, "key": encrypted, "password": password})
 
 
 # -- health and reflection

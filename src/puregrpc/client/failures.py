@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from puregrpc.client.params import ConnectParams
-from puregrpc.errors import NotConnected, RpcError
+from puregrpc.errors import ConnectError, NotConnected, RpcError
 from puregrpc.transport.tls import TlsOptions
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["DEADLINE_PASSED", "not_connected", "reflection_error", "status_of", "tls_options"]
+__all__ = ["DEADLINE_PASSED", "connect_error", "not_connected", "reflection_error", "status_of", "tls_options"]
 
 DEADLINE_PASSED = "context deadline exceeded"
 
@@ -38,6 +38,12 @@ def reflection_error(error: RpcError) -> RpcError:
         trailers=error.trailers,
         code_name=Status(error.code).name,
     )
+
+
+def connect_error(error: ConnectError, *, is_late: bool) -> ConnectError:
+    """How it is told that there is no connection; what would help is named as the params of connect name it."""
+    said = str(error).replace("root_certificates or server_name in TlsOptions", "tls.cacerts or authority")
+    return ConnectError(f"{DEADLINE_PASSED + ': ' if is_late else ''}connection error: {said}")
 
 
 def not_connected() -> NotConnected:

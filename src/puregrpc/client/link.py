@@ -12,7 +12,7 @@ import trio
 
 from puregrpc.channel import Channel, UnaryUnaryMethod, open_channel
 from puregrpc.client.backend import CallRequest, Outcome, Traffic
-from puregrpc.client.failures import DEADLINE_PASSED, reflection_error, status_of, tls_options
+from puregrpc.client.failures import DEADLINE_PASSED, connect_error, reflection_error, status_of, tls_options
 from puregrpc.client.params import ConnectParams
 from puregrpc.client.status import CLOSING
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
@@ -84,8 +84,7 @@ async def open_link(address: str, params: ConnectParams, registry: Registry) -> 
         try:
             await channel.connect(timeout=timeout + HEADROOM)
         except ConnectError as error:
-            late = f"{DEADLINE_PASSED}: " if trio.current_time() - began >= timeout else ""
-            raise ConnectError(f"{late}connection error: {error}") from None
+            raise connect_error(error, is_late=trio.current_time() - began >= timeout) from None
         if params.reflect:
             with trio.move_on_at(began + timeout) as scope:
                 await reflect(channel, params, registry)

@@ -288,6 +288,8 @@ def read_tls(value: object) -> TlsOptions:
     try:
         made.client_context()
     except InvalidArgument as error:
+        if "password does not decrypt" in str(error):
+            raise PemError("x509: decryption password incorrect") from None
         raise PemError(f"failed to append certificate from PEM: {tls_words(str(error))}") from None
     return made
 
@@ -295,8 +297,6 @@ def read_tls(value: object) -> TlsOptions:
 def tls_words(problem: str) -> str:
     if "no password was given" in problem:
         return "tls: failed to parse private key: it is encrypted and no password was given"
-    if "password does not decrypt" in problem:
-        return "x509: decryption password incorrect"
     if "do not go together" in problem:
         return "tls: private key does not match public key"
     return problem

@@ -28,7 +28,14 @@ from puregrpc.client.backend import (
     StreamEnd,
     Traffic,
 )
-from puregrpc.client.failures import DEADLINE_PASSED, not_connected, reflection_error, status_of, tls_options
+from puregrpc.client.failures import (
+    DEADLINE_PASSED,
+    connect_error,
+    not_connected,
+    reflection_error,
+    status_of,
+    tls_options,
+)
 from puregrpc.client.params import ConnectParams
 from puregrpc.client.socket_reflection import load_by_reflection
 from puregrpc.client.status import CANCELED_HERE, as_k6_says
@@ -140,8 +147,7 @@ class Sockets(Backend):
                 load_by_reflection(channel, registry, metadata=params.reflect_metadata, timeout=max(left, 0.0))
         except ConnectError as error:
             channel.close()
-            late = f"{DEADLINE_PASSED}: " if time.monotonic() - began >= timeout else ""
-            raise ConnectError(f"{late}connection error: {error}") from None
+            raise connect_error(error, is_late=time.monotonic() - began >= timeout) from None
         except RpcError as error:
             channel.close()
             if error.code == StatusCode.DEADLINE_EXCEEDED:
