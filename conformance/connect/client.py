@@ -21,11 +21,11 @@ from conformance.connect.protocol import (
     write_message,
 )  # fmt: skip
 from puregrpc.channel import open_channel
-from puregrpc.errors import DecodeError, RpcError
+from puregrpc.errors import ConnectError, DecodeError, RpcError
 from puregrpc.transport import TlsOptions
 from puregrpc.wire.status import StatusCode
 
-PARALLEL = 8
+PARALLEL = 4
 CALL_BOUND = 15.0
 """A call that takes longer (seconds) hangs; the others are to be heard of all the same."""
 
@@ -188,6 +188,8 @@ async def perform(asked: Any, engine: Any) -> Any:
         compression="gzip" if asked.compression == 2 else None,
         content_subtype="json" if asked.codec == 2 else "proto",
     ) as channel:
+        with suppress(ConnectError):  # the call says so as well; what connecting takes is no part of its time
+            await channel.connect()
         call = channel.call(
             method.path,
             metadata=to_metadata(asked.request_headers),
