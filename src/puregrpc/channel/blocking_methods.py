@@ -151,7 +151,7 @@ class BlockingMethod(BoundMethod[RequestT, ResponseT]):
             output = b""
             try:
                 with session.mutex:
-                    leads = session.lead()
+                    leads = session.lead(call)
                     session.calls.add(call)
                     session.connection.open_call(
                         call,
@@ -183,5 +183,5 @@ class BlockingMethod(BoundMethod[RequestT, ResponseT]):
                 raise
             finally:
                 if leads:
-                    session.stop_leading()
+                    session.stop_leading(call)
             return call

@@ -108,6 +108,8 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         """The reader leaves reading to lone callers."""
         self._is_led = False
         """A lone caller reads, or is about to."""
+        self._leader: Call | None = None
+        """The call whose caller was the last to lead."""
         self._attention = threading.Event()
         self._limit = READ_SIZE
         self._reader = threading.Thread(target=self._read, name=f"puregrpc reader {peer}", daemon=True)
@@ -363,20 +365,22 @@ class BlockingSession(Driver, Generic[ConnectionT]):
 
     # -- reading
 
-    def lead(self) -> bool:
-        """Whether the call that is being opened is alone, and its caller is to read its answer with `read_for`.
+    def lead(self, call: Call) -> bool:
+        """Whether the call that is being opened is alone, and its caller is to read its answer with `read_once`.
 
         To be asked with the mutex held, before the call is added to ``calls``.
         """
         if self._is_parked and not self._is_led and not self.calls and self.end_reason is None:
             self._is_led = True
+            self._leader = call
             return True
         return False
 
-    def stop_leading(self) -> None:
+    def stop_leading(self, call: Call) -> None:
         """The lone caller reads no more: if others have come meanwhile, the reader goes on."""
         with self.mutex:
-            self._is_led = False
+            if self._leader is call:
+                self._is_led = False
             others = bool(self.calls) or self.end_reason is not None
         if others:
             self._attention.set()
@@ -411,8 +415,10 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         pause = QUIET
         while True:
             with self.mutex:
-                is_led = self._is_led
                 is_quiet = seen == self._turns
+                if is_quiet and self._leader not in self.calls:
+                    self._is_led = False  # who led was interrupted before it could say that it no longer does
+                is_led = self._is_led and self.end_reason is None
                 if not is_led and (self.calls or is_quiet or not self._may_be_led()):
                     self._is_parked = False
                     return
