@@ -16,6 +16,7 @@ from puregrpc.channel.retry import REPLAY_LIMIT, Attempts
 from puregrpc.channel.unary import SingleResponseCall
 from puregrpc.errors import Error, LocalProtocolError, RpcError
 from puregrpc.transport.blocking import BlockingSession
+from puregrpc.transport.waking import Changes
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Call, ClientConnection, Metadata
 from puregrpc.wire.status import Status
@@ -89,7 +90,7 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
 
     __slots__ = (
         "_attempts",
-        "_changed",
+        "_changes",
         "_channel",
         "_feeder",
         "_is_attempting",
@@ -117,7 +118,7 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
         self._feeder: Feeder | None = None
         self._session: ClientSession | None = None
         self._taken: deque[bytes] = deque()
-        self._changed: threading.Condition
+        self._changes: Changes
         self._attempts = Attempts(channel.options.retry, channel.throttle)
         self._replay: list[tuple[bytes, bool]] | None = []
         """What was sent, to be sent again in another attempt; None: the call is committed, there is no other."""
@@ -169,14 +170,14 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
 
     def _move_to(self, session: ClientSession) -> None:
         """Belong to another session. Who waits for a change on the old one is told to look at the new one."""
-        old, changed = self._session, threading.Condition(session.mutex)
+        old, changes = self._session, Changes()
         if old is None:
-            self._session, self._changed = session, changed
+            self._session, self._changes = session, changes
             return
         with old.mutex:
-            old_changed = self._changed
-            self._session, self._changed = session, changed
-            old_changed.notify_all()
+            old_changes = self._changes
+            self._session, self._changes = session, changes
+            old_changes.notify_all()
 
     def _begin(self, session: ClientSession) -> None:
         """Begin an attempt, with the mutex held: what an earlier one has sent is sent again."""
@@ -222,10 +223,15 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
                 if self._session is not session or self._retry_at is None or self._status is not None:
                     return
                 pause = self._retry_at - time.monotonic()
+                waiter = None
                 if self._is_attempting or pause > 0:
-                    self._changed.wait(None if self._is_attempting else pause)
-                    return
-                self._is_attempting = is_mine = True
+                    waiter = self._changes.waiter()
+                    timeout = -1 if self._is_attempting else min(pause, LONGEST_WAIT)
+                else:
+                    self._is_attempting = is_mine = True
+            if waiter is not None:
+                waiter.acquire(timeout=timeout)
+                return
             self._open()
         except RpcError as error:
             self._finish_attempts(Status(error.code, error.message))
@@ -243,7 +249,7 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
             self._is_attempting = False
             if status is not None and self._status is None:
                 self._finish(status, ())
-            self._changed.notify_all()
+            self._changes.notify_all()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -274,12 +280,12 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
     def on_headers(self, metadata: Metadata) -> None:
         self._headers = metadata
         self._replay = None
-        self._changed.notify_all()
+        self._changes.notify_all()
 
     def on_message(self, message: bytes) -> None:
         self._messages.append(message)
         if len(self._messages) == 1:
-            self._changed.notify_all()
+            self._changes.notify_all()
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
         now, deadline = time.monotonic(), self._details.deadline
@@ -296,16 +302,16 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
         else:
             self._retry_at = now + pause
             self._opened().calls.discard(self)
-            self._changed.notify_all()
+            self._changes.notify_all()
 
     def on_writable(self) -> None:
-        self._changed.notify_all()
+        self._changes.notify_all()
 
     def _finish(self, status: Status, trailers: Metadata) -> None:
         self._status = status
         self._trailers = trailers
         self._opened().calls.discard(self)
-        self._changed.notify_all()
+        self._changes.notify_all()
 
     # -- sending
 
@@ -345,11 +351,14 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
     def _wait_for_room(self, session: ClientSession) -> None:
         while not self.is_over and session.connection.send_buffered(self) > session.connection.send_buffer_size:
             connection = session.connection
+            waiter = None
             with session.mutex:
-                while self._status is None and self._is_on(session):
-                    if connection.send_buffered(self) <= connection.send_buffer_size or not self._wait():
+                if self._status is None and self._is_on(session):
+                    if connection.send_buffered(self) <= connection.send_buffer_size:
                         break
-            session.flush()
+                    waiter = self._changes.waiter()
+            if waiter is not None:
+                self._wait(waiter, session)
             session = self._attempt_under_way()
 
     def half_close(self) -> None:
@@ -392,19 +401,21 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
         """Take all messages that are here, and wait for the first if there are none. False at the end."""
         while True:
             session = self._attempt_under_way()
+            waiter = None
             with session.mutex:
-                while not self._messages and self._status is None and self._is_on(session):
-                    if not self._wait():
-                        break
                 if self._session is not session:
                     continue
-                if self._messages:
+                if not self._messages and self._status is None and self._is_on(session):
+                    waiter = self._changes.waiter()
+                elif self._messages:
                     self._taken, self._messages = self._messages, self._taken
                     for message in self._taken:
                         if self._status is None:
                             session.operate(session.connection.consume, self, len(message))
                 is_settled = bool(self._taken) or self._status is not None
-            if session.has_output:
+            if waiter is not None:
+                self._wait(waiter, session)
+            elif session.has_output:
                 session.flush()
             if is_settled:
                 return bool(self._taken)
@@ -417,14 +428,15 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
         """Wait for the initial metadata; () if the call ended without. Raises RpcError if it so ended with an error."""
         while True:
             session = self._attempt_under_way()
+            waiter = None
             with session.mutex:
-                while self._headers is None and self._status is None and self._is_on(session):
-                    if not self._wait():
-                        break
                 if self._headers is not None:
                     return self._headers
                 status = self._status
-            session.flush()
+                if status is None and self._is_on(session):
+                    waiter = self._changes.waiter()
+            if waiter is not None:
+                self._wait(waiter, session)
             if status is not None:
                 if status.code:
                     raise self._error(status)
@@ -442,15 +454,15 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
 
     # -- helpers
 
-    def _wait(self) -> bool:
-        """Wait, with the mutex held, for a change. False if the deadline passed instead: there may be output."""
+    def _wait(self, waiter: threading.Lock, session: ClientSession) -> None:
+        """Wait for a change, without the mutex, and see to the deadline."""
         deadline = self._details.deadline
-        if self._changed.wait(None if deadline is None else time_left(deadline)):
-            return True
-        session = self._opened()
-        if self._status is None:
-            session.operate(session.connection.advance, time.monotonic())
-        return False
+        if waiter.acquire(timeout=-1 if deadline is None else time_left(deadline)):
+            return
+        with session.mutex:
+            if self._status is None:
+                session.operate(session.connection.advance, time.monotonic())
+        session.flush()
 
     def _opened(self) -> ClientSession:
         if self._session is None:

@@ -41,6 +41,7 @@ from puregrpc.client.socket_reflection import load_by_reflection
 from puregrpc.client.status import CANCELED_HERE, as_k6_says
 from puregrpc.errors import ConnectError, Error, InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.schema import Registry
+from puregrpc.transport.waking import Changes
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Call, Metadata, Request
 from puregrpc.wire.status import Status, StatusCode
@@ -322,12 +323,12 @@ class InboxCall(DispatchedCall):
 
     inflates_messages = True
 
-    __slots__ = ("_end", "_inbox", "_is_blocked", "_is_posted", "_messages", "_on_over", "changed")
+    __slots__ = ("_end", "_inbox", "_is_blocked", "_is_posted", "_messages", "_on_over", "changes")
 
     def __init__(self, dispatcher: Dispatcher, inbox: Inbox, on_over: Callable[[], None]) -> None:
         super().__init__(dispatcher)
         self.auto_consume = False
-        self.changed: threading.Condition | None = None
+        self.changes = Changes()
         self._inbox = inbox
         self._on_over = on_over
         self._messages: deque[bytes] = deque()
@@ -346,8 +347,7 @@ class InboxCall(DispatchedCall):
         self.end(StreamEnd(status, self.headers, trailers))
 
     def on_writable(self) -> None:
-        if self.changed is not None:
-            self.changed.notify_all()
+        self.changes.notify_all()
 
     def end(self, end: StreamEnd) -> None:
         if self._end is None:
@@ -450,16 +450,15 @@ class SocketStream(BackendStream):
             session.operate(connection.send_message, call, message)
         session.flush()
         if connection.send_buffered(call) > connection.send_buffer_size:
-            with session.mutex:
-                if call.changed is None:
-                    call.changed = threading.Condition(session.mutex)
-                while (waiting := connection.send_buffered(call)) > connection.send_buffer_size and not call.ended:
-                    if patience is None:
-                        call.changed.wait()
-                    elif patience.lasts(waiting):
-                        call.changed.wait(PATIENCE_SECONDS)
-                    else:
+            while True:
+                with session.mutex:
+                    waiting = connection.send_buffered(call)
+                    if waiting <= connection.send_buffer_size or call.ended:
                         break
+                    waiter = call.changes.waiter()
+                if patience is not None and not patience.lasts(waiting):
+                    break
+                waiter.acquire(timeout=-1 if patience is None else PATIENCE_SECONDS)
         on_sent()
 
     def half_close(self) -> None:

@@ -22,6 +22,7 @@ from puregrpc.errors import ConnectError, Error
 from puregrpc.transport.connect_rules import describe
 from puregrpc.transport.driving import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
 from puregrpc.transport.tap import Tap
+from puregrpc.transport.waking import Signal
 from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
 
@@ -91,7 +92,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         self._tls_lock = threading.Lock()
         self._keeps_time = keeps_time
         self._tap = tap
-        self._settled = threading.Event()
+        self._settled = Signal()
         self._is_given_up = False
         self._has_output = False
         self._sending = False
@@ -101,7 +102,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         self._write_error: str | None = None
         self._shut_down = False
         self._writer: threading.Thread | None = None
-        self._writer_wanted = threading.Event()
+        self._writer_wanted = Signal()
         self._turns = 0
         """How often somebody has read."""
         self._is_parked = False
@@ -110,7 +111,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         """A lone caller reads, or is about to."""
         self._leader: Call | None = None
         """The call whose caller was the last to lead."""
-        self._attention = threading.Event()
+        self._attention = Signal()
         self._limit = READ_SIZE
         self._reader = threading.Thread(target=self._read, name=f"puregrpc reader {peer}", daemon=True)
         sock.setblocking(not self._is_tls)
@@ -344,7 +345,6 @@ class BlockingSession(Driver, Generic[ConnectionT]):
     def _write(self) -> None:
         while True:
             self._writer_wanted.wait()
-            self._writer_wanted.clear()
             data = self._unsent
             if not data:
                 return  # the session is closed

@@ -1,0 +1,71 @@
+"""Waiting between threads that an exception from a signal, such as Ctrl-C, leaves whole.
+
+``threading.Event`` and ``threading.Condition`` are Python code around a lock of their own: an exception that a signal
+handler raises inside of them may leave that lock held for ever, or let go twice. What is here takes a single step of
+the lock itself, which no signal divides.
+"""
+
+from __future__ import annotations
+
+import threading
+
+__all__ = ["Changes", "Signal"]
+
+
+def _taken_lock() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+class Signal:
+    """Tells one thread, now or when it next looks, that there is something for it to do."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = _taken_lock()
+
+    def set(self) -> None:
+        """Give the signal. Idempotent until it is taken."""
+        try:
+            self._lock.release()
+        except RuntimeError:
+            return  # it stands already
+
+    def clear(self) -> None:
+        """Take the signal back, if it stands."""
+        self._lock.acquire(blocking=False)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Take the signal; False if none is given within ``timeout`` seconds."""
+        return self._lock.acquire(timeout=-1 if timeout is None else timeout)
+
+
+class Changes:
+    """Tells all threads that wait for a change of what a mutex guards. Its methods are called with the mutex held.
+
+    Who waits asks for a waiter, lets the mutex go, acquires the waiter, and looks again with the mutex held.
+    """
+
+    __slots__ = ("_waiters",)
+
+    def __init__(self) -> None:
+        self._waiters: list[threading.Lock] = []
+
+    def waiter(self) -> threading.Lock:
+        """What the next `notify_all` lets go."""
+        waiter = _taken_lock()
+        self._waiters.append(waiter)
+        return waiter
+
+    def notify_all(self) -> None:
+        """Wake all that wait."""
+        if not self._waiters:
+            return
+        for waiter in self._waiters:
+            try:
+                waiter.release()
+            except RuntimeError:
+                continue  # woken already, by a notification that was interrupted
+        self._waiters.clear()
