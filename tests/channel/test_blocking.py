@@ -16,6 +16,8 @@ import trustme
 
 from puregrpc.channel import BlockingChannel, ConnectivityState
 from puregrpc.errors import ConnectError, LocalProtocolError, NotConnected, RpcError
+from puregrpc.testing import FrameFactory, message
+from puregrpc.testing.frames import parse_frame
 from puregrpc.transport import TlsOptions
 from puregrpc.transport.process import THIS_PROCESS
 from tests.channel.grpcio_server import grpcio_server
@@ -363,3 +365,85 @@ def test_keepalive_pings_are_sent_by_the_reader(server: str) -> None:
     with BlockingChannel(server, keepalive_time=0.05, keepalive_without_calls=True) as channel:
         with pytest.raises(RpcError, match=r"(?i)too many pings"):  # grpcio's server takes one in five minutes
             channel.unary_unary("test.Service/Sleep")(b"2")
+
+
+class PingingServer(threading.Thread):
+    """Answers each call, and sends a PING in one piece with the answer; notes when what came from the client."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        super().__init__(daemon=True)
+        self.listener = listener
+        self.acknowledged: list[float] = []
+        self.arrivals: list[list[str]] = []
+        """The frames of each read, by name."""
+
+    def run(self) -> None:
+        factory = FrameFactory()
+        peer, _ = self.listener.accept()
+        with peer:
+            peer.sendall(factory.settings())
+            waiting = b""
+            preface = len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            while chunk := peer.recv(65536):
+                waiting += chunk
+                waiting, preface = (waiting[preface:], 0) if len(waiting) >= preface else (waiting, preface)
+                names: list[str] = []
+                self.arrivals.append(names)
+                while not preface and (parsed := parse_frame(waiting)) is not None:
+                    frame, size = parsed
+                    waiting = waiting[size:]
+                    names.append(type(frame).__name__)
+                    if names[-1] == "PingFrame":
+                        self.acknowledged.append(time.monotonic())
+                    if "END_STREAM" in frame.flags:
+                        number = frame.stream_id
+                        answer = factory.response(number) + factory.data(number, message(b"reply"))
+                        peer.sendall(answer + factory.trailers(number) + factory.ping(b"%08d" % number))
+
+
+@pytest.fixture
+def pinging() -> Iterator[tuple[PingingServer, str]]:
+    with listening() as (listener, address):
+        server = PingingServer(listener)
+        server.start()
+        yield server, address
+        server.join(10)
+        assert not server.is_alive()
+
+
+def test_a_ping_that_comes_with_the_answer_is_acknowledged_with_the_next_call(
+    pinging: tuple[PingingServer, str],
+) -> None:
+    server, address = pinging
+    with BlockingChannel(address) as channel:
+        method = channel.unary_unary("test.Service/Echo")
+        for _ in range(300):
+            assert method(b"", timeout=30) == b"reply"
+        calls = [names for names in server.arrivals if "HeadersFrame" in names]
+        assert len(calls) == 300
+        assert sum("PingFrame" in names for names in calls) > 30  # all but those whose answer the reader read
+
+
+def test_a_ping_that_comes_with_the_last_answer_is_acknowledged_soon(pinging: tuple[PingingServer, str]) -> None:
+    server, address = pinging
+    with BlockingChannel(address) as channel:
+        method = channel.unary_unary("test.Service/Echo")
+        for pause in (0.2, 0.0, 0.0):
+            assert method(b"") == b"reply"
+            time.sleep(pause)
+        over = time.monotonic()
+        while len(server.acknowledged) < 3:
+            assert time.monotonic() < over + 20
+            time.sleep(0.001)
+        assert server.acknowledged[-1] - over < 5
+
+
+def test_a_lone_caller_waits_longer_than_one_read_and_no_longer_than_its_deadline(channel: BlockingChannel) -> None:
+    sleep = channel.unary_unary("test.Service/Sleep")
+    sleep(b"0")
+    time.sleep(0.1)  # the reader leaves reading to lone callers
+    assert sleep(b"1.3", timeout=30) == b"1.3"
+    began = time.monotonic()
+    with pytest.raises(RpcError, match="DEADLINE_EXCEEDED"):
+        sleep(b"30", timeout=1.2)
+    assert 1.1 < time.monotonic() - began < 10

@@ -9,9 +9,11 @@ caller waits for its own call alone, within its own deadline, and the reader is 
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -35,9 +37,13 @@ LINGER = 0.5
 """How long a closing session waits for the peer to close its side."""
 
 QUIET = 0.02
-"""When nobody has read for so long (seconds), the reader reads again, so that PING and GOAWAY are heard."""
+"""When nobody has read for so long (seconds), the reader sends what lone callers left, and reads again, so that PING
+and GOAWAY are heard."""
 LONGEST_QUIET = 1.0
 """How long the reader leaves a lone call that takes its time alone."""
+
+RECV_TIMEOUT = 1.0
+"""How long a lone caller waits in ``recv`` before it looks at its deadline; with less time left it polls first."""
 
 MOST_GATHERED = 64 << 10
 """Octets beyond which a greenlet that sends does not wait for what others may add."""
@@ -57,6 +63,18 @@ def wait_for_socket(sock: socket.socket, *, read: bool = False, write: bool = Fa
         return bool(poll.poll(None if timeout is None else max(timeout, 0) * 1000))
     ready = select.select([sock] if read else [], [sock] if write else [], [sock], timeout)
     return any(ready)
+
+
+def _limit_recv(sock: socket.socket) -> bool:
+    """Have ``recv`` end after RECV_TIMEOUT, with BlockingIOError; False where that is not known to work."""
+    if os.name != "posix":
+        return False
+    seconds, fraction = divmod(RECV_TIMEOUT, 1)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", int(seconds), int(fraction * 1e6)))
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 class BlockingSession(Driver, Generic[ConnectionT]):
@@ -115,6 +133,8 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         self._limit = READ_SIZE
         self._reader = threading.Thread(target=self._read, name=f"puregrpc reader {peer}", daemon=True)
         sock.setblocking(not self._is_tls)
+        self._recv_ends = not self._is_tls and not self._is_cooperative and _limit_recv(sock)
+        """``recv`` itself waits for RECV_TIMEOUT at most."""
         self.connection = make_connection(self)
 
     # -- the wire connection's callbacks
@@ -390,8 +410,10 @@ class BlockingSession(Driver, Generic[ConnectionT]):
 
         Where that is interrupted between taking octets and acting on them, the connection is ended.
         """
-        if not (self._is_tls and self._tls_pending()) and not wait_for_socket(self.socket, read=True, timeout=timeout):
-            return
+        if not self._recv_ends or (timeout is not None and timeout < RECV_TIMEOUT):
+            pending = self._is_tls and self._tls_pending()
+            if not pending and not wait_for_socket(self.socket, read=True, timeout=timeout):
+                return
         try:
             if self._take():
                 self._attention.set()
@@ -402,6 +424,8 @@ class BlockingSession(Driver, Generic[ConnectionT]):
     def _read(self) -> None:
         while True:
             self._leave_to_callers()
+            if self._has_output:
+                self.flush()
             if self._wait_for_input():
                 if self._take():
                     break
@@ -478,14 +502,19 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             self._limit = LARGEST_READ_SIZE
         elif size < READ_SIZE:
             self._limit = READ_SIZE
-        if self._has_output:
+        # A lone caller that has its answer leaves acknowledgements to the next call's write, or to the reader: servers
+        # that estimate their bandwidth (grpc-go) send a PING with each answer.
+        if self._has_output and (self.calls or not self._is_led or self.end_reason is not None):
             self.flush()
         return not data
 
     def _receive(self, limit: int) -> bytes | None:
         """What there is; None if TLS has nothing for us yet."""
         if not self._is_tls:
-            data = self.socket.recv(limit)
+            try:
+                data = self.socket.recv(limit)
+            except BlockingIOError:
+                return None
         else:
             try:
                 with self._tls_lock:
