@@ -195,7 +195,8 @@ def main() -> int:
                 one, other = case.meaning(theirs), case.meaning(mine)
                 same = one == other
                 differ += not same
-                shown = " ".join(word if len(word) < 40 else "…" for word in case.ours if word != "TARGET")
+                words = (word.replace(str(PROTOS), PROTOS.name) for word in case.ours if word != "TARGET")
+                shown = " ".join(word if len(word) < 40 else "…" for word in words)
                 print(f"{case.server:<8} {shown:<84.84} {'same' if same else 'DIFFERENT'}")
                 if not same:
                     print(f"  grpcurl:  {one}\n  puregrpc: {other}\n  {theirs.err.strip()}\n  {mine.err.strip()}")
