@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,6 +69,29 @@ def test_threads_share_it_too() -> None:
     with ThreadPoolExecutor(8) as threads:
         files = list(threads.map(compiled, range(40)))
     assert all(file.to_proto().message_type[0].name == "M" for file in files)
+    assert gc.isenabled()
+
+
+def test_the_garbage_collector_is_enabled_again_whichever_thread_leaves_last() -> None:
+    def come_and_go(_number: int) -> None:
+        for _ in range(300):
+            with collecting.without_garbage_collection():
+                pass
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(5):
+            with ThreadPoolExecutor(8) as threads:
+                list(threads.map(come_and_go, range(8)))
+            assert gc.isenabled()
+    finally:
+        sys.setswitchinterval(before)
+        gc.enable()
+    with collecting.without_garbage_collection():
+        with collecting.without_garbage_collection():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
     assert gc.isenabled()
 
 

@@ -49,7 +49,7 @@ class Client:
         self.core = ClientCore() if metrics is None else ClientCore(metrics)
         self.streams: set[Stream] = set()
         """Those that are open, or whose handlers' exceptions nobody has been told of."""
-        self.handler_thread = HandlerThread("puregrpc handlers")
+        self.handler_thread = HandlerThread("puregrpc handlers", has_streams(self))
         self._backend = backend
         self._process = os.getpid()
         self._counted = Traffic()
@@ -314,6 +314,17 @@ def close_in(process: int, backend: Backend) -> None:
     """Close a backend whose client is gone, in the process that it belongs to."""
     if process == os.getpid():
         backend.close()
+
+
+def has_streams(client: Client) -> Callable[[], bool]:
+    """Whether the client has open streams, for who must not keep it alive."""
+    reference = weakref.ref(client)
+
+    def ask() -> bool:
+        found = reference()
+        return found is not None and bool(found.streams)
+
+    return ask
 
 
 def weak_call(client: Client, function: Callable[[Client], None]) -> Callable[[], None]:

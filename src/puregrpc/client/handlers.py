@@ -10,17 +10,20 @@ from collections.abc import Callable
 __all__ = ["HandlerThread"]
 
 IDLE_SECONDS = 1.0
-"""A thread with nothing to do ends after so long; the next event starts a new one."""
+"""A thread with nothing to do and nothing to come ends after so long; the next event starts a new one."""
 
 
 class HandlerThread:
     """Calls functions one after the other. The thread is started when there is something to call, and ends when idle.
 
-    It is a daemon: what has to be finished before the program ends is waited for by `drain`.
+    It stays while ``is_awaited`` says that more may come: from Python 3.12 on no thread starts once the program ends,
+    when streams still have events. It is a daemon: what has to be finished before the program ends is waited for by
+    `drain`.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, is_awaited: Callable[[], bool] = lambda: False) -> None:
         self._name = name
+        self._is_awaited = is_awaited
         self._queue: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -68,7 +71,7 @@ class HandlerThread:
                 function = self._queue.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 with self._lock:
-                    if self._queue.empty():
+                    if self._queue.empty() and not self._is_awaited():
                         self._thread = None
                         return
                 continue

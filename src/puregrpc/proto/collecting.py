@@ -24,14 +24,29 @@ CAN_FREEZE = hasattr(gc, "freeze")
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Let no garbage be looked for."""
-    was_enabled = gc.isenabled()
-    gc.disable()
+    """Let no garbage be looked for, in whichever threads; the last to leave has it looked for again."""
+    me = object()
+    _inside.append(me)
+    if gc.isenabled():
+        gc.disable()
+        _owed.append(me)
     try:
         yield
     finally:
-        if was_enabled:
+        _inside.remove(me)
+        # Who disables the collector notes that only afterwards: however threads take turns, it is enabled at the end.
+        while not _inside and _owed:
+            try:
+                _owed.pop()
+            except IndexError:
+                break
             gc.enable()
+
+
+_inside: list[object] = []
+"""Who wants no garbage to be looked for."""
+_owed: list[object] = []
+"""Who found the collector enabled and disabled it."""
 
 
 @contextmanager
