@@ -71,7 +71,7 @@ def set_status() -> None:
         return
     logging.shutdown()
     for found in gc.get_objects():  # what was not flushed would be lost
-        if isinstance(found, io.TextIOWrapper | io.BufferedWriter):
+        if issubclass(type(found), io.TextIOWrapper | io.BufferedWriter):  # isinstance() looks through weak proxies
             with suppress(OSError, ValueError):
                 found.flush()
     os._exit(_status)
