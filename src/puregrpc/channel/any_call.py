@@ -1,4 +1,4 @@
-"""What calls of any shape have in common, whoever waits for them: their messages' codec, and how they ended."""
+"""What calls of any shape have in common, whoever waits: their messages' codec, other attempts, and how they ended."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
 from puregrpc.channel.outcome import rpc_error
+from puregrpc.channel.retry import REPLAY_LIMIT, Attempts
 from puregrpc.errors import LocalProtocolError, RpcError
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Call, Metadata
@@ -25,12 +26,16 @@ class AnyCall(Call, Generic[RequestT, ResponseT]):
     inflates_messages = True
 
     __slots__ = (
+        "_attempts",
         "_deserialize",
         "_details",
         "_first",
         "_half_closed",
         "_headers",
         "_messages",
+        "_replay",
+        "_replay_size",
+        "_retry_at",
         "_serialize",
         "_status",
         "_trailers",
@@ -39,6 +44,7 @@ class AnyCall(Call, Generic[RequestT, ResponseT]):
     def __init__(
         self,
         details: CallDetails,
+        attempts: Attempts,
         serialize: Serializer[RequestT] | None,
         deserialize: Deserializer[ResponseT] | None,
         only_request: bytes | None,
@@ -53,6 +59,12 @@ class AnyCall(Call, Generic[RequestT, ResponseT]):
         self._messages: deque[bytes] = deque()
         self._status: Status | None = None
         self._trailers: Metadata = ()
+        self._attempts = attempts
+        self._replay: list[tuple[bytes, bool]] | None = []
+        """What was sent, to be sent again in another attempt; None: the call is committed, there is no other."""
+        self._replay_size = 0
+        self._retry_at: float | None = None
+        """An attempt failed, and the next one is due then: whoever sends or receives makes it."""
 
     @property
     def is_over(self) -> bool:
@@ -76,6 +88,32 @@ class AnyCall(Call, Generic[RequestT, ResponseT]):
     @abstractmethod
     def cancel(self) -> None:
         """End the call from this side (RST_STREAM, CANCEL). Idempotent; messages that wait are dropped."""
+
+    def _keep(self, message: bytes, *, compress: bool) -> None:
+        """Keep a message that was sent for another attempt; with too many of them, there is none any more."""
+        if self._replay is None:
+            return
+        self._replay.append((message, compress))
+        self._replay_size += len(message)
+        if self._replay_size > REPLAY_LIMIT:
+            self._commit()
+
+    def _commit(self) -> None:
+        """There will be no other attempt: what it would have sent again is of no use."""
+        self._first = self._replay = None
+
+    def _next_attempt(self, status: Status, trailers: Metadata, *, unprocessed: bool, now: float) -> float | None:
+        """When the attempt that follows one which ended so is due, on the clock of ``now``; None: there is none."""
+        deadline = self._details.deadline
+        pause = self._attempts.next_pause(
+            status,
+            trailers,
+            committed=self._replay is None,
+            unprocessed=unprocessed,
+            sent=self.wire_id > 0,
+            time_left=None if deadline is None else deadline - now,
+        )
+        return None if pause is None else now + pause
 
     def _inflated(self, message: CompressedMessage) -> bytes:
         try:

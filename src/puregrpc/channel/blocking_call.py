@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from puregrpc.channel.any_call import AnyCall
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
 from puregrpc.channel.outcome import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult
-from puregrpc.channel.retry import REPLAY_LIMIT, Attempts
+from puregrpc.channel.retry import Attempts
 from puregrpc.channel.unary import SingleResponseCall
 from puregrpc.errors import Error, LocalProtocolError, RpcError
 from puregrpc.transport.blocking import BlockingSession
@@ -89,15 +89,11 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
     """
 
     __slots__ = (
-        "_attempts",
         "_changes",
         "_channel",
         "_feeder",
         "_is_attempting",
-        "_replay",
-        "_replay_size",
         "_requests",
-        "_retry_at",
         "_session",
         "_taken",
     )
@@ -112,19 +108,14 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
         only_request: bytes | None = None,
         requests: Iterable[RequestT] | None = None,
     ) -> None:
-        AnyCall.__init__(self, details, serialize, deserialize, only_request)
+        attempts = Attempts(channel.options.retry, channel.throttle)
+        AnyCall.__init__(self, details, attempts, serialize, deserialize, only_request)
         self._channel = channel
         self._requests = requests
         self._feeder: Feeder | None = None
         self._session: ClientSession | None = None
         self._taken: deque[bytes] = deque()
         self._changes: Changes
-        self._attempts = Attempts(channel.options.retry, channel.throttle)
-        self._replay: list[tuple[bytes, bool]] | None = []
-        """What was sent, to be sent again in another attempt; None: the call is committed, there is no other."""
-        self._replay_size = 0
-        self._retry_at: float | None = None
-        """An attempt failed, and the next one is due then: whoever sends or receives makes it."""
         self._is_attempting = False
 
     # -- what it is
@@ -279,7 +270,7 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
 
     def on_headers(self, metadata: Metadata) -> None:
         self._headers = metadata
-        self._replay = None
+        self._commit()
         self._changes.notify_all()
 
     def on_message(self, message: bytes) -> None:
@@ -288,19 +279,11 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
             self._changes.notify_all()
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
-        now, deadline = time.monotonic(), self._details.deadline
-        pause = self._attempts.next_pause(
-            status,
-            trailers,
-            committed=self._replay is None,
-            unprocessed=unprocessed,
-            sent=self.wire_id > 0,
-            time_left=None if deadline is None else deadline - now,
-        )
-        if pause is None:
+        due = self._next_attempt(status, trailers, unprocessed=unprocessed, now=time.monotonic())
+        if due is None:
             self._finish(status, trailers)
         else:
-            self._retry_at = now + pause
+            self._retry_at = due
             self._opened().calls.discard(self)
             self._changes.notify_all()
 
@@ -335,18 +318,10 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
                         raise self._error(self._status)
                     return
                 session.operate(session.connection.send_message, self, data, compress=compress)
-                if self._replay is not None:
-                    self._keep(data, compress=compress)
+                self._keep(data, compress=compress)
             break
         session.flush()
         self._wait_for_room(session)
-
-    def _keep(self, data: bytes, *, compress: bool) -> None:
-        """Keep a message for another attempt; with too many of them, there is none any more."""
-        replay = self._replay or []
-        replay.append((data, compress))
-        self._replay_size += len(data)
-        self._replay = replay if self._replay_size <= REPLAY_LIMIT else None
 
     def _wait_for_room(self, session: ClientSession) -> None:
         while not self.is_over and session.connection.send_buffered(self) > session.connection.send_buffer_size:

@@ -15,7 +15,7 @@ from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_resch
 from puregrpc.channel.any_call import AnyCall
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
 from puregrpc.channel.outcome import CANCELLED_HERE, NO_MESSAGE, TWO_MESSAGES, UnaryResult
-from puregrpc.channel.retry import REPLAY_LIMIT, Attempts
+from puregrpc.channel.retry import Attempts
 from puregrpc.channel.unary import SingleResponseCall
 from puregrpc.errors import LocalProtocolError, RpcError
 from puregrpc.wire.compression import CompressedMessage
@@ -75,13 +75,9 @@ class ClientCall(AnyCall[RequestT, ResponseT]):
 
     __slots__ = (
         "_attempting",
-        "_attempts",
         "_core",
         "_opened",
         "_receiver",
-        "_replay",
-        "_replay_size",
-        "_retry_at",
         "_sender",
         "_session",
         "_watchers",
@@ -96,19 +92,14 @@ class ClientCall(AnyCall[RequestT, ResponseT]):
         deserialize: Deserializer[ResponseT] | None = None,
         only_request: bytes | None = None,
     ) -> None:
-        AnyCall.__init__(self, details, serialize, deserialize, only_request)
+        attempts = Attempts(core.options.retry, core.throttle)
+        AnyCall.__init__(self, details, attempts, serialize, deserialize, only_request)
         self._core = core
         self._session: ChannelSession | None = None
         self._opened = False
         self._receiver: Task | None = None
         self._sender: Task | None = None
         self._watchers: trio.lowlevel.ParkingLot | None = None
-        self._attempts = Attempts(core.options.retry, core.throttle)
-        self._replay: list[tuple[bytes, bool]] | None = []
-        """What was sent, to be sent again in another attempt; None: the call is committed, there is no other."""
-        self._replay_size = 0
-        self._retry_at: float | None = None
-        """An attempt failed, and the next one is due then: whoever sends or receives makes it."""
         self._attempting: trio.CancelScope | None = None
 
     # -- what it is
@@ -189,19 +180,11 @@ class ClientCall(AnyCall[RequestT, ResponseT]):
             self._receiver = None
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
-        now, deadline = trio.current_time(), self._details.deadline
-        pause = self._attempts.next_pause(
-            status,
-            trailers,
-            committed=self._replay is None,
-            unprocessed=unprocessed,
-            sent=self.wire_id > 0,
-            time_left=None if deadline is None else deadline - now,
-        )
-        if pause is None:
+        due = self._next_attempt(status, trailers, unprocessed=unprocessed, now=trio.current_time())
+        if due is None:
             self._finish(status, trailers)
         else:
-            self._retry_at = now + pause
+            self._retry_at = due
             self._wake()
 
     def on_writable(self) -> None:
@@ -246,11 +229,7 @@ class ClientCall(AnyCall[RequestT, ResponseT]):
             return
         data = self._serialize(message) if self._serialize is not None else cast("bytes", message)
         self._opened_session().connection.send_message(self, data, compress=compress)
-        if self._replay is not None:
-            self._replay.append((data, compress))
-            self._replay_size += len(data)
-            if self._replay_size > REPLAY_LIMIT:
-                self._commit()
+        self._keep(data, compress=compress)
         if wait:
             await self.wait_for_room()
 
@@ -373,10 +352,6 @@ class ClientCall(AnyCall[RequestT, ResponseT]):
         if self._watchers is None:
             self._watchers = trio.lowlevel.ParkingLot()
         await self._watchers.park()
-
-    def _commit(self) -> None:
-        """There will be no other attempt: what it would have sent again is of no use."""
-        self._first = self._replay = None
 
     async def _try_again(self) -> None:
         """Make the next attempt when it is due; if another task is at it, wait for that.

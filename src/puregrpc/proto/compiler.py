@@ -189,7 +189,8 @@ class Compilation:
 
     def take(self, name: str, found: FileDescriptor | descriptor_pb2.FileDescriptorProto) -> bool:
         """Take a file as it is described; False if the description is not one that can be used."""
-        from puregrpc.proto.descriptor_tree import GivenSource, InvalidDescriptor, tree_of_descriptor
+        from puregrpc.proto.descriptor_tree import InvalidDescriptor, tree_of_descriptor
+        from puregrpc.proto.given_source import GivenSource
 
         missing: list[str] = []
         try:

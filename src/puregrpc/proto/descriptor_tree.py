@@ -8,7 +8,6 @@ Options of extensions are left out: nobody who imports the file asks for them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from google.protobuf import descriptor_pb2
@@ -25,7 +24,7 @@ from puregrpc.proto.parser_fields import MAX_MESSAGE_DEPTH
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["GivenSource", "InvalidDescriptor", "tree_of_descriptor"]
+__all__ = ["InvalidDescriptor", "tree_of_descriptor"]
 
 NAMED_TYPES = frozenset({FieldType.MESSAGE, FieldType.ENUM, FieldType.GROUP})
 SYNTAXES = ("", "proto2", "proto3", "editions")
@@ -43,25 +42,6 @@ LIMITS |= {
 
 class InvalidDescriptor(Exception):  # noqa: N818 - it is what was given that is at fault
     """A FileDescriptorProto that no source can have been compiled to."""
-
-
-@dataclass(frozen=True, slots=True)
-class GivenSource:
-    """Answers with the FileDescriptorProto that a file was given as."""
-
-    proto: descriptor_pb2.FileDescriptorProto
-
-    def file_descriptor_proto(self, *, source_info: bool) -> descriptor_pb2.FileDescriptorProto:
-        """The descriptor as it came; its comments and positions only if ``source_info`` asks for them."""
-        copy = descriptor_pb2.FileDescriptorProto()
-        copy.CopyFrom(self.proto)
-        if not source_info:
-            copy.ClearField("source_code_info")
-        return copy
-
-    def comments(self) -> dict[str, str]:
-        """No comments by name: the positions in a descriptor are not read."""
-        return {}
 
 
 def tree_of_descriptor(proto: descriptor_pb2.FileDescriptorProto, missing: Iterable[str] = ()) -> ast.File:

@@ -24,35 +24,17 @@ from puregrpc.proto.descriptors import (
     OneofDescriptor,
     ServiceDescriptor,
 )
+from puregrpc.proto.given_source import GivenSource
 from puregrpc.schema import checks
 from puregrpc.schema.defaults import default_of, implied_default
 from puregrpc.schema.features import Features, edition_of, features_of_edition
 
-__all__ = ["FileBuilder", "Lookup", "SerializedSource"]
+__all__ = ["FileBuilder", "Lookup"]
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _PACKABLE = frozenset(FieldType) - {FieldType.STRING, FieldType.BYTES, FieldType.MESSAGE, FieldType.GROUP}
 
 Lookup = Callable[[str], "MessageDescriptor | EnumDescriptor | None"]
-
-
-@dataclass(frozen=True, slots=True)
-class SerializedSource:
-    """Answers with the FileDescriptorProto that a file was built from."""
-
-    proto: descriptor_pb2.FileDescriptorProto
-
-    def file_descriptor_proto(self, *, source_info: bool) -> descriptor_pb2.FileDescriptorProto:
-        """The proto as it came; without its comments and positions unless ``source_info`` asks for them."""
-        copy = descriptor_pb2.FileDescriptorProto()
-        copy.CopyFrom(self.proto)
-        if not source_info:
-            copy.ClearField("source_code_info")
-        return copy
-
-    def comments(self) -> dict[str, str]:
-        """No comments by name: the positions in a descriptor are not read."""
-        return {}
 
 
 @dataclass(slots=True)
@@ -73,7 +55,7 @@ class FileBuilder:
             name=proto.name,
             package=proto.package,
             edition=edition_of(proto),
-            source=SerializedSource(proto),
+            source=GivenSource(proto),
         )
         self._features = features_of_edition(self.file.edition).with_overrides(proto.options.features)
         self._pending: list[_PendingField] = []
