@@ -48,6 +48,8 @@ class EchoConnection(Connection):
     def data_to_send(self, limit: int = 1 << 18) -> bytes:
         data = bytes(self.output[:limit])
         del self.output[:limit]
+        if self.output:
+            self.driver.on_output()
         return data
 
     def lost(self, reason: str) -> None:

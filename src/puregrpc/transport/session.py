@@ -161,14 +161,12 @@ class Session(Driver, Generic[ConnectionT]):
             return
         is_writer_idle = self._writer is not None or not self._is_writing
         if not self._unsent and is_writer_idle and self._write_error is None:
-            data_to_send = self.connection.data_to_send
-            data = data_to_send()
+            self._has_output = False
+            data = self.connection.data_to_send()
             taken = self._try_to_send(data) if data else 0
-            # `on_output` comes only after the connection has said that it is empty.
-            self._unsent = data_to_send() if taken == len(data) else memoryview(data)[taken:]
-            if not self._unsent:
-                self._has_output = False
+            if taken == len(data):
                 return
+            self._unsent = memoryview(data)[taken:]
         self.on_output()
 
     def abort(self, reason: str) -> None:
@@ -293,9 +291,11 @@ class Session(Driver, Generic[ConnectionT]):
         connection = self.connection
         stream = self.stream
         while self._write_error is None:
-            data = self._unsent or connection.data_to_send()
-            if not data:
+            data = self._unsent
+            if not data and self._has_output:
                 self._has_output = False
+                data = connection.data_to_send()
+            if not data:
                 if self.is_closed:
                     break
                 self._writer = current_task()

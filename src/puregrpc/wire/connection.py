@@ -152,7 +152,8 @@ class Driver(Protocol):
     """
 
     def on_output(self) -> None:
-        """There is something to send. Called when ``data_to_send`` would turn from empty to not empty."""
+        """There is something to send. Called when ``data_to_send`` would turn from empty to not empty, and by
+        ``data_to_send`` itself when it leaves something."""
 
     def on_ready(self) -> None:
         """The peer's first SETTINGS frame has come: the connection is known to speak HTTP/2."""

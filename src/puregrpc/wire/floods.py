@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from puregrpc.errors import RemoteProtocolError
-from puregrpc.wire.frames import ACK, END_STREAM, ErrorCode, FrameType, RawFrame
+from puregrpc.wire.frames import ACK, END_STREAM, ErrorCode, FrameType
 from puregrpc.wire.limits import (
     EMPTY_FRAMES,
     GOAWAY_FRAMES,
@@ -81,38 +81,47 @@ class FloodGuard:
         self._updates = 0
         self._replies = 0
 
-    def received(self, frame: RawFrame, now: float) -> None:
-        """Hold a frame against the allowance of its kind. Raises RemoteProtocolError if there is nothing left of it."""
-        kind = frame.type
-        empty = len(frame.octets) == 9
+    def received(self, kind: int, flags: int, length: int, now: float) -> None:
+        """Hold a frame, of ``length`` octets behind its head, against the allowance of its kind.
+
+        Raises RemoteProtocolError if there is nothing left of it.
+        """
         if kind == FrameType.DATA:
-            if empty and not frame.flags & END_STREAM:
+            if not length and not flags & END_STREAM:
                 self._spend(self._empty, now, "empty DATA frames")
         elif kind == FrameType.WINDOW_UPDATE:
-            self._updates += 1
-            if self._updates > MAX_WINDOW_UPDATES:
-                raise _calm_down("WINDOW_UPDATE frames")
+            self.window_updated()
         elif kind == FrameType.RST_STREAM:
             self._spend(self._resets, now, "RST_STREAM frames")
         elif kind == FrameType.SETTINGS:
-            if not frame.flags & ACK:
+            if not flags & ACK:
                 self._spend(self._settings, now, "SETTINGS frames")
-                if len(frame.octets) > 9 + 6 * MAX_SETTINGS_IN_FRAME:
+                if length > 6 * MAX_SETTINGS_IN_FRAME:
                     raise _calm_down("settings in one frame")
         elif kind == FrameType.PING:
-            if not frame.flags & ACK:
-                if self._data_since_ping:
-                    self._data_since_ping = False
-                else:
-                    self._spend(self._pings, now, "PING frames")
+            if not flags & ACK:
+                self.pinged(now)
         elif kind == FrameType.PRIORITY:
             self._spend(self._priority, now, "PRIORITY frames")
         elif kind == FrameType.GOAWAY:
             self._spend(self._goaways, now, "GOAWAY frames")
         elif kind > FrameType.CONTINUATION:
             self._spend(self._unknown, now, "frames of unknown types")
-        elif empty and kind in (FrameType.HEADERS, FrameType.CONTINUATION):
+        elif not length and kind in (FrameType.HEADERS, FrameType.CONTINUATION):
             self._spend(self._empty, now, "empty header frames")
+
+    def window_updated(self) -> None:
+        """A WINDOW_UPDATE came; as `received`, for these frames that come with most answers."""
+        self._updates += 1
+        if self._updates > MAX_WINDOW_UPDATES:
+            raise _calm_down("WINDOW_UPDATE frames")
+
+    def pinged(self, now: float) -> None:
+        """A PING came that wants an answer; as `received`."""
+        if self._data_since_ping:
+            self._data_since_ping = False
+        else:
+            self._spend(self._pings, now, "PING frames")
 
     def stream_fault(self, now: float) -> None:
         """The peer made this side reset a stream. Raises RemoteProtocolError if it has done so too often."""

@@ -12,7 +12,7 @@ from puregrpc.wire.fast.octets import ACK, HEAD_SIZE, MAX_WINDOW, frame
 from puregrpc.wire.fast.sending import DETACHED, END_SENT, MAX_DATA_FRAME, QUEUED, REMOTE_CLOSED, Sending
 from puregrpc.wire.floods import FloodGuard
 from puregrpc.wire.flow_control import BandwidthProbe
-from puregrpc.wire.frames import PREFACE, ErrorCode, FrameType, RawFrame
+from puregrpc.wire.frames import PREFACE, ErrorCode, FrameType
 from puregrpc.wire.keepalive import Keepalive, KeepaliveAction
 from puregrpc.wire.limits import HANDSHAKE_TIMEOUT, MAX_FRAME_SIZE
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
@@ -88,7 +88,7 @@ class Controlled(Sending):
         self._answered = False
         """Headers or DATA went out since the peer's last PING."""
         self._floods = FloodGuard(None if self._client else config.max_concurrent_streams)
-        self._keepalive = self._new_keepalive(0.0)
+        self._keepalive: Keepalive | None = None
         self._handshake_deadline: float | None = None
         self._settings = dict(DEFAULT_SETTINGS)
         self._connection_window = max(config.initial_connection_window, FIRST_WINDOW)
@@ -104,20 +104,17 @@ class Controlled(Sending):
         self._forgotten_reset = 0
         """The highest stream whose reset is no longer remembered."""
 
-    def _new_keepalive(self, now: float) -> Keepalive:
-        config = self.config
-        return Keepalive(
-            config.keepalive_time,
-            config.keepalive_timeout,
-            without_calls=config.keepalive_without_calls,
-            now=now,
-        )
-
     def start(self, now: float) -> None:
         self._now = now
-        self._keepalive = self._new_keepalive(now)
         self._handshake_deadline = now + HANDSHAKE_TIMEOUT
         config = self.config
+        if config.keepalive_time is not None:
+            self._keepalive = Keepalive(
+                config.keepalive_time,
+                config.keepalive_timeout,
+                without_calls=config.keepalive_without_calls,
+                now=now,
+            )
         settings = {
             INITIAL_WINDOW_SIZE: config.initial_stream_window,
             MAX_FRAME_SIZE_SETTING: MAX_FRAME_SIZE,
@@ -140,11 +137,10 @@ class Controlled(Sending):
         if self._closed:
             return None
         earliest = self._deadlines.next_time()
-        for time in (
-            self._keepalive.next_time(has_calls=bool(self.streams)),
-            self._handshake_deadline,
-            self._next_time_of_side(),
-        ):
+        keepalive = None
+        if self._keepalive is not None:
+            keepalive = self._keepalive.next_time(has_calls=bool(self.streams))
+        for time in (keepalive, self._handshake_deadline, self._next_time_of_side()):
             if time is not None and (earliest is None or time < earliest):
                 earliest = time
         return earliest
@@ -165,12 +161,14 @@ class Controlled(Sending):
             call = self._call_of(stream_id)
             if call is not None:
                 self._deadline_passed(call)
-        action = self._keepalive.advance(now, has_calls=bool(self.streams))
-        if action is KeepaliveAction.LOST and not self._closed:
-            self._emit_goaway(self._highest_peer_stream(), ErrorCode.NO_ERROR, b"keepalive timeout")
-            self._fail(f"keepalive: the peer did not answer a PING within {self.config.keepalive_timeout:g} seconds")
-        elif action is KeepaliveAction.PING and not self._closed:
-            self.emit(frame(FrameType.PING, 0, 0, KEEPALIVE_PING))
+        if self._keepalive is not None:
+            action = self._keepalive.advance(now, has_calls=bool(self.streams))
+            if action is KeepaliveAction.LOST and not self._closed:
+                self._emit_goaway(self._highest_peer_stream(), ErrorCode.NO_ERROR, b"keepalive timeout")
+                timeout = self.config.keepalive_timeout
+                self._fail(f"keepalive: the peer did not answer a PING within {timeout:g} seconds")
+            elif action is KeepaliveAction.PING and not self._closed:
+                self.emit(frame(FrameType.PING, 0, 0, KEEPALIVE_PING))
         if not self._closed:
             self._advance_side()
 
@@ -184,24 +182,12 @@ class Controlled(Sending):
     def _deadline_passed(self, call: Call) -> None:
         self._fail_call(call, DEADLINE_PASSED, ErrorCode.CANCEL)
 
-    # -- rare frames
+    # -- frames that belong to no call
 
     def _control_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        """Any frame but those of calls' headers and data."""
-        self._count_frame(kind, flags, stream_id, payload)
-        if kind == FrameType.WINDOW_UPDATE:
-            self._window_update(stream_id, payload)
-        elif kind == FrameType.PING:
-            if stream_id:
-                raise RemoteProtocolError("PING on a stream")
-            if len(payload) != 8:
-                raise RemoteProtocolError("PING without its eight octets", ErrorCode.FRAME_SIZE_ERROR)
-            if flags & ACK:
-                self._ping_answered(payload)
-            else:
-                self._reply(frame(FrameType.PING, ACK, 0, payload))
-                self._pinged()
-        elif kind == FrameType.SETTINGS:
+        """Any frame but those of calls' headers and data, WINDOW_UPDATE and PING."""
+        self._count_frame(kind, flags, len(payload))
+        if kind == FrameType.SETTINGS:
             self._settings_frame(flags, stream_id, payload)
         elif kind == FrameType.RST_STREAM:
             self._reset_frame(stream_id, payload)
@@ -225,13 +211,17 @@ class Controlled(Sending):
             raise RemoteProtocolError("PUSH_PROMISE, though server push is disabled")
         # RFC 9113, section 4.1: frames of an unknown type are ignored.
 
-    def _count_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+    def _count_frame(self, kind: int, flags: int, length: int) -> None:
         """Hold a frame against the flood limits."""
         if self._data_sent:
-            self._data_sent = False
-            self._answered = True
-            self._floods.data_sent()
-        self._floods.received(RawFrame(kind, flags, stream_id, bytes(HEAD_SIZE) + payload), self._now)
+            self._note_data_sent()
+        self._floods.received(kind, flags, length, self._now)
+
+    def _note_data_sent(self) -> None:
+        """The peer was sent DATA before the frame of its own that is looked at now."""
+        self._data_sent = False
+        self._answered = True
+        self._floods.data_sent()
 
     def _reply(self, octets: bytes) -> None:
         """Put frames into the output that the peer has asked for, or brought on itself."""
@@ -242,7 +232,25 @@ class Controlled(Sending):
     def _output_drained(self) -> None:
         self._floods.output_drained()
 
+    def _ping_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._data_sent:
+            self._note_data_sent()
+        if not flags & ACK:
+            self._floods.pinged(self._now)
+        if stream_id:
+            raise RemoteProtocolError("PING on a stream")
+        if len(payload) != 8:
+            raise RemoteProtocolError("PING without its eight octets", ErrorCode.FRAME_SIZE_ERROR)
+        if flags & ACK:
+            self._ping_answered(payload)
+        else:
+            self._reply(frame(FrameType.PING, ACK, 0, payload))
+            self._pinged()
+
     def _window_update(self, stream_id: int, payload: bytes) -> None:
+        if self._data_sent:
+            self._note_data_sent()
+        self._floods.window_updated()
         if len(payload) != 4:
             raise RemoteProtocolError("WINDOW_UPDATE without its four octets", ErrorCode.FRAME_SIZE_ERROR)
         increment = int.from_bytes(payload, "big") & MAX_WINDOW

@@ -1,8 +1,8 @@
 """The receiving half of a connection: frames parsed where they lie, in one loop.
 
-The loop knows two kinds of frames, DATA and HEADERS that are whole; every other frame, and everything unusual about
-those two, is handled in a method of its own. What the peer does wrong is raised as RemoteProtocolError: inside of
-`_call_error` it ends one call, anywhere else the connection.
+The loop knows DATA and HEADERS that are whole, and the WINDOW_UPDATE and PING that grpc-go sends with most answers;
+every other frame, and everything unusual about those, is handled in a method of its own. What the peer does wrong is
+raised as RemoteProtocolError: where that is caught and given to `_call_fault` it ends one call, else the connection.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ __all__ = ["FastConnection"]
 
 DATA = FrameType.DATA
 HEADERS = FrameType.HEADERS
+PING = FrameType.PING
+WINDOW_UPDATE = FrameType.WINDOW_UPDATE
 UNUSUAL_HEADERS = END_HEADERS | PADDED | PRIORITY_FLAG
 WINDOW_UPDATE_LENGTH = 4
 
@@ -82,7 +84,8 @@ class FastConnection(Controlled):
         if not data:
             self._fail("the peer closed the connection")
             return
-        self._keepalive.received(now)
+        if self._keepalive is not None:
+            self._keepalive.received(now)
         try:
             if self._opening is not None:
                 data = self._open(self._opening, data)
@@ -188,8 +191,12 @@ class FastConnection(Controlled):
                     self._headers(stream_id, flags, known[0], known[1])
                 else:
                     if not length:
-                        self._count_frame(kind, flags, stream_id, b"")
+                        self._count_frame(kind, flags, 0)
                     self._decode_headers(stream_id, flags, block)
+            elif kind == WINDOW_UPDATE and not self._closed:
+                self._window_update(stream_id, data[start:stop])
+            elif kind == PING and not self._closed:
+                self._ping_frame(flags, stream_id, data[start:stop])
             else:
                 self._unusual_frame(kind, flags, stream_id, data[start:stop])
         self._rest = data[i:] if i < end else b""
@@ -209,11 +216,11 @@ class FastConnection(Controlled):
             self._headers(stream_id, flags, run, fields)
 
     def _unusual_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        """Any frame but DATA and whole HEADERS, and any frame that has the reserved bit set."""
+        """Any frame that `_parse` does not deal with itself, and any that has the reserved bit set."""
         if self._closed:
             return
         if not payload and kind in (HEADERS, FrameType.CONTINUATION):
-            self._count_frame(kind, flags, stream_id, payload)
+            self._count_frame(kind, flags, 0)
         block = self._block
         if block is not None:
             if kind != FrameType.CONTINUATION or stream_id != block.stream_id:
@@ -231,6 +238,10 @@ class FastConnection(Controlled):
             self._unusual_headers(flags, stream_id, payload)
         elif kind == DATA:
             self._whole_data(flags, stream_id, payload)
+        elif kind == WINDOW_UPDATE:
+            self._window_update(stream_id, payload)
+        elif kind == PING:
+            self._ping_frame(flags, stream_id, payload)
         else:
             self._control_frame(kind, flags, stream_id, payload)
 
@@ -301,7 +312,7 @@ class FastConnection(Controlled):
         if flags & END_STREAM:
             call.wire_state = call.wire_state & ~READABLE | REMOTE_CLOSED
         elif not data and not padding:
-            self._count_frame(DATA, flags, call.wire_id, b"")
+            self._count_frame(DATA, flags, 0)
         credit = None if call.auto_consume else call.wire_a or self._new_credit(call)
         reader: MessageReader | ForeignBody | None = call.wire_inbound
         if isinstance(reader, ForeignBody):

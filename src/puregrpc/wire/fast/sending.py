@@ -221,9 +221,12 @@ class Sending(Connection):
             if self._replies:
                 self._replies = 0
                 self._output_drained()
-            self._signalled = bool(self._turns) and self._send_window > 0
+            self._signalled = False
+            if self._turns and self._send_window > 0:
+                self._signal()
             return data
         out.append(memoryview(data)[limit:])
+        self.driver.on_output()
         return data[:limit]
 
     @abstractmethod

@@ -21,7 +21,7 @@ from puregrpc.wire.connection import (
 from puregrpc.wire.deadline import DeadlineHeap
 from puregrpc.wire.floods import FloodGuard
 from puregrpc.wire.flow_control import BandwidthProbe, ConnectionCredit, StreamCredit
-from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType, RawFrame
+from puregrpc.wire.frames import HEAD_SIZE, ErrorCode, FrameReader, FrameType, RawFrame
 from puregrpc.wire.framing import MessageReader, encode_message
 from puregrpc.wire.h2_engine.http2 import FIRST_WINDOW, Http2
 from puregrpc.wire.h2_engine.stream import CallT, Stream, priority_error, stream_error
@@ -119,7 +119,8 @@ class H2Connection(Connection, Generic[CallT]):
         del output[:limit]
         if not output:
             self._floods.output_drained()
-        self._told = bool(output) or bool(self._turns)
+        self._told = False
+        self._tell_output()
         return data
 
     def lost(self, reason: str) -> None:
@@ -290,7 +291,7 @@ class H2Connection(Connection, Generic[CallT]):
 
     def _receive_frame(self, frame: RawFrame) -> None:
         kind = frame.type
-        self._floods.received(frame, self._now)
+        self._floods.received(kind, frame.flags, len(frame.octets) - HEAD_SIZE, self._now)
         if kind == FrameType.GOAWAY:
             self._receive_goaway(frame)
             return
