@@ -1,8 +1,8 @@
 """Generates the encoder of a message type: ``encode(value, depth) -> bytes``.
 
 Each field leaves its tag, length and body in numbered locals that start as empty bytes; the message is one join of
-them. ``left`` counts the entries of the dict that are still unaccounted for, so that a name that is not a field is
-noticed without looking at each.
+them. ``left`` counts the entries of the dict that are still unaccounted for: once there are none, the other fields are
+not looked for, and a name that is not a field is noticed without looking at each.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from puregrpc.schema.defaults import INTEGER_RANGES
 __all__ = ["SubEncoder", "encoder_source"]
 
 SubEncoder = Callable[[Any, int], bytes]
+
+FIELDS_AT_A_TIME = 4
+"""After so many fields the encoder asks whether it has found all there are."""
 
 _INTEGERS = {
     FieldType.INT32: "int32",
@@ -123,9 +126,18 @@ def encoder_source(
     source.add("get = d.get")
     body = len(source.lines)
     source.add("")  # the locals, once they are known
-    for index, field in enumerate(fields):
-        source.field(index)
-        writer.field(index, field)
+    for first in range(0, len(fields), FIELDS_AT_A_TIME):
+        some = fields[first : first + FIELDS_AT_A_TIME]
+        skips = first > 0 and not part and not any(field.descriptor.is_required for field in some)
+        source.field(-1)
+        if skips:
+            source.add("if left:")
+            source.indent(1)
+        for index, field in enumerate(some, first):
+            source.field(index)
+            writer.field(index, field)
+        if skips:
+            source.indent(-1)
     source.field(-1)
     if not part:
         if options.unknown_fields == "keep":
