@@ -20,6 +20,12 @@ from puregrpc.metrics.sinks import RELATIVE_ACCURACY, SINKS, TrendSink
 from puregrpc.metrics.thresholds import parse_selector, parse_threshold
 from puregrpc.metrics.units import format_duration, format_share, format_size
 
+NAMES = {
+    "counter": ["count", "rate"],
+    "gauge": ["value", "min", "max"],
+    "rate": ["rate", "passes", "fails"],
+    "trend": ["avg", "min", "max", "med", "p(90)", "count"],
+}
 VALUES = st.lists(st.just(0.0) | st.floats(1e-6, 1e9), min_size=1, max_size=200)
 
 
@@ -37,6 +43,18 @@ def test_percentiles_are_within_the_accuracy_of_the_nearest_ranks(values: list[f
     assert (sink.value("min", 1), sink.value("max", 1)) == (ordered[0], ordered[-1])
 
 
+@given(st.sampled_from(sorted(SINKS)), st.lists(VALUES | st.lists(st.floats(-1e9, 1e300), max_size=20), max_size=5))
+def test_many_samples_at_once_are_those_one_by_one(kind: Any, lots: list[list[float]]) -> None:
+    at_once, one_by_one = SINKS[kind](), SINKS[kind]()
+    for values in lots:
+        at_once.add_all(values)
+        for value in values:
+            one_by_one.add(value)
+    assert at_once.count == one_by_one.count
+    for name in NAMES[kind]:
+        assert at_once.value(name, 2.0) == pytest.approx(one_by_one.value(name, 2.0)), name
+
+
 @given(st.sampled_from(sorted(SINKS)), VALUES, VALUES)
 def test_merged_sinks_are_those_that_took_all(kind: Any, first: list[float], second: list[float]) -> None:
     one, other, both = SINKS[kind](), SINKS[kind](), SINKS[kind]()
@@ -47,13 +65,7 @@ def test_merged_sinks_are_those_that_took_all(kind: Any, first: list[float], sec
         other.add(value)
         both.add(value)
     one.merge(other)
-    names = {
-        "counter": ["count", "rate"],
-        "gauge": ["value", "min", "max"],
-        "rate": ["rate", "passes", "fails"],
-        "trend": ["avg", "min", "max", "med", "p(90)", "count"],
-    }
-    for name in names[kind]:
+    for name in NAMES[kind]:
         assert one.value(name, 2.0) == pytest.approx(both.value(name, 2.0))
 
 

@@ -87,8 +87,7 @@ class Series:
         with self.metric.owner.lock:
             values = noted[:]
             del noted[: len(values)]  # others may have added to it meanwhile
-            for value in values:
-                self.sink.add(value)
+            self.sink.add_all(values)
         return self.sink
 
 

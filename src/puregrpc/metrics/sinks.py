@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
+from math import ceil, log
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -21,6 +23,14 @@ RELATIVE_ACCURACY = 0.005
 
 MAX_BINS = 4096
 """Enough for values whose largest is 10**17 times the smallest; beyond that the smallest ones are put together."""
+
+BINS_PER_E = 1 / math.log((1 + RELATIVE_ACCURACY) / (1 - RELATIVE_ACCURACY))
+"""The sketch's own bins: each ends at (1 + accuracy) / (1 - accuracy) times the end of the one before it (Masson, Rim
+and Lee, "DDSketch", VLDB 2019, section 2)."""
+
+LEAST_BINNED = 1e-9
+MOST_BINNED = 1e18
+"""Values that are put into bins many at a time. The sketch takes all others one by one."""
 
 _S = TypeVar("_S", bound="Sink")
 
@@ -38,6 +48,11 @@ class Sink(ABC):
     @abstractmethod
     def add(self, value: float) -> None:
         """Take a sample."""
+
+    def add_all(self, values: list[float]) -> None:
+        """Take several samples."""
+        for value in values:
+            self.add(value)
 
     @abstractmethod
     def merge(self: _S, other: _S) -> None:
@@ -130,6 +145,10 @@ class RateSink(Sink):
         if value:
             self.passes += 1
 
+    def add_all(self, values: list[float]) -> None:
+        self.count += len(values)
+        self.passes += len(values) - values.count(0)
+
     def merge(self, other: RateSink) -> None:
         self.count += other.count
         self.passes += other.passes
@@ -147,20 +166,22 @@ class RateSink(Sink):
 class TrendSink(Sink):
     """A distribution: ``avg``, ``min``, ``max`` exactly; ``med`` and ``p(N)`` within RELATIVE_ACCURACY; ``count``."""
 
-    __slots__ = ("maximum", "minimum", "sketch", "total")
+    __slots__ = ("_bins", "_sketch", "maximum", "minimum", "total")
     kind = "trend"
 
     def __init__(self) -> None:
         super().__init__()
         from ddsketch.ddsketch import LogCollapsingLowestDenseDDSketch
 
-        self.sketch: BaseDDSketch = LogCollapsingLowestDenseDDSketch(RELATIVE_ACCURACY, MAX_BINS)
+        self._sketch: BaseDDSketch = LogCollapsingLowestDenseDDSketch(RELATIVE_ACCURACY, MAX_BINS)
+        self._bins: Counter[int] = Counter()
+        """How many samples of each bin the sketch has still to take: it takes four times as long for each one."""
         self.total = 0.0
         self.minimum = math.inf
         self.maximum = -math.inf
 
     def add(self, value: float) -> None:
-        self.sketch.add(value)
+        self._sketch.add(value)
         self.count += 1
         self.total += value
         if value < self.minimum:
@@ -168,9 +189,29 @@ class TrendSink(Sink):
         if value > self.maximum:
             self.maximum = value
 
+    def add_all(self, values: list[float]) -> None:
+        if not values:
+            return
+        if any(not LEAST_BINNED <= value <= MOST_BINNED for value in values):
+            super().add_all(values)
+            return
+        self._bins.update([ceil(log(value) * BINS_PER_E) for value in values])
+        self.count += len(values)
+        self.total += sum(values)
+        self.minimum = min(self.minimum, *values)
+        self.maximum = max(self.maximum, *values)
+        if len(self._bins) > MAX_BINS:
+            self._fill_sketch()
+
+    def _fill_sketch(self) -> BaseDDSketch:
+        for number, count in self._bins.items():
+            self._sketch.add(math.exp((number - 0.5) / BINS_PER_E), count)
+        self._bins.clear()
+        return self._sketch
+
     def merge(self, other: TrendSink) -> None:
         if other.count:
-            self.sketch.merge(other.sketch)
+            self._fill_sketch().merge(other._fill_sketch())
             self.count += other.count
             self.total += other.total
             self.minimum = min(self.minimum, other.minimum)
@@ -184,7 +225,7 @@ class TrendSink(Sink):
             return self.minimum
         if percent >= 100:
             return self.maximum
-        found = self.sketch.get_quantile_value(percent / 100)
+        found = self._fill_sketch().get_quantile_value(percent / 100)
         return self.minimum if found is None else min(max(found, self.minimum), self.maximum)
 
     def value(self, name: str, seconds: float) -> float:  # noqa: ARG002 - the others need it
