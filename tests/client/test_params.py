@@ -181,6 +181,15 @@ def test_any_text_is_a_duration_or_invalid(text: str) -> None:
         assert isinstance(milliseconds(text), float)
 
 
+def test_busy_polling() -> None:
+    assert connect_params(None, {}).busy_poll is None
+    assert connect_params({"busy_poll": 0}, {}).busy_poll == 0
+    assert connect_params({"busyPoll": "50us"}, {}).busy_poll == pytest.approx(50e-6)
+    assert problem("busy_poll", 101) == f"{PREFIX}invalid busy_poll value: '101', it needs to be 0 to 100 ms"
+    assert problem("busy_poll", "-1ms") == f"{PREFIX}invalid busy_poll value: '\"-1ms\"', it needs to be 0 to 100 ms"
+    assert problem("busy_poll", []) == f"{PREFIX}invalid busy_poll value: unable to use type list as a duration value"
+
+
 def test_unknown_names_and_names_given_twice() -> None:
     assert problem("nope", None) == f'{PREFIX}unknown connect param: "nope"'
     with pytest.raises(InvalidArgument, match="given twice"):

@@ -29,7 +29,7 @@ from puregrpc.channel.options import ChannelOptions, Method, channel_options, ch
 from puregrpc.channel.retry import RetryThrottle
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.transport.addresses import Address, TcpAddress, lookup_name
-from puregrpc.transport.blocking import BlockingSession
+from puregrpc.transport.blocking import BUSY_POLL, BlockingSession
 from puregrpc.transport.blocking_connect import connect_blocking, start_tls_blocking
 from puregrpc.transport.driving import SessionCounters
 from puregrpc.wire import client_connection
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockingChannel"]
 
+LONGEST_BUSY_POLL = 0.1
+
 
 class BlockingChannel:
     """A way to a server for blocking callers. The options are those of `puregrpc.channel.open_channel`.
@@ -48,9 +50,14 @@ class BlockingChannel:
     called for each call and returns its metadata. Use it as a context manager, or call `close`. It connects when the
     first call is made, and again when the connection was lost. Raises InvalidArgument for a target or an option that
     cannot be.
+
+    ``busy_poll`` (seconds) is how long a call that is alone asks again and again for its answer before it sleeps.
+    With a server near by that makes calls a third faster, for half as much processor time again; it is given up for
+    a while whenever an answer takes longer. 0: never.
     """
 
-    def __init__(self, target: str, **options: Any) -> None:
+    def __init__(self, target: str, *, busy_poll: float = BUSY_POLL, **options: Any) -> None:
+        self._busy_poll = checked_busy_poll(busy_poll)
         self._target, self.options = channel_options(target, **options)
         check_blocking(self.options)
         tls = self.options.tls
@@ -221,6 +228,7 @@ class BlockingChannel:
             peer=peer,
             keeps_time=self.options.connection.keepalive_time is not None,
             tap=self.options.tap,
+            busy_poll=self._busy_poll,
         )
         try:
             session.start(max(end - time.monotonic(), 0.001))
@@ -239,6 +247,13 @@ class BlockingChannel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def checked_busy_poll(seconds: float) -> float:
+    """``seconds``, if that is a time to poll busily. Raises InvalidArgument if it is not."""
+    if not 0 <= seconds <= LONGEST_BUSY_POLL:
+        raise InvalidArgument(f"busy_poll is 0 to {LONGEST_BUSY_POLL:g} seconds, not {seconds!r}")
+    return seconds
 
 
 def check_blocking(options: ChannelOptions) -> None:

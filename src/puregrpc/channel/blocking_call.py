@@ -35,14 +35,12 @@ LONGEST_WAIT = threading.TIMEOUT_MAX
 
 
 class BlockingUnaryCall(SingleResponseCall[ClientSession]):
-    """One request, one response: the caller sleeps on ``lock`` until all is there."""
+    """One request, one response: the caller sleeps on ``lock`` until all is there, or reads himself."""
 
     __slots__ = ("lock",)
 
-    def __init__(self, session: ClientSession) -> None:
-        SingleResponseCall.__init__(self, session)
-        self.lock = threading.Lock()
-        self.lock.acquire()
+    lock: threading.Lock | None
+    """Held until the end; None for a caller who reads himself. Set before the call is opened."""
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
         self.ended = True
@@ -50,22 +48,24 @@ class BlockingUnaryCall(SingleResponseCall[ClientSession]):
         self.trailers = trailers
         self.unprocessed = unprocessed
         self.session.calls.discard(self)
-        self.lock.release()
+        if self.lock is not None:
+            self.lock.release()
 
     def read(self, deadline: float | None) -> None:
         """Read until the end, for a call that `BlockingSession.lead` said is alone; otherwise as `wait`."""
         session = self.session
         while not self.ended:
-            session.read_once(None if deadline is None else time_left(deadline))
+            session.read_once(deadline)
             if deadline is not None and time.monotonic() >= deadline:
                 self._tell_time()
 
     def wait(self, deadline: float | None) -> None:
         """Wait for the end, and see to the deadline. Who is interrupted in it resets the call."""
+        lock = cast("threading.Lock", self.lock)
         if deadline is None:
-            self.lock.acquire()
+            lock.acquire()
             return
-        while not self.lock.acquire(timeout=time_left(deadline)):
+        while not lock.acquire(timeout=time_left(deadline)):
             self._tell_time()
 
     def _tell_time(self) -> None:

@@ -12,12 +12,16 @@ from puregrpc.channel.details import CallDetails, Deserializer, MetadataLike, Se
 from puregrpc.channel.outcome import UnaryResult
 from puregrpc.channel.retry import Attempts
 from puregrpc.errors import Error, LocalProtocolError
+from puregrpc.transport.waking import taken_lock
 from puregrpc.wire.connection import Request
 
 if TYPE_CHECKING:
     from puregrpc.channel.blocking import BlockingChannel
 
 __all__ = ["BlockingMethod"]
+
+SHORT_TIMEOUT = 0.001
+"""A timeout (seconds) that may be over before the call can be opened."""
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -99,28 +103,42 @@ class BlockingMethod(BoundMethod[RequestT, ResponseT]):
 
         It passes no interceptors. Raises RpcError where there is no connection for it.
         """
-        data = cast("bytes", request) if self._serialize is None else self._serialize(request)
+        data: bytes = request if self._serialize is None else self._serialize(request)  # type: ignore[assignment]
         channel = self._channel
+        options = channel.options
         head = self._request
-        if channel.options.credentials is not None:
-            details = channel.details(self.path, metadata, timeout, wait_for_ready, compression)
-            details = channel.prepare(details)
+        if options.credentials is not None:
+            details = channel.prepare(channel.details(self.path, metadata, timeout, wait_for_ready, compression))
             return self._attempts(details.request, data, details.deadline, details.wait_for_ready)
         if metadata or compression is not None:
-            head = channel.options.request(self.path, metadata_of(metadata), compression)
-        deadline = None if timeout is None else deadline_of(timeout, time.monotonic())
-        return self._attempts(head, data, deadline, wait_for_ready)
+            head = options.request(self.path, metadata_of(metadata), compression)
+        now = time.monotonic()
+        deadline = None
+        if timeout is not None:
+            deadline = deadline_of(timeout, now)
+            if timeout < SHORT_TIMEOUT:
+                now = time.monotonic()
+        call = self._attempt(head, data, deadline, wait_for_ready, now)
+        if call.unprocessed or options.retry is not None:
+            return self._retried(call, head, data, deadline, wait_for_ready)
+        return call
 
     def _attempts(
         self, head: Request, data: bytes, deadline: float | None, wait_for_ready: bool | None
     ) -> BlockingUnaryCall:
-        """Make the call, and make it again as far as that is allowed (gRFC A6)."""
-        channel = self._channel
-        policy = channel.options.retry
-        call = self._attempt(head, data, deadline, wait_for_ready)
-        if policy is None and not call.unprocessed:
-            return call
-        attempts = Attempts(policy, channel.throttle)
+        call = self._attempt(head, data, deadline, wait_for_ready, time.monotonic())
+        return self._retried(call, head, data, deadline, wait_for_ready)
+
+    def _retried(
+        self,
+        call: BlockingUnaryCall,
+        head: Request,
+        data: bytes,
+        deadline: float | None,
+        wait_for_ready: bool | None,
+    ) -> BlockingUnaryCall:
+        """After its first attempt, make the call again as far as that is allowed (gRFC A6)."""
+        attempts = Attempts(self._channel.options.retry, self._channel.throttle)
         while True:
             pause = attempts.next_pause(
                 call.status,
@@ -134,10 +152,10 @@ class BlockingMethod(BoundMethod[RequestT, ResponseT]):
                 return call
             if pause:
                 time.sleep(pause)
-            call = self._attempt(attempts.request(head), data, deadline, wait_for_ready)
+            call = self._attempt(attempts.request(head), data, deadline, wait_for_ready, time.monotonic())
 
     def _attempt(
-        self, head: Request, data: bytes, deadline: float | None, wait_for_ready: bool | None
+        self, head: Request, data: bytes, deadline: float | None, wait_for_ready: bool | None, now: float
     ) -> BlockingUnaryCall:
         channel = self._channel
         secrets = channel.options.secret_names
@@ -146,12 +164,14 @@ class BlockingMethod(BoundMethod[RequestT, ResponseT]):
             if session is None:
                 wait = channel.options.wait_for_ready if wait_for_ready is None else wait_for_ready
                 session = channel.pick(deadline, wait_for_ready=wait)
+                now = time.monotonic()
             call = BlockingUnaryCall(session)
             leads = is_open = False
             output = b""
             try:
                 with session.mutex:
                     leads = session.lead(call)
+                    call.lock = None if leads else taken_lock()
                     session.calls.add(call)
                     session.connection.open_call(
                         call,
@@ -159,7 +179,7 @@ class BlockingMethod(BoundMethod[RequestT, ResponseT]):
                         deadline=deadline,
                         message=data,
                         end=True,
-                        now=time.monotonic(),
+                        now=now,
                         secret_names=secrets,
                     )
                     output = session.take_output()
@@ -172,6 +192,7 @@ class BlockingMethod(BoundMethod[RequestT, ResponseT]):
             except Error as error:
                 session.calls.discard(call)
                 if isinstance(error, LocalProtocolError) and session.is_going_away:  # since it was chosen
+                    now = time.monotonic()
                     continue
                 raise
             except BaseException:

@@ -209,11 +209,10 @@ class AsyncClient:
         return await self._complete(call, self.connected_link())
 
     async def _complete(self, call: PreparedCall, link: Link) -> Response:
-        refused = self.core.refuse(call)
-        if refused is not None:
+        if call.refused is not None:
             await trio.lowlevel.checkpoint()
-            return refused
-        return self.core.respond(call, await link.unary(call.request))
+            return self.core.refuse(call, call.refused)
+        return self.core.respond(call, await link.unary(call))
 
     def async_invoke(
         self,

@@ -91,7 +91,8 @@ class Client:
         Params, as a dict or as keywords: ``plaintext``; ``timeout`` (60 s); ``tls`` {cert, key, password, cacerts:
         PEM text}; ``authority``; ``max_receive_size`` (4 MiB) and ``max_send_size``; ``reflect``, with
         ``reflect_metadata``, to load the server's own schema; ``trace``, a `puregrpc.trace.Recorder` that hears every
-        octet. A connection that there was is closed first.
+        octet; ``busy_poll`` (0.2 ms, 0: never), how long a lone call asks for its answer before it sleeps, which
+        costs processor time and saves waking up. A connection that there was is closed first.
         Raises InvalidArgument, ConnectError, RpcError (reflection); there is no connection then.
         """
         self.check_process()
@@ -183,10 +184,9 @@ class Client:
 
     def complete(self, call: PreparedCall) -> Response:
         """Make a call that is prepared."""
-        refused = self.core.refuse(call)
-        if refused is not None:
-            return refused
-        return self.core.respond(call, self.connected_backend().unary(call.request))
+        if call.refused is not None:
+            return self.core.refuse(call, call.refused)
+        return self.core.respond(call, self.connected_backend().unary(call))
 
     def async_invoke(
         self,
@@ -203,13 +203,12 @@ class Client:
         made: Future[Response] = Future()
         try:
             call = self.core.prepare(url, request, params, keywords)
-            refused = self.core.refuse(call)
-            outcome = None if refused is not None else self.connected_backend().start_unary(call.request)
+            if call.refused is not None:
+                made.set_result(self.core.refuse(call, call.refused))
+                return made
+            outcome = self.connected_backend().start_unary(call)
         except Error as error:
             made.set_exception(error)
-            return made
-        if outcome is None:
-            made.set_result(refused)  # type: ignore[arg-type]  # it is there if there is no outcome
             return made
         outcome.add_done_callback(partial(self._settle, made, call))
         made.add_done_callback(lambda made: outcome.cancel() if made.cancelled() else None)
@@ -273,7 +272,8 @@ class Client:
 
     def connected_backend(self) -> Backend:
         """The backend, if there is a connection. Raises NotConnected, LocalProtocolError after a fork."""
-        self.check_process()
+        if self._process != os.getpid():
+            self.check_process()
         if self._backend is None or not self.core.address:
             raise NotConnected(NOT_CONNECTED)
         return self._backend

@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from logging import DEBUG
+from typing import Any
 
-from puregrpc.client.backend import CallRequest, Outcome
+from puregrpc.client.backend import CallRequest, Outcome, UnaryOutcome
 from puregrpc.client.constants import StatusName
-from puregrpc.client.debug import DebugLog
+from puregrpc.client.debug import LOGGER, DebugLog
 from puregrpc.client.definitions import base_folders, find_sources, method_infos
 from puregrpc.client.measure import CallMeter, Meter
 from puregrpc.client.params import INVOKE_TIMEOUT, MAX_SEND_SIZE, NO_PARAMS, CallParams, ConnectParams, call_params
@@ -45,16 +46,13 @@ class BoundMethod:
     decode: Callable[[bytes], Any]
 
 
-class PreparedCall(NamedTuple):
-    """A call that is ready to be sent, or that cannot be and has ended already (``refused``).
+@dataclass(slots=True)
+class PreparedCall(CallRequest):
+    """A call that is ready to be sent, or that cannot be and has ended already (``refused``)."""
 
-    A tuple, since each call makes one: a frozen dataclass takes three times as long to make.
-    """
-
-    method: BoundMethod
-    params: CallParams
-    request: CallRequest
-    meter: CallMeter
+    method: BoundMethod = field(kw_only=True)
+    params: CallParams = field(kw_only=True)
+    meter: CallMeter = field(kw_only=True)
     refused: Status | None = None
     measured: bool = True
     """Whether the refusal counts as a call in the metrics."""
@@ -135,24 +133,28 @@ class ClientCore:
         if not self.address:
             raise NotConnected(NOT_CONNECTED)
         method = self.method(url)
-        checked = call_params(params, keywords, "invalid GRPC's client.invoke() parameters")
+        checked = NO_PARAMS
+        if params is not None or keywords:
+            checked = call_params(params, keywords, "invalid GRPC's client.invoke() parameters")
         if request is None:
             raise InvalidArgument("request cannot be nil")
         data = method.encode(request)
+        path = method.path
+        meter = CallMeter(self.meter, self.address, path, checked.tags)
         if checked is NO_PARAMS and len(data) <= self.max_send_size:
-            path = method.path
-            head = CallRequest(path, data, (), INVOKE_TIMEOUT / 1000)
+            timeout = INVOKE_TIMEOUT / 1000
             return PreparedCall(
-                method, checked, head, self.meter.call(self.address, path, checked.tags), as_message=as_message
+                path, data, (), timeout, method=method, params=checked, meter=meter, as_message=as_message
             )
-        timeout = INVOKE_TIMEOUT if checked.timeout is None else checked.timeout
+        timeout = (INVOKE_TIMEOUT if checked.timeout is None else checked.timeout) / 1000
         refused, measured = self.refusal(checked, data), True
         if refused is None:
             problem = metadata_problem(checked.metadata)
             refused, measured = (Status(StatusCode.INTERNAL, problem), False) if problem else (None, True)
-        head = CallRequest(method.path, data, sendable(checked.metadata), timeout / 1000)
-        meter = self.meter.call(self.address, method.path, checked.tags)
-        return PreparedCall(method, checked, head, meter, refused, measured, as_message)
+        return PreparedCall(
+            path, data, sendable(checked.metadata), timeout, refused, measured, as_message,
+            method=method, params=checked, meter=meter,
+        )  # fmt: skip
 
     def refusal(self, params: CallParams, data: bytes) -> Status | None:
         """The status of a call that is over before it is sent: too large, or too late."""
@@ -163,43 +165,45 @@ class ClientCore:
             return as_k6_says(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
         return None
 
-    def refuse(self, call: PreparedCall) -> Response | None:
+    def refuse(self, call: PreparedCall, status: Status) -> Response:
         """The response of a call that cannot be sent."""
-        if call.refused is None:
-            return None
         if call.measured:
-            call.meter.end(call.refused.code)
-        return self._response(call, call.refused, Outcome(call.refused), None)
+            call.meter.end(status.code)
+        return self._failure(call, Outcome(status), status)
 
-    def respond(self, call: PreparedCall, outcome: Outcome) -> Response:
+    def respond(self, call: PreparedCall, outcome: UnaryOutcome) -> Response:
         """Measure the call and make its response."""
         status = outcome.status
+        message: Any = None
         if status.code:
             status = as_k6_says(status.code, status.message, status.details)
-        message: Any = None
-        if status.code == 0 and not call.params.discard_response_message:
+        elif not call.params.discard_response_message:
+            data = outcome.message or b""
             try:
-                message = self.shown(call, outcome.message or b"")
+                message = self._as_message(call, data) if call.as_message else call.method.decode(data)
             except DecodeError as error:
                 status = Status(StatusCode.INTERNAL, f"{UNMARSHAL}proto: {error}")
-        call.meter.end(status.code)
-        self.debug.unary(self.address, call, outcome, status)
-        return self._response(call, status, outcome, message)
+        code = status.code
+        call.meter.end(code)
+        if LOGGER.isEnabledFor(DEBUG):
+            self.debug.unary(self.address, call, outcome, status)
+        if code:
+            return self._failure(call, outcome, status)
+        trailers = outcome.trailers
+        return Response(message, None, grouped(outcome.headers), grouped(trailers) if trailers else {}, 0, self.metrics)
 
-    def shown(self, call: PreparedCall, data: bytes) -> Any:
-        output = call.method.descriptor.output_type
-        return self.codec.to_message(output, data) if call.as_message else call.method.decode(data)
+    def _as_message(self, call: PreparedCall, data: bytes) -> Any:
+        return self.codec.to_message(call.method.descriptor.output_type, data)
 
-    def _response(self, call: PreparedCall, status: Status, outcome: Outcome, message: Any) -> Response:
-        error: CallError | None = None
+    def _failure(self, call: PreparedCall, outcome: UnaryOutcome, status: Status) -> Response:
+        """The response of a call that did not end with OK."""
+        message: Any = None
+        if not call.params.discard_response_message:
+            message = self._as_message(call, b"") if call.as_message else call.method.decode(b"")
         trailers = grouped(outcome.trailers)
-        if status.code:
-            error = self.error(status)
-            if not call.params.discard_response_message:
-                message = self.shown(call, b"")
-            if outcome.status.details is not None:
-                trailers.setdefault("grpc-status-details-bin", [outcome.status.details])
-        return Response(message, error, grouped(outcome.headers), trailers, status.code, self.metrics)
+        if outcome.status.details is not None:
+            trailers.setdefault("grpc-status-details-bin", [outcome.status.details])
+        return Response(message, self.error(status), grouped(outcome.headers), trailers, status.code, self.metrics)
 
     @staticmethod
     def status(code: int) -> StatusName:

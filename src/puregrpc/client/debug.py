@@ -15,7 +15,7 @@ from puregrpc.errors import DecodeError
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
-    from puregrpc.client.backend import Outcome
+    from puregrpc.client.backend import UnaryOutcome
     from puregrpc.client.core import PreparedCall
     from puregrpc.codec import Codec
     from puregrpc.proto.descriptors import MessageDescriptor
@@ -44,14 +44,12 @@ class DebugLog:
         """A number for a call, for its records."""
         return next(_numbers)
 
-    def unary(self, connection: str, call: PreparedCall, outcome: Outcome, status: Status) -> None:
+    def unary(self, connection: str, call: PreparedCall, outcome: UnaryOutcome, status: Status) -> None:
         """Write a whole unary call."""
-        if not self.is_on:
-            return
         number, method = self.next_number(), call.method.descriptor
         path = call.method.path
-        self.headers("Out Header", connection, number, path, call.request.metadata)
-        self.payload("Out Payload", connection, number, path, method.input_type, call.request.message)
+        self.headers("Out Header", connection, number, path, call.metadata)
+        self.payload("Out Payload", connection, number, path, method.input_type, call.message)
         self.headers("In Header", connection, number, path, outcome.headers)
         if outcome.message is not None:
             self.payload("In Payload", connection, number, path, method.output_type, outcome.message)

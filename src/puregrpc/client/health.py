@@ -5,7 +5,7 @@ The services room has the whole service; it is not loaded for this.
 
 from __future__ import annotations
 
-from puregrpc.client.backend import Outcome
+from puregrpc.client.backend import UnaryOutcome
 from puregrpc.client.errors import failed_call
 from puregrpc.client.measure import CallMeter
 from puregrpc.client.records import HealthStatus
@@ -35,7 +35,7 @@ def request(service: object) -> bytes:
     return bytes([*octets, length]) + name
 
 
-def result(outcome: Outcome, meter: CallMeter, metrics: Metrics) -> HealthStatus:
+def result(outcome: UnaryOutcome, meter: CallMeter, metrics: Metrics) -> HealthStatus:
     """What the check said. Raises RpcError, DecodeError."""
     status = as_k6_says(outcome.status.code, outcome.status.message, outcome.status.details)
     meter.end(status.code)

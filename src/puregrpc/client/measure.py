@@ -70,8 +70,8 @@ class Meter:
         self._sent.add(sent, tags)
         self._received.add(received, tags)
 
-    def ended(self, address: str, path: str, group: str, user_tags: Tags, status: int, milliseconds: float) -> None:
-        """A call ended."""
+    def series(self, address: str, path: str, group: str, user_tags: Tags, status: int) -> tuple[Series, Series]:
+        """Where the duration of a call goes, and whether it failed."""
         key = (address, path, group, status)
         pair = None if user_tags else self._cache.get(key)
         if pair is None:
@@ -80,8 +80,7 @@ class Meter:
             pair = (self._duration.with_tags(tags), self._failed.with_tags(tags))
             if not user_tags and len(self._cache) < MAX_CACHED:
                 self._cache[key] = pair
-        pair[0].note(milliseconds)
-        pair[1].note(status != 0)
+        return pair
 
 
 class CallMeter:
@@ -105,7 +104,9 @@ class CallMeter:
     def end(self, status: int) -> None:
         """The call ended with this status."""
         milliseconds = ((self._ended or time.perf_counter()) - self._began) * 1000
-        self._meter.ended(self._address, self._path, self._group, self._tags, status, milliseconds)
+        duration, failed = self._meter.series(self._address, self._path, self._group, self._tags, status)
+        duration.note(milliseconds)
+        failed.note(status != 0)
 
 
 class StreamMeter:

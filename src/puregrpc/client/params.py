@@ -25,6 +25,7 @@ LONGEST_TIMEOUT = 2e9
 """23 days: what operating systems can wait for at once; more counts as that."""
 MAX_RECEIVE_SIZE = 4 << 20
 MAX_SEND_SIZE = 2**31 - 1
+LONGEST_BUSY_POLL = 0.1
 
 _AUTHORITY = re.compile("[!-~]*")
 
@@ -55,6 +56,7 @@ class ConnectKeywords(TypedDict, total=False):
     tls: TlsParams
     authority: str
     trace: Tap | None
+    busy_poll: float | str
 
 
 class CallKeywords(TypedDict, total=False):
@@ -82,6 +84,8 @@ class ConnectParams:
     authority: str | None = None
     trace: Tap | None = None
     """Hears every octet of the connection, such as a `puregrpc.trace.Recorder`."""
+    busy_poll: float | None = None
+    """Seconds; None: the default of `puregrpc.channel.BlockingChannel`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +186,17 @@ def read_timeout(value: object) -> float:
         return min(milliseconds(value), LONGEST_TIMEOUT)
     except InvalidArgument as error:
         raise InvalidArgument(f"invalid timeout value: {error}") from None
+
+
+def read_busy_poll(value: object) -> float:
+    try:
+        seconds = milliseconds(value) / 1000
+    except InvalidArgument as error:
+        raise InvalidArgument(f"invalid busy_poll value: {error}") from None
+    if not 0 <= seconds <= LONGEST_BUSY_POLL:
+        longest = LONGEST_BUSY_POLL * 1000
+        raise InvalidArgument(f"invalid busy_poll value: '{shown(value)}', it needs to be 0 to {longest:g} ms")
+    return seconds
 
 
 def read_authority(value: object) -> str | None:
@@ -325,6 +340,7 @@ CONNECT_READERS: dict[str, Callable[[object], object]] = {
     "tls": read_tls,
     "authority": read_authority,
     "trace": read_trace,
+    "busy_poll": read_busy_poll,
 }
 
 

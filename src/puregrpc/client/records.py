@@ -5,6 +5,7 @@ So ``response.status`` reads as in k6, and ``json.dumps(response)`` writes what 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from puregrpc.client.constants import STATUS_NAMES, HealthState, StatusName
@@ -86,15 +87,22 @@ class Response(Record):
         status: int,
         metrics: Metrics | None = None,
     ) -> None:
-        name = STATUS_NAMES[status] if status in STATUS_NAMES else StatusName(status)
-        super().__init__(message=message, error=error, headers=headers, trailers=trailers, status=name)
-        object.__setattr__(self, "_metrics", metrics)
+        self["message"] = message
+        self["error"] = error
+        self["headers"] = headers
+        self["trailers"] = trailers
+        self["status"] = STATUS_NAMES[status] if status in STATUS_NAMES else StatusName(status)
+        _set_metrics(self, metrics)
 
     @property
     def metrics(self) -> Metrics | None:
         """Where the client that made the call measures: `check` puts its result there."""
         found: Metrics | None = getattr(self, "_metrics", None)
         return found
+
+
+_set_metrics: Callable[[Response, Metrics | None], None] = Response.__dict__["_metrics"].__set__
+"""Past `Record.__setattr__`, and in half of the time of ``object.__setattr__``: each call makes a response."""
 
 
 class HealthStatus(Record):

@@ -27,6 +27,7 @@ from puregrpc.client.backend import (
     Patience,
     StreamEnd,
     Traffic,
+    UnaryOutcome,
 )
 from puregrpc.client.failures import (
     DEADLINE_PASSED,
@@ -41,6 +42,7 @@ from puregrpc.client.socket_reflection import load_by_reflection
 from puregrpc.client.status import CANCELED_HERE, as_k6_says
 from puregrpc.errors import ConnectError, Error, InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.schema import Registry
+from puregrpc.transport.blocking import BUSY_POLL
 from puregrpc.transport.waking import Changes
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Call, Metadata, Request
@@ -140,6 +142,7 @@ class Sockets(Backend):
             max_receive_message_size=params.max_receive_size,
             tap=params.trace,
             connect_timeout=timeout,
+            busy_poll=BUSY_POLL if params.busy_poll is None else params.busy_poll,
         )
         try:
             channel.connect()
@@ -190,7 +193,7 @@ class Sockets(Backend):
 
     # -- calls
 
-    def unary(self, request: CallRequest) -> Outcome:
+    def unary(self, request: CallRequest) -> UnaryOutcome:
         method = self._methods.get(request.path)
         if method is None:
             method = self._methods[request.path] = self._connected().unary_unary(request.path)
@@ -200,10 +203,9 @@ class Sockets(Backend):
             return Outcome(status_of(error), None, error.headers, error.trailers)
         except InvalidArgument as error:
             return Outcome(Status(StatusCode.INTERNAL, str(error)))
-        status = call.status
-        if not status.code and call.message is None:
-            status = NO_MESSAGE
-        return Outcome(status, call.message, call.headers, call.trailers)
+        if call.message is None and not call.status.code:
+            return Outcome(NO_MESSAGE, None, call.headers, call.trailers)
+        return call
 
     def start_unary(self, request: CallRequest) -> Future[Outcome]:
         channel = self._connected()

@@ -53,12 +53,8 @@ class Registry:
         self._extensions_of: dict[str, dict[int, FieldDescriptor]] = {}
         self._refused: dict[str, str] = {}
         self._classes = MessageClasses(self)
-        self._version = 0
-
-    @property
-    def version(self) -> int:
+        self.version = 0
         """Grows whenever something is added; what was derived from the registry before may then be out of date."""
-        return self._version
 
     @property
     def files(self) -> Mapping[str, FileDescriptor]:
@@ -234,7 +230,7 @@ class Registry:
         for (message, number), extension in extended.items():
             self._extensions_of.setdefault(message, {})[number] = extension
         if new:
-            self._version += 1
+            self.version += 1
 
     def _symbol(self, name: str) -> Symbol | None:
         return (

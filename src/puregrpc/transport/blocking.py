@@ -28,7 +28,7 @@ from puregrpc.transport.waking import Signal
 from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["BlockingSession", "wait_for_socket"]
+__all__ = ["BUSY_POLL", "BlockingSession", "wait_for_socket"]
 
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 """Where it is missing (Windows), sending may wait for the socket."""
@@ -44,6 +44,17 @@ LONGEST_QUIET = 1.0
 
 RECV_TIMEOUT = 1.0
 """How long a lone caller waits in ``recv`` before it looks at its deadline; with less time left it polls first."""
+
+BUSY_POLL = 0.0002
+"""How long a lone caller asks again and again for its answer before it sleeps. A server on the same machine answers in
+less than the system takes to wake a thread and the processor to warm up to it."""
+
+READS_WITHOUT_POLLING = 20
+"""How many reads (one a call, mostly) sleep at once after one that polled in vain: so answers that take longer cost
+little."""
+
+LONGEST_POLL = 1000.0
+"""Less than what poll(2) can wait for."""
 
 MOST_GATHERED = 64 << 10
 """Octets beyond which a greenlet that sends does not wait for what others may add."""
@@ -63,6 +74,18 @@ def wait_for_socket(sock: socket.socket, *, read: bool = False, write: bool = Fa
         return bool(poll.poll(None if timeout is None else max(timeout, 0) * 1000))
     ready = select.select([sock] if read else [], [sock] if write else [], [sock], timeout)
     return any(ready)
+
+
+_busy_polling = threading.Lock()
+"""Held by the one thread of the process that polls busily: two would be in each other's way."""
+
+
+def can_poll_busily() -> bool:
+    """Whether there is a processor for the peer beside the one that polls."""
+    if not hasattr(select, "poll") or not hasattr(os, "sched_yield"):
+        return False
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors > 1
 
 
 def _limit_recv(sock: socket.socket) -> bool:
@@ -92,6 +115,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         peer: str,
         keeps_time: bool = False,
         tap: Tap | None = None,
+        busy_poll: float = 0.0,
     ) -> None:
         self.socket = sock
         self.peer = peer
@@ -135,6 +159,9 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         sock.setblocking(not self._is_tls)
         self._recv_ends = not self._is_tls and not self._is_cooperative and _limit_recv(sock)
         """``recv`` itself waits for RECV_TIMEOUT at most."""
+        self._busy_poll = busy_poll if can_poll_busily() and not self._is_cooperative else 0.0
+        self._reads_without_polling = 0
+        """So many reads go without busy polling, since it was in vain before them."""
         self.connection = make_connection(self)
 
     # -- the wire connection's callbacks
@@ -233,6 +260,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         """
         if self._sending or self._is_given_up:
             return b""
+        self._has_output = False
         try:
             output = self.connection.data_to_send()
         except BaseException:
@@ -267,10 +295,12 @@ class BlockingSession(Driver, Generic[ConnectionT]):
 
     def _gathered(self, output: bytes) -> bytes:
         with self.mutex:
-            return output if self._is_given_up else output + self.operate(self.connection.data_to_send)
+            if self._is_given_up:
+                return output
+            self._has_output = False
+            return output + self.operate(self.connection.data_to_send)
 
     def _send_all(self, output: bytes) -> None:
-        data_to_send = self.connection.data_to_send
         try:
             self._taken = b""
             while not self._is_given_up:
@@ -279,7 +309,10 @@ class BlockingSession(Driver, Generic[ConnectionT]):
                     self._leave_to_writer(memoryview(output)[taken:])
                     return
                 with self.mutex:
-                    output = data_to_send()
+                    output = b""
+                    if self._has_output:
+                        self._has_output = False
+                        output = self.connection.data_to_send()
                     if not output:
                         self._sending = False
                         self._output_drained()
@@ -323,7 +356,6 @@ class BlockingSession(Driver, Generic[ConnectionT]):
 
     def _output_drained(self) -> None:
         """The connection has nothing more to send. Called with the mutex held."""
-        self._has_output = False
         if self.end_reason is not None and not self._shut_down:
             self._shut_down = True
             try:
@@ -405,21 +437,53 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         if others:
             self._attention.set()
 
-    def read_once(self, timeout: float | None) -> None:
-        """Read what comes within ``timeout`` seconds and act on it; for whoever leads.
+    def read_once(self, deadline: float | None) -> None:
+        """Read what comes until ``deadline``, or for a while, and act on it; for whoever leads.
 
         Where that is interrupted between taking octets and acting on them, the connection is ended.
         """
-        if not self._recv_ends or (timeout is not None and timeout < RECV_TIMEOUT):
-            pending = self._is_tls and self._tls_pending()
-            if not pending and not wait_for_socket(self.socket, read=True, timeout=timeout):
-                return
+        if not (self._is_tls and self._tls_pending()) and not self._wait_for_answer(deadline):
+            return
         try:
             if self._take():
                 self._attention.set()
         except BaseException:
             self.interrupted()
             raise
+
+    def _wait_for_answer(self, deadline: float | None) -> bool:
+        """False if there is no input by the deadline. True where ``recv`` may be called, which may wait for it too."""
+        if self._reads_without_polling:
+            self._reads_without_polling -= 1
+        elif self._busy_poll:
+            if self._poll_busily(deadline):
+                return True
+            self._reads_without_polling = READS_WITHOUT_POLLING
+        timeout = LONGEST_POLL if deadline is None else deadline - time.monotonic()
+        if self._recv_ends and timeout >= RECV_TIMEOUT:
+            return True
+        return wait_for_socket(self.socket, read=True, timeout=min(timeout, LONGEST_POLL))
+
+    def _poll_busily(self, deadline: float | None) -> bool:
+        """Ask for input again and again, for a short time; True if there is some.
+
+        Where other threads or processes have work to do, each question lets them go on.
+        """
+        if not _busy_polling.acquire(blocking=False):
+            return False
+        try:
+            poll = select.poll()
+            poll.register(self.socket, select.POLLIN)
+            end = time.monotonic() + self._busy_poll
+            if deadline is not None:
+                end = min(end, deadline)
+            while not poll.poll(0):
+                if time.monotonic() >= end:
+                    return False
+                os.sched_yield()
+            return True
+        finally:
+            _busy_polling.release()
 
     def _read(self) -> None:
         while True:

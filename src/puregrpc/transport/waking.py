@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 
-__all__ = ["Changes", "Signal"]
+__all__ = ["Changes", "Signal", "taken_lock"]
 
 
-def _taken_lock() -> threading.Lock:
+def taken_lock() -> threading.Lock:
+    """A lock that somebody else is to let go."""
     lock = threading.Lock()
     lock.acquire()
     return lock
@@ -24,7 +25,7 @@ class Signal:
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._lock = _taken_lock()
+        self._lock = taken_lock()
 
     def set(self) -> None:
         """Give the signal. Idempotent until it is taken."""
@@ -55,7 +56,7 @@ class Changes:
 
     def waiter(self) -> threading.Lock:
         """What the next `notify_all` lets go."""
-        waiter = _taken_lock()
+        waiter = taken_lock()
         self._waiters.append(waiter)
         return waiter
 

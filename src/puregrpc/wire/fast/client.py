@@ -37,6 +37,9 @@ __all__ = ["FastClientConnection"]
 MAX_METHODS = 1000
 """How many methods (with their authority and encodings) are remembered with their header fields."""
 
+MAX_TIMEOUTS = 100
+"""How many timeouts are remembered with their header field."""
+
 SECRET_NAMES: tuple[str, ...] = ("authorization", "cookie")
 
 WHOLE = END_SENT | HEAD_RECEIVED
@@ -61,6 +64,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         "_opening_queued",
         "_queue",
         "_secret_names",
+        "_timeouts",
     )
 
     _client = True
@@ -72,6 +76,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         self._methods: dict[tuple[str, str, str, str], ConstantFields] = {}
         self._secret_names = SECRET_NAMES
         self._metadata = MetadataEncoder(SECRET_NAMES)
+        self._timeouts: dict[float, bytes] = {}
         self._queue: dict[int, tuple[Call, ConstantFields, bytes]] = {}
         """Calls that wait for MAX_CONCURRENT_STREAMS, in order, by numbers below zero."""
         self._last_queued = 0
@@ -193,8 +198,15 @@ class FastClientConnection(FastConnection, ClientConnection):
                 call.wire_state = QUEUED
                 self._end_call(call, DEADLINE_PASSED)
                 return None
-            metadata = literal(b"grpc-timeout", encode_timeout(left)) + metadata
+            metadata = (self._timeouts.get(left) or self._timeout_field(left)) + metadata
         return (method.block if method.version == self.encoder.version else self.encoder.encode(method)) + metadata
+
+    def _timeout_field(self, left: float) -> bytes:
+        """grpc-timeout for so many seconds. What is left of calls that are sent at once is mostly the same."""
+        if len(self._timeouts) >= MAX_TIMEOUTS:
+            self._timeouts.clear()
+        field = self._timeouts[left] = literal(b"grpc-timeout", encode_timeout(left))
+        return field
 
     def _queue_call(
         self, call: Call, method: ConstantFields, metadata: bytes, pieces: tuple[bytes, ...], *, end: bool
@@ -272,7 +284,10 @@ class FastClientConnection(FastConnection, ClientConnection):
                     return
             elif run.trailers is not None and state & WHOLE == WHOLE and call.wire_inbound is None:
                 status, trailers = run.trailers
-                self._forget(call)
+                del self.streams[stream_id]
+                if call.wire_deadline is not None:
+                    self._deadlines.discard(stream_id)
+                call.wire_state = None
                 call.on_end(status, trailers, unprocessed=False)
                 if self._queue or self._sent_away or self._going_away:
                     self._after_call()
