@@ -53,11 +53,11 @@ class PreparedCall(CallRequest):
     method: BoundMethod = field(kw_only=True)
     params: CallParams = field(kw_only=True)
     meter: CallMeter = field(kw_only=True)
+    decode: Callable[[bytes], Any] = field(kw_only=True)
+    """Makes what the response shows of its message: a dict, or a google.protobuf object."""
     refused: Status | None = None
     measured: bool = True
     """Whether the refusal counts as a call in the metrics."""
-    as_message: bool = False
-    """The response's message is wanted as a google.protobuf object."""
 
 
 @dataclass(slots=True)
@@ -73,6 +73,7 @@ class ClientCore:
     """As given to connect; empty without a connection."""
     max_send_size: int = MAX_SEND_SIZE
     _methods: dict[str, BoundMethod] = field(default_factory=dict)
+    _object_decoders: dict[str, Callable[[bytes], Any]] = field(default_factory=dict)
     _version: int = -1
 
     def __post_init__(self) -> None:
@@ -98,6 +99,7 @@ class ClientCore:
         """The method that a script names. Raises InvalidArgument, SchemaError."""
         if self._version != self.registry.version:
             self._methods.clear()
+            self._object_decoders.clear()
             self._version = self.registry.version
         if isinstance(url, str):
             known = self._methods.get(url)
@@ -139,22 +141,27 @@ class ClientCore:
         if request is None:
             raise InvalidArgument("request cannot be nil")
         data = method.encode(request)
+        decode = self._object_decoder(method) if as_message else method.decode
         path = method.path
         meter = CallMeter(self.meter, self.address, path, checked.tags)
         if checked is NO_PARAMS and len(data) <= self.max_send_size:
             timeout = INVOKE_TIMEOUT / 1000
-            return PreparedCall(
-                path, data, (), timeout, method=method, params=checked, meter=meter, as_message=as_message
-            )
+            return PreparedCall(path, data, (), timeout, method=method, params=checked, meter=meter, decode=decode)
         timeout = (INVOKE_TIMEOUT if checked.timeout is None else checked.timeout) / 1000
         refused, measured = self.refusal(checked, data), True
         if refused is None:
             problem = metadata_problem(checked.metadata)
             refused, measured = (Status(StatusCode.INTERNAL, problem), False) if problem else (None, True)
         return PreparedCall(
-            path, data, sendable(checked.metadata), timeout, refused, measured, as_message,
-            method=method, params=checked, meter=meter,
+            path, data, sendable(checked.metadata), timeout, refused, measured,
+            method=method, params=checked, meter=meter, decode=decode,
         )  # fmt: skip
+
+    def _object_decoder(self, method: BoundMethod) -> Callable[[bytes], Any]:
+        found = self._object_decoders.get(method.path)
+        if found is None:
+            found = self._object_decoders[method.path] = self.codec.message_decoder(method.descriptor.output_type)
+        return found
 
     def refusal(self, params: CallParams, data: bytes) -> Status | None:
         """The status of a call that is over before it is sent: too large, or too late."""
@@ -178,9 +185,8 @@ class ClientCore:
         if status.code:
             status = as_k6_says(status.code, status.message, status.details)
         elif not call.params.discard_response_message:
-            data = outcome.message or b""
             try:
-                message = self._as_message(call, data) if call.as_message else call.method.decode(data)
+                message = call.decode(outcome.message or b"")
             except DecodeError as error:
                 status = Status(StatusCode.INTERNAL, f"{UNMARSHAL}proto: {error}")
         code = status.code
@@ -192,14 +198,11 @@ class ClientCore:
         trailers = outcome.trailers
         return Response(message, None, grouped(outcome.headers), grouped(trailers) if trailers else {}, 0, self.metrics)
 
-    def _as_message(self, call: PreparedCall, data: bytes) -> Any:
-        return self.codec.to_message(call.method.descriptor.output_type, data)
-
     def _failure(self, call: PreparedCall, outcome: UnaryOutcome, status: Status) -> Response:
         """The response of a call that did not end with OK."""
         message: Any = None
         if not call.params.discard_response_message:
-            message = self._as_message(call, b"") if call.as_message else call.method.decode(b"")
+            message = call.decode(b"")
         trailers = grouped(outcome.trailers)
         if outcome.status.details is not None:
             trailers.setdefault("grpc-status-details-bin", [outcome.status.details])

@@ -163,14 +163,24 @@ class Codec:
 
         Raises DecodeError, and SchemaError if google.protobuf has no objects of the type.
         """
-        made = message_class or self._registry.message_class(descriptor)
-        try:
-            return made.FromString(data)
-        except (ProtobufDecodeError, RecursionError, ValueError) as error:
-            raise DecodeError("message", str(error)) from None
-        except (AttributeError, TypeError) as error:
-            # The pure backend cannot have fields that are called like its own attributes, as in "_fields".
-            raise SchemaError(f"google.protobuf cannot make a {descriptor.full_name}: {error}") from None
+        return self.message_decoder(descriptor, message_class)(data)
+
+    def message_decoder(
+        self, descriptor: MessageDescriptor, message_class: type[Message] | None = None
+    ) -> Callable[[bytes], Message]:
+        """A function that makes google.protobuf objects of one message type; see ``to_message``."""
+        from_string = (message_class or self._registry.message_class(descriptor)).FromString
+
+        def decode_object(data: bytes) -> Message:
+            try:
+                return from_string(data)
+            except (ProtobufDecodeError, RecursionError, ValueError) as error:
+                raise DecodeError("message", str(error)) from None
+            except (AttributeError, TypeError) as error:
+                # The pure backend cannot have fields that are called like its own attributes, as in "_fields".
+                raise SchemaError(f"google.protobuf cannot make a {descriptor.full_name}: {error}") from None
+
+        return decode_object
 
     def generated_source(self, descriptor: MessageDescriptor, direction: Literal["encode", "decode"]) -> str:
         """The Python source of an encoder or decoder, for reading: with the constants it uses and the fields' names.
