@@ -60,12 +60,13 @@ class Plan:
                     "grpclib": partial(run_worker, "client_grpclib", work, address, concurrency, seconds),
                 }
                 self.measure(f"trio client, {title}, {concurrency} at a time", works)
-        for threads in ("1", "50"):
-            works = {
-                OURS: partial(run_worker, "client_blocking", "unary", address, threads, seconds),
-                "grpcio sync": partial(run_worker, "client_grpcio", "sync", "unary", address, threads, seconds),
-            }
-            self.measure(f"blocking client, unary, {threads} threads", works)
+        for threads, title in (("1", "1 at a time"), ("50", "50 threads")):
+            for form in ("messages", "dicts"):
+                works = {
+                    OURS: partial(run_worker, "client_blocking", form, address, threads, seconds),
+                    "grpcio sync": partial(run_worker, "client_grpcio", "sync", "unary", address, threads, seconds),
+                }
+                self.measure(f"blocking Client, unary, {form}, {title}", works)
 
     def streams(self, address: str) -> None:
         sizes = (("10", "20000"), ("65536", "2000"), ("4194240", "40"))

@@ -1,4 +1,8 @@
-"""puregrpc's blocking Client: ``client_blocking unary|rich ADDRESS THREADS SECONDS``; one Client, one connection."""
+"""puregrpc's blocking Client: ``client_blocking FORM ADDRESS THREADS SECONDS``; one Client, one connection.
+
+Forms: ``messages`` calls a stub with a google.protobuf object, as one calls grpcio; ``dicts`` calls ``invoke`` with a
+dict, which is made bytes and back by generated Python.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +12,25 @@ import time
 
 from conformance.interop.messages import PROTOS
 
-from benchmarks.work import DEADLINE_SECONDS, UNARY, Clock, report, rich_metadata
+from benchmarks.work import UNARY, Clock, report, unary_request
 from puregrpc import Client
 
 
 def main() -> None:
-    work, address, threads, seconds = sys.argv[1:]
+    form, address, threads, seconds = sys.argv[1:]
     client = Client()
     client.load([str(PROTOS)], "grpc/testing/test.proto")
     client.connect(address, plaintext=True)
     request = {"responseSize": 16, "payload": {"body": "MDEyMzQ1Njc4OWFiY2RlZg=="}}
+    stub = client.stub("grpc.testing.TestService")
+    message = stub.message("grpc.testing.SimpleRequest").FromString(unary_request().SerializeToString())
     clock = Clock()
 
     def loop(until: float) -> None:
         now = time.perf_counter()
         while now < until:
-            if work == "rich":
-                metadata = dict(rich_metadata())
-                response = client.invoke(UNARY, request, timeout=DEADLINE_SECONDS * 1000, metadata=metadata)
+            if form == "messages":
+                response = stub.UnaryCall(message)
             else:
                 response = client.invoke(UNARY, request)
             assert response.status == 0, response

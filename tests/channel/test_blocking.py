@@ -26,8 +26,11 @@ from tests.channel.test_security import server_credentials
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
+    before = threading.enumerate()
     yield
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("puregrpc")]
+    assert not [
+        thread for thread in threading.enumerate() if thread.name.startswith("puregrpc") and thread not in before
+    ]
 
 
 @pytest.fixture

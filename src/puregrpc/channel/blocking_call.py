@@ -59,14 +59,16 @@ class BlockingUnaryCall(SingleResponseCall[ClientSession]):
             if deadline is not None and time.monotonic() >= deadline:
                 self._tell_time()
 
-    def wait(self, deadline: float | None) -> None:
+    def wait(self, deadline: float | None, now: float) -> None:
         """Wait for the end, and see to the deadline. Who is interrupted in it resets the call."""
         lock = cast("threading.Lock", self.lock)
         if deadline is None:
             lock.acquire()
             return
-        while not lock.acquire(timeout=time_left(deadline)):
+        left = min(max(deadline - now, 0.001), LONGEST_WAIT)
+        while not lock.acquire(timeout=left):
             self._tell_time()
+            left = time_left(deadline)
 
     def _tell_time(self) -> None:
         session = self.session

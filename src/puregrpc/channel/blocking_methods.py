@@ -188,7 +188,7 @@ class BlockingMethod(BoundMethod[RequestT, ResponseT]):
                 if leads:
                     call.read(deadline)
                 else:
-                    call.wait(deadline)
+                    call.wait(deadline, now)
             except Error as error:
                 session.calls.discard(call)
                 if isinstance(error, LocalProtocolError) and session.is_going_away:  # since it was chosen

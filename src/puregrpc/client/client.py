@@ -21,6 +21,7 @@ from puregrpc.client.records import HealthStatus, MethodInfo, Response
 from puregrpc.client.status import CANCELED_HERE
 from puregrpc.errors import Error, InvalidArgument, LocalProtocolError, NotConnected
 from puregrpc.metrics import Metrics
+from puregrpc.transport.process import THIS_PROCESS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -272,7 +273,7 @@ class Client:
 
     def connected_backend(self) -> Backend:
         """The backend, if there is a connection. Raises NotConnected, LocalProtocolError after a fork."""
-        if self._process != os.getpid():
+        if self._process != THIS_PROCESS.id:
             self.check_process()
         if self._backend is None or not self.core.address:
             raise NotConnected(NOT_CONNECTED)

@@ -7,19 +7,20 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging import DEBUG
+from time import perf_counter
 from typing import Any
 
 from puregrpc.client.backend import CallRequest, Outcome, UnaryOutcome
 from puregrpc.client.constants import StatusName
 from puregrpc.client.debug import LOGGER, DebugLog
 from puregrpc.client.definitions import base_folders, find_sources, method_infos
-from puregrpc.client.measure import CallMeter, Meter
+from puregrpc.client.measure import CallSeries, Meter
 from puregrpc.client.params import INVOKE_TIMEOUT, MAX_SEND_SIZE, NO_PARAMS, CallParams, ConnectParams, call_params
 from puregrpc.client.records import CallError, MethodInfo, Response
 from puregrpc.client.status import as_k6_says
 from puregrpc.codec import Codec
 from puregrpc.errors import DecodeError, InvalidArgument, NotConnected
-from puregrpc.metrics import Metrics, running_metrics
+from puregrpc.metrics import Metrics, current_group, running_metrics
 from puregrpc.metrics.current import SCRIPT
 from puregrpc.proto import compile as compile_proto
 from puregrpc.proto.descriptors import MethodDescriptor
@@ -52,7 +53,9 @@ class PreparedCall(CallRequest):
 
     method: BoundMethod = field(kw_only=True)
     params: CallParams = field(kw_only=True)
-    meter: CallMeter = field(kw_only=True)
+    series: CallSeries = field(kw_only=True)
+    """Where its samples go."""
+    began: float = field(kw_only=True)
     decode: Callable[[bytes], Any] = field(kw_only=True)
     """Makes what the response shows of its message: a dict, or a google.protobuf object."""
     refused: Status | None = None
@@ -143,10 +146,13 @@ class ClientCore:
         data = method.encode(request)
         decode = self._object_decoder(method) if as_message else method.decode
         path = method.path
-        meter = CallMeter(self.meter, self.address, path, checked.tags)
+        series = self.meter.calls(self.address, path, current_group(), checked.tags)
+        began = perf_counter()
         if checked is NO_PARAMS and len(data) <= self.max_send_size:
             timeout = INVOKE_TIMEOUT / 1000
-            return PreparedCall(path, data, (), timeout, method=method, params=checked, meter=meter, decode=decode)
+            return PreparedCall(
+                path, data, (), timeout, method=method, params=checked, decode=decode, series=series, began=began
+            )
         timeout = (INVOKE_TIMEOUT if checked.timeout is None else checked.timeout) / 1000
         refused, measured = self.refusal(checked, data), True
         if refused is None:
@@ -154,7 +160,7 @@ class ClientCore:
             refused, measured = (Status(StatusCode.INTERNAL, problem), False) if problem else (None, True)
         return PreparedCall(
             path, data, sendable(checked.metadata), timeout, refused, measured,
-            method=method, params=checked, meter=meter, decode=decode,
+            method=method, params=checked, decode=decode, series=series, began=began,
         )  # fmt: skip
 
     def _object_decoder(self, method: BoundMethod) -> Callable[[bytes], Any]:
@@ -175,7 +181,7 @@ class ClientCore:
     def refuse(self, call: PreparedCall, status: Status) -> Response:
         """The response of a call that cannot be sent."""
         if call.measured:
-            call.meter.end(status.code)
+            call.series.ended(status.code, call.began, perf_counter())
         return self._failure(call, Outcome(status), status)
 
     def respond(self, call: PreparedCall, outcome: UnaryOutcome) -> Response:
@@ -190,7 +196,7 @@ class ClientCore:
             except DecodeError as error:
                 status = Status(StatusCode.INTERNAL, f"{UNMARSHAL}proto: {error}")
         code = status.code
-        call.meter.end(code)
+        call.series.ended(code, call.began, perf_counter())
         if LOGGER.isEnabledFor(DEBUG):
             self.debug.unary(self.address, call, outcome, status)
         if code:

@@ -20,11 +20,12 @@ import time
 from puregrpc.metrics import Metrics, current_group
 from puregrpc.metrics.registry import Series
 
-__all__ = ["CallMeter", "Meter", "StreamMeter"]
+__all__ = ["CallMeter", "CallSeries", "Meter", "StreamMeter"]
 
 Tags = dict[str, str]
 
 MAX_CACHED = 2048
+MAX_STATUSES = 32
 
 
 class Meter:
@@ -32,8 +33,8 @@ class Meter:
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
-        self._duration = metrics.metric("grpc_req_duration", "trend", "time")
-        self._failed = metrics.metric("grpc_req_failed", "rate")
+        self.duration = metrics.metric("grpc_req_duration", "trend", "time")
+        self.failed = metrics.metric("grpc_req_failed", "rate")
         self._connect = metrics.metric("grpc_connect_duration", "trend", "time")
         self._sent = metrics.metric("data_sent", "counter", "data")
         self._received = metrics.metric("data_received", "counter", "data")
@@ -42,7 +43,7 @@ class Meter:
         self.messages_received = metrics.metric("grpc_streams_msgs_received", "counter")
         self.first_message = metrics.metric("grpc_streams_first_message", "trend", "time")
         self.message_interval = metrics.metric("grpc_streams_msg_interval", "trend", "time")
-        self._cache: dict[tuple[str, str, str, int], tuple[Series, Series]] = {}
+        self._calls: dict[tuple[str, str, str], CallSeries] = {}
 
     def call(self, address: str, path: str, user_tags: Tags) -> CallMeter:
         """A call begins. ``path`` is ``/pkg.Service/Method``, or empty for one that is not the user's."""
@@ -70,30 +71,50 @@ class Meter:
         self._sent.add(sent, tags)
         self._received.add(received, tags)
 
-    def series(self, address: str, path: str, group: str, user_tags: Tags, status: int) -> tuple[Series, Series]:
-        """Where the duration of a call goes, and whether it failed."""
-        key = (address, path, group, status)
-        pair = None if user_tags else self._cache.get(key)
-        if pair is None:
-            tags = self.tags(address, path, group, user_tags)
-            tags["status"] = str(int(status))
-            pair = (self._duration.with_tags(tags), self._failed.with_tags(tags))
-            if not user_tags and len(self._cache) < MAX_CACHED:
-                self._cache[key] = pair
+    def calls(self, address: str, path: str, group: str, user_tags: Tags) -> CallSeries:
+        """Where the samples of calls with the same tags go."""
+        if user_tags:
+            return CallSeries(self, self.tags(address, path, group, user_tags))
+        key = (address, path, group)
+        found = self._calls.get(key)
+        if found is None:
+            found = CallSeries(self, self.tags(address, path, group, user_tags))
+            if len(self._calls) < MAX_CACHED:
+                self._calls[key] = found
+        return found
+
+
+class CallSeries:
+    """The samples of calls that have the same tags but for their status."""
+
+    __slots__ = ("_by_status", "_meter", "_tags")
+
+    def __init__(self, meter: Meter, tags: Tags) -> None:
+        self._meter = meter
+        self._tags = tags
+        self._by_status: dict[int, tuple[Series, Series]] = {}
+
+    def ended(self, status: int, began: float, ended: float) -> None:
+        """A call ended with this status; the times are those of `time.perf_counter`."""
+        duration, failed = self._by_status.get(status) or self._with_status(status)
+        duration.note((ended - began) * 1000)
+        failed.note(status != 0)
+
+    def _with_status(self, status: int) -> tuple[Series, Series]:
+        tags = {**self._tags, "status": str(int(status))}
+        pair = (self._meter.duration.with_tags(tags), self._meter.failed.with_tags(tags))
+        if len(self._by_status) < MAX_STATUSES:
+            self._by_status[status] = pair
         return pair
 
 
 class CallMeter:
     """Measures one call."""
 
-    __slots__ = ("_address", "_began", "_ended", "_group", "_meter", "_path", "_tags")
+    __slots__ = ("_began", "_ended", "_series")
 
     def __init__(self, meter: Meter, address: str, path: str, user_tags: Tags) -> None:
-        self._meter = meter
-        self._address = address
-        self._path = path
-        self._tags = user_tags
-        self._group = current_group()
+        self._series = meter.calls(address, path, current_group(), user_tags)
         self._began = time.perf_counter()
         self._ended = 0.0
 
@@ -103,10 +124,7 @@ class CallMeter:
 
     def end(self, status: int) -> None:
         """The call ended with this status."""
-        milliseconds = ((self._ended or time.perf_counter()) - self._began) * 1000
-        duration, failed = self._meter.series(self._address, self._path, self._group, self._tags, status)
-        duration.note(milliseconds)
-        failed.note(status != 0)
+        self._series.ended(status, self._began, self._ended or time.perf_counter())
 
 
 class StreamMeter:

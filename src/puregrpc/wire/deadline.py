@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 import re
 
 from puregrpc.errors import RemoteProtocolError
@@ -57,7 +56,7 @@ class DeadlineHeap:
 
     def add(self, key: int, deadline: float) -> None:
         """Watch a call, known by a number that no other watched call has. A deadline of NaN is none."""
-        if not math.isnan(deadline):
+        if deadline == deadline:
             self._live[key] = deadline
             heapq.heappush(self._heap, (deadline, key))
 
