@@ -82,6 +82,18 @@ class Plan:
                 }
                 self.measure(f"{work} a stream of {size}-octet messages", works)
 
+    def sink(self) -> None:
+        """Large messages to a server that costs little: see benchmarks/sink.py."""
+        size, count = "4194240", "30" if self.short else "120"
+        with started([sys.executable, "-m", "benchmarks.sink"]) as server:
+            numbers = ("send", server.address, size, count)
+            works = {
+                OURS: partial(run_worker, "client_puregrpc", "fast", *numbers),
+                "grpc.aio": partial(run_worker, "client_grpcio", "aio", *numbers),
+                "grpclib": partial(run_worker, "client_grpclib", *numbers),
+            }
+            self.measure(f"send a stream of {size}-octet messages to a sink", works)
+
     def servers(self) -> None:
         commands = {
             OURS: [sys.executable, "-m", "benchmarks.server_puregrpc", "fast"],
@@ -193,10 +205,13 @@ def main() -> int:
         peer = "the grpc.aio server of benchmarks/server_grpcio.py"
         with started([sys.executable, "-m", "benchmarks.server_grpcio"]) as server:
             against(server)
+    plan.sink()
     plan.servers()
     head = (
         f"{datetime.now(timezone.utc):%Y-%m-%d}; {versions()}.\nClients call {peer}; servers are called by puregrpc's "
-        f"client. {plan.rounds} rounds of {plan.seconds} s; medians. “ours/its”: the median of the rounds' ratios.\n\n"
+        f"client. {plan.rounds} rounds of {plan.seconds} s; medians. “ours/its”: the median of the rounds' ratios.\n"
+        "The sink only adds the messages up: grpc-go's server needs twice the processor time of a client that sends it "
+        "large messages, and so is what that row measures.\n\n"
     )
     text = head + render(plan.rows)
     print(text)

@@ -14,6 +14,8 @@ import pytest
 import trio
 import trio.testing
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.transport import (
@@ -31,6 +33,7 @@ from puregrpc.transport import (
 )
 from puregrpc.transport.addresses import split_host_port
 from puregrpc.transport.connect_rules import interleave_families
+from puregrpc.transport.session import without_first
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -52,6 +55,17 @@ async def echo(stream: SocketStream) -> None:
             view = view[stream.send_nowait(view) :]
             if view:
                 await stream.wait_writable()
+
+
+@given(
+    st.lists(st.binary(max_size=9) | st.binary(max_size=9).map(lambda octets: memoryview(octets)), max_size=9),
+    st.integers(0, 81),
+)
+def test_what_is_left_of_pieces(pieces: list[bytes | memoryview], taken: int) -> None:
+    whole = b"".join(pieces)
+    taken = min(taken, len(whole))
+    assert b"".join(without_first(taken, pieces)) == whole[taken:]
+    assert without_first(len(whole), pieces) == []
 
 
 async def greet(stream: SocketStream) -> None:
@@ -89,13 +103,23 @@ async def check_echo(stream: SocketStream, size: int = 300_000) -> None:
             if view:
                 await stream.wait_writable()
 
-    received = b""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(send)
-        while len(received) < size:
-            await stream.wait_readable()
-            received += stream.receive_nowait(1 << 18) or b""
-    assert received == payload
+    async def send_pieces() -> None:
+        pieces: list[bytes | memoryview] = [
+            payload[at : at + 100] for at in range(0, size, 100)
+        ]  # more than one call of the system takes
+        while pieces:
+            pieces = without_first(stream.send_pieces_nowait(pieces), pieces)
+            if pieces:
+                await stream.wait_writable()
+
+    for sending in (send, send_pieces) if stream.gathers else (send,):
+        received = b""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sending)
+            while len(received) < size:
+                await stream.wait_readable()
+                received += stream.receive_nowait(1 << 18) or b""
+        assert received == payload
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ class Session(Driver, Generic[ConnectionT]):
         self._aborted = False
         self._write_error: str | None = None
         self._has_output = False
-        self._unsent: bytes | memoryview = b""
+        self._unsent: list[bytes | memoryview] = []
         self._held = False
         self._writer: trio.lowlevel.Task | None = None
         self._writing_ended: trio.Event | None = None
@@ -163,10 +163,9 @@ class Session(Driver, Generic[ConnectionT]):
         if not self._unsent and is_writer_idle and self._write_error is None:
             self._has_output = False
             data = self.connection.data_to_send()
-            taken = self._try_to_send(data) if data else 0
-            if taken == len(data):
+            self._unsent = self._try_to_send([data]) if data else []
+            if not self._unsent:
                 return
-            self._unsent = memoryview(data)[taken:]
         self.on_output()
 
     def abort(self, reason: str) -> None:
@@ -276,39 +275,40 @@ class Session(Driver, Generic[ConnectionT]):
 
     # -- writing
 
-    def _try_to_send(self, data: bytes | memoryview) -> int:
+    def _try_to_send(self, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
+        """Send what the stream takes at once; gives the rest."""
         try:
-            taken = self.stream.send_nowait(data)
+            taken = self.stream.send_nowait(pieces[0]) if len(pieces) == 1 else self.stream.send_pieces_nowait(pieces)
         except OSError as error:
             # What the peer sent before it broke the connection is still to be read; the reader then comes to the end.
             self._write_error = f"the connection broke: {describe(error)}"
             self.arm(trio.current_time() + self._linger)
-            return 0
+            return pieces
         self.bytes_sent += taken
-        return taken
+        return without_first(taken, pieces)
 
     async def _write(self) -> None:
         connection = self.connection
         stream = self.stream
         while self._write_error is None:
-            data = self._unsent
-            if not data and self._has_output:
+            pieces = self._unsent
+            if not pieces and self._has_output:
                 self._has_output = False
-                data = connection.data_to_send()
-            if not data:
+                pieces = connection.pieces_to_send()
+                if len(pieces) > 1 and not stream.gathers:
+                    pieces = [b"".join(pieces)]
+            if not pieces:
                 if self.is_closed:
                     break
                 self._writer = current_task()
                 await wait_task_rescheduled(self._forget_writer)
                 continue
-            taken = self._try_to_send(data)
-            if taken == len(data):
-                self._unsent = b""
-                if len(data) >= READ_SIZE:
-                    await trio.lowlevel.checkpoint()  # a large stream of output must not starve the reader
-            else:
-                self._unsent = memoryview(data)[taken:]
+            before = self.bytes_sent
+            self._unsent = self._try_to_send(pieces)
+            if self._unsent:
                 await stream.wait_writable()
+            elif self.bytes_sent - before >= READ_SIZE:
+                await trio.lowlevel.checkpoint()  # a large stream of output must not starve the reader
         self._is_writing = False
         if self._writing_ended is not None:
             self._writing_ended.set()
@@ -337,3 +337,12 @@ class Session(Driver, Generic[ConnectionT]):
                         return
                 except OSError:
                     return
+
+
+def without_first(octets: int, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    """What is left of pieces when so many octets of them have been sent."""
+    for index, piece in enumerate(pieces):
+        if octets < len(piece):
+            return [memoryview(piece)[octets:] if octets else piece, *pieces[index + 1 :]]
+        octets -= len(piece)
+    return []

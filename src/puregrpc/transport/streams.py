@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 
 import trio
@@ -16,6 +17,10 @@ import trio
 from puregrpc.transport.tap import Tap
 
 __all__ = ["ByteStream", "MemoryStream", "SocketStream", "TappedStream", "memory_stream_pair"]
+
+
+MAX_PIECES = 1024
+"""IOV_MAX of Linux and of the BSDs; POSIX has 16 at the least."""
 
 
 class ByteStream(ABC):
@@ -45,6 +50,13 @@ class ByteStream(ABC):
         broken.
         """
 
+    gathers = False
+    """`send_pieces_nowait` sends pieces without joining them."""
+
+    def send_pieces_nowait(self, pieces: Sequence[bytes | memoryview]) -> int:
+        """As `send_nowait`, for the octets of all pieces, one behind the other."""
+        return self.send_nowait(b"".join(pieces))
+
     @abstractmethod
     async def wait_writable(self) -> None:
         """Wait until `send_nowait` would take something. May come back too early."""
@@ -70,6 +82,7 @@ class SocketStream(ByteStream):
         self.local = local
         self.peer = peer
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
+        self.gathers = self._tls is None and hasattr(sock, "sendmsg")
         self._write_waits_for_read = False
 
     @property
@@ -129,6 +142,14 @@ class SocketStream(ByteStream):
         except ssl.SSLWantReadError:  # TLS 1.2 in the middle of a handshake message
             self._write_waits_for_read = True
         return 0
+
+    def send_pieces_nowait(self, pieces: Sequence[bytes | memoryview]) -> int:
+        if not self.gathers:
+            return super().send_pieces_nowait(pieces)
+        try:
+            return self.socket.sendmsg(pieces[:MAX_PIECES])
+        except (BlockingIOError, InterruptedError):
+            return 0
 
     async def wait_writable(self) -> None:
         if self._write_waits_for_read:

@@ -250,6 +250,14 @@ class Connection(ABC):
         Control frames come first, then the calls' data in turns (round robin), as the windows allow.
         """
 
+    def pieces_to_send(self) -> list[bytes | memoryview]:
+        """As `data_to_send`, but what is large need not be copied for it: it comes as pieces. [] if there is nothing.
+
+        The pieces of a message are views of it: they keep it in memory.
+        """
+        data = self.data_to_send()
+        return [data] if data else []
+
     @abstractmethod
     def lost(self, reason: str) -> None:
         """The transport broke: every call ends with UNAVAILABLE and the reason."""

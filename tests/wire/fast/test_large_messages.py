@@ -13,6 +13,7 @@ from tests.wire.peers import RecordingCall, RecordingDriver, drain
 from puregrpc.wire import server_connection
 from puregrpc.wire.connection import Connection, ConnectionConfig, Request
 from puregrpc.wire.engines import EngineName
+from puregrpc.wire.fast import sending
 from puregrpc.wire.frames import PREFACE, ErrorCode, FrameType
 from puregrpc.wire.framing import prefix
 
@@ -162,6 +163,26 @@ def test_messages_are_cut_into_frames_that_the_windows_allow(
             connection.receive(frame(FrameType.WINDOW_UPDATE, 0, stream_id, increment.to_bytes(4, "big")), 0.0)
             left[stream_id] += increment
     assert sent == wanted
+
+
+@given(st.lists(st.integers(0, 3_000_000), min_size=1, max_size=3), st.lists(st.integers(0, 50), max_size=300))
+def test_pieces_are_the_octets_that_would_be_given_joined(large: list[int], small: list[int]) -> None:
+    given_in_pieces: list[bytes | memoryview] = []
+    given_joined = b""
+    for in_pieces in (True, False):
+        connection, _ = started_client(settings=settings_of(initial_window=1 << 30))
+        connection.receive(frame(FrameType.WINDOW_UPDATE, 0, 0, (1 << 30).to_bytes(4, "big")), 0.0)
+        call = opened(connection)
+        for size in (*large, *small):
+            connection.send_message(call, bytes(size))
+        connection.half_close(call)
+        if not in_pieces:
+            given_joined = drain(connection)
+            continue
+        while pieces := connection.pieces_to_send():
+            assert len(pieces) <= sending.MOST_PIECES
+            given_in_pieces += pieces
+    assert b"".join(given_in_pieces) == given_joined
 
 
 def test_a_call_that_comes_later_has_its_turn_in_the_next_output() -> None:

@@ -54,6 +54,12 @@ MAX_DATA_FRAME = min(MAX_DATA_FRAME_SIZE, 0xFFFF)
 MOST_UNCOUNTED = 64
 """How much more an entry counts in a header list than it takes in a block: 32, and an indexed name's length."""
 
+LIMIT = 1 << 19
+"""How many octets a driver is given at a time."""
+
+MOST_PIECES = 256
+"""More are joined: then they are so small that a copy costs less than a piece."""
+
 LEAST_LIMIT = 64
 """What `data_to_send` is asked for at least, so that something of a DATA frame fits."""
 
@@ -210,24 +216,37 @@ class Sending(Connection):
             self._signalled = True
             self.driver.on_output()
 
-    def data_to_send(self, limit: int = 1 << 19) -> bytes:
+    def data_to_send(self, limit: int = LIMIT) -> bytes:
         out = self._out
         if self._turns:
             self._take_turns(max(limit, LEAST_LIMIT))
         data = b"".join(out)
         out.clear()
         if len(data) <= limit:
-            self._direct_octets = 0
-            if self._replies:
-                self._replies = 0
-                self._output_drained()
-            self._signalled = False
-            if self._turns and self._send_window > 0:
-                self._signal()
+            self._all_taken()
             return data
         out.append(memoryview(data)[limit:])
         self.driver.on_output()
         return data[:limit]
+
+    def pieces_to_send(self) -> list[bytes | memoryview]:
+        if not self._turns:
+            return super().pieces_to_send()
+        self._take_turns(LIMIT)
+        pieces = self._out
+        self._out = []
+        self._all_taken()
+        return pieces if len(pieces) <= MOST_PIECES else [b"".join(pieces)]
+
+    def _all_taken(self) -> None:
+        """The driver has taken all of the list."""
+        self._direct_octets = 0
+        if self._replies:
+            self._replies = 0
+            self._output_drained()
+        self._signalled = False
+        if self._turns and self._send_window > 0:
+            self._signal()
 
     @abstractmethod
     def _output_drained(self) -> None:
