@@ -277,15 +277,16 @@ class Session(Driver, Generic[ConnectionT]):
 
     def _try_to_send(self, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
         """Send what the stream takes at once; gives the rest."""
+        first = pieces[0]
         try:
-            taken = self.stream.send_nowait(pieces[0]) if len(pieces) == 1 else self.stream.send_pieces_nowait(pieces)
+            taken = self.stream.send_nowait(first) if len(pieces) == 1 else self.stream.send_pieces_nowait(pieces)
         except OSError as error:
             # What the peer sent before it broke the connection is still to be read; the reader then comes to the end.
             self._write_error = f"the connection broke: {describe(error)}"
             self.arm(trio.current_time() + self._linger)
             return pieces
         self.bytes_sent += taken
-        return without_first(taken, pieces)
+        return [] if taken == len(first) and len(pieces) == 1 else without_first(taken, pieces)
 
     async def _write(self) -> None:
         connection = self.connection
