@@ -320,8 +320,8 @@ def main() -> int:
     }
     text = (
         f"{datetime.now(timezone.utc):%Y-%m-%d}; {versions()}.\nOne call at a time, the kernel and the server left "
-        "out: a socket that gives grpc-go's answer at once. The fastest round without a profiler; a profiler says how it "
-        f"divides. Functions of less than {LEAST:g} µs are left out.\n\n{render(rows)}"
+        "out: a socket that gives grpc-go's answer at once. The fastest round without a profiler; a profiler says how "
+        f"it divides. Functions of less than {LEAST:g} µs are left out.\n\n{render(rows)}"
     )
     print(text)
     if arguments.output:

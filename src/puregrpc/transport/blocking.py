@@ -53,6 +53,9 @@ READS_WITHOUT_POLLING = 20
 """How many reads (one a call, mostly) sleep at once after one that polled in vain: so answers that take longer cost
 little."""
 
+LONGEST_QUESTION = 50e-6
+"""A question that takes longer (it takes 2 µs) was waiting for others."""
+
 LONGEST_POLL = 1000.0
 """Less than what poll(2) can wait for."""
 
@@ -455,10 +458,8 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         """False if there is no input by the deadline. True where ``recv`` may be called, which may wait for it too."""
         if self._reads_without_polling:
             self._reads_without_polling -= 1
-        elif self._busy_poll:
-            if self._poll_busily(deadline):
-                return True
-            self._reads_without_polling = READS_WITHOUT_POLLING
+        elif self._busy_poll and self._poll_busily(deadline):
+            return True
         timeout = LONGEST_POLL if deadline is None else deadline - time.monotonic()
         if self._recv_ends and timeout >= RECV_TIMEOUT:
             return True
@@ -467,21 +468,30 @@ class BlockingSession(Driver, Generic[ConnectionT]):
     def _poll_busily(self, deadline: float | None) -> bool:
         """Ask for input again and again, for a short time; True if there is some.
 
-        Where other threads or processes have work to do, each question lets them go on.
+        Each question lets others go on. Where there are others, of this program or not, that have use for the processor
+        or for the interpreter, it is left to them: this thread sleeps, and so do the next ones that read.
         """
+        self._reads_without_polling = READS_WITHOUT_POLLING
         if not _busy_polling.acquire(blocking=False):
             return False
         try:
             poll = select.poll()
             poll.register(self.socket, select.POLLIN)
-            end = time.monotonic() + self._busy_poll
+            asked = time.monotonic()
+            end = asked + self._busy_poll
             if deadline is not None:
                 end = min(end, deadline)
-            while not poll.poll(0):
-                if time.monotonic() >= end:
-                    return False
-                os.sched_yield()
-            return True
+            while asked < end:
+                has_input = bool(poll.poll(0))
+                if not has_input:
+                    os.sched_yield()
+                before, asked = asked, time.monotonic()
+                if asked - before > LONGEST_QUESTION:
+                    return has_input
+                if has_input:
+                    self._reads_without_polling = 0
+                    return True
+            return False
         finally:
             _busy_polling.release()
 
