@@ -441,6 +441,35 @@ def test_a_ping_that_comes_with_the_last_answer_is_acknowledged_soon(pinging: tu
         assert server.acknowledged[-1] - over < 5
 
 
+@pytest.mark.parametrize("traffic", [False, True])
+def test_the_reader_sees_to_deadlines_that_are_far(channel: BlockingChannel, traffic: bool) -> None:
+    took: list[float] = []
+
+    def late(seconds: float) -> None:
+        began = time.monotonic()
+        with pytest.raises(RpcError, match="DEADLINE_EXCEEDED"):
+            channel.unary_unary("test.Service/Sleep")(b"30", timeout=seconds)
+        took.append(time.monotonic() - began - seconds)
+
+    def receive() -> None:
+        with channel.call("test.Service/Forever") as call:
+            call.send(b"")
+            call.half_close()
+            while len(took) < len(threads):
+                call.receive()
+
+    threads = [threading.Thread(target=late, args=(seconds,)) for seconds in (2.2, 2.2, 3.1, 0.4)]
+    for thread in threads:
+        thread.start()
+    if traffic:
+        receive()
+    for thread in threads:
+        thread.join(30)
+    assert len(took) == len(threads)
+    assert max(took) < 5
+    assert channel.unary_unary("test.Service/Echo")(b"again") == b"again"
+
+
 def test_a_lone_caller_waits_longer_than_one_read_and_no_longer_than_its_deadline(channel: BlockingChannel) -> None:
     sleep = channel.unary_unary("test.Service/Sleep")
     sleep(b"0")

@@ -62,7 +62,7 @@ class BlockingUnaryCall(SingleResponseCall[ClientSession]):
     def wait(self, deadline: float | None, now: float) -> None:
         """Wait for the end, and see to the deadline. Who is interrupted in it resets the call."""
         lock = cast("threading.Lock", self.lock)
-        if deadline is None:
+        if deadline is None or self.session.sees_to(deadline, now):
             lock.acquire()
             return
         left = min(max(deadline - now, 0.001), LONGEST_WAIT)

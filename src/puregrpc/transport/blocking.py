@@ -43,7 +43,10 @@ LONGEST_QUIET = 1.0
 """How long the reader leaves a lone call that takes its time alone."""
 
 RECV_TIMEOUT = 1.0
-"""How long a lone caller waits in ``recv`` before it looks at its deadline; with less time left it polls first."""
+"""How long ``recv`` waits for who then looks at his deadline; with less time left he polls first."""
+
+LONGEST_PAUSE = RECV_TIMEOUT
+"""How long the reader waits at most before it looks at the time, where it sees to deadlines or keepalive."""
 
 BUSY_POLL = 0.0002
 """How long a lone caller asks again and again for its answer before it sleeps. A server on the same machine answers in
@@ -496,16 +499,29 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             _busy_polling.release()
 
     def _read(self) -> None:
-        while True:
-            self._leave_to_callers()
-            if self._has_output:
-                self.flush()
-            if self._wait_for_input():
-                if self._take():
+        try:
+            while True:
+                self._leave_to_callers()
+                if self._has_output:
+                    self.flush()
+                if self._wait_for_input():
+                    if self._take():
+                        break
+                elif self._is_over_in_time():
                     break
-            elif self._is_over_in_time():
-                break
-        self._shut_down_socket()
+        except BaseException:  # which nobody foresaw: no call is to wait for a reader that is no more
+            self.interrupted()
+            raise
+        finally:
+            self._shut_down_socket()
+
+    def sees_to(self, deadline: float, now: float) -> bool:
+        """Whether the reader sees to the deadline of a call that is open; who waits for the call need not.
+
+        It looks at the time once a second. Deadlines that are nearer, and those of calls beside one that is led, are
+        for the callers.
+        """
+        return deadline - now > 2 * LONGEST_PAUSE and self._recv_ends and not self._is_led
 
     def _leave_to_callers(self) -> None:
         """Return when it is the reader's turn: nobody reads for the calls there are, or nobody has for a while."""
@@ -533,12 +549,14 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         return self.is_ready and self.end_reason is None
 
     def _wait_for_input(self) -> bool:
-        """Wait for input; False if it is time to tell the connection the time."""
-        timeout = self._time_left() if self._keeps_time else None
-        if self._keeps_time or self._is_tls:
-            pending = self._is_tls and self._tls_pending()
-            return pending or wait_for_socket(self.socket, read=True, timeout=timeout)
-        return True
+        """Wait for input, or leave that to ``recv``; False if it is time to tell the connection the time."""
+        timeout = self._time_left() if self._keeps_time or self._recv_ends else None
+        if timeout is not None and timeout <= 0:
+            return False
+        if self._recv_ends and timeout == LONGEST_PAUSE:
+            return True
+        pending = self._is_tls and self._tls_pending()
+        return pending or wait_for_socket(self.socket, read=True, timeout=timeout)
 
     def _is_over_in_time(self) -> bool:
         with self.mutex:
@@ -607,7 +625,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         with self.mutex:
             when = None if self._is_given_up else self.connection.next_time()
         # a call opened meanwhile may bring the time forward: look again every second
-        return 1.0 if when is None else min(max(when - time.monotonic(), 0.0), 1.0)
+        return LONGEST_PAUSE if when is None else min(max(when - time.monotonic(), 0.0), LONGEST_PAUSE)
 
     def _lost(self, reason: str) -> None:
         if not self._is_given_up:
