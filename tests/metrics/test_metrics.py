@@ -278,3 +278,26 @@ def test_noted_samples_count_for_whoever_looks_and_none_is_lost(monkeypatch: pyt
     monkeypatch.setattr(registry_module, "MAX_SERIES", 1)
     metrics.metric("t", "trend").with_tags({"a": "c"}).note(5000.0)
     assert metrics.value("t", "max") == 5000
+
+
+def test_a_series_that_follows_has_a_sample_for_each_that_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics()
+    heard: list[tuple[str, float]] = []
+    durations, failures = metrics.metric("duration", "trend", "time"), metrics.metric("failed", "rate")
+    for status, count in (("0", 300), ("5", 100)):
+        series = durations.with_tags({"status": status})
+        series.followed_by(failures.with_tags({"status": status}), status != "0")
+        for number in range(count):
+            series.note(number)
+    assert failures.sink().value("rate", 1) == 0.25
+    assert failures.sink({"status": "5"}).value("passes", 1) == 100
+    assert durations.sink().value("count", 1) == 400
+    monkeypatch.setattr(registry_module, "MAX_SERIES", 2)
+    stop = metrics.listen(lambda sample: heard.append((sample.metric.name, sample.value)))
+    beyond = durations.with_tags({"status": "14"})
+    beyond.followed_by(failures.with_tags({"status": "14"}), True)
+    beyond.note(7)
+    series.note(8)
+    stop()
+    assert heard == [("duration", 7), ("failed", True), ("duration", 8), ("failed", True)]
+    assert failures.sink().value("passes", 1) == 102

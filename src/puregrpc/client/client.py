@@ -187,7 +187,10 @@ class Client:
         """Make a call that is prepared."""
         if call.refused is not None:
             return self.core.refuse(call, call.refused)
-        return self.core.respond(call, self.connected_backend().unary(call))
+        backend = self._backend
+        if backend is None or self._process != THIS_PROCESS.id or not self.core.address:
+            backend = self.connected_backend()  # which says what is wrong
+        return self.core.respond(call, backend.unary(call))
 
     def async_invoke(
         self,

@@ -92,20 +92,20 @@ class CallSeries:
     def __init__(self, meter: Meter, tags: Tags) -> None:
         self._meter = meter
         self._tags = tags
-        self._by_status: dict[int, tuple[Series, Series]] = {}
+        self._by_status: dict[int, Series] = {}
 
     def ended(self, status: int, began: float, ended: float) -> None:
         """A call ended with this status; the times are those of `time.perf_counter`."""
-        duration, failed = self._by_status.get(status) or self._with_status(status)
-        duration.note((ended - began) * 1000)
-        failed.note(status != 0)
+        (self._by_status.get(status) or self._with_status(status)).note((ended - began) * 1000)
 
-    def _with_status(self, status: int) -> tuple[Series, Series]:
+    def _with_status(self, status: int) -> Series:
+        """The durations of calls with this status; whether they failed follows from it."""
         tags = {**self._tags, "status": str(int(status))}
-        pair = (self._meter.duration.with_tags(tags), self._meter.failed.with_tags(tags))
+        durations = self._meter.duration.with_tags(tags)
+        durations.followed_by(self._meter.failed.with_tags(tags), status != 0)
         if len(self._by_status) < MAX_STATUSES:
-            self._by_status[status] = pair
-        return pair
+            self._by_status[status] = durations
+        return durations
 
 
 class CallMeter:

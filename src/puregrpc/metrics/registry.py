@@ -54,6 +54,17 @@ class Series:
     is_kept: bool = True
     """The metric has it and settles it; if not, its owner may drop it at any time."""
     _noted: list[float] = field(default_factory=list)
+    _leader: Series | None = None
+    _follower: Series | None = None
+    _follows_with: float = 0.0
+
+    def followed_by(self, other: Series, value: float) -> None:
+        """Let each sample that is noted here count as one of ``value`` there, at no further cost.
+
+        So the duration of a call counts as a call that failed, or did not.
+        """
+        self._follower, self._follows_with = other, value
+        other._leader = self
 
     def add(self, value: float) -> None:
         """Take a sample."""
@@ -70,8 +81,11 @@ class Series:
 
         So threads that take samples at a time do not wait for each other.
         """
+        follower = self._follower
         if not self.is_kept:
             self.add(value)
+            if follower is not None:
+                follower.add(self._follows_with)
             return
         noted = self._noted
         noted.append(value)
@@ -80,14 +94,21 @@ class Series:
         metrics = self.metric.owner
         if metrics.listeners:
             metrics.tell(Sample(self.metric, value, self.tags, time.time()))
+            if follower is not None:
+                metrics.tell(Sample(follower.metric, self._follows_with, follower.tags, time.time()))
 
     def settle(self) -> Sink:
         """The sink, with all samples taken so far in it."""
+        if self._leader is not None:
+            self._leader.settle()
         noted = self._noted
         with self.metric.owner.lock:
             values = noted[:]
             del noted[: len(values)]  # others may have added to it meanwhile
             self.sink.add_all(values)
+            if self._follower is not None:
+                for sink in (self._follower.sink, *self._follower.also):
+                    sink.add_all([self._follows_with] * len(values))
         return self.sink
 
 
