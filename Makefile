@@ -44,6 +44,7 @@ docs: $(VENV)/developer
 bench: $(VENV)/developer
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check grpclib
 	$(BIN)/python -m benchmarks.calls
+	$(BIN)/python -m benchmarks.layers
 
 conformance: $(VENV)/developer
 	conformance/run $(CURDIR)/$(BIN)/python

@@ -31,7 +31,7 @@ from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.transport.addresses import Address, TcpAddress, lookup_name
 from puregrpc.transport.blocking import BUSY_POLL, BlockingSession
 from puregrpc.transport.blocking_connect import connect_blocking, start_tls_blocking
-from puregrpc.transport.driving import SessionCounters
+from puregrpc.transport.driving import LONGEST_BUSY_POLL, SessionCounters
 from puregrpc.wire import client_connection
 from puregrpc.wire.connection import ClientConnection, Driver
 
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from puregrpc.codec import Codec
 
 __all__ = ["BlockingChannel"]
-
-LONGEST_BUSY_POLL = 0.1
 
 
 class BlockingChannel:

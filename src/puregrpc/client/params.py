@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from puregrpc.client.durations import milliseconds
 from puregrpc.errors import InvalidArgument
 from puregrpc.metrics import tag_values
+from puregrpc.transport.driving import LONGEST_BUSY_POLL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,6 @@ LONGEST_TIMEOUT = 2e9
 """23 days: what operating systems can wait for at once; more counts as that."""
 MAX_RECEIVE_SIZE = 4 << 20
 MAX_SEND_SIZE = 2**31 - 1
-LONGEST_BUSY_POLL = 0.1
 
 _AUTHORITY = re.compile("[!-~]*")
 
