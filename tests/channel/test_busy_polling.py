@@ -32,23 +32,29 @@ def lone_call(channel: BlockingChannel, seconds: float, *, timeout: float = 30) 
     return answer
 
 
+def call_until_asked(channel: BlockingChannel, asked: list[int], seconds: float) -> None:
+    """On a busy machine a call may come so late that the reader reads for it."""
+    for _ in range(500):
+        assert float(lone_call(channel, seconds)) == seconds
+        if asked:
+            return
+    raise AssertionError("no call asked busily")
+
+
 def test_a_lone_call_asks_busily_and_its_own_thread_does(server: str, asked: list[int]) -> None:
     with BlockingChannel(server, busy_poll=0.1) as channel:
-        assert lone_call(channel, 0.02) == b"0.02"
+        call_until_asked(channel, asked, 0.02)
     assert set(asked) == {threading.get_ident()}
 
 
 def test_it_is_not_asked_beyond_the_time_and_not_in_the_calls_after_that(server: str, asked: list[int]) -> None:
-    with BlockingChannel(server, busy_poll=0.001) as channel:
-        assert lone_call(channel, 0.05) == b"0.05"
-        assert asked
+    with BlockingChannel(server, busy_poll=1e-6) as channel:
+        call_until_asked(channel, asked, 0.01)
         asked.clear()
         for _ in range(blocking.READS_WITHOUT_POLLING // 5):
             assert lone_call(channel, 0.001) == b"0.001"
         assert not asked
-        for _ in range(blocking.READS_WITHOUT_POLLING):
-            lone_call(channel, 0.01)
-        assert asked
+        call_until_asked(channel, asked, 0.001)
 
 
 def test_it_is_asked_no_longer_than_the_deadline(server: str, asked: list[int]) -> None:
@@ -81,7 +87,7 @@ def test_threads_that_share_a_connection_sleep(server: str, asked: list[int]) ->
     with BlockingChannel(server, busy_poll=0.1) as channel:
         channel.connect()
         method = channel.unary_unary(SLEEP)
-        first = threading.Thread(target=method, args=(b"0.5",))
+        first = threading.Thread(target=method, args=(b"1.5",))
         first.start()
         time.sleep(0.2)
         asked.clear()
