@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 
@@ -81,6 +82,12 @@ def test_it_can_be_turned_off_and_a_single_processor_turns_it_off(
     with BlockingChannel(server, busy_poll=0.1) as channel:
         assert lone_call(channel, 0.02) == b"0.02"
     assert not asked
+
+
+def test_a_socket_that_was_closed_is_ready_for_whoever_reads_it() -> None:
+    with socket.socket() as closed:
+        pass
+    assert blocking.wait_for_socket(closed, read=True, timeout=0)
 
 
 def test_threads_that_share_a_connection_sleep(server: str, asked: list[int]) -> None:

@@ -73,10 +73,16 @@ ConnectionT = TypeVar("ConnectionT", bound=Connection)
 
 
 def wait_for_socket(sock: socket.socket, *, read: bool = False, write: bool = False, timeout: float | None) -> bool:
-    """Wait until a socket can be read or written; False after ``timeout`` seconds."""
+    """Wait until a socket can be read or written; False after ``timeout`` seconds.
+
+    One that another thread has closed counts as ready: whoever reads it is told.
+    """
+    descriptor = sock.fileno()
+    if descriptor < 0:
+        return True
     if hasattr(select, "poll"):
         poll = select.poll()
-        poll.register(sock, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
+        poll.register(descriptor, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
         return bool(poll.poll(None if timeout is None else max(timeout, 0) * 1000))
     ready = select.select([sock] if read else [], [sock] if write else [], [sock], timeout)
     return any(ready)
@@ -475,11 +481,12 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         or for the interpreter, it is left to them: this thread sleeps, and so do the next ones that read.
         """
         self._reads_without_polling = READS_WITHOUT_POLLING
-        if not _busy_polling.acquire(blocking=False):
+        descriptor = self.socket.fileno()
+        if descriptor < 0 or not _busy_polling.acquire(blocking=False):
             return False
         try:
             poll = select.poll()
-            poll.register(self.socket, select.POLLIN)
+            poll.register(descriptor, select.POLLIN)
             asked = time.monotonic()
             end = asked + self._busy_poll
             if deadline is not None:
