@@ -286,7 +286,11 @@ class Session(Driver, Generic[ConnectionT]):
             self.arm(trio.current_time() + self._linger)
             return pieces
         self.bytes_sent += taken
-        return [] if taken == len(first) and len(pieces) == 1 else without_first(taken, pieces)
+        if len(pieces) == 1:
+            return [] if taken == len(first) else [memoryview(first)[taken:]]
+        rest = without_first(taken, pieces)
+        # Copied, so that the messages can go: their senders make the next ones in the same memory.
+        return [b"".join(rest)] if rest else []
 
     async def _write(self) -> None:
         connection = self.connection
@@ -306,6 +310,7 @@ class Session(Driver, Generic[ConnectionT]):
                 continue
             before = self.bytes_sent
             self._unsent = self._try_to_send(pieces)
+            pieces = []  # the messages that they are views of can go, before their sender makes the next one
             if self._unsent:
                 await stream.wait_writable()
             elif self.bytes_sent - before >= READ_SIZE:
