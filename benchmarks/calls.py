@@ -74,24 +74,13 @@ class Plan:
             for size, count in sizes:
                 if self.short:
                     count = str(int(count) // 4)
-                numbers = (work, address, size, count)
-                works = {
-                    OURS: partial(run_worker, "client_puregrpc", "fast", *numbers),
-                    "grpc.aio": partial(run_worker, "client_grpcio", "aio", *numbers),
-                    "grpclib": partial(run_worker, "client_grpclib", *numbers),
-                }
-                self.measure(f"{work} a stream of {size}-octet messages", works)
+                self.measure(f"{work} a stream of {size}-octet messages", streaming_works(work, address, size, count))
 
     def sink(self) -> None:
         """Large messages to a server that costs little: see benchmarks/sink.py."""
         size, count = "4194240", "30" if self.short else "120"
         with started([sys.executable, "-m", "benchmarks.sink"]) as server:
-            numbers = ("send", server.address, size, count)
-            works = {
-                OURS: partial(run_worker, "client_puregrpc", "fast", *numbers),
-                "grpc.aio": partial(run_worker, "client_grpcio", "aio", *numbers),
-                "grpclib": partial(run_worker, "client_grpclib", *numbers),
-            }
+            works = streaming_works("send", server.address, size, count)
             self.measure(f"send a stream of {size}-octet messages to a sink", works)
 
     def servers(self) -> None:
@@ -148,6 +137,15 @@ class Plan:
                 if self.only in name:
                     timed(ours), timed(theirs)
                 self.measure(name, {OURS: partial(timed, ours), theirs: partial(timed, theirs)})
+
+
+def streaming_works(*arguments: str) -> Works:
+    """A stream of messages by each client: what is done (``receive`` or ``send``), address, size, number."""
+    return {
+        OURS: partial(run_worker, "client_puregrpc", "fast", *arguments),
+        "grpc.aio": partial(run_worker, "client_grpcio", "aio", *arguments),
+        "grpclib": partial(run_worker, "client_grpclib", *arguments),
+    }
 
 
 FIGURES = (

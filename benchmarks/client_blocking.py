@@ -12,7 +12,7 @@ import time
 
 from conformance.interop.messages import PROTOS
 
-from benchmarks.work import UNARY, Clock, report, unary_request
+from benchmarks.work import UNARY, UNARY_DICT, Clock, report, unary_request
 from puregrpc import Client
 
 
@@ -21,7 +21,6 @@ def main() -> None:
     client = Client()
     client.load([str(PROTOS)], "grpc/testing/test.proto")
     client.connect(address, plaintext=True)
-    request = {"responseSize": 16, "payload": {"body": "MDEyMzQ1Njc4OWFiY2RlZg=="}}
     stub = client.stub("grpc.testing.TestService")
     message = stub.message("grpc.testing.SimpleRequest").FromString(unary_request().SerializeToString())
     clock = Clock()
@@ -32,7 +31,7 @@ def main() -> None:
             if form == "messages":
                 response = stub.UnaryCall(message)
             else:
-                response = client.invoke(UNARY, request)
+                response = client.invoke(UNARY, UNARY_DICT)
             assert response.status == 0, response
             then = now
             now = time.perf_counter()

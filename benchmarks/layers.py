@@ -27,17 +27,16 @@ from conformance.interop.messages import PROTOS
 import puregrpc.channel.core
 from benchmarks.measuring import ROOT, versions
 from benchmarks.null_connection import idle
-from benchmarks.work import UNARY, SimpleRequest, SimpleResponse, unary_request
+from benchmarks.work import UNARY, UNARY_DICT, SimpleRequest, SimpleResponse, unary_request
 from puregrpc import Client, open_channel
 from puregrpc.transport import SocketStream, listen
+from puregrpc.wire.fast.octets import ACK, END_HEADERS, END_STREAM, HEAD_SIZE, frame, unpack_head
+from puregrpc.wire.frames import PREFACE, FrameType
+from puregrpc.wire.framing import prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PREFACE_SIZE = 24
-HEAD_SIZE = 9
-DATA, HEADERS, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 4, 6, 8
-END_STREAM, ACK, END_HEADERS = 0x1, 0x1, 0x4
 ROUNDS = 7
 WARM_UP = 200
 LEAST = 0.1
@@ -45,10 +44,6 @@ LEAST = 0.1
 MESSAGE = SimpleResponse(payload={"body": b"0123456789abcdef"}).SerializeToString()
 HEAD = ((":status", "200"), ("content-type", "application/grpc"))
 TRAILERS = (("grpc-status", "0"), ("grpc-message", ""))
-
-
-def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream_id.to_bytes(4, "big") + payload
 
 
 class Played:
@@ -61,14 +56,14 @@ class Played:
 
     def answers(self, octets: bytes) -> bytes:
         """What comes back for frames that a client sent."""
-        answers, at = b"", PREFACE_SIZE if octets.startswith(b"PRI ") else 0
+        answers, at = b"", len(PREFACE) if octets.startswith(PREFACE) else 0
         while at < len(octets):
-            length, kind, flags = int.from_bytes(octets[at : at + 3], "big"), octets[at + 3], octets[at + 4]
-            if kind == SETTINGS and not flags & ACK:
-                answers += frame(SETTINGS, 0, 0) + frame(SETTINGS, ACK, 0)
-            elif kind == DATA and flags & END_STREAM:
-                answers += self._answer(int.from_bytes(octets[at + 5 : at + 9], "big"))
-            at += HEAD_SIZE + length
+            high, low, kind, flags, stream_id = unpack_head(octets, at)
+            if kind == FrameType.SETTINGS and not flags & ACK:
+                answers += frame(FrameType.SETTINGS, 0, 0) + frame(FrameType.SETTINGS, ACK, 0)
+            elif kind == FrameType.DATA and flags & END_STREAM:
+                answers += self._answer(stream_id)
+            at += HEAD_SIZE + (high << 16) + low
         return answers
 
     def _answer(self, stream_id: int) -> bytes:
@@ -77,11 +72,11 @@ class Played:
             self._answered += 1
         head, trailers = self._blocks
         return (
-            frame(WINDOW_UPDATE, 0, 0, (40).to_bytes(4, "big"))
-            + frame(PING, 0, 0, b"\2\4\x10\x10\x09\x0e\7\7")
-            + frame(HEADERS, END_HEADERS, stream_id, head)
-            + frame(DATA, 0, stream_id, b"\0" + len(MESSAGE).to_bytes(4, "big") + MESSAGE)
-            + frame(HEADERS, END_HEADERS | END_STREAM, stream_id, trailers)
+            frame(FrameType.WINDOW_UPDATE, 0, 0, (40).to_bytes(4, "big"))
+            + frame(FrameType.PING, 0, 0, b"\2\4\x10\x10\x09\x0e\7\7")
+            + frame(FrameType.HEADERS, END_HEADERS, stream_id, head)
+            + frame(FrameType.DATA, 0, stream_id, prefix(len(MESSAGE)) + MESSAGE)
+            + frame(FrameType.HEADERS, END_HEADERS | END_STREAM, stream_id, trailers)
         )
 
 
@@ -193,13 +188,12 @@ def blocking_client(form: str, calls: int) -> Costs:
     with listening(server) as address, Client() as client:
         client.load([str(PROTOS)], "grpc/testing/test.proto")
         client.connect(address, plaintext=True, busy_poll=0)
-        request = {"responseSize": 16, "payload": {"body": "MDEyMzQ1Njc4OWFiY2RlZg=="}}
         stub = client.stub("grpc.testing.TestService")
         message = stub.message("grpc.testing.SimpleRequest").FromString(unary_request().SerializeToString())
 
         def many(count: int) -> None:
             for _ in range(count):
-                response = stub.UnaryCall(message) if form == "messages" else client.invoke(UNARY, request)
+                response = stub.UnaryCall(message) if form == "messages" else client.invoke(UNARY, UNARY_DICT)
                 assert response.status == 0
 
         many(WARM_UP)

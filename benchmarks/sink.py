@@ -13,25 +13,17 @@ import struct
 import threading
 
 from benchmarks.work import InputResponse
+from puregrpc.wire.fast.octets import ACK, END_HEADERS, END_STREAM, HEAD_SIZE, MAX_WINDOW, frame, unpack_head
+from puregrpc.wire.frames import PREFACE, FrameType
+from puregrpc.wire.framing import PREFIX_SIZE, prefix
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 4, 6, 8
-END_STREAM, ACK, END_HEADERS = 0x1, 0x1, 0x4
-MAX_WINDOW = 2**31 - 1
 INITIAL_WINDOW_SIZE = 4
 READ_SIZE = 1 << 20
-HEAD_SIZE = 9
 MESSAGE_HEAD = 24
 """Octets in which the prefix of a message and the lengths of its payload and its body lie."""
 
 STATUS_200 = b"\x88\x0f\x10\x10application/grpc"
 GRPC_STATUS_0 = b"\x00\x0bgrpc-status\x010"
-
-unpack_head = struct.Struct(">BHBBL").unpack_from
-
-
-def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
-    return struct.pack(">BHBBL", len(payload) >> 16, len(payload) & 0xFFFF, kind, flags, stream_id) + payload
 
 
 class Adder:
@@ -50,7 +42,7 @@ class Adder:
                 octets = octets[wanted:]
                 if len(self._head) < MESSAGE_HEAD:
                     return
-                self._missing = 5 + int.from_bytes(self._head[1:5], "big") - MESSAGE_HEAD
+                self._missing = PREFIX_SIZE + int.from_bytes(self._head[1:5], "big") - MESSAGE_HEAD
                 _, at = varint(self._head, 6)
                 self.total += varint(self._head, at + 1)[0]
                 self._head = b""
@@ -81,7 +73,7 @@ class Connection:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         assert self.sock.recv(len(PREFACE), socket.MSG_WAITALL) == PREFACE
         settings = struct.pack(">HL", INITIAL_WINDOW_SIZE, MAX_WINDOW)
-        self.sock.sendall(frame(SETTINGS, 0, 0, settings) + self.window_update(MAX_WINDOW - 65535))
+        self.sock.sendall(frame(FrameType.SETTINGS, 0, 0, settings) + self.window_update(MAX_WINDOW - 65535))
         buffer = bytearray(READ_SIZE)
         view = memoryview(buffer)
         filled = 0
@@ -100,23 +92,23 @@ class Connection:
             filled = len(rest)
 
     def take(self, kind: int, flags: int, stream_id: int, payload: memoryview) -> None:
-        if kind == DATA:
+        if kind == FrameType.DATA:
             self.received += len(payload)
             self.calls[stream_id].add(payload)
-        elif kind == HEADERS:
+        elif kind == FrameType.HEADERS:
             self.calls[stream_id] = Adder()
-        elif kind == SETTINGS and not flags & ACK:
-            self.sock.sendall(frame(SETTINGS, ACK, 0))
-        elif kind == PING and not flags & ACK:
-            self.sock.sendall(frame(PING, ACK, 0, bytes(payload)))
-        if kind in (DATA, HEADERS) and flags & END_STREAM:
+        elif kind == FrameType.SETTINGS and not flags & ACK:
+            self.sock.sendall(frame(FrameType.SETTINGS, ACK, 0))
+        elif kind == FrameType.PING and not flags & ACK:
+            self.sock.sendall(frame(FrameType.PING, ACK, 0, bytes(payload)))
+        if kind in (FrameType.DATA, FrameType.HEADERS) and flags & END_STREAM:
             self.answer(stream_id, self.calls.pop(stream_id).total)
 
     def answer(self, stream_id: int, total: int) -> None:
         message = InputResponse(aggregated_payload_size=total).SerializeToString()
-        octets = frame(HEADERS, END_HEADERS, stream_id, STATUS_200)
-        octets += frame(DATA, 0, stream_id, struct.pack(">BL", 0, len(message)) + message)
-        octets += frame(HEADERS, END_HEADERS | END_STREAM, stream_id, GRPC_STATUS_0)
+        octets = frame(FrameType.HEADERS, END_HEADERS, stream_id, STATUS_200)
+        octets += frame(FrameType.DATA, 0, stream_id, prefix(len(message)) + message)
+        octets += frame(FrameType.HEADERS, END_HEADERS | END_STREAM, stream_id, GRPC_STATUS_0)
         if self.received:
             octets += self.window_update(self.received)
             self.received = 0
@@ -124,7 +116,7 @@ class Connection:
 
     @staticmethod
     def window_update(octets: int) -> bytes:
-        return frame(WINDOW_UPDATE, 0, 0, octets.to_bytes(4, "big"))
+        return frame(FrameType.WINDOW_UPDATE, 0, 0, octets.to_bytes(4, "big"))
 
 
 def main() -> None:

@@ -24,6 +24,9 @@ OutputResponse = message_class("StreamingOutputCallResponse")
 InputRequest = message_class("StreamingInputCallRequest")
 InputResponse = message_class("StreamingInputCallResponse")
 
+UNARY_DICT = {"responseSize": 16, "payload": {"body": "MDEyMzQ1Njc4OWFiY2RlZg=="}}
+"""What `unary_request` gives, as a dict."""
+
 TOKEN = "Bearer " + "t" * 120
 DEADLINE_SECONDS = 20.0
 

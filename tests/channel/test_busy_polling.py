@@ -11,7 +11,8 @@ import pytest
 
 from puregrpc.channel import BlockingChannel
 from puregrpc.errors import InvalidArgument, RpcError
-from puregrpc.transport import blocking
+from puregrpc.transport import busy_poll
+from puregrpc.transport.blocking import wait_for_socket
 
 SLEEP = "test.Service/Sleep"
 
@@ -52,7 +53,7 @@ def test_it_is_not_asked_beyond_the_time_and_not_in_the_calls_after_that(server:
     with BlockingChannel(server, busy_poll=1e-6) as channel:
         call_until_asked(channel, asked, 0.01)
         asked.clear()
-        for _ in range(blocking.READS_WITHOUT_POLLING // 5):
+        for _ in range(busy_poll.READS_WITHOUT_POLLING // 5):
             assert lone_call(channel, 0.001) == b"0.001"
         assert not asked
         call_until_asked(channel, asked, 0.001)
@@ -68,7 +69,7 @@ def test_it_is_asked_no_longer_than_the_deadline(server: str, asked: list[int]) 
 
 
 def test_one_thread_of_a_process_at_a_time_asks_busily(server: str, asked: list[int]) -> None:
-    with BlockingChannel(server, busy_poll=0.1) as channel, blocking._busy_polling:
+    with BlockingChannel(server, busy_poll=0.1) as channel, busy_poll._polling:
         assert lone_call(channel, 0.02) == b"0.02"
     assert not asked
 
@@ -87,7 +88,7 @@ def test_it_can_be_turned_off_and_a_single_processor_turns_it_off(
 def test_a_socket_that_was_closed_is_ready_for_whoever_reads_it() -> None:
     with socket.socket() as closed:
         pass
-    assert blocking.wait_for_socket(closed, read=True, timeout=0)
+    assert wait_for_socket(closed, read=True, timeout=0)
 
 
 def test_threads_that_share_a_connection_sleep(server: str, asked: list[int]) -> None:

@@ -104,9 +104,8 @@ async def check_echo(stream: SocketStream, size: int = 300_000) -> None:
                 await stream.wait_writable()
 
     async def send_pieces() -> None:
-        pieces: list[bytes | memoryview] = [
-            payload[at : at + 100] for at in range(0, size, 100)
-        ]  # more than one call of the system takes
+        # More than one call of the system takes.
+        pieces: list[bytes | memoryview] = [payload[at : at + 100] for at in range(0, size, 100)]
         while pieces:
             pieces = without_first(stream.send_pieces_nowait(pieces), pieces)
             if pieces:

@@ -29,9 +29,10 @@ from puregrpc.channel.options import ChannelOptions, Method, channel_options, ch
 from puregrpc.channel.retry import RetryThrottle
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.transport.addresses import Address, TcpAddress, lookup_name
-from puregrpc.transport.blocking import BUSY_POLL, BlockingSession
+from puregrpc.transport.blocking import BlockingSession
 from puregrpc.transport.blocking_connect import connect_blocking, start_tls_blocking
-from puregrpc.transport.driving import LONGEST_BUSY_POLL, SessionCounters
+from puregrpc.transport.busy_poll import BUSY_POLL, LONGEST_BUSY_POLL
+from puregrpc.transport.driving import SessionCounters
 from puregrpc.wire import client_connection
 from puregrpc.wire.connection import ClientConnection, Driver
 

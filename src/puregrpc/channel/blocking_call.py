@@ -65,10 +65,9 @@ class BlockingUnaryCall(SingleResponseCall[ClientSession]):
         if deadline is None or self.session.sees_to(deadline, now):
             lock.acquire()
             return
-        left = min(max(deadline - now, 0.001), LONGEST_WAIT)
-        while not lock.acquire(timeout=left):
+        while not lock.acquire(timeout=time_left(deadline, now)):
             self._tell_time()
-            left = time_left(deadline)
+            now = time.monotonic()
 
     def _tell_time(self) -> None:
         session = self.session
@@ -78,9 +77,9 @@ class BlockingUnaryCall(SingleResponseCall[ClientSession]):
         session.flush()
 
 
-def time_left(deadline: float) -> float:
+def time_left(deadline: float, now: float) -> float:
     """Seconds to wait for a deadline; a little more than nothing once it is over, until the connection knows."""
-    return min(max(deadline - time.monotonic(), 0.001), LONGEST_WAIT)
+    return min(max(deadline - now, 0.001), LONGEST_WAIT)
 
 
 class BlockingCall(AnyCall[RequestT, ResponseT]):
@@ -434,7 +433,7 @@ class BlockingCall(AnyCall[RequestT, ResponseT]):
     def _wait(self, waiter: threading.Lock, session: ClientSession) -> None:
         """Wait for a change, without the mutex, and see to the deadline."""
         deadline = self._details.deadline
-        if waiter.acquire(timeout=-1 if deadline is None else time_left(deadline)):
+        if waiter.acquire(timeout=-1 if deadline is None else time_left(deadline, time.monotonic())):
             return
         with session.mutex:
             if self._status is None:

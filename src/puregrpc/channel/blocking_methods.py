@@ -103,7 +103,7 @@ class BlockingMethod(BoundMethod[RequestT, ResponseT]):
 
         It passes no interceptors. Raises RpcError where there is no connection for it.
         """
-        data: bytes = request if self._serialize is None else self._serialize(request)  # type: ignore[assignment]
+        data = cast("bytes", request) if self._serialize is None else self._serialize(request)
         channel = self._channel
         options = channel.options
         head = self._request

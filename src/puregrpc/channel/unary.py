@@ -27,11 +27,7 @@ class SingleResponseCall(Call, Generic[CarrierT]):
     __slots__ = ("ended", "headers", "headers_came", "message", "session", "status", "trailers", "unprocessed")
 
     def __init__(self, session: CarrierT) -> None:
-        self.auto_consume = True  # this and the next four as in Call.__init__: every call of a client comes by here
-        self.compressed_messages = 0
-        self.wire_id = 0
-        self.wire_deadline = None
-        self.wire_state = None
+        Call.__init__(self)
         self.session = session
         self.ended = False
         self.unprocessed = False

@@ -187,10 +187,7 @@ class Client:
         """Make a call that is prepared."""
         if call.refused is not None:
             return self.core.refuse(call, call.refused)
-        backend = self._backend
-        if backend is None or self._process != THIS_PROCESS.id or not self.core.address:
-            backend = self.connected_backend()  # which says what is wrong
-        return self.core.respond(call, backend.unary(call))
+        return self.core.respond(call, self.connected_backend().unary(call))
 
     def async_invoke(
         self,
@@ -276,8 +273,7 @@ class Client:
 
     def connected_backend(self) -> Backend:
         """The backend, if there is a connection. Raises NotConnected, LocalProtocolError after a fork."""
-        if self._process != THIS_PROCESS.id:
-            self.check_process()
+        self.check_process()
         if self._backend is None or not self.core.address:
             raise NotConnected(NOT_CONNECTED)
         return self._backend
@@ -293,9 +289,9 @@ class Client:
 
     def check_process(self) -> None:
         """Raise LocalProtocolError in a child of the process that the client belongs to."""
-        if self._process != os.getpid():
+        if self._process != THIS_PROCESS.id:
             raise LocalProtocolError(
-                f"this Client belongs to process {self._process} and cannot be used in its child {os.getpid()}: "
+                f"this Client belongs to process {self._process} and cannot be used in its child {THIS_PROCESS.id}: "
                 "make a new Client after fork"
             )
 

@@ -6,13 +6,12 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from logging import DEBUG
 from time import perf_counter
 from typing import Any
 
 from puregrpc.client.backend import CallRequest, Outcome, UnaryOutcome
 from puregrpc.client.constants import StatusName
-from puregrpc.client.debug import LOGGER, DebugLog
+from puregrpc.client.debug import DebugLog
 from puregrpc.client.definitions import base_folders, find_sources, method_infos
 from puregrpc.client.measure import CallSeries, Meter
 from puregrpc.client.params import INVOKE_TIMEOUT, MAX_SEND_SIZE, NO_PARAMS, CallParams, ConnectParams, call_params
@@ -138,9 +137,7 @@ class ClientCore:
         if not self.address:
             raise NotConnected(NOT_CONNECTED)
         method = self.method(url)
-        checked = NO_PARAMS
-        if params is not None or keywords:
-            checked = call_params(params, keywords, "invalid GRPC's client.invoke() parameters")
+        checked = call_params(params, keywords, "invalid GRPC's client.invoke() parameters")
         if request is None:
             raise InvalidArgument("request cannot be nil")
         data = method.encode(request)
@@ -197,7 +194,7 @@ class ClientCore:
                 status = Status(StatusCode.INTERNAL, f"{UNMARSHAL}proto: {error}")
         code = status.code
         call.series.ended(code, call.began, perf_counter())
-        if LOGGER.isEnabledFor(DEBUG):
+        if self.debug.is_on:
             self.debug.unary(self.address, call, outcome, status)
         if code:
             return self._failure(call, outcome, status)

@@ -42,7 +42,7 @@ from puregrpc.client.socket_reflection import load_by_reflection
 from puregrpc.client.status import CANCELED_HERE, as_k6_says
 from puregrpc.errors import ConnectError, Error, InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.schema import Registry
-from puregrpc.transport.blocking import BUSY_POLL
+from puregrpc.transport.busy_poll import BUSY_POLL
 from puregrpc.transport.waking import Changes
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Call, Metadata, Request

@@ -21,6 +21,7 @@ from functools import partial
 from typing import Generic, ParamSpec, TypeVar
 
 from puregrpc.errors import ConnectError, Error
+from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.connect_rules import describe
 from puregrpc.transport.driving import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
 from puregrpc.transport.tap import Tap
@@ -28,7 +29,7 @@ from puregrpc.transport.waking import Signal
 from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["BUSY_POLL", "BlockingSession", "wait_for_socket"]
+__all__ = ["BlockingSession", "wait_for_socket"]
 
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 """Where it is missing (Windows), sending may wait for the socket."""
@@ -47,17 +48,6 @@ RECV_TIMEOUT = 1.0
 
 LONGEST_PAUSE = RECV_TIMEOUT
 """How long the reader waits at most before it looks at the time, where it sees to deadlines or keepalive."""
-
-BUSY_POLL = 0.0002
-"""How long a lone caller asks again and again for its answer before it sleeps. A server on the same machine answers in
-less than the system takes to wake a thread and the processor to warm up to it."""
-
-READS_WITHOUT_POLLING = 20
-"""How many reads (one a call, mostly) sleep at once after one that polled in vain: so answers that take longer cost
-little."""
-
-LONGEST_QUESTION = 50e-6
-"""A question that takes longer (it takes 2 µs) was waiting for others."""
 
 LONGEST_POLL = 1000.0
 """Less than what poll(2) can wait for."""
@@ -86,18 +76,6 @@ def wait_for_socket(sock: socket.socket, *, read: bool = False, write: bool = Fa
         return bool(poll.poll(None if timeout is None else max(timeout, 0) * 1000))
     ready = select.select([sock] if read else [], [sock] if write else [], [sock], timeout)
     return any(ready)
-
-
-_busy_polling = threading.Lock()
-"""Held by the one thread of the process that polls busily: two would be in each other's way."""
-
-
-def can_poll_busily() -> bool:
-    """Whether there is a processor for the peer beside the one that polls."""
-    if not hasattr(select, "poll") or not hasattr(os, "sched_yield"):
-        return False
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return processors > 1
 
 
 def _limit_recv(sock: socket.socket) -> bool:
@@ -171,9 +149,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         sock.setblocking(not self._is_tls)
         self._recv_ends = not self._is_tls and not self._is_cooperative and _limit_recv(sock)
         """``recv`` itself waits for RECV_TIMEOUT at most."""
-        self._busy_poll = busy_poll if can_poll_busily() and not self._is_cooperative else 0.0
-        self._reads_without_polling = 0
-        """So many reads go without busy polling, since it was in vain before them."""
+        self._busy_poll = BusyPoll(0.0 if self._is_cooperative else busy_poll)
         self.connection = make_connection(self)
 
     # -- the wire connection's callbacks
@@ -465,45 +441,12 @@ class BlockingSession(Driver, Generic[ConnectionT]):
 
     def _wait_for_answer(self, deadline: float | None) -> bool:
         """False if there is no input by the deadline. True where ``recv`` may be called, which may wait for it too."""
-        if self._reads_without_polling:
-            self._reads_without_polling -= 1
-        elif self._busy_poll and self._poll_busily(deadline):
+        if self._busy_poll.finds_input(self.socket, deadline):
             return True
         timeout = LONGEST_POLL if deadline is None else deadline - time.monotonic()
         if self._recv_ends and timeout >= RECV_TIMEOUT:
             return True
         return wait_for_socket(self.socket, read=True, timeout=min(timeout, LONGEST_POLL))
-
-    def _poll_busily(self, deadline: float | None) -> bool:
-        """Ask for input again and again, for a short time; True if there is some.
-
-        Each question lets others go on. Where there are others, of this program or not, that have use for the processor
-        or for the interpreter, it is left to them: this thread sleeps, and so do the next ones that read.
-        """
-        self._reads_without_polling = READS_WITHOUT_POLLING
-        descriptor = self.socket.fileno()
-        if descriptor < 0 or not _busy_polling.acquire(blocking=False):
-            return False
-        try:
-            poll = select.poll()
-            poll.register(descriptor, select.POLLIN)
-            asked = time.monotonic()
-            end = asked + self._busy_poll
-            if deadline is not None:
-                end = min(end, deadline)
-            while asked < end:
-                has_input = bool(poll.poll(0))
-                if not has_input:
-                    os.sched_yield()
-                before, asked = asked, time.monotonic()
-                if asked - before > LONGEST_QUESTION:
-                    return has_input
-                if has_input:
-                    self._reads_without_polling = 0
-                    return True
-            return False
-        finally:
-            _busy_polling.release()
 
     def _read(self) -> None:
         try:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LARGEST_READ_SIZE", "LONGEST_BUSY_POLL", "READ_SIZE", "SessionCounters", "describe_foreign_protocol"]
+__all__ = ["LARGEST_READ_SIZE", "READ_SIZE", "SessionCounters", "describe_foreign_protocol"]
 
 READ_SIZE = 1 << 16
 LARGEST_READ_SIZE = 1 << 18
 """A read asks for more once reads come back full: small reads stay cheap, large messages come in few pieces."""
-
-LONGEST_BUSY_POLL = 0.1
-"""How long (seconds) a caller may be asked to poll for its answer before it sleeps."""
 
 
 @dataclass(frozen=True, slots=True)
