@@ -1,0 +1,22 @@
+"""What a world gives to coroutines: time, waiting, tasks, sockets. Three worlds: trio, asyncio, threads (gevent too).
+
+The channel and the server are coroutines that ask a `Kernel` for all of it, so that they are written once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from puregrpc._on_demand import on_demand
+
+if TYPE_CHECKING:
+    from puregrpc.kernel.base import Kernel as Kernel
+    from puregrpc.kernel.base import Task as Task
+    from puregrpc.kernel.base import Waiter as Waiter
+    from puregrpc.kernel.base import Waiters as Waiters
+
+_MODULES = {"Kernel": "base", "Task": "base", "Waiter": "base", "Waiters": "base"}
+
+__all__ = [*_MODULES]
+
+__getattr__, __dir__ = on_demand(__name__, _MODULES)

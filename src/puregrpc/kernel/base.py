@@ -1,0 +1,158 @@
+"""The kernel: what the coroutines of channel, server and sessions ask of the world that they run in.
+
+Rules that hold in all worlds.
+
+1. A channel and its sessions have one mutex, and so has each session of a server. `Kernel.locked` calls a function
+   with it held; nothing awaits, blocks or calls code of the user's while it is held. On an event loop there is no
+   mutex: nobody comes in between anyway. It is not reentrant: taking it again in the same thread, as a signal handler
+   or a finalizer that interrupted its holder would, raises LocalProtocolError.
+2. Every callback of a wire connection comes with the mutex held.
+3. A waiter is made and woken with the mutex held, and waited for outside of it.
+4. Points in time are arguments, in seconds on the clock of `Kernel.now`; ``inf`` is never.
+5. Whoever waits may be interrupted: by trio.Cancelled, asyncio.CancelledError, KeyboardInterrupt. It goes through.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from math import inf
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import socket
+
+    from puregrpc.kernel.addresses import TcpAddress
+
+__all__ = ["Kernel", "Task", "Waiter", "Waiters", "World"]
+
+World = Literal["trio", "asyncio", "threads"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Waiter(Protocol):
+    """Lets one coroutine wait for one thing to happen."""
+
+    def wake(self) -> None:
+        """It has happened. With the mutex held. Idempotent; it may come before `wait` is called."""
+
+    async def wait(self, until: float = inf) -> bool:
+        """Wait until woken; False if that did not happen by ``until``. Outside the mutex, once."""
+
+
+class Task(Protocol):
+    """A coroutine that runs beside the one that started it."""
+
+    def cancel(self) -> None:
+        """Have it end soon: what it waits for is interrupted. Idempotent, from any thread, with or without the mutex."""
+
+    async def join(self) -> None:
+        """Wait until it has ended."""
+
+
+class Waiters:
+    """Wakes all that wait for a change of what the mutex guards. Its methods are called with the mutex held."""
+
+    __slots__ = ("_make", "_waiting")
+
+    def __init__(self, make: Callable[[], Waiter]) -> None:
+        self._make = make
+        self._waiting: list[Waiter] = []
+
+    def waiter(self) -> Waiter:
+        """What the next `wake_all` wakes."""
+        waiter = self._make()
+        self._waiting.append(waiter)
+        return waiter
+
+    def forget(self, waiter: Waiter) -> None:
+        """Who waited has given up. Without this, one that is never woken is kept."""
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+
+    def wake_all(self) -> None:
+        """The change has happened."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for waiter in waiting:
+                waiter.wake()
+
+
+class Kernel(ABC):
+    """One world, for one owner: a channel or a server. It ends with `close`."""
+
+    world: ClassVar[World]
+
+    # -- time and waiting
+
+    @abstractmethod
+    def now(self) -> float:
+        """The time, in seconds of a monotonic clock."""
+
+    @abstractmethod
+    def waiter(self) -> Waiter:
+        """A new waiter."""
+
+    @abstractmethod
+    async def checkpoint(self) -> None:
+        """Let others run, and be interrupted if that is due."""
+
+    async def sleep(self, until: float) -> None:
+        """Wait until a point in time."""
+        await self.waiter().wait(until)
+
+    # -- the mutex
+
+    @abstractmethod
+    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Call a function with the mutex held. Raises LocalProtocolError if this thread holds it already."""
+
+    # -- tasks and code of the user's
+
+    @abstractmethod
+    def spawn(self, function: Callable[P, Coroutine[Any, Any, None]], *arguments: P.args, **keywords: P.kwargs) -> Task:
+        """Start a coroutine beside this one. It belongs to the kernel and must not raise: what it raises is logged.
+
+        May be called with the mutex held.
+        """
+
+    @abstractmethod
+    async def call(self, function: Callable[P, Awaitable[T] | T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Call code of the user's, and await what it returns where that is to be awaited.
+
+        On threads it may block, and must not return an awaitable: InvalidArgument.
+        """
+
+    @abstractmethod
+    async def in_thread(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Call what may block, without blocking the loop: in a thread of the kernel's pool, in a copy of the context.
+
+        When this is cancelled, it returns at once; the thread goes on, and its result is thrown away.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End the tasks and threads that are left, and wait for them."""
+
+    # -- the network
+
+    @abstractmethod
+    async def resolve(self, host: str, port: int, until: float, *, passive: bool = False) -> list[TcpAddress]:
+        """The addresses of a host name or IP literal, in the resolver's order (RFC 6724), without repetition.
+
+        ``passive``: those to listen on; an empty host means all interfaces. Raises ConnectError with the resolver's
+        words if there are none, or if it has not answered by ``until``.
+        """
+
+    @abstractmethod
+    async def wait_readable(self, sock: socket.socket, until: float = inf) -> bool:
+        """Wait until a non-blocking socket can be read or accepted from; False if it cannot by ``until``."""
+
+    @abstractmethod
+    async def wait_writable(self, sock: socket.socket, until: float = inf) -> bool:
+        """Wait until a non-blocking socket can be written or has been connected; False if not by ``until``."""
+
+    def forget_socket(self, sock: socket.socket) -> None:  # noqa: B027 - not all worlds keep anything
+        """The socket is about to be closed: who waits for it is woken."""
