@@ -10,12 +10,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
 
+from puregrpc.transport.driving import SessionCounters
 from puregrpc.wire.connection import Call, ClientConnection, Connection, Driver, Request, ServerCall
 
 if TYPE_CHECKING:
-    from puregrpc.kernel import Kernel
+    from puregrpc.kernel import Kernel, Waiter
     from puregrpc.kernel.streams import ByteStream
     from puregrpc.transport.tap import Tap
 
@@ -91,6 +92,14 @@ class Session(Driver, Generic[ConnectionT]):
     bytes_sent: int
     bytes_received: int
     stream: ByteStream
+    options: SessionOptions
+    keeps_deadlines: ClassVar[bool] = True
+    """The session itself sees to the deadlines of calls. Where it is False (threads), whoever waits for a call does."""
+
+    @property
+    def counters(self) -> SessionCounters:
+        """What passed through it so far."""
+        return SessionCounters(self.bytes_sent, self.bytes_received)
 
     # -- its life
 
@@ -123,12 +132,42 @@ class Session(Driver, Generic[ConnectionT]):
         have left the connection half-way through: it is given up then, and its calls end with UNAVAILABLE.
         """
 
+    def joined(self, call: Call) -> None:  # noqa: B027 - only threads keep book of them
+        """A call is about to be opened; if that fails, or it ends at once, `over` follows. With the mutex held."""
+
     @abstractmethod
     def opened(self, call: Call, deadline: float | None) -> None:
-        """A call was opened on the connection: see that the connection is told the time. With the mutex held."""
+        """A call was opened (and may be over): see that the connection is told the time. With the mutex held."""
 
     def over(self, call: Call) -> None:  # noqa: B027 - only threads keep book of them
         """A call of this session has ended: its `on_end` says so, or whoever reset it. With the mutex held."""
+
+    def open_call(
+        self: Session[ClientConnection],
+        call: Call,
+        request: Request,
+        *,
+        deadline: float | None = None,
+        message: bytes | None = None,
+        end: bool = False,
+        now: float,
+    ) -> None:
+        """Client: `ClientConnection.open_call`, with the bookkeeping around it. With the mutex held."""
+        self.joined(call)
+        try:
+            self.connection.open_call(
+                call,
+                request,
+                deadline=deadline,
+                message=message,
+                end=end,
+                now=now,
+                secret_names=self.options.secret_names,
+            )
+        except BaseException:
+            self.over(call)
+            raise
+        self.opened(call, deadline)
 
     @abstractmethod
     def push(self) -> None:
@@ -141,14 +180,53 @@ class Session(Driver, Generic[ConnectionT]):
 
     # -- the client's unary calls
 
-    @abstractmethod
-    async def exchange(self, call: CallT, request: Request, deadline: float | None, message: bytes, now: float) -> CallT:
+    async def exchange(
+        self: Session[ClientConnection], call: CallT, request: Request, deadline: float | None, message: bytes, now: float
+    ) -> CallT:
         """Client: open a unary call, send its request, and wait until ``call.ended``; returns ``call``.
 
-        It is the short way of most calls, and the one place where each world may go a way of its own. When it is
-        interrupted, the call is reset. Raises LocalProtocolError if no new call may be opened (any more), and
-        InvalidArgument for metadata or a message that cannot be sent; nothing was sent then.
+        It is the short way of most calls: each world may have one of its own. When it is interrupted, the call is
+        reset. Raises LocalProtocolError if no new call may be opened (any more), and InvalidArgument for metadata or a
+        message that cannot be sent; nothing was sent then.
         """
+        call.waiter = self.kernel.waiter()
+        self.locked(self.open_call, call, request, deadline=deadline, message=message, end=True, now=now)
+        self.push()
+        try:
+            while not call.ended:
+                if not await self.wait(call.waiter, deadline):
+                    self.locked(self._renew_waiter, call)
+        except BaseException:
+            self.reset(call)
+            raise
+        return call
+
+    def _renew_waiter(self, call: UnaryExchange) -> None:
+        if not call.ended:
+            call.waiter = self.kernel.waiter()
+
+    async def wait(self, waiter: Waiter, deadline: float | None) -> bool:
+        """Wait for something that happens to a call, and see to its deadline where that is for the one who waits.
+
+        False if the deadline has passed: the connection was told, and so the call ends.
+        """
+        if self.keeps_deadlines or deadline is None:
+            return await waiter.wait()
+        if await waiter.wait(deadline):
+            return True
+        self.locked(self.connection.advance, self.kernel.now())
+        self.push()
+        return False
+
+    def reset(self, call: Call) -> None:
+        """End a call from this side (RST_STREAM, CANCEL). Without the mutex."""
+        self.locked(self.reset_call, call)
+        self.push()
+
+    def reset_call(self, call: Call) -> None:
+        """As `reset`, with the mutex held and nothing sent."""
+        self.connection.reset(call, now=self.kernel.now())
+        self.over(call)
 
 
 ClientSession = Session[ClientConnection]
