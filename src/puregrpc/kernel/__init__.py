@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from puregrpc.kernel.base import Task as Task
     from puregrpc.kernel.base import Waiter as Waiter
     from puregrpc.kernel.base import Waiters as Waiters
+    from puregrpc.kernel.trio_kernel import TrioKernel as TrioKernel
 
-_MODULES = {"Kernel": "base", "Task": "base", "Waiter": "base", "Waiters": "base"}
+_MODULES = {
+    "Kernel": "base",
+    "Task": "base",
+    "TrioKernel": "trio_kernel",
+    "Waiter": "base",
+    "Waiters": "base",
+}
 
 __all__ = [*_MODULES]
 

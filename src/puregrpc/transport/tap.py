@@ -1,15 +1,5 @@
-"""Hearing what a connection sends and receives."""
+"""Hearing what a connection sends and receives; see `puregrpc.kernel.tap`."""
 
-from __future__ import annotations
-
-from typing import Protocol
+from puregrpc.kernel.tap import Tap
 
 __all__ = ["Tap"]
-
-
-class Tap(Protocol):
-    """What hears every byte of a connection, both ways, in order, with trio's time (seconds) of its passing."""
-
-    def sent(self, data: bytes, time: float) -> None: ...
-
-    def received(self, data: bytes, time: float) -> None: ...

@@ -1,0 +1,197 @@
+"""The kernel of trio."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from math import inf
+from types import CoroutineType
+from typing import Any, ParamSpec, TypeVar, cast
+
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, current_task, reschedule, wait_task_rescheduled
+
+from puregrpc.errors import ConnectError
+from puregrpc.kernel.addresses import TcpAddress, literal_addresses, look_up
+from puregrpc.kernel.base import Kernel
+
+__all__ = ["TrioKernel"]
+
+logger = logging.getLogger("puregrpc.kernel")
+
+DEFAULT_THREADS = 40
+
+RESOLVER_THREADS = 8
+"""How many host names are looked up at once. One that nobody waits for any more counts until its thread is done."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class TrioWaiter:
+    """A `Waiter` of trio."""
+
+    __slots__ = ("_is_woken", "_task")
+
+    def __init__(self) -> None:
+        self._task: trio.lowlevel.Task | None = None
+        self._is_woken = False
+
+    def wake(self) -> None:
+        self._is_woken = True
+        task = self._task
+        if task is not None:
+            self._task = None
+            reschedule(task)
+
+    async def wait(self, until: float = inf) -> bool:
+        if self._is_woken:
+            return True
+        if until == inf:
+            self._task = current_task()
+            await wait_task_rescheduled(self._abort)
+        else:
+            with trio.CancelScope(deadline=until):
+                self._task = current_task()
+                await wait_task_rescheduled(self._abort)
+        return self._is_woken
+
+    def _abort(self, _raise_cancel: RaiseCancelT) -> Abort:
+        self._task = None
+        return Abort.SUCCEEDED
+
+
+class TrioTask:
+    """A `Task` of trio: a coroutine in a cancel scope of its own."""
+
+    __slots__ = ("_ended", "_scope", "_token")
+
+    def __init__(self) -> None:
+        self._scope = trio.CancelScope()
+        self._ended = trio.Event()
+        self._token = trio.lowlevel.current_trio_token()
+
+    def cancel(self) -> None:
+        try:
+            is_here = trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:  # a finalizer may run in any thread
+            is_here = False
+        if is_here:
+            self._scope.cancel()
+        else:
+            try:
+                self._token.run_sync_soon(self._scope.cancel)
+            except trio.RunFinishedError:
+                return
+
+    async def join(self) -> None:
+        await self._ended.wait()
+
+    async def run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            with self._scope:
+                await function()
+        except Exception:
+            logger.exception("a task ended with an exception that nobody waits for")
+        finally:
+            self._ended.set()
+
+
+class TrioKernel(Kernel):
+    """The tasks run in ``nursery``, which must outlive the kernel. `in_thread` uses up to ``threads`` threads."""
+
+    world = "trio"
+
+    def __init__(self, nursery: trio.Nursery, *, threads: int = DEFAULT_THREADS) -> None:
+        self._nursery = nursery
+        self._tasks: set[TrioTask] = set()
+        self._threads = trio.CapacityLimiter(threads)
+        self._resolvers = trio.CapacityLimiter(RESOLVER_THREADS)
+
+    # -- time and waiting
+
+    now = staticmethod(trio.current_time)
+    waiter = TrioWaiter
+    checkpoint = staticmethod(trio.lowlevel.checkpoint)
+
+    async def sleep(self, until: float) -> None:
+        await trio.sleep_until(until)
+
+    # -- the mutex
+
+    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        return function(*arguments, **keywords)
+
+    # -- tasks and code of the user's
+
+    def spawn(
+        self, function: Callable[P, Coroutine[Any, Any, None]], *arguments: P.args, **keywords: P.kwargs
+    ) -> TrioTask:
+        task = TrioTask()
+
+        async def run() -> None:
+            try:
+                await task.run(partial(function, *arguments, **keywords))
+            finally:
+                self._tasks.discard(task)
+
+        self._nursery.start_soon(run, name=function)
+        self._tasks.add(task)
+        return task
+
+    async def call(self, function: Callable[P, Awaitable[T] | T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        result = function(*arguments, **keywords)
+        if isinstance(result, CoroutineType) or hasattr(result, "__await__"):
+            return await cast("Awaitable[T]", result)
+        return result
+
+    async def in_thread(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        return await trio.to_thread.run_sync(
+            partial(function, *arguments, **keywords), abandon_on_cancel=True, limiter=self._threads
+        )
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in list(self._tasks):
+            await task.join()
+
+    # -- the network
+
+    async def resolve(self, host: str, port: int, until: float, *, passive: bool = False) -> list[TcpAddress]:
+        if (literals := literal_addresses(host, port, passive=passive)) is not None:
+            return literals
+        with trio.CancelScope(deadline=until):
+            return await trio.to_thread.run_sync(
+                partial(look_up, host, port, passive=passive), abandon_on_cancel=True, limiter=self._resolvers
+            )
+        raise ConnectError(f"no address was found for the host {host!r} in time")
+
+    # No coroutines themselves: one frame less for each wait.
+
+    def wait_readable(self, sock: socket.socket, until: float = inf) -> Coroutine[Any, Any, bool]:
+        return _wait(trio.lowlevel.wait_readable, sock, until)
+
+    def wait_writable(self, sock: socket.socket, until: float = inf) -> Coroutine[Any, Any, bool]:
+        return _wait(trio.lowlevel.wait_writable, sock, until)
+
+    def forget_socket(self, sock: socket.socket) -> None:
+        trio.lowlevel.notify_closing(sock)
+
+
+async def _wait(wait: Callable[[socket.socket], Awaitable[None]], sock: socket.socket, until: float) -> bool:
+    if sock.fileno() < 0:
+        await trio.lowlevel.checkpoint()
+        return True
+    try:
+        if until == inf:
+            await wait(sock)
+            return True
+        with trio.CancelScope(deadline=until):
+            await wait(sock)
+            return True
+    except trio.ClosedResourceError:
+        return True  # whoever uses the socket next is told
+    return False
