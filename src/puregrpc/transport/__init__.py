@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from puregrpc.transport.connecting import connect as connect
     from puregrpc.transport.connecting import resolve_host as resolve_host
     from puregrpc.transport.connecting import start_tls_client as start_tls_client
-    from puregrpc.transport.driving import SessionCounters as SessionCounters
+    from puregrpc.transport.amounts import SessionCounters as SessionCounters
     from puregrpc.transport.listening import Listener as Listener
     from puregrpc.transport.listening import listen as listen
     from puregrpc.transport.session import Session as Session
@@ -33,7 +33,7 @@ _MODULES = {
     "Listener": "listening",
     "MemoryStream": "streams",
     "Session": "session",
-    "SessionCounters": "driving",
+    "SessionCounters": "amounts",
     "SocketStream": "streams",
     "Tap": "tap",
     "TappedStream": "streams",

@@ -23,7 +23,8 @@ from typing import Generic, ParamSpec, TypeVar
 from puregrpc.errors import ConnectError, Error
 from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.connect_rules import describe
-from puregrpc.transport.driving import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SessionCounters
+from puregrpc.transport.end_reasons import describe_foreign_protocol
 from puregrpc.transport.tap import Tap
 from puregrpc.transport.waking import Signal
 from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall

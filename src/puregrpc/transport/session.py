@@ -10,15 +10,19 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
 
-from puregrpc.transport.driving import SessionCounters
+from puregrpc.errors import ConnectError
+from puregrpc.kernel.base import Waiters
+from puregrpc.transport.amounts import SessionCounters
+from puregrpc.transport.end_reasons import PEER_CLOSED, describe_foreign_protocol
 from puregrpc.wire.connection import Call, ClientConnection, Connection, Driver, Request, ServerCall
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel, Waiter
     from puregrpc.kernel.streams import ByteStream
-    from puregrpc.transport.tap import Tap
+    from puregrpc.kernel.tap import Tap
 
 __all__ = ["ClientSession", "Owner", "Session", "SessionOptions", "UnaryExchange", "open_session"]
 
@@ -78,23 +82,37 @@ class Session(Driver, Generic[ConnectionT]):
     connection are called through `locked`, and followed by `push` outside of it.
     """
 
-    kernel: Kernel
-    connection: ConnectionT
-    peer: str
-    """The address of the other end, for people."""
-    local: str
-    is_ready: bool
-    """The peer's first SETTINGS frame has come."""
-    is_going_away: bool
-    """No new call may be opened."""
-    end_reason: str | None
-    """Why the connection ended; None as long as it has not."""
-    bytes_sent: int
-    bytes_received: int
-    stream: ByteStream
-    options: SessionOptions
     keeps_deadlines: ClassVar[bool] = True
     """The session itself sees to the deadlines of calls. Where it is False (threads), whoever waits for a call does."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        stream: ByteStream,
+        make_connection: Callable[[Driver], ConnectionT],
+        owner: Owner,
+        options: SessionOptions,
+    ) -> None:
+        self.kernel = kernel
+        self.stream = stream
+        self.options = options
+        self.peer = stream.peer
+        """The address of the other end, for people."""
+        self.local = stream.local
+        self.is_ready = False
+        """The peer's first SETTINGS frame has come."""
+        self.is_going_away = False
+        """No new call may be opened."""
+        self.end_reason: str | None = None
+        """Why the connection ended; None as long as it has not."""
+        self.is_over = False
+        """Everything of the session has ended."""
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self._owner = owner
+        self._changes = Waiters(kernel.waiter)
+        """For those that wait until it is ready, or over."""
+        self.connection = make_connection(self)
 
     @property
     def counters(self) -> SessionCounters:
@@ -107,13 +125,30 @@ class Session(Driver, Generic[ConnectionT]):
     async def start(self) -> None:
         """Begin to move bytes. Returns once it is under way; what runs from then on belongs to the kernel."""
 
-    @abstractmethod
     async def wait_ready(self) -> None:
         """Wait until the peer is known to speak HTTP/2. Raises ConnectError, which says what it did instead."""
+        await self._wait_for(lambda: self.is_ready or self.end_reason is not None, inf)
+        if self.end_reason is not None:
+            raise ConnectError(f"{self.peer}: {self.end_reason}")
 
-    @abstractmethod
-    async def wait_over(self, until: float) -> bool:
+    async def wait_over(self, until: float = inf) -> bool:
         """Wait until everything of it has ended; False if that is not so by ``until``."""
+        return await self._wait_for(lambda: self.is_over, until)
+
+    async def _wait_for(self, condition: Callable[[], bool], until: float) -> bool:
+        def begin() -> Waiter | None:
+            return None if condition() else self._changes.waiter()
+
+        while (waiter := self.locked(begin)) is not None:
+            woken = False
+            try:
+                woken = await waiter.wait(until)
+            finally:
+                if not woken:
+                    self.locked(self._changes.forget, waiter)
+            if not woken:
+                return False
+        return True
 
     @abstractmethod
     def abort(self, reason: str) -> None:
@@ -132,14 +167,28 @@ class Session(Driver, Generic[ConnectionT]):
         have left the connection half-way through: it is given up then, and its calls end with UNAVAILABLE.
         """
 
-    def joined(self, call: Call) -> None:  # noqa: B027 - only threads keep book of them
+    def joined(self, call: Call) -> None:
         """A call is about to be opened; if that fails, or it ends at once, `over` follows. With the mutex held."""
 
-    @abstractmethod
-    def opened(self, call: Call, deadline: float | None) -> None:
+    def opened(self, call: Call, deadline: float | None) -> None:  # noqa: ARG002 - threads keep book of the calls
         """A call was opened (and may be over): see that the connection is told the time. With the mutex held."""
+        if deadline is not None:
+            self.arm(deadline)
+        if self.options.keepalive:
+            # A peer that is not there says nothing, so that no reading would bring this up.
+            when = self.connection.next_time()
+            if when is not None:
+                self.arm(when)
 
-    def over(self, call: Call) -> None:  # noqa: B027 - only threads keep book of them
+    @abstractmethod
+    def arm(self, time: float) -> None:
+        """See that the connection is told the time at ``time`` at the latest. With the mutex held.
+
+        `opened` and what the session itself does (start, reading, telling the time) see to it; what else brings
+        `Connection.next_time` forward, such as `Connection.go_away`, is followed by this.
+        """
+
+    def over(self, call: Call) -> None:
         """A call of this session has ended: its `on_end` says so, or whoever reset it. With the mutex held."""
 
     def open_call(
@@ -173,15 +222,19 @@ class Session(Driver, Generic[ConnectionT]):
     def push(self) -> None:
         """Send what there is to send, or see that it is sent soon. Without the mutex. Never waits."""
 
-    def hold(self) -> None:  # noqa: B027 - threads send when they are told to
+    def hold(self) -> None:
         """Send nothing until `push`, which must follow in the same turn. For what is alone, and need not wait for the
         others of its turn."""
-
 
     # -- the client's unary calls
 
     async def exchange(
-        self: Session[ClientConnection], call: CallT, request: Request, deadline: float | None, message: bytes, now: float
+        self: Session[ClientConnection],
+        call: CallT,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
     ) -> CallT:
         """Client: open a unary call, send its request, and wait until ``call.ended``; returns ``call``.
 
@@ -227,6 +280,55 @@ class Session(Driver, Generic[ConnectionT]):
         """As `reset`, with the mutex held and nothing sent."""
         self.connection.reset(call, now=self.kernel.now())
         self.over(call)
+
+    # -- the wire connection's callbacks. With the mutex held
+
+    def on_ready(self) -> None:
+        self.is_ready = True
+        self._changes.wake_all()
+
+    def on_call(self, request: Request) -> ServerCall | None:
+        return self._owner.on_call(self, request)
+
+    def on_going_away(self, reason: str) -> None:
+        if not self.is_going_away:
+            self.is_going_away = True
+            self._owner.session_lost(self, reason)
+
+    def on_closed(self, reason: str) -> None:
+        if self.end_reason is None:
+            self.end_reason = reason
+            self.on_going_away(reason)
+            self._changes.wake_all()
+
+    # -- for the sessions of the worlds
+
+    def _take(self, data: bytes, now: float) -> None:
+        """What came goes to the connection; b"" is the end of the peer's stream. With the mutex held."""
+        is_first = not self.bytes_received
+        self.bytes_received += len(data)
+        if is_first and (foreign := describe_foreign_protocol(data)) is not None:
+            self._lost(foreign)
+            return
+        self.connection.receive(data, now)
+        if not data:
+            self._lost(PEER_CLOSED)
+
+    def _lost(self, reason: str) -> None:
+        """The connection is over, without anything more to be sent. With the mutex held; idempotent."""
+        if self.end_reason is None:
+            self.connection.lost(reason)
+            self.on_closed(reason)  # for a connection that was over before it began
+
+    def _is_over_now(self) -> None:
+        """The stream is closed, and nothing of the session runs any more. Without the mutex, once."""
+
+        def note() -> None:
+            self.is_over = True
+            self._changes.wake_all()
+
+        self.locked(note)
+        self._owner.session_over(self)
 
 
 ClientSession = Session[ClientConnection]

@@ -20,7 +20,8 @@ from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
 
 from puregrpc.errors import ConnectError
 from puregrpc.transport.connect_rules import describe
-from puregrpc.transport.driving import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SessionCounters
+from puregrpc.transport.end_reasons import describe_foreign_protocol
 from puregrpc.transport.streams import ByteStream, TappedStream
 from puregrpc.transport.tap import Tap
 from puregrpc.wire.connection import Connection, Driver, Request, ServerCall

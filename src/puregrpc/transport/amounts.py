@@ -1,0 +1,50 @@
+"""How much a session reads and writes at once, and what passed through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "LARGEST_READ_SIZE",
+    "MOST_IN_TURN",
+    "READ_SIZE",
+    "SessionCounters",
+    "next_read_size",
+    "without_first",
+]
+
+READ_SIZE = 1 << 16
+LARGEST_READ_SIZE = 1 << 18
+
+MOST_IN_TURN = 1 << 20
+"""On a loop: what comes faster than it is read is read on without waiting, up to so much. Then it is others' turn."""
+
+
+def next_read_size(limit: int, size: int) -> int:
+    """What a read asks for, after one that asked for ``limit`` octets and got ``size``.
+
+    It is more once reads come back full: small reads stay cheap, large messages come in few pieces.
+    """
+    if size >= limit:
+        return LARGEST_READ_SIZE
+    return READ_SIZE if size < READ_SIZE else limit
+
+
+def without_first(octets: int, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    """What is left of pieces when so many octets of them have been sent."""
+    for index, piece in enumerate(pieces):
+        if octets < len(piece):
+            return [memoryview(piece)[octets:] if octets else piece, *pieces[index + 1 :]]
+        octets -= len(piece)
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCounters:
+    """What passed through a session, in octets of the byte stream (inside TLS, if there is TLS)."""
+
+    bytes_sent: int
+    bytes_received: int
+
+    def __add__(self, other: SessionCounters) -> SessionCounters:
+        return SessionCounters(self.bytes_sent + other.bytes_sent, self.bytes_received + other.bytes_received)
