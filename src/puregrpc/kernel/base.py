@@ -14,6 +14,7 @@ Rules that hold in all worlds.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from math import inf
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from puregrpc.kernel.addresses import TcpAddress
 
-__all__ = ["Kernel", "Task", "Waiter", "Waiters", "World"]
+__all__ = ["Kernel", "Task", "Waiter", "Waiters", "World", "call_logged"]
+
+logger = logging.getLogger("puregrpc.kernel")
 
 World = Literal["trio", "asyncio", "threads"]
 
@@ -50,6 +53,14 @@ class Task(Protocol):
 
     async def join(self) -> None:
         """Wait until it has ended."""
+
+
+def call_logged(function: Callable[[], object]) -> None:
+    """Call what nobody waits for; what it raises goes to the log."""
+    try:
+        function()
+    except Exception:
+        logger.exception("a callback raised an exception that nobody waits for")
 
 
 class Waiters:
@@ -131,6 +142,15 @@ class Kernel(ABC):
 
         When this is cancelled, it returns at once; the thread goes on, and its result is thrown away.
         """
+
+    def call_soon(self, function: Callable[P, object], *arguments: P.args, **keywords: P.kwargs) -> None:
+        """Have a function called soon, in the order of the calls: in the thread of the loop; on threads, in the one
+        that sees to the kernel's timers.
+
+        From any thread, from signal handlers and from finalizers, with or without the mutex; the function is called
+        without it. It must not raise: what it raises is logged. Raises NotConnected once the kernel's world is over.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     async def close(self) -> None:

@@ -13,9 +13,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, reschedule, wait_task_rescheduled
 
-from puregrpc.errors import ConnectError
+from puregrpc.errors import ConnectError, NotConnected
 from puregrpc.kernel.addresses import TcpAddress, literal_addresses, look_up
-from puregrpc.kernel.base import Kernel
+from puregrpc.kernel.base import Kernel, call_logged
 
 __all__ = ["TrioKernel"]
 
@@ -106,6 +106,7 @@ class TrioKernel(Kernel):
 
     def __init__(self, nursery: trio.Nursery, *, threads: int = DEFAULT_THREADS) -> None:
         self._nursery = nursery
+        self._token = trio.lowlevel.current_trio_token()
         self._tasks: set[TrioTask] = set()
         self._threads = trio.CapacityLimiter(threads)
         self._resolvers = trio.CapacityLimiter(RESOLVER_THREADS)
@@ -151,6 +152,12 @@ class TrioKernel(Kernel):
         return await trio.to_thread.run_sync(
             partial(function, *arguments, **keywords), abandon_on_cancel=True, limiter=self._threads
         )
+
+    def call_soon(self, function: Callable[P, object], *arguments: P.args, **keywords: P.kwargs) -> None:
+        try:
+            self._token.run_sync_soon(call_logged, partial(function, *arguments, **keywords))
+        except trio.RunFinishedError:
+            raise NotConnected("the trio loop of this kernel has ended") from None
 
     async def close(self) -> None:
         for task in self._tasks:
