@@ -14,11 +14,14 @@ __all__ = [
     "TcpAddress",
     "UnixAddress",
     "address_of",
+    "addresses_in",
     "escape_zone",
     "join_host_port",
     "literal_addresses",
     "look_up",
     "name_of_host",
+    "no_address",
+    "question",
     "split_host_port",
 ]
 
@@ -91,32 +94,52 @@ def address_of(sockaddr: tuple[Any, ...]) -> TcpAddress:
 
 def look_up(host: str, port: int, *, passive: bool = False) -> list[TcpAddress]:
     """Ask the system's resolver, however long it takes; see `Kernel.resolve`."""
-    flags = socket.AI_PASSIVE | socket.AI_ADDRCONFIG if passive else 0
     try:
-        found = _getaddrinfo(host, port, socket.AF_UNSPEC, flags)
+        return addresses_in(socket.getaddrinfo(**question(host, port, passive=passive)))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConnectError(f"no address was found for the host {host!r}: {reason}") from error
-    return _addresses(found)
+        raise no_address(host, error) from error
+
+
+def question(host: str, port: int, *, passive: bool) -> dict[str, Any]:
+    """What `socket.getaddrinfo` is asked, by keyword."""
+    flags = socket.AI_PASSIVE | socket.AI_ADDRCONFIG if passive else 0
+    return {
+        "host": _resolver_name(host, flags),
+        "port": port,
+        "family": socket.AF_UNSPEC,
+        "type": socket.SOCK_STREAM,
+        "flags": flags,
+    }
+
+
+def addresses_in(found: Iterable[Any]) -> list[TcpAddress]:
+    """The addresses in what ``getaddrinfo`` gave, without repetition."""
+    return list(dict.fromkeys(address_of(entry[4]) for entry in found))
+
+
+def no_address(host: str, error: OSError | ValueError | None) -> ConnectError:
+    """The error of a host that was not found, or not in time (None)."""
+    if error is None:
+        return ConnectError(f"no address was found for the host {host!r} in time")
+    return ConnectError(f"no address was found for the host {host!r}: {getattr(error, 'strerror', None) or error}")
 
 
 def literal_addresses(host: str, port: int, *, passive: bool = False) -> list[TcpAddress] | None:
     """As `look_up`, for what takes no time: IP literals, and with ``passive`` the empty host. None for names."""
     flags = socket.AI_NUMERICHOST | (socket.AI_PASSIVE if passive else 0)
     try:
-        return _addresses(_getaddrinfo(host, port, socket.AF_UNSPEC, flags))
+        return addresses_in(_getaddrinfo(host, port, socket.AF_UNSPEC, flags))
     except (OSError, ValueError):
         return None
 
 
 def _getaddrinfo(host: str, port: int, family: socket.AddressFamily, flags: int) -> list[Any]:
+    return socket.getaddrinfo(_resolver_name(host, flags), port, family, socket.SOCK_STREAM, flags=flags)
+
+
+def _resolver_name(host: str, flags: int) -> str | bytes | None:
     # As bytes: the tables of international names are loaded for any text, ASCII or not.
-    name = (host.encode() if host.isascii() else host) if host or not flags & socket.AI_PASSIVE else None
-    return socket.getaddrinfo(name, port, family, socket.SOCK_STREAM, flags=flags)
-
-
-def _addresses(found: Iterable[Any]) -> list[TcpAddress]:
-    return list(dict.fromkeys(address_of(entry[4]) for entry in found))
+    return (host.encode() if host.isascii() else host) if host or not flags & socket.AI_PASSIVE else None
 
 
 # -- text
