@@ -1,4 +1,4 @@
-"""The trio-native client: channels, the four call shapes, interceptors, name resolution, reconnecting."""
+"""The client: channels on asyncio, trio and threads, the four call shapes, interceptors, name resolution, reconnecting."""
 
 from __future__ import annotations
 
@@ -7,49 +7,63 @@ from typing import TYPE_CHECKING
 from puregrpc._on_demand import on_demand
 
 if TYPE_CHECKING:
-    from puregrpc.channel.blocking import BlockingChannel as BlockingChannel
-    from puregrpc.channel.blocking_call import BlockingCall as BlockingCall
-    from puregrpc.channel.blocking_interceptors import BlockingInterceptor as BlockingInterceptor
-    from puregrpc.channel.blocking_methods import BlockingMethod as BlockingMethod
-    from puregrpc.channel.call import ClientCall as ClientCall
+    from puregrpc.channel.backends.connectivity import ConnectivityState as ConnectivityState
+    from puregrpc.channel.blocking.call import BlockingCall as BlockingCall
+    from puregrpc.channel.blocking.call import OpeningBlockingCall as OpeningBlockingCall
+    from puregrpc.channel.blocking.channel import BlockingChannel as BlockingChannel
+    from puregrpc.channel.blocking.methods import BlockingStreamStreamMethod as BlockingStreamStreamMethod
+    from puregrpc.channel.blocking.methods import BlockingStreamUnaryMethod as BlockingStreamUnaryMethod
+    from puregrpc.channel.blocking.methods import BlockingUnaryStreamMethod as BlockingUnaryStreamMethod
+    from puregrpc.channel.blocking.methods import BlockingUnaryUnaryMethod as BlockingUnaryUnaryMethod
+    from puregrpc.channel.calls.call import ClientCall as ClientCall
+    from puregrpc.channel.calls.interceptors import BlockingInterceptor as BlockingInterceptor
+    from puregrpc.channel.calls.interceptors import Interceptor as Interceptor
+    from puregrpc.channel.calls.methods import OpeningCall as OpeningCall
+    from puregrpc.channel.calls.methods import StreamStreamMethod as StreamStreamMethod
+    from puregrpc.channel.calls.methods import StreamUnaryMethod as StreamUnaryMethod
+    from puregrpc.channel.calls.methods import UnaryStreamMethod as UnaryStreamMethod
+    from puregrpc.channel.calls.methods import UnaryUnaryMethod as UnaryUnaryMethod
+    from puregrpc.channel.calls.outcome import UnaryResult as UnaryResult
+    from puregrpc.channel.calls.retry import RetryPolicy as RetryPolicy
+    from puregrpc.channel.calls.retry import RetryThrottling as RetryThrottling
     from puregrpc.channel.channel import Channel as Channel
     from puregrpc.channel.channel import open_channel as open_channel
-    from puregrpc.channel.connectivity import ConnectivityState as ConnectivityState
     from puregrpc.channel.details import CallCredentials as CallCredentials
     from puregrpc.channel.details import CallDetails as CallDetails
     from puregrpc.channel.details import MetadataLike as MetadataLike
-    from puregrpc.channel.interceptors import Interceptor as Interceptor
-    from puregrpc.channel.methods import StreamStreamMethod as StreamStreamMethod
-    from puregrpc.channel.methods import StreamUnaryMethod as StreamUnaryMethod
-    from puregrpc.channel.methods import UnaryStreamMethod as UnaryStreamMethod
-    from puregrpc.channel.methods import UnaryUnaryMethod as UnaryUnaryMethod
-    from puregrpc.channel.outcome import UnaryResult as UnaryResult
-    from puregrpc.channel.retry import RetryPolicy as RetryPolicy
+    from puregrpc.channel.options import ChannelKeywords as ChannelKeywords
     from puregrpc.channel.snapshot import ChannelSnapshot as ChannelSnapshot
     from puregrpc.channel.snapshot import SessionSnapshot as SessionSnapshot
     from puregrpc.channel.snapshot import SubchannelSnapshot as SubchannelSnapshot
 
 _MODULES = {
-    "BlockingCall": "blocking_call",
-    "BlockingChannel": "blocking",
-    "BlockingInterceptor": "blocking_interceptors",
-    "BlockingMethod": "blocking_methods",
+    "BlockingCall": "blocking.call",
+    "BlockingChannel": "blocking.channel",
+    "BlockingInterceptor": "calls.interceptors",
+    "BlockingStreamStreamMethod": "blocking.methods",
+    "BlockingStreamUnaryMethod": "blocking.methods",
+    "BlockingUnaryStreamMethod": "blocking.methods",
+    "BlockingUnaryUnaryMethod": "blocking.methods",
     "CallCredentials": "details",
     "CallDetails": "details",
     "Channel": "channel",
+    "ChannelKeywords": "options",
     "ChannelSnapshot": "snapshot",
-    "ClientCall": "call",
-    "ConnectivityState": "connectivity",
-    "Interceptor": "interceptors",
+    "ClientCall": "calls.call",
+    "ConnectivityState": "backends.connectivity",
+    "Interceptor": "calls.interceptors",
     "MetadataLike": "details",
-    "RetryPolicy": "retry",
+    "OpeningBlockingCall": "blocking.call",
+    "OpeningCall": "calls.methods",
+    "RetryPolicy": "calls.retry",
+    "RetryThrottling": "calls.retry",
     "SessionSnapshot": "snapshot",
-    "StreamStreamMethod": "methods",
-    "StreamUnaryMethod": "methods",
+    "StreamStreamMethod": "calls.methods",
+    "StreamUnaryMethod": "calls.methods",
     "SubchannelSnapshot": "snapshot",
-    "UnaryResult": "outcome",
-    "UnaryStreamMethod": "methods",
-    "UnaryUnaryMethod": "methods",
+    "UnaryResult": "calls.outcome",
+    "UnaryStreamMethod": "calls.methods",
+    "UnaryUnaryMethod": "calls.methods",
     "open_channel": "channel",
 }
 

@@ -1,17 +1,23 @@
-"""Channels: a target, the connections to it, and calls."""
+"""Channels on trio and asyncio: a target, the connections to it, and calls."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-import trio
-
-from puregrpc.channel.bound_method import binding
-from puregrpc.channel.call import ClientCall
-from puregrpc.channel.connectivity import ConnectivityState
+from puregrpc.channel.backends.connectivity import ConnectivityState
+from puregrpc.channel.calls.bound_method import binding
+from puregrpc.channel.calls.call import ClientCall
+from puregrpc.channel.calls.methods import (
+    OpeningCall,
+    StreamStreamMethod,
+    StreamUnaryMethod,
+    UnaryStreamMethod,
+    UnaryUnaryMethod,
+)
 from puregrpc.channel.core import ChannelCore
 from puregrpc.channel.details import (
     CallCredentials,
@@ -21,35 +27,97 @@ from puregrpc.channel.details import (
     Serializer,
     metadata_of,
 )
-from puregrpc.channel.interceptors import Interceptor
-from puregrpc.channel.methods import (
-    StreamStreamMethod,
-    StreamUnaryMethod,
-    UnaryStreamMethod,
-    UnaryUnaryMethod,
-    open_call,
-)
-from puregrpc.channel.options import LoadBalancing, Method, channel_options, path_of
-from puregrpc.channel.retry import RetryPolicy
+from puregrpc.channel.options import ChannelKeywords, Method, channel_options, path_of
 from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
-from puregrpc.transport import ByteStream, Tap, TlsOptions
-from puregrpc.wire import EngineName
-from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
+from puregrpc.errors import LocalProtocolError, NotConnected
+from puregrpc.kernel.ownership import LoopOwner, open_kernel
 
 if TYPE_CHECKING:
+    import trio
+    from typing_extensions import Unpack
+
     from puregrpc.codec import Codec
 
 __all__ = ["Channel", "open_channel"]
 
 
 class Channel:
-    """A way to a server, or to several that serve the same. `open_channel` makes one.
+    """A way to a server, or to several that serve the same, on asyncio or trio.
 
-    It connects when the first call is made, keeps the connection, and makes a new one when it is lost.
+    ``target``: ``host:port``, ``dns:host:port``, ``ipv4:a:port,b:port``, ``ipv6:[a]:port``, ``unix:path``,
+    ``unix-abstract:name`` or ``passthrough:host:port``; the port is 443 if none is given (gRPC's naming.md).
+    ``options`` are those of `ChannelKeywords`. Raises InvalidArgument for a target or an option that cannot be.
+
+    It connects when the first call is made or by `connect`, keeps the connection, and makes a new one when it is lost.
+
+    On asyncio it may be made anywhere, at import time too. It belongs to the loop of its first call, and to another
+    one once that is closed; used in a second loop that runs beside the first, it raises LocalProtocolError. `close` it,
+    or use it as an async context manager.
+
+    On trio it is used inside ``async with``, or given the ``nursery`` that its connections are to live in.
     """
 
-    def __init__(self, core: ChannelCore) -> None:
-        self._core = core
+    def __init__(self, target: str, *, nursery: trio.Nursery | None = None, **options: Unpack[ChannelKeywords]) -> None:
+        self._target, self.options = channel_options(target, **options)
+        self._nursery = nursery
+        self._owner = LoopOwner(f"the channel to {target}")
+        self._core: ChannelCore | None = None
+        self._lifetime: AbstractAsyncContextManager[Any] | None = None
+        self._is_closed = False
+
+    # -- the world it lives in
+
+    def bound(self) -> ChannelCore:
+        """The core in the loop that runs now. Raises LocalProtocolError if that is not the channel's, or has no owner."""
+        core = self._core
+        if core is None or not self._owner.is_current():
+            return self._bind()
+        return core
+
+    def _bind(self) -> ChannelCore:
+        if self._is_closed and self._core is None:
+            raise NotConnected(f"the channel to {self.target} is closed")
+        core = self._core
+        kernel = self._owner.claim(self._nursery)
+        if core is not None and core.kernel is not kernel:
+            core.desert()  # its loop is closed
+        self._core = core = ChannelCore(kernel, self._target, self.options)
+        return core
+
+    async def __aenter__(self) -> Channel:
+        if self._lifetime is not None:
+            raise LocalProtocolError("a channel can be entered only once")
+        self._lifetime = open_kernel(f"the channel to {self.target}")
+        self._owner.take(await self._lifetime.__aenter__())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        lifetime = self._lifetime
+        if lifetime is None:
+            return None
+        try:
+            await self.close()
+        except BaseException as failure:
+            if not await lifetime.__aexit__(type(failure), failure, failure.__traceback__):
+                raise
+            return None
+        return await lifetime.__aexit__(kind, error, trace)
+
+    async def close(self) -> None:
+        """End all calls (UNAVAILABLE) and connections. Idempotent; leaving the ``async with`` does it too."""
+        self._is_closed = True
+        core = self._core
+        if core is None:
+            return
+        if self._owner.is_deserted:
+            core.desert()
+            return
+        self._owner.claim()
+        await core.close()
+        if self._lifetime is None and self._nursery is None:
+            await core.kernel.close()
 
     # -- calls
 
@@ -62,16 +130,16 @@ class Channel:
         wait_for_ready: bool | None = None,
         compression: str | None = None,
         credentials: CallCredentials | None = None,
-    ) -> AbstractAsyncContextManager[ClientCall[bytes, bytes]]:
+    ) -> OpeningCall[bytes, bytes]:
         """A call of any shape, messages as bytes; it is opened when entered, and cancelled if left before its end.
 
         ``method`` is ``/pkg.Service/Method`` or a MethodDescriptor; ``timeout`` is in seconds. Entering raises
         RpcError if there is no connection for it.
         """
         if wait_for_ready is None:
-            wait_for_ready = self._core.options.wait_for_ready
+            wait_for_ready = self.options.wait_for_ready
         details = CallDetails(path_of(method), metadata_of(metadata), timeout, wait_for_ready, compression, credentials)
-        return open_call(self._core, details)
+        return OpeningCall(self, details)
 
     @overload
     def unary_unary(self, method: Method, *, codec: None = None) -> UnaryUnaryMethod[bytes, bytes]: ...
@@ -97,7 +165,7 @@ class Channel:
         ``method`` is ``/pkg.Service/Method`` or a MethodDescriptor. Messages are bytes unless there are a serializer
         and a deserializer; with a MethodDescriptor and a ``codec`` requests are dicts or messages, responses dicts.
         """
-        return UnaryUnaryMethod(self._core, *binding(method, request_serializer, response_deserializer, codec))
+        return UnaryUnaryMethod(self, *binding(method, request_serializer, response_deserializer, codec))
 
     @overload
     def unary_stream(self, method: Method, *, codec: None = None) -> UnaryStreamMethod[bytes, bytes]: ...
@@ -119,7 +187,7 @@ class Channel:
         codec: Codec | None = None,
     ) -> UnaryStreamMethod[Any, Any]:
         """A method with one request and a stream of responses; arguments as for `unary_unary`."""
-        return UnaryStreamMethod(self._core, *binding(method, request_serializer, response_deserializer, codec))
+        return UnaryStreamMethod(self, *binding(method, request_serializer, response_deserializer, codec))
 
     @overload
     def stream_unary(self, method: Method, *, codec: None = None) -> StreamUnaryMethod[bytes, bytes]: ...
@@ -141,7 +209,7 @@ class Channel:
         codec: Codec | None = None,
     ) -> StreamUnaryMethod[Any, Any]:
         """A method with a stream of requests and one response; arguments as for `unary_unary`."""
-        return StreamUnaryMethod(self._core, *binding(method, request_serializer, response_deserializer, codec))
+        return StreamUnaryMethod(self, *binding(method, request_serializer, response_deserializer, codec))
 
     @overload
     def stream_stream(self, method: Method, *, codec: None = None) -> StreamStreamMethod[bytes, bytes]: ...
@@ -163,18 +231,20 @@ class Channel:
         codec: Codec | None = None,
     ) -> StreamStreamMethod[Any, Any]:
         """A method with streams both ways; arguments as for `unary_unary`."""
-        return StreamStreamMethod(self._core, *binding(method, request_serializer, response_deserializer, codec))
+        return StreamStreamMethod(self, *binding(method, request_serializer, response_deserializer, codec))
 
     # -- the connection
 
     @property
     def target(self) -> str:
         """The target as it was given."""
-        return self._core.target.text
+        return self._target.text
 
     @property
     def state(self) -> ConnectivityState:
         """What the channel is doing about being connected."""
+        if self._core is None:
+            return ConnectivityState.SHUTDOWN if self._is_closed else ConnectivityState.IDLE
         return self._core.state
 
     async def connect(self, *, timeout: float | None = None) -> None:
@@ -182,133 +252,34 @@ class Channel:
 
         A pause between attempts, if one is being waited for, is cut short.
         """
-        await self._core.connect(math.inf if timeout is None else timeout)
+        await self.bound().connect(math.inf if timeout is None else timeout)
 
     async def watch_state(self) -> AsyncIterator[ConnectivityState]:
         """The state as it is now, then each new one; a state that is over before it is looked at may be left out.
 
         Ends after SHUTDOWN.
         """
-        core = self._core
-        while True:
-            state = core.state
+        state = self.state
+        yield state
+        while state is not ConnectivityState.SHUTDOWN:
+            state = await self.wait_for_state_change(state)
             yield state
-            if state is ConnectivityState.SHUTDOWN:
-                return
-            while core.state is state:
-                await core.wait_changed()
 
     async def wait_for_state_change(self, last: ConnectivityState) -> ConnectivityState:
         """Wait until the state is another than ``last``; returns it."""
-        while self._core.state is last:
-            await self._core.wait_changed()
-        return self._core.state
+        if self.state is not last:
+            return self.state
+        return await self.bound().wait_for_state_change(last)
 
     def snapshot(self) -> ChannelSnapshot:
         """The channel, its connections, their calls and windows as they are now, as data."""
-        balancer = self._core.balancer
-        return ChannelSnapshot(
-            self.target, self.state, tuple(snapshot_of(part) for part in (*balancer.subchannels, *balancer.leaving))
-        )
-
-    async def close(self) -> None:
-        """End all calls (UNAVAILABLE) and connections. Idempotent; leaving the ``async with`` does it too."""
-        await self._core.close()
+        return snapshot_of(self.target, self._core, self.state)
 
 
-@asynccontextmanager
-async def open_channel(
-    target: str,
-    *,
-    tls: TlsOptions | bool | None = None,
-    authority: str | None = None,
-    max_receive_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
-    max_send_message_size: int = 2**31 - 1,
-    compression: str | None = None,
-    content_subtype: str = "",
-    keepalive_time: float | None = None,
-    keepalive_timeout: float = 20.0,
-    keepalive_without_calls: bool = False,
-    connect_timeout: float = 20.0,
-    wait_for_ready: bool = False,
-    load_balancing: LoadBalancing = "pick_first",
-    health_service: str | None = None,
-    interceptors: Sequence[Interceptor] = (),
-    metadata: MetadataLike | None = None,
-    credentials: CallCredentials | None = None,
-    allow_plaintext_credentials: bool = False,
-    secret_names: Sequence[str] = ("authorization", "cookie"),
-    user_agent: str | None = None,
-    engine: EngineName | None = None,
-    proxy: str | None = None,
-    proxy_headers: Mapping[str, str] | None = None,
-    retry: RetryPolicy | None = None,
-    tap: Tap | None = None,
-    connector: Callable[[], Awaitable[ByteStream]] | None = None,
-) -> AsyncIterator[Channel]:
-    """Open a channel: ``async with open_channel("localhost:50051") as channel: ...``.
+def open_channel(target: str, **options: Unpack[ChannelKeywords]) -> Channel:
+    """A channel to be used as ``async with open_channel("localhost:50051") as channel: ...``; see `Channel`.
 
-    ``target``: ``host:port``, ``dns:host:port``, ``ipv4:a:port,b:port``, ``ipv6:[a]:port``, ``unix:path``,
-    ``unix-abstract:name`` or ``passthrough:host:port``; the port is 443 if none is given (gRPC's naming.md).
-    ``tls``: None or False for plaintext, True for TLS with the system's roots, or `TlsOptions`.
-    ``authority``: the :authority of requests, in place of the target's.
-    Sizes are octets, times are seconds. ``compression``: the encoding of requests, such as ``"gzip"``.
-    ``content_subtype``: what the messages are, where they are not protobuf: "json" makes ``application/grpc+json``.
-    ``keepalive_time``: send a PING after so long without a sign of life (gRFC A8; TCP_USER_TIMEOUT goes with it, A18).
-    ``connect_timeout``: for one attempt, the HTTP/2 handshake included. ``wait_for_ready``: the default of calls.
-    ``metadata`` goes with every call. ``credentials`` are asked for metadata before each call, and refused on
-    plaintext unless ``allow_plaintext_credentials``. ``secret_names``: metadata sent never indexed (RFC 7541, 7.1.3).
-    ``user_agent`` is put in front of the library's own. ``tap`` hears every byte of every connection.
-    ``load_balancing``: ``pick_first`` (one connection) or ``round_robin`` (one to each address, calls in turn).
-    ``health_service``: with ``round_robin``, use a server only while it says that this service (empty: the server as a
-    whole) is SERVING (gRFC A17); a server without a health service is used.
-    ``proxy``: ``http://[user:password@]host:port``, asked with CONNECT, and ``proxy_headers`` with it (gRFC A1).
-    ``connector`` makes a connection's byte stream in place of connecting to the target (not with ``round_robin``).
-    ``retry``: make failed calls again (gRFC A6); calls that the server did not begin are retried in any case.
-
-    Raises InvalidArgument for a target or an option that cannot be. Nothing is connected before the first call or
-    `Channel.connect`. What the body raises leaves as itself, not in an ExceptionGroup.
+    Nothing is connected before the first call or `Channel.connect`. What the body raises leaves as itself, not in an
+    ExceptionGroup.
     """
-    parsed, options = channel_options(
-        target,
-        tls=tls,
-        authority=authority,
-        max_receive_message_size=max_receive_message_size,
-        max_send_message_size=max_send_message_size,
-        compression=compression,
-        content_subtype=content_subtype,
-        keepalive_time=keepalive_time,
-        keepalive_timeout=keepalive_timeout,
-        keepalive_without_calls=keepalive_without_calls,
-        connect_timeout=connect_timeout,
-        wait_for_ready=wait_for_ready,
-        load_balancing=load_balancing,
-        health_service=health_service,
-        interceptors=interceptors,
-        metadata=metadata,
-        credentials=credentials,
-        allow_plaintext_credentials=allow_plaintext_credentials,
-        secret_names=secret_names,
-        user_agent=user_agent,
-        engine=engine,
-        proxy=proxy,
-        proxy_headers=proxy_headers,
-        retry=retry,
-        tap=tap,
-    )
-    failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        core: ChannelCore | None = None
-        try:
-            core = ChannelCore(parsed, options, nursery, connector)
-            yield Channel(core)
-        except BaseException as error:  # raised again below, where the nursery does not wrap it
-            failure = error
-        try:
-            if core is not None:
-                await core.close()
-        except trio.Cancelled as error:
-            failure = failure or error
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    return Channel(target, **options)

@@ -1,185 +1,343 @@
-"""What a channel is inside: options, backends, and the choice of a connection for each call."""
+"""What a channel is inside, in every world: its backends, the choice of a connection for each call, how it closes."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, TypeVar
 
-import trio
-
-from puregrpc.channel.balancing import Balancer, PickFirst, RoundRobin
-from puregrpc.channel.connectivity import ConnectivityState
+from puregrpc.channel.backends.balancing import Balancer, PickFirst, RoundRobin
+from puregrpc.channel.backends.connectivity import ConnectivityState
+from puregrpc.channel.backends.health import HealthCheck
+from puregrpc.channel.backends.racing import race
+from puregrpc.channel.backends.subchannel import Subchannel
+from puregrpc.channel.backends.tunnel import tunnel
+from puregrpc.channel.calls.outcome import CANCELLED_HERE, rpc_error
+from puregrpc.channel.calls.retry import RetryThrottle
 from puregrpc.channel.details import CallCredentials, CallDetails, deadline_of, metadata_of
-from puregrpc.channel.health import HealthCheck
 from puregrpc.channel.options import ChannelOptions, check_secure
-from puregrpc.channel.retry import RetryThrottle
-from puregrpc.channel.subchannel import ChannelSession, Subchannel
 from puregrpc.channel.target import Target
-from puregrpc.channel.tunnel import tunnel
 from puregrpc.errors import ConnectError, NotConnected, RpcError
-from puregrpc.transport import (
-    Address,
-    ByteStream,
-    SocketStream,
-    connect,
-    resolve_host,
-    start_tls_client,
-)
+from puregrpc.kernel import Kernel, Waiter, Waiters
+from puregrpc.kernel.addresses import Address
+from puregrpc.kernel.connecting import CONNECTION_ATTEMPT_DELAY, dial, interleave_families, secure
+from puregrpc.kernel.process import THIS_PROCESS
+from puregrpc.transport import ClientSession, Session, SessionOptions, open_session
 from puregrpc.wire import client_connection
 from puregrpc.wire.connection import ClientConnection, Driver, Metadata
 from puregrpc.wire.status import StatusCode
 
-__all__ = ["ChannelCore"]
+if TYPE_CHECKING:
+    from puregrpc.kernel.streams import ByteStream
+
+__all__ = ["ChannelCore", "Connector"]
+
+T = TypeVar("T")
+
+LINGER = 0.5
+"""How long a client waits for the server to close its side; nothing that it would lose is on its way then."""
+
+CLOSE_TIMEOUT = 10.0
+"""How long connections may take to close in order, the last output included, before they are cut."""
+
+TOO_MANY_PINGS = "too_many_pings"
+"""The debug data of a server that is pinged more often than it allows (gRFC A8)."""
+
+Connector = Callable[[], Awaitable["ByteStream"]]
 
 
 class ChannelCore:
-    """The connections of a channel. Everything public is in `Channel`."""
+    """The connections of a channel in one world. Everything public is in `Channel` and `BlockingChannel`."""
 
-    def __init__(
-        self,
-        target: Target,
-        options: ChannelOptions,
-        nursery: trio.Nursery,
-        connector: Callable[[], Awaitable[ByteStream]] | None = None,
-    ) -> None:
+    def __init__(self, kernel: Kernel, target: Target, options: ChannelOptions) -> None:
+        self.kernel = kernel
         self.target = target
         self.options = options
         self.is_closed = False
         self.is_plain = not (options.interceptors or options.credentials or options.retry)
         """Nothing has to be added to a call: the shortest way can be taken."""
-        self._nursery = nursery
-        self._changed = trio.lowlevel.ParkingLot()
+        self.throttle = RetryThrottle(options.retry_throttling)
+        self._process = THIS_PROCESS.id
+        self._changed = Waiters(kernel.waiter)
+        self._connection_config = options.connection
         self._context = options.tls.client_context() if options.tls is not None else None
         self._health_check: HealthCheck | None = None
         if options.health_service is not None:
             self._health_check = HealthCheck(options.health_service, options.authority)
-        self.throttle = RetryThrottle()
         self.balancer: Balancer
         if options.load_balancing == "pick_first":
-            self.balancer = PickFirst(self._subchannel(connector or self._open_any, target.text))
+            self.balancer = PickFirst(self._subchannel(target.text, self._open_any))
         else:
-            self.balancer = RoundRobin(nursery, target.resolve, self._subchannel_to, self._notify)
+            self.balancer = RoundRobin(
+                self, self._resolve_target, self._subchannel_to, resolve_timeout=options.connect_timeout
+            )
         self.try_pick = self.balancer.try_pick
         """The connection for the next call, if one is ready."""
 
-    def _subchannel(self, open_stream: Callable[[], Awaitable[ByteStream]], name: str) -> Subchannel:
+    # -- making connections
+
+    def _subchannel(
+        self, name: str, open_session: Callable[[Subchannel, float], Awaitable[ClientSession]]
+    ) -> Subchannel:
         return Subchannel(
-            self._nursery,
-            open_stream,
-            self._make_connection,
+            self,
+            name,
+            open_session,
             connect_timeout=self.options.connect_timeout,
-            name=name,
-            on_change=self._notify,
-            secret_names=self.options.secret_names,
-            keepalive=self.options.connection.keepalive_time is not None,
             health_check=self._health_check,
-            tap=self.options.tap,
         )
 
-    # -- connections
+    def _subchannel_to(self, address: Address) -> Subchannel:
+        async def open_session(subchannel: Subchannel, until: float) -> ClientSession:
+            return await self._open_one(subchannel, address, until)
+
+        return self._subchannel(str(address), open_session)
+
+    async def _resolve_target(self, until: float) -> list[Address]:
+        target = self.target
+        if target.addresses:
+            return list(target.addresses)
+        return list(await self.kernel.resolve(target.host, target.port, until))
+
+    async def _open_any(self, subchannel: Subchannel, until: float) -> ClientSession:
+        """A connection to the first address whose server speaks HTTP/2 (gRFC A62)."""
+        connector, proxy = self.options.connector, self.options.proxy
+        if connector is not None:
+            return await self._open_session(subchannel, await self._connected_by(connector, until), until)
+        if proxy is None:
+            addresses = await self._resolve_target(until)
+        else:
+            addresses = list(await self.kernel.resolve(proxy.host, proxy.port, until))
+        attempts = [partial(self._open_one, subchannel, address, until) for address in interleave_families(addresses)]
+        return await race(self.kernel, attempts, delay=CONNECTION_ATTEMPT_DELAY, discard=discard)
+
+    async def _connected_by(self, connector: Connector, until: float) -> ByteStream:
+        stream = await self.bounded(lambda: self.kernel.call(connector), until)
+        if stream is None:
+            raise ConnectError(f"{self.target.text}: no connection was made in time")
+        return stream
+
+    async def _open_one(self, subchannel: Subchannel, address: Address, until: float) -> ClientSession:
+        kernel, options = self.kernel, self.options
+        stream = await dial(kernel, address, until)
+        keepalive = options.connection.keepalive_time is not None
+        if keepalive:
+            stream.limit_unacknowledged_time(options.connection.keepalive_timeout)
+        if options.proxy is not None:
+            try:
+                await tunnel(stream, self.target.endpoint, options.proxy, until)
+            except BaseException:
+                stream.close()
+                raise
+        if options.tls is None or self._context is None:
+            return await self._open_session(subchannel, stream, until)
+        secured = await secure(
+            kernel,
+            stream,
+            self._context,
+            until,
+            server_name=options.tls.server_name or self.target.host,
+            require_alpn=options.tls.require_alpn,
+        )
+        return await self._open_session(subchannel, secured, until)
+
+    async def _open_session(self, subchannel: Subchannel, stream: ByteStream, until: float) -> ClientSession:
+        kernel, options = self.kernel, self.options
+        session: ClientSession = open_session(
+            kernel,
+            stream,
+            self._make_connection,
+            subchannel,
+            SessionOptions(
+                handshake_timeout=max(until - kernel.now(), 0.001),
+                linger=LINGER,
+                keepalive=options.connection.keepalive_time is not None,
+                secret_names=options.secret_names,
+                busy_poll=options.busy_poll,
+                tap=options.tap,
+            ),
+        )
+        kernel.locked(subchannel.sessions.add, session)
+        try:
+            await session.start()
+            await session.wait_ready()
+        except ConnectError:
+            raise
+        except BaseException:
+            session.abort("the channel was closed")
+            raise
+        if session.is_going_away:
+            raise ConnectError(f"{session.peer}: {session.end_reason or 'the server is going away'}")
+        return session
 
     def _make_connection(self, driver: Driver) -> ClientConnection:
-        return client_connection(driver, self.options.connection, engine=self.options.engine)
+        return client_connection(driver, self._connection_config, engine=self.options.engine)
 
-    def _subchannel_to(self, address: Address) -> Subchannel:
-        async def open_stream() -> ByteStream:
-            return await self._secure(await connect([address]))
+    # -- what the backends tell, with the mutex held
 
-        return self._subchannel(open_stream, str(address))
-
-    async def _open_any(self) -> ByteStream:
-        proxy = self.options.proxy
-        if proxy is None:
-            return await self._secure(await connect(await self.target.resolve()))
-        stream = await connect(list(await resolve_host(proxy.host, proxy.port)))
-        try:
-            await tunnel(stream, self.target.endpoint, proxy)
-        except BaseException:
-            stream.close()
-            raise
-        return await self._secure(stream)
-
-    async def _secure(self, stream: SocketStream) -> ByteStream:
-        if self.options.connection.keepalive_time is not None:
-            stream.limit_unacknowledged_time(self.options.connection.keepalive_timeout)
-        tls = self.options.tls
-        if tls is None or self._context is None:
-            return stream
-        name = tls.server_name or self.target.host
-        return await start_tls_client(stream, self._context, name, require_alpn=tls.require_alpn)
-
-    def _notify(self) -> None:
+    def subchannel_changed(self) -> None:
+        """See `SubchannelOwner`."""
         self.balancer.changed()
-        self._changed.unpark_all()
+        self._changed.wake_all()
+
+    def sent_away(self, reason: str) -> None:
+        """See `SubchannelOwner`: for too many PINGs, new connections send half as many (gRFC A8)."""
+        config = self._connection_config
+        if TOO_MANY_PINGS in reason and config.keepalive_time is not None:
+            self._connection_config = replace(config, keepalive_time=2 * config.keepalive_time)
 
     # -- state
 
     @property
     def state(self) -> ConnectivityState:
-        if self.is_closed:
-            return ConnectivityState.SHUTDOWN
-        return self.balancer.state
+        """What the channel is doing about being connected."""
+        return ConnectivityState.SHUTDOWN if self.is_closed else self.balancer.state
 
-    async def wait_changed(self) -> None:
-        await self._changed.park()
+    def state_change(self, last: ConnectivityState) -> Waiter | None:
+        """What is woken when something changes; None if the state is another one than ``last``. With the mutex held."""
+        return self._changed.waiter() if self.state is last else None
+
+    async def wait_for_state_change(self, last: ConnectivityState) -> ConnectivityState:
+        """Wait until the state is another than ``last``; returns it."""
+        while (change := self.kernel.locked(self.state_change, last)) is not None:
+            await self._wait(change, inf)
+        return self.state
 
     async def connect(self, timeout: float) -> None:
         """Be READY within ``timeout`` seconds, or raise ConnectError."""
+        kernel = self.kernel
+        self.check_usable()
+        until = kernel.now() + timeout
+        failures = kernel.locked(self._hurry)
+        while (change := kernel.locked(self._connection_change, failures)) is not None:
+            if not await self._wait(change, until):
+                raise ConnectError(f"no connection to {self.target.text} was made within {timeout:g} s")
+
+    def _hurry(self) -> int:
+        failures = self.balancer.failures
+        self.balancer.hurry()
+        return failures
+
+    def _connection_change(self, failures: int) -> Waiter | None:
         balancer = self.balancer
-        failures = balancer.failures
-        balancer.hurry()
-        with trio.move_on_after(timeout):
-            while balancer.state is not ConnectivityState.READY:
-                if self.is_closed:
-                    raise NotConnected(f"the channel to {self.target.text} is closed")
-                balancer.request_connection()
-                if balancer.state is ConnectivityState.TRANSIENT_FAILURE and balancer.failures > failures:
-                    raise ConnectError(balancer.last_error)
-                await self._changed.park()
-            return
-        raise ConnectError(f"no connection to {self.target.text} was made within {timeout:g} s")
+        self._check_open()
+        if balancer.state is ConnectivityState.READY:
+            return None
+        balancer.request_connection()
+        if balancer.state is ConnectivityState.READY:
+            return None
+        if balancer.state is ConnectivityState.TRANSIENT_FAILURE and balancer.failures > failures:
+            raise ConnectError(balancer.last_error)
+        return self._changed.waiter()
+
+    async def _wait(self, change: Waiter, until: float) -> bool:
+        is_woken = False
+        try:
+            is_woken = await change.wait(until)
+        finally:
+            if not is_woken:
+                self.kernel.locked(self._changed.forget, change)
+        return is_woken
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this is a child of the process that the channel was opened in."""
+        return self._process != THIS_PROCESS.id
+
+    def check_usable(self) -> None:
+        """Raise NotConnected in a child of the process that the channel was opened in."""
+        if self._process != THIS_PROCESS.id:
+            raise NotConnected(f"the channel to {self.target.text} belongs to the parent process: open one after fork")
+
+    def _check_open(self) -> None:
+        if self.is_closed:
+            raise NotConnected(f"the channel to {self.target.text} is closed")
 
     async def close(self) -> None:
         """End all calls and connections, and wait until they are closed in order."""
+        if self._process != THIS_PROCESS.id:
+            return
+        for session in self.kernel.locked(self._close):
+            session.push()
+        until = self.kernel.now() + CLOSE_TIMEOUT
+        while (change := self.kernel.locked(self._session_change)) is not None:
+            if not await self._wait(change, until):
+                for session in self.balancer.sessions:
+                    session.abort("the channel was closed")
+                until = inf
+
+    def desert(self) -> None:
+        """The loop that it lived in is closed: let the sockets go, which is all that can be done without it."""
         self.is_closed = True
+        for session in self.balancer.sessions:
+            session.close_socket()
+
+    def _close(self) -> list[ClientSession]:
+        self.is_closed = True
+        sessions = self.balancer.sessions
         self.balancer.close()
-        self._notify()
-        while self.balancer.has_sessions:
-            await self._changed.park()
+        self.subchannel_changed()
+        return sessions
+
+    def _session_change(self) -> Waiter | None:
+        return self._changed.waiter() if self.balancer.has_sessions else None
 
     # -- calls
 
-    async def pick(self, details: CallDetails) -> ChannelSession:
+    async def pick(self, details: CallDetails, is_wanted: Callable[[], bool] = lambda: True) -> ClientSession:
         """A connection for a call: wait until there is one, as long as the call allows.
 
-        Raises RpcError: UNAVAILABLE if none can be made, DEADLINE_EXCEEDED; NotConnected if the channel is closed.
+        ``is_wanted`` is asked after each change; `give_up_waiting` brings one about. Raises RpcError: UNAVAILABLE if
+        no connection can be made, DEADLINE_EXCEEDED; NotConnected if the channel is closed or belongs to the process
+        that this one was forked from.
         """
         session = self.try_pick()
+        if session is not None and self._process == THIS_PROCESS.id:
+            return session
+        self.check_usable()
+        until = inf if details.deadline is None else details.deadline
+        while True:
+            found = self.kernel.locked(self._pick_or_wait, details, is_wanted)
+            if isinstance(found, Session):
+                return found
+            if isinstance(found, RpcError):
+                await self.kernel.checkpoint()  # whoever tries again in a loop must let the connection be made
+                raise found
+            if not await self._wait(found, until):
+                raise self._too_late()
+
+    def _pick_or_wait(
+        self, details: CallDetails, is_wanted: Callable[[], bool]
+    ) -> ClientSession | Waiter | RpcError:
+        self._check_open()
+        if not is_wanted():
+            return rpc_error(CANCELLED_HERE)
+        session = self.try_pick()
+        if session is None:
+            self.balancer.request_connection()
+            session = self.try_pick()
         if session is not None:
             return session
-        with trio.move_on_at(math.inf if details.deadline is None else details.deadline):
-            while True:
-                if self.is_closed:
-                    raise NotConnected(f"the channel to {self.target.text} is closed")
-                self.balancer.request_connection()
-                session = self.try_pick()
-                if session is not None:
-                    return session
-                if not details.wait_for_ready and self.state is ConnectivityState.TRANSIENT_FAILURE:
-                    # Whoever tries again in a loop must not keep the loop from making the connection.
-                    await trio.lowlevel.checkpoint()
-                    raise RpcError(StatusCode.UNAVAILABLE, self.balancer.last_error, code_name="UNAVAILABLE")
-                await self._changed.park()
+        if not details.wait_for_ready and self.state is ConnectivityState.TRANSIENT_FAILURE:
+            return RpcError(StatusCode.UNAVAILABLE, self.balancer.last_error, code_name="UNAVAILABLE")
+        return self._changed.waiter()
+
+    def _too_late(self) -> RpcError:
         problem = f"the deadline passed while waiting for a connection to {self.target.text}"
         if self.balancer.last_error:
             problem += f" (last error: {self.balancer.last_error})"
-        raise RpcError(StatusCode.DEADLINE_EXCEEDED, problem, code_name="DEADLINE_EXCEEDED")
+        return RpcError(StatusCode.DEADLINE_EXCEEDED, problem, code_name="DEADLINE_EXCEEDED")
+
+    def give_up_waiting(self) -> None:
+        """Have those who wait for a connection ask whether they still need it. With the mutex held."""
+        self._changed.wake_all()
 
     async def prepare(self, details: CallDetails) -> CallDetails:
         """Work out the deadline, ask the credentials for their metadata, and make the request's head."""
         options = self.options
-        deadline = deadline_of(details.timeout, trio.current_time())
+        deadline = deadline_of(details.timeout, self.kernel.now())
         metadata = details.metadata
         for credentials in (options.credentials, details.credentials):
             if credentials is not None:
@@ -189,10 +347,49 @@ class ChannelCore:
 
     async def _ask(self, credentials: CallCredentials, details: CallDetails, deadline: float | None) -> Metadata:
         check_secure(self.options)
-        with trio.move_on_at(math.inf if deadline is None else deadline):
-            return metadata_of(await credentials(details))
-        raise RpcError(
-            StatusCode.DEADLINE_EXCEEDED,
-            "the deadline passed while the call's credentials were waited for",
-            code_name="DEADLINE_EXCEEDED",
-        )
+
+        async def ask() -> Metadata:
+            return metadata_of(await self.kernel.call(credentials, details))
+
+        given = await self.bounded(ask, inf if deadline is None else deadline)
+        if given is None:
+            raise RpcError(
+                StatusCode.DEADLINE_EXCEEDED,
+                "the deadline passed while the call's credentials were waited for",
+                code_name="DEADLINE_EXCEEDED",
+            )
+        return given
+
+    async def bounded(self, function: Callable[[], Awaitable[T]], until: float) -> T | None:
+        """What a coroutine returns; None, and it is cancelled, if it has not by ``until``.
+
+        On threads nothing can be cancelled in the middle of a function of the user's: there it is waited for.
+        """
+        kernel = self.kernel
+        if until == inf or kernel.world == "threads":
+            return await function()
+        results: list[T] = []
+        errors: list[BaseException] = []
+        end = kernel.waiter()
+
+        async def run() -> None:
+            try:
+                results.append(await function())
+            except Exception as error:  # handed on below
+                errors.append(error)
+            finally:
+                kernel.locked(end.wake)
+
+        task = kernel.spawn(run)
+        try:
+            await end.wait(until)
+        finally:
+            task.cancel()
+        if errors:
+            raise errors[0]
+        return results[0] if results else None
+
+
+def discard(session: ClientSession) -> None:
+    """A connection was made that nobody needs: another one was quicker."""
+    session.abort("another address was quicker")

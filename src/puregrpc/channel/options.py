@@ -1,30 +1,38 @@
-"""The options of a channel, checked and completed, whichever way it is driven."""
+"""The options of a channel, checked and completed, the same in every world."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Union, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union, get_args
 
 from puregrpc._version import __version__
+from puregrpc.channel.backends.proxy import Proxy, parse_proxy
+from puregrpc.channel.calls.retry import RetryPolicy, RetryThrottling
 from puregrpc.channel.details import CallCredentials, MetadataLike, metadata_of
-from puregrpc.channel.proxy import Proxy, parse_proxy
-from puregrpc.channel.retry import RetryPolicy
 from puregrpc.channel.target import Target, parse_target
 from puregrpc.errors import InvalidArgument
-from puregrpc.transport import Tap, TlsOptions
 from puregrpc.wire import DEFAULT_ENGINE, EngineName
 from puregrpc.wire.connection import ConnectionConfig, Metadata, Request
 from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
 
 if TYPE_CHECKING:
-    from puregrpc.channel.interceptors import Interceptor
+    from puregrpc.channel.core import Connector
     from puregrpc.proto.descriptors import MethodDescriptor
+    from puregrpc.transport import Tap, TlsOptions
 
-__all__ = ["DEFAULT_ENGINE", "ChannelOptions", "LoadBalancing", "Method", "channel_options", "check_secure", "path_of"]
+__all__ = [
+    "DEFAULT_ENGINE",
+    "ChannelKeywords",
+    "ChannelOptions",
+    "LoadBalancing",
+    "Method",
+    "channel_options",
+    "check_secure",
+    "path_of",
+]
 
 LoadBalancing = Literal["pick_first", "round_robin"]
-
 
 USER_AGENT = f"grpc-python-puregrpc/{__version__}"
 """PROTOCOL-HTTP2, "User Agents": grpc-LANGUAGE-VARIANT/VERSION."""
@@ -32,9 +40,63 @@ USER_AGENT = f"grpc-python-puregrpc/{__version__}"
 Method = Union[str, "MethodDescriptor"]
 
 
+class ChannelKeywords(TypedDict, total=False):
+    """The options of a channel, as keywords. Sizes are bytes, times are seconds."""
+
+    tls: TlsOptions | bool | None
+    """None or False for plaintext, True for TLS with the system's roots, or `TlsOptions`."""
+    authority: str | None
+    """The :authority of requests, in place of the target's."""
+    max_receive_message_size: int
+    """4 MiB by default."""
+    max_send_message_size: int
+    compression: str | None
+    """The encoding of requests, such as ``"gzip"``."""
+    content_subtype: str
+    """What the messages are, where they are not protobuf: "json" makes ``application/grpc+json``."""
+    keepalive_time: float | None
+    """Send a PING after so long without a sign of life (gRFC A8; TCP_USER_TIMEOUT goes with it, A18)."""
+    keepalive_timeout: float
+    """How long it may stay unanswered; 20 s by default."""
+    keepalive_without_calls: bool
+    connect_timeout: float
+    """For one attempt, the HTTP/2 handshake included; 20 s by default."""
+    wait_for_ready: bool
+    """The default of calls."""
+    load_balancing: LoadBalancing
+    """``pick_first`` (one connection, the default) or ``round_robin`` (one to each address, calls in turn)."""
+    health_service: str | None
+    """With ``round_robin``, use a server only while it says that this service (empty: the server as a whole) is SERVING
+    (gRFC A17); a server without a health service is used."""
+    interceptors: Sequence[Any]
+    """`Interceptor` objects around each call, the outermost first (`BlockingInterceptor` for a blocking channel)."""
+    metadata: MetadataLike | None
+    """Goes with every call."""
+    credentials: CallCredentials | None
+    """Asked for metadata before each call, and refused on plaintext unless ``allow_plaintext_credentials``."""
+    allow_plaintext_credentials: bool
+    secret_names: Sequence[str]
+    """Metadata sent never indexed (RFC 7541, section 7.1.3); by default authorization and cookie."""
+    user_agent: str | None
+    """Is put in front of the library's own."""
+    engine: EngineName | None
+    proxy: str | None
+    """``http://[user:password@]host:port``, asked with CONNECT (gRFC A1)."""
+    proxy_headers: Mapping[str, str] | None
+    """Go to the proxy with CONNECT."""
+    retry: RetryPolicy | None
+    """Make failed calls again (gRFC A6); calls that the server did not begin are retried in any case."""
+    retry_throttling: RetryThrottling | None
+    """Stop retries while most calls fail; None: they go on."""
+    tap: Tap | None
+    """Hears every byte of every connection."""
+    connector: Connector | None
+    """Makes a connection's byte stream in place of connecting to the target (not with ``round_robin``)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelOptions:
-    """The options of `puregrpc.channel.open_channel`, checked."""
+    """The options of a channel, checked."""
 
     tls: TlsOptions | None
     authority: str
@@ -44,7 +106,7 @@ class ChannelOptions:
     compression: str
     content_subtype: str
     metadata: Metadata
-    interceptors: tuple[Interceptor, ...]
+    interceptors: tuple[Any, ...]
     credentials: CallCredentials | None
     allow_plaintext_credentials: bool
     secret_names: tuple[str, ...]
@@ -53,7 +115,10 @@ class ChannelOptions:
     health_service: str | None
     proxy: Proxy | None
     retry: RetryPolicy | None
+    retry_throttling: RetryThrottling | None
     tap: Tap | None
+    connector: Connector | None
+    busy_poll: float
 
     def request(self, path: str, metadata: Metadata = (), compression: str | None = None) -> Request:
         """The head of a call, with ``metadata`` behind the channel's."""
@@ -82,7 +147,7 @@ def channel_options(
     wait_for_ready: bool = False,
     load_balancing: LoadBalancing = "pick_first",
     health_service: str | None = None,
-    interceptors: Sequence[Interceptor] = (),
+    interceptors: Sequence[Any] = (),
     metadata: MetadataLike | None = None,
     credentials: CallCredentials | None = None,
     allow_plaintext_credentials: bool = False,
@@ -92,9 +157,12 @@ def channel_options(
     proxy: str | None = None,
     proxy_headers: Mapping[str, str] | None = None,
     retry: RetryPolicy | None = None,
+    retry_throttling: RetryThrottling | None = None,
     tap: Tap | None = None,
+    connector: Connector | None = None,
+    busy_poll: float = 0.0,
 ) -> tuple[Target, ChannelOptions]:
-    """Check the options that `open_channel` describes. Raises InvalidArgument that names what is wrong."""
+    """Check the options that `ChannelKeywords` describes. Raises InvalidArgument that names what is wrong."""
     parsed = parse_target(target)
     if load_balancing not in ("pick_first", "round_robin"):
         raise InvalidArgument(f"no load balancing {load_balancing!r}: there are 'pick_first' and 'round_robin'")
@@ -102,9 +170,11 @@ def channel_options(
         raise InvalidArgument(f"no engine {engine!r}: there are {' and '.join(map(repr, get_args(EngineName)))}")
     if proxy is not None and (load_balancing != "pick_first" or not parsed.port):
         raise InvalidArgument("a proxy goes with a host and port, and with the load balancing 'pick_first'")
+    if connector is not None and load_balancing != "pick_first":
+        raise InvalidArgument("a connector goes with the load balancing 'pick_first'")
     if health_service is not None and load_balancing != "round_robin":
         raise InvalidArgument("health_service goes with the load balancing 'round_robin' (gRFC A17)")
-    tls_options = TlsOptions() if tls is True else tls or None
+    tls_options = _tls_options(tls)
     options = ChannelOptions(
         tls=tls_options,
         authority=parsed.authority if authority is None else authority,
@@ -131,9 +201,20 @@ def channel_options(
         health_service=health_service,
         proxy=None if proxy is None else parse_proxy(proxy, proxy_headers),
         retry=retry,
+        retry_throttling=retry_throttling,
         tap=tap,
+        connector=connector,
+        busy_poll=busy_poll,
     )
     return parsed, options
+
+
+def _tls_options(tls: TlsOptions | bool | None) -> TlsOptions | None:
+    if tls is True:
+        from puregrpc.transport import TlsOptions  # plaintext needs no ssl, which some builds of Python lack
+
+        return TlsOptions()
+    return tls or None
 
 
 def check_secure(options: ChannelOptions) -> None:

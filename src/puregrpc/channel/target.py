@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.transport.addresses import Address, TcpAddress, UnixAddress, split_host_port
+from puregrpc.kernel.addresses import Address, TcpAddress, UnixAddress, split_host_port
 
 __all__ = ["DEFAULT_PORT", "Target", "parse_target"]
 
@@ -35,14 +35,6 @@ class Target:
     def endpoint(self) -> str:
         """``host:port``, as a proxy is asked for it."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    async def resolve(self) -> list[Address]:
-        """The addresses as they are now. Raises ConnectError if the host has none."""
-        if self.addresses:
-            return list(self.addresses)
-        from puregrpc.transport.connecting import resolve_host
-
-        return list(await resolve_host(self.host, self.port))
 
 
 def parse_target(text: str) -> Target:

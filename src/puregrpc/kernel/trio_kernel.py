@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
 from types import CoroutineType
@@ -17,7 +18,7 @@ from puregrpc.errors import ConnectError, NotConnected
 from puregrpc.kernel.addresses import TcpAddress, literal_addresses, look_up
 from puregrpc.kernel.base import Kernel, call_logged
 
-__all__ = ["TrioKernel"]
+__all__ = ["TrioKernel", "open_trio_kernel"]
 
 logger = logging.getLogger("puregrpc.kernel")
 
@@ -106,6 +107,7 @@ class TrioKernel(Kernel):
 
     def __init__(self, nursery: trio.Nursery, *, threads: int = DEFAULT_THREADS) -> None:
         self._nursery = nursery
+        self.now = trio.lowlevel.current_clock().current_time  # type: ignore[method-assign]  # for other threads too
         self._token = trio.lowlevel.current_trio_token()
         self._tasks: set[TrioTask] = set()
         self._threads = trio.CapacityLimiter(threads)
@@ -186,6 +188,25 @@ class TrioKernel(Kernel):
 
     def forget_socket(self, sock: socket.socket) -> None:
         trio.lowlevel.notify_closing(sock)
+
+
+@asynccontextmanager
+async def open_trio_kernel(*, threads: int | None = None) -> AsyncIterator[TrioKernel]:
+    """A kernel whose tasks live as long as the body. What the body raises leaves as itself, not in a group."""
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        kernel = TrioKernel(nursery, threads=DEFAULT_THREADS if threads is None else threads)
+        try:
+            yield kernel
+        except BaseException as error:  # raised again below, where the nursery does not wrap it
+            failure = error
+        try:
+            await kernel.close()
+        except trio.Cancelled as error:
+            failure = failure or error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 async def _wait(wait: Callable[[socket.socket], Awaitable[None]], sock: socket.socket, until: float) -> bool:

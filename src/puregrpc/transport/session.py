@@ -157,6 +157,10 @@ class Session(Driver, Generic[ConnectionT]):
         Without the mutex, from any thread.
         """
 
+    def close_socket(self) -> None:
+        """Close the socket and nothing else: its loop is closed, and nothing can be told to anybody any more."""
+        self.stream.close()
+
     # -- for whoever uses the connection
 
     @abstractmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from puregrpc.errors import ConnectError, InvalidArgument
 
-__all__ = ["AnswerHead", "Proxy", "connect_request", "parse_proxy"]
+__all__ = ["LARGEST_ANSWER", "Proxy", "check_answer", "connect_request", "parse_proxy"]
 
 LARGEST_ANSWER = 16 << 10
 """How long a proxy's answer may be, headers included."""
@@ -54,29 +53,11 @@ def connect_request(endpoint: str, proxy: Proxy) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
-class AnswerHead:
-    """A proxy's answer up to its empty line, and not an octet of what the tunnel carries after it."""
-
-    def __init__(self) -> None:
-        self.octets = b""
-        self.is_over = False
-
-    def take(self, sock: socket.socket) -> None:
-        """Receive what has come of it."""
-        try:
-            seen = sock.recv(LARGEST_ANSWER, socket.MSG_PEEK)
-        except BlockingIOError:
-            return
-        end = (self.octets + seen).find(b"\r\n\r\n")
-        wanted = len(seen) if end < 0 else end + 4 - len(self.octets)
-        self.octets += sock.recv(wanted)
-        self.is_over = end >= 0 or not seen or len(self.octets) > LARGEST_ANSWER
-
-    def check(self, peer: str, endpoint: str) -> None:
-        """Raise ConnectError if it does not grant the tunnel."""
-        line = self.octets.split(b"\r\n", 1)[0].decode("latin-1")
-        words = line.split(" ", 2)
-        if not words[0].startswith("HTTP/1.") or len(words) < 2:
-            raise ConnectError(f"the proxy {peer} did not answer CONNECT {endpoint} as an HTTP proxy does: {line!r}")
-        if not (len(words[1]) == 3 and words[1].startswith("2")):
-            raise ConnectError(f"the proxy {peer} refused CONNECT {endpoint}: {' '.join(words[1:])}")
+def check_answer(head: bytes, peer: str, endpoint: str) -> None:
+    """Raise ConnectError if the head of a proxy's answer does not grant the tunnel."""
+    line = head.split(b"\r\n", 1)[0].decode("latin-1")
+    words = line.split(" ", 2)
+    if not words[0].startswith("HTTP/1.") or len(words) < 2:
+        raise ConnectError(f"the proxy {peer} did not answer CONNECT {endpoint} as an HTTP proxy does: {line!r}")
+    if not (len(words[1]) == 3 and words[1].startswith("2")):
+        raise ConnectError(f"the proxy {peer} refused CONNECT {endpoint}: {' '.join(words[1:])}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from puregrpc.channel.details import Deserializer, Serializer
+from puregrpc.channel.details import CallCredentials, CallDetails, Deserializer, MetadataLike, Serializer, metadata_of
 from puregrpc.channel.options import ChannelOptions, Method, path_of
 from puregrpc.errors import InvalidArgument
+from puregrpc.wire.connection import Request
 
 if TYPE_CHECKING:
     from puregrpc.codec import Codec
@@ -18,7 +19,7 @@ ResponseT = TypeVar("ResponseT")
 
 
 class BoundMethod(Generic[RequestT, ResponseT]):
-    """What methods of all shapes have in common."""
+    """What methods of all shapes and of both faces have in common."""
 
     def __init__(
         self,
@@ -28,10 +29,28 @@ class BoundMethod(Generic[RequestT, ResponseT]):
         deserialize: Deserializer[ResponseT] | None,
     ) -> None:
         self.path = path
+        self._options = options
         self._serialize = serialize
         self._deserialize = deserialize
         self._request = options.request(path)
         """The head of calls that add nothing of their own."""
+
+    def head(self, metadata: MetadataLike) -> Request:
+        """The head of a call that adds metadata alone."""
+        return self._options.request(self.path, metadata_of(metadata))
+
+    def details(
+        self,
+        metadata: MetadataLike | None,
+        timeout: float | None,
+        wait_for_ready: bool | None,
+        compression: str | None,
+        credentials: CallCredentials | None,
+    ) -> CallDetails:
+        """The options of one call, completed by the channel's."""
+        if wait_for_ready is None:
+            wait_for_ready = self._options.wait_for_ready
+        return CallDetails(self.path, metadata_of(metadata), timeout, wait_for_ready, compression, credentials)
 
 
 def binding(

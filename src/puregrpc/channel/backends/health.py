@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-import trio
-
-from puregrpc.channel.backoff import Backoff
+from puregrpc.channel.backends.backoff import Backoff
+from puregrpc.transport import ClientSession
 from puregrpc.wire.connection import Call, Metadata, Request
 from puregrpc.wire.status import Status, StatusCode
-
-if TYPE_CHECKING:
-    from puregrpc.channel.subchannel import ChannelSession
 
 __all__ = ["HealthCheck", "HealthWatch"]
 
@@ -43,21 +38,15 @@ class HealthWatch(Call):
     """Asks one connection for the health of its server, and again after a pause if the answers end; `stop` ends it.
 
     ``tell`` hears None when the server serves, or else why it does not. A server without a health service serves.
+    All of it but the pause runs with the mutex held.
     """
 
-    __slots__ = ("_backoff", "_check", "_is_stopped", "_nursery", "_session", "_tell")
+    __slots__ = ("_backoff", "_check", "_is_stopped", "_session", "_tell")
 
-    def __init__(
-        self,
-        check: HealthCheck,
-        session: ChannelSession,
-        nursery: trio.Nursery,
-        tell: Callable[[str | None], None],
-    ) -> None:
+    def __init__(self, check: HealthCheck, session: ClientSession, tell: Callable[[str | None], None]) -> None:
         super().__init__()
         self._check = check
         self._session = session
-        self._nursery = nursery
         self._tell = tell
         self._backoff = Backoff()
         self._is_stopped = False
@@ -65,30 +54,38 @@ class HealthWatch(Call):
     def start(self) -> None:
         """Ask; the answers come as they come."""
         Call.__init__(self)
-        self._session.connection.open_call(
-            self, self._check.request, message=self._check.request_message, end=True, now=trio.current_time()
+        session = self._session
+        session.opened(self, None)
+        session.connection.open_call(
+            self, self._check.request, message=self._check.request_message, end=True, now=session.kernel.now()
         )
-        self._session.call_opened(None)
 
     def stop(self) -> None:
         """Ask no more. Idempotent."""
         self._is_stopped = True
         self._session.connection.reset(self)
+        self._session.over(self)
 
     def on_message(self, message: bytes) -> None:
         self._backoff.reset()
         self._tell(None if message == SERVING else f"the server does not serve {self._check.service or 'now'}")
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:  # noqa: ARG002 - every end is one
+        self._session.over(self)
         if self._is_stopped or self._session.connection.is_closed:
             return
         if status.code == StatusCode.UNIMPLEMENTED:
             self._tell(None)
             return
         self._tell(f"the watch of the server's health ended with {status.name}: {status.message}")
-        self._nursery.start_soon(self._start_again)
+        self._session.kernel.spawn(self._start_again)
 
     async def _start_again(self) -> None:
-        await trio.sleep(self._backoff.next_pause())
-        if not self._is_stopped and not self._session.is_closed:
+        session = self._session
+        await session.kernel.sleep(session.kernel.now() + self._backoff.next_pause())
+        session.locked(self._ask_again)
+        session.push()
+
+    def _ask_again(self) -> None:
+        if not self._is_stopped and not self._session.is_going_away:
             self.start()

@@ -1,34 +1,24 @@
-"""The call object of unary calls, whoever waits for them."""
+"""The call object of unary calls: one request and one response, and whoever waits is woken once, at the end."""
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
-
-from puregrpc.channel.outcome import NO_MESSAGE, TWO_MESSAGES, rpc_error
-from puregrpc.wire.connection import Call, ClientConnection, Metadata
+from puregrpc.channel.calls.outcome import NO_MESSAGE, TWO_MESSAGES, rpc_error
+from puregrpc.transport import ClientSession, UnaryExchange
+from puregrpc.wire.connection import Call, Metadata
 from puregrpc.wire.status import Status
 
-__all__ = ["SingleResponseCall"]
+__all__ = ["UnaryCall"]
 
 
-class Carrier(Protocol):
-    """What carries a call."""
+class UnaryCall(UnaryExchange):
+    """One request, one response, on one session."""
 
-    @property
-    def connection(self) -> ClientConnection: ...
+    __slots__ = ("headers", "headers_came", "message", "session", "status", "trailers", "unprocessed")
 
-
-CarrierT = TypeVar("CarrierT", bound=Carrier)
-
-
-class SingleResponseCall(Call, Generic[CarrierT]):
-    """One request, one response. A subclass says who is woken at the end."""
-
-    __slots__ = ("ended", "headers", "headers_came", "message", "session", "status", "trailers", "unprocessed")
-
-    def __init__(self, session: CarrierT) -> None:
+    def __init__(self, session: ClientSession) -> None:
         Call.__init__(self)
         self.session = session
+        self.waiter = None
         self.ended = False
         self.unprocessed = False
         self.headers_came = False
@@ -47,6 +37,15 @@ class SingleResponseCall(Call, Generic[CarrierT]):
         elif not self.ended:
             self.session.connection.reset(self)
             self.on_end(TWO_MESSAGES, (), unprocessed=False)
+
+    def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
+        self.ended = True
+        self.status = status
+        self.trailers = trailers
+        self.unprocessed = unprocessed
+        self.session.over(self)
+        if self.waiter is not None:
+            self.waiter.wake()
 
     def result(self) -> bytes:
         """The response. Raises RpcError for a status other than OK, or for none or several messages."""

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from math import inf
 
-import trio
-
-from puregrpc.channel.backoff import MIN_RESOLUTION_INTERVAL, Backoff
-from puregrpc.channel.connectivity import ConnectivityState, aggregate
-from puregrpc.channel.subchannel import ChannelSession, Subchannel
+from puregrpc.channel.backends.backoff import MIN_RESOLUTION_INTERVAL, Backoff
+from puregrpc.channel.backends.connectivity import ConnectivityState, aggregate
+from puregrpc.channel.backends.subchannel import Subchannel, SubchannelOwner
 from puregrpc.errors import ConnectError
-from puregrpc.transport import Address
+from puregrpc.kernel import Task, Waiter
+from puregrpc.kernel.addresses import Address
+from puregrpc.transport import ClientSession, SessionCounters
 
 __all__ = ["Balancer", "PickFirst", "RoundRobin"]
 
 
 class Balancer(ABC):
-    """The backends of a channel. ``subchannels`` are those in use; removed ones stay in ``leaving`` until closed."""
+    """The backends of a channel. ``subchannels`` are those in use; removed ones stay in ``leaving`` until closed.
+
+    Its methods are called with the mutex held, `try_pick` excepted.
+    """
 
     def __init__(self) -> None:
         self.subchannels: list[Subchannel] = []
         self.leaving: list[Subchannel] = []
+        self._counted = SessionCounters(0, 0)
 
     @property
     def state(self) -> ConnectivityState:
@@ -41,9 +46,22 @@ class Balancer(ABC):
     def has_sessions(self) -> bool:
         return any(subchannel.sessions for subchannel in (*self.subchannels, *self.leaving))
 
+    @property
+    def sessions(self) -> list[ClientSession]:
+        """All connections that are not over."""
+        return [session for subchannel in (*self.subchannels, *self.leaving) for session in subchannel.sessions]
+
+    @property
+    def counters(self) -> SessionCounters:
+        """Octets that went over all connections so far."""
+        counted = self._counted
+        for subchannel in (*self.subchannels, *self.leaving):
+            counted = counted + subchannel.counters
+        return counted
+
     @abstractmethod
-    def try_pick(self) -> ChannelSession | None:
-        """The connection for the next call, if one is ready."""
+    def try_pick(self) -> ClientSession | None:
+        """The connection for the next call, if one is ready. With or without the mutex."""
 
     def request_connection(self) -> None:
         """Connect, as far as that is not under way."""
@@ -57,6 +75,9 @@ class Balancer(ABC):
 
     def changed(self) -> None:
         """A subchannel has changed its state, or one of its connections is over."""
+        for subchannel in self.leaving:
+            if not subchannel.sessions:
+                self._counted = self._counted + subchannel.counters
         self.leaving = [subchannel for subchannel in self.leaving if subchannel.sessions]
 
     def close(self) -> None:
@@ -73,7 +94,7 @@ class PickFirst(Balancer):
         self.subchannels = [subchannel]
         self._subchannel = subchannel
 
-    def try_pick(self) -> ChannelSession | None:
+    def try_pick(self) -> ClientSession | None:
         return self._subchannel.session
 
 
@@ -82,24 +103,26 @@ class RoundRobin(Balancer):
 
     def __init__(
         self,
-        nursery: trio.Nursery,
-        resolve: Callable[[], Awaitable[list[Address]]],
+        owner: SubchannelOwner,
+        resolve: Callable[[float], Awaitable[list[Address]]],
         make_subchannel: Callable[[Address], Subchannel],
-        notify: Callable[[], None],
+        *,
+        resolve_timeout: float,
     ) -> None:
         super().__init__()
-        self._nursery = nursery
+        self._owner = owner
+        self._kernel = owner.kernel
         self._resolve = resolve
+        self._resolve_timeout = resolve_timeout
         self._make_subchannel = make_subchannel
-        self._notify = notify
         self._by_address: dict[Address, Subchannel] = {}
-        self._ready: list[ChannelSession] = []
+        self._ready: tuple[ClientSession, ...] = ()
         self._next = 0
-        self._resolving: trio.CancelScope | None = None
-        self._resolved_at: float | None = None
+        self._resolving: Task | None = None
+        self._resolved_at = -inf
         self._resolution_error = ""
         self._resolution_failures = 0
-        self._hurry = trio.Event()
+        self._pause: Waiter | None = None
         self._is_closed = False
 
     @property
@@ -118,27 +141,27 @@ class RoundRobin(Balancer):
     def failures(self) -> int:
         return super().failures + self._resolution_failures
 
-    def try_pick(self) -> ChannelSession | None:
+    def try_pick(self) -> ClientSession | None:
         ready = self._ready
         if not ready:
             return None
-        self._next = (self._next + 1) % len(ready)
-        return ready[self._next]
+        self._next = number = (self._next + 1) % len(ready)
+        return ready[number]
 
     def request_connection(self) -> None:
-        if self._resolved_at is None:
+        if self._resolved_at == -inf:
             self._start_resolving()
         super().request_connection()
 
     def hurry(self) -> None:
-        self._hurry.set()
-        self._hurry = trio.Event()
+        if self._pause is not None:
+            self._pause.wake()
         super().hurry()
 
     def changed(self) -> None:
-        self._ready = [subchannel.session for subchannel in self.subchannels if subchannel.session is not None]
+        self._ready = tuple(subchannel.session for subchannel in self.subchannels if subchannel.session is not None)
         super().changed()
-        if self._is_closed or self._resolved_at is None:
+        if self._is_closed or self._resolved_at == -inf:
             return
         lost = False
         for subchannel in self.subchannels:
@@ -147,45 +170,57 @@ class RoundRobin(Balancer):
                 subchannel.request_connection()
             elif subchannel.state is ConnectivityState.TRANSIENT_FAILURE:
                 lost = True
-        if lost and trio.current_time() >= self._resolved_at + MIN_RESOLUTION_INTERVAL:
+        if lost and self._kernel.now() >= self._resolved_at + MIN_RESOLUTION_INTERVAL:
             self._start_resolving()
 
     def close(self) -> None:
         self._is_closed = True
+        self._ready = ()
         if self._resolving is not None:
             self._resolving.cancel()
         super().close()
 
     def _start_resolving(self) -> None:
         if self._resolving is None and not self._is_closed:
-            self._resolving = trio.CancelScope()
-            self._nursery.start_soon(self._keep_resolving, self._resolving)
+            self._resolving = self._kernel.spawn(self._keep_resolving)
 
-    async def _keep_resolving(self, scope: trio.CancelScope) -> None:
-        backoff = Backoff()
-        with scope:
-            while True:
-                try:
-                    addresses = await self._resolve()
-                    break
-                except ConnectError as error:
-                    self._resolution_error = str(error)
-                    self._resolution_failures += 1
-                    self._notify()
-                    with trio.move_on_after(backoff.next_pause()):
-                        await self._hurry.wait()
-            self._resolved_at = trio.current_time()
-            self._use(addresses)
-        self._resolving = None
-        self._notify()
+    async def _keep_resolving(self) -> None:
+        kernel, backoff = self._kernel, Backoff()
+        while not self._is_closed:
+            began = kernel.now()
+            try:
+                addresses = await self._resolve(began + self._resolve_timeout)
+            except ConnectError as error:
+                pause = kernel.locked(self._resolution_failed, str(error))
+                await pause.wait(began + backoff.next_pause())
+                continue
+            for session in kernel.locked(self._use, addresses):
+                session.push()
+            return
 
-    def _use(self, addresses: list[Address]) -> None:
+    def _resolution_failed(self, problem: str) -> Waiter:
+        self._resolution_error = problem
+        self._resolution_failures += 1
+        self._owner.subchannel_changed()
+        self._pause = self._kernel.waiter()
+        return self._pause
+
+    def _use(self, addresses: list[Address]) -> list[ClientSession]:
+        """Keep connections to these; returns those that have something to send."""
+        self._resolving = self._pause = None
+        if self._is_closed:
+            return []
+        self._resolved_at = self._kernel.now()
+        self._resolution_error = ""
         by_address = {address: self._by_address.get(address) or self._make_subchannel(address) for address in addresses}
         removed = [subchannel for address, subchannel in self._by_address.items() if address not in by_address]
         self._by_address = by_address
         self.subchannels = list(by_address.values())
         self.leaving += removed
+        leaving = [session for subchannel in removed for session in subchannel.sessions]
         for subchannel in removed:
             subchannel.drain()
         for subchannel in self.subchannels:
             subchannel.request_connection()
+        self._owner.subchannel_changed()
+        return leaving

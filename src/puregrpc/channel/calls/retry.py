@@ -10,7 +10,7 @@ from puregrpc.errors import InvalidArgument
 from puregrpc.wire.connection import Metadata, Request
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["PREVIOUS_ATTEMPTS", "REPLAY_LIMIT", "Attempts", "RetryPolicy", "RetryThrottle", "pushback_of"]
+__all__ = ["PREVIOUS_ATTEMPTS", "REPLAY_LIMIT", "Attempts", "RetryPolicy", "RetryThrottle", "RetryThrottling", "pushback_of"]
 
 MAX_ATTEMPTS = 5
 """More is taken as this (gRFC A6, "Maximum Number of Retries")."""
@@ -61,21 +61,42 @@ class RetryPolicy:
         return code in self.retryable_status_codes
 
 
-class RetryThrottle:
-    """Stops retries when most calls fail: a bucket of tokens, one less for a failure, ``ratio`` more for a success."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryThrottling:
+    """Stop retries while most calls fail (gRFC A6, "Throttling Retry Attempts and Hedged RPCs").
 
-    def __init__(self, max_tokens: float = 10.0, ratio: float = 0.1) -> None:
-        self.max_tokens = max_tokens
-        self.ratio = ratio
-        self.tokens = max_tokens
+    A bucket of ``max_tokens`` loses one for each failure and gets ``token_ratio`` for each success; while it is no more
+    than half full, there are no retries.
+    """
+
+    max_tokens: float = 10.0
+    token_ratio: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (0 < self.max_tokens <= 1000 and self.token_ratio > 0):
+            raise InvalidArgument("retry throttling takes max_tokens over 0 up to 1000, and a token_ratio over 0")
+
+
+class RetryThrottle:
+    """The bucket of one channel. Without `RetryThrottling` it is never empty."""
+
+    def __init__(self, throttling: RetryThrottling | None = None) -> None:
+        self._throttling = throttling
+        self.tokens = 0.0 if throttling is None else throttling.max_tokens
 
     def failed(self) -> bool:
         """Count a failure. True if a retry is still allowed."""
+        throttling = self._throttling
+        if throttling is None:
+            return True
         self.tokens = max(self.tokens - 1, 0)
-        return self.tokens > self.max_tokens / 2
+        return self.tokens > throttling.max_tokens / 2
 
     def succeeded(self) -> None:
-        self.tokens = min(self.tokens + self.ratio, self.max_tokens)
+        """Count a success."""
+        throttling = self._throttling
+        if throttling is not None:
+            self.tokens = min(self.tokens + throttling.token_ratio, throttling.max_tokens)
 
 
 class Attempts:

@@ -1,0 +1,67 @@
+"""Sending what an iterable gives, beside whoever receives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import Any, Generic, TypeVar
+
+from puregrpc.errors import LocalProtocolError, RpcError
+from puregrpc.kernel import Kernel, Task
+
+__all__ = ["Feeder", "Requests"]
+
+RequestT = TypeVar("RequestT")
+
+Requests = AsyncIterable[RequestT] | Iterable[RequestT]
+
+
+class Feeder(Generic[RequestT]):
+    """Sends ``requests`` and the half-close on a call, in a task of its own.
+
+    The call is a `ClientCall`, a `BlockingCall`, or what an interceptor put in the place of one. What ``requests``
+    raises cancels the call; it is kept for `stop`.
+    """
+
+    def __init__(self, kernel: Kernel, call: Any, requests: Requests[RequestT]) -> None:
+        self._kernel = kernel
+        self._call = call
+        self._requests = requests
+        self._failure: Exception | None = None
+        self._task: Task = kernel.spawn(self._run)
+
+    async def _run(self) -> None:
+        kernel, call = self._kernel, self._call
+        try:
+            async for request in each(self._requests):
+                await kernel.call(call.send, request)
+                if call.is_over:
+                    return
+            await kernel.call(call.half_close)
+        except (RpcError, LocalProtocolError) as error:
+            if not call.is_over:
+                self._fail(error)  # it is the iterable's own
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._call.cancel()
+
+    def stop(self, error: BaseException | None) -> None:
+        """Stop sending. ``error`` is what the receiving side raised, if it did.
+
+        Raises what the requests raised, unless the receiver has failed by itself.
+        """
+        self._task.cancel()
+        if self._failure is not None and (error is None or isinstance(error, RpcError)):
+            raise self._failure
+
+
+async def each(requests: Requests[RequestT]) -> AsyncIterator[RequestT]:
+    """All that an iterable of either kind gives."""
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield request
+    else:
+        for request in requests:
+            yield request
