@@ -161,6 +161,11 @@ class TrioKernel(Kernel):
         except trio.RunFinishedError:
             raise NotConnected("the trio loop of this kernel has ended") from None
 
+    def interrupts(self, error: BaseException) -> bool:
+        if isinstance(error, trio.Cancelled):  # one that was kept from another time is a fault
+            return trio.current_effective_deadline() == -inf
+        return super().interrupts(error)
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
