@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from puregrpc._on_demand import on_demand
 
 if TYPE_CHECKING:
+    from puregrpc.kernel.asyncio_kernel import AsyncioKernel as AsyncioKernel
     from puregrpc.kernel.base import Kernel as Kernel
     from puregrpc.kernel.base import Task as Task
     from puregrpc.kernel.base import Waiter as Waiter
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from puregrpc.kernel.trio_kernel import TrioKernel as TrioKernel
 
 _MODULES = {
+    "AsyncioKernel": "asyncio_kernel",
     "Kernel": "base",
     "Task": "base",
     "TrioKernel": "trio_kernel",

@@ -18,14 +18,15 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     import socket
 
     from puregrpc.kernel.addresses import TcpAddress
 
-__all__ = ["Kernel", "Task", "Waiter", "Waiters", "World", "call_logged"]
+__all__ = ["Kernel", "Task", "Waiter", "Waiters", "World", "call_logged", "run_logged"]
 
 logger = logging.getLogger("puregrpc.kernel")
 
@@ -49,7 +50,7 @@ class Task(Protocol):
     """A coroutine that runs beside the one that started it."""
 
     def cancel(self) -> None:
-        """Have it end soon: what it waits for is interrupted. Idempotent, from any thread, with or without the mutex."""
+        """Have it end soon: what it waits for is interrupted. Idempotent; from any thread, whoever holds the mutex."""
 
     async def join(self) -> None:
         """Wait until it has ended."""
@@ -61,6 +62,14 @@ def call_logged(function: Callable[[], object]) -> None:
         function()
     except Exception:
         logger.exception("a callback raised an exception that nobody waits for")
+
+
+async def run_logged(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine that nobody waits for; what it raises goes to the log."""
+    try:
+        await function()
+    except Exception:
+        logger.exception("a task ended with an exception that nobody waits for")
 
 
 class Waiters:
@@ -129,12 +138,15 @@ class Kernel(ABC):
         May be called with the mutex held.
         """
 
-    @abstractmethod
     async def call(self, function: Callable[P, Awaitable[T] | T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Call code of the user's, and await what it returns where that is to be awaited.
 
         On threads it may block, and must not return an awaitable: InvalidArgument.
         """
+        result = function(*arguments, **keywords)
+        if isinstance(result, CoroutineType) or hasattr(type(result), "__await__"):
+            return await cast("Awaitable[T]", result)
+        return cast("T", result)
 
     @abstractmethod
     async def in_thread(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
@@ -151,6 +163,12 @@ class Kernel(ABC):
         without it. It must not raise: what it raises is logged. Raises NotConnected once the kernel's world is over.
         """
         raise NotImplementedError
+
+    def interrupts(self, error: BaseException) -> bool:
+        """Whether an exception is meant for those around, and no fault of the code that it came through:
+        KeyboardInterrupt, SystemExit, a cancellation that is under way. To be asked where it was caught.
+        """
+        return isinstance(error, KeyboardInterrupt | SystemExit)
 
     @abstractmethod
     async def close(self) -> None:
