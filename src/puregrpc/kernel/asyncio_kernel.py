@@ -166,13 +166,6 @@ class AsyncioKernel(Kernel):
             return task is None or sys.version_info < (3, 11) or task.cancelling() > 0
         return super().interrupts(error)
 
-    def interrupts(self, error: BaseException) -> bool:
-        if isinstance(error, asyncio.CancelledError):
-            task = asyncio.current_task()
-            # Code that awaits something else that was cancelled raises it too. Before Python 3.11 nobody can tell.
-            return task is None or sys.version_info < (3, 11) or task.cancelling() > 0
-        return super().interrupts(error)
-
     # -- its end
 
     def attach(self, end: Callable[[], None]) -> None:
