@@ -49,10 +49,7 @@ class TcpAddress:
         try:
             found = _getaddrinfo(self.host, self.port, self.family, socket.AI_NUMERICHOST)
         except (OSError, ValueError):
-            literal, percent, zone = self.host.partition("%")
-            if percent and literal_addresses(literal, self.port):
-                raise InvalidArgument(f"{self.host!r}: this machine has no network interface {zone!r}") from None
-            raise InvalidArgument(f"{self.host!r} is not an IP address") from None
+            raise InvalidArgument(_unknown_zone(self.host) or f"{self.host!r} is not an IP address") from None
         return tuple(found[0][4])
 
 
@@ -121,7 +118,16 @@ def no_address(host: str, error: OSError | ValueError | None) -> ConnectError:
     """The error of a host that was not found, or not in time (None)."""
     if error is None:
         return ConnectError(f"no address was found for the host {host!r} in time")
-    return ConnectError(f"no address was found for the host {host!r}: {getattr(error, 'strerror', None) or error}")
+    reason = _unknown_zone(host) or getattr(error, "strerror", None) or error
+    return ConnectError(f"no address was found for the host {host!r}: {reason}")
+
+
+def _unknown_zone(host: str) -> str | None:
+    """What is wrong with an IPv6 literal of which all but the zone is right."""
+    literal, percent, zone = host.partition("%")
+    if percent and ":" in literal and literal_addresses(literal, 0):
+        return f"this machine has no network interface {zone!r} with such addresses"
+    return None
 
 
 def literal_addresses(host: str, port: int, *, passive: bool = False) -> list[TcpAddress] | None:

@@ -57,8 +57,10 @@ def explain_tls(error: ssl.SSLError, *, server_side: bool, established: bool) ->
         return f"its certificate is not trusted: {getattr(error, 'verify_message', '')}{hint}"
     reason = error.reason or ""
     if "EOF" in reason or (not reason and "EOF" in str(error)):
-        other = "a client in plaintext, or one that does not trust the certificate" if server_side else (
-            "a plaintext server, or one that wants something else"
+        other = (
+            "a client in plaintext, or one that does not trust the certificate"
+            if server_side
+            else ("a plaintext server, or one that wants something else")
         )
         return f"the connection was closed in the middle of it ({other}?)"
     if reason in NOT_TLS:

@@ -44,15 +44,15 @@ class TlsLayer:
     Not for two threads at once.
     """
 
-    def __init__(
-        self, context: ssl.SSLContext, *, server_side: bool = False, server_name: str | None = None
-    ) -> None:
+    def __init__(self, context: ssl.SSLContext, *, server_side: bool = False, server_name: str | None = None) -> None:
         self._server_side = server_side
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         name = None if server_name is None else name_of_host(server_name)
         try:
-            self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side, server_hostname=name)
+            self._object = context.wrap_bio(
+                self._incoming, self._outgoing, server_side=server_side, server_hostname=name
+            )
         except (ssl.SSLError, ValueError) as error:
             raise TlsError(f"TLS cannot begin with the name {name!r}: {error}") from error
         self._early: list[bytes] = []
@@ -205,16 +205,22 @@ class TlsStream(ByteStream):
     async def shake_hands(self, until: float = inf) -> bool:
         """Do the handshake; False if it is not over by ``until``. Raises TlsError, or OSError if the stream breaks."""
         inner, layer = self.inner, self.tls
-        is_over = False
         while True:
             try:
                 is_over = layer.handshake()
-            finally:
-                self._flush()  # the alert that says why it failed, too
-            while self._unsent:
-                if not await inner.wait_writable(until):
-                    return False
-                self._flush()
+            except TlsError:
+                with suppress(OSError):
+                    self._flush()  # the alert that says why
+                raise
+            try:
+                while not self._flush():
+                    if not await inner.wait_writable(until):
+                        return False
+            except OSError:
+                # A peer that refuses has said why, in an alert, before it broke the stream.
+                layer.feed(inner.receive_nowait(RECORD_SIZE) or b"")
+                layer.handshake()
+                raise
             if is_over:
                 return True
             while (data := inner.receive_nowait(RECORD_SIZE)) is None:
