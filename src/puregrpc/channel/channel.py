@@ -67,6 +67,15 @@ class Channel:
 
     # -- the world it lives in
 
+    @classmethod
+    def over(cls, core: ChannelCore) -> Channel:
+        """A channel that uses what there is, on any kernel: for coroutines that whoever has the kernel runs."""
+        channel = cls(core.target.text)
+        channel.options = core.options
+        channel._owner.take(core.kernel)
+        channel._core = core
+        return channel
+
     def bound(self) -> ChannelCore:
         """The core in the loop that runs now. Raises LocalProtocolError if that is not the channel's, or has no owner."""
         core = self._core

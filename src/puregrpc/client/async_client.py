@@ -1,32 +1,31 @@
-"""The client for trio programs: what `Client` does, in the caller's own loop."""
+"""The client for asyncio and trio: what `Client` does, in the caller's own loop."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import trio
-
 from puregrpc.client import health
-from puregrpc.client.backend import CallRequest
 from puregrpc.client.core import NOT_CONNECTED, ClientCore, PreparedCall
 from puregrpc.client.link import Link, open_link
 from puregrpc.client.params import INVOKE_TIMEOUT, CallKeywords, ConnectKeywords, connect_params
 from puregrpc.client.records import HealthStatus, MethodInfo, Response
+from puregrpc.client.requests import CallRequest, Traffic
 from puregrpc.client.status import CANCELED_HERE
 from puregrpc.errors import Error, InvalidArgument, LocalProtocolError, NotConnected
+from puregrpc.kernel import Kernel, Task
+from puregrpc.kernel.events import Event
+from puregrpc.kernel.ownership import LoopOwner, open_kernel
 from puregrpc.metrics import Metrics
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from puregrpc.client.async_stream import AsyncStream
-    from puregrpc.client.params import ConnectParams
 
 __all__ = ["AsyncClient", "PendingResponse"]
 
@@ -36,8 +35,8 @@ Path = str | os.PathLike[str]
 class PendingResponse:
     """A call that is under way: ``await`` it for its Response, as often as wanted."""
 
-    def __init__(self) -> None:
-        self._done = trio.Event()
+    def __init__(self, kernel: Kernel) -> None:
+        self._done = Event(kernel)
         self._response: Response | None = None
         self._error: BaseException | None = None
 
@@ -57,21 +56,25 @@ class PendingResponse:
 
 
 class AsyncClient:
-    """A gRPC client for trio: ``async with AsyncClient() as client: …``.
+    """A gRPC client for asyncio and trio: ``async with AsyncClient() as client: …``.
 
     Methods, params and results are those of `Client`; what touches the network is awaited. Times are milliseconds.
-    What the body raises leaves as itself; calls and streams that are open then are cancelled. Raises
-    LocalProtocolError outside trio, where `Client` is the one to use.
+    What the body raises leaves as itself; calls and streams that are open then are cancelled. On asyncio it may be
+    used without ``async with`` too: `close` it then. Raises LocalProtocolError outside of an event loop, where `Client`
+    is the one to use, and on trio outside of ``async with``.
     """
 
     def __init__(self, *, metrics: Metrics | None = None) -> None:
         self.core = ClientCore() if metrics is None else ClientCore(metrics)
         self.streams: set[AsyncStream] = set()
-        self._lifetime: AbstractAsyncContextManager[None] | None = None
-        self._nursery: trio.Nursery | None = None
+        self._owner = LoopOwner("AsyncClient")
+        self._lifetime: AbstractAsyncContextManager[Kernel] | None = None
+        self._is_left = False
         self._link: Link | None = None
-        self._closing: trio.Event | None = None
-        self._closed: trio.Event | None = None
+        self._traffic_before = Traffic()
+        """What went over the connections that are closed."""
+        self._counted = Traffic()
+        self._stop_counting: Callable[[], None] | None = None
 
     @property
     def metrics(self) -> Metrics:
@@ -81,40 +84,37 @@ class AsyncClient:
     # -- the lifetime
 
     async def __aenter__(self) -> AsyncClient:
-        try:
-            trio.lowlevel.current_task()
-        except RuntimeError:
-            raise LocalProtocolError(
-                "AsyncClient works inside trio.run; in other programs use puregrpc.Client, which blocks"
-            ) from None
         if self._lifetime is not None:
             raise LocalProtocolError("an AsyncClient can be entered only once")
-        self._lifetime = self._live()
-        await self._lifetime.__aenter__()
+        self._lifetime = open_kernel("AsyncClient")
+        self._owner.take(await self._lifetime.__aenter__())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        if self._lifetime is None:
+        lifetime = self._lifetime
+        if lifetime is None:
             return None
-        return await self._lifetime.__aexit__(kind, error, trace)
-
-    @asynccontextmanager
-    async def _live(self) -> AsyncIterator[None]:
-        failure: BaseException | None = None
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            try:
-                yield
+        failure = error
+        try:
+            if error is None:
                 await self.close()
-            except BaseException as error:  # raised again below, where the nursery does not wrap it
-                failure = error
-            self._nursery = None
-            self.core.address = ""
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        except BaseException as raised:  # handed to the kernel's body, which raises it again
+            failure = raised
+        self._is_left = True
+        self.core.address = ""
+        if failure is error:
+            return await lifetime.__aexit__(kind, error, trace)
+        await lifetime.__aexit__(type(failure), failure, failure.__traceback__ if failure is not None else None)
+        return None
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel of the loop that runs. Raises LocalProtocolError where there is none, or it is another's."""
+        if self._is_left:
+            raise LocalProtocolError("an AsyncClient is used inside 'async with AsyncClient() as client:'")
+        return self._owner.claim()
 
     # -- the schema
 
@@ -132,48 +132,30 @@ class AsyncClient:
         self, address: str, params: Mapping[str, Any] | None = None, **keywords: Unpack[ConnectKeywords]
     ) -> bool:
         """See `Client.connect`."""
-        nursery = self._running()
+        kernel = self.kernel
         if not isinstance(address, str):
             raise InvalidArgument(f"an address is text such as 'localhost:50051', not {address!r}")
         checked = connect_params(params, keywords)
         await self._disconnect()
         began = time.perf_counter()
-        opened: Link | Error = await nursery.start(partial(self._hold, address, checked))
-        if isinstance(opened, Error):
-            raise opened
-        self._link = opened
+        self._link = await open_link(kernel, address, checked, self.core.registry)
         self.core.connected(checked, address)
         self.core.meter.connected((time.perf_counter() - began) * 1000)
+        self._stop_counting = self.metrics.before_reading(self._count_traffic)
         return True
 
-    async def _hold(self, address: str, params: ConnectParams, *, task_status: trio.TaskStatus[Link | Error]) -> None:
-        """Keep a connection open until it is to be closed."""
-        closing, closed = trio.Event(), trio.Event()
-        try:
-            async with open_link(address, params, self.core.registry) as link:
-                self._closing, self._closed = closing, closed
-                stop = self.metrics.before_reading(self._counter(link))
-                task_status.started(link)
-                try:
-                    await closing.wait()
-                finally:
-                    self._counter(link)()
-                    stop()
-        except Error as error:
-            if closing is self._closing:
-                raise
-            task_status.started(error)
-        finally:
-            closed.set()
+    def _traffic(self) -> Traffic:
+        before, link = self._traffic_before, self._link
+        if link is None:
+            return before
+        now = link.traffic()
+        return Traffic(before.sent + now.sent, before.received + now.received)
 
-    def _counter(self, link: Link) -> Callable[[], None]:
-        def count() -> None:
-            now, before = link.traffic(), link.counted
-            if now != before:
-                link.counted = now
-                self.core.meter.traffic(now.sent - before.sent, now.received - before.received)
-
-        return count
+    def _count_traffic(self) -> None:
+        now, before = self._traffic(), self._counted
+        if now != before:
+            self._counted = now
+            self.core.meter.traffic(now.sent - before.sent, now.received - before.received)
 
     async def close(self) -> None:
         """See `Client.close`."""
@@ -182,13 +164,23 @@ class AsyncClient:
 
     async def _disconnect(self) -> None:
         self.core.address = ""
-        closing, closed, self._closing, self._closed, self._link = self._closing, self._closed, None, None, None
         for stream in list(self.streams):
             await stream.end_with(CANCELED_HERE)
-        if closing is not None and closed is not None:
-            closing.set()
-            await closed.wait()
+        link = self._link
+        if link is None:
+            return
+        try:
+            await link.core.close()
+        finally:
+            self._count_traffic()
+            self._traffic_before = self._traffic()
+            self._link = None
+            if self._stop_counting is not None:
+                self._stop_counting()
+                self._stop_counting = None
             self.metrics.flush()
+        if self._lifetime is None:
+            await self.kernel.close()
 
     def raise_failure(self) -> None:
         """Raise what a stream's handler raised, if nobody has been told of it yet."""
@@ -210,7 +202,7 @@ class AsyncClient:
 
     async def _complete(self, call: PreparedCall, link: Link) -> Response:
         if call.refused is not None:
-            await trio.lowlevel.checkpoint()
+            await self.kernel.checkpoint()
             return self.core.refuse(call, call.refused)
         return self.core.respond(call, await link.unary(call))
 
@@ -225,7 +217,7 @@ class AsyncClient:
 
         A call that cannot be made raises when it is awaited.
         """
-        nursery, pending = self._running(), PendingResponse()
+        pending = PendingResponse(self.kernel)
         try:
             call = self.core.prepare(url, request, params, keywords)
             link = self.connected_link()
@@ -243,7 +235,7 @@ class AsyncClient:
             finally:
                 pending.set(response, failure)
 
-        nursery.start_soon(run)
+        self.kernel.spawn(run)
         return pending
 
     async def health_check(self, service: str | None = "") -> HealthStatus:
@@ -271,23 +263,14 @@ class AsyncClient:
         raise TypeError("an AsyncClient cannot be pickled or copied: make one in each process")
 
     def connected_link(self) -> Link:
-        """The connection. Raises NotConnected."""
-        self._running()
+        """The connection. Raises NotConnected, LocalProtocolError in another loop than the client's."""
         if self._link is None:
+            self._owner.claim()
             raise NotConnected(NOT_CONNECTED)
+        if not self._owner.is_current():
+            self._owner.claim()
         return self._link
 
-    def start_soon(self, function: Callable[[], Any]) -> None:
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Task:
         """Run an async function that raises nothing, until the client is left."""
-        self._running().start_soon(function)
-
-    def _running(self) -> trio.Nursery:
-        if self._nursery is None:
-            try:
-                trio.lowlevel.current_task()
-            except RuntimeError:
-                raise LocalProtocolError(
-                    "AsyncClient works inside trio.run; in other programs use puregrpc.Client, which blocks"
-                ) from None
-            raise LocalProtocolError("an AsyncClient is used inside 'async with AsyncClient() as client:'")
-        return self._nursery
+        return self.kernel.spawn(function)

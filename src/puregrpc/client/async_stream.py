@@ -1,24 +1,23 @@
-"""Streams of the trio client: events for handlers, or ``async for``."""
+"""Streams of `AsyncClient`: events for handlers, or ``async for``."""
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import trio
-
-from puregrpc.channel import ClientCall
-from puregrpc.client.backend import PATIENCE_SECONDS, Patience, StreamEnd
+from puregrpc.channel.calls.call import ClientCall
+from puregrpc.channel.details import CallDetails
 from puregrpc.client.debug import LOGGER
 from puregrpc.client.events import now
 from puregrpc.client.failures import status_of
+from puregrpc.client.inbox import PATIENCE_SECONDS, Patience
 from puregrpc.client.params import CallKeywords
+from puregrpc.client.requests import StreamEnd
 from puregrpc.client.status import CANCELED_HERE, as_k6_says
 from puregrpc.client.stream_base import STALLED, StreamBase, connection_of, undecodable
 from puregrpc.errors import DecodeError, InvalidArgument, LocalProtocolError, NotConnected, RpcError
+from puregrpc.kernel.events import Event
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import Status, StatusCode
 
@@ -31,7 +30,7 @@ __all__ = ["AsyncStream"]
 
 
 class AsyncStream(StreamBase):
-    """A call with several messages in a trio program: ``AsyncStream(client, "pkg.Service/Method")``; opened at once.
+    """A call with several messages in an asyncio or trio program: ``AsyncStream(client, "pkg.Service/Method")``; opened at once.
 
     With handlers (`on`), plain or async functions that run one after the other in a task of the client, or by
     iteration (``async for message in stream``), but not both. As an async context manager it is cancelled when left
@@ -49,19 +48,20 @@ class AsyncStream(StreamBase):
         """See `Stream`."""
         from puregrpc.client.async_client import AsyncClient
 
-        self._link = connection_of(client, AsyncClient, AsyncClient.connected_link)
+        link = connection_of(client, AsyncClient, AsyncClient.connected_link)
         super().__init__(client.core, url, params, keywords, as_message=False)
         self._client = client
+        self._kernel = kernel = client.kernel
+        request = self._request
+        details = CallDetails(request.path, request.metadata, request.timeout, link.core.options.wait_for_ready)
+        self._call: ClientCall[bytes, bytes] = ClientCall(link.core, details)
         self._ended_here: Status | None = None
-        self._call: ClientCall[bytes, bytes] | None = None
-        self._scope = trio.CancelScope()
-        self._opened = trio.Event()
-        self._wanted = trio.Event()
-        self._finished = trio.Event()
-        self._send_lock = trio.Lock()
-        self._room_lock = trio.Lock()
+        self._opened = Event(kernel)
+        self._wanted = Event(kernel)
+        self._finished = Event(kernel)
         client.streams.add(self)
-        client.start_soon(self._run)
+        self._taking = client.spawn(self._open_and_take)
+        client.spawn(self._run)
 
     # -- for the program
 
@@ -78,47 +78,45 @@ class AsyncStream(StreamBase):
     async def write(self, message: Any) -> None:
         """Send a message; waits while the server takes no more. See `Stream.write`."""
         self.raise_failure()
-        await trio.lowlevel.checkpoint()
+        await self._kernel.checkpoint()
         data = self._encoded(message, is_over=self._result is not None)
         if data is None:
             return
-        call = await self._opened_call()
-        if call is None:
+        if not await self._is_open():
             return
         try:
-            async with self._send_lock:
-                await call.send(data, wait=False)
-            await self._wait_for_room(call)
+            await self._call.send(data, wait=False)
+            await self._wait_for_room()
         except (RpcError, LocalProtocolError):
             return  # the receiving side says how the call ended
         self._meter.sent()
         if self._sends_one:
             await self._half_close()
 
-    async def _wait_for_room(self, call: ClientCall[bytes, bytes]) -> None:
+    async def _wait_for_room(self) -> None:
         """Wait while the server takes no more; a handler, as long as its patience lasts."""
-        patience = Patience(lambda: call.has_message) if self._is_in_handler else None
-        while call.unsent > SEND_BUFFER_SIZE and (patience is None or patience.lasts(call.unsent)):
-            with trio.move_on_after(math.inf if patience is None else PATIENCE_SECONDS):
-                async with self._room_lock:
-                    await call.wait_for_room()
-        if patience is not None and patience.is_at_its_end:
+        call = self._call
+        if not self._is_in_handler:
+            await call.wait_for_room()
+            return
+        patience = Patience(lambda: call.has_message)
+        while call.unsent > SEND_BUFFER_SIZE and patience.lasts(call.unsent):
+            await call.wait_for_room(self._kernel.now() + PATIENCE_SECONDS)
+        if patience.is_at_its_end:
             self._end_with(STALLED)
 
     async def end(self) -> None:
         """Say that all messages are sent (half-close). Idempotent."""
         self.raise_failure()
-        await trio.lowlevel.checkpoint()
+        await self._kernel.checkpoint()
         self._is_ended = True
         await self._half_close()
 
     async def _half_close(self) -> None:
         if not self._is_half_closed:
             self._is_half_closed = True
-            call = await self._opened_call()
-            if call is not None:
-                async with self._send_lock:
-                    await call.half_close()
+            if await self._is_open():
+                await self._call.half_close()
 
     def cancel(self) -> None:
         """End the stream from this side, at once. Idempotent."""
@@ -149,7 +147,7 @@ class AsyncStream(StreamBase):
     @property
     def is_over(self) -> bool:
         """Whether the stream has ended and its end was handled, or iterated to."""
-        return self._finished.is_set()
+        return self._finished.is_set
 
     async def __aenter__(self) -> AsyncStream:
         return self
@@ -173,7 +171,7 @@ class AsyncStream(StreamBase):
         """Raise what a handler raised, if nobody has been told of it yet."""
         failure, self._failure = self._failure, None
         if failure is not None:
-            if self._finished.is_set():
+            if self._finished.is_set:
                 self._client.streams.discard(self)
             raise failure
 
@@ -181,31 +179,31 @@ class AsyncStream(StreamBase):
 
     _is_in_handler = False
 
-    async def _run(self) -> None:
-        """Hold the call open; with handlers, take what comes."""
-        request = self._request
+    async def _open_and_take(self) -> None:
+        """Hold the call open; with handlers, take what comes. Ending the stream from this side cancels it."""
         try:
-            with self._scope:
-                try:
-                    opening = self._link.channel.call(request.path, metadata=request.metadata, timeout=request.timeout)
-                    async with opening as call:
-                        self._call = call
-                        self._opened.set()
-                        await self._wanted.wait()
-                        if self._is_dispatching:
-                            await self._take_all()
-                        elif self._is_iterated:
-                            await self._finished.wait()
-                except RpcError as error:
-                    self._settle(StreamEnd(status_of(error), error.headers, error.trailers))
-                except (InvalidArgument, NotConnected) as error:
-                    self._settle(StreamEnd(Status(StatusCode.INTERNAL, str(error))))
-            if self._scope.cancelled_caught or self._result is None:
-                self._settle(StreamEnd(self._ended_here or CANCELED_HERE))
+            async with self._call:
+                self._opened.set()
+                await self._wanted.wait()
+                if self._is_dispatching:
+                    await self._take_all()
+                elif self._is_iterated:
+                    await self._finished.wait()
+        except RpcError as error:
+            self._settle(StreamEnd(self._ended_here or status_of(error), error.headers, error.trailers))
+        except (InvalidArgument, NotConnected) as error:
+            self._settle(StreamEnd(Status(StatusCode.INTERNAL, str(error))))
+        finally:
+            self._opened.set()
+
+    async def _run(self) -> None:
+        """See to the end: its events, once nothing more is taken."""
+        try:
+            await self._taking.join()
+            self._settle(StreamEnd(self._ended_here or CANCELED_HERE))
             await self._end_events()
         finally:
-            if self._result is None:
-                self._settle(StreamEnd(self._ended_here or CANCELED_HERE))
+            self._settle(StreamEnd(self._ended_here or CANCELED_HERE))
             self._opened.set()
             self._finished.set()
             if self._failure is None:
@@ -219,8 +217,8 @@ class AsyncStream(StreamBase):
 
     async def _next(self) -> tuple[bool, Any]:
         """(True, message), or (False, None) when there are no more; ``_result`` is set then."""
-        call = await self._opened_call()
-        if call is None or self._result is not None:
+        call = self._call
+        if not await self._is_open() or self._result is not None:
             return False, None
         try:
             data = await call.receive()
@@ -262,12 +260,8 @@ class AsyncStream(StreamBase):
         for handler in self._handlers.of(event):
             self._is_in_handler = True
             try:
-                returned = handler.function(*arguments[: handler.arguments])
-                if inspect.isawaitable(returned):
-                    await returned
-            except trio.Cancelled:
-                raise
-            except BaseException as error:  # it is the program's: raised where the program sees it
+                await self._kernel.call(handler.function, *arguments[: handler.arguments])
+            except Exception as error:  # it is the program's: raised where the program sees it
                 if self._failure is None:
                     self._failure = error
                     self._end_with(Status(StatusCode.UNKNOWN, f"{type(error).__name__}: {error}"))
@@ -276,12 +270,14 @@ class AsyncStream(StreamBase):
             finally:
                 self._is_in_handler = False
 
-    async def _opened_call(self) -> ClientCall[bytes, bytes] | None:
-        await self._opened.wait()
-        return self._call
+    async def _is_open(self) -> bool:
+        """Whether the call was opened, once that is known."""
+        if not self._opened.is_set:
+            await self._opened.wait()
+        return self._call.was_opened
 
     def _end_with(self, status: Status) -> None:
         self._is_ended = self._is_half_closed = True
         if self._result is None and self._ended_here is None:
             self._ended_here = status
-            self._scope.cancel()
+            self._taking.cancel()

@@ -11,22 +11,31 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from puregrpc.channel.blocking.methods import BlockingUnaryUnaryMethod
+from puregrpc.channel.calls.unary import UnaryCall
 from puregrpc.client import health
-from puregrpc.client.backend import Backend, CallRequest, Outcome, Traffic
 from puregrpc.client.core import NOT_CONNECTED, ClientCore, PreparedCall
 from puregrpc.client.exit import watch
 from puregrpc.client.handlers import HandlerThread
+from puregrpc.client.link import Link, failed_outcome, open_link, outcome_of
 from puregrpc.client.params import INVOKE_TIMEOUT, CallKeywords, ConnectKeywords, connect_params
 from puregrpc.client.records import HealthStatus, MethodInfo, Response
+from puregrpc.client.requests import CallRequest, Traffic, UnaryOutcome
 from puregrpc.client.status import CANCELED_HERE
-from puregrpc.errors import Error, InvalidArgument, LocalProtocolError, NotConnected
+from puregrpc.client.stream_link import StreamLink
+from puregrpc.errors import Error, InvalidArgument, LocalProtocolError, NotConnected, RpcError
+from puregrpc.kernel.process import THIS_PROCESS
+from puregrpc.kernel.thread_kernel import ThreadKernel
 from puregrpc.metrics import Metrics
-from puregrpc.transport.process import THIS_PROCESS
+from puregrpc.transport.thread_session.busy_poll import BUSY_POLL
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from puregrpc.client.inbox import Inbox
+    from puregrpc.client.params import ConnectParams
     from puregrpc.client.stream import Stream
+    from puregrpc.schema import Registry
 
 __all__ = ["Client"]
 
@@ -46,13 +55,15 @@ class Client:
     ``metrics`` is where it measures: by default the load run that the code is part of, or else a registry of its own.
     """
 
-    def __init__(self, *, metrics: Metrics | None = None, backend: Backend | None = None) -> None:
+    def __init__(self, *, metrics: Metrics | None = None) -> None:
         self.core = ClientCore() if metrics is None else ClientCore(metrics)
         self.streams: set[Stream] = set()
         """Those that are open, or whose handlers' exceptions nobody has been told of."""
         self.handler_thread = HandlerThread("puregrpc handlers", has_streams(self))
-        self._backend = backend
+        self._network: Network | None = None
         self._process = os.getpid()
+        self._traffic_before = Traffic()
+        """What went over the connections that are closed."""
         self._counted = Traffic()
         self._stop_counting: Callable[[], None] | None = None
         watch(self)
@@ -101,14 +112,10 @@ class Client:
             raise InvalidArgument(f"an address is text such as 'localhost:50051', not {address!r}")
         checked = connect_params(params, keywords)
         self._disconnect()
-        if self._backend is None:
-            from puregrpc.client.sockets import Sockets
-
-            self._backend = Sockets()
-            self._backend.start()
-            weakref.finalize(self, close_in, os.getpid(), self._backend).atexit = False
         began = time.perf_counter()
-        self._backend.connect(address, checked, self.core.registry)
+        self._network = network = Network.open(address, checked, self.core.registry)
+        self._finalizer = weakref.finalize(self, close_in, os.getpid(), network)
+        self._finalizer.atexit = False
         self.core.connected(checked, address)
         self.core.meter.connected((time.perf_counter() - began) * 1000)
         if self._stop_counting is None:
@@ -123,26 +130,27 @@ class Client:
         if self._process != os.getpid():
             return
         self._disconnect()
-        if self._backend is not None:
-            self._backend.close()
         self.raise_failure()
 
     def _disconnect(self) -> None:
         self.core.address = ""
-        backend = self._backend
-        if backend is None:
+        network = self._network
+        if network is None:
             return
         ending = list(self.streams)
         for stream in ending:
             stream.end_with(CANCELED_HERE)
             stream.drain()
-        backend.disconnect(CANCELED_HERE)
+        network.close()
         if not self.handler_thread.is_current:
             bound = time.monotonic() + HANDLERS_GRACE
             for stream in ending:
                 stream.wait_until_handled(max(bound - time.monotonic(), 0))
         self.handler_thread.drain(HANDLERS_GRACE)
         self._count_traffic()
+        self._traffic_before = self._traffic()
+        self._network = None
+        self._finalizer.detach()
         if self._stop_counting is not None:
             self._stop_counting()
             self._stop_counting = None
@@ -157,10 +165,17 @@ class Client:
                     self.streams.discard(stream)
                 raise failure
 
+    def _traffic(self) -> Traffic:
+        before, network = self._traffic_before, self._network
+        if network is None:
+            return before
+        now = network.link.traffic()
+        return Traffic(before.sent + now.sent, before.received + now.received)
+
     def _count_traffic(self) -> None:
-        if self._backend is None or self._process != os.getpid():
+        if self._process != os.getpid():
             return
-        now, before = self._backend.traffic(), self._counted
+        now, before = self._traffic(), self._counted
         if now != before:
             self._counted = now
             self.core.meter.traffic(now.sent - before.sent, now.received - before.received)
@@ -187,7 +202,7 @@ class Client:
         """Make a call that is prepared."""
         if call.refused is not None:
             return self.core.refuse(call, call.refused)
-        return self.core.respond(call, self.connected_backend().unary(call))
+        return self.core.respond(call, self.connected().unary(call))
 
     def async_invoke(
         self,
@@ -207,7 +222,7 @@ class Client:
             if call.refused is not None:
                 made.set_result(self.core.refuse(call, call.refused))
                 return made
-            outcome = self.connected_backend().start_unary(call)
+            outcome = self.connected().start_unary(call)
         except Error as error:
             made.set_exception(error)
             return made
@@ -215,14 +230,16 @@ class Client:
         made.add_done_callback(lambda made: outcome.cancel() if made.cancelled() else None)
         return made
 
-    def _settle(self, made: Future[Response], call: PreparedCall, outcome: Future[Outcome]) -> None:
-        if outcome.cancelled() or not made.set_running_or_notify_cancel():
+    def _settle(self, made: Future[Response], call: PreparedCall, ended: Future[UnaryCall]) -> None:
+        if ended.cancelled() or not made.set_running_or_notify_cancel():
             return
-        error = outcome.exception()
-        if error is not None:
-            made.set_exception(error)
+        error = ended.exception()
+        if error is None:
+            made.set_result(self.core.respond(call, outcome_of(ended.result())))
+        elif isinstance(error, RpcError | InvalidArgument | NotConnected):
+            made.set_result(self.core.respond(call, failed_outcome(error)))
         else:
-            made.set_result(self.core.respond(call, outcome.result()))
+            made.set_exception(error)
 
     def health_check(self, service: str | None = "") -> HealthStatus:
         """Ask the server's health service about a service, or about the server ("").
@@ -230,9 +247,9 @@ class Client:
         Returns its status. Raises NotConnected, RpcError (NOT_FOUND: a service that it does not know).
         """
         self.check_process()
-        backend = self.connected_backend()
+        network = self.connected()
         meter = self.core.meter.call(self.core.address, "", {})
-        outcome = backend.unary(CallRequest(health.PATH, health.request(service), (), INVOKE_TIMEOUT / 1000))
+        outcome = network.unary(CallRequest(health.PATH, health.request(service), (), INVOKE_TIMEOUT / 1000))
         return health.result(outcome, meter, self.metrics)
 
     def stream(self, url: str, params: Mapping[str, Any] | None = None, **keywords: Unpack[CallKeywords]) -> Stream:
@@ -271,12 +288,12 @@ class Client:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Client cannot be pickled or copied: make one in each process")
 
-    def connected_backend(self) -> Backend:
-        """The backend, if there is a connection. Raises NotConnected, LocalProtocolError after a fork."""
+    def connected(self) -> Network:
+        """The connection, if there is one. Raises NotConnected, LocalProtocolError after a fork."""
         self.check_process()
-        if self._backend is None or not self.core.address:
+        if self._network is None or not self.core.address:
             raise NotConnected(NOT_CONNECTED)
-        return self._backend
+        return self._network
 
     @property
     def process(self) -> int:
@@ -310,10 +327,61 @@ class Client:
             error.__context__ = error.__context__ or failure
 
 
-def close_in(process: int, backend: Backend) -> None:
-    """Close a backend whose client is gone, in the process that it belongs to."""
+class Network:
+    """A client's connection, for blocking callers."""
+
+    def __init__(self, kernel: ThreadKernel, link: Link) -> None:
+        self.link = link
+        self._kernel = kernel
+        self._methods: dict[str, BlockingUnaryUnaryMethod[bytes, bytes]] = {}
+
+    @classmethod
+    def open(cls, address: str, params: ConnectParams, registry: Registry) -> Network:
+        """See `open_link`."""
+        kernel = ThreadKernel()
+        busy_poll = BUSY_POLL if params.busy_poll is None else params.busy_poll
+        try:
+            return cls(kernel, kernel.run(open_link(kernel, address, params, registry, busy_poll=busy_poll)))
+        except BaseException:
+            kernel.run(kernel.close())
+            raise
+
+    def _method(self, path: str) -> BlockingUnaryUnaryMethod[bytes, bytes]:
+        method = self._methods.get(path)
+        if method is None:
+            method = self._methods[path] = BlockingUnaryUnaryMethod(self.link.core, self._kernel, path)
+        return method
+
+    def unary(self, request: CallRequest) -> UnaryOutcome:
+        """Make a unary call; KeyboardInterrupt cancels it."""
+        method = self._methods.get(request.path) or self._method(request.path)
+        try:
+            call = method.exchange(request.message, metadata=request.metadata, timeout=request.timeout)
+        except (RpcError, InvalidArgument) as error:
+            return failed_outcome(error)
+        return call if call.message is not None else outcome_of(call)
+
+    def start_unary(self, request: CallRequest) -> Future[UnaryCall]:
+        """Begin a unary call. Cancelling the future cancels the call."""
+        method = self._method(request.path)
+        return method.start_exchange(request.message, metadata=request.metadata, timeout=request.timeout)
+
+    def open_stream(self, request: CallRequest, inbox: Inbox) -> StreamLink:
+        """Open a stream. Its end, whatever it is, comes through the inbox."""
+        stream = StreamLink(self._kernel, self.link.core, request, inbox)
+        stream.open()
+        return stream
+
+    def close(self) -> None:
+        """End all calls and the connection, and wait for its threads. Idempotent."""
+        self._kernel.run(self.link.core.close())
+        self._kernel.run(self._kernel.close())
+
+
+def close_in(process: int, network: Network) -> None:
+    """Close a connection whose client is gone, in the process that it belongs to."""
     if process == os.getpid():
-        backend.close()
+        network.close()
 
 
 def has_streams(client: Client) -> Callable[[], bool]:

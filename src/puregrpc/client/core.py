@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from puregrpc.client.backend import CallRequest, Outcome, UnaryOutcome
+from puregrpc.client.requests import CallRequest, Outcome, UnaryOutcome
 from puregrpc.client.constants import StatusName
 from puregrpc.client.debug import DebugLog
 from puregrpc.client.definitions import base_folders, find_sources, method_infos

@@ -5,7 +5,7 @@ The services room has the whole service; it is not loaded for this.
 
 from __future__ import annotations
 
-from puregrpc.client.backend import UnaryOutcome
+from puregrpc.client.requests import UnaryOutcome
 from puregrpc.client.errors import failed_call
 from puregrpc.client.measure import CallMeter
 from puregrpc.client.records import HealthStatus

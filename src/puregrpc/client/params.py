@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from puregrpc.client.durations import milliseconds
 from puregrpc.errors import InvalidArgument
 from puregrpc.metrics import tag_values
-from puregrpc.transport.busy_poll import LONGEST_BUSY_POLL
+from puregrpc.transport.thread_session.busy_poll import LONGEST_BUSY_POLL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

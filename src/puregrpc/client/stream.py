@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from puregrpc.client.backend import Inbox, Patience, StreamEnd
 from puregrpc.client.debug import LOGGER
 from puregrpc.client.events import Handler, now
+from puregrpc.client.inbox import Inbox, Patience
 from puregrpc.client.params import CallKeywords
+from puregrpc.client.requests import StreamEnd
 from puregrpc.client.status import CANCELED_HERE
 from puregrpc.client.stream_base import STALLED, StreamBase, connection_of, undecodable
 from puregrpc.errors import DecodeError
@@ -57,7 +58,7 @@ class Stream(StreamBase):
         """
         from puregrpc.client.client import Client
 
-        backend = connection_of(client, Client, Client.connected_backend)
+        network = connection_of(client, Client, Client.connected)
         super().__init__(client.core, url, params, keywords, as_message=as_message)
         self._client = client
         self._context = contextvars.copy_context()
@@ -70,7 +71,7 @@ class Stream(StreamBase):
         self._last_event = time.monotonic()
         self._inbox = Inbox(self._on_message, self._on_end, self._schedule)
         client.streams.add(self)
-        self._backend = backend.open_stream(self._request, self._inbox)
+        self._link = network.open_stream(self._request, self._inbox)
 
     # -- for the script
 
@@ -102,7 +103,7 @@ class Stream(StreamBase):
         if data is None:
             return
         patience = Patience(self._client.holds_a_server_back) if self._client.handler_thread.is_current else None
-        self._backend.send(data, self._meter.sent, patience)
+        self._link.send(data, self._meter.sent, patience)
         if patience is not None and patience.is_at_its_end:
             self._end_with(STALLED)
             return
@@ -121,7 +122,7 @@ class Stream(StreamBase):
     def _half_close(self) -> None:
         if not self._is_half_closed:
             self._is_half_closed = True
-            self._backend.half_close()
+            self._link.half_close()
 
     def cancel(self) -> None:
         """End the stream from this side, at once. Idempotent."""
@@ -330,7 +331,7 @@ class Stream(StreamBase):
 
     def _end_with(self, status: Status) -> None:
         self._is_ended = self._is_half_closed = True
-        self._backend.cancel(status)
+        self._link.cancel(status)
 
     def _finish(self, end: StreamEnd) -> None:
         self._result = end

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from puregrpc.client.backend import BACKLOG_OCTETS, CallRequest, StreamEnd
 from puregrpc.client.core import UNMARSHAL, ClientCore, grouped, metadata_problem, sendable
 from puregrpc.client.debug import LOGGER
 from puregrpc.client.errors import failed_call
 from puregrpc.client.events import Handlers
+from puregrpc.client.inbox import BACKLOG_OCTETS
 from puregrpc.client.params import call_params
 from puregrpc.client.records import CallError, Record
+from puregrpc.client.requests import CallRequest, StreamEnd
 from puregrpc.client.status import DEADLINE, EXPIRED
 from puregrpc.errors import (
     DecodeError,

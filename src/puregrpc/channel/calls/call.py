@@ -59,7 +59,6 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         "_is_entered",
         "_is_picking",
         "_is_receiving",
-        "_is_sending",
         "_messages",
         "_replay",
         "_replay_size",
@@ -103,7 +102,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         self._retry_at: float | None = None
         """An attempt failed, and the next one is due then: whoever sends or receives makes it."""
         self._waiters: list[Waiter] = []
-        self._is_entered = self._is_picking = self._is_attempting = self._is_receiving = self._is_sending = False
+        self._is_entered = self._is_picking = self._is_attempting = self._is_receiving = False
 
     # -- what it is
 
@@ -116,6 +115,11 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     def peer(self) -> str:
         """The address of the server that the call went to; empty before that is known."""
         return self._session.peer if self._session is not None else ""
+
+    @property
+    def was_opened(self) -> bool:
+        """The call was opened on a connection, whether or not it is over."""
+        return self._session is not None
 
     @property
     def is_open(self) -> bool:
@@ -326,14 +330,17 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         self._keep(data, compress)
         return True
 
-    async def wait_for_room(self) -> None:
-        """Wait while too much of what was sent is held back by flow control, as `send` does, or until the call ends."""
-        while self._is_held_back():
+    async def wait_for_room(self, until: float = inf) -> None:
+        """Wait while too much of what was sent is held back by flow control, as `send` does, or until the call ends.
+
+        ``until`` is a point in time to give up at, on the kernel's clock.
+        """
+        while self._is_held_back() and self._core.kernel.now() < until:
             waiter = self._opened_session().locked(self._room_waiter)
-            try:
+            if until == inf:
                 await self._wait(waiter)
-            finally:
-                self._is_sending = False
+            elif await waiter.wait(until) and self._retry_at is not None:
+                await self._try_again()
 
     def _is_held_back(self) -> bool:
         if self._status is not None:
@@ -342,9 +349,6 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         return self._retry_at is not None or connection.send_buffered(self) > connection.send_buffer_size
 
     def _room_waiter(self) -> Waiter:
-        if self._is_sending:
-            raise LocalProtocolError("another task is sending on this call already")
-        self._is_sending = True
         waiter = self._waiter()
         if not self._is_held_back():
             waiter.wake()

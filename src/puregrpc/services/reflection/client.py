@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
-
-import trio
 
 from puregrpc.channel import Channel, ClientCall, MetadataLike
 from puregrpc.errors import DecodeError, RemoteProtocolError, RpcError, SchemaError
+from puregrpc.kernel.events import Turn
 from puregrpc.schema import Registry, load_symbols
 from puregrpc.services.contracts import codec, method
 from puregrpc.services.reflection.server import VERSIONS
@@ -36,12 +35,13 @@ class ReflectionClient:
         metadata: MetadataLike | None,
         stack: AsyncExitStack,
         *,
-        lock: AbstractAsyncContextManager[object] | None = None,
+        timeout: float | None = None,
     ) -> None:
         self._channel = channel
         self._metadata = metadata
         self._stack = stack
-        self._lock = trio.Lock() if lock is None else lock
+        self._timeout = timeout
+        self._turn = Turn(channel.bound().kernel)
         self._call: ClientCall[Any, Any] | None = None
         self._versions = list(VERSIONS)
 
@@ -100,7 +100,7 @@ class ReflectionClient:
         return [b64decode(text) for text in answer["fileDescriptorProto"]]
 
     async def _ask(self, question: dict[str, Any], wanted: str) -> dict[str, Any]:
-        async with self._lock:
+        async with self._turn:
             answer = await self._exchange(question)
         error = answer.get("errorResponse")
         if error is not None:
@@ -142,12 +142,14 @@ class ReflectionClient:
             info = method(file, f"{package}.ServerReflection", "ServerReflectionInfo")
             ask = self._channel.stream_stream(info, codec=codec(file))
             await self._stack.aclose()
-            self._call = await self._stack.enter_async_context(ask(metadata=self._metadata))
+            self._call = await self._stack.enter_async_context(ask(metadata=self._metadata, timeout=self._timeout))
         return self._call
 
 
 @asynccontextmanager
-async def open_reflection(channel: Channel, *, metadata: MetadataLike | None = None) -> AsyncIterator[ReflectionClient]:
-    """A `ReflectionClient` on a channel; ``metadata`` goes with its calls."""
+async def open_reflection(
+    channel: Channel, *, metadata: MetadataLike | None = None, timeout: float | None = None
+) -> AsyncIterator[ReflectionClient]:
+    """A `ReflectionClient` on a channel. ``metadata`` goes with its calls; ``timeout`` (seconds) is for each of them."""
     async with AsyncExitStack() as stack:
-        yield ReflectionClient(channel, metadata, stack)
+        yield ReflectionClient(channel, metadata, stack, timeout=timeout)

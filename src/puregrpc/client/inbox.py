@@ -1,37 +1,15 @@
-"""What a blocking client needs of the network: connect, a unary call, a stream, close. Free of any event loop's types.
-
-Whoever implements `Backend` (trio in a thread of its own, or plain sockets) moves bytes; schema, messages, params,
-metrics and handlers are above it.
-"""
+"""Messages of a stream between the network's thread and the one that takes them: bounded both ways."""
 
 from __future__ import annotations
 
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
 
-from puregrpc.client.params import ConnectParams
-from puregrpc.schema import Registry
-from puregrpc.wire.status import Status
+from puregrpc.client.requests import StreamEnd
 
-__all__ = [
-    "Backend",
-    "BackendStream",
-    "CallRequest",
-    "Inbox",
-    "Outcome",
-    "Patience",
-    "StreamEnd",
-    "Traffic",
-    "UnaryOutcome",
-]
-
-Metadata = tuple[tuple[str, "str | bytes"], ...]
+__all__ = ["BACKLOG_OCTETS", "PATIENCE_SECONDS", "Inbox", "Patience"]
 
 INBOX_MESSAGES = 64
 INBOX_OCTETS = 1 << 20
@@ -42,55 +20,6 @@ BACKLOG_OCTETS = 64 << 20
 STALL_SECONDS = 10.0
 PATIENCE_SECONDS = 0.02
 """How often a write that waits asks its `Patience`."""
-
-
-@dataclass(slots=True)
-class CallRequest:
-    """A call as the network needs it: ``message`` is a unary call's whole request. ``timeout`` is in seconds."""
-
-    path: str
-    message: bytes = b""
-    metadata: Metadata = ()
-    timeout: float | None = None
-
-
-class UnaryOutcome(Protocol):
-    """How a unary call ended: an `Outcome`, or a channel's call that is over, which says the same."""
-
-    @property
-    def status(self) -> Status: ...
-    @property
-    def message(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Metadata: ...
-    @property
-    def trailers(self) -> Metadata: ...
-
-
-class Outcome(NamedTuple):
-    """How a unary call ended."""
-
-    status: Status
-    message: bytes | None = None
-    headers: Metadata = ()
-    trailers: Metadata = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StreamEnd:
-    """How a stream ended."""
-
-    status: Status
-    headers: Metadata = ()
-    trailers: Metadata = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """Octets that went over the connections of a backend since it was made."""
-
-    sent: int = 0
-    received: int = 0
 
 
 class Inbox:
@@ -217,62 +146,3 @@ class Patience:
             self._least, self._since = waiting, moment
         self.is_at_its_end = moment - self._since > STALL_SECONDS
         return not self.is_at_its_end
-
-
-class BackendStream(ABC):
-    """The sending side of a stream; what it receives goes to its `Inbox`."""
-
-    @abstractmethod
-    def send(self, message: bytes, on_sent: Callable[[], None], patience: Patience | None = None) -> None:
-        """Send a message behind those before it; wait while too much is on its way. Nothing happens after the end.
-
-        ``patience`` may end the wait before; the message is sent all the same. ``on_sent`` is called when the
-        transport has it. Raises KeyboardInterrupt when that interrupts the wait.
-        """
-
-    @abstractmethod
-    def half_close(self) -> None:
-        """No more messages will be sent."""
-
-    @abstractmethod
-    def cancel(self, status: Status) -> None:
-        """End the stream from this side; the inbox gets ``status``, unless it has its end already."""
-
-
-class Backend(ABC):
-    """A connection to one server."""
-
-    @abstractmethod
-    def start(self) -> None:
-        """Be ready to connect at once: what is made once is made now."""
-
-    @abstractmethod
-    def connect(self, address: str, params: ConnectParams, registry: Registry) -> None:
-        """Connect, within ``params.timeout`` (ms); load the server's schema if ``params.reflect``.
-
-        Replaces the connection there was. Raises ConnectError, InvalidArgument, RpcError (reflection).
-        """
-
-    @abstractmethod
-    def unary(self, request: CallRequest) -> UnaryOutcome:
-        """Make a unary call; KeyboardInterrupt cancels it."""
-
-    @abstractmethod
-    def start_unary(self, request: CallRequest) -> Future[Outcome]:
-        """Begin a unary call. Cancelling the future cancels the call."""
-
-    @abstractmethod
-    def open_stream(self, request: CallRequest, inbox: Inbox) -> BackendStream:
-        """Open a stream. Its end, whatever it is, comes through the inbox."""
-
-    @abstractmethod
-    def traffic(self) -> Traffic:
-        """Octets so far."""
-
-    @abstractmethod
-    def disconnect(self, status: Status) -> None:
-        """Cancel what is open with ``status`` and close the connection. Idempotent."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Disconnect and end the backend's threads. Idempotent."""
