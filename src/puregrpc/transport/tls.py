@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-import ssl
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.transport.connect_rules import ALPN_H2
+from puregrpc.kernel.connecting import ALPN_H2
+from puregrpc.transport.pem import CLIENT_AUTH, SERVER_AUTH, Block, blocks
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["InsecureTlsWarning", "TlsOptions"]
 
-"""RFC 9113, section 3.2: how TLS says that the connection speaks HTTP/2."""
+Pem = str | bytes | os.PathLike[str]
 
 
 class InsecureTlsWarning(UserWarning):
@@ -25,13 +32,17 @@ class TlsOptions:
     """How one end of a connection does TLS.
 
     Each piece of PEM is either the text itself (``str`` or ``bytes`` with ``-----BEGIN`` in it) or the path of a file.
+    What stands outside of its blocks is ignored (RFC 7468, section 2), in whatever encoding.
     """
 
-    root_certificates: str | bytes | os.PathLike[str] | None = None
+    root_certificates: Pem | None = None
     """Client: whom to trust; None: the system's roots. Server: who may sign client certificates."""
-    certificate_chain: str | bytes | os.PathLike[str] | None = None
-    """This end's certificate, followed by the intermediate ones. A server needs it; a client, for mutual TLS."""
-    private_key: str | bytes | os.PathLike[str] | None = None
+    certificate_chain: Pem | None = None
+    """This end's certificate, followed by the intermediate ones. A server needs it; a client, for mutual TLS.
+
+    Where it and ``private_key`` are files, they are used as they are. Text goes through a temporary file, since
+    Python's ssl module takes files alone."""
+    private_key: Pem | None = None
     """The key of ``certificate_chain``; None if it stands in the same PEM."""
     password: str | bytes | None = field(default=None, repr=False)
     """What an encrypted ``private_key`` is decrypted with."""
@@ -39,6 +50,10 @@ class TlsOptions:
     """Client: the name to ask for (SNI) and to find in the certificate, in place of the target's host."""
     verify: bool = True
     """Client: False takes any certificate, and warns with InsecureTlsWarning."""
+    strict_certificates: bool = False
+    """Refuse certificates that RFC 5280 does not allow, common as they are: a CA without key usage, a certificate that
+    does not identify its issuer's key (OpenSSL's X509_V_FLAG_X509_STRICT, which Python sets by default from 3.13 on).
+    """
     require_client_certificate: bool = False
     """Server: refuse clients without a certificate signed by ``root_certificates``."""
     require_alpn: bool = True
@@ -51,7 +66,11 @@ class TlsOptions:
 
     def client_context(self) -> ssl.SSLContext:
         """The context of a client. Raises InvalidArgument that names the piece that is wrong."""
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=_pem(self, "root_certificates"))
+        _check_ssl()
+        import ssl
+
+        roots = self._roots(SERVER_AUTH)
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=roots)
         if not self.verify:
             warnings.warn(
                 "TLS certificates are not verified (verify=False): the connection is open to anyone in between",
@@ -65,10 +84,13 @@ class TlsOptions:
 
     def server_context(self) -> ssl.SSLContext:
         """The context of a server. Raises InvalidArgument that names the piece that is wrong or missing."""
+        _check_ssl()
+        import ssl
+
         if self.certificate_chain is None:
             raise InvalidArgument("certificate_chain: a TLS server needs a certificate")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        roots = _pem(self, "root_certificates")
+        roots = self._roots(CLIENT_AUTH)
         if roots is not None:
             context.load_verify_locations(cadata=roots)
             context.verify_mode = ssl.CERT_OPTIONAL
@@ -80,15 +102,21 @@ class TlsOptions:
         return context
 
     def _prepare(self, context: ssl.SSLContext) -> None:
+        import ssl
+
         # RFC 9113, section 9.2: TLS 1.2 or higher, no compression, no renegotiation.
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | getattr(ssl, "OP_NO_RENEGOTIATION", 0)
+        # The same on every Python. A certificate that is given as a root is one, whoever signed it.
+        context.verify_flags |= getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0)
+        if self.strict_certificates:
+            context.verify_flags |= ssl.VERIFY_X509_STRICT
+        else:
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         context.set_alpn_protocols([ALPN_H2])
-        chain = _pem(self, "certificate_chain")
-        key = _pem(self, "private_key")
-        if chain is not None:
-            _load_chain(context, chain, key, self.password)
-        elif key is not None:
+        if self.certificate_chain is not None:
+            self._load_chain(context)
+        elif self.private_key is not None:
             raise InvalidArgument("private_key was given without certificate_chain")
         if self.key_log_file is not None:
             try:
@@ -96,54 +124,129 @@ class TlsOptions:
             except OSError as error:
                 raise InvalidArgument(f"key_log_file {str(self.key_log_file)!r}: {error.strerror}") from None
 
+    def _roots(self, usage: bytes) -> bytes | None:
+        """The DER of `root_certificates`, those that may be trusted for a usage."""
+        if self.root_certificates is None:
+            return None
+        roots = _Piece("root_certificates", self.root_certificates)
+        trusted = [der for block, der in roots.certificates() if block.is_trusted_for(usage)]
+        if not trusted:
+            raise InvalidArgument(f"{roots.where}: none of its certificates is trusted for this use")
+        return b"".join(trusted)
 
-def _pem(options: TlsOptions, name: str) -> str | None:
-    """The PEM text of a field, read from its file if it is a path, and checked to be PEM."""
-    value = getattr(options, name)
-    if value is None:
-        return None
-    where = name
-    if isinstance(value, bytes) and b"-----BEGIN" in value:
-        value = value.decode("ascii", "replace")
-    if not (isinstance(value, str) and "-----BEGIN" in value):
-        path = Path(os.fsdecode(value))
-        where = f"{name} {str(path)!r}"
+    def _load_chain(self, context: ssl.SSLContext) -> None:
+        if self.certificate_chain is None:
+            return
+        chain = _Piece("certificate_chain", self.certificate_chain)
+        certificates = chain.certificates()
+        key = chain if self.private_key is None else _Piece("private_key", self.private_key)
+        found = next((block for block in key.blocks if block.is_key), None)
+        if found is None:
+            if key is chain:
+                raise InvalidArgument(f"private_key: none was given, and {chain.where} holds none")
+            raise InvalidArgument(f"{key.where}: no PRIVATE KEY in PEM form was found in it")
+        if chain.path is not None and key.path is not None:
+            self._load_files(context, chain.path, key.path)
+            return
+        text = [found.pem, *(_certificate_pem(der) for _, der in certificates)]
+        with _temporary_file(b"\n".join(text)) as path:
+            self._load_files(context, path, path)
+
+    def _load_files(self, context: ssl.SSLContext, chain: str, key: str) -> None:
+        asked = False
+
+        def give_password() -> str | bytes:
+            nonlocal asked
+            asked = True
+            return b"" if self.password is None else self.password
+
         try:
-            value = path.read_text("ascii", "replace")
-        except OSError as error:
-            raise InvalidArgument(f"{where}: {error.strerror} (a path, or PEM text, is expected)") from None
-    what = "PRIVATE KEY" if name == "private_key" else "CERTIFICATE"
-    if f"{what}-----" not in value:
-        raise InvalidArgument(f"{where}: no {what} in PEM form was found in it")
-    if what == "CERTIFICATE":
+            context.load_cert_chain(chain, key, password=give_password)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            if asked and self.password is None:
+                raise InvalidArgument("private_key: the key is encrypted and no password was given") from None
+            if asked:
+                raise InvalidArgument(f"private_key: the password does not decrypt the key: {error}") from None
+            fault = "do not go together" if "MISMATCH" in (getattr(error, "reason", "") or "") else "cannot be used"
+            raise InvalidArgument(f"certificate_chain and private_key {fault}: {error}") from None
+
+
+class _Piece:
+    """One of the pieces of PEM in the options, read from its file if it is a path."""
+
+    def __init__(self, name: str, value: Pem) -> None:
+        self.where = name
+        self.path: str | None = None
+        """The file, if it can be read again."""
+        if isinstance(value, str) and "-----BEGIN" in value:
+            pem = value.encode("utf-8", "replace")
+        elif isinstance(value, bytes) and b"-----BEGIN" in value:
+            pem = value
+        else:
+            path = os.fsdecode(value)
+            self.where = f"{name} {path!r}"
+            try:
+                pem = Path(path).read_bytes()
+                if Path(path).is_file():  # a pipe can be read but once
+                    self.path = path
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise InvalidArgument(f"{self.where}: {reason} (a path, or PEM text, is expected)") from None
         try:
-            ssl.create_default_context(cadata=value)
-        except (ssl.SSLError, ValueError) as error:
-            raise InvalidArgument(f"{where}: not a valid certificate: {error}") from None
-    return str(value)
+            self.blocks = blocks(pem)
+        except ValueError as error:
+            raise InvalidArgument(f"{self.where}: {error}") from None
+
+    def certificates(self) -> list[tuple[Block, bytes]]:
+        """Its certificates, each with its DER. Raises InvalidArgument if there are none, or one is not valid."""
+        import ssl
+
+        scratch = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        found = []
+        for number, block in enumerate((block for block in self.blocks if block.is_certificate), 1):
+            try:
+                block.is_trusted_for(SERVER_AUTH)
+                der = block.der()
+                scratch.load_verify_locations(cadata=der)
+            except (OSError, ValueError) as error:
+                which = f" {number}" if number > 1 else ""
+                raise InvalidArgument(f"{self.where}: not a valid certificate{which}: {error}") from None
+            found.append((block, der))
+        if not found:
+            raise InvalidArgument(f"{self.where}: no CERTIFICATE in PEM form was found in it")
+        return found
 
 
-def _load_chain(context: ssl.SSLContext, chain: str, key: str | None, password: str | bytes | None) -> None:
-    """Load certificate and key, which the ssl module takes only as a file: a temporary of mode 0600, always deleted."""
-    asked = False
+def _certificate_pem(der: bytes) -> bytes:
+    import ssl
 
-    def give_password() -> str | bytes:
-        nonlocal asked
-        asked = True
-        return b"" if password is None else password
+    return ssl.DER_cert_to_PEM_cert(der).encode()
 
+
+@contextmanager
+def _temporary_file(content: bytes) -> Iterator[str]:
+    """The path of a file of mode 0600, which is always deleted."""
     import tempfile  # seldom needed, and large
 
-    handle, path = tempfile.mkstemp(prefix="puregrpc-", suffix=".pem")
+    path: str | None = None
     try:
-        with os.fdopen(handle, "w", encoding="ascii", errors="replace") as file:
-            file.write(f"{key or ''}\n{chain}")
-        context.load_cert_chain(path, password=give_password)
-    except (ssl.SSLError, ValueError) as error:
-        if asked and password is None:
-            raise InvalidArgument("private_key: the key is encrypted and no password was given") from None
-        if asked:
-            raise InvalidArgument(f"private_key: the password does not decrypt the key: {error}") from None
-        raise InvalidArgument(f"certificate_chain and private_key do not go together: {error}") from None
+        try:
+            handle, path = tempfile.mkstemp(prefix="puregrpc-", suffix=".pem")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+        except OSError as error:
+            raise InvalidArgument(
+                "certificate_chain and private_key: text goes through a temporary file, and none can be written "
+                f"({error.strerror or error}); give the paths of files"
+            ) from None
+        yield path
     finally:
-        Path(path).unlink()
+        if path is not None:
+            Path(path).unlink()
+
+
+def _check_ssl() -> None:
+    try:
+        import_module("ssl")
+    except ImportError as error:
+        raise InvalidArgument(f"TLS needs Python's module ssl, which cannot be imported: {error}") from None
