@@ -109,6 +109,8 @@ class Session(Driver, Generic[ConnectionT]):
         """Everything of the session has ended."""
         self.bytes_sent = 0
         self.bytes_received = 0
+        self._is_cut = False
+        """It is not to end in order: the stream is closed at once."""
         self._owner = owner
         self._changes = Waiters(kernel.waiter)
         """For those that wait until it is ready, or over."""
@@ -158,7 +160,10 @@ class Session(Driver, Generic[ConnectionT]):
         """
 
     def close_socket(self) -> None:
-        """Close the socket and nothing else: its loop is closed, and nothing can be told to anybody any more."""
+        """asyncio: let go of the socket when the loop is closed, and everything else of the session dead with it.
+
+        It takes nothing of the loop's, and tells nobody: neither the owner nor the calls, whose tasks are no more.
+        """
         self.stream.close()
 
     # -- for whoever uses the connection
@@ -321,6 +326,7 @@ class Session(Driver, Generic[ConnectionT]):
     def _lost(self, reason: str) -> None:
         """The connection is over, without anything more to be sent. With the mutex held; idempotent."""
         if self.end_reason is None:
+            self._is_cut = True
             self.connection.lost(reason)
             self.on_closed(reason)  # for a connection that was over before it began
 
