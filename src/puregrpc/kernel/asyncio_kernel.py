@@ -6,7 +6,7 @@ import asyncio
 import socket
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
@@ -21,7 +21,7 @@ from puregrpc.kernel.base import Kernel, Waiters, call_logged, run_logged
 from puregrpc.kernel.current import running_loop
 from puregrpc.kernel.selecting import SelectingThread
 
-__all__ = ["AsyncioKernel", "AsyncioWaiter", "open_asyncio_kernel"]
+__all__ = ["AsyncioKernel", "AsyncioWaiter", "open_asyncio_kernel", "to_the_end"]
 
 DEFAULT_THREADS = 40
 
@@ -55,6 +55,18 @@ class AsyncioWaiter:
     def _give_up(self) -> None:
         if not self.future.done():
             self.future.set_result(False)
+
+
+async def to_the_end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Wait until all of some tasks, which end soon, have ended. A cancellation meanwhile is raised only then."""
+    interruption: asyncio.CancelledError | None = None
+    while left := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(left)
+        except asyncio.CancelledError as error:
+            interruption = error
+    if interruption is not None:
+        raise interruption
 
 
 class AsyncioTask:
@@ -207,20 +219,15 @@ class AsyncioKernel(Kernel):
         tasks = [task for task in self._tasks if task.task is not this]
         for task in tasks:
             task.cancel()
-        endings = [self.loop.create_task(self._end_attached()), *(task.task for task in tasks)]
-        interruption: asyncio.CancelledError | None = None
-        while endings := [task for task in endings if not task.done()]:
-            try:
-                await asyncio.wait(endings)
-            except asyncio.CancelledError as error:
-                interruption = error  # later: no task outlives its owner
-        if interruption is not None:
-            raise interruption
+        try:
+            await to_the_end([self.loop.create_task(self._end_attached()), *(task.task for task in tasks)])
+        finally:
+            if self._pool is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             await self._join_threads(self._pool)
 
     async def _join_threads(self, pool: ThreadPoolExecutor) -> None:
-        pool.shutdown(wait=False, cancel_futures=True)
         waiter = self.waiter()
 
         def join() -> None:

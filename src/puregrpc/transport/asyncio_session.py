@@ -1,0 +1,416 @@
+"""The session of asyncio: a protocol on a transport of the loop, or on what stands in for one.
+
+The transport reads, and tells the session. Writing is the session's own affair: it tries the socket first, as a
+transport does, and leaves to the transport what the socket did not take. So nothing is joined or copied that need not
+be, no more than one helping of output is in the transport's hands, and a failed write does not keep the session from
+reading what the peer sent before it, which a transport that fails to write throws away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING, cast
+
+from puregrpc.errors import NotConnected
+from puregrpc.kernel.asyncio_kernel import AsyncioKernel, AsyncioWaiter, to_the_end
+from puregrpc.kernel.current import running_loop
+from puregrpc.kernel.streams import SocketStream, TappedStream
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE
+from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
+from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here, no_settings
+from puregrpc.transport.loop_session import FLUSH_TIMEOUT, FREE, IN_TURN, LoopSession
+from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
+from puregrpc.wire.connection import ClientConnection, Driver, Request
+
+if TYPE_CHECKING:
+    from puregrpc.kernel import Kernel
+    from puregrpc.kernel.streams import ByteStream
+
+__all__ = ["AsyncioSession"]
+
+logger = logging.getLogger("puregrpc.transport")
+
+MOST_READ_AT_END = 64
+"""How many reads get what had come before the connection broke: more than a socket's buffer holds."""
+
+
+class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
+    """See `Session`. What it has as a protocol is for its transport to call."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        stream: ByteStream,
+        make_connection: Callable[[Driver], ConnectionT],
+        owner: Owner,
+        options: SessionOptions,
+    ) -> None:
+        self._kernel = cast("AsyncioKernel", kernel)
+        self._loop = self._kernel.loop
+        self._now = self._loop.time
+        self._transport: Transport | None = None
+        self._is_making_transport = False
+        self._served, self._bytes = _serve(stream)
+        if options.tap is not None:
+            self._bytes = TappedStream(kernel, self._bytes, options.tap)
+        self._is_direct = self._bytes is self._served
+        """What the transport receives is for the connection as it is."""
+        self._unsent: list[bytes | memoryview] = []
+        self._is_scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_ending = False
+        """The connection is over, and its last output is being sent."""
+        self._has_sent_eof = False
+        self._peer_has_ended = False
+        self._is_deserted = False
+        super().__init__(kernel, stream, make_connection, owner, options)
+
+    # -- its life
+
+    async def start(self) -> None:
+        now = self._now()
+        self._handshake_deadline = now + self.options.handshake_timeout
+        self._holding = IN_TURN
+        self.connection.start(now)
+        self._holding = FREE
+        stream = self._served.stream
+        try:
+            self._kernel.attach(self._close_here)
+            self.arm(self._handshake_deadline)
+            if isinstance(stream, SocketStream):
+                await self._make_transport(stream)
+            else:
+                self.connection_made(cast("asyncio.BaseTransport", StreamTransport(self._kernel, stream, self)))
+        except OSError as error:
+            self._abort(broken(error))
+        except BaseException:
+            self._abort(CLOSED_HERE)
+            raise
+
+    async def _make_transport(self, stream: SocketStream) -> None:
+        self._is_making_transport = True
+        making = self._loop.create_task(self._loop.connect_accepted_socket(lambda: self, stream.socket))
+        try:
+            await to_the_end([making])
+        finally:
+            self._is_making_transport = False
+        making.result()
+
+    def abort(self, reason: str) -> None:
+        if running_loop() is self._loop:
+            self._abort(reason)
+            return
+        try:
+            self._kernel.call_soon(self._abort, reason)
+        except NotConnected:  # the loop is closed
+            self.close_socket()
+
+    def close_socket(self) -> None:
+        self._is_deserted = True
+        self.is_going_away = self.is_over = True
+        if self.end_reason is None:
+            self.end_reason = "the event loop was closed"
+        transport = self._transport
+        if transport is not None:
+            with suppress(RuntimeError):
+                transport.abort()
+            # Its last step, which the loop does not take any more. Without it a transport complains when it is
+            # collected, though its socket is closed.
+            finish = getattr(transport, "_call_connection_lost", None)
+            if finish is not None:
+                with suppress(Exception):
+                    finish(None)
+        with suppress(RuntimeError):  # a stream in memory wakes who waits for it
+            self._served.close()
+
+    def _close_here(self) -> None:
+        self._abort(CLOSED_HERE)
+
+    def _abort(self, reason: str) -> None:
+        self._lost(reason)
+        self._is_cut = True
+        self._close()
+
+    def _give_up(self, error: Exception) -> None:
+        """After an error that must not be: calls are not to wait for a session that is no more."""
+        logger.error("a connection was given up after an error", exc_info=error)
+        self._abort(failed_here(error))
+
+    def _close(self) -> None:
+        """The stream is closed now, whatever is left to be sent."""
+        if self._transport is not None:
+            self._transport.abort()
+        elif not self._is_making_transport:
+            self._ended()
+
+    def _ended(self) -> None:
+        if self.is_over:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._served.close()
+        self._kernel.detach(self._close_here)
+        self._is_over_now()
+
+    # -- what the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        try:
+            self._transport = self._served.transport = cast("Transport", transport)
+            self._transport.set_write_buffer_limits(0)  # `pause_writing` comes as soon as anything waits in it
+            self._served.is_full = False
+            if self.end_reason is not None:
+                self._go_on_ending()
+                return
+            self._send_now()
+            if not self._is_direct:
+                self._read_stream()  # what came behind the TLS handshake is here already
+        except Exception as error:
+            self._give_up(error)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_direct:
+            if self.end_reason is None:
+                self._receive(data)
+        else:
+            self._served.put(data)
+            self._read_stream()
+
+    def eof_received(self) -> bool:
+        self._peer_has_ended = True
+        if self._has_sent_eof:
+            self._close()
+        else:
+            self.data_received(b"")
+        return True  # the transport stays: there may be something to send
+
+    def _read_stream(self) -> None:
+        """Read what the stream has between the transport and the connection."""
+        while self.end_reason is None:
+            try:
+                data = self._bytes.receive_nowait(LARGEST_READ_SIZE)
+            except OSError as error:
+                self._abort(self._write_error or broken(error))
+                return
+            if data is None:
+                return
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        self._holding = IN_TURN
+        try:
+            self._take(data, self._now())
+        finally:
+            self._holding = FREE
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._has_output:
+            self._send_now()
+        if self.end_reason is not None:
+            self._go_on_ending()
+            return
+        when = self.connection.next_time()
+        if when is not None and when < self._armed:
+            self.arm(when)
+
+    def pause_writing(self) -> None:
+        self._served.is_full = True
+
+    def resume_writing(self) -> None:
+        self._served.has_room()
+        if self._bytes.tls is not None and not self._unsent:
+            self._offer([b""])  # it may have something of its own to send
+        self._send_in_turn()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._is_deserted:
+            return
+        if exc is None:
+            reason = CLOSED_HERE
+        else:
+            reason = broken(exc) if isinstance(exc, OSError) else failed_here(exc)
+        if self.end_reason is None:
+            self._write_error = self._write_error or reason
+            if isinstance(exc, OSError):
+                self._read_rest()
+            self._lost(self._write_error)
+        self._ended()
+
+    def _read_rest(self) -> None:
+        """Read what had come before the transport failed: the peer may have said why it closed the connection."""
+        stream = self._served.stream
+        if not isinstance(stream, SocketStream):
+            return  # its transport reads to the end
+        for _ in range(MOST_READ_AT_END):
+            try:
+                data = stream.receive_nowait(LARGEST_READ_SIZE)
+            except OSError:
+                return
+            if not data or self.end_reason is not None:
+                return
+            self.data_received(data)
+
+    # -- time
+
+    def arm(self, time: float) -> None:
+        if time < self._armed and self.end_reason is None:
+            self._set_timer(time)
+
+    def _set_timer(self, time: float) -> None:
+        self._armed = time
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(time, self._time_has_come)
+
+    def _time_has_come(self) -> None:
+        self._timer = None
+        self._armed = inf
+        try:
+            now = self._now()
+            if self.end_reason is not None:
+                self._close()
+            elif self._write_error is not None:
+                self._abort(self._write_error)
+            elif not self.is_ready and now >= self._handshake_deadline:
+                self._abort(no_settings(self.options.handshake_timeout))
+            else:
+                self._holding = IN_TURN
+                try:
+                    self.connection.advance(now)
+                finally:
+                    self._holding = FREE
+                if not self.is_ready:
+                    self.arm(self._handshake_deadline)
+                self._end_turn()
+        except Exception as error:
+            self._give_up(error)
+
+    # -- sending
+
+    def _send_soon(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            try:
+                self._loop.call_soon(self._send_in_turn)
+            except RuntimeError:
+                if not self._loop.is_closed():  # else a call of that loop's is thrown away, and would be reset
+                    raise
+
+    def _send_now(self) -> None:
+        if self._served.is_full or self._unsent or self._write_error is not None:
+            return  # `resume_writing` goes on, or nothing does
+        self._has_output = False
+        data = self.connection.data_to_send()
+        if data:
+            self._offer([data])
+
+    def _send_in_turn(self) -> None:
+        self._is_scheduled = False
+        if self.is_over:
+            return
+        try:
+            sent_before = self.bytes_sent
+            while not self._served.is_full and self._write_error is None:
+                pieces = self._unsent
+                if not pieces and self._has_output:
+                    self._has_output = False
+                    self._holding = IN_TURN
+                    pieces = self.connection.pieces_to_send()
+                    self._holding = FREE
+                if not pieces:
+                    break
+                if len(pieces) > 1 and not self._bytes.gathers:
+                    pieces = [b"".join(pieces)]
+                self._offer(pieces)
+                pieces = []  # the messages that they are views of can go, before their sender makes the next one
+                if self._has_output and self.bytes_sent - sent_before >= READ_SIZE:
+                    self._send_soon()  # a large stream of output must not keep others from their turns
+                    break
+            if self.end_reason is not None:
+                self._go_on_ending()
+        except Exception as error:
+            self._give_up(error)
+
+    def _offer(self, pieces: list[bytes | memoryview]) -> None:
+        """Send what the stream takes at once, and keep the rest."""
+        first = pieces[0]
+        try:
+            if len(pieces) == 1:
+                taken = self._bytes.send_nowait(first)
+                self._unsent = [] if taken == len(first) else [memoryview(first)[taken:]]
+            else:
+                taken = self._bytes.send_pieces_nowait(pieces)
+                self._unsent = []  # a stream that gathers takes all
+        except OSError as error:
+            # What the peer sent before it broke the connection is still to be read.
+            self._write_error = broken(error)
+            self._unsent = []
+            self.arm(self._now() + self.options.linger)
+            return
+        self.bytes_sent += taken
+
+    # -- the end
+
+    def on_closed(self, reason: str) -> None:
+        super().on_closed(reason)
+        if self._holding != IN_TURN:
+            self._send_soon()  # and what follows
+
+    def _go_on_ending(self) -> None:
+        """The connection is over: send what is left, say that it was all, and give the peer a moment to do the same."""
+        if self._transport is None:
+            return
+        if self._is_cut or self._write_error is not None:
+            self._close()
+            return
+        if not self._is_ending:
+            self._is_ending = True
+            self._set_timer(self._now() + FLUSH_TIMEOUT)
+        if self._has_output and not self._served.is_full:
+            self._send_soon()
+        elif not (self._served.is_full or self._unsent or self._has_sent_eof):
+            self._has_sent_eof = True
+            self._bytes.send_eof()
+            if self._peer_has_ended:
+                self._close()
+            else:
+                self._set_timer(self._now() + self.options.linger)
+
+    # -- the client's unary calls
+
+    async def exchange(
+        self: AsyncioSession[ClientConnection],
+        call: CallT,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
+    ) -> CallT:
+        self._open_unary(call, request, deadline, message, now)
+        if not call.ended:
+            waiter = call.waiter = AsyncioWaiter(self._loop)
+            try:
+                await waiter.future
+            except BaseException:
+                if not call.ended:
+                    self.reset_call(call)
+                raise
+        return call
+
+
+def _serve(stream: ByteStream) -> tuple[ServedStream, ByteStream]:
+    """What the transport is to serve: the stream, or the one under its TLS; and what the connection's octets take."""
+    if stream.tls is not None:
+        from puregrpc.kernel.tls import TlsStream
+
+        if isinstance(stream, TlsStream):
+            stream.inner = served = ServedStream(stream.inner)
+            return served, stream
+    served = ServedStream(stream)
+    return served, served

@@ -1,0 +1,109 @@
+"""What the sessions of trio and of asyncio have in common: one thread, and output that is written once for a turn."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from puregrpc.transport.session import CallT, ConnectionT, Owner, Session, SessionOptions
+from puregrpc.wire.connection import ClientConnection, Driver, Request
+
+if TYPE_CHECKING:
+    from puregrpc.kernel import Kernel
+    from puregrpc.kernel.streams import ByteStream
+
+__all__ = ["FLUSH_TIMEOUT", "LoopSession"]
+
+FLUSH_TIMEOUT = 5.0
+"""How long the last output of a connection that is over may take to be sent."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FREE: Final = 0
+HELD: Final = 1
+IN_TURN: Final = 2
+
+
+class LoopSession(Session[ConnectionT]):
+    """A session on an event loop, where nobody comes in between: it has no mutex.
+
+    What there is to send when somebody else's turn ends is sent then, all of it at once. After a turn of the session's
+    own (reading, telling the time), and after `hold` and `push`, it is sent at once.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        stream: ByteStream,
+        make_connection: Callable[[Driver], ConnectionT],
+        owner: Owner,
+        options: SessionOptions,
+    ) -> None:
+        self._has_output = False
+        self._holding: int = FREE
+        """Who sees to it that output is sent: HELD: whoever called `hold`; IN_TURN: the session, when its turn ends."""
+        self._armed = inf
+        """When the connection is told the time."""
+        self._handshake_deadline = inf
+        self._write_error: str | None = None
+        """Nothing can be written any more. What the peer sent before is still to be read."""
+        super().__init__(kernel, stream, make_connection, owner, options)
+
+    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        return function(*arguments, **keywords)
+
+    def on_output(self) -> None:
+        self._has_output = True
+        if self._holding == FREE:
+            self._send_soon()
+
+    def hold(self) -> None:
+        if self._holding == FREE:
+            self._holding = HELD
+
+    def push(self) -> None:
+        if self._holding == HELD:
+            self._holding = FREE
+            if self._has_output:
+                self._send_now()
+
+    @abstractmethod
+    def _send_soon(self) -> None:
+        """Send what there is in the next turn of the loop."""
+
+    @abstractmethod
+    def _send_now(self) -> None:
+        """Send what there is, as far as the stream takes it; the rest follows."""
+
+    def _open_unary(
+        self: LoopSession[ClientConnection],
+        call: CallT,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
+    ) -> None:
+        """Open a unary call; it is sent at once if it is alone."""
+        connection = self.connection
+        options = self.options
+        is_alone = not connection.open_calls
+        if is_alone:
+            self.hold()
+        try:
+            connection.open_call(
+                call,
+                request,
+                deadline=deadline,
+                message=message,
+                end=True,
+                now=now,
+                secret_names=options.secret_names,
+            )
+        finally:
+            if is_alone:
+                self.push()
+        if deadline is not None or options.keepalive:
+            self.opened(call, deadline)
