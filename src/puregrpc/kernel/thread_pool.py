@@ -1,0 +1,151 @@
+"""Threads that do one thing after the other: plain handlers, which may block."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+from puregrpc.errors import NotConnected
+
+__all__ = ["Assignment", "ThreadPool"]
+
+logger = logging.getLogger("puregrpc.kernel")
+
+
+class Assignment(Protocol):
+    """What a thread of the pool is to do."""
+
+    def run_in_thread(self) -> None:
+        """The whole of it. Whatever it raises is logged, and ends this alone."""
+
+    def abandon(self) -> None:
+        """What the thread waits for does not come any more, since the pool is closed. From any thread."""
+
+
+class ThreadPool:
+    """Up to ``size`` threads, each made when there is something to do and no other is idle.
+
+    They are daemons, where the interpreter has such threads: a program ends that never closed its server.
+    """
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._lock = threading.Lock()
+        self._waiting: OrderedDict[Assignment, None] = OrderedDict()
+        self._idle: list[_Worker] = []
+        self._workers: set[_Worker] = set()
+        self._made = 0
+        self._is_closed = False
+        self._when_ended: Callable[[], object] | None = None
+
+    def submit(self, assignment: Assignment, *, beyond_size: bool = False) -> None:
+        """Have something done in its turn. From any thread.
+
+        ``beyond_size``: where a thread of the pool waits for it; it runs in a thread more than ``size`` if need be.
+        Raises NotConnected once the pool is closed, RuntimeError if there is no thread and none can be started.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise NotConnected("nothing runs on the threads of a server that has stopped")
+            if self._idle:
+                worker = self._idle.pop()
+                worker.assignment = assignment
+                worker.wake.release()
+                return
+            if len(self._workers) >= self._size and not beyond_size:
+                self._waiting[assignment] = None
+                return
+            self._made += 1
+            worker = _Worker(assignment)
+            self._workers.add(worker)
+            worker.thread = _thread(self._work, worker, name=f"{self._name} {self._made}")
+        try:
+            worker.thread.start()
+        except RuntimeError:
+            with self._lock:
+                self._workers.discard(worker)
+                if not self._workers or beyond_size:
+                    raise
+                self._waiting[assignment] = None  # it waits for one of those there are
+
+    def withdraw(self, assignment: Assignment) -> bool:
+        """Do not do it; False if a thread has begun with it, or it never came here. From any thread."""
+        with self._lock:
+            return self._waiting.pop(assignment, self) is None
+
+    def close(self, when_ended: Callable[[], object]) -> None:
+        """Take nothing more, and abandon what is being done. From any thread; once.
+
+        ``when_ended`` is called when the last thread is at its end, in that thread or here.
+        """
+        with self._lock:
+            self._is_closed = True
+            self._waiting.clear()
+            idle, self._idle = self._idle, []
+            running = [worker.assignment for worker in self._workers]
+            if self._workers:
+                self._when_ended = when_ended
+        for worker in idle:
+            worker.wake.release()
+        for assignment in running:
+            if assignment is not None:
+                assignment.abandon()
+        if self._when_ended is None:
+            when_ended()
+
+    @property
+    def threads(self) -> int:
+        """How many threads there are."""
+        return len(self._workers)
+
+    def _work(self, worker: _Worker) -> None:
+        while worker.assignment is not None:
+            try:
+                worker.assignment.run_in_thread()
+            except BaseException:
+                logger.exception("a thread's work ended with an exception that nobody waits for")
+            if not self._take_next(worker):
+                worker.wake.acquire()
+        self._end(worker)
+
+    def _take_next(self, worker: _Worker) -> bool:
+        """Give the thread what waits, or None: it ends. False: it is idle, and waits to be woken."""
+        with self._lock:
+            worker.assignment = None
+            if self._waiting:
+                worker.assignment, _ = self._waiting.popitem(last=False)
+            elif not self._is_closed and len(self._workers) <= self._size:
+                self._idle.append(worker)
+                return False
+        return True
+
+    def _end(self, worker: _Worker) -> None:
+        with self._lock:
+            self._workers.discard(worker)
+            is_last = not self._workers
+        if is_last and self._when_ended is not None:
+            self._when_ended()
+
+
+class _Worker:
+    """A thread of the pool, and what it does or is to do next: it keeps nothing alive that is done."""
+
+    __slots__ = ("assignment", "thread", "wake")
+
+    thread: threading.Thread
+
+    def __init__(self, first: Assignment) -> None:
+        self.assignment: Assignment | None = first
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
+def _thread(function: Callable[[_Worker], None], worker: _Worker, name: str) -> threading.Thread:
+    try:
+        return threading.Thread(target=function, args=(worker,), name=name, daemon=True)
+    except RuntimeError:  # a sub-interpreter that has no daemons
+        return threading.Thread(target=function, args=(worker,), name=name, daemon=False)
