@@ -21,7 +21,7 @@ from puregrpc.kernel.current import running_loop
 from puregrpc.kernel.streams import SocketStream, TappedStream
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE
 from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
-from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here, no_settings
+from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import FLUSH_TIMEOUT, FREE, IN_TURN, LoopSession
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import ClientConnection, Driver, Request
@@ -51,7 +51,6 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
     ) -> None:
         self._kernel = cast("AsyncioKernel", kernel)
         self._loop = self._kernel.loop
-        self._now = self._loop.time
         self._transport: Transport | None = None
         self._is_making_transport = False
         self._served, self._bytes = _serve(stream)
@@ -201,23 +200,10 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
                 return
             self._receive(data)
 
-    def _receive(self, data: bytes) -> None:
-        self._holding = IN_TURN
-        try:
-            self._take(data, self._now())
-        finally:
-            self._holding = FREE
-        self._end_turn()
-
     def _end_turn(self) -> None:
-        if self._has_output:
-            self._send_now()
+        super()._end_turn()
         if self.end_reason is not None:
             self._go_on_ending()
-            return
-        when = self.connection.next_time()
-        if when is not None and when < self._armed:
-            self.arm(when)
 
     def pause_writing(self) -> None:
         self._served.is_full = True
@@ -271,23 +257,13 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
     def _time_has_come(self) -> None:
         self._timer = None
         self._armed = inf
+        if self.end_reason is not None:
+            self._close()
+            return
         try:
-            now = self._now()
-            if self.end_reason is not None:
-                self._close()
-            elif self._write_error is not None:
-                self._abort(self._write_error)
-            elif not self.is_ready and now >= self._handshake_deadline:
-                self._abort(no_settings(self.options.handshake_timeout))
-            else:
-                self._holding = IN_TURN
-                try:
-                    self.connection.advance(now)
-                finally:
-                    self._holding = FREE
-                if not self.is_ready:
-                    self.arm(self._handshake_deadline)
-                self._end_turn()
+            self._tell_time()
+            if self._timer is None and self._armed < inf and self.end_reason is None:
+                self._set_timer(self._armed)
         except Exception as error:
             self._give_up(error)
 
@@ -348,10 +324,8 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
                 taken = self._bytes.send_pieces_nowait(pieces)
                 self._unsent = []  # a stream that gathers takes all
         except OSError as error:
-            # What the peer sent before it broke the connection is still to be read.
-            self._write_error = broken(error)
             self._unsent = []
-            self.arm(self._now() + self.options.linger)
+            self._write_failed(error)
             return
         self.bytes_sent += taken
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
+from puregrpc.transport.end_reasons import broken, no_settings
 from puregrpc.transport.session import CallT, ConnectionT, Owner, Session, SessionOptions
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 
@@ -49,7 +50,10 @@ class LoopSession(Session[ConnectionT]):
         """When the connection is told the time."""
         self._handshake_deadline = inf
         self._write_error: str | None = None
-        """Nothing can be written any more. What the peer sent before is still to be read."""
+        """Nothing can be written any more. What the peer sent before that is still to be read."""
+        self._last_reading = inf
+        """After a failed write: how long."""
+        self._now = kernel.now
         super().__init__(kernel, stream, make_connection, owner, options)
 
     def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
@@ -69,6 +73,44 @@ class LoopSession(Session[ConnectionT]):
             self._holding = FREE
             if self._has_output:
                 self._send_now()
+
+    def _receive(self, data: bytes) -> None:
+        """A turn: something came."""
+        self._holding = IN_TURN
+        self._take(data, self._now())
+        self._end_turn()
+
+    def _tell_time(self) -> None:
+        """A turn: the time has come for something."""
+        now = self._now()
+        if self._write_error is not None and now >= self._last_reading:
+            self._abort(self._write_error)
+        elif not self.is_ready and now >= self._handshake_deadline:
+            self._abort(no_settings(self.options.handshake_timeout))
+        else:
+            self._armed = min(self._last_reading, inf if self.is_ready else self._handshake_deadline)
+            self._holding = IN_TURN
+            self.connection.advance(now)
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        self._holding = FREE
+        if self._has_output:
+            self._send_now()
+        if self.end_reason is None:
+            when = self.connection.next_time()
+            if when is not None and when < self._armed:
+                self.arm(when)
+
+    def _write_failed(self, error: OSError) -> None:
+        """Nothing can be written any more. The reader comes to the end of what the peer sent before that."""
+        self._write_error = broken(error)
+        self._last_reading = self._now() + self.options.linger
+        self.arm(self._last_reading)
+
+    @abstractmethod
+    def _abort(self, reason: str) -> None:
+        """See `abort`; in the thread of the loop."""
 
     @abstractmethod
     def _send_soon(self) -> None:

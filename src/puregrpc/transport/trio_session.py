@@ -1,241 +1,143 @@
-"""The session: what drives one wire connection over one byte stream under trio.
+"""The session of trio: it has one reader, which keeps the time as well, and one writer, from when it needs one.
 
-It has one reader, which keeps the time as well (its wait ends when the connection next wants to know the time), and
-one writer, from when it needs one. Calls add no task, nursery or memory channel: whoever makes a call waits in its own
-task and is woken by the call object (see PROTOCOL-HTTP2 for what flows; RFC 9113 for how it ends).
-
-Output is written once for a turn of the loop: `Session.on_output` wakes the writer, which runs in the next turn, after
-every call that this turn made ready. A caller that knows itself to be alone can avoid that turn with `Session.hold` and
-`Session.flush`.
+The reader's wait ends when the connection next wants to know the time. Calls add no task, nursery or memory channel:
+whoever makes a call waits in its own task and is woken by the call object. The writer is woken by `on_output` and runs
+in the next turn, after every call that this turn made ready.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
-from typing import Generic, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import trio
 from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
 
-from puregrpc.errors import ConnectError
-from puregrpc.transport.connect_rules import describe
-from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SessionCounters
-from puregrpc.transport.end_reasons import describe_foreign_protocol
-from puregrpc.transport.streams import ByteStream, TappedStream
-from puregrpc.transport.tap import Tap
-from puregrpc.wire.connection import Connection, Driver, Request, ServerCall
+from puregrpc.errors import NotConnected
+from puregrpc.kernel.streams import TappedStream
+from puregrpc.kernel.trio_kernel import TrioWaiter
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, MOST_IN_TURN, READ_SIZE, next_read_size, without_first
+from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
+from puregrpc.transport.loop_session import FLUSH_TIMEOUT, LoopSession
+from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
+from puregrpc.wire.connection import ClientConnection, Driver, Request
 
-__all__ = ["Session"]
+if TYPE_CHECKING:
+    from puregrpc.kernel import Kernel
+    from puregrpc.kernel.streams import ByteStream
 
-MOST_READ_IN_TURN = 1 << 20
-"""What comes faster than it is read is read on without waiting, up to so much: then it is other tasks' turn."""
-
-LINGER = 1.0
-"""After the last byte was sent: how long the peer may take to close its side. Closing a socket with unread data in it
-would reset the connection, and the peer could lose the last frames, GOAWAY among them."""
-
-FLUSH_TIMEOUT = 5.0
-"""How long the last output of a closed connection may take to be sent."""
-
-ConnectionT = TypeVar("ConnectionT", bound=Connection)
+__all__ = ["TrioSession"]
 
 
-class Session(Driver, Generic[ConnectionT]):
-    """One connection over one byte stream. Channel and server subclass it for the callbacks that concern them.
-
-    ``make_connection`` gets the session as its `Driver` and returns the wire connection. ``handshake_timeout``
-    (seconds) bounds the time until the peer's first SETTINGS frame. `run` does the work and owns the stream.
-    """
+class TrioSession(LoopSession[ConnectionT]):
+    """See `Session`. All that it does runs in one task of the kernel's."""
 
     def __init__(
         self,
+        kernel: Kernel,
         stream: ByteStream,
         make_connection: Callable[[Driver], ConnectionT],
-        *,
-        handshake_timeout: float = 20.0,
-        linger: float = LINGER,
-        tap: Tap | None = None,
+        owner: Owner,
+        options: SessionOptions,
     ) -> None:
-        self.stream = stream if tap is None else TappedStream(stream, tap)
-        self.peer = stream.peer
-        self.is_ready = False
-        """The peer's first SETTINGS frame has come."""
-        self.is_going_away = False
-        """No new call may be opened: the peer said GOAWAY, or the connection is over."""
-        self.end_reason: str | None = None
-        """Why the connection ended; None as long as it has not."""
-        self.bytes_sent = 0
-        self.bytes_received = 0
-        self._handshake_timeout = handshake_timeout
-        self._linger = linger
-        self._armed = inf
+        self._bytes = stream if options.tap is None else TappedStream(kernel, stream, options.tap)
+        self._token: trio.lowlevel.TrioToken | None = None
+        """Whose loop it runs in, once it was started."""
         self._reading: trio.CancelScope | None = None
-        self._aborted = False
-        self._write_error: str | None = None
-        self._has_output = False
+        self._ending: trio.CancelScope | None = None
         self._unsent: list[bytes | memoryview] = []
-        self._held = False
         self._writer: trio.lowlevel.Task | None = None
         self._writing_ended: trio.Event | None = None
         self._is_writing = False
         self._nursery: trio.Nursery | None = None
-        self._settled: trio.Event | None = None
-        self.connection = make_connection(self)
+        super().__init__(kernel, stream, make_connection, owner, options)
 
-    # -- the wire connection's callbacks
+    # -- its life
 
-    def on_output(self) -> None:
-        self._has_output = True
-        if self._held:
-            return
-        if self._writer is not None:
-            reschedule(self._writer)
-            self._writer = None
-        elif not self._is_writing:
-            self._start_writer()
+    async def start(self) -> None:
+        now = self._now()
+        self._handshake_deadline = self._armed = now + self.options.handshake_timeout
+        self._token = trio.lowlevel.current_trio_token()
+        self.hold()
+        self.connection.start(now)
+        self.push()
+        try:
+            self.kernel.spawn(self._run)
+        except BaseException:
+            self._end()
+            raise
 
-    def _start_writer(self) -> None:
-        """The writer is made when it is needed first: a connection with one call at a time does without."""
-        if self._nursery is not None and self._write_error is None:
-            self._is_writing = True
-            self._nursery.start_soon(self._write)
+    async def _run(self) -> None:
+        """Move bytes until the connection is over, then send what is left, close in order and return."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                try:
+                    if self._has_output or self._unsent:
+                        self._send_soon()
+                    await self._read()
+                    if not self._is_cut:
+                        await self._finish()
+                except Exception as error:
+                    self._lost(failed_here(error))
+                    raise
+                finally:
+                    self._nursery = None  # it takes no more tasks from here on
+                nursery.cancel_scope.cancel()
+        finally:
+            self._end()
 
-    def on_ready(self) -> None:
-        self.is_ready = True
-        self._settle()
+    def _end(self) -> None:
+        self._lost(CLOSED_HERE)
+        self.stream.close()
+        self._is_over_now()
 
-    def on_call(self, request: Request) -> ServerCall | None:  # noqa: ARG002 - a server's session overrides it
-        return None
+    def abort(self, reason: str) -> None:
+        try:
+            is_here = self._token in (None, trio.lowlevel.current_trio_token())
+        except RuntimeError:
+            is_here = self._token is None
+        if is_here:
+            self._abort(reason)
+        else:
+            with suppress(NotConnected):  # nothing of its loop runs any more
+                self.kernel.call_soon(self._abort, reason)
 
-    def on_going_away(self, reason: str) -> None:  # noqa: ARG002 - the channel's session overrides it
-        self.is_going_away = True
+    def _abort(self, reason: str) -> None:
+        self._lost(reason)
+        self._is_cut = True
+        if self._ending is not None:
+            self._ending.cancel()
+        if self._token is None:
+            self._end()  # it was never started
 
     def on_closed(self, reason: str) -> None:
-        self.is_going_away = True
-        if self.end_reason is None:
-            self.end_reason = reason
-        self._settle()
+        super().on_closed(reason)
         if self._reading is not None:
             self._reading.cancel()
 
-    # -- for the owner
-
-    @property
-    def is_closed(self) -> bool:
-        """The connection is over, whether or not its last output has been sent."""
-        return self.end_reason is not None
-
-    @property
-    def counters(self) -> SessionCounters:
-        return SessionCounters(self.bytes_sent, self.bytes_received)
-
-    def _settle(self) -> None:
-        if self._settled is not None:
-            self._settled.set()
-            self._settled = None
-
-    async def wait_ready(self) -> None:
-        """Wait until the peer is known to speak HTTP/2. Raises ConnectError, which says what it did instead."""
-        if not self.is_ready and not self.is_closed:
-            if self._settled is None:
-                self._settled = trio.Event()
-            await self._settled.wait()
-        if not self.is_ready:
-            raise ConnectError(f"{self.peer}: {self.end_reason}")
+    # -- reading, and the time
 
     def arm(self, time: float) -> None:
-        """See that the connection is told the time at ``time`` at the latest. To be called for each new deadline."""
         if time < self._armed:
             self._armed = time
             if self._reading is not None:
                 self._reading.deadline = time
 
-    def hold(self) -> None:
-        """Keep the writer asleep until `flush`, which must follow in the same turn of the loop."""
-        self._held = True
-
-    def flush(self) -> None:
-        """Send now what there is to send, as far as the stream takes it; the writer does the rest."""
-        self._held = False
-        if not self._has_output:
-            return
-        is_writer_idle = self._writer is not None or not self._is_writing
-        if not self._unsent and is_writer_idle and self._write_error is None:
-            self._has_output = False
-            data = self.connection.data_to_send()
-            self._unsent = self._try_to_send([data]) if data else []
-            if not self._unsent:
-                return
-        self.on_output()
-
-    def abort(self, reason: str) -> None:
-        """End the connection at once, as if it had broken: every call ends with UNAVAILABLE and ``reason``."""
-        self._aborted = True
-        self.connection.lost(reason)
-        if self.end_reason is None:
-            self.on_closed(reason)
-
-    async def run(self) -> None:
-        """Move bytes until the connection is over, then send what is left, close in order and return.
-
-        A peer's faults and a broken stream are no exceptions: `end_reason` and the calls' statuses tell of them.
-        When cancelled, it ends every call with UNAVAILABLE and closes the stream at once.
-        """
-        try:
-            now = trio.current_time()
-            self._armed = now + self._handshake_timeout
-            handshake_deadline = self._armed
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                try:
-                    self.hold()
-                    self.connection.start(now)
-                    self.flush()
-                    await self._read(handshake_deadline)
-                    if not self._aborted:
-                        await self._finish()
-                finally:
-                    self._nursery = None  # it takes no more tasks from here on
-                nursery.cancel_scope.cancel()
-        finally:
-            if not self.is_closed:
-                self.abort("the connection was closed by this side")
-            self.stream.close()
-
-    # -- reading, and the time
-
-    async def _read(self, handshake_deadline: float) -> None:
-        while not self.is_closed:
+    async def _read(self) -> None:
+        while self.end_reason is None:
             # One scope for many reads: entering one costs more than a read.
             with trio.CancelScope(deadline=self._armed) as self._reading:
                 await self._read_until_cancelled()
             self._reading = None
-            now = trio.current_time()
-            if self._write_error is not None and not self.is_closed:
-                self.abort(self._write_error)
-            elif not self.is_ready and now >= handshake_deadline and not self.is_closed:
-                self.abort(
-                    f"the peer sent no HTTP/2 SETTINGS frame within {self._handshake_timeout:g} s: "
-                    "it does not speak HTTP/2, or not in plaintext"
-                )
-            elif not self.is_closed:
-                self._held = True
-                self.connection.advance(now)
-                self.flush()
-                self._armed = inf
-                if not self.is_ready:
-                    self._armed = handshake_deadline
-                next_time = self.connection.next_time()
-                if next_time is not None and next_time < self._armed:
-                    self._armed = next_time
+            if self.end_reason is None:
+                self._tell_time()
 
     async def _read_until_cancelled(self) -> None:
-        stream = self.stream
+        stream = self._bytes
         wait_readable = stream.wait_readable
         receive_nowait = stream.receive_nowait
-        receive = self.connection.receive
-        next_time = self.connection.next_time
         limit = READ_SIZE
         in_turn = 0
         while self.end_reason is None:
@@ -244,47 +146,48 @@ class Session(Driver, Generic[ConnectionT]):
             try:
                 data = receive_nowait(limit)
             except OSError as error:
-                self.abort(self._write_error or f"the connection broke: {describe(error)}")
+                self._abort(self._write_error or broken(error))
                 return
             if data is None:
                 in_turn = 0
                 continue
+            self._receive(data)
             size = len(data)
-            self.bytes_received += size
-            if not self.is_ready and (foreign := describe_foreign_protocol(data)) is not None:
-                self.abort(foreign)
-                return
-            self._held = True
-            receive(data, trio.current_time())
-            self._held = False
-            if self._has_output:
-                self.flush()
-            if not data:
-                if self.end_reason is None:
-                    self.abort("the peer closed the connection")
-                return
-            when = next_time()
-            if when is not None and when < self._armed:
-                self.arm(when)
             if size >= limit:
-                limit = LARGEST_READ_SIZE
-                in_turn = in_turn + size if in_turn < MOST_READ_IN_TURN else 0
+                in_turn = in_turn + size if in_turn < MOST_IN_TURN else 0
             else:
                 in_turn = 0
-                if size < READ_SIZE:
-                    limit = READ_SIZE
+            if size >= READ_SIZE or limit > READ_SIZE:
+                limit = next_read_size(limit, size)
 
     # -- writing
+
+    def _send_soon(self) -> None:
+        if self._writer is not None:
+            reschedule(self._writer)
+            self._writer = None
+        elif not self._is_writing and self._nursery is not None and self._write_error is None:
+            # The writer is made when it is needed first: a connection with one call at a time does without.
+            self._is_writing = True
+            self._nursery.start_soon(self._write)
+
+    def _send_now(self) -> None:
+        is_writer_idle = self._writer is not None or not self._is_writing
+        if not self._unsent and is_writer_idle and self._write_error is None:
+            self._has_output = False
+            data = self.connection.data_to_send()
+            self._unsent = self._try_to_send([data]) if data else []
+            if not self._unsent:
+                return
+        self._send_soon()
 
     def _try_to_send(self, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
         """Send what the stream takes at once; gives the rest."""
         first = pieces[0]
         try:
-            taken = self.stream.send_nowait(first) if len(pieces) == 1 else self.stream.send_pieces_nowait(pieces)
+            taken = self._bytes.send_nowait(first) if len(pieces) == 1 else self._bytes.send_pieces_nowait(pieces)
         except OSError as error:
-            # What the peer sent before it broke the connection is still to be read; the reader then comes to the end.
-            self._write_error = f"the connection broke: {describe(error)}"
-            self.arm(trio.current_time() + self._linger)
+            self._write_failed(error)
             return pieces
         self.bytes_sent += taken
         if len(pieces) == 1:
@@ -295,7 +198,7 @@ class Session(Driver, Generic[ConnectionT]):
 
     async def _write(self) -> None:
         connection = self.connection
-        stream = self.stream
+        stream = self._bytes
         while self._write_error is None:
             pieces = self._unsent
             if not pieces and self._has_output:
@@ -304,7 +207,7 @@ class Session(Driver, Generic[ConnectionT]):
                 if len(pieces) > 1 and not stream.gathers:
                     pieces = [b"".join(pieces)]
             if not pieces:
-                if self.is_closed:
+                if self.end_reason is not None:
                     break
                 self._writer = current_task()
                 await wait_task_rescheduled(self._forget_writer)
@@ -328,28 +231,45 @@ class Session(Driver, Generic[ConnectionT]):
 
     async def _finish(self) -> None:
         """Send what is left, say that it was all, and give the peer a moment to do the same."""
-        self._writing_ended = trio.Event()
-        self.on_output()
-        if self._is_writing:
-            with trio.move_on_after(FLUSH_TIMEOUT):
-                await self._writing_ended.wait()
-        if self._write_error is not None:
-            return
-        self.stream.send_eof()
-        with trio.move_on_after(self._linger):
-            while True:
-                await self.stream.wait_readable()
-                try:
-                    if self.stream.receive_nowait(LARGEST_READ_SIZE) == b"":
-                        return
-                except OSError:
+        with trio.CancelScope() as self._ending:
+            self._writing_ended = trio.Event()
+            self._has_output = True
+            self._send_soon()
+            if self._is_writing:
+                with trio.move_on_after(FLUSH_TIMEOUT):
+                    await self._writing_ended.wait()
+            if self._write_error is not None:
+                return
+            self._bytes.send_eof()
+            with trio.move_on_after(self.options.linger):
+                await self._read_to_the_end()
+
+    async def _read_to_the_end(self) -> None:
+        while True:
+            await self._bytes.wait_readable()
+            try:
+                if self._bytes.receive_nowait(LARGEST_READ_SIZE) == b"":
                     return
+            except OSError:
+                return
 
+    # -- the client's unary calls
 
-def without_first(octets: int, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
-    """What is left of pieces when so many octets of them have been sent."""
-    for index, piece in enumerate(pieces):
-        if octets < len(piece):
-            return [memoryview(piece)[octets:] if octets else piece, *pieces[index + 1 :]]
-        octets -= len(piece)
-    return []
+    async def exchange(
+        self: TrioSession[ClientConnection],
+        call: CallT,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
+    ) -> CallT:
+        self._open_unary(call, request, deadline, message, now)
+        if not call.ended:
+            call.waiter = waiter = TrioWaiter()
+            try:
+                await waiter.wait()
+            except BaseException:
+                if not call.ended:
+                    self.reset_call(call)
+                raise
+        return call
