@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from puregrpc.kernel.base import Task as Task
     from puregrpc.kernel.base import Waiter as Waiter
     from puregrpc.kernel.base import Waiters as Waiters
+    from puregrpc.kernel.thread_kernel import ThreadKernel as ThreadKernel
     from puregrpc.kernel.trio_kernel import TrioKernel as TrioKernel
 
 _MODULES = {
     "AsyncioKernel": "asyncio_kernel",
     "Kernel": "base",
     "Task": "base",
+    "ThreadKernel": "thread_kernel",
     "TrioKernel": "trio_kernel",
     "Waiter": "base",
     "Waiters": "base",

@@ -1,0 +1,217 @@
+"""The threads of a kernel: each does one thing after the other, and is made when no other is idle."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from puregrpc.errors import LocalProtocolError
+from puregrpc.kernel.mutex import Mutex
+from puregrpc.kernel.waking import Signal
+
+__all__ = ["Lane", "Work", "WorkerThreads"]
+
+logger = logging.getLogger("puregrpc.kernel")
+
+LONGEST_IDLE = 10.0
+"""How long (seconds) a thread waits for something to do."""
+
+
+class Work:
+    """What a thread is to do."""
+
+    is_abandoned = False
+    """Nobody waits for it any more."""
+
+    def __init__(self, function: Callable[[], object], name: str) -> None:
+        self._function = function
+        self.name = name
+        """What the thread is called meanwhile."""
+
+    def run(self) -> None:
+        """Do it. What it raises is logged."""
+        try:
+            self._function()
+        except BaseException:
+            logger.exception("%s ended with an exception that nobody waits for", self.name)
+
+
+class WorkerThreads:
+    """Any number of threads. They are daemons, where the interpreter has such threads.
+
+    Where it has none, ``at_exit`` is called before it waits for them at its end.
+    """
+
+    def __init__(self, at_exit: Callable[[], object]) -> None:
+        self._mutex = Mutex()
+        self._idle: list[_Worker] = []
+        self._workers: set[_Worker] = set()
+        self._is_closed = False
+        self._at_exit = at_exit
+
+    def submit(self, work: Work) -> None:
+        """Have something done now. Raises LocalProtocolError after `close`, RuntimeError if no thread can start."""
+        worker = self._mutex.locked(self._take)
+        worker.work = work
+        if worker.thread is None:
+            worker.thread = self._thread(worker)
+            try:
+                worker.thread.start()
+            except RuntimeError:
+                self._mutex.locked(self._workers.discard, worker)
+                raise
+        worker.wake.set()
+
+    def close(self) -> list[threading.Thread]:
+        """Take nothing more. Gives the threads that end now or when their work is done, to be joined: but for the one
+        that asks, and those whose work is abandoned."""
+        return self._mutex.locked(self._close)
+
+    def forget(self) -> None:
+        """After `os.fork`, in the child: there are no threads."""
+        self._idle.clear()
+        self._workers.clear()
+
+    def _thread(self, worker: _Worker) -> threading.Thread:
+        make: Any = threading.Thread
+        try:
+            thread: threading.Thread = make(target=self._serve, args=(worker,), name="puregrpc", daemon=True)
+        except RuntimeError:  # a sub-interpreter without daemons
+            self._at_exit()
+            thread = make(target=self._serve, args=(worker,), name="puregrpc", daemon=False)
+        return thread
+
+    def _serve(self, worker: _Worker) -> None:
+        thread = threading.current_thread()
+        try:
+            while worker.work is not None:
+                thread.name = worker.work.name
+                worker.work.run()
+                thread.name = "puregrpc idle"
+                worker.wake.clear()
+                if (
+                    self._mutex.locked(self._rest, worker)
+                    and not worker.wake.wait(LONGEST_IDLE)
+                    and not self._mutex.locked(self._retire, worker)
+                ):
+                    worker.wake.wait()
+        finally:
+            self._mutex.locked(self._workers.discard, worker)
+
+    # -- with the mutex held
+
+    def _take(self) -> _Worker:
+        if self._is_closed:
+            raise LocalProtocolError("the kernel is closed: nothing can be begun in it any more")
+        if self._idle:
+            return self._idle.pop()
+        worker = _Worker()
+        self._workers.add(worker)
+        return worker
+
+    def _rest(self, worker: _Worker) -> bool:
+        """What the worker did is done. False: it is to end."""
+        worker.work = None
+        if not self._is_closed:
+            self._idle.append(worker)
+        return not self._is_closed
+
+    def _retire(self, worker: _Worker) -> bool:
+        """The worker has waited for long. False: it was taken in the very moment, and will be woken."""
+        if worker not in self._idle:
+            return False
+        self._idle.remove(worker)
+        return True
+
+    def _close(self) -> list[threading.Thread]:
+        self._is_closed = True
+        self._idle.clear()
+        for worker in self._workers:
+            worker.wake.set()  # whether or not it is idle: who took one may have been interrupted before it did so
+        me = threading.current_thread()
+        return [
+            worker.thread
+            for worker in self._workers
+            if worker.thread not in (None, me) and not (worker.work is not None and worker.work.is_abandoned)
+        ]
+
+
+class _Worker:
+    """A thread, and what it does or is to do next."""
+
+    __slots__ = ("thread", "wake", "work")
+
+    def __init__(self) -> None:
+        self.thread: threading.Thread | None = None
+        self.work: Work | None = None
+        self.wake = Signal()
+
+
+class Lane:
+    """A way to the threads that lets through ``most`` at a time; the others wait for their turn."""
+
+    def __init__(self, threads: WorkerThreads, most: int) -> None:
+        self._threads = threads
+        self._most = most
+        self._mutex = Mutex()
+        self._running = 0
+        self._waiting: deque[Work] = deque()
+
+    def submit(self, work: Work) -> None:
+        """As `WorkerThreads.submit`, in its turn; not at all if it is abandoned before that."""
+        if not self._mutex.locked(self._begin, work):
+            return
+        try:
+            self._threads.submit(_LaneWork(self, work))
+        except BaseException:
+            self._mutex.locked(self._end)
+            raise
+
+    def next(self) -> Work | None:
+        """What a thread that has done its work does next; None if nothing waits."""
+        return self._mutex.locked(self._end)
+
+    def forget(self) -> None:
+        """After `os.fork`, in the child: nothing runs."""
+        self._running = 0
+        self._waiting.clear()
+
+    # -- with the mutex held
+
+    def _begin(self, work: Work) -> bool:
+        if self._running >= self._most:
+            self._waiting.append(work)
+            return False
+        self._running += 1
+        return True
+
+    def _end(self) -> Work | None:
+        while self._waiting:
+            work = self._waiting.popleft()
+            if not work.is_abandoned:
+                return work
+        self._running -= 1
+        return None
+
+
+class _LaneWork(Work):
+    """One thing after the other, as long as there are some that wait."""
+
+    def __init__(self, lane: Lane, work: Work) -> None:
+        self._lane = lane
+        self._work = work
+        self.name = work.name
+
+    @property
+    def is_abandoned(self) -> bool:  # type: ignore[override]
+        return self._work.is_abandoned
+
+    def run(self) -> None:
+        work: Work | None = self._work
+        while work is not None:
+            self._work = work
+            work.run()
+            work = self._lane.next()
