@@ -1,65 +1,35 @@
-"""The calls of a server: what the wire connection tells of them, and how a handler of each shape is run."""
+"""The calls of a server: what the wire connection tells of them, and how a handler is run in the loop.
+
+What touches the connection says so: "with the connection at hand" is in the thread of the loop, or with the mutex of
+the session held. `puregrpc.server.thread_call` has the calls whose handlers run on threads.
+"""
 
 from __future__ import annotations
 
 import inspect
-import logging
-import sys
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-import trio
-from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
-
-from puregrpc.errors import InvalidArgument, RpcError
+from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
 from puregrpc.server.context import Context
-from puregrpc.server.groups import only_exception
-from puregrpc.server.interceptor import closing
-from puregrpc.server.method import Deserializer, Method, Serializer
+from puregrpc.server.faults import contain, log_exception, only_exception
+from puregrpc.server.mixing import closing
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Metadata, ServerCall
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import OK, Status, StatusCode
 
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
-
 if TYPE_CHECKING:
+    from puregrpc.kernel import Waiter
+    from puregrpc.kernel.jobs import Cancellable
+    from puregrpc.server.routing import Route
     from puregrpc.server.session import ServerSession
 
-__all__ = ["IncomingCall", "RejectedCall", "RequestStream", "Route", "StreamRequestCall", "UnaryRequestCall"]
-
-logger = logging.getLogger("puregrpc.server")
+__all__ = ["InPlaceCall", "IncomingCall", "RejectedCall", "RequestStream", "StreamRequestCall", "UnaryRequestCall"]
 
 MESSAGES_PER_TURN = 32
 """After so many messages that needed no waiting, a stream lets the other tasks run."""
-
-
-class Route:
-    """What a path leads to: a method, with all looked up that each call of it needs."""
-
-    __slots__ = (
-        "call_type",
-        "codecs",
-        "deserialize",
-        "handler",
-        "is_plain",
-        "method",
-        "responses_stream",
-        "serialize",
-        "starts_at_once",
-    )
-
-    def __init__(self, method: Method) -> None:
-        self.method = method
-        self.handler = method.handler
-        self.deserialize: Deserializer = method.deserializer
-        self.serialize: Serializer = method.serializer
-        self.codecs = method.codecs
-        self.responses_stream = method.shape.responses_stream
-        self.is_plain = method.is_plain_function
-        self.starts_at_once = method.shape.requests_stream
-        self.call_type: type[IncomingCall] = StreamRequestCall if self.starts_at_once else UnaryRequestCall
 
 
 def unreadable(error: Exception) -> RpcError:
@@ -68,20 +38,24 @@ def unreadable(error: Exception) -> RpcError:
 
 
 class IncomingCall(ServerCall):
-    """A call and its handler's state. The wire connection calls the ``on_`` methods; a worker runs `run`."""
+    """A call and its handler's state. The wire connection calls the ``on_`` methods; `run` is a job of the loop."""
 
     inflates_messages = True
 
     __slots__ = (
-        "cancel_scope",
+        "callbacks",
         "compress_next",
         "deserialize",
         "encoding",
         "ended",
+        "has_begun",
         "headers_sent",
+        "holds_place",
+        "is_finished",
         "route",
         "serialize",
         "session",
+        "task",
         "trailing_metadata",
         "turns",
         "writer",
@@ -93,52 +67,78 @@ class IncomingCall(ServerCall):
         self.session = session
         self.deserialize = route.deserialize
         self.serialize = route.serialize
-        self.cancel_scope: trio.CancelScope | None = None
+        self.task: Cancellable | None = None
         self.ended: Status | None = None
         """How the call was over before its handler was; None if it was not."""
-        self.writer: Task | None = None
-        """The task that waits until more can be sent."""
+        self.is_finished = False
+        """The handler's status has gone out."""
+        self.has_begun = False
+        """Somebody runs the handler, or is about to."""
+        self.holds_place = False
+        """It counts among the calls that the server handles at once."""
+        self.writer: Waiter | None = None
+        """Who waits until more can be sent."""
         self.turns = 0
         self.headers_sent = False
         self.encoding = session.compression
         """What the responses are to be compressed with, if the client can inflate it."""
         self.compress_next = True
         self.trailing_metadata: Metadata = ()
+        self.callbacks: list[Callable[[], object]] | None = None
+        """What is to be called when the call is over."""
 
     # -- from the wire
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:  # noqa: ARG002 - a client's matter
         self.ended = status
         self.session.count_end(status.code)
-        if self.cancel_scope is not None:
-            self.cancel_scope.cancel()
-            self.cancel_scope = None
+        self.interrupt()
+        if not self.has_begun:
+            self.let_go()
+        if self.callbacks is not None:
+            self.call_back()
+
+    def on_left_out(self, what: str) -> None:
+        """Something of the answer does not fit what the client takes."""
+        self.session.left_out(self, what)
 
     def on_writable(self) -> None:
         if self.writer is not None:
-            reschedule(self.writer)
-            self.writer = None
+            self.writer.wake()
 
-    # -- running the handler
+    # -- running the handler in the loop
+
+    def begin_soon(self) -> None:
+        """Have the handler run."""
+        self.has_begun = True
+        self.session.submit(self)
+
+    def interrupt(self) -> None:
+        """The call is over: interrupt its handler."""
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
+        if self.writer is not None:
+            self.writer.wake()
 
     async def run(self) -> None:
         """Run the handler and send what it gives: the whole of the call from its request on."""
-        if self.ended is not None:
+        if self.ended is None:
+            try:
+                response = self.begin()
+                if self.route.responses_stream:
+                    async with closing(response):
+                        async for each in response:
+                            await self.send(each)
+                    self.finish(OK)
+                else:
+                    self.respond(await response if hasattr(response, "__await__") else response)
+            except BaseException as error:
+                contain(error, self.session.kernel, self.fail)
+        else:
             self.discard()
-            return
-        try:
-            response = self.begin()
-            if self.route.responses_stream:
-                async with closing(response):
-                    async for each in response:
-                        await self.send(each)
-                self.finish(OK)
-            else:
-                self.respond(await response if hasattr(response, "__await__") else response)
-        except Exception as error:
-            self.fail(error)
-        except BaseExceptionGroup as error:
-            self.fail_beside(error)
+        if self.holds_place:
+            self.let_go()
 
     def begin(self) -> Any:
         """Call the handler: gives a response, an awaitable of one, or an async iterator of many."""
@@ -147,118 +147,162 @@ class IncomingCall(ServerCall):
     def discard(self) -> None:
         """The call is over before its handler has begun."""
 
+    def let_go(self) -> None:
+        """Neither the wire nor a handler has anything to do with the call any more."""
+        if self.holds_place:
+            self.holds_place = False
+            self.session.leave_place()
+
     def encode(self, response: Any) -> bytes:
         """The bytes of a response; RpcError INTERNAL if the handler gave what is none."""
         try:
             return self.serialize(response)
         except Exception as error:
-            logger.exception("%s: the handler's response does not fit its type", self.describe())
+            log_exception(error, "%s: the handler's response does not fit its type", self.describe())
             raise RpcError(StatusCode.INTERNAL, f"the response could not be written: {error}") from error
 
-    # -- sending
+    # -- sending, with the connection at hand
 
     def send_headers(self, metadata: Metadata = ()) -> None:
         """Send the initial metadata, and with it what the responses are compressed with."""
+        if self.headers_sent:
+            raise LocalProtocolError(f"{self.request.path}: the initial metadata has been sent already")
         encoding = self.encoding if self.encoding in self.request.accept_encodings else "identity"
         if self.ended is None:
-            self.session.connection.send_headers(self, metadata, encoding=encoding)
+            self.session.wire.send_headers(self, metadata, encoding=encoding)
         self.headers_sent = True
 
-    def _send_message(self, data: bytes) -> None:
+    def send_message(self, data: bytes) -> None:
+        """Send a message, behind the headers; RpcError RESOURCE_EXHAUSTED if it is too large."""
         if not self.headers_sent:
             self.send_headers()
+        if self.ended is not None:
+            return
         compress, self.compress_next = self.compress_next, True
         try:
-            self.session.connection.send_message(self, data, compress=compress)
+            self.session.wire.send_message(self, data, compress=compress)
         except InvalidArgument as error:
             raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
+
+    def send_whole(self, data: bytes) -> None:
+        """Send the only response, and end the call with OK."""
+        if self.ended is not None:
+            return
+        wire = self.session.wire
+        if self.encoding == "identity":
+            try:
+                wire.send_response(self, data, (), self.trailing_metadata)
+            except InvalidArgument as error:
+                raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
+        else:
+            self.send_message(data)
+            wire.send_trailers(self, OK, self.trailing_metadata)
+        if self.ended is None:
+            self._finished(0)
+
+    def finish(self, status: Status) -> None:
+        """End the call with a status and the handler's trailing metadata. Nothing happens if it is over."""
+        if self.ended is None and not self.is_finished:
+            self.session.wire.send_trailers(self, status, self.trailing_metadata)
+            self._finished(status.code)
+
+    def _finished(self, code: int) -> None:
+        self.is_finished = True
+        self.session.count_end(code)
+        if self.callbacks is not None:
+            self.call_back()
+
+    # -- sending, in the loop
 
     async def send(self, response: Any) -> None:
         """Send one of many responses; waits while the client takes no more."""
         data = self.encode(response)
+        session = self.session
         if self.ended is None:
-            self._send_message(data)
-            if self.session.connection.send_buffered(self) > SEND_BUFFER_SIZE:
-                self.writer = current_task()
-                await wait_task_rescheduled(self._forget_writer)
+            self.send_message(data)
+            if session.wire.send_buffered(self) > SEND_BUFFER_SIZE:
+                self.writer = waiter = session.kernel.waiter()
+                try:
+                    await waiter.wait()
+                finally:
+                    self.writer = None
                 return
         self.turns += 1
         if self.turns >= MESSAGES_PER_TURN or self.ended is not None:
             self.turns = 0
-            await trio.lowlevel.checkpoint()
-
-    def _forget_writer(self, _: RaiseCancelT) -> Abort:
-        self.writer = None
-        return Abort.SUCCEEDED
+            await session.kernel.checkpoint()
 
     def respond(self, response: Any) -> None:
         """Send the only response, and end the call with OK."""
         data = self.encode(response)
-        if self.ended is not None:
-            return
         session = self.session
-        wire = session.connection
-        alone = wire.open_calls == 1
-        if alone:  # nothing is gained by waiting for what other calls have to send
-            session.hold()
-        try:
-            if self.encoding == "identity":
-                try:
-                    wire.send_response(self, data, (), self.trailing_metadata)
-                except InvalidArgument as error:
-                    raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
-            else:
-                self._send_message(data)
-                wire.send_trailers(self, OK, self.trailing_metadata)
-        finally:
-            if alone:
-                session.flush()
-        session.count_end(0)
-
-    def finish(self, status: Status) -> None:
-        """End the call with a status and the handler's trailing metadata. Nothing happens if it is over."""
-        if self.ended is None:
-            self.session.connection.send_trailers(self, status, self.trailing_metadata)
-            self.session.count_end(status.code)
+        if session.wire.open_calls == 1:  # nothing is gained by waiting for what other calls have to send
+            session.transport.hold()
+            try:
+                self.send_whole(data)
+            finally:
+                session.transport.push()
+        else:
+            self.send_whole(data)
 
     # -- failing
 
-    def fail(self, error: Exception) -> None:
-        """End the call with the status that an exception of its handler stands for."""
+    def fail(self, error: BaseException) -> None:
+        """End the call with the status that an exception of its handler stands for. With the connection at hand."""
+        self.end_with(self.status_of(error))
+
+    def status_of(self, error: BaseException) -> Status:
+        """The status that an exception of the handler stands for. What is no status of the handler's own is logged."""
         cause = only_exception(error)
         if isinstance(cause, RpcError) and cause.code != StatusCode.OK:
-            try:
-                self.finish(Status(cause.code, str(cause.message), cause.details))
-            except Exception:
-                logger.exception("%s: the handler's status cannot be sent", self.describe())
-                self.finish(Status(StatusCode.UNKNOWN, "the handler raised a status that cannot be sent"))
-            return
-        logger.error("%s: the handler raised %s", self.describe(), type(cause).__name__, exc_info=error)
-        self.finish(Status(StatusCode.UNKNOWN, f"the handler raised {type(cause).__name__}"))
+            return Status(cause.code, str(cause.message), cause.details)
+        if self.ended is None:
+            log_exception(error, "%s: the handler raised %s", self.describe(), type(cause).__name__)
+        return Status(StatusCode.UNKNOWN, f"the handler raised {type(cause).__name__}")
 
-    def fail_beside(self, group: BaseExceptionGroup[BaseException]) -> None:
-        """A nursery of the handler was cancelled, and raised something besides: that ends this call, not the server."""
-        errors, others = group.split(Exception)
-        if errors is not None:
-            self.fail(errors)
-        if others is not None:
-            raise others
+    def end_with(self, status: Status) -> None:
+        """End the call with a status that may be none. With the connection at hand."""
+        try:
+            self.finish(status)
+        except Exception as error:
+            log_exception(error, "%s: the handler's status cannot be sent", self.describe())
+            self.finish(Status(StatusCode.UNKNOWN, "the handler raised a status that cannot be sent"))
+
+    def crashed(self, error: BaseException) -> None:
+        """What nobody foresaw was raised beside the handler: end the call. Raises nothing."""
+        if self.ended is None:
+            self.session.call_crashed(self, error)
+
+    # -- for the context
+
+    def call_back(self) -> None:
+        """The call is over: have the callbacks called. With the connection at hand."""
+        callbacks, self.callbacks = self.callbacks, None
+        for callback in callbacks or ():
+            self.session.call_back(callback)
+
+    def add_callback(self, callback: Callable[[], object]) -> bool:
+        """Have something called when the call is over; False if it is. With the connection at hand."""
+        if self.ended is not None or self.is_finished:
+            return False
+        if self.callbacks is None:
+            self.callbacks = []
+        self.callbacks.append(callback)
+        return True
 
     def describe(self) -> str:
         """Names the connection, the stream and the method, for the log."""
-        return f"{self.session.peer} stream {self.wire_id} {self.request.path}"
+        return self.session.describe(self)
 
 
 class UnaryRequestCall(IncomingCall):
     """A call whose client sends one message: the handler starts once the client has said that it was all."""
 
-    __slots__ = ("message", "pending")
+    __slots__ = ("message",)
 
     def __init__(self, route: Route, session: ServerSession) -> None:
         super().__init__(route, session)
         self.message: bytes | None = None
-        self.pending: Any = None
-        """What a plain function returned to be awaited."""
 
     def on_message(self, message: bytes) -> None:
         if self.message is not None:
@@ -269,20 +313,17 @@ class UnaryRequestCall(IncomingCall):
         if self.message is None:
             self.refuse("no request message came")
         elif self.ended is None:
-            if self.route.is_plain:
-                self.session.run_plain(self)
-            else:
-                self.session.submit(self)
+            self.begin_soon()
 
     def refuse(self, why: str) -> None:
         """End the call: another number of messages than one is UNIMPLEMENTED (gRPC's statuscodes.md)."""
         status = Status(StatusCode.UNIMPLEMENTED, f"{self.request.path} takes exactly one request message: {why}")
-        self.finish(status)
-        self.ended = status
+        if self.ended is None:
+            self.finish(status)
+            self.ended = status
+            self.let_go()
 
     def begin(self) -> Any:
-        if self.pending is not None:
-            return self.pending
         message = cast("bytes", self.message)
         if type(message) is CompressedMessage:
             message = message.inflate()
@@ -292,21 +333,43 @@ class UnaryRequestCall(IncomingCall):
             raise unreadable(error) from error
         return self.route.handler(request, Context(self))
 
-    def discard(self) -> None:
-        if inspect.iscoroutine(self.pending):
-            self.pending.close()
 
-    def run_plain(self) -> None:
-        """Run a handler that is a plain function, in the task of the connection's reader."""
+class InPlaceCall(UnaryRequestCall):
+    """A call whose handler is a plain function that is called right where its request is read."""
+
+    __slots__ = ("pending",)
+
+    def __init__(self, route: Route, session: ServerSession) -> None:
+        super().__init__(route, session)
+        self.pending: Any = None
+        """What the plain function returned to be awaited."""
+
+    def begin_soon(self) -> None:
+        self.has_begun = True
         try:
-            response = self.begin()
-            if hasattr(response, "__await__"):  # such as a decorator's wrapper around an async function
+            self.session.threads.new_context().run(self._run_in_place)
+        except BaseException as error:
+            contain(error, self.session.kernel, self.crashed)
+        if self.pending is None and self.holds_place:
+            self.let_go()
+
+    def _run_in_place(self) -> None:
+        try:
+            response = super().begin()
+            if hasattr(response, "__await__"):  # such as a decorator's wrapper around an async function gives
                 self.pending = response
                 self.session.submit(self)
             else:
                 self.respond(response)
-        except Exception as error:
-            self.fail(error)
+        except BaseException as error:
+            contain(error, self.session.kernel, self.fail)
+
+    def begin(self) -> Any:
+        return self.pending
+
+    def discard(self) -> None:
+        if inspect.iscoroutine(self.pending):
+            self.pending.close()
 
 
 class StreamRequestCall(IncomingCall):
@@ -323,54 +386,69 @@ class StreamRequestCall(IncomingCall):
         self.auto_consume = False
         self.messages: deque[bytes] = deque()
         self.half_closed = False
-        self.reader: Task | None = None
+        self.reader: Waiter | None = None
+        """Who waits for a message."""
 
     def on_message(self, message: bytes) -> None:
         self.messages.append(message)
-        self._wake()
+        if self.reader is not None:
+            self.reader.wake()
 
     def on_half_close(self) -> None:
         self.half_closed = True
-        self._wake()
-
-    def _wake(self) -> None:
         if self.reader is not None:
-            reschedule(self.reader)
-            self.reader = None
+            self.reader.wake()
+
+    def interrupt(self) -> None:
+        super().interrupt()
+        if self.reader is not None:
+            self.reader.wake()
 
     def begin(self) -> Any:
         return self.route.handler(RequestStream(self), Context(self))
 
+    def over(self) -> RpcError:
+        """What tells a handler that its call is over."""
+        status = cast("Status", self.ended)
+        return RpcError(status.code, status.message, code_name=status.name)
+
     async def receive(self) -> bytes | None:
         """The next message; None when the client has half-closed. One task at a time."""
+        session = self.session
         while not self.messages:
             if self.half_closed:
                 return None
             if self.ended is not None:
-                await trio.lowlevel.checkpoint()
-                raise RpcError(self.ended.code, self.ended.message, code_name=self.ended.name)
+                await session.kernel.checkpoint()
+                raise self.over()
             if self.reader is not None:
-                raise trio.BusyResourceError("another task is waiting for this call's requests already")
-            self.reader = current_task()
-            await wait_task_rescheduled(self._forget_reader)
+                raise LocalProtocolError("another task is waiting for this call's requests already")
+            self.reader = waiter = session.kernel.waiter()
+            try:
+                await waiter.wait()
+            finally:
+                self.reader = None
         self.turns += 1
         if self.turns >= MESSAGES_PER_TURN:
             self.turns = 0
-            await trio.lowlevel.checkpoint()
+            await session.kernel.checkpoint()
         message = self.messages.popleft()
-        self.session.connection.consume(self, len(message))
+        session.wire.consume(self, len(message))
         if type(message) is CompressedMessage:
             self.turns = MESSAGES_PER_TURN  # it may have taken long
             return message.inflate()
         return message
 
-    def _forget_reader(self, _: RaiseCancelT) -> Abort:
-        self.reader = None
-        return Abort.SUCCEEDED
+    def receive_blocking(self) -> bytes | None:
+        """`receive`, for a plain function that a handler of the loop handed the requests to."""
+        return self.session.threads.wait_for(self.receive)
 
 
 class RequestStream:
-    """The requests of a streaming client, in order: an async iterator that ends when the client has half-closed."""
+    """The requests of a streaming client, in order: an iterator that ends when the client has half-closed.
+
+    ``async for`` in async handlers; plain ``for``, which blocks, in plain ones.
+    """
 
     __slots__ = ("_call",)
 
@@ -384,6 +462,18 @@ class RequestStream:
         message = await self._call.receive()
         if message is None:
             raise StopAsyncIteration
+        return self._read(message)
+
+    def __iter__(self) -> RequestStream:
+        return self
+
+    def __next__(self) -> Any:
+        message = self._call.receive_blocking()
+        if message is None:
+            raise StopIteration
+        return self._read(message)
+
+    def _read(self, message: bytes) -> Any:
         try:
             return self._call.deserialize(message)
         except Exception as error:
@@ -393,15 +483,27 @@ class RequestStream:
 class RejectedCall(ServerCall):
     """A call that no handler sees: it ends with a status at once."""
 
-    __slots__ = ("cancel_scope", "session", "status")
+    __slots__ = ("ended", "session", "status")
 
     def __init__(self, status: Status, session: ServerSession) -> None:
         super().__init__()
-        self.cancel_scope: trio.CancelScope | None = None
+        self.ended = False
         self.status = status
         self.session = session
 
-    async def run(self) -> None:
-        """Send the status."""
-        self.session.connection.send_trailers(self, self.status)
-        self.session.count_end(self.status.code)
+    def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:  # noqa: ARG002 - a client's matter
+        self.ended = True
+        self.session.count_end(status.code)
+
+    def on_left_out(self, what: str) -> None:
+        """Something of the answer does not fit what the client takes."""
+        self.session.left_out(self, what)
+
+    def finish(self) -> None:
+        """Send the status. With the connection at hand."""
+        if not self.ended:
+            try:
+                self.session.wire.send_trailers(self, self.status)
+                self.session.count_end(self.status.code)
+            except BaseException as error:
+                contain(error, self.session.kernel, lambda problem: self.session.call_crashed(self, problem))

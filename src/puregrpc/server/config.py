@@ -23,7 +23,10 @@ class ServerConfig(ConnectionConfig):
     max_connections: int | None = None
     """Beyond it connections are left waiting until one of those there are ends."""
     max_concurrent_calls: int | None = None
-    """Over all connections; calls beyond it end with RESOURCE_EXHAUSTED (``max_concurrent_streams`` is for one)."""
+    """Over all connections; calls beyond it end with RESOURCE_EXHAUSTED when they arrive (``max_concurrent_streams`` is
+    for one connection). A cancelled call counts until its handler has ended."""
+    handler_threads: int = 40
+    """How many threads plain handlers run on at most. Calls beyond it wait for their turn."""
     handshake_timeout: float = 20.0
     """How long TLS may take, and then again the client's first SETTINGS frame."""
     max_connection_idle: float | None = None

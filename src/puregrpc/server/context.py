@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NoReturn
-
-import trio
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
 from puregrpc.server.method import Shape
@@ -32,8 +30,9 @@ def as_metadata(metadata: MetadataLike) -> Metadata:
 class Context:
     """One call, as its handler sees it. Handlers get it as their second argument.
 
-    A call that the client cancels, whose deadline passes or whose connection is lost cancels its handler: the next
-    checkpoint of the handler raises trio.Cancelled, and ``cancelled`` is True.
+    When the client cancels the call, its deadline passes or its connection is lost, ``cancelled`` is True from then on.
+    An async handler is interrupted where it waits, by trio.Cancelled or asyncio.CancelledError. A plain handler goes
+    on, on its thread: it looks at ``cancelled``, or has something called (`add_callback`).
     """
 
     __slots__ = ("_call",)
@@ -95,13 +94,16 @@ class Context:
 
     @property
     def deadline(self) -> float | None:
-        """When the call's time is over, on the clock of ``trio.current_time()``; None if it set no deadline."""
+        """When the call's time is over; None if it set no deadline.
+
+        On the clock of the server's world: ``trio.current_time``, the loop's ``time``, or ``time.monotonic``.
+        """
         return self._call.wire_deadline
 
     def time_remaining(self) -> float | None:
         """Seconds until the deadline, 0.0 if it has passed; None if there is none."""
         deadline = self._call.wire_deadline
-        return None if deadline is None else max(0.0, deadline - trio.current_time())
+        return None if deadline is None else max(0.0, deadline - self._call.session.kernel.now())
 
     @property
     def cancelled(self) -> bool:
@@ -113,6 +115,14 @@ class Context:
         """Why the call was cancelled (CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE); None while it is not."""
         return self._call.ended
 
+    def add_callback(self, callback: Callable[[], object]) -> bool:
+        """Have ``callback()`` called when the call is over, however it ends; False if it is over already.
+
+        It runs in the thread of the loop, which it must not hold up; on a blocking server, in a thread of its own.
+        """
+        found: bool = self._call.session.perform(self._call.add_callback, callback)
+        return found
+
     # -- what the server sends besides messages
 
     def send_initial_metadata(self, metadata: MetadataLike = ()) -> None:
@@ -120,9 +130,7 @@ class Context:
 
         Raises LocalProtocolError if they are out, InvalidArgument for metadata that gRPC does not allow.
         """
-        if self._call.headers_sent:
-            raise LocalProtocolError(f"{self.method}: the initial metadata has been sent already")
-        self._call.send_headers(as_metadata(metadata))
+        self._call.session.perform(self._call.send_headers, as_metadata(metadata))
 
     def set_trailing_metadata(self, metadata: MetadataLike) -> None:
         """The metadata that the call ends with, whatever its status. A later call replaces what an earlier one set.

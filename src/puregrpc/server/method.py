@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from puregrpc.errors import InvalidArgument
+from puregrpc.server.callables import check_handler, is_async
 
-__all__ = ["Deserializer", "Handler", "Method", "Serializer", "Shape"]
+__all__ = ["Deserializer", "Handler", "Method", "Serializer", "Shape", "in_place"]
 
 Deserializer = Callable[[bytes], Any]
 Serializer = Callable[[Any], bytes]
 Handler = Callable[[Any, Any], Any]
-"""Called with the request (or the requests, an async iterator) and the `Context`. See `Method.handler`."""
+"""Called with the request (or the requests, an iterator) and the `Context`. See `Method.handler`."""
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
+
+IN_PLACE = "__puregrpc_in_place__"
 
 
 class Shape(Enum):
@@ -49,6 +53,12 @@ def checked_bytes(response: Any) -> bytes:
     return response
 
 
+def in_place(handler: HandlerT) -> HandlerT:
+    """Decorates a plain unary handler that is fast and never blocks: see `Method.in_place`."""
+    setattr(handler, IN_PLACE, True)
+    return handler
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """One method of a server.
@@ -59,32 +69,32 @@ class Method:
 
     path: str
     handler: Handler
-    """UNARY and CLIENT_STREAM: ``async def f(request, context) -> response`` (``request`` is an async iterator of
-    messages for CLIENT_STREAM). A plain ``def`` is allowed for UNARY: it runs right where the request is read, which
-    is fastest, and must not block. SERVER_STREAM and BIDI: an async generator, ``async def f(request, context)`` with
-    ``yield response`` in it, or anything that returns an async iterator."""
+    """One response (UNARY, CLIENT_STREAM): ``async def f(request, context) -> response``, or a plain ``def``. Many
+    (SERVER_STREAM, BIDI): an async generator, ``async def f(request, context)`` with ``yield response`` in it, or a
+    plain generator, or a plain function that returns an iterator of either kind. Where the client streams, ``request``
+    is an iterator of messages: for ``async for`` in async handlers, for ``for`` in plain ones.
+
+    Plain handlers run on threads (`ServerConfig.handler_threads`), and may block there."""
     shape: Shape = Shape.UNARY
     deserializer: Deserializer = as_it_is
     serializer: Serializer = checked_bytes
     codecs: Mapping[str, tuple[Deserializer, Serializer]] | None = None
     """(De)serializers for other content-types, by what follows ``application/grpc+``, such as ``json``."""
+    in_place: bool = False
+    """UNARY, on trio and asyncio: call the plain handler right where its request was read, in the loop's thread and
+    without a task. It is the fastest way there is, for what neither waits nor takes long: everything else of the server
+    waits for it meanwhile. The decorator `puregrpc.server.in_place` says the same of a handler."""
 
     def __post_init__(self) -> None:
         service, _, name = self.path[1:].rpartition("/")
         if not self.path.startswith("/") or not service or not name:
             raise InvalidArgument(f"method path {self.path!r}: must look like /package.Service/Method")
-        if not callable(self.handler):
-            raise InvalidArgument(f"{self.path}: the handler must be callable, not {type(self.handler).__name__}")
-        generator = inspect.isasyncgenfunction(self.handler)
-        coroutine = inspect.iscoroutinefunction(self.handler)
-        if self.shape.responses_stream and coroutine:
-            raise InvalidArgument(
-                f"{self.path}: its responses are a stream: the handler must be an async generator (yield each response)"
-            )
-        if not self.shape.responses_stream and (generator or inspect.isgeneratorfunction(self.handler)):
-            raise InvalidArgument(
-                f"{self.path}: it has one response: the handler must be an async function that returns it, no generator"
-            )
+        problem = check_handler(self.handler, responses_stream=self.shape.responses_stream)
+        if problem is None and self.runs_in_place and (self.is_async or self.shape is not Shape.UNARY):
+            what = "an async function" if self.is_async else f"for {self.shape.name} methods"
+            problem = f"in_place is for plain functions of UNARY methods, and the handler is {what}"
+        if problem is not None:
+            raise InvalidArgument(f"{self.path}: {problem}")
 
     @property
     def service(self) -> str:
@@ -97,11 +107,11 @@ class Method:
         return self.path.rpartition("/")[2]
 
     @property
-    def is_plain_function(self) -> bool:
-        """Whether the handler is a plain ``def`` for a unary call, which needs no task."""
-        handler = self.handler
-        return (
-            self.shape is Shape.UNARY
-            and (inspect.isfunction(handler) or inspect.ismethod(handler))
-            and not inspect.iscoroutinefunction(handler)
-        )
+    def is_async(self) -> bool:
+        """Whether the handler is an async function or an async generator, which runs in the loop."""
+        return is_async(self.handler)
+
+    @property
+    def runs_in_place(self) -> bool:
+        """Whether `in_place` was said of it, here or by the decorator."""
+        return self.in_place or getattr(self.handler, IN_PLACE, False) is True

@@ -1,47 +1,64 @@
-"""One client's connection to a server: routes its calls and keeps to the server's limits."""
+"""One client's connection, as the server has it: its calls, its figures, and what is wrong with either."""
 
 from __future__ import annotations
 
-import random
-from contextvars import copy_context
-from typing import TYPE_CHECKING
-
-import trio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from puregrpc import wire
-from puregrpc.server.call import RejectedCall, UnaryRequestCall
-from puregrpc.transport.session import Session
-from puregrpc.transport.streams import ByteStream, SocketStream
-from puregrpc.transport.tap import Tap
+from puregrpc.server.call import IncomingCall, RejectedCall
+from puregrpc.server.faults import contain, log_exception
+from puregrpc.server.snapshot import SessionSnapshot
+from puregrpc.transport.session import Session, SessionOptions, open_session
 from puregrpc.wire.connection import Request, ServerCall, ServerConnection
+from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
-    from puregrpc.server.server import Server
-    from puregrpc.server.workers import Workers
+    from puregrpc.kernel.streams import ByteStream
+    from puregrpc.kernel.tap import Tap
+    from puregrpc.server.connections import Connections
 
 __all__ = ["ServerSession"]
 
+logger = logging.getLogger("puregrpc.server")
 
-class ServerSession(Session[ServerConnection]):
-    """A connection of a server: a `Session` whose calls become handlers' runs."""
+P = ParamSpec("P")
 
-    def __init__(self, server: Server, workers: Workers, stream: ByteStream, tap: Tap | None = None) -> None:
-        config = server.config
-        super().__init__(
-            stream,
-            lambda driver: wire.server_connection(driver, config, engine=config.engine),
-            handshake_timeout=config.handshake_timeout,
-            tap=tap,
-        )
-        self.server = server
-        self.config = config
+
+class ServerSession:
+    """The owner of a transport's session: a client's calls become handlers' runs.
+
+    Its figures belong to whoever has the connection at hand.
+    """
+
+    def __init__(self, connections: Connections, stream: ByteStream, tap: Tap | None, *, is_accepted: bool) -> None:
+        config = connections.config
+        self.connections = connections
+        self.kernel = connections.kernel
+        self.threads = connections.threads
+        self.submit = connections.submit
         self.compression = config.compression
-        self.submit = workers.submit
-        self.started_at = trio.current_time()
+        self.is_accepted = is_accepted
+        """It came from a listener, and counts for ``max_connections``."""
+        self.started_at = self.kernel.now()
         self.calls_started = 0
-        self._routes = server.routes
-        self._socket_stream = stream if isinstance(stream, SocketStream) else None
+        self.calls_ended: dict[int, int] = {}
+        self._routes = connections.router.routes
+        self._places = connections.places
+        self._has_said_left_out = False
+        self.transport: Session[ServerConnection] = open_session(
+            self.kernel,
+            stream,
+            partial(wire.server_connection, config=config, engine=config.engine),
+            self,
+            SessionOptions(handshake_timeout=config.handshake_timeout, own_mutex=True, tap=tap),
+        )
+        self.wire = self.transport.connection
+        self.peer = stream.peer
 
     @property
     def peer_uri(self) -> str:
@@ -53,78 +70,199 @@ class ServerSession(Session[ServerConnection]):
     @property
     def peer_certificate(self) -> bytes | None:
         """The client's certificate in DER form, if it showed one."""
-        tls = self._socket_stream.tls if self._socket_stream is not None else None
-        return tls.getpeercert(binary_form=True) if tls is not None else None
+        tls = self.transport.stream.tls
+        return None if tls is None else tls.peer_certificate
 
-    def on_call(self, request: Request) -> ServerCall | None:
-        server = self.server
-        server.calls_started += 1
+    # -- what the transport's session tells
+
+    def on_call(self, session: Session[Any], request: Request) -> ServerCall | None:  # noqa: ARG002 - it is always the same
         self.calls_started += 1
-        route = self._routes.get(request.path)
-        if route is None:
-            return self._reject(server.unimplemented(request.path))
-        limit = self.config.max_concurrent_calls
-        if limit is not None and server.calls_started - server.calls_ended > limit:
-            return self._reject(Status(StatusCode.RESOURCE_EXHAUSTED, f"the server handles {limit} calls at once"))
-        call = route.call_type(route, self)
-        if request.content_subtype and route.codecs is not None and request.content_subtype in route.codecs:
-            call.deserialize, call.serialize = route.codecs[request.content_subtype]
-        if route.starts_at_once:
-            self.submit(call)
+        try:
+            route = self._routes.get(request.path)
+            if route is None:
+                return self._reject(self.connections.router.unimplemented(request.path))
+            if self._places is not None and not self._places.take():
+                text = f"the server handles {self._places.number} calls at once"
+                return self._reject(Status(StatusCode.RESOURCE_EXHAUSTED, text))
+            call = route.call_type(route, self)
+            call.holds_place = self._places is not None
+            if request.content_subtype and route.codecs is not None and request.content_subtype in route.codecs:
+                call.deserialize, call.serialize = route.codecs[request.content_subtype]
+            if route.starts_at_once:
+                call.request = request
+                call.begin_soon()
+        except Exception as error:
+            log_exception(error, "%s %s: the call ended with an internal error", self.peer, request.path)
+            return self._reject(Status(StatusCode.INTERNAL, "the server had an internal error"))
         return call
+
+    def session_lost(self, session: Session[Any], reason: str) -> None:
+        """Nothing follows from it for a server: the calls that there are go on."""
+
+    def session_over(self, session: Session[Any]) -> None:  # noqa: ARG002 - it is always the same
+        self.connections.session_over(self)
 
     def _reject(self, status: Status) -> ServerCall:
         call = RejectedCall(status, self)
-        self.submit(call)
+        self.kernel.call_soon(self.at_hand, call, call.finish)
         return call
 
-    def run_plain(self, call: UnaryRequestCall) -> None:
-        """Run the call of a plain function here and now, in a context of its own."""
-        copy_context().run(call.run_plain)
+    # -- for the calls
+
+    def post(
+        self, call: IncomingCall, function: Callable[P, object], *arguments: P.args, **keywords: P.kwargs
+    ) -> None:
+        """Have something done for a call with the connection at hand, in the order of the posts. From any thread.
+
+        What it raises fails the call. Raises NotConnected when the loop has ended.
+        """
+        if self.kernel.world == "threads":
+            self.at_hand(call, function, *arguments, **keywords)
+        else:
+            self.kernel.call_soon(self.at_hand, call, function, *arguments, **keywords)
+
+    def at_hand(
+        self, call: ServerCall, function: Callable[P, object], *arguments: P.args, **keywords: P.kwargs
+    ) -> None:
+        """Do something for a call with the connection at hand, and send what comes of it.
+
+        Without the mutex; where there is a loop, in its thread. What it raises fails the call.
+        """
+        transport = self.transport
+        if self.wire.open_calls == 1:  # nothing is gained by waiting for what other calls have to send
+            transport.hold()
+        try:
+            transport.locked(self._guarded, call, partial(function, *arguments, **keywords))
+        finally:
+            transport.push()
+
+    def _guarded(self, call: ServerCall, function: Callable[[], object]) -> None:
+        try:
+            function()
+        except BaseException as error:
+            contain(error, self.kernel, partial(self._fail, call))
+
+    def _fail(self, call: ServerCall, error: BaseException) -> None:
+        try:
+            if isinstance(call, IncomingCall):
+                call.fail(error)
+            else:
+                self.call_crashed(call, error)
+        except Exception as problem:
+            self.call_crashed(call, problem)
+
+    def perform(self, function: Callable[P, Any], *arguments: P.args, **keywords: P.kwargs) -> Any:
+        """Do something with the connection at hand, send what comes of it, and return what it returns.
+
+        From any thread, without the mutex.
+        """
+        if self.kernel.world == "threads":
+            try:
+                return self.transport.locked(function, *arguments, **keywords)
+            finally:
+                self.transport.push()
+        return self.threads.perform(function, *arguments, **keywords)
 
     def count_end(self, code: int) -> None:
         """A call is over: with this status, or cancelled for this reason."""
-        server = self.server
-        server.calls_ended += 1
-        server.calls_by_status[code] = server.calls_by_status.get(code, 0) + 1
+        ended = self.calls_ended
+        ended[code] = ended.get(code, 0) + 1
 
-    async def run_within_limits(self) -> None:
-        """`run`, with the limits of idle time and age."""
-        if self.config.max_connection_age is None and self.config.max_connection_idle is None:
-            await self.run()
-            return
-        async with trio.open_nursery() as nursery:
-            if self.config.max_connection_age is not None:
-                nursery.start_soon(self._limit_age, self.config.max_connection_age)
-            if self.config.max_connection_idle is not None:
-                nursery.start_soon(self._limit_idle_time, self.config.max_connection_idle)
-            await self.run()
-            nursery.cancel_scope.cancel()
+    def leave_place(self) -> None:
+        """One call less that the server handles."""
+        if self._places is not None:
+            self._places.give_back()
 
-    async def _limit_age(self, age: float) -> None:
-        await trio.sleep(age * random.uniform(0.9, 1.1))
-        self.go_away(b"max_age")
-        grace = self.config.max_connection_age_grace
-        if grace is not None:
-            await trio.sleep(grace)
-            self.abort("the connection reached its age limit, and calls went on for longer than its grace")
+    def call_back(self, callback: Callable[[], object]) -> None:
+        """Call what was to be called at the end of a call. With the connection at hand; it runs without."""
+        if self.kernel.world == "threads":  # it may block, and nothing else may wait for it
+            self.kernel.spawn(self._call_back, callback)
+        else:
+            self.kernel.call_soon(self._called_back, callback)
 
-    async def _limit_idle_time(self, idle: float) -> None:
-        idle_since, calls_then = trio.current_time(), 0
-        while True:
-            await trio.sleep(idle / 4)
-            now = trio.current_time()
-            if self.connection.open_calls or self.calls_started != calls_then:
-                idle_since, calls_then = now, self.calls_started
-            elif now - idle_since >= idle:
-                self.go_away(b"max_idle")
-                return
+    async def _call_back(self, callback: Callable[[], object]) -> None:
+        self._called_back(callback)
+
+    def _called_back(self, callback: Callable[[], object]) -> None:
+        try:
+            callback()
+        except BaseException as error:
+            contain(error, self.kernel, lambda error: log_exception(error, "%s: a callback failed", self.peer))
+
+    # -- faults
+
+    def describe(self, call: ServerCall) -> str:
+        """Names the connection, the stream and the method of a call, for the log."""
+        return f"{self.peer} stream {call.wire_id} {call.request.path}"
+
+    def left_out(self, call: ServerCall, what: str) -> None:
+        """Say that something of an answer does not fit; once for a connection, since each of its calls may bring it."""
+        level = logging.DEBUG if self._has_said_left_out else logging.WARNING
+        self._has_said_left_out = True
+        with suppress(Exception):  # that the log fails is no reason to end anything
+            logger.log(level, "%s: left out of the answer, for it does not fit: %s", self.describe(call), what)
+
+    def call_crashed(self, call: ServerCall, error: BaseException) -> None:
+        """End a call that this side's own code could not go on with: by RST_STREAM, or else with its connection.
+
+        With the connection at hand. Raises nothing.
+        """
+        log_exception(error, "%s: the call ended with an internal error", self.describe(call))
+        try:
+            if call.wire_state is not None:
+                self.wire.reset(call, ErrorCode.INTERNAL_ERROR)
+                self.count_end(StatusCode.INTERNAL)
+        except Exception as problem:
+            log_exception(problem, "%s: the connection ended with an internal error", self.peer)
+            self.kernel.call_soon(self.abort, "the server had an internal error")
+
+    def crashed(self, error: BaseException) -> None:
+        """End the connection, which this side's own code could not go on with. Without the mutex. Raises nothing."""
+        log_exception(error, "%s: the connection ended with an internal error", self.peer)
+        self.abort("the server had an internal error")
+
+    # -- the end
 
     def go_away(self, debug_data: bytes = b"") -> None:
         """Ask the client to open no more calls here; when those it has are over, the connection ends."""
-        if not self.is_closed:
-            self.connection.advance(trio.current_time())
-            self.connection.go_away(debug_data=debug_data)
-            when = self.connection.next_time()
+        try:
+            self.transport.locked(self._go_away, debug_data)
+            self.transport.push()
+        except BaseException as error:
+            contain(error, self.kernel, self.crashed)
+
+    def _go_away(self, debug_data: bytes) -> None:
+        transport = self.transport
+        if transport.end_reason is None:
+            self.wire.advance(self.kernel.now())
+            self.wire.go_away(debug_data=debug_data)
+            when = self.wire.next_time()
             if when is not None:
-                self.arm(when)
+                transport.arm(when)
+
+    def abort(self, reason: str) -> None:
+        """End the connection at once: its calls end with UNAVAILABLE. Without the mutex. Raises nothing."""
+        try:
+            self.transport.abort(reason)
+        except BaseException as error:
+            contain(
+                error,
+                self.kernel,
+                lambda error: log_exception(error, "%s: the connection did not end in order", self.peer),
+            )
+
+    # -- as data
+
+    def snapshot(self) -> SessionSnapshot:
+        """The connection and its calls as they stand. Without the mutex."""
+        return self.transport.locked(self._snapshot)
+
+    def _snapshot(self) -> SessionSnapshot:
+        return SessionSnapshot(
+            peer=self.peer,
+            age=self.kernel.now() - self.started_at,
+            bytes_sent=self.transport.bytes_sent,
+            bytes_received=self.transport.bytes_received,
+            calls_started=self.calls_started,
+            connection=self.wire.snapshot(),
+        )

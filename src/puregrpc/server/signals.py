@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
-import trio
+from puregrpc.errors import LocalProtocolError, NotConnected
+from puregrpc.kernel import Kernel, Waiters
+from puregrpc.server.server import Server, StartedWith
 
-from puregrpc.server.server import Server
-
-__all__ = ["stop_on_signal"]
+__all__ = ["handling_signals", "stop_on_signal"]
 
 
 async def stop_on_signal(
@@ -17,21 +19,80 @@ async def stop_on_signal(
     signals: Sequence[signal.Signals] = (signal.SIGTERM,),
     *,
     grace: float | None = 30.0,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    task_status: StartedWith | None = None,
 ) -> None:
     """Wait for one of the signals, then stop the server: GOAWAY, and ``grace`` seconds for the calls to finish.
 
-    A second signal ends the calls at once. To be run in the main thread, beside the server.
+    A second signal ends the calls at once. To be run in the main thread, beside a server that runs: on trio with
+    ``await nursery.start(stop_on_signal, server)``, on asyncio in a task. It ends with the server.
     """
-    with trio.open_signal_receiver(*signals) as received:
-        task_status.started()
-        await anext(received)
-        async with trio.open_nursery() as nursery:
+    kernel = server.kernel
+    count = _Count(kernel)
 
-            async def stop_at_once() -> None:
-                await anext(received)
-                await server.stop(0)
+    def note_signal() -> None:
+        with suppress(NotConnected):
+            kernel.call_soon(count.add)
 
-            nursery.start_soon(stop_at_once)
-            await server.stop(grace)
-            nursery.cancel_scope.cancel()
+    async def note_end() -> None:
+        await server.wait_for_termination()
+        count.end()
+
+    async def stop_at_second() -> None:
+        if await count.wait_for(2):
+            await server.stop(0)
+
+    with handling_signals(signals, note_signal):
+        tasks = [kernel.spawn(note_end)]
+        try:
+            if task_status is not None:
+                task_status.started()
+            if await count.wait_for(1):
+                tasks.append(kernel.spawn(stop_at_second))
+                await server.stop(grace)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+@contextmanager
+def handling_signals(signals: Sequence[signal.Signals], handler: Callable[[], object]) -> Iterator[None]:
+    """Have a function called when one of the signals comes, in the place of what is done with it otherwise.
+
+    Raises LocalProtocolError outside of the main thread.
+    """
+    before: dict[signal.Signals, Any] = {}
+    try:
+        for each in signals:
+            before[each] = signal.signal(each, lambda *_: handler())
+        yield
+    except ValueError as error:
+        if before:
+            raise
+        raise LocalProtocolError(f"signals can only be received in the main thread: {error}") from None
+    finally:
+        for each, what in before.items():
+            signal.signal(each, signal.SIG_DFL if what is None else what)
+
+
+class _Count:
+    """How many signals have come."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._number = 0
+        self._is_over = False
+        self._changes = Waiters(kernel.waiter)
+
+    def add(self) -> None:
+        self._number += 1
+        self._changes.wake_all()
+
+    def end(self) -> None:
+        """No more are waited for."""
+        self._is_over = True
+        self._changes.wake_all()
+
+    async def wait_for(self, number: int) -> bool:
+        """Wait for so many. False if they do not come any more."""
+        while self._number < number and not self._is_over:
+            await self._changes.waiter().wait()
+        return self._number >= number

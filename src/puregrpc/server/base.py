@@ -1,0 +1,122 @@
+"""What the servers of all worlds have in common: what they serve, where they listen, and how they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from puregrpc.codec import Codec
+from puregrpc.errors import LocalProtocolError
+from puregrpc.schema import Registry
+from puregrpc.server.config import ServerConfig
+from puregrpc.server.connections import Connections, Target
+from puregrpc.server.interceptor import Interceptor
+from puregrpc.server.method import Method
+from puregrpc.server.routing import Router
+from puregrpc.server.service import Messages, ServiceLike, service_methods
+from puregrpc.server.snapshot import ServerSnapshot
+from puregrpc.wire.compression import coding_for
+
+if TYPE_CHECKING:
+    from puregrpc.transport.tls import TlsOptions
+
+__all__ = ["ServerBase"]
+
+
+class ServerBase:
+    """What `Server` and `BlockingServer` have in common."""
+
+    _is_blocking: ClassVar[bool]
+
+    def __init__(
+        self, *targets: str, tls: TlsOptions | None, config: ServerConfig, interceptors: Sequence[Interceptor]
+    ) -> None:
+        coding_for(config.compression)
+        self.config = config
+        self._router = Router(interceptors, is_blocking=self._is_blocking)
+        self._targets = [Target(target, tls) for target in targets]
+        self._on_stop: list[Callable[[], object]] = []
+        self._was_started = False
+        self._connections: Connections | None = None
+
+    # -- what it serves
+
+    def add_method(self, method: Method) -> None:
+        """Serve one more method. Raises InvalidArgument if its path is served already, or its handler cannot run."""
+        self._router.add(method)
+
+    def add_methods(self, methods: Iterable[Method]) -> None:
+        """Serve several more methods."""
+        for method in methods:
+            self._router.add(method)
+
+    def add_service(
+        self, service: ServiceLike, handlers: object, *, messages: Messages | None = None, partial: bool = False
+    ) -> None:
+        """Serve a whole service.
+
+        ``service`` is its descriptor: from a `Registry`, or from a generated ``_pb2`` module. ``handlers`` is an object
+        with a handler for each method, named as the method or in snake_case (``say_hello`` for ``SayHello``), or a
+        mapping of such names; ``partial`` allows some to be missing: those are UNIMPLEMENTED. ``messages`` says what
+        handlers get: "dict" (ProtoJSON rules: lowerCamelCase names; the default), "protobuf" (message objects; the
+        default for a generated module) or "bytes". They may return dicts or message objects in either of the first
+        two cases. What handlers may be: see `Method.handler`.
+
+        Raises InvalidArgument if handlers are missing or of the wrong kind, SchemaError if the service's file clashes
+        with one that is known.
+        """
+        self.add_methods(
+            service_methods(
+                service, handlers, registry=self.registry, codec=self.codec, messages=messages, partial=partial
+            )
+        )
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The full names of the services that have methods here, in order of their addition."""
+        return tuple(self._router.services)
+
+    @property
+    def registry(self) -> Registry:
+        """What is known of the services' types; reflection answers from it."""
+        return self._router.registry
+
+    @property
+    def codec(self) -> Codec:
+        """The codec of the registry's messages."""
+        return self._router.codec
+
+    # -- where it listens
+
+    def add_listener(self, target: str, *, tls: TlsOptions | None = None) -> None:
+        """Listen on one more address, with TLS options of its own. To be called before the server starts."""
+        if self._was_started:
+            raise LocalProtocolError("a listener is added before the server starts")
+        self._targets.append(Target(target, tls))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the server listens, with real ports: ``127.0.0.1:50051``, ``unix:/run/x``."""
+        return () if self._connections is None else self._connections.addresses
+
+    # -- its life
+
+    def call_on_stop(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` when the server begins to stop: the moment to end calls that would go on for ever."""
+        self._on_stop.append(callback)
+
+    def snapshot(self) -> ServerSnapshot:
+        """The server, its connections and their calls as they stand."""
+        if self._connections is None:
+            return ServerSnapshot((), False, tuple(self._router.routes), (), 0, {})
+        return self._connections.snapshot()
+
+    def _begin(self) -> None:
+        if self._was_started:
+            raise LocalProtocolError(f"a {type(self).__name__} runs once; make another one")
+        self._was_started = True
+
+    def _running(self) -> Connections:
+        if self._connections is None:
+            raise LocalProtocolError("the server does not run")
+        return self._connections

@@ -1,0 +1,300 @@
+"""A server as it runs: where it listens, its connections and its threads, and how it stops. For all worlds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+from puregrpc.errors import ConnectError, NotConnected
+from puregrpc.kernel import Kernel, Waiter, Waiters
+from puregrpc.kernel.jobs import Job, Jobs, open_jobs
+from puregrpc.kernel.listening import Listener, listen
+from puregrpc.kernel.streams import ByteStream, SocketStream
+from puregrpc.server.ageing import Ageing
+from puregrpc.server.config import ServerConfig
+from puregrpc.server.faults import contain, log_exception
+from puregrpc.server.places import Places
+from puregrpc.server.routing import Router
+from puregrpc.server.session import ServerSession
+from puregrpc.server.snapshot import ServerSnapshot
+from puregrpc.server.threads import Threads
+
+if TYPE_CHECKING:
+    import socket
+
+    from puregrpc.kernel.tap import Tap
+    from puregrpc.transport.tls import TlsOptions
+
+__all__ = ["Connections", "Target"]
+
+logger = logging.getLogger("puregrpc.server")
+
+ACCEPT_PAUSE = 0.5
+"""How long to wait, in seconds, before accepting again after that has failed as nobody foresaw."""
+
+FORCED_CLOSE_TIMEOUT = 1.0
+"""How long, in seconds, the last frames of connections that are closed by force may take to be sent, and then what
+plain handlers may still do on their threads."""
+
+
+class Target(NamedTuple):
+    """Where a server is to listen."""
+
+    address: str
+    tls: TlsOptions | None = None
+    sockets: tuple[socket.socket, ...] = ()
+    """Sockets that listen there already, in place of new ones."""
+
+
+class Connections:
+    """Everything of a server that runs. To be made in its world, and to be closed there."""
+
+    def __init__(self, kernel: Kernel, router: Router, config: ServerConfig) -> None:
+        self.kernel = kernel
+        self.router = router
+        self.config = config
+        limit = config.max_concurrent_calls
+        self.places = None if limit is None else Places(limit)
+        self.threads = Threads(kernel, config.handler_threads)
+        self._jobs: Jobs | None = None if kernel.world == "threads" else open_jobs(kernel)
+        self._ageing = Ageing(kernel, config)
+        self._listeners: list[Listener] = []
+        self._sessions: set[ServerSession] = set()
+        self._accepted = 0
+        """Connections that came from listeners and are not over."""
+        self._calls_started = 0
+        """Of connections that are over; and so below."""
+        self._calls_ended: dict[int, int] = {}
+        self._changes = Waiters(kernel.waiter)
+        self.is_stopping = False
+        self.is_stopped = False
+
+    def submit(self, job: Job) -> None:
+        """Run a call in the loop."""
+        if self._jobs is None:
+            raise AssertionError("there is no loop")
+        self._jobs.submit(job)
+
+    # -- listening
+
+    async def listen(self, targets: Iterable[Target]) -> None:
+        """Listen everywhere, and begin to accept. Raises InvalidArgument or ConnectError; nothing listens then."""
+        timeout = self.config.handshake_timeout
+        try:
+            for address, tls, sockets in targets:
+                if sockets:
+                    self._listeners += [
+                        Listener(self.kernel, sock, tls=tls, handshake_timeout=timeout) for sock in sockets
+                    ]
+                else:
+                    self._listeners += await listen(self.kernel, address, tls=tls, handshake_timeout=timeout)
+        except BaseException:
+            self._close_listeners()
+            raise
+        for listener in self._listeners:
+            self.kernel.spawn(self._accept, listener)
+        if self.config.max_connection_age is not None or self.config.max_connection_idle is not None:
+            self.kernel.spawn(self._ageing.run)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it listens, with real ports."""
+        return tuple(str(listener.address) for listener in self._listeners)
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            with suppress(OSError):  # the file of a unix socket is somebody else's by now
+                listener.close()
+
+    async def _accept(self, listener: Listener) -> None:
+        while True:
+            await self._wait_for(self._has_room)
+            try:
+                stream = await listener.accept()
+            except NotConnected:
+                return
+            except BaseException as error:
+                contain(error, self.kernel, partial(self._accepting_failed, listener))
+                await self.kernel.sleep(self.kernel.now() + ACCEPT_PAUSE)
+                continue
+            self.kernel.locked(self._count_accepted, 1)
+            try:
+                self.kernel.spawn(self._serve_accepted, listener, stream)
+            except BaseException as error:  # such as no thread that can be started
+                stream.close()
+                self.kernel.locked(self._count_accepted, -1)
+                contain(error, self.kernel, partial(self._accepting_failed, listener))
+                await self.kernel.sleep(self.kernel.now() + ACCEPT_PAUSE)
+
+    def _has_room(self) -> bool:
+        limit = self.config.max_connections
+        return limit is None or self._accepted < limit or self.is_stopping
+
+    def _count_accepted(self, change: int) -> None:
+        self._accepted += change
+        self._changes.wake_all()
+
+    def _accepting_failed(self, listener: Listener, error: BaseException) -> None:
+        log_exception(error, "%s: accepting a connection failed", listener.address)
+
+    async def _serve_accepted(self, listener: Listener, stream: SocketStream) -> None:
+        session = None
+        try:
+            if self.config.keepalive_time is not None:
+                stream.limit_unacknowledged_time(self.config.keepalive_timeout)
+            session = await self.begin(await listener.secure(stream), is_accepted=True)
+        except ConnectError as error:
+            with suppress(Exception):  # that the log fails is no reason to end anything
+                logger.info("%s", error)
+        except BaseException as error:
+            contain(error, self.kernel, partial(self._connection_failed, stream))
+        finally:
+            if session is None:
+                stream.close()
+                self.kernel.locked(self._count_accepted, -1)
+
+    def _connection_failed(self, stream: ByteStream, error: BaseException) -> None:
+        log_exception(error, "%s: the connection ended with an internal error", stream.peer)
+
+    # -- connections
+
+    async def begin(
+        self, stream: ByteStream, tap: Tap | None = None, *, is_accepted: bool = False
+    ) -> ServerSession | None:
+        """Serve a connection over a stream, from now on; None if the server stops meanwhile. It owns the stream."""
+        session: ServerSession | None = None
+        try:
+            session = ServerSession(self, stream, tap, is_accepted=is_accepted)
+            if not self.kernel.locked(self._add, session):
+                stream.close()
+                return None
+            await session.transport.start()
+        except BaseException:
+            if session is not None:
+                self.kernel.locked(self._remove, session)
+            stream.close()
+            raise
+        return session
+
+    def _add(self, session: ServerSession) -> bool:
+        if not self.is_stopping:
+            self._sessions.add(session)
+            self._ageing.add(session)
+        return not self.is_stopping
+
+    def _remove(self, session: ServerSession) -> None:
+        self._sessions.discard(session)
+        self._ageing.discard(session)
+        self._changes.wake_all()
+
+    def session_over(self, session: ServerSession) -> None:
+        """A connection and everything of it has ended. Without the mutex."""
+        self.kernel.locked(self._over, session)
+
+    def _over(self, session: ServerSession) -> None:
+        if session in self._sessions:
+            self._calls_started += session.calls_started
+            for code, number in session.calls_ended.items():
+                self._calls_ended[code] = self._calls_ended.get(code, 0) + number
+            if session.is_accepted:
+                self._accepted -= 1
+            self._remove(session)
+
+    def _sessions_now(self) -> list[ServerSession]:
+        return self.kernel.locked(list, self._sessions)
+
+    # -- the end
+
+    async def stop(self, grace: float | None, callbacks: Iterable[Callable[[], object]]) -> None:
+        """`puregrpc.server.server.Server.stop`; ``callbacks`` are called the first time."""
+        kernel = self.kernel
+        if kernel.locked(self._begin_to_stop):
+            for callback in callbacks:
+                try:
+                    callback()
+                except BaseException as error:
+                    contain(error, kernel, self._callback_failed)
+        self._close_listeners()
+        for session in self._sessions_now():
+            session.go_away(b"the server is stopping")
+        await self._wait_for(self._has_no_connections, inf if grace is None else kernel.now() + grace)
+        for session in self._sessions_now():
+            session.abort("the server was stopped")
+        await self._wait_for(self._has_no_connections, kernel.now() + FORCED_CLOSE_TIMEOUT)
+        kernel.locked(self._is_stopped_now)
+
+    def _begin_to_stop(self) -> bool:
+        is_first = not self.is_stopping
+        self.is_stopping = True
+        self._changes.wake_all()
+        return is_first
+
+    def _callback_failed(self, error: BaseException) -> None:
+        log_exception(error, "a callback of call_on_stop raised %s", type(error).__name__)
+
+    def _has_no_connections(self) -> bool:
+        return not (self._accepted or self._sessions)
+
+    def _is_stopped_now(self) -> None:
+        self.is_stopped = True
+        self._changes.wake_all()
+
+    async def wait_stopped(self, until: float = inf) -> bool:
+        """Wait until `stop` is done; False if that is not so by ``until``."""
+        return await self._wait_for(lambda: self.is_stopped, until)
+
+    async def close(self) -> None:
+        """End at once what is left of all, and wait for it; `Kernel.close` follows."""
+        self.kernel.locked(self._begin_to_stop)
+        self._close_listeners()
+        for session in self._sessions_now():
+            session.abort("the server was stopped")
+        try:
+            if self._jobs is not None:
+                await self._jobs.close()
+        finally:
+            try:
+                await self.threads.close(FORCED_CLOSE_TIMEOUT)
+            finally:
+                self.kernel.locked(self._is_stopped_now)
+
+    async def _wait_for(self, condition: Callable[[], bool], until: float = inf) -> bool:
+        """Wait until a condition of what the kernel's mutex guards is met; False if it is not by ``until``."""
+        locked = self.kernel.locked
+
+        def begin() -> Waiter | None:
+            return None if condition() else self._changes.waiter()
+
+        while (waiter := locked(begin)) is not None:
+            woken = False
+            try:
+                woken = await waiter.wait(until)
+            finally:
+                if not woken:
+                    locked(self._changes.forget, waiter)
+            if not woken:
+                return False
+        return True
+
+    # -- as data
+
+    def snapshot(self) -> ServerSnapshot:
+        """The server, its connections and their calls as they stand."""
+        sessions = self._sessions_now()
+        started, ended = self.kernel.locked(lambda: (self._calls_started, dict(self._calls_ended)))
+        for session in sessions:
+            started += session.calls_started
+            for code, number in list(session.calls_ended.items()):
+                ended[code] = ended.get(code, 0) + number
+        return ServerSnapshot(
+            addresses=self.addresses,
+            is_stopping=self.is_stopping,
+            methods=tuple(self.router.routes),
+            connections=tuple(session.snapshot() for session in sessions),
+            calls_started=started,
+            calls_ended=ended,
+        )

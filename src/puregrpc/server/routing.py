@@ -1,0 +1,104 @@
+"""What a server serves: its methods by their paths, the services they belong to, and the types of their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from puregrpc.codec import Codec
+from puregrpc.errors import InvalidArgument
+from puregrpc.schema import Registry
+from puregrpc.server.call import IncomingCall, InPlaceCall, StreamRequestCall, UnaryRequestCall
+from puregrpc.server.callables import is_async
+from puregrpc.server.interceptor import Interceptor, chain_of
+from puregrpc.server.method import Deserializer, Method, Serializer
+from puregrpc.server.thread_call import ThreadStreamRequestCall, ThreadUnaryRequestCall
+from puregrpc.wire.status import Status, StatusCode
+
+__all__ = ["Route", "Router"]
+
+MAX_SHOWN_NAME = 200
+"""Characters of a service's or method's name that a status repeats to who asked for it: he knows it."""
+
+
+class Route:
+    """What a path leads to: a method, with all looked up that each call of it needs."""
+
+    __slots__ = (
+        "call_type",
+        "codecs",
+        "deserialize",
+        "handler",
+        "method",
+        "responses_stream",
+        "serialize",
+        "starts_at_once",
+    )
+
+    def __init__(self, method: Method, interceptors: Sequence[Interceptor], *, is_blocking: bool) -> None:
+        chain = chain_of(method, interceptors)
+        self.method = method
+        self.handler = chain.handler
+        self.deserialize: Deserializer = method.deserializer
+        self.serialize: Serializer = method.serializer
+        self.codecs = method.codecs
+        self.responses_stream = method.shape.responses_stream
+        self.starts_at_once = method.shape.requests_stream
+        self.call_type: type[IncomingCall]
+        if is_blocking or not (chain.is_async or chain.runs_in_place):
+            self.call_type = ThreadStreamRequestCall if self.starts_at_once else ThreadUnaryRequestCall
+        elif self.starts_at_once:
+            self.call_type = StreamRequestCall
+        else:
+            self.call_type = InPlaceCall if chain.runs_in_place else UnaryRequestCall
+
+
+class Router:
+    """The methods of a server. ``is_blocking``: there is no loop, and everything must be plain."""
+
+    def __init__(self, interceptors: Sequence[Interceptor], *, is_blocking: bool) -> None:
+        self._interceptors = tuple(interceptors)
+        self._is_blocking = is_blocking
+        self.routes: dict[str, Route] = {}
+        self.services: dict[str, None] = {}
+        """The full names of the services that have methods, in order of their addition."""
+        self.registry = Registry()
+        self.codec = Codec(self.registry)
+        for interceptor in self._interceptors:
+            self._check_interceptor(interceptor)
+
+    def add(self, method: Method) -> None:
+        """Serve one more method. Raises InvalidArgument if its path is served already, or it cannot run here."""
+        if method.path in self.routes:
+            raise InvalidArgument(f"{method.path} is served already")
+        if self._is_blocking and method.is_async:
+            raise InvalidArgument(
+                f"{method.path}: the handler is async, and this server runs plain functions and generators: write it "
+                "with def, or serve it with Server on asyncio or trio"
+            )
+        route = Route(method, self._interceptors, is_blocking=self._is_blocking)
+        self.services[method.service] = None
+        self.routes[method.path] = route
+
+    def _check_interceptor(self, interceptor: Interceptor) -> None:
+        kind = type(interceptor).__name__
+        for name in ("one_response", "many_responses"):
+            function = getattr(interceptor, name, None)
+            if not callable(function):
+                raise InvalidArgument(f"{kind} is no interceptor: it has no method {name}; derive it from Interceptor")
+            if self._is_blocking and is_async(function):
+                raise InvalidArgument(
+                    f"{kind}.{name} is async, and this server runs plain functions and generators: write it with def"
+                )
+
+    def unimplemented(self, path: str) -> Status:
+        """The status of a call to a path that is not served."""
+        service, _, name = path.removeprefix("/").rpartition("/")
+        if service in self.services:
+            text = f"unknown method {_shown(name)} for service {service}"
+        else:
+            text = f"unknown service {_shown(service)}" if service else f"malformed method name {_shown(path)!r}"
+        return Status(StatusCode.UNIMPLEMENTED, text)
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= MAX_SHOWN_NAME else f"{name[:MAX_SHOWN_NAME]}..."

@@ -1,0 +1,318 @@
+"""Calls whose handlers are plain functions: each runs on a thread, where it may block.
+
+The thread never touches the connection itself. It says what is to be done with the connection at hand (`post`): on a
+blocking server it holds the session's mutex meanwhile, elsewhere the thread of the loop does it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from puregrpc.errors import LocalProtocolError, NotConnected
+from puregrpc.server.call import IncomingCall, StreamRequestCall, UnaryRequestCall
+from puregrpc.server.faults import log_exception
+from puregrpc.wire.compression import CompressedMessage
+from puregrpc.wire.limits import SEND_BUFFER_SIZE
+from puregrpc.wire.status import OK, Status, StatusCode
+
+if TYPE_CHECKING:
+    from puregrpc.server.routing import Route
+    from puregrpc.server.session import ServerSession
+
+__all__ = ["ThreadStreamRequestCall", "ThreadUnaryRequestCall"]
+
+P = ParamSpec("P")
+
+
+class Gate:
+    """What one thread waits at until it is opened, which may have happened before."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let the thread go on, or go through when it comes. Idempotent until it does."""
+        with suppress(RuntimeError):
+            self._lock.release()
+
+    def wait(self) -> None:
+        """Wait until it is open; it is closed behind the thread."""
+        self._lock.acquire()
+
+
+class Outbox:
+    """The responses of a stream on their way from the handler's thread to the connection.
+
+    They are handed over together: one errand takes all that there are.
+    """
+
+    __slots__ = ("_bytes_put", "_bytes_taken", "_call", "_gate", "_is_announced", "_is_awaited", "_is_full", "_waiting")
+
+    def __init__(self, call: OnThread) -> None:
+        self._call = call
+        self._waiting: deque[bytes] = deque()
+        self._bytes_put = 0
+        self._bytes_taken = 0
+        self._is_announced = False
+        self._is_full = False
+        """The client does not take more at the moment."""
+        self._is_awaited = False
+        """The thread waits for room."""
+        self._gate = Gate()
+
+    def put(self, data: bytes) -> None:
+        """Send a message; waits while the client takes no more. In the handler's thread."""
+        self._waiting.append(data)
+        self._bytes_put += len(data)
+        if not self._is_announced:
+            self._is_announced = True
+            self._call.post(self._take)
+        if self._is_full or self._bytes_put - self._bytes_taken > SEND_BUFFER_SIZE:
+            self._call.post(self._ask_for_room)
+            self._gate.wait()
+
+    def _take(self) -> None:
+        self._is_announced = False  # what is put from now on is announced again
+        call = self._call
+        while self._waiting:
+            data = self._waiting.popleft()
+            self._bytes_taken += len(data)
+            call.send_message(data)
+        self.look_for_room()
+
+    def _ask_for_room(self) -> None:
+        self._is_awaited = True
+        self.look_for_room()
+
+    def look_for_room(self) -> None:
+        """Let the thread go on if the client takes more, or the call is over. With the connection at hand."""
+        call = self._call
+        self._is_full = call.ended is None and call.session.wire.send_buffered(call) > SEND_BUFFER_SIZE
+        if self._is_awaited and not self._is_full:
+            self._is_awaited = False
+            self._gate.open()
+
+    def abandon(self) -> None:
+        """Nothing is taken any more."""
+        self._gate.open()
+
+
+class OnThread(IncomingCall):
+    """What the calls whose handlers run on threads have in common."""
+
+    __slots__ = ()
+
+    outbox: Outbox | None
+    pending: Any
+    """What the handler gave that is to be awaited, or iterated with ``async for``."""
+
+    def post(self, function: Callable[P, object], *arguments: P.args, **keywords: P.kwargs) -> None:
+        """Have something done with the connection at hand, in the order of the posts. In the handler's thread."""
+        self.session.post(self, function, *arguments, **keywords)
+
+    # -- with the connection at hand
+
+    def begin_soon(self) -> None:
+        self.has_begun = True
+        try:
+            self.session.threads.submit(self)
+        except (NotConnected, RuntimeError) as error:
+            log_exception(error, "%s: no thread can run the handler", self.describe())
+            self.end_with(Status(StatusCode.RESOURCE_EXHAUSTED, "the server has no thread for the call"))
+            self.let_go()
+
+    def interrupt(self) -> None:
+        super().interrupt()
+        if self.has_begun and self.session.threads.withdraw(self):
+            self.let_go()
+        if self.outbox is not None:
+            self.outbox.look_for_room()
+
+    def on_writable(self) -> None:
+        super().on_writable()
+        if self.outbox is not None:
+            self.outbox.look_for_room()
+
+    def begin(self) -> Any:
+        return self.pending
+
+    def discard(self) -> None:
+        if inspect.iscoroutine(self.pending):
+            self.pending.close()
+
+    def fail(self, error: BaseException) -> None:
+        super().fail(error)
+        if self.ended is None:
+            self.ended = Status(StatusCode.CANCELLED, "the call has failed")  # so that its handler ends as well
+
+    # -- in the handler's thread
+
+    def run_in_thread(self) -> None:
+        """Run the handler and send what it gives: the whole of the call from its request on."""
+        if self.ended is None:
+            try:
+                self.session.threads.new_context().run(self._run)
+            except BaseException as error:
+                # Nothing is meant for others here: no signal and no cancellation reaches such a thread.
+                self.post(self.end_with, self.status_of(error))
+        if self.pending is None and self.holds_place:
+            self.post(self.let_go)
+
+    def _run(self) -> None:
+        response = self.call_handler()
+        if self.route.responses_stream:
+            if hasattr(response, "__aiter__"):
+                self._continue_in_loop(response)
+            else:
+                self._send_all(response)
+        elif hasattr(response, "__await__"):
+            self._continue_in_loop(response)
+        else:
+            self.post(self.send_whole, self.encode(response))
+
+    def call_handler(self) -> Any:
+        """Call the handler: gives a response, or an iterator of many."""
+        raise AssertionError("each kind of call has its own request")
+
+    def _send_all(self, responses: Any) -> None:
+        iterator = iter(responses)
+        self.outbox = Outbox(self)
+        try:
+            for response in iterator:
+                if self.ended is not None:
+                    break
+                self.outbox.put(self.encode(response))
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+        self.post(self.finish, OK)
+
+    def _continue_in_loop(self, response: Any) -> None:
+        """What a plain wrapper around an async function gave goes on in the loop."""
+        if self.session.kernel.world == "threads":
+            if inspect.iscoroutine(response):
+                response.close()
+            raise LocalProtocolError("the handler is async, and a blocking server runs plain ones")
+        self.pending = response
+        self.post(self.session.submit, self)
+
+    def abandon(self) -> None:
+        """The server is closed: nothing that the handler waits for comes any more."""
+        if self.outbox is not None:
+            self.outbox.abandon()
+
+
+class ThreadUnaryRequestCall(OnThread, UnaryRequestCall):
+    """A call whose client sends one message."""
+
+    __slots__ = ("outbox", "pending")
+
+    def __init__(self, route: Route, session: ServerSession) -> None:
+        super().__init__(route, session)
+        self.outbox = None
+        self.pending = None
+
+    def call_handler(self) -> Any:
+        return UnaryRequestCall.begin(self)
+
+
+class ThreadStreamRequestCall(OnThread, StreamRequestCall):
+    """A call whose client sends any number of messages, which the handler takes from its thread."""
+
+    __slots__ = ("gate", "is_awaited", "is_reading", "outbox", "pending", "taken")
+
+    def __init__(self, route: Route, session: ServerSession) -> None:
+        super().__init__(route, session)
+        self.outbox = None
+        self.pending = None
+        self.taken: deque[bytes] = deque()
+        """Messages that are in the handler's thread already."""
+        self.gate = Gate()
+        self.is_reading = False
+        self.is_awaited = False
+        """The thread waits for messages."""
+
+    # -- with the connection at hand
+
+    def begin_soon(self) -> None:
+        if self.session.kernel.world == "threads":
+            super().begin_soon()
+        else:  # the connection does not have all of the call yet
+            self.session.kernel.call_soon(super().begin_soon)
+
+    def on_message(self, message: bytes) -> None:
+        super().on_message(message)
+        if self.is_awaited:
+            self.hand_over()
+
+    def on_half_close(self) -> None:
+        super().on_half_close()
+        if self.is_awaited:
+            self.hand_over()
+
+    def interrupt(self) -> None:
+        super().interrupt()
+        if self.is_awaited:
+            self.hand_over()
+
+    def ask_for_messages(self) -> None:
+        """Hand over what there is, or what comes next."""
+        self.is_awaited = True
+        if self.messages or self.half_closed or self.ended is not None:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """All messages that are here go to the handler's thread."""
+        self.is_awaited = False
+        self.taken, self.messages = self.messages, self.taken
+        for message in self.taken:
+            self.session.wire.consume(self, len(message))
+        self.gate.open()
+
+    # -- in the handler's thread
+
+    def run_in_thread(self) -> None:
+        self.session.transport.locked(bool)  # the connection has all of the call only when it lets the mutex go
+        super().run_in_thread()
+
+    def call_handler(self) -> Any:
+        return StreamRequestCall.begin(self)
+
+    def receive_blocking(self) -> bytes | None:
+        """The next message; None when the client has half-closed. One thread at a time."""
+        if self.session.threads.is_in_loop:
+            raise LocalProtocolError("requests are taken with 'async for' in the loop: plain 'for' would block it")
+        if not self.taken:
+            if self.is_reading:
+                raise LocalProtocolError("another thread is waiting for this call's requests already")
+            self.is_reading = True
+            try:
+                self.post(self.ask_for_messages)
+                self.gate.wait()
+            finally:
+                self.is_reading = False
+            if not self.taken:
+                if self.half_closed:
+                    return None
+                raise NotConnected("the server has stopped") if self.ended is None else self.over()
+        message = self.taken.popleft()
+        return message.inflate() if type(message) is CompressedMessage else message
+
+    async def receive(self) -> bytes | None:
+        if self.taken:
+            message = self.taken.popleft()
+            return message.inflate() if type(message) is CompressedMessage else message
+        return await super().receive()
+
+    def abandon(self) -> None:
+        super().abandon()
+        self.gate.open()
