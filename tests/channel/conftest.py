@@ -1,4 +1,7 @@
-"""A grpcio server for all tests, and each test once with each engine."""
+"""A grpcio server for all tests, and each test once with each engine and in each world.
+
+A test that is about one world alone says so: ``pytestmark = pytest.mark.worlds("trio")``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import pytest
 import puregrpc.channel.options
 from puregrpc.wire import EngineName
 from tests.channel.grpcio_server import grpcio_server
+from tests.channel.helpers import use_world
+from tests.worlds import WORLDS
 
 
 @pytest.fixture(scope="package")
@@ -18,8 +23,31 @@ def server() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=get_args(EngineName), autouse=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The engine on h2 is told from the fast one by the wire: here it runs in two worlds."""
+    wanted = metafunc.definition.get_closest_marker("worlds")
+    worlds = wanted.args if wanted is not None else WORLDS
+    metafunc.parametrize(
+        ("world", "engine"),
+        [
+            pytest.param(world, engine, id=f"{world}-{engine}")
+            for world in worlds
+            for engine in get_args(EngineName)
+            if engine == "fast" or world not in ("asyncio", "uvloop")
+        ],
+        indirect=True,
+    )
+
+
+@pytest.fixture(autouse=True)
+def world(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    use_world(name)
+    return name
+
+
+@pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> EngineName:
-    monkeypatch.setattr(puregrpc.channel.options, "DEFAULT_ENGINE", request.param)
     name: EngineName = request.param
+    monkeypatch.setattr(puregrpc.channel.options, "DEFAULT_ENGINE", name)
     return name

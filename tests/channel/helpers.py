@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-import trio
-import trio.abc
+from tests import worlds
+
+__all__ = ["run", "use_world"]
+
+_world = "trio"
 
 
-def run(test: Callable[[], Awaitable[None]], *, seconds: float = 20, clock: trio.abc.Clock | None = None) -> None:
-    """Run a test under trio, bounded in time."""
+def use_world(world: str) -> None:
+    """Have `run` run tests in a world."""
+    global _world
+    _world = world
 
-    async def bounded() -> None:
-        with trio.fail_after(seconds):
-            await test()
 
-    trio.run(bounded, clock=clock)
+def run(test: Callable[[], Coroutine[Any, Any, None]], *, seconds: float = 20) -> None:
+    """Run a test in the world that was chosen, bounded in time."""
+    worlds.run(test, _world, seconds=seconds)

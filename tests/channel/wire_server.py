@@ -1,15 +1,26 @@
-"""A server made of transport and wire alone, so that a test decides what it does with each call."""
+"""A server made of sockets, threads and wire alone, so that a test decides what it does with each call.
+
+It runs in threads of its own, whatever world the client is in.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-import trio
-
-from puregrpc.transport import ByteStream, Session, SocketStream, listen
 from puregrpc.wire import server_connection
-from puregrpc.wire.connection import ConnectionConfig, Driver, Request, ServerCall, ServerConnection
+from puregrpc.wire.connection import ConnectionConfig, Driver, Request, ServerCall
+
+if TYPE_CHECKING:
+    from puregrpc.wire.connection import ServerConnection
+
+__all__ = ["EchoCall", "SilentCall", "WireServer", "WireSession", "wire_server"]
 
 
 class EchoCall(ServerCall):
@@ -27,17 +38,72 @@ class SilentCall(ServerCall):
     """Never answers."""
 
 
-class WireSession(Session[ServerConnection]):
-    def __init__(self, stream: ByteStream, server: WireServer) -> None:
-        self.server = server
-        super().__init__(stream, self._make)
+class WireSession(Driver):
+    """One connection. `do` runs a function in its thread, where the connection may be used."""
 
-    def _make(self, driver: Driver) -> ServerConnection:
-        return server_connection(driver, self.server.config, engine="h2")
+    def __init__(self, sock: socket.socket, server: WireServer) -> None:
+        self.server = server
+        self.socket = sock
+        self.is_over = False
+        self._work: list[Callable[[], Any]] = []
+        self._lock = threading.Lock()
+        self._wake, self._woken = socket.socketpair()
+        self.connection: ServerConnection = server_connection(self, server.config, engine="h2")
 
     def on_call(self, request: Request) -> ServerCall | None:
         self.server.requests.append(request)
         return self.server.on_call(self, request)
+
+    def on_closed(self, reason: str) -> None:
+        self.is_over = True
+
+    def do(self, function: Callable[[], Any]) -> None:
+        """Run a function in the session's thread, soon."""
+        with self._lock:
+            self._work.append(function)
+        with contextlib.suppress(OSError):
+            self._wake.send(b".")
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def go_away(self, **keywords: Any) -> None:
+        """See `Connection.go_away`."""
+        self.do(lambda: self.connection.go_away(**keywords))
+
+    def run(self) -> None:
+        connection = self.connection
+        connection.start(time.monotonic())
+        try:
+            while True:
+                while data := connection.data_to_send():
+                    self.socket.sendall(data)
+                if self.is_over:
+                    break
+                when = connection.next_time()
+                pause = 0.5 if when is None else min(max(when - time.monotonic(), 0), 0.5)
+                readable, _, _ = select.select([self.socket, self._woken], [], [], pause)
+                if self._woken in readable:
+                    self._woken.recv(100)
+                with self._lock:
+                    work, self._work = self._work, []
+                for function in work:
+                    function()
+                if self.socket in readable:
+                    data = self.socket.recv(1 << 16)
+                    connection.receive(data, time.monotonic())
+                    if not data:
+                        break
+                connection.advance(time.monotonic())
+        except OSError:
+            pass
+        finally:
+            connection.lost("the connection broke")
+            self.socket.close()
+            self._wake.close()
+            self._woken.close()
 
 
 class WireServer:
@@ -50,23 +116,20 @@ class WireServer:
         self.sessions: list[WireSession] = []
         self.address = ""
 
-    async def handle(self, stream: SocketStream) -> None:
-        session = WireSession(stream, self)
+    def handle(self, sock: socket.socket) -> None:
+        session = WireSession(sock, self)
         self.sessions.append(session)
-        await session.run()
+        session.run()
 
 
-@asynccontextmanager
-async def wire_server(
+@contextmanager
+def wire_server(
     on_call: Callable[[WireSession, Request], ServerCall | None], config: ConnectionConfig | None = None
-) -> AsyncIterator[WireServer]:
+) -> Iterator[WireServer]:
+    """Run one on a free port."""
+    from tests.channel.raw_server import raw_server
+
     server = WireServer(on_call, config)
-    (listener,) = await listen("127.0.0.1:0")
-    server.address = str(listener.address)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(listener.serve, server.handle)
-        try:
-            yield server
-        finally:
-            nursery.cancel_scope.cancel()
-            listener.close()
+    with raw_server(server.handle) as address:
+        server.address = address
+        yield server

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.channel.calls.bound_method import binding
-from puregrpc.channel.calls.call import ClientCall
 from puregrpc.channel.calls.methods import (
     OpeningCall,
     StreamStreamMethod,

@@ -114,7 +114,10 @@ class ChannelCore:
         return await race(self.kernel, attempts, delay=CONNECTION_ATTEMPT_DELAY, discard=discard)
 
     async def _connected_by(self, connector: Connector, until: float) -> ByteStream:
-        stream = await self.bounded(lambda: self.kernel.call(connector), until)
+        async def make() -> ByteStream:
+            return await self.kernel.call(connector)
+
+        stream = await self.bounded(make, until)
         if stream is None:
             raise ConnectError(f"{self.target.text}: no connection was made in time")
         return stream
@@ -226,8 +229,6 @@ class ChannelCore:
         if balancer.state is ConnectivityState.READY:
             return None
         balancer.request_connection()
-        if balancer.state is ConnectivityState.READY:
-            return None
         if balancer.state is ConnectivityState.TRANSIENT_FAILURE and balancer.failures > failures:
             raise ConnectError(balancer.last_error)
         return self._changed.waiter()
@@ -308,9 +309,7 @@ class ChannelCore:
             if not await self._wait(found, until):
                 raise self._too_late()
 
-    def _pick_or_wait(
-        self, details: CallDetails, is_wanted: Callable[[], bool]
-    ) -> ClientSession | Waiter | RpcError:
+    def _pick_or_wait(self, details: CallDetails, is_wanted: Callable[[], bool]) -> ClientSession | Waiter | RpcError:
         self._check_open()
         if not is_wanted():
             return rpc_error(CANCELLED_HERE)

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from puregrpc.transport.amounts import SessionCounters as SessionCounters
     from puregrpc.transport.listening import Listener as Listener
     from puregrpc.transport.listening import listen as listen
+    from puregrpc.transport.session import ClientSession as ClientSession
     from puregrpc.transport.session import Session as Session
+    from puregrpc.transport.session import SessionOptions as SessionOptions
+    from puregrpc.transport.session import UnaryExchange as UnaryExchange
+    from puregrpc.transport.session import open_session as open_session
     from puregrpc.transport.streams import ByteStream as ByteStream
     from puregrpc.transport.streams import MemoryStream as MemoryStream
     from puregrpc.transport.streams import SocketStream as SocketStream
@@ -29,20 +33,24 @@ if TYPE_CHECKING:
 _MODULES = {
     "Address": "addresses",
     "ByteStream": "streams",
+    "ClientSession": "session",
     "InsecureTlsWarning": "tls",
     "Listener": "listening",
     "MemoryStream": "streams",
     "Session": "session",
     "SessionCounters": "amounts",
+    "SessionOptions": "session",
     "SocketStream": "streams",
     "Tap": "tap",
     "TappedStream": "streams",
     "TcpAddress": "addresses",
     "TlsOptions": "tls",
+    "UnaryExchange": "session",
     "UnixAddress": "addresses",
     "connect": "connecting",
     "listen": "listening",
     "memory_stream_pair": "streams",
+    "open_session": "session",
     "resolve_host": "connecting",
     "start_tls_client": "connecting",
 }

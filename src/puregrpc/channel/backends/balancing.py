@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from math import inf
@@ -15,6 +16,8 @@ from puregrpc.kernel.addresses import Address
 from puregrpc.transport import ClientSession, SessionCounters
 
 __all__ = ["Balancer", "PickFirst", "RoundRobin"]
+
+logger = logging.getLogger("puregrpc.channel")
 
 
 class Balancer(ABC):
@@ -190,7 +193,9 @@ class RoundRobin(Balancer):
             began = kernel.now()
             try:
                 addresses = await self._resolve(began + self._resolve_timeout)
-            except ConnectError as error:
+            except Exception as error:
+                if not isinstance(error, ConnectError):
+                    logger.exception("the name could not be resolved for a reason that was not foreseen")
                 pause = kernel.locked(self._resolution_failed, str(error))
                 await pause.wait(began + backoff.next_pause())
                 continue

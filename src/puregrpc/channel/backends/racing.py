@@ -55,7 +55,7 @@ class _Race(Generic[T]):
     ) -> None:
         self.changed = Waiters(kernel.waiter)
         self.winners: list[T] = []
-        self.failures: list[ConnectError] = []
+        self.failures: list[Exception] = []
         self._kernel = kernel
         self._attempts = attempts
         self._discard = discard
@@ -78,13 +78,13 @@ class _Race(Generic[T]):
     async def _run(self, attempt: Callable[[], Awaitable[T]]) -> None:
         try:
             result = await attempt()
-        except ConnectError as error:
+        except Exception as error:  # of ours too: a race must end
             self._kernel.locked(self._failed, error)
             return
         if not self._kernel.locked(self._won, result):
             self._discard(result)
 
-    def _failed(self, error: ConnectError) -> None:
+    def _failed(self, error: Exception) -> None:
         self.failures.append(error)
         self.changed.wake_all()
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from puregrpc.channel.backends.backoff import Backoff
 from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.channel.backends.health import HealthCheck, HealthWatch
-from puregrpc.errors import ConnectError
+from puregrpc.errors import ConnectError, Error
 from puregrpc.kernel import Kernel, Task, Waiter
 from puregrpc.transport import ClientSession, Session, SessionCounters
 from puregrpc.wire.connection import Request, ServerCall
 
 __all__ = ["Subchannel", "SubchannelOwner"]
+
+logger = logging.getLogger("puregrpc.channel")
 
 
 class SubchannelOwner(Protocol):
@@ -180,11 +183,11 @@ class Subchannel:
             self.state = state
             self._owner.subchannel_changed()
 
-    def _pause_after(self, error: ConnectError) -> Waiter | None:
+    def _pause_after(self, error: Exception) -> Waiter | None:
         """An attempt failed: what tells that the next one need not be waited for. None if there is none."""
         if self.state is ConnectivityState.SHUTDOWN:
             return None
-        self.error = str(error)
+        self.error = str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
         self._is_hurried = False
         self._failed()
         if self._is_hurried:  # by whoever heard of the failure
@@ -198,7 +201,9 @@ class Subchannel:
             began = kernel.now()
             try:
                 session = await self._open_session(self, began + self._connect_timeout)
-            except ConnectError as error:
+            except Exception as error:
+                if not isinstance(error, ConnectError):
+                    logger.exception("%s: connecting failed for a reason that was not foreseen", self.name)
                 pause = kernel.locked(self._pause_after, error)
                 if pause is not None:
                     await pause.wait(began + self._backoff.next_pause())

@@ -43,7 +43,9 @@ class BlockingCall(Generic[RequestT, ResponseT]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is GeneratorExit:  # an iteration that was left, perhaps by the garbage collector in the middle of a call
+        if (
+            kind is GeneratorExit
+        ):  # an iteration that was left, perhaps by the garbage collector in the middle of a call
             self._kernel.wish(self._call.cancel)
         else:
             self._call.cancel()
@@ -139,9 +141,7 @@ class BlockingCall(Generic[RequestT, ResponseT]):
         self._kernel.start(self._call.ended()).add_done_callback(done)
 
 
-class OpeningBlockingCall(
-    AbstractContextManager["BlockingCall[RequestT, ResponseT]"], Generic[RequestT, ResponseT]
-):
+class OpeningBlockingCall(AbstractContextManager["BlockingCall[RequestT, ResponseT]"], Generic[RequestT, ResponseT]):
     """A call that is opened, through the interceptors, when it is entered or iterated over; see `OpeningCall`.
 
     With ``requests`` a thread of the call's own sends them. `begin` opens it without waiting.

@@ -22,7 +22,6 @@ from puregrpc.channel.details import (
     deadline_of,
 )
 from puregrpc.errors import LocalProtocolError
-from puregrpc.kernel.process import THIS_PROCESS
 from puregrpc.kernel.thread_kernel import ThreadKernel
 from puregrpc.transport.thread_session import ThreadSession
 
@@ -162,9 +161,7 @@ class BlockingUnaryUnaryMethod(_Method[RequestT, ResponseT]):
     def _result_of(self, call: UnaryCall) -> UnaryResult[ResponseT]:
         return UnaryResult(self._decoded(call.result()), call.headers, call.trailers, call.status)
 
-    def exchange(
-        self, data: bytes, *, metadata: MetadataLike | None = None, timeout: float | None = None
-    ) -> UnaryCall:
+    def exchange(self, data: bytes, *, metadata: MetadataLike | None = None, timeout: float | None = None) -> UnaryCall:
         """Make the call with the request's bytes, past the interceptors; returns it over, whatever its status.
 
         Raises RpcError where there is no connection for it. On a connection that is ready this is the short way: no

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import Any, Generic, TypeVar
 
 from puregrpc.errors import LocalProtocolError, RpcError
@@ -30,18 +30,34 @@ class Feeder(Generic[RequestT]):
         self._task: Task = kernel.spawn(self._run)
 
     async def _run(self) -> None:
-        kernel, call = self._kernel, self._call
+        call = self._call
         try:
-            async for request in each(self._requests):
-                await kernel.call(call.send, request)
-                if call.is_over:
-                    return
-            await kernel.call(call.half_close)
+            if await self._send_all():
+                await self._kernel.call(call.half_close)
         except (RpcError, LocalProtocolError) as error:
             if not call.is_over:
                 self._fail(error)  # it is the iterable's own
         except Exception as error:
             self._fail(error)
+
+    async def _send_all(self) -> bool:
+        """False if the call is over before all is sent."""
+        requests, send, call = self._requests, self._call.send, self._call
+        if not isinstance(requests, AsyncIterable):
+            for request in requests:
+                await self._kernel.call(send, request)
+                if call.is_over:
+                    return False
+            return True
+        try:
+            async for request in requests:
+                await self._kernel.call(send, request)
+                if call.is_over:
+                    return False
+            return True
+        finally:
+            if isinstance(requests, AsyncGenerator):
+                await requests.aclose()
 
     def _fail(self, error: Exception) -> None:
         self._failure = error
@@ -55,13 +71,3 @@ class Feeder(Generic[RequestT]):
         self._task.cancel()
         if self._failure is not None and (error is None or isinstance(error, RpcError)):
             raise self._failure
-
-
-async def each(requests: Requests[RequestT]) -> AsyncIterator[RequestT]:
-    """All that an iterable of either kind gives."""
-    if isinstance(requests, AsyncIterable):
-        async for request in requests:
-            yield request
-    else:
-        for request in requests:
-            yield request

@@ -22,7 +22,6 @@ from puregrpc.channel.details import (
     MetadataLike,
     Serializer,
     deadline_of,
-    metadata_of,
 )
 from puregrpc.errors import LocalProtocolError
 from puregrpc.wire.connection import Request

@@ -10,7 +10,15 @@ from puregrpc.errors import InvalidArgument
 from puregrpc.wire.connection import Metadata, Request
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["PREVIOUS_ATTEMPTS", "REPLAY_LIMIT", "Attempts", "RetryPolicy", "RetryThrottle", "RetryThrottling", "pushback_of"]
+__all__ = [
+    "PREVIOUS_ATTEMPTS",
+    "REPLAY_LIMIT",
+    "Attempts",
+    "RetryPolicy",
+    "RetryThrottle",
+    "RetryThrottling",
+    "pushback_of",
+]
 
 MAX_ATTEMPTS = 5
 """More is taken as this (gRFC A6, "Maximum Number of Retries")."""

@@ -393,7 +393,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         if self._queue:
             self._open_queued()
         if (self._going_away or self._sent_away) and not self.streams and not self._queue:
-            self._fail("all calls are over, and no new one may be opened")
+            self._fail(self._farewell.before("all calls are over, and no new one may be opened"))
 
     @property
     def open_calls(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import Call, CallSnapshot, ConnectionConfig, ConnectionSnapshot, Driver, Metadata
 from puregrpc.wire.deadline import DeadlineHeap
+from puregrpc.wire.farewell import Farewell
 from puregrpc.wire.fast.octets import ACK, HEAD_SIZE, MAX_WINDOW, frame
 from puregrpc.wire.fast.sending import DETACHED, END_SENT, MAX_DATA_FRAME, QUEUED, REMOTE_CLOSED, Sending
 from puregrpc.wire.floods import FloodGuard
@@ -15,7 +16,7 @@ from puregrpc.wire.flow_control import BandwidthProbe
 from puregrpc.wire.frames import PREFACE, ErrorCode, FrameType
 from puregrpc.wire.keepalive import Keepalive, KeepaliveAction
 from puregrpc.wire.limits import HANDSHAKE_TIMEOUT, MAX_FRAME_SIZE
-from puregrpc.wire.status import Status, StatusCode, http2_error_name
+from puregrpc.wire.status import Status, StatusCode
 
 __all__ = ["Controlled"]
 
@@ -58,6 +59,7 @@ class Controlled(Sending):
         "_connection_received",
         "_connection_window",
         "_deadlines",
+        "_farewell",
         "_floods",
         "_forgotten_reset",
         "_going_away",
@@ -83,6 +85,7 @@ class Controlled(Sending):
         self._going_away = False
         """This side sent GOAWAY: no new call is taken."""
         self._sent_away = False
+        self._farewell = Farewell()
         """The peer sent GOAWAY: no new call may be opened."""
         self._deadlines = DeadlineHeap()
         self._answered = False
@@ -196,10 +199,7 @@ class Controlled(Sending):
                 raise RemoteProtocolError("GOAWAY on a stream")
             if len(payload) < 8:
                 raise RemoteProtocolError("GOAWAY without its eight octets", ErrorCode.FRAME_SIZE_ERROR)
-            reason = http2_error_name(int.from_bytes(payload[4:8], "big"))
-            debug_data = payload[8:].decode("utf-8", "replace")
-            last = int.from_bytes(payload[:4], "big") & MAX_WINDOW
-            self._sent_goaway(last, f"{reason}: {debug_data}" if debug_data else reason)
+            self._sent_goaway(int.from_bytes(payload[:4], "big") & MAX_WINDOW, self._farewell.heard(payload))
         elif kind == FrameType.PRIORITY:
             if not stream_id:
                 raise RemoteProtocolError("PRIORITY on no stream")
@@ -426,7 +426,7 @@ class Controlled(Sending):
 
     def lost(self, reason: str) -> None:
         self._out.clear()
-        self._fail(reason)
+        self._fail(self._farewell.before(reason))
 
     def _protocol_error(self, error: RemoteProtocolError) -> None:
         """The peer broke the protocol: GOAWAY, and the end."""

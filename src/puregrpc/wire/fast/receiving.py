@@ -82,7 +82,7 @@ class FastConnection(Controlled):
         if self._closed:
             return
         if not data:
-            self._fail("the peer closed the connection")
+            self._fail(self._farewell.before("the peer closed the connection"))
             return
         if self._keepalive is not None:
             self._keepalive.received(now)

@@ -19,6 +19,7 @@ from puregrpc.wire.connection import (
     Driver,
 )
 from puregrpc.wire.deadline import DeadlineHeap
+from puregrpc.wire.farewell import Farewell
 from puregrpc.wire.floods import FloodGuard
 from puregrpc.wire.flow_control import BandwidthProbe, ConnectionCredit, StreamCredit
 from puregrpc.wire.frames import HEAD_SIZE, ErrorCode, FrameReader, FrameType, RawFrame
@@ -74,6 +75,7 @@ class H2Connection(Connection, Generic[CallT]):
         """This side sent GOAWAY."""
         self._sent_away = False
         """The peer sent GOAWAY."""
+        self._farewell = Farewell()
 
     def _new_keepalive(self, now: float) -> Keepalive:
         config = self._config
@@ -98,7 +100,7 @@ class H2Connection(Connection, Generic[CallT]):
         if self._closed:
             return
         if not data:
-            self._fail("the peer closed the connection")
+            self._fail(self._farewell.before("the peer closed the connection"))
             return
         self._keepalive.received(now)
         try:
@@ -125,7 +127,7 @@ class H2Connection(Connection, Generic[CallT]):
 
     def lost(self, reason: str) -> None:
         self._output.clear()
-        self._fail(reason)
+        self._fail(self._farewell.before(reason))
 
     def next_time(self) -> float | None:
         if self._closed:
@@ -464,9 +466,7 @@ class H2Connection(Connection, Generic[CallT]):
         if len(payload) < 8:
             raise RemoteProtocolError("a GOAWAY frame that is too short", ErrorCode.FRAME_SIZE_ERROR)
         last_stream_id = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
-        reason = http2_error_name(int.from_bytes(payload[4:8], "big"))
-        debug_data = payload[8:].decode("utf-8", "replace")
-        self._peer_goes_away(last_stream_id, f"{reason}: {debug_data}" if debug_data else reason)
+        self._peer_goes_away(last_stream_id, self._farewell.heard(payload))
 
     # -- the end of calls and of the connection
 

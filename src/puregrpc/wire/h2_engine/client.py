@@ -135,7 +135,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
     def _after_call(self) -> None:
         self._open_queued()
         if not self._calls and (self._going_away or self._sent_away):
-            self._fail("all calls are over, and no new one may be opened")
+            self._fail(self._farewell.before("all calls are over, and no new one may be opened"))
 
     # -- receiving
 
