@@ -104,10 +104,8 @@ class AsyncClient:
             failure = raised
         self._is_left = True
         self.core.address = ""
-        if failure is error:
-            return await lifetime.__aexit__(kind, error, trace)
-        await lifetime.__aexit__(type(failure), failure, failure.__traceback__ if failure is not None else None)
-        return None
+        trace = None if failure is None else failure.__traceback__
+        return await lifetime.__aexit__(None if failure is None else type(failure), failure, trace)
 
     @property
     def kernel(self) -> Kernel:

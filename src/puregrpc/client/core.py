@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from puregrpc.client.requests import CallRequest, Outcome, UnaryOutcome
 from puregrpc.client.constants import StatusName
 from puregrpc.client.debug import DebugLog
 from puregrpc.client.definitions import base_folders, find_sources, method_infos
 from puregrpc.client.measure import CallSeries, Meter
 from puregrpc.client.params import INVOKE_TIMEOUT, MAX_SEND_SIZE, NO_PARAMS, CallParams, ConnectParams, call_params
 from puregrpc.client.records import CallError, MethodInfo, Response
+from puregrpc.client.requests import CallRequest, Outcome, UnaryOutcome
 from puregrpc.client.status import as_k6_says
 from puregrpc.codec import Codec
 from puregrpc.errors import DecodeError, InvalidArgument, NotConnected

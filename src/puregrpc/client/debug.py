@@ -15,8 +15,8 @@ from puregrpc.errors import DecodeError
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
-    from puregrpc.client.requests import UnaryOutcome
     from puregrpc.client.core import PreparedCall
+    from puregrpc.client.requests import UnaryOutcome
     from puregrpc.codec import Codec
     from puregrpc.proto.descriptors import MessageDescriptor
 

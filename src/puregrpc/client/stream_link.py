@@ -1,4 +1,4 @@
-"""The network's side of a blocking client's stream: a call whose messages go to an inbox, on the kernel's own thread."""
+"""The network's side of a blocking client's stream: a call whose messages go to an inbox."""
 
 from __future__ import annotations
 
