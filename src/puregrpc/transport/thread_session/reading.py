@@ -1,0 +1,269 @@
+"""The reading half of a session of threads: one thread reads for all, and leaves a call that is alone to its caller.
+
+A caller who reads, who *leads*, waits for input with nothing held, and then receives and acts on it in one piece, with
+the mutex held. So the reader can go on at any moment, wherever the caller is: where a signal handler interrupted a
+caller who leads and makes calls itself, the reader does go on.
+"""
+
+from __future__ import annotations
+
+import time
+from math import inf
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from puregrpc.kernel.thread_kernel import is_cooperative
+from puregrpc.kernel.trampoline import ThreadWaiter
+from puregrpc.kernel.waking import Signal
+from puregrpc.transport.amounts import READ_SIZE, next_read_size
+from puregrpc.transport.end_reasons import broken, failed_here, no_settings
+from puregrpc.transport.session import UnaryExchange
+from puregrpc.transport.thread_session.busy_poll import BusyPoll
+from puregrpc.transport.thread_session.endpoints import RECV_TIMEOUT, Endpoint
+from puregrpc.wire.connection import ClientConnection
+
+if TYPE_CHECKING:
+    from puregrpc.transport.thread_session.session import ThreadSession
+
+__all__ = ["LONGEST_PAUSE", "Reading"]
+
+QUIET = 0.02
+"""When nobody has read for so long (seconds), the reader sends what lone callers left, and reads again, so that PING
+and GOAWAY are heard."""
+
+LONGEST_QUIET = 1.0
+"""How long the reader leaves a lone call that takes its time alone."""
+
+LONGEST_PAUSE = RECV_TIMEOUT
+"""How long the reader waits at most before it looks at the time."""
+
+FLUSH_TIMEOUT = 5.0
+"""How long the last output of a connection that is over may take to be sent."""
+
+
+class Reading:
+    """Who reads, and what is done with what comes."""
+
+    def __init__(
+        self, session: ThreadSession[Any], endpoint: Endpoint, *, busy_poll: float, handshake_by: float
+    ) -> None:
+        self.attention = Signal()
+        """There is something for the reader to look at, where it leaves reading to callers."""
+        self.thread = 0
+        """The reader's."""
+        self.leader: UnaryExchange | None = None
+        """The lone call whose caller reads, or is about to."""
+        self.leading_thread = 0
+        """That caller's."""
+        self.looks_at = -inf
+        """When the reader looks at the time next, at the latest."""
+        self._session = session
+        self._endpoint = endpoint
+        self._handshake_by = handshake_by
+        self._closed_at = inf
+        self._turns = 0
+        """How often somebody has read."""
+        self._is_parked = False
+        """The reader leaves reading to lone callers."""
+        self._limit = READ_SIZE
+        is_for_callers = isinstance(session.connection, ClientConnection) and endpoint.socket is not None
+        # Greenlets change places for less than it costs one of them to poll.
+        self._may_be_led = is_for_callers and not is_cooperative() and not session.options.keepalive
+        self._busy_poll = BusyPoll(busy_poll if self._may_be_led else 0.0)
+
+    # -- for callers
+
+    def lead(self, call: UnaryExchange) -> bool:
+        """Whether the call that is being opened is alone, and its caller is to read its answer with `read_for`.
+
+        With the mutex held, before the call is added to the session's.
+        """
+        session = self._session
+        if self._is_parked and self.leader is None and not session.calls and session.end_reason is None:
+            self.leader = call
+            self.leading_thread = get_ident()
+            return True
+        return False
+
+    def read_for(self, call: UnaryExchange, deadline: float | None) -> None:
+        """Read until a call that leads is over, or leads no longer."""
+        session, endpoint = self._session, self._endpoint
+        while not call.ended and self.leader is call:
+            has_input = endpoint.has_more or self._busy_poll.finds_input(endpoint.socket, deadline)
+            if not has_input:
+                left = RECV_TIMEOUT if deadline is None else min(deadline - time.monotonic(), RECV_TIMEOUT)
+                has_input = endpoint.wait_readable(left)
+            self._turns += 1
+            if has_input:
+                session.guarded(self._receive_for, call)
+                # A lone caller that has its answer leaves acknowledgements to the next call's write, or to the reader:
+                # servers that estimate their bandwidth (grpc-go) send a PING with each answer.
+                if session.writing.has_output and (session.calls or session.end_reason is not None):
+                    session.push()
+            if deadline is not None and time.monotonic() >= deadline:
+                session.tell_time()
+        if self.leader is call:
+            session.guarded(self.stop_leading, call)
+
+    def _receive_for(self, call: UnaryExchange) -> None:
+        """With the mutex held: only who leads receives, and acts on it before anybody else can."""
+        if self.leader is not call:
+            return
+        try:
+            data = self._endpoint.receive_nowait(self._limit)
+        except OSError as error:
+            self._broken(error)
+        else:
+            if data is not None:
+                self._act(data)
+        if call.ended:
+            self.stop_leading(call)
+
+    def stop_leading(self, call: UnaryExchange) -> None:
+        """Its caller reads no more: if others have come meanwhile, the reader goes on. With the mutex held."""
+        if self.leader is call:
+            self.leader = None
+            if self._session.calls or self._session.end_reason is not None:
+                self.attention.set()
+
+    def take_over(self) -> None:
+        """The reader reads in place of the caller who leads, who waits as all others do. With the mutex held."""
+        call, self.leader = self.leader, None
+        if call is not None and not call.ended:
+            call.waiter = ThreadWaiter()
+        self.attention.set()
+
+    def sees_to(self, deadline: float, now: float) -> bool:
+        """Whether the reader sees to the deadline of a call that is open; who waits for the call need not.
+
+        It looks at the time once a second. Deadlines that are nearer, and those of calls beside one that is led, are
+        for the callers.
+        """
+        return deadline - now > 2 * LONGEST_PAUSE and self.leader is None
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether the reader leaves reading to callers."""
+        return self._is_parked
+
+    def look_after_output(self) -> None:
+        """Something was sent: see that somebody reads what comes of it."""
+        if self._is_parked and self.leader is None and (self._session.calls or self._session.end_reason is not None):
+            self.attention.set()
+
+    # -- the reader
+
+    def run(self) -> None:
+        """Read until the connection is over, and end the session."""
+        session = self._session
+        self.thread = get_ident()
+        try:
+            while self._read():
+                continue
+        except BaseException as error:  # which nobody foresaw: no call is to wait for a reader that is no more
+            session.interrupted(failed_here(error))
+            raise
+        finally:
+            self.thread = 0
+            session.finish()
+
+    def _read(self) -> bool:
+        """One turn of the reader's. False if there is nothing to read any more."""
+        session, endpoint = self._session, self._endpoint
+        self._leave_to_callers()
+        session.push()
+        left = session.guarded(self._time_left)
+        if left is None:
+            return False
+        if left <= 0:
+            session.tell_time()
+            return True
+        self.looks_at = time.monotonic() + left
+        is_waiting = endpoint.receive_waits and left >= LONGEST_PAUSE
+        return not (is_waiting or endpoint.wait_readable(left)) or self._receive()
+
+    def _receive(self) -> bool:
+        """Receive and act on it. False if nothing more will come."""
+        session = self._session
+        try:
+            data = self._endpoint.receive(self._limit)
+        except OSError as error:
+            session.guarded(self._broken, error)
+            return False
+        if data is None:
+            return True
+        session.guarded(self._act, data)
+        self._turns += 1
+        return bool(data)
+
+    def _leave_to_callers(self) -> None:
+        """Return when it is the reader's turn: nobody reads for the calls there are, or nobody has for a while."""
+        if not self._may_be_led:
+            return
+        seen = -1
+        pause = QUIET
+        while True:
+            is_quiet = seen == self._turns
+            if self._session.guarded(self._is_readers_turn, is_quiet):
+                return
+            seen = self._turns
+            pause = min(2 * pause, LONGEST_QUIET) if self.leader is not None and is_quiet else QUIET
+            self.looks_at = time.monotonic() + pause
+            self.attention.wait(pause)
+
+    def forget(self) -> None:
+        """After `os.fork`, in the child: nobody reads."""
+        self.thread = 0
+        self.leader = None
+
+    # -- with the mutex held
+
+    def _is_readers_turn(self, is_quiet: bool) -> bool:
+        session = self._session
+        if is_quiet and self.leader not in session.calls:
+            self.leader = None  # who led was interrupted before it could say that it no longer does
+        is_over = session.end_reason is not None
+        self._is_parked = not is_over and (
+            self.leader is not None or not (session.calls or is_quiet or not session.is_ready)
+        )
+        if self._is_parked:
+            self.attention.clear()
+        return not self._is_parked
+
+    def _act(self, data: bytes) -> None:
+        """Something came, or b"": the end."""
+        session = self._session
+        if session.end_reason is None:
+            session.act_on(data)
+        size = len(data)
+        if size >= READ_SIZE or self._limit != READ_SIZE:
+            self._limit = next_read_size(self._limit, size)
+
+    def _broken(self, error: OSError) -> None:
+        self._session.lost(self._session.writing.error or broken(error))
+
+    def _time_left(self) -> float | None:
+        """Seconds until the reader is to do something other than reading; None if that is to end everything."""
+        session, now = self._session, time.monotonic()
+        if session.end_reason is not None:
+            self._closed_at = min(self._closed_at, now)
+            when = min(self._closed_at + FLUSH_TIMEOUT, session.writing.ended_at + session.options.linger)
+            return None if session.is_cut or when <= now else min(when - now, LONGEST_PAUSE)
+        when = session.connection.next_time()
+        by = inf if session.is_ready else self._handshake_by
+        by = min(by, session.writing.ended_at + session.options.linger)
+        if when is not None:
+            by = min(by, when)
+        return min(by - now, LONGEST_PAUSE)
+
+    def advance(self) -> None:
+        """Tell the connection the time. With the mutex held."""
+        session, now = self._session, time.monotonic()
+        if session.end_reason is not None:
+            return
+        if session.writing.error is not None and now >= session.writing.ended_at + session.options.linger:
+            session.cut(session.writing.error)
+        elif not session.is_ready and now >= self._handshake_by:
+            session.cut(no_settings(session.options.handshake_timeout))
+        else:
+            session.connection.advance(now)

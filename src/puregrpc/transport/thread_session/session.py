@@ -1,0 +1,357 @@
+"""The session itself: its calls, its mutex, and its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from math import inf
+from threading import get_ident
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from puregrpc.errors import ConnectError, Error
+from puregrpc.kernel.mutex import Mutex, NestedUse
+from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.trampoline import ThreadWaiter, blocks_caller
+from puregrpc.transport.end_reasons import CLOSED_HERE
+from puregrpc.transport.session import CallT, ConnectionT, Owner, Session, SessionOptions, UnaryExchange
+from puregrpc.transport.thread_session.endpoints import Pieces, endpoint_of
+from puregrpc.transport.thread_session.reading import Reading
+from puregrpc.transport.thread_session.writing import Writing
+from puregrpc.wire.connection import Call, ClientConnection, Driver, Request, ServerCall
+from puregrpc.wire.status import Status, StatusCode
+
+if TYPE_CHECKING:
+    from puregrpc.kernel import Kernel
+    from puregrpc.kernel.streams import ByteStream
+
+__all__ = ["ThreadSession"]
+
+INTERRUPTED = "a thread was interrupted while it used the connection"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ThreadSession(Session[ConnectionT]):
+    """See `Session`. Any number of threads use it; the callbacks of calls come in whichever brought them about."""
+
+    keeps_deadlines = False
+    kernel: ThreadKernel
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        stream: ByteStream,
+        make_connection: Callable[[Driver], ConnectionT],
+        owner: Owner,
+        options: SessionOptions,
+    ) -> None:
+        super().__init__(kernel, stream, make_connection, owner, options)
+        self.calls: set[Call] = set()
+        """A client's calls that are not over."""
+        self._make_connection = make_connection
+        self._mutex = Mutex() if options.own_mutex else self.kernel.mutex
+        self._is_client = isinstance(self.connection, ClientConnection)
+        self._secret_names = options.secret_names
+        self._is_given_up = False
+        self._is_started = False
+        endpoint = self._endpoint = endpoint_of(self.kernel, stream, options.tap)
+        self.reading = Reading(
+            self,
+            endpoint,
+            busy_poll=options.busy_poll,
+            handshake_by=time.monotonic() + options.handshake_timeout,
+        )
+        self.writing = Writing(self, endpoint)
+
+    # -- its life
+
+    async def start(self) -> None:
+        self.kernel.attach(self)
+        self.guarded(self._start)
+        try:
+            self.kernel.submit(self.reading.run, f"puregrpc reader {self.peer}")
+        except RuntimeError as error:
+            self._is_started = False
+            self.abort(str(error))
+            raise ConnectError(f"{self.peer}: {error}") from error
+        self.push()
+
+    def _start(self) -> None:
+        self.connection.start(time.monotonic())
+        self._is_started = True
+
+    def abort(self, reason: str) -> None:
+        self.guarded(self.cut, reason)
+        if not self._is_started:
+            self.finish()
+
+    def finish(self) -> None:
+        """Nobody reads any more: end everything that is left. In the reader's thread, or before there is one."""
+        self.guarded(self.cut, CLOSED_HERE)
+        until = time.monotonic() + 1
+        while self.writing.sender and time.monotonic() < until:
+            time.sleep(
+                0.001
+            )  # a thread in the middle of sending, which is told by now that there is nothing to send to
+        self._endpoint.close()
+        if not self.is_over:
+            self._is_over_now()
+
+    # -- the mutex
+
+    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        return self._mutex.locked(self._used, function, *arguments, **keywords)  # type: ignore[arg-type]
+
+    def _used(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        self._check_nesting()
+        return self._whole(function, *arguments, **keywords)
+
+    def guarded(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """As `locked`, for the session's own work."""
+        return self._mutex.locked(self._whole, function, *arguments, **keywords)  # type: ignore[arg-type]
+
+    def _whole(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return function(*arguments, **keywords)
+        except BaseException as error:
+            if _leaves_halfway(error):
+                self._give_up(INTERRUPTED)
+            raise
+
+    def _check_nesting(self) -> None:
+        """Whoever uses the session may be a signal handler or a finalizer that interrupted this very thread.
+
+        Raises NestedUse if it would wait for what this thread does. With the mutex held.
+        """
+        reading, me = self.reading, get_ident()
+        if self.writing.sender == me:
+            raise NestedUse("sent something")
+        if reading.thread == me and not reading.is_parked:
+            raise NestedUse("read for others")
+        if reading.leader is not None and reading.leading_thread == me:
+            reading.take_over()
+
+    def interrupted(self, reason: str = INTERRUPTED) -> None:
+        """A thread was interrupted in the middle of something, and nobody can go on with it. Without the mutex."""
+        self._mutex.locked(self._give_up, reason)
+
+    def _give_up(self, reason: str) -> None:
+        """The connection may be half-way through something: it is not used any more."""
+        if not self._is_given_up:
+            self._is_given_up = True
+            connection, self.connection = self.connection, self._lost_connection(reason)
+            if not self._is_client:
+                with suppress(Exception):  # who knows what state it is in
+                    connection.lost(reason)
+        for call in list(self.calls):
+            self.calls.discard(call)
+            call.on_end(Status(StatusCode.UNAVAILABLE, reason), (), unprocessed=False)
+        self.cut(reason)
+
+    def _lost_connection(self, reason: str) -> ConnectionT:
+        """One that is as any other that was lost, in place of one of which nobody knows what it is."""
+        connection = self._make_connection(_Nobody())
+        connection.lost(reason)
+        return connection
+
+    def cut(self, reason: str) -> None:
+        """End at once, and not in order. With the mutex held."""
+        self._is_cut = True
+        self._lost(reason)
+        self._endpoint.shut_down()
+        self.reading.attention.set()
+
+    @property
+    def is_cut(self) -> bool:
+        """It ends at once."""
+        return self._is_cut
+
+    # -- for whoever uses the connection
+
+    def joined(self, call: Call) -> None:
+        self.calls.add(call)
+
+    def opened(self, call: Call, deadline: float | None) -> None:
+        """The reader looks at the time once a second, and whoever waits sees to a deadline."""
+
+    def over(self, call: Call) -> None:
+        self.calls.discard(call)
+
+    def arm(self, time: float) -> None:
+        if self.reading.looks_at > time:
+            self.kernel.timers.at(time, self.tell_time)
+
+    def push(self) -> None:
+        if self.writing.has_output:
+            self.writing.flush()
+
+    def tell_time(self) -> None:
+        """A point in time has passed that the connection waits for. Without the mutex."""
+        self.guarded(self.reading.advance)
+        self.push()
+
+    # -- the client's unary calls
+
+    def exchange_blocking(
+        self: ThreadSession[ClientConnection],
+        call: CallT,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
+    ) -> CallT:
+        """As `exchange`, in a thread that may block. A coroutine would cost a tenth more."""
+        is_open = False
+        try:
+            pieces = self._mutex.locked(self._open, call, request, deadline, message, now, True)
+            is_open = True
+            if pieces:
+                self.writing.send(pieces)
+            if call.waiter is None:
+                self.reading.read_for(call, deadline)
+            while not call.ended:
+                call.waiter.until = self._until(deadline, now)
+                if not call.waiter.block():
+                    self.tell_time()
+        except BaseException:
+            if is_open or call in self.calls:
+                self._undo(call)
+            raise
+        return call
+
+    async def exchange(
+        self: ThreadSession[ClientConnection],
+        call: CallT,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
+    ) -> CallT:
+        if await blocks_caller():
+            return self.exchange_blocking(call, request, deadline, message, now)
+        is_open = False
+        try:
+            pieces = self._mutex.locked(self._open, call, request, deadline, message, now, False)
+            is_open = True
+            if pieces:
+                self.writing.send(pieces)
+            while not call.ended:
+                if not await call.waiter.wait(self._until(deadline, now)):
+                    self.tell_time()
+                    self.guarded(self._renew_waiter, call)
+        except GeneratorExit:  # the garbage collector's, in the middle of whatever this thread does
+            self.kernel.wish(partial(self._undo, call))
+            raise
+        except BaseException:
+            if is_open or call in self.calls:
+                self._undo(call)
+            raise
+        return call
+
+    def _until(self, deadline: float | None, now: float) -> float:
+        return inf if deadline is None or self.reading.sees_to(deadline, now) else deadline
+
+    def _open(
+        self: ThreadSession[ClientConnection],
+        call: UnaryExchange,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
+        may_lead: bool,
+    ) -> Pieces:
+        """Open a call; gives what this thread is to send. With the mutex held."""
+        reading, writing = self.reading, self.writing
+        if writing.sender or reading.leader is not None or not reading.is_parked:
+            self._check_nesting()
+        try:
+            call.waiter = None if may_lead and reading.lead(call) else ThreadWaiter()
+            self.calls.add(call)
+            self.connection.open_call(
+                call,
+                request,
+                deadline=deadline,
+                message=message,
+                end=True,
+                now=now,
+                secret_names=self._secret_names,
+            )
+            return writing.take()
+        except BaseException as error:
+            if _leaves_halfway(error):
+                self._give_up(INTERRUPTED)
+            self._forget(call)
+            raise
+
+    def _forget(self, call: UnaryExchange) -> None:
+        self.calls.discard(call)
+        self.reading.stop_leading(call)
+
+    def _undo(self, call: UnaryExchange) -> None:
+        """Whoever waited for a call was interrupted. Without the mutex."""
+        try:
+            self.writing.abandon()
+        finally:
+            self.guarded(self._drop, call)
+        self.push()
+
+    def _drop(self, call: UnaryExchange) -> None:
+        self.connection.reset(call, now=time.monotonic())
+        self._forget(call)
+
+    # -- the wire connection's callbacks
+
+    def on_output(self) -> None:
+        self.writing.has_output = True
+
+    def on_closed(self, reason: str) -> None:
+        super().on_closed(reason)
+        self.writing.has_output = True  # its end is to be sent
+        self.reading.attention.set()
+
+    # -- for reading and writing
+
+    def act_on(self, data: bytes) -> None:
+        """Something came; b"" is the end of the peer's stream. With the mutex held."""
+        self._take(data, time.monotonic())
+
+    def lost(self, reason: str) -> None:
+        """The connection broke. With the mutex held."""
+        self._lost(reason)
+
+    # -- the process
+
+    def forked(self) -> None:
+        self._endpoint.close()  # but do not shut it down: the connection is the parent's
+        self.reading.forget()
+        self.writing.forget()
+        self.guarded(self._give_up, "the connection belongs to the parent process")
+        if not self.is_over:
+            self._is_over_now()
+
+
+class _Nobody(Driver):
+    """Drives a connection that is over."""
+
+    def on_output(self) -> None:
+        pass
+
+    def on_ready(self) -> None:
+        pass
+
+    def on_call(self, request: Request) -> ServerCall | None:  # noqa: ARG002
+        return None
+
+    def on_going_away(self, reason: str) -> None:
+        pass
+
+    def on_closed(self, reason: str) -> None:
+        pass
+
+
+def _leaves_halfway(error: BaseException) -> bool:
+    """Whether an exception may have come at any moment: a signal handler's, and not the connection's own."""
+    return not isinstance(error, Error) or isinstance(error, NestedUse)

@@ -1,0 +1,200 @@
+"""The writing half of a session of threads: whoever has something to send sends, without ever waiting for it.
+
+One thread sends at a time, and takes along what the others leave meanwhile.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from math import inf
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final
+
+from puregrpc.kernel.thread_kernel import is_cooperative
+from puregrpc.transport.amounts import without_first
+from puregrpc.transport.end_reasons import broken
+from puregrpc.transport.thread_session.endpoints import Endpoint, Pieces
+
+if TYPE_CHECKING:
+    from puregrpc.transport.thread_session.session import ThreadSession
+
+__all__ = ["Writing"]
+
+MOST_GATHERED = 64 << 10
+"""Octets beyond which a greenlet that sends does not wait for what others may add."""
+
+NOBODY: Final = 0
+ANOTHER: Final = -1
+"""A thread that has yet to begin."""
+
+NOTHING: Pieces = []
+END: Pieces = [b""]
+"""The connection is over, and all of its output is sent."""
+
+LOOK_AWAY = 1.0
+
+
+class Writing:
+    """What there is to send, and who does it. ``take`` is called with the mutex held, the rest without."""
+
+    def __init__(self, session: ThreadSession[Any], endpoint: Endpoint) -> None:
+        self.has_output = False
+        self.sender: int = NOBODY
+        """The thread that sends."""
+        self.error: str | None = None
+        """Nothing can be written any more. What the peer sent before that is still to be read."""
+        self.ended_at = inf
+        """When writing came to its end, in order or not."""
+        self._has_ended = False
+        self._session = session
+        self._endpoint = endpoint
+        self._gathers = is_cooperative()
+
+    def take(self) -> Pieces:
+        """What the caller is to hand to `send` next, once it has let the mutex go.
+
+        Nothing where another thread sends: that one takes along what has come.
+        """
+        if self.sender != NOBODY:
+            return NOTHING
+        pieces = self._next()
+        if pieces:
+            self.sender = get_ident()
+        return pieces
+
+    def _next(self) -> Pieces:
+        pieces = self._output()
+        if not pieces and self._session.end_reason is not None and not self._has_ended:
+            self._has_ended = True
+            return END
+        return pieces
+
+    def _output(self) -> Pieces:
+        self.has_output = False
+        pieces: Pieces = self._session.connection.pieces_to_send()
+        return pieces
+
+    def _more_output(self) -> Pieces:
+        pieces = self._output()
+        self.has_output = self._session.end_reason is not None  # the end follows, but not in between
+        return pieces
+
+    def flush(self) -> None:
+        """Send what there is to send, but for what another thread sends."""
+        try:
+            while self.has_output and self.sender == NOBODY:
+                pieces = self._session.guarded(self.take)
+                if not pieces:
+                    return
+                self.send(pieces)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def send(self, pieces: Pieces) -> None:
+        """Send what `take` gave, and what others leave meanwhile.
+
+        Where that is interrupted, nobody knows what was sent: the connection is given up.
+        """
+        try:
+            if self._gathers and pieces is not END:
+                pieces = self._gathered(pieces)
+            self._send(pieces, may_wait=False)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """This thread was interrupted. If it was to send something, nothing can be sent behind that."""
+        if self.sender == get_ident():
+            self._session.interrupted()
+
+    def forget(self) -> None:
+        """After `os.fork`, in the child: nobody sends."""
+        self.sender = NOBODY
+
+    def _gathered(self, pieces: Pieces) -> Pieces:
+        """Nobody else runs while a greenlet sends. Those that can go on leave their output here first, and one write
+        does for all of them."""
+        session = self._session
+        if session.connection.open_calls > 1 and sum(map(len, pieces)) < MOST_GATHERED:
+            time.sleep(0)
+            if self.has_output:
+                pieces = [b"".join((*pieces, *session.guarded(self._more_output)))]
+        return pieces
+
+    def _send(self, pieces: Pieces, *, may_wait: bool) -> None:
+        session, endpoint = self._session, self._endpoint
+        while True:
+            if pieces is END:
+                self._end()
+            else:
+                pieces = self._try(pieces)
+                while pieces:
+                    if not may_wait:
+                        self._leave(pieces)
+                        return
+                    if endpoint.wait_writable(LOOK_AWAY):
+                        pieces = self._try(pieces)
+            if self.has_output:
+                pieces = session.guarded(self._next)
+                if pieces:
+                    continue
+            # In this order: whoever leaves something says so first, and then looks whether somebody sends.
+            self.sender = NOBODY
+            if not self.has_output:
+                break
+            pieces = session.guarded(self.take)
+            if not pieces:
+                break
+        session.reading.look_after_output()
+
+    def _try(self, pieces: Pieces) -> Pieces:
+        """Send what is taken at once; gives the rest. Where nothing can be written all counts as sent: the reader tells
+        of the loss."""
+        if self.error is not None or self.ended_at != inf:
+            return NOTHING
+        try:
+            taken = self._endpoint.send(pieces)
+        except OSError as error:
+            self.error = broken(error)
+            self._end()
+            return NOTHING
+        self._session.bytes_sent += taken
+        if len(pieces) == 1:
+            piece = pieces[0]
+            return NOTHING if taken == len(piece) else [memoryview(piece)[taken:]]
+        rest = without_first(taken, pieces)
+        # Copied, so that the messages can go: their senders make the next ones in the same memory.
+        return [b"".join(rest)] if rest else NOTHING
+
+    def _end(self) -> None:
+        if self.error is None:
+            self._endpoint.send_eof()
+        else:
+            self._endpoint.shut_down(socket.SHUT_WR)
+        self.ended_at = time.monotonic()
+        self._session.reading.attention.set()
+
+    def _leave(self, pieces: Pieces) -> None:
+        """Have the rest sent by a thread that may wait; it is the one that sends from now on."""
+        session = self._session
+        try:
+            self.sender = ANOTHER
+            session.kernel.submit(lambda: self._go_on(pieces), f"puregrpc writer {session.peer}")
+        except RuntimeError:  # no thread can be started
+            self._go_on(pieces)
+        except BaseException:
+            session.interrupted()
+            raise
+
+    def _go_on(self, pieces: Pieces) -> None:
+        self.sender = get_ident()
+        try:
+            while pieces and not self._endpoint.wait_writable(LOOK_AWAY):
+                continue
+            self._send(pieces, may_wait=True)
+        except BaseException:
+            self._session.interrupted()
+            raise
