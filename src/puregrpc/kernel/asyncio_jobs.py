@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from contextvars import copy_context
 
@@ -11,8 +10,6 @@ from puregrpc.kernel.base import Kernel
 from puregrpc.kernel.jobs import Job, Jobs
 
 __all__ = ["AsyncioJobs", "open_jobs"]
-
-logger = logging.getLogger("puregrpc.kernel")
 
 
 class AsyncioJobs(Jobs):
@@ -43,8 +40,8 @@ class AsyncioJobs(Jobs):
             await job.run()
         except asyncio.CancelledError:
             pass  # whoever cancelled it knows
-        except Exception:
-            logger.exception("a job ended with an exception that nobody waits for")
+        except Exception as error:
+            job.crashed(error)
         finally:
             job.task = None
             del self._tasks[job]

@@ -30,7 +30,10 @@ class Job(Protocol):
     """Set before the job runs, None after it. Whoever cancels it sets None here."""
 
     async def run(self) -> None:
-        """The whole of the job. Whatever it raises is logged and ends this job alone."""
+        """The whole of the job."""
+
+    def crashed(self, error: Exception) -> None:
+        """`run` raised, which ends this job alone. Raises nothing."""
 
 
 class Jobs(ABC):

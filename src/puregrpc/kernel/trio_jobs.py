@@ -7,7 +7,6 @@ job to the next, the context variables, is set anew for each (``trio.lowlevel.Ta
 
 from __future__ import annotations
 
-import logging
 from contextvars import copy_context
 from typing import cast
 
@@ -18,8 +17,6 @@ from puregrpc.kernel.base import Kernel, Task
 from puregrpc.kernel.jobs import Job, Jobs
 
 __all__ = ["TrioJobs", "open_jobs"]
-
-logger = logging.getLogger("puregrpc.kernel")
 
 MAX_IDLE_TASKS = 200
 """How many tasks wait for jobs at most. An idle one holds about 2 KiB."""
@@ -83,23 +80,23 @@ class TrioJobs(Jobs):
             return Abort.SUCCEEDED
 
         while worker.job is not None:
-            try:
-                with trio.CancelScope() as scope:
-                    while worker.job is not None:
-                        running = worker.job
-                        worker.job = None
-                        running.task = scope
+            with trio.CancelScope() as scope:
+                while worker.job is not None:
+                    running = worker.job
+                    worker.job = None
+                    running.task = scope
+                    try:
                         await running.run()
-                        if running.task is None:
-                            del running
-                            break
-                        running.task = None
-                        del running  # a task that waits must not keep a job and its messages alive
-                        if len(idle) < MAX_IDLE_TASKS:
-                            idle.append(worker)
-                            await wait_task_rescheduled(leave)
-            except Exception:
-                logger.exception("a job ended with an exception that nobody waits for")
+                    except Exception as error:
+                        running.crashed(error)
+                    if running.task is None:
+                        del running
+                        break
+                    running.task = None
+                    del running  # a task that waits must not keep a job and its messages alive
+                    if len(idle) < MAX_IDLE_TASKS:
+                        idle.append(worker)
+                        await wait_task_rescheduled(leave)
             if scope.cancel_called and len(idle) < MAX_IDLE_TASKS:
                 idle.append(worker)
                 await wait_task_rescheduled(leave)

@@ -27,7 +27,7 @@ def contain(error: BaseException, kernel: Kernel, report: Callable[[BaseExceptio
     others: BaseException | None
     fault: BaseException | None
     if isinstance(error, BaseExceptionGroup):
-        others, fault = error.split(kernel.interrupts)
+        others, fault = error.split(lambda each: kernel.interrupts(each))  # a method is refused
     else:
         others, fault = (error, None) if kernel.interrupts(error) else (None, error)
     try:
