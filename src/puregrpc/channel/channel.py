@@ -61,6 +61,8 @@ class Channel:
         self._nursery = nursery
         self._owner = LoopOwner(f"the channel to {target}")
         self._core: ChannelCore | None = None
+        self.settled: ChannelCore | None = None
+        """The core, once it cannot be another one any more; to be looked at before `bound` is called."""
         self._lifetime: AbstractAsyncContextManager[Any] | None = None
         self._is_closed = False
 
@@ -73,6 +75,8 @@ class Channel:
         channel.options = core.options
         channel._owner.take(core.kernel)
         channel._core = core
+        if not channel._owner.moves:
+            channel.settled = core
         return channel
 
     def bound(self) -> ChannelCore:
@@ -90,6 +94,8 @@ class Channel:
         if core is not None and core.kernel is not kernel:
             core.desert()  # its loop is closed
         self._core = core = ChannelCore(kernel, self._target, self.options)
+        if not self._owner.moves:
+            self.settled = core
         return core
 
     async def __aenter__(self) -> Channel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
@@ -47,12 +48,14 @@ def no_loop(name: str) -> LocalProtocolError:
 class LoopOwner:
     """The kernel of an object that belongs to one loop at a time."""
 
-    __slots__ = ("_kernel", "_loop", "_name", "is_current")
+    __slots__ = ("_kernel", "_loop", "_name", "is_current", "moves")
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._kernel: Kernel | None = None
         self._loop: AbstractEventLoop | None = None
+        self.moves = True
+        """It may come to belong to another loop than the one it has."""
         self.is_current: Callable[[], bool] = _always
         """Whether the object can go on with the kernel that it has, if it has one."""
 
@@ -65,7 +68,10 @@ class LoopOwner:
         """Belong to a kernel that somebody else closes."""
         self._kernel = kernel
         self._loop = loop = running_loop() if kernel.world == "asyncio" else None
-        self.is_current = _always if loop is None else lambda: running_loop() is loop
+        self.moves = loop is not None
+        if loop is not None:
+            running = sys.modules["asyncio.events"]._get_running_loop  # noqa: SLF001 - as `running_loop`, but quicker
+            self.is_current = lambda: running() is loop
 
     def claim(self, nursery: trio.Nursery | None = None) -> Kernel:
         """The kernel that it has, or a new one if it has none yet or its loop is closed.

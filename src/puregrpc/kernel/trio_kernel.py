@@ -47,6 +47,11 @@ class TrioWaiter:
             self._task = None
             reschedule(task)
 
+    def woken(self) -> Awaitable[None]:
+        """To be awaited at once, by whoever knows that it has not been woken: a frame less than `wait`."""
+        self._task = current_task()
+        return wait_task_rescheduled(self._abort)
+
     async def wait(self, until: float = inf) -> bool:
         if self._is_woken:
             return True

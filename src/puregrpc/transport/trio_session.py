@@ -160,6 +160,9 @@ class TrioSession(LoopSession[ConnectionT]):
             if size >= READ_SIZE or limit > READ_SIZE:
                 limit = next_read_size(limit, size)
 
+    def _go_on_ending(self) -> None:
+        """The reader is at its end, and goes on with `_finish`."""
+
     # -- writing
 
     def _send_soon(self) -> None:
@@ -267,7 +270,7 @@ class TrioSession(LoopSession[ConnectionT]):
         if not call.ended:
             call.waiter = waiter = TrioWaiter()
             try:
-                await waiter.wait()
+                await waiter.woken()
             except BaseException:
                 if not call.ended:
                     self.reset_call(call)

@@ -47,6 +47,7 @@ class HasCore(Protocol):
     """A channel, which gets its core when it is first used."""
 
     options: ChannelOptions
+    settled: ChannelCore | None
 
     def bound(self) -> ChannelCore:
         """The core in the world that runs now."""
@@ -166,7 +167,7 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
         ``timeout`` is in seconds. Raises RpcError for a status other than OK, InvalidArgument for metadata or a
         message that cannot be sent, NotConnected if the channel is closed.
         """
-        core = self._channel.bound()
+        core = self._channel.settled or self._channel.bound()
         session = core.try_pick()
         if session is None or not core.is_plain or compression is not None or credentials is not None:
             details = self.details(metadata, timeout, wait_for_ready, compression, credentials)
