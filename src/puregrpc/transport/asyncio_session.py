@@ -56,6 +56,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         self._served, self._bytes = _serve(stream)
         if options.tap is not None:
             self._bytes = TappedStream(kernel, self._bytes, options.tap)
+        self._send_nowait = self._bytes.send_nowait
         self._is_direct = self._bytes is self._served
         """What the transport receives is for the connection as it is."""
         self._unsent: list[bytes | memoryview] = []
@@ -173,12 +174,13 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             self._give_up(error)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_direct:
-            if self.end_reason is None:
-                self._receive(data)
-        else:
+        if not self._is_direct:
             self._served.put(data)
             self._read_stream()
+        elif self.end_reason is None:
+            self._holding = IN_TURN
+            self._take(data, self._now())
+            self._end_turn()
 
     def eof_received(self) -> bool:
         self._peer_has_ended = True
@@ -199,11 +201,6 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             if data is None:
                 return
             self._receive(data)
-
-    def _end_turn(self) -> None:
-        super()._end_turn()
-        if self.end_reason is not None:
-            self._go_on_ending()
 
     def pause_writing(self) -> None:
         self._served.is_full = True
@@ -284,7 +281,14 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         self._has_output = False
         data = self.connection.data_to_send()
         if data:
-            self._offer([data])
+            try:
+                taken = self._send_nowait(data)
+            except OSError as error:
+                self._write_failed(error)
+                return
+            self.bytes_sent += taken
+            if taken < len(data):
+                self._unsent = [memoryview(data)[taken:]]
 
     def _send_in_turn(self) -> None:
         self._is_scheduled = False
@@ -301,8 +305,6 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
                     self._holding = FREE
                 if not pieces:
                     break
-                if len(pieces) > 1 and not self._bytes.gathers:
-                    pieces = [b"".join(pieces)]
                 self._offer(pieces)
                 pieces = []  # the messages that they are views of can go, before their sender makes the next one
                 if self._has_output and self.bytes_sent - sent_before >= READ_SIZE:
@@ -315,16 +317,17 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
 
     def _offer(self, pieces: list[bytes | memoryview]) -> None:
         """Send what the stream takes at once, and keep the rest."""
-        first = pieces[0]
+        if len(pieces) > 1:
+            pieces = pieces if self._bytes.gathers else [b"".join(pieces)]
+        self._unsent = []
         try:
-            if len(pieces) == 1:
-                taken = self._bytes.send_nowait(first)
-                self._unsent = [] if taken == len(first) else [memoryview(first)[taken:]]
+            if len(pieces) > 1:
+                taken = self._bytes.send_pieces_nowait(pieces)  # all of them: there is a transport for the rest
             else:
-                taken = self._bytes.send_pieces_nowait(pieces)
-                self._unsent = []  # a stream that gathers takes all
+                taken = self._send_nowait(pieces[0])
+                if taken < len(pieces[0]):
+                    self._unsent = [memoryview(pieces[0])[taken:]]
         except OSError as error:
-            self._unsent = []
             self._write_failed(error)
             return
         self.bytes_sent += taken

@@ -39,6 +39,7 @@ class ServedStream(ByteStream):
         self.local = stream.local
         self.peer = stream.peer
         self.gathers = stream.gathers
+        self._send_nowait = stream.send_nowait
         self.transport: Transport | None = None
         self.is_full = True
         """The transport still has something to write: nothing more is taken."""
@@ -62,7 +63,7 @@ class ServedStream(ByteStream):
         if self.is_full or self.transport is None:
             return 0
         size = len(data)
-        taken = self.stream.send_nowait(data)
+        taken = self._send_nowait(data)
         if taken < size:
             self.transport.write(bytes(memoryview(data)[taken:]))
         return size

@@ -54,6 +54,8 @@ class LoopSession(Session[ConnectionT]):
         self._last_reading = inf
         """After a failed write: how long."""
         self._now = kernel.now
+        self._secret_names = options.secret_names
+        self._keepalive = options.keepalive
         super().__init__(kernel, stream, make_connection, owner, options)
 
     def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
@@ -97,10 +99,16 @@ class LoopSession(Session[ConnectionT]):
         self._holding = FREE
         if self._has_output:
             self._send_now()
-        if self.end_reason is None:
-            when = self.connection.next_time()
-            if when is not None and when < self._armed:
-                self.arm(when)
+        if self.end_reason is not None:
+            self._go_on_ending()
+            return
+        when = self.connection.next_time()
+        if when is not None and when < self._armed:
+            self.arm(when)
+
+    @abstractmethod
+    def _go_on_ending(self) -> None:
+        """A turn is over, and so is the connection."""
 
     def _write_failed(self, error: OSError) -> None:
         """Nothing can be written any more. The reader comes to the end of what the peer sent before that."""
@@ -130,22 +138,18 @@ class LoopSession(Session[ConnectionT]):
     ) -> None:
         """Open a unary call; it is sent at once if it is alone."""
         connection = self.connection
-        options = self.options
-        is_alone = not connection.open_calls
-        if is_alone:
-            self.hold()
-        try:
+        secrets = self._secret_names
+        if connection.open_calls or self._holding:
             connection.open_call(
-                call,
-                request,
-                deadline=deadline,
-                message=message,
-                end=True,
-                now=now,
-                secret_names=options.secret_names,
+                call, request, deadline=deadline, message=message, end=True, now=now, secret_names=secrets
             )
-        finally:
-            if is_alone:
+        else:
+            self._holding = HELD
+            try:
+                connection.open_call(
+                    call, request, deadline=deadline, message=message, end=True, now=now, secret_names=secrets
+                )
+            finally:
                 self.push()
-        if deadline is not None or options.keepalive:
+        if self._keepalive or (deadline is not None and deadline < self._armed):
             self.opened(call, deadline)
