@@ -150,6 +150,8 @@ class LoopSession(Session[ConnectionT]):
                     call, request, deadline=deadline, message=message, end=True, now=now, secret_names=secrets
                 )
             finally:
-                self.push()
+                self._holding = FREE
+                if self._has_output:
+                    self._send_now()
         if self._keepalive or (deadline is not None and deadline < self._armed):
             self.opened(call, deadline)
