@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from puregrpc import Client, Stream
-from puregrpc.client import backend
-from puregrpc.client.backend import INBOX_MESSAGES
+from puregrpc.client import inbox
+from puregrpc.client.inbox import INBOX_MESSAGES
 from puregrpc.errors import EncodeError, InvalidArgument, LocalProtocolError, NotConnected, RpcError, SchemaError
 from tests.client.lab import PART_SIZE, PARTS, lab_server
 from tests.client.samples import samples, tags
@@ -506,8 +506,8 @@ def test_a_handler_that_writes_to_a_server_that_does_not_read_yet(client: Client
 def test_a_handlers_patience_with_a_server_that_never_reads(
     loaded: Client, hanging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "BACKLOG_OCTETS", 200_000)
-    monkeypatch.setattr(backend, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(inbox, "BACKLOG_OCTETS", 200_000)
+    monkeypatch.setattr(inbox, "STALL_SECONDS", 0.2)
     monkeypatch.setattr(loaded, "holds_a_server_back", lambda: True)
     loaded.connect(hanging, plaintext=True)
     stream = Stream(loaded, "lab.Bench/CountThenCollect")
