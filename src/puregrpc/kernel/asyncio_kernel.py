@@ -17,13 +17,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel.addresses import TcpAddress, addresses_in, literal_addresses, no_address, question
-from puregrpc.kernel.base import Kernel, Waiters, call_logged, run_logged
+from puregrpc.kernel.base import DEFAULT_THREADS, Kernel, Waiters, call_logged, run_logged
 from puregrpc.kernel.current import running_loop
 from puregrpc.kernel.selecting import SelectingThread
 
 __all__ = ["AsyncioKernel", "AsyncioWaiter", "open_asyncio_kernel", "to_the_end"]
-
-DEFAULT_THREADS = 40
 
 P = ParamSpec("P")
 T = TypeVar("T")

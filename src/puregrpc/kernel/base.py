@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
     from puregrpc.kernel.addresses import TcpAddress
 
-__all__ = ["Kernel", "Task", "Waiter", "Waiters", "World", "call_logged", "run_logged"]
+__all__ = ["DEFAULT_THREADS", "Kernel", "Task", "Waiter", "Waiters", "World", "call_logged", "run_logged"]
 
 logger = logging.getLogger("puregrpc.kernel")
+
+DEFAULT_THREADS = 40
+"""How many threads `Kernel.in_thread` uses at the most, unless the kernel is told otherwise."""
 
 World = Literal["trio", "asyncio", "threads"]
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
-from types import CoroutineType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, reschedule, wait_task_rescheduled
 
 from puregrpc.errors import ConnectError, NotConnected
 from puregrpc.kernel.addresses import TcpAddress, literal_addresses, look_up
-from puregrpc.kernel.base import Kernel, call_logged
+from puregrpc.kernel.base import DEFAULT_THREADS, Kernel, call_logged, run_logged
 
 __all__ = ["TrioKernel", "open_trio_kernel"]
-
-logger = logging.getLogger("puregrpc.kernel")
-
-DEFAULT_THREADS = 40
 
 RESOLVER_THREADS = 8
 """How many host names are looked up at once. One that nobody waits for any more counts until its thread is done."""
@@ -50,7 +44,7 @@ class TrioWaiter:
     def woken(self) -> Awaitable[None]:
         """To be awaited at once, by whoever knows that it has not been woken: a frame less than `wait`."""
         self._task = current_task()
-        return wait_task_rescheduled(self._abort)
+        return wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - the caller awaits it
 
     async def wait(self, until: float = inf) -> bool:
         if self._is_woken:
@@ -98,9 +92,7 @@ class TrioTask:
     async def run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             with self._scope:
-                await function()
-        except Exception:
-            logger.exception("a task ended with an exception that nobody waits for")
+                await run_logged(function)
         finally:
             self._ended.set()
 
@@ -148,12 +140,6 @@ class TrioKernel(Kernel):
         self._nursery.start_soon(run, name=function)
         self._tasks.add(task)
         return task
-
-    async def call(self, function: Callable[P, Awaitable[T] | T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        result = function(*arguments, **keywords)
-        if isinstance(result, CoroutineType) or hasattr(result, "__await__"):
-            return await cast("Awaitable[T]", result)
-        return result
 
     async def in_thread(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
         return await trio.to_thread.run_sync(
