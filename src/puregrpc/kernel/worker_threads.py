@@ -63,7 +63,8 @@ class WorkerThreads:
             except RuntimeError:
                 self._mutex.locked(self._workers.discard, worker)
                 raise
-        worker.wake.set()
+        else:
+            worker.wake.set()
 
     def close(self) -> list[threading.Thread]:
         """Take nothing more. Gives the threads that end now or when their work is done, to be joined: but for the one
