@@ -1,9 +1,36 @@
-"""A wire connection that is no HTTP/2: it echoes, and does on request what a session must cope with."""
+"""A wire connection that is no HTTP/2: it echoes, and does on request what a session must cope with; and an owner."""
 
 from __future__ import annotations
 
-from puregrpc.transport import ByteStream, Session
-from puregrpc.wire.connection import Call, Connection, ConnectionSnapshot, Driver
+from collections.abc import Callable
+from typing import Any
+
+from puregrpc.kernel import Kernel
+from puregrpc.kernel.streams import ByteStream
+from puregrpc.transport.session import Session, SessionOptions, open_session
+from puregrpc.wire.connection import Call, Connection, ConnectionSnapshot, Driver, Request, ServerCall
+
+
+class Owner:
+    """Writes down what a session tells it. ``answer`` makes the calls of a server."""
+
+    def __init__(self, answer: Callable[[Session[Any], Request], ServerCall | None] | None = None) -> None:
+        self.answer = answer
+        self.lost: list[str] = []
+        self.over = 0
+
+    def session_lost(self, session: Session[Any], reason: str) -> None:
+        assert session.is_going_away
+        assert not session.is_over
+        self.lost.append(reason)
+
+    def session_over(self, session: Session[Any]) -> None:
+        assert session.is_over
+        assert self.lost
+        self.over += 1
+
+    def on_call(self, session: Session[Any], request: Request) -> ServerCall | None:
+        return None if self.answer is None else self.answer(session, request)
 
 
 class EchoConnection(Connection):
@@ -16,6 +43,8 @@ class EchoConnection(Connection):
         self.inbox = bytearray()
         self.closed: str | None = None
         self.wake_at: float | None = None
+        self.asks_for: float | None = None
+        """To be told the time so many seconds after something comes."""
         self.times: list[float] = []
         self.started = False
 
@@ -40,6 +69,8 @@ class EchoConnection(Connection):
         if not self.inbox:
             self.driver.on_ready()
         self.inbox += data
+        if self.asks_for is not None:
+            self.wake_at = now + self.asks_for
         if self.echo:
             self.put(data)
         if b"close" in data:
@@ -95,6 +126,13 @@ class EchoConnection(Connection):
 
 
 def echo_session(
-    stream: ByteStream, *, handshake_timeout: float = 20.0, linger: float = 1.0
+    kernel: Kernel, stream: ByteStream, owner: Owner | None = None, *, echo: bool = True, **options: Any
 ) -> Session[EchoConnection]:
-    return Session(stream, EchoConnection, handshake_timeout=handshake_timeout, linger=linger)
+    """A session of an `EchoConnection`; ``options`` are those of `SessionOptions`."""
+    return open_session(
+        kernel,
+        stream,
+        lambda driver: EchoConnection(driver, echo=echo),
+        owner or Owner(),
+        SessionOptions(**options),
+    )

@@ -22,7 +22,7 @@ from puregrpc.kernel.streams import SocketStream, TappedStream
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE
 from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
-from puregrpc.transport.loop_session import FLUSH_TIMEOUT, FREE, IN_TURN, LoopSession
+from puregrpc.transport.loop_session import FREE, IN_TURN, LoopSession
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 
@@ -348,7 +348,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             return
         if not self._is_ending:
             self._is_ending = True
-            self._set_timer(self._now() + FLUSH_TIMEOUT)
+            self._set_timer(self._now() + self.options.flush_timeout)
         if self._has_output and not self._served.is_full:
             self._send_soon()
         elif not (self._served.is_full or self._unsent or self._has_sent_eof):

@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
     from puregrpc.kernel.streams import ByteStream
 
-__all__ = ["FLUSH_TIMEOUT", "LoopSession"]
-
-FLUSH_TIMEOUT = 5.0
-"""How long the last output of a connection that is over may take to be sent."""
+__all__ = ["LoopSession"]
 
 P = ParamSpec("P")
 T = TypeVar("T")

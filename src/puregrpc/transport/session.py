@@ -53,6 +53,8 @@ class SessionOptions:
     """How long the peer may take until its first SETTINGS frame."""
     linger: float = 1.0
     """After the last octet was sent: how long the peer may take to close its side."""
+    flush_timeout: float = 5.0
+    """After the end of the connection: how long the peer may take to take what is left to be sent."""
     keepalive: bool = False
     """The connection sends PINGs by itself, so that its time has to be seen to after each call that is opened."""
     secret_names: Sequence[str] = ("authorization", "cookie")

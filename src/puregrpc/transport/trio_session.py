@@ -19,7 +19,7 @@ from puregrpc.kernel.streams import TappedStream
 from puregrpc.kernel.trio_kernel import TrioWaiter
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, MOST_IN_TURN, READ_SIZE, next_read_size, without_first
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
-from puregrpc.transport.loop_session import FLUSH_TIMEOUT, LoopSession
+from puregrpc.transport.loop_session import LoopSession
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 
@@ -42,8 +42,8 @@ class TrioSession(LoopSession[ConnectionT]):
         options: SessionOptions,
     ) -> None:
         self._bytes = stream if options.tap is None else TappedStream(kernel, stream, options.tap)
-        self._token: trio.lowlevel.TrioToken | None = None
-        """Whose loop it runs in, once it was started."""
+        self._token = trio.lowlevel.current_trio_token()
+        self._is_started = False
         self._reading: trio.CancelScope | None = None
         self._ending: trio.CancelScope | None = None
         self._unsent: list[bytes | memoryview] = []
@@ -58,7 +58,7 @@ class TrioSession(LoopSession[ConnectionT]):
     async def start(self) -> None:
         now = self._now()
         self._handshake_deadline = self._armed = now + self.options.handshake_timeout
-        self._token = trio.lowlevel.current_trio_token()
+        self._is_started = True
         self.hold()
         self.connection.start(now)
         self.push()
@@ -95,9 +95,9 @@ class TrioSession(LoopSession[ConnectionT]):
 
     def abort(self, reason: str) -> None:
         try:
-            is_here = self._token in (None, trio.lowlevel.current_trio_token())
+            is_here = trio.lowlevel.current_trio_token() is self._token
         except RuntimeError:
-            is_here = self._token is None
+            is_here = False
         if is_here:
             self._abort(reason)
         else:
@@ -109,8 +109,8 @@ class TrioSession(LoopSession[ConnectionT]):
         self._is_cut = True
         if self._ending is not None:
             self._ending.cancel()
-        if self._token is None:
-            self._end()  # it was never started
+        if not self._is_started and not self.is_over:
+            self._end()
 
     def on_closed(self, reason: str) -> None:
         super().on_closed(reason)
@@ -239,7 +239,7 @@ class TrioSession(LoopSession[ConnectionT]):
             self._has_output = True
             self._send_soon()
             if self._is_writing:
-                with trio.move_on_after(FLUSH_TIMEOUT):
+                with trio.move_on_after(self.options.flush_timeout):
                     await self._writing_ended.wait()
             if self._write_error is not None:
                 return
