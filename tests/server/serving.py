@@ -59,7 +59,10 @@ def run(world: str, function: Callable[..., Any], *arguments: Any, seconds: floa
 
 async def sleep(seconds: float) -> None:
     """Sleep in the world that runs."""
-    await (trio.sleep(seconds) if running_world() == "trio" else asyncio.sleep(seconds))
+    if running_world() == "trio":
+        await trio.sleep(seconds)
+    else:
+        await asyncio.sleep(seconds)
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:

@@ -43,12 +43,11 @@ class ServerBase:
 
     def add_method(self, method: Method) -> None:
         """Serve one more method. Raises InvalidArgument if its path is served already, or its handler cannot run."""
-        self._router.add(method)
+        self._router.add([method])
 
     def add_methods(self, methods: Iterable[Method]) -> None:
-        """Serve several more methods."""
-        for method in methods:
-            self._router.add(method)
+        """Serve several more methods, all or none of them."""
+        self._router.add(methods)
 
     def add_service(
         self, service: ServiceLike, handlers: object, *, messages: Messages | None = None, partial: bool = False

@@ -94,12 +94,15 @@ class Lane:
 
 
 class IteratedOnThread:
-    """A plain iterator as an async one; each step is taken on a thread."""
+    """A plain iterator as an async one too; each step of that is taken on a thread."""
 
     def __init__(self, threads: Threads, iterable: Any) -> None:
         self._threads = threads
         self._iterator = iter(iterable)
         self._lane = Lane()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._iterator
 
     def __aiter__(self) -> IteratedOnThread:
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from puregrpc.codec import Codec
 from puregrpc.errors import InvalidArgument
@@ -66,18 +66,20 @@ class Router:
         for interceptor in self._interceptors:
             self._check_interceptor(interceptor)
 
-    def add(self, method: Method) -> None:
-        """Serve one more method. Raises InvalidArgument if its path is served already, or it cannot run here."""
-        if method.path in self.routes:
-            raise InvalidArgument(f"{method.path} is served already")
-        if self._is_blocking and method.is_async:
-            raise InvalidArgument(
-                f"{method.path}: the handler is async, and this server runs plain functions and generators: write it "
-                "with def, or serve it with Server on asyncio or trio"
-            )
-        route = Route(method, self._interceptors, is_blocking=self._is_blocking)
-        self.services[method.service] = None
-        self.routes[method.path] = route
+    def add(self, methods: Iterable[Method]) -> None:
+        """Serve more methods, all or none. Raises InvalidArgument if a path is served already, or one cannot run."""
+        routes: dict[str, Route] = {}
+        for method in methods:
+            if method.path in self.routes or method.path in routes:
+                raise InvalidArgument(f"{method.path} is served already")
+            if self._is_blocking and method.is_async:
+                raise InvalidArgument(
+                    f"{method.path}: the handler is async, and this server runs plain functions and generators: write "
+                    "it with def, or serve it with Server on asyncio or trio"
+                )
+            routes[method.path] = Route(method, self._interceptors, is_blocking=self._is_blocking)
+        self.routes.update(routes)
+        self.services.update((route.method.service, None) for route in routes.values())
 
     def _check_interceptor(self, interceptor: Interceptor) -> None:
         kind = type(interceptor).__name__

@@ -160,4 +160,3 @@ class Server(ServerBase):
     def adopt(self, stream: ByteStream, *, tap: Tap | None = None) -> None:
         """Serve one connection over a byte stream that came from elsewhere, in a task of the server's own."""
         self._running().kernel.spawn(partial(self.serve_stream, stream, tap=tap))
-

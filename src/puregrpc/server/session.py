@@ -109,9 +109,7 @@ class ServerSession:
 
     # -- for the calls
 
-    def post(
-        self, call: IncomingCall, function: Callable[P, object], *arguments: P.args, **keywords: P.kwargs
-    ) -> None:
+    def post(self, call: IncomingCall, function: Callable[P, object], *arguments: P.args, **keywords: P.kwargs) -> None:
         """Have something done for a call with the connection at hand, in the order of the posts. From any thread.
 
         What it raises fails the call. Raises NotConnected when the loop has ended.
