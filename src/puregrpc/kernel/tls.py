@@ -167,9 +167,11 @@ class TlsLayer:
     def close_notify(self) -> None:
         """Tell the peer that nothing more will be written (RFC 8446, section 6.1). Reading goes on. Never fails."""
         # OpenSSL would drop what it reads while it looks for the peer's own close_notify.
+        early = []
         with suppress(TlsError):
-            while early := self.read(RECORD_SIZE):
-                self._early.append(early)
+            while data := self.read(RECORD_SIZE):
+                early.append(data)
+        self._early = early
         with suppress(ssl.SSLError, ValueError):  # it wants to read the peer's now; or the handshake was never done
             self._object.unwrap()
 
@@ -198,9 +200,9 @@ class TlsStream(ByteStream):
         self._ahead = 0
         """How many bytes of what will be offered next are in ``_unsent`` already."""
         self._has_more = True
-        """There may be something in the layer already: behind the handshake, or where a read ended at its limit."""
-        self._is_ending = False
-        """The stream below is to be ended once all has been sent."""
+        """There may be something in the layer already: behind the handshake, where a read ended at its limit, the end.
+        """
+        self._is_ended = False
 
     async def shake_hands(self, until: float = inf) -> bool:
         """Do the handshake; False if it is not over by ``until``. Raises TlsError, or OSError if the stream breaks."""
@@ -240,8 +242,9 @@ class TlsStream(ByteStream):
             if encrypted is None:
                 return None
             layer.feed(encrypted)
+        self._has_more = True  # an error stays
         data = layer.read(limit)
-        self._has_more = data is not None and len(data) >= limit
+        self._has_more = data is not None and not 0 < len(data) < limit
         if self._unsent or layer.has_output:
             self._answer()
         return data
@@ -250,8 +253,6 @@ class TlsStream(ByteStream):
         """Send what reading has brought about: the answer to KeyUpdate (RFC 8446, section 4.6.3), or an alert."""
         with suppress(OSError):  # writing and reading break apart from each other
             self._flush()
-        if self._is_ending:
-            self._end()
         if len(self._unsent) > MOST_WRITTEN + MOST_ANSWERED:
             raise TlsError("the peer asks for new keys again and again, and takes none")
 
@@ -301,15 +302,26 @@ class TlsStream(ByteStream):
         self._guard(self._send_eof)
 
     def _send_eof(self) -> None:
+        if self._is_ended:
+            return
+        self._is_ended = True
         self.tls.close_notify()
-        self._is_ending = True
         self._has_more = True
-        self._answer()
-
-    def _end(self) -> None:
-        if not self._unsent:
-            self._is_ending = False
+        if self._try_to_flush():
             self.inner.send_eof()  # there are peers that do not answer close_notify before TCP's FIN
+        else:
+            self.kernel.spawn(self._end)
+
+    def _try_to_flush(self) -> bool:
+        try:
+            return self._flush()
+        except OSError:
+            return True  # whoever reads is told
+
+    async def _end(self) -> None:
+        while not self._guard(self._try_to_flush):
+            await self.inner.wait_writable()
+        self.inner.send_eof()
 
     def close(self) -> None:
         self.inner.close()

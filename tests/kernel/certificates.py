@@ -1,0 +1,55 @@
+"""Certificates and TLS contexts for tests, made once."""
+
+from __future__ import annotations
+
+import ssl
+from functools import cache
+
+import trustme
+
+from puregrpc.kernel.tls import TlsLayer
+
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+@cache
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@cache
+def issued(*names: str) -> trustme.LeafCert:
+    """A certificate for these names."""
+    return authority().issue_cert(*names)
+
+
+@cache
+def contexts(version: str = "1.3", *, alpn: str | None = "h2") -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A client's and a server's that trust each other; the server is ``localhost`` and ``127.0.0.1``."""
+    client = ssl.create_default_context()
+    authority().configure_trust(client)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued("localhost", "127.0.0.1").configure_cert(server)
+    for context in (client, server):
+        context.minimum_version = context.maximum_version = VERSIONS[version]
+        if alpn is not None:
+            context.set_alpn_protocols([alpn])
+    return client, server
+
+
+def layers(version: str = "1.3") -> tuple[TlsLayer, TlsLayer]:
+    """A client's and a server's layer before the handshake."""
+    client, server = contexts(version)
+    return TlsLayer(client, server_name="localhost"), TlsLayer(server, server_side=True)
+
+
+def shake_hands(client: TlsLayer, server: TlsLayer) -> None:
+    """Do the handshake, and take what TLS 1.3 sends after it."""
+    is_over = [False, False]
+    while not all(is_over):
+        for index, (one, other) in enumerate(((client, server), (server, client))):
+            is_over[index] = is_over[index] or one.handshake()
+            if output := one.take_output():
+                other.feed(output)
+    assert client.read(1) is None
+    assert server.read(1) is None
