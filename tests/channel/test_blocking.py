@@ -19,9 +19,11 @@ from puregrpc.errors import ConnectError, LocalProtocolError, NotConnected, RpcE
 from puregrpc.testing import FrameFactory, message
 from puregrpc.testing.frames import parse_frame
 from puregrpc.transport import TlsOptions
-from puregrpc.transport.process import THIS_PROCESS
+from puregrpc.kernel.process import THIS_PROCESS
 from tests.channel.grpcio_server import grpcio_server
 from tests.channel.test_security import server_credentials
+
+pytestmark = pytest.mark.worlds("threads")
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +59,7 @@ def test_unary(channel: BlockingChannel) -> None:
 def test_large_messages_that_the_socket_does_not_take_at_once(channel: BlockingChannel) -> None:
     payload = bytes(range(256)) * 40_000
     assert channel.unary_unary("test.Service/Echo")(payload) == payload
-    with channel.stream("test.Service/Collect") as call:
+    with channel.stream_stream("test.Service/Collect")() as call:
         for _ in range(100):
             call.send(payload[:500_000])
         call.half_close()
@@ -71,7 +73,7 @@ def test_streams(channel: BlockingChannel) -> None:
         assert [int(message) for message in call] == list(range(1000))
         assert call.status.code == 0
         assert call.receive() is None
-    with channel.stream("test.Service/Chat", str.encode, bytes.decode) as chat:
+    with channel.stream_stream("test.Service/Chat", str.encode, bytes.decode)() as chat:
         for word in ("ping", "pong"):
             chat.send(word)
             assert chat.receive() == word.upper()
@@ -83,9 +85,9 @@ def test_streams(channel: BlockingChannel) -> None:
             chat.send("more")
         assert chat.receive() is None
         assert chat.trailers == ()
-    with channel.stream("test.Service/Chat", requests=[b"a", b"b"]) as fed:
+    with channel.stream_stream("test.Service/Chat")([b"a", b"b"]) as fed:
         assert list(fed) == [b"A", b"B"]
-    with channel.stream("test.Service/Chat", requests=[b"a", b"fail", b"b"]) as fed:
+    with channel.stream_stream("test.Service/Chat")([b"a", b"fail", b"b"]) as fed:
         assert fed.receive() == b"A"
         with pytest.raises(RpcError, match=r"ABORTED"):
             fed.receive()
@@ -100,7 +102,7 @@ def test_what_an_iterable_raises_comes_out_of_the_call(channel: BlockingChannel)
         yield b"a"
         raise KeyError("iterable")
 
-    with pytest.raises((KeyError, RpcError)), channel.stream("test.Service/Chat", requests=broken()) as call:
+    with pytest.raises((KeyError, RpcError)), channel.stream_stream("test.Service/Chat")(broken()) as call:
         for _ in call:
             pass
     assert channel.unary_unary("test.Service/Echo")(b"fine") == b"fine"
@@ -114,12 +116,12 @@ def test_deadlines_and_cancelling(channel: BlockingChannel) -> None:
     assert 0.09 <= time.monotonic() - began < 4.5
     with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED"):
         sleep(b"0", timeout=0)
-    with channel.stream("test.Service/Chat", timeout=0.1) as chat:
+    with channel.stream_stream("test.Service/Chat")(timeout=0.1) as chat:
         chat.send(b"x")
         assert chat.receive() == b"X"
         with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED"):
             chat.receive()
-    with channel.stream("test.Service/Collect", timeout=0.2) as stalled:
+    with channel.stream_stream("test.Service/Collect")(timeout=0.2) as stalled:
         with pytest.raises(RpcError, match=r"DEADLINE_EXCEEDED"):
             stalled.single_response()
     with channel.call("test.Service/Forever") as forever:
@@ -153,7 +155,7 @@ def test_an_interrupt_cancels_the_call_and_leaves_the_channel_usable(channel: Bl
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert channel.unary_unary("test.Service/Echo")(b"usable") == b"usable"
-    session = channel.try_pick()
+    session = channel._core.try_pick()
     assert session is not None
     assert session.connection.open_calls == 0
 
@@ -167,7 +169,7 @@ def test_interrupts_at_any_time_leave_the_channel_usable(channel: BlockingChanne
         until = time.monotonic() + 1
         while time.monotonic() < until:  # Python drops what is raised while it collects garbage
             echo(b"a", timeout=10)
-            with channel.stream("test.Service/Chat", timeout=10) as chat:
+            with channel.stream_stream("test.Service/Chat")(timeout=10) as chat:
                 chat.send(b"x")
                 chat.receive()
 
@@ -199,7 +201,7 @@ def test_many_threads_share_a_connection(channel: BlockingChannel) -> None:
             message = b"%d %d" % (number, n) * (200 if n % 10 == 0 else 1)
             if echo(message, timeout=20) != message:
                 failures.append((number, n))
-        with channel.stream("test.Service/Chat", requests=[b"a"] * 20) as chat:
+        with channel.stream_stream("test.Service/Chat")([b"a"] * 20) as chat:
             if list(chat) != [b"A"] * 20:
                 failures.append(number)
 
@@ -209,7 +211,7 @@ def test_many_threads_share_a_connection(channel: BlockingChannel) -> None:
     for thread in threads:
         thread.join()
     assert not failures
-    session = channel.try_pick()
+    session = channel._core.try_pick()
     assert session is not None
     assert session.connection.open_calls == 0
 
@@ -222,7 +224,7 @@ def test_tls(server: str) -> None:
         with BlockingChannel(target, tls=options) as channel:
             payload = bytes(3_000_000)
             assert channel.unary_unary("test.Service/Echo")(payload) == payload
-            with channel.stream("test.Service/Chat", requests=[b"a"] * 100) as chat:
+            with channel.stream_stream("test.Service/Chat")([b"a"] * 100) as chat:
                 assert list(chat) == [b"A"] * 100
         with BlockingChannel(target, tls=True) as channel:
             with pytest.raises(ConnectError, match=r"certificate is not trusted"):
@@ -289,7 +291,7 @@ def test_a_lost_connection_is_made_anew_and_a_restarted_server_is_found() -> Non
     with BlockingChannel(f"ipv4:127.0.0.1:1,{address}") as channel:
         echo = channel.unary_unary("test.Service/Echo")
         assert echo(b"one") == b"one"
-        session = channel.try_pick()
+        session = channel._core.try_pick()
         assert session is not None
         with channel.call("test.Service/Chat") as call:
             session.abort("cut by the test")

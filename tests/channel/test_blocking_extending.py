@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import pytest
-import trio
 
 from puregrpc.channel import (
     BlockingCall,
@@ -22,16 +21,18 @@ from puregrpc.channel import (
     RetryPolicy,
     UnaryResult,
 )
-from puregrpc.channel.blocking_interceptors import ProceedBlockingStream, ProceedBlockingUnary
+from puregrpc.channel.calls.interceptors import ProceedBlockingStream, ProceedBlockingUnary
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
-from puregrpc.transport import TcpAddress
+from puregrpc.kernel.addresses import TcpAddress
+from puregrpc.kernel.thread_kernel import ThreadKernel
 from puregrpc.wire.connection import Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
 from tests.channel.grpcio_server import grpcio_server
-from tests.channel.helpers import run
 from tests.channel.wire_server import EchoCall, WireSession, wire_server
 
 ECHO = "test.Service/Echo"
+
+pytestmark = pytest.mark.worlds("threads")
 
 
 @pytest.fixture(autouse=True)
@@ -44,15 +45,9 @@ def in_a_thread(
     on_call: Callable[[WireSession, Request], ServerCall | None], work: Callable[[str], None]
 ) -> list[Request]:
     """Run blocking ``work`` with the address of a server; returns the requests that the server got."""
-    requests: list[Request] = []
-
-    async def test() -> None:
-        async with wire_server(on_call) as server:
-            await trio.to_thread.run_sync(work, server.address)
-            requests.extend(server.requests)
-
-    run(test)
-    return requests
+    with wire_server(on_call) as server:
+        work(server.address)
+    return server.requests
 
 
 # -- interceptors and credentials
@@ -92,7 +87,7 @@ def test_interceptors_are_around_each_call(server: str) -> None:
         result = channel.unary_unary("test.Service/MetadataBack").with_call(b"", timeout=5)
         assert [value for name, value in result.headers if name == "x-a"] == ["outer", "inner"]
         log.clear()
-        with channel.stream("test.Service/Chat", requests=[b"a"]) as call:
+        with channel.stream_stream("test.Service/Chat")([b"a"]) as call:
             assert list(call) == [b"A"]
         assert log == ["outer opens", "inner opens", "inner closes", "outer closes"]
 
@@ -122,7 +117,7 @@ def test_call_credentials(server: str) -> None:
         result = channel.unary_unary("test.Service/MetadataBack").with_call(b"", metadata={"x-a": "mine"})
         assert [value for name, value in result.headers if name == "x-a"] == ["mine", "token"]
         assert channel.unary_unary(ECHO)(b"plain") == b"plain"
-        with channel.stream("test.Service/Chat", requests=[b"a"]) as call:
+        with channel.stream_stream("test.Service/Chat")([b"a"]) as call:
             assert list(call) == [b"A"]
     assert asked == ["/test.Service/MetadataBack", "/test.Service/Echo", "/test.Service/Chat"]
     with BlockingChannel(server, credentials=credentials) as channel:
@@ -220,9 +215,9 @@ def test_a_proxy_that_refuses_or_does_not_answer(server: str) -> None:
             channel.connect()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        with BlockingChannel(server, proxy=address) as channel:
+        with BlockingChannel(server, proxy=address, connect_timeout=0.2) as channel:
             with pytest.raises(ConnectError, match=r"did not answer in time"):
-                channel.connect(timeout=0.2)
+                channel.connect()
 
 
 # -- several backends
@@ -287,27 +282,26 @@ def test_round_robin_without_any_backend() -> None:
             echo(b"", timeout=0.1, wait_for_ready=True)
         with pytest.raises(ConnectError, match=r"could not connect"):
             channel.connect(timeout=5)
-    with pytest.raises(InvalidArgument, match=r"health_service: .*use open_channel"):
-        BlockingChannel("name.invalid:1", load_balancing="round_robin", health_service="")
     with BlockingChannel("name.invalid:1", load_balancing="round_robin") as channel:
         with pytest.raises(RpcError, match=r"UNAVAILABLE: no address was found"):
             channel.unary_unary(ECHO)(b"", timeout=10)
 
 
 def test_round_robin_follows_the_names_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("puregrpc.channel.blocking_balancing.MIN_RESOLUTION_INTERVAL", 0.0)
+    monkeypatch.setattr("puregrpc.channel.backends.balancing.MIN_RESOLUTION_INTERVAL", 0.0)
     with grpcio_server() as first, ExitStack() as stack:
         second = stack.enter_context(grpcio_server())
         found = [first]
-        monkeypatch.setattr(
-            "puregrpc.channel.blocking.look_up",
-            lambda host, port: [TcpAddress(*split(address)) for address in found],
-        )
+
+        async def resolve(self: ThreadKernel, host: str, port: int, until: float) -> list[TcpAddress]:
+            return [TcpAddress(*split(address)) for address in found]
+
+        monkeypatch.setattr(ThreadKernel, "resolve", resolve)
         with BlockingChannel("name.invalid:1", load_balancing="round_robin") as channel:
             echo = channel.unary_unary(ECHO)
             assert echo(b"first") == b"first"
             found[:] = [second]
-            backends: Any = channel._backends
+            backends: Any = channel._core.balancer
             session = backends.try_pick()
             session.abort("cut by the test")  # a loss has the name looked up again
             deadline = time.monotonic() + 10
@@ -437,10 +431,10 @@ def test_a_retry_policy_covers_streams() -> None:
                 call.half_close()
                 assert call.single_response().message == b"abc"
             statuses[:] = [UNAVAILABLE]
-            with channel.stream(ECHO, requests=[b"a", b"b", b"c"]) as fed:
+            with channel.stream_stream(ECHO)([b"a", b"b", b"c"]) as fed:
                 assert list(fed) == [b"abc"]
             statuses[:] = [UNAVAILABLE] * 3
-            with channel.stream(ECHO, requests=[b"a", b"b", b"c"]) as fed:
+            with channel.stream_stream(ECHO)([b"a", b"b", b"c"]) as fed:
                 with pytest.raises(RpcError, match=r"UNAVAILABLE: busy"):
                     fed.receive()
             statuses[:] = [UNAVAILABLE]
@@ -466,10 +460,10 @@ def test_a_stream_that_was_not_begun_is_opened_once_more() -> None:
 
     def work(address: str) -> None:
         with BlockingChannel(address) as channel:
-            with channel.stream(ECHO, requests=[b"a", b"b"]) as call:
+            with channel.stream_stream(ECHO)([b"a", b"b"]) as call:
                 assert list(call) == [b"ab"]
             refusals.extend([1, 1])
-            with channel.stream(ECHO, requests=[b"a", b"b"]) as call:
+            with channel.stream_stream(ECHO)([b"a", b"b"]) as call:
                 with pytest.raises(RpcError, match=r"UNAVAILABLE: .*REFUSED_STREAM"):
                     call.receive()
 

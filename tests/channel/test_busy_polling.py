@@ -16,6 +16,8 @@ from puregrpc.transport.blocking import wait_for_socket
 
 SLEEP = "test.Service/Sleep"
 
+pytestmark = pytest.mark.worlds("threads")
+
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:

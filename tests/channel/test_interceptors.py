@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from puregrpc.channel import CallDetails, ClientCall, Interceptor, UnaryResult, open_channel
-from puregrpc.channel.interceptors import ProceedStream, ProceedUnary
+from puregrpc.channel.calls.interceptors import ProceedStream, ProceedUnary
 from puregrpc.errors import RpcError
 from puregrpc.wire.status import OK
 from tests.channel.helpers import run
+
+pytestmark = pytest.mark.worlds("trio", "asyncio", "uvloop")
 
 
 class Recorder(Interceptor):

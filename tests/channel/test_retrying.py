@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from puregrpc.channel import ClientCall, RetryPolicy, open_channel
-from puregrpc.channel.retry import Attempts, RetryThrottle, pushback_of
+from puregrpc.channel.calls.retry import Attempts, RetryThrottle, pushback_of
 from puregrpc.errors import InvalidArgument, RpcError
 from puregrpc.wire.connection import ConnectionConfig, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode

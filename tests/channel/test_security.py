@@ -6,14 +6,15 @@ import json
 
 import grpc
 import pytest
-import trio
 import trustme
 
-from puregrpc.channel import CallDetails, MetadataLike, open_channel
+from puregrpc.channel import CallDetails, MetadataLike
 from puregrpc.errors import ConnectError, InvalidArgument, RpcError
 from puregrpc.transport import InsecureTlsWarning, TlsOptions
 from tests.channel.grpcio_server import grpcio_server
 from tests.channel.helpers import run
+from tests.worlds import open_channel
+from tests.worlds import sleep as pause
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +84,18 @@ def test_tls_to_a_plaintext_server(server: str) -> None:
     run(test)
 
 
+@pytest.mark.worlds("trio", "asyncio", "uvloop")
 def test_call_credentials(server: str, authority: trustme.CA) -> None:
     asked: list[str] = []
 
     async def token(details: CallDetails) -> MetadataLike:
-        await trio.lowlevel.checkpoint()
+        await pause(0)
         asked.append(details.path)
         return {"authorization": "Bearer t0k3n"}
 
     async def stuck(details: CallDetails) -> MetadataLike:
-        await trio.sleep_forever()
+        await pause(30)
+        return {}
 
     async def extra(details: CallDetails) -> MetadataLike:
         return [("x-extra", "1")]
@@ -121,8 +124,7 @@ def test_call_credentials(server: str, authority: trustme.CA) -> None:
 
 def test_certificates_that_are_not_there() -> None:
     async def test() -> None:
-        async with open_channel("localhost:1", tls=TlsOptions(root_certificates="/no/such/file")):
-            pass
+        with pytest.raises(InvalidArgument, match="root_certificates '/no/such/file': No such file"):
+            open_channel("localhost:1", tls=TlsOptions(root_certificates="/no/such/file"))
 
-    with pytest.raises(InvalidArgument, match="root_certificates '/no/such/file': No such file"):
-        trio.run(test)
+    run(test)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from puregrpc.channel.backoff import Backoff
-from puregrpc.channel.proxy import parse_proxy
+from puregrpc.channel.backends.backoff import Backoff
+from puregrpc.channel.backends.proxy import parse_proxy
 from puregrpc.channel.target import parse_target
 from puregrpc.errors import InvalidArgument
-from puregrpc.transport import TcpAddress, UnixAddress
+from puregrpc.kernel.addresses import TcpAddress, UnixAddress
 
 
 @pytest.mark.parametrize(

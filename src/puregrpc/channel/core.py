@@ -62,7 +62,6 @@ class ChannelCore:
         self._process = THIS_PROCESS.id
         self._changed = Waiters(kernel.waiter)
         self._connection_config = options.connection
-        self._context = options.tls.client_context() if options.tls is not None else None
         self._health_check: HealthCheck | None = None
         if options.health_service is not None:
             self._health_check = HealthCheck(options.health_service, options.authority)
@@ -134,12 +133,12 @@ class ChannelCore:
             except BaseException:
                 stream.close()
                 raise
-        if options.tls is None or self._context is None:
+        if options.tls is None or options.tls_context is None:
             return await self._open_session(subchannel, stream, until)
         secured = await secure(
             kernel,
             stream,
-            self._context,
+            options.tls_context,
             until,
             server_name=options.tls.server_name or self.target.host,
             require_alpn=options.tls.require_alpn,

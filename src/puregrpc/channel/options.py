@@ -17,6 +17,8 @@ from puregrpc.wire.connection import ConnectionConfig, Metadata, Request
 from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
 
 if TYPE_CHECKING:
+    import ssl
+
     from puregrpc.channel.core import Connector
     from puregrpc.proto.descriptors import MethodDescriptor
     from puregrpc.transport import Tap, TlsOptions
@@ -99,6 +101,7 @@ class ChannelOptions:
     """The options of a channel, checked."""
 
     tls: TlsOptions | None
+    tls_context: ssl.SSLContext | None
     authority: str
     connection: ConnectionConfig
     connect_timeout: float
@@ -177,6 +180,7 @@ def channel_options(
     tls_options = _tls_options(tls)
     options = ChannelOptions(
         tls=tls_options,
+        tls_context=None if tls_options is None else tls_options.client_context(),
         authority=parsed.authority if authority is None else authority,
         connection=ConnectionConfig(
             max_receive_message_size=max_receive_message_size,
