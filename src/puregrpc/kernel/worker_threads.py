@@ -92,7 +92,6 @@ class WorkerThreads:
                 thread.name = worker.work.name
                 worker.work.run()
                 thread.name = "puregrpc idle"
-                worker.wake.clear()
                 if (
                     self._mutex.locked(self._rest, worker)
                     and not worker.wake.wait(LONGEST_IDLE)

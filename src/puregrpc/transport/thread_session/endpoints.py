@@ -108,7 +108,15 @@ class SocketEndpoint(Endpoint):
             return 0
 
     def wait_readable(self, timeout: float) -> bool:
-        return wait_for_socket(self.socket, read=True, timeout=timeout)
+        if not self.receive_waits or timeout < RECV_TIMEOUT:
+            return wait_for_socket(self.socket, read=True, timeout=timeout)
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)  # costs less than poll, with nobody to ask first
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def wait_writable(self, timeout: float) -> bool:
         return wait_for_socket(self.socket, write=True, timeout=timeout)

@@ -37,9 +37,6 @@ LONGEST_QUIET = 1.0
 LONGEST_PAUSE = RECV_TIMEOUT
 """How long the reader waits at most before it looks at the time."""
 
-FLUSH_TIMEOUT = 5.0
-"""How long the last output of a connection that is over may take to be sent."""
-
 
 class Reading:
     """Who reads, and what is done with what comes."""
@@ -55,6 +52,8 @@ class Reading:
         """The lone call whose caller reads, or is about to."""
         self.leading_thread = 0
         """That caller's."""
+        self.is_parked = False
+        """The reader leaves reading to lone callers."""
         self.looks_at = -inf
         """When the reader looks at the time next, at the latest."""
         self._session = session
@@ -63,8 +62,6 @@ class Reading:
         self._closed_at = inf
         self._turns = 0
         """How often somebody has read."""
-        self._is_parked = False
-        """The reader leaves reading to lone callers."""
         self._limit = READ_SIZE
         is_for_callers = isinstance(session.connection, ClientConnection) and endpoint.socket is not None
         # Greenlets change places for less than it costs one of them to poll.
@@ -79,7 +76,7 @@ class Reading:
         With the mutex held, before the call is added to the session's.
         """
         session = self._session
-        if self._is_parked and self.leader is None and not session.calls and session.end_reason is None:
+        if self.is_parked and self.leader is None and not session.calls and session.end_reason is None:
             self.leader = call
             self.leading_thread = get_ident()
             return True
@@ -95,7 +92,7 @@ class Reading:
                 has_input = endpoint.wait_readable(left)
             self._turns += 1
             if has_input:
-                session.guarded(self._receive_for, call)
+                session.mutex.locked(self._receive_for, call)
                 # A lone caller that has its answer leaves acknowledgements to the next call's write, or to the reader:
                 # servers that estimate their bandwidth (grpc-go) send a PING with each answer.
                 if session.writing.has_output and (session.calls or session.end_reason is not None):
@@ -111,11 +108,13 @@ class Reading:
             return
         try:
             data = self._endpoint.receive_nowait(self._limit)
-        except OSError as error:
-            self._broken(error)
-        else:
             if data is not None:
                 self._act(data)
+        except OSError as error:
+            self._broken(error)
+        except BaseException:
+            self._session.give_up()
+            raise
         if call.ended:
             self.stop_leading(call)
 
@@ -141,14 +140,9 @@ class Reading:
         """
         return deadline - now > 2 * LONGEST_PAUSE and self.leader is None
 
-    @property
-    def is_parked(self) -> bool:
-        """Whether the reader leaves reading to callers."""
-        return self._is_parked
-
-    def look_after_output(self) -> None:
-        """Something was sent: see that somebody reads what comes of it."""
-        if self._is_parked and self.leader is None and (self._session.calls or self._session.end_reason is not None):
+    def look_up(self) -> None:
+        """Something was sent, and the reader is parked: see that somebody reads what comes of it."""
+        if self._session.calls or self._session.end_reason is not None:
             self.attention.set()
 
     # -- the reader
@@ -223,18 +217,17 @@ class Reading:
         if is_quiet and self.leader not in session.calls:
             self.leader = None  # who led was interrupted before it could say that it no longer does
         is_over = session.end_reason is not None
-        self._is_parked = not is_over and (
+        self.is_parked = not is_over and (
             self.leader is not None or not (session.calls or is_quiet or not session.is_ready)
         )
-        if self._is_parked:
+        if self.is_parked:
             self.attention.clear()
-        return not self._is_parked
+        return not self.is_parked
 
     def _act(self, data: bytes) -> None:
         """Something came, or b"": the end."""
-        session = self._session
-        if session.end_reason is None:
-            session.act_on(data)
+        if self._session.end_reason is None:
+            self._session.take(data, time.monotonic())
         size = len(data)
         if size >= READ_SIZE or self._limit != READ_SIZE:
             self._limit = next_read_size(self._limit, size)
@@ -244,10 +237,10 @@ class Reading:
 
     def _time_left(self) -> float | None:
         """Seconds until the reader is to do something other than reading; None if that is to end everything."""
-        session, now = self._session, time.monotonic()
+        session, options, now = self._session, self._session.options, time.monotonic()
         if session.end_reason is not None:
             self._closed_at = min(self._closed_at, now)
-            when = min(self._closed_at + FLUSH_TIMEOUT, session.writing.ended_at + session.options.linger)
+            when = min(self._closed_at + options.flush_timeout, session.writing.ended_at + options.linger)
             return None if session.is_cut or when <= now else min(when - now, LONGEST_PAUSE)
         when = session.connection.next_time()
         by = inf if session.is_ready else self._handshake_by
@@ -258,7 +251,7 @@ class Reading:
 
     def advance(self) -> None:
         """Tell the connection the time. With the mutex held."""
-        session, now = self._session, time.monotonic()
+        session, options, now = self._session, self._session.options, time.monotonic()
         if session.end_reason is not None:
             return
         if session.writing.error is not None and now >= session.writing.ended_at + session.options.linger:

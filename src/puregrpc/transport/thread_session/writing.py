@@ -51,33 +51,29 @@ class Writing:
         self._endpoint = endpoint
         self._gathers = is_cooperative()
 
-    def take(self) -> Pieces:
-        """What the caller is to hand to `send` next, once it has let the mutex go.
+    def take(self, *, is_small: bool = False) -> Pieces:
+        """What the caller is to hand to `send` next, once it has let the mutex go; what is small, in one piece.
 
         Nothing where another thread sends: that one takes along what has come.
         """
-        if self.sender != NOBODY:
+        me = get_ident()
+        if self.sender not in (NOBODY, me):
             return NOTHING
-        pieces = self._next()
-        if pieces:
-            self.sender = get_ident()
-        return pieces
-
-    def _next(self) -> Pieces:
-        pieces = self._output()
-        if not pieces and self._session.end_reason is not None and not self._has_ended:
-            self._has_ended = True
-            return END
-        return pieces
-
-    def _output(self) -> Pieces:
         self.has_output = False
-        pieces: Pieces = self._session.connection.pieces_to_send()
-        return pieces
-
-    def _more_output(self) -> Pieces:
-        pieces = self._output()
-        self.has_output = self._session.end_reason is not None  # the end follows, but not in between
+        session = self._session
+        pieces: Pieces
+        if is_small:
+            data = session.connection.data_to_send()
+            pieces = [data] if data else NOTHING
+        else:
+            pieces = session.connection.pieces_to_send()
+        if session.end_reason is not None and not self._has_ended:
+            if pieces:
+                self.has_output = True
+            else:
+                self._has_ended = True
+                pieces = END
+        self.sender = me if pieces else NOBODY
         return pieces
 
     def flush(self) -> None:
@@ -92,18 +88,37 @@ class Writing:
             self.abandon()
             raise
 
-    def send(self, pieces: Pieces) -> None:
+    def send(self, pieces: Pieces, *, may_wait: bool = False) -> None:
         """Send what `take` gave, and what others leave meanwhile.
 
         Where that is interrupted, nobody knows what was sent: the connection is given up.
         """
+        session = self._session
         try:
             if self._gathers and pieces is not END:
                 pieces = self._gathered(pieces)
-            self._send(pieces, may_wait=False)
+            while True:
+                rest = self._try(pieces)
+                while rest:
+                    if not may_wait:
+                        self._leave(rest)
+                        return
+                    if self._endpoint.wait_writable(LOOK_AWAY):
+                        rest = self._try(rest)
+                if not self.has_output:
+                    # In this order: whoever leaves something says so first, and then looks whether somebody sends.
+                    self.sender = NOBODY
+                    if not self.has_output:
+                        break
+                pieces = session.guarded(self.take)
+                if not pieces:
+                    break
         except BaseException:
             self.abandon()
             raise
+        reading = session.reading
+        if reading.is_parked and reading.leader is None:
+            reading.look_up()
 
     def abandon(self) -> None:
         """This thread was interrupted. If it was to send something, nothing can be sent behind that."""
@@ -121,39 +136,20 @@ class Writing:
         if session.connection.open_calls > 1 and sum(map(len, pieces)) < MOST_GATHERED:
             time.sleep(0)
             if self.has_output:
-                pieces = [b"".join((*pieces, *session.guarded(self._more_output)))]
+                more = session.guarded(self.take)
+                self.sender = get_ident()
+                if more is END:
+                    self._has_ended, self.has_output = False, True  # not before what there was
+                else:
+                    pieces = [b"".join((*pieces, *more))]
         return pieces
-
-    def _send(self, pieces: Pieces, *, may_wait: bool) -> None:
-        session, endpoint = self._session, self._endpoint
-        while True:
-            if pieces is END:
-                self._end()
-            else:
-                pieces = self._try(pieces)
-                while pieces:
-                    if not may_wait:
-                        self._leave(pieces)
-                        return
-                    if endpoint.wait_writable(LOOK_AWAY):
-                        pieces = self._try(pieces)
-            if self.has_output:
-                pieces = session.guarded(self._next)
-                if pieces:
-                    continue
-            # In this order: whoever leaves something says so first, and then looks whether somebody sends.
-            self.sender = NOBODY
-            if not self.has_output:
-                break
-            pieces = session.guarded(self.take)
-            if not pieces:
-                break
-        session.reading.look_after_output()
 
     def _try(self, pieces: Pieces) -> Pieces:
         """Send what is taken at once; gives the rest. Where nothing can be written all counts as sent: the reader tells
         of the loss."""
-        if self.error is not None or self.ended_at != inf:
+        if pieces is END:
+            self._end()
+        if self.ended_at != inf:
             return NOTHING
         try:
             taken = self._endpoint.send(pieces)
@@ -191,10 +187,4 @@ class Writing:
 
     def _go_on(self, pieces: Pieces) -> None:
         self.sender = get_ident()
-        try:
-            while pieces and not self._endpoint.wait_writable(LOOK_AWAY):
-                continue
-            self._send(pieces, may_wait=True)
-        except BaseException:
-            self._session.interrupted()
-            raise
+        self.send(pieces, may_wait=True)
