@@ -16,10 +16,10 @@ import trustme
 
 from puregrpc.channel import BlockingChannel, ConnectivityState
 from puregrpc.errors import ConnectError, LocalProtocolError, NotConnected, RpcError
+from puregrpc.kernel.process import THIS_PROCESS
 from puregrpc.testing import FrameFactory, message
 from puregrpc.testing.frames import parse_frame
 from puregrpc.transport import TlsOptions
-from puregrpc.kernel.process import THIS_PROCESS
 from tests.channel.grpcio_server import grpcio_server
 from tests.channel.test_security import server_credentials
 

@@ -111,11 +111,8 @@ def test_after_too_many_pings_the_channel_pings_half_as_often() -> None:
             async with open_channel(server.address, keepalive_time=0.05, keepalive_without_calls=True) as channel:
                 await channel.connect()
                 await until(lambda: channel.state is not ConnectivityState.READY)
-                assert core_of(channel)._connection_config.keepalive_time == pytest.approx(0.1)
+                assert getattr(channel, "blocking", channel)._core._connection_config.keepalive_time == pytest.approx(
+                    0.1
+                )
 
     run(test)
-
-
-def core_of(channel: object) -> object:
-    blocking = getattr(channel, "blocking", channel)
-    return blocking._core
