@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from puregrpc.kernel.base import World
 
-__all__ = ["running_loop", "running_world"]
+__all__ = ["running_loop", "running_task", "running_world"]
 
 
 def running_world() -> World:
@@ -29,3 +29,13 @@ def running_loop() -> AbstractEventLoop | None:
         return None
     loop: AbstractEventLoop | None = events._get_running_loop()  # noqa: SLF001 - documented for the use of frameworks
     return loop
+
+
+def running_task() -> object | None:
+    """The task of trio or asyncio that runs the code that asks, if one does."""
+    trio_lowlevel = sys.modules.get("trio.lowlevel")
+    if trio_lowlevel is not None and trio_lowlevel.in_trio_task():
+        task: object = trio_lowlevel.current_task()
+        return task
+    loop = running_loop()
+    return None if loop is None else sys.modules["asyncio"].current_task(loop)
