@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from puregrpc import errors
-from puregrpc.client.errors import failed_call
+from puregrpc.client.results.wording import failed_call
 from puregrpc.errors import Error
 from puregrpc.wire.status import Status
 

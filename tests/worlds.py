@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
 from types import TracebackType
@@ -20,11 +20,13 @@ import trio
 import puregrpc.channel
 from puregrpc.kernel.current import running_world
 
-__all__ = ["WORLDS", "beside", "move_on_after", "open_channel", "run", "run_step", "sleep", "until"]
+__all__ = ["LOOPS", "WORLDS", "beside", "move_on_after", "open_channel", "run", "run_step", "sleep", "until"]
 
 T = TypeVar("T")
 
-WORLDS = ("trio", "asyncio", *(["uvloop"] if find_spec("uvloop") else []), "threads")
+LOOPS = ("trio", "asyncio", *(["uvloop"] if find_spec("uvloop") else []))
+
+WORLDS = (*LOOPS, "threads")
 
 SECONDS = 30.0
 

@@ -15,35 +15,35 @@ if TYPE_CHECKING:
     from puregrpc.channel import Channel as Channel
     from puregrpc.channel import open_channel as open_channel
     from puregrpc.client.async_client import AsyncClient as AsyncClient
-    from puregrpc.client.async_stream import AsyncStream as AsyncStream
+    from puregrpc.client.streams.async_stream import AsyncStream as AsyncStream
     from puregrpc.client.check import check as check
     from puregrpc.client.check import fail as fail
     from puregrpc.client.check import sleep as sleep
     from puregrpc.client.client import Client as Client
-    from puregrpc.client.constants import HealthCheckNotServing as HealthCheckNotServing
-    from puregrpc.client.constants import HealthCheckServiceUnknown as HealthCheckServiceUnknown
-    from puregrpc.client.constants import HealthCheckServiceUnkown as HealthCheckServiceUnkown
-    from puregrpc.client.constants import HealthCheckServing as HealthCheckServing
-    from puregrpc.client.constants import HealthCheckUnknown as HealthCheckUnknown
-    from puregrpc.client.constants import StatusAborted as StatusAborted
-    from puregrpc.client.constants import StatusAlreadyExists as StatusAlreadyExists
-    from puregrpc.client.constants import StatusCanceled as StatusCanceled
-    from puregrpc.client.constants import StatusDataLoss as StatusDataLoss
-    from puregrpc.client.constants import StatusDeadlineExceeded as StatusDeadlineExceeded
-    from puregrpc.client.constants import StatusFailedPrecondition as StatusFailedPrecondition
-    from puregrpc.client.constants import StatusInternal as StatusInternal
-    from puregrpc.client.constants import StatusInvalidArgument as StatusInvalidArgument
-    from puregrpc.client.constants import StatusNotFound as StatusNotFound
-    from puregrpc.client.constants import StatusOK as StatusOK
-    from puregrpc.client.constants import StatusOutOfRange as StatusOutOfRange
-    from puregrpc.client.constants import StatusPermissionDenied as StatusPermissionDenied
-    from puregrpc.client.constants import StatusResourceExhausted as StatusResourceExhausted
-    from puregrpc.client.constants import StatusUnauthenticated as StatusUnauthenticated
-    from puregrpc.client.constants import StatusUnavailable as StatusUnavailable
-    from puregrpc.client.constants import StatusUnimplemented as StatusUnimplemented
-    from puregrpc.client.constants import StatusUnknown as StatusUnknown
-    from puregrpc.client.records import Response as Response
-    from puregrpc.client.stream import Stream as Stream
+    from puregrpc.client.results.constants import HealthCheckNotServing as HealthCheckNotServing
+    from puregrpc.client.results.constants import HealthCheckServiceUnknown as HealthCheckServiceUnknown
+    from puregrpc.client.results.constants import HealthCheckServiceUnkown as HealthCheckServiceUnkown
+    from puregrpc.client.results.constants import HealthCheckServing as HealthCheckServing
+    from puregrpc.client.results.constants import HealthCheckUnknown as HealthCheckUnknown
+    from puregrpc.client.results.constants import StatusAborted as StatusAborted
+    from puregrpc.client.results.constants import StatusAlreadyExists as StatusAlreadyExists
+    from puregrpc.client.results.constants import StatusCanceled as StatusCanceled
+    from puregrpc.client.results.constants import StatusDataLoss as StatusDataLoss
+    from puregrpc.client.results.constants import StatusDeadlineExceeded as StatusDeadlineExceeded
+    from puregrpc.client.results.constants import StatusFailedPrecondition as StatusFailedPrecondition
+    from puregrpc.client.results.constants import StatusInternal as StatusInternal
+    from puregrpc.client.results.constants import StatusInvalidArgument as StatusInvalidArgument
+    from puregrpc.client.results.constants import StatusNotFound as StatusNotFound
+    from puregrpc.client.results.constants import StatusOK as StatusOK
+    from puregrpc.client.results.constants import StatusOutOfRange as StatusOutOfRange
+    from puregrpc.client.results.constants import StatusPermissionDenied as StatusPermissionDenied
+    from puregrpc.client.results.constants import StatusResourceExhausted as StatusResourceExhausted
+    from puregrpc.client.results.constants import StatusUnauthenticated as StatusUnauthenticated
+    from puregrpc.client.results.constants import StatusUnavailable as StatusUnavailable
+    from puregrpc.client.results.constants import StatusUnimplemented as StatusUnimplemented
+    from puregrpc.client.results.constants import StatusUnknown as StatusUnknown
+    from puregrpc.client.results.records import Response as Response
+    from puregrpc.client.streams.stream import Stream as Stream
     from puregrpc.errors import Error as Error
     from puregrpc.errors import RpcError as RpcError
     from puregrpc.metrics import Counter as Counter
@@ -66,7 +66,7 @@ _CONSTANTS = (
 
 _MODULES = {
     "AsyncClient": "client.async_client",
-    "AsyncStream": "client.async_stream",
+    "AsyncStream": "client.streams.async_stream",
     "Channel": "channel",
     "Client": "client.client",
     "Counter": "metrics",
@@ -74,10 +74,10 @@ _MODULES = {
     "Gauge": "metrics",
     "Metrics": "metrics",
     "Rate": "metrics",
-    "Response": "client.records",
+    "Response": "client.results.records",
     "RpcError": "errors",
     "Server": "server",
-    "Stream": "client.stream",
+    "Stream": "client.streams.stream",
     "TlsOptions": "transport",
     "Trend": "metrics",
     "check": "client.check",
@@ -85,7 +85,7 @@ _MODULES = {
     "group": "metrics",
     "open_channel": "channel",
     "sleep": "client.check",
-    **dict.fromkeys(_CONSTANTS, "client.constants"),
+    **dict.fromkeys(_CONSTANTS, "client.results.constants"),
 }
 """Public name -> the module below puregrpc that has it."""
 

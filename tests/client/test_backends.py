@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 
 import pytest
-
 from puregrpc.client.backend import Backend, CallRequest, Inbox, StreamEnd
-from puregrpc.client.params import ConnectParams, connect_params
 from puregrpc.client.portal import Portal
 from puregrpc.client.sockets import Sockets
-from puregrpc.client.status import CANCELED_HERE
+
+from puregrpc.client.params import ConnectParams, connect_params
+from puregrpc.client.results.wording import CANCELED_HERE
 from puregrpc.errors import ConnectError, NotConnected, RpcError
 from puregrpc.schema import Registry
 from tests.channel.grpcio_server import grpcio_server

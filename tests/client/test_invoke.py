@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from puregrpc import AsyncClient, Client, Response, StatusNotFound, StatusOK, check
-from puregrpc.client.constants import StatusName
+from puregrpc.client.results.constants import StatusName
 from puregrpc.errors import EncodeError, InvalidArgument, NotConnected, SchemaError
 from tests.client.samples import samples, tags
 

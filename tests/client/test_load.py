@@ -140,7 +140,7 @@ def test_imports_may_be_what_was_loaded_before(tmp_path: Path, lab: str) -> None
 def test_where_a_file_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(DEFINITIONS.parent)
     here = Path.cwd()
-    monkeypatch.setattr("puregrpc.client.definitions.script_folder", lambda: None)
+    monkeypatch.setattr("puregrpc.client.params.definitions.script_folder", lambda: None)
     for import_paths, hint in [
         (["definitions"], f'looked in "{here}/definitions"'),
         (["nodir"], f'looked in "{here}/nodir"; "{here}/nodir" is no folder'),

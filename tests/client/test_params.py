@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puregrpc.client.durations import milliseconds
-from puregrpc.client.params import call_params, connect_params
+from puregrpc.client.params.call import call_params
+from puregrpc.client.params.connect import connect_params
+from puregrpc.client.params.durations import milliseconds
 from puregrpc.errors import InvalidArgument
 
 PREFIX = "invalid grpc.connect() parameters: "

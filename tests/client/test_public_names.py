@@ -67,7 +67,7 @@ def test_a_client_loads_no_server_service_or_command() -> None:
         "import sys, puregrpc\n"
         "assert not [m for m in sys.modules if m.startswith('puregrpc.') and m != 'puregrpc._version']\n"
         "puregrpc.Client(), puregrpc.Stream, puregrpc.AsyncClient(), puregrpc.check\n"
-        "import puregrpc.client.portal\n"
+        "import puregrpc.client.network.blocking\n"
         "print(sorted({m.split('.')[1] for m in sys.modules if m.startswith('puregrpc.')}))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)

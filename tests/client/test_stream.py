@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from puregrpc import Client, Stream
-from puregrpc.client import inbox
-from puregrpc.client.inbox import INBOX_MESSAGES
+from puregrpc.client.network import inbox
+from puregrpc.client.network.inbox import INBOX_MESSAGES
 from puregrpc.errors import EncodeError, InvalidArgument, LocalProtocolError, NotConnected, RpcError, SchemaError
 from tests.client.lab import PART_SIZE, PARTS, lab_server
 from tests.client.samples import samples, tags
@@ -508,7 +508,7 @@ def test_a_handlers_patience_with_a_server_that_never_reads(
 ) -> None:
     monkeypatch.setattr(inbox, "BACKLOG_OCTETS", 200_000)
     monkeypatch.setattr(inbox, "STALL_SECONDS", 0.2)
-    monkeypatch.setattr(loaded, "holds_a_server_back", lambda: True)
+    monkeypatch.setattr(loaded._state, "holds_a_server_back", lambda: True)
     loaded.connect(hanging, plaintext=True)
     stream = Stream(loaded, "lab.Bench/CountThenCollect")
     events = Events(stream, "error", "end")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
-from puregrpc.client.records import HealthStatus, Response
+from puregrpc.client.results.records import HealthStatus, Response
 from puregrpc.errors import Error, InvalidArgument
 from puregrpc.metrics import Metrics, current_group, current_metrics, tag_values
 

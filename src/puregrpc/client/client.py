@@ -5,37 +5,30 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from puregrpc.channel.blocking.methods import BlockingUnaryUnaryMethod
 from puregrpc.channel.calls.unary import UnaryCall
-from puregrpc.client import health
-from puregrpc.client.core import NOT_CONNECTED, ClientCore, PreparedCall
-from puregrpc.client.exit import watch
-from puregrpc.client.handlers import HandlerThread
-from puregrpc.client.link import Link, failed_outcome, open_link, outcome_of
-from puregrpc.client.params import INVOKE_TIMEOUT, CallKeywords, ConnectKeywords, connect_params
-from puregrpc.client.records import HealthStatus, MethodInfo, Response
-from puregrpc.client.requests import CallRequest, Traffic, UnaryOutcome
-from puregrpc.client.status import CANCELED_HERE
-from puregrpc.client.stream_link import StreamLink
-from puregrpc.errors import Error, InvalidArgument, LocalProtocolError, NotConnected, RpcError
-from puregrpc.kernel.process import THIS_PROCESS
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.client.calls import health
+from puregrpc.client.calls.core import PreparedCall
+from puregrpc.client.calls.requests import CallRequest, Outcome, failed_outcome
+from puregrpc.client.exit import close_at_exit
+from puregrpc.client.network.blocking import BlockingConnection
+from puregrpc.client.network.connection import outcome_of
+from puregrpc.client.params.call import INVOKE_TIMEOUT, CallKeywords
+from puregrpc.client.params.connect import ConnectKeywords, connect_params
+from puregrpc.client.results.records import HealthStatus, MethodInfo, Response
+from puregrpc.client.results.wording import CANCELED_HERE, CLOSING
+from puregrpc.client.streams.client_state import BlockingState, StreamClient
+from puregrpc.client.streams.stream import Stream
+from puregrpc.errors import Error, InvalidArgument, NotConnected, RpcError
 from puregrpc.metrics import Metrics
-from puregrpc.transport.thread_session.busy_poll import BUSY_POLL
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from puregrpc.client.inbox import Inbox
-    from puregrpc.client.params import ConnectParams
-    from puregrpc.client.stream import Stream
-    from puregrpc.schema import Registry
 
 __all__ = ["Client"]
 
@@ -45,7 +38,7 @@ HANDLERS_GRACE = 5.0
 Path = str | os.PathLike[str]
 
 
-class Client:
+class Client(StreamClient[BlockingState[Stream]]):
     """A gRPC client for scripts: load definitions, connect, invoke methods, close.
 
     All methods block. Times are milliseconds, or text with units (``"10s"``, ``"1m30s"``); sizes are octets. Usable
@@ -56,22 +49,14 @@ class Client:
     """
 
     def __init__(self, *, metrics: Metrics | None = None) -> None:
-        self.core = ClientCore() if metrics is None else ClientCore(metrics)
-        self.streams: set[Stream] = set()
-        """Those that are open, or whose handlers' exceptions nobody has been told of."""
-        self.handler_thread = HandlerThread("puregrpc handlers", has_streams(self))
-        self._network: Network | None = None
-        self._process = os.getpid()
-        self._traffic_before = Traffic()
-        """What went over the connections that are closed."""
-        self._counted = Traffic()
-        self._stop_counting: Callable[[], None] | None = None
-        watch(self)
+        self._state: BlockingState[Stream] = BlockingState(metrics)
+        self._core = self._state.core
+        close_at_exit(self._state, weakref.WeakMethod(self.close))
 
     @property
     def metrics(self) -> Metrics:
         """What was measured: ``print(client.metrics.summary())``."""
-        return self.core.metrics
+        return self._core.metrics
 
     # -- the schema
 
@@ -84,14 +69,14 @@ class Client:
         reflection for instance. Several loads add up. Returns the methods. Raises CompileError with every fault found,
         SchemaError if a name clashes with what was loaded before.
         """
-        return self.core.load(import_paths, files)
+        return self._core.load(import_paths, files)
 
     def load_protoset(self, path: Path) -> list[MethodInfo]:
         """Make known what a serialized FileDescriptorSet holds (``protoc --descriptor_set_out``).
 
         Missing imports are tolerated. Returns the methods. Raises SchemaError.
         """
-        return self.core.load_protoset(path)
+        return self._core.load_protoset(path)
 
     # -- the connection
 
@@ -107,19 +92,19 @@ class Client:
         costs processor time and saves waking up. A connection that there was is closed first.
         Raises InvalidArgument, ConnectError, RpcError (reflection); there is no connection then.
         """
-        self.check_process()
+        state, core = self._state, self._core
+        state.check_process()
         if not isinstance(address, str):
             raise InvalidArgument(f"an address is text such as 'localhost:50051', not {address!r}")
         checked = connect_params(params, keywords)
         self._disconnect()
         began = time.perf_counter()
-        self._network = network = Network.open(address, checked, self.core.registry)
-        self._finalizer = weakref.finalize(self, close_in, os.getpid(), network)
+        state.connection = connection = BlockingConnection.open(address, checked, core.registry)
+        self._finalizer = weakref.finalize(self, connection.close_soon)
         self._finalizer.atexit = False
-        self.core.connected(checked, address)
-        self.core.meter.connected((time.perf_counter() - began) * 1000)
-        if self._stop_counting is None:
-            self._stop_counting = self.metrics.before_reading(weak_call(self, Client._count_traffic))
+        core.connected(checked, address)
+        core.meter.connected((time.perf_counter() - began) * 1000)
+        state.traffic.begin(connection.passed)
         return True
 
     def close(self) -> None:
@@ -127,58 +112,40 @@ class Client:
 
         Raises what a stream's handler raised, if nobody has been told of it yet.
         """
-        if self._process != os.getpid():
+        if self._state.is_foreign:
             return
         self._disconnect()
-        self.raise_failure()
+        self._raise_failure()
 
     def _disconnect(self) -> None:
-        self.core.address = ""
-        network = self._network
-        if network is None:
+        state = self._state
+        self._core.address = ""
+        connection = state.connection
+        if connection is None:
             return
-        ending = list(self.streams)
+        ending = list(state.streams)
         for stream in ending:
             stream.end_with(CANCELED_HERE)
             stream.drain()
-        network.close()
-        if not self.handler_thread.is_current:
+        connection.close()
+        handlers = state.handler_thread
+        if not handlers.is_current:
             bound = time.monotonic() + HANDLERS_GRACE
             for stream in ending:
                 stream.wait_until_handled(max(bound - time.monotonic(), 0))
-        self.handler_thread.drain(HANDLERS_GRACE)
-        self._count_traffic()
-        self._traffic_before = self._traffic()
-        self._network = None
+        handlers.drain(HANDLERS_GRACE)
+        state.connection = None
         self._finalizer.detach()
-        if self._stop_counting is not None:
-            self._stop_counting()
-            self._stop_counting = None
-        self.metrics.flush()
+        state.traffic.end()
 
-    def raise_failure(self) -> None:
-        """Raise what a stream's handler raised, if nobody has been told of it yet."""
-        for stream in list(self.streams):
+    def _raise_failure(self) -> None:
+        streams = self._state.streams
+        for stream in list(streams):
             failure = stream.take_failure()
             if failure is not None:
                 if stream.is_over:
-                    self.streams.discard(stream)
+                    streams.discard(stream)
                 raise failure
-
-    def _traffic(self) -> Traffic:
-        before, network = self._traffic_before, self._network
-        if network is None:
-            return before
-        now = network.link.traffic()
-        return Traffic(before.sent + now.sent, before.received + now.received)
-
-    def _count_traffic(self) -> None:
-        if self._process != os.getpid():
-            return
-        now, before = self._traffic(), self._counted
-        if now != before:
-            self._counted = now
-            self.core.meter.traffic(now.sent - before.sent, now.received - before.received)
 
     # -- calls
 
@@ -196,13 +163,12 @@ class Client:
         a Response with an ``error``; a call that cannot be made raises NotConnected, InvalidArgument, SchemaError or
         EncodeError.
         """
-        return self.complete(self.core.prepare(url, request, params, keywords))
+        return self._complete(self._core.prepare(url, request, params, keywords))
 
-    def complete(self, call: PreparedCall) -> Response:
-        """Make a call that is prepared."""
+    def _complete(self, call: PreparedCall) -> Response:
         if call.refused is not None:
-            return self.core.refuse(call, call.refused)
-        return self.core.respond(call, self.connected().unary(call))
+            return self._core.refuse(call, call.refused)
+        return self._core.respond(call, self._state.connected().unary(call))
 
     def async_invoke(
         self,
@@ -215,14 +181,14 @@ class Client:
 
         A call that cannot be made is the future's exception. Cancelling the future cancels the call.
         """
-        self.check_process()
+        self._state.check_process()
         made: Future[Response] = Future()
         try:
-            call = self.core.prepare(url, request, params, keywords)
+            call = self._core.prepare(url, request, params, keywords)
             if call.refused is not None:
-                made.set_result(self.core.refuse(call, call.refused))
+                made.set_result(self._core.refuse(call, call.refused))
                 return made
-            outcome = self.connected().start_unary(call)
+            outcome = self._state.connected().start_unary(call)
         except Error as error:
             made.set_exception(error)
             return made
@@ -234,28 +200,32 @@ class Client:
         if ended.cancelled() or not made.set_running_or_notify_cancel():
             return
         error = ended.exception()
-        if error is None:
-            made.set_result(self.core.respond(call, outcome_of(ended.result())))
-        elif isinstance(error, RpcError | InvalidArgument | NotConnected):
-            made.set_result(self.core.respond(call, failed_outcome(error)))
-        else:
-            made.set_exception(error)
+        try:
+            if error is None:
+                outcome = outcome_of(ended.result())
+            elif isinstance(error, RpcError | InvalidArgument | NotConnected):
+                outcome = failed_outcome(error)
+            elif isinstance(error, Exception):
+                raise error
+            else:  # what interrupts calls when the connection is closed
+                outcome = Outcome(CLOSING)
+            made.set_result(self._core.respond(call, outcome))
+        except BaseException as failure:  # handed on
+            made.set_exception(failure)
 
     def health_check(self, service: str | None = "") -> HealthStatus:
         """Ask the server's health service about a service, or about the server ("").
 
         Returns its status. Raises NotConnected, RpcError (NOT_FOUND: a service that it does not know).
         """
-        self.check_process()
-        network = self.connected()
-        meter = self.core.meter.call(self.core.address, "", {})
-        outcome = network.unary(CallRequest(health.PATH, health.request(service), (), INVOKE_TIMEOUT / 1000))
+        self._state.check_process()
+        connection = self._state.connected()
+        meter = self._core.meter.call(self._core.address, "", {})
+        outcome = connection.unary(CallRequest(health.PATH, health.request(service), (), INVOKE_TIMEOUT / 1000))
         return health.result(outcome, meter, self.metrics)
 
     def stream(self, url: str, params: Mapping[str, Any] | None = None, **keywords: Unpack[CallKeywords]) -> Stream:
         """Open a stream: the same as ``Stream(client, url, params)``."""
-        from puregrpc.client.stream import Stream
-
         return Stream(self, url, params, **keywords)
 
     def stub(self, service: str) -> Any:
@@ -266,7 +236,16 @@ class Client:
         """
         from puregrpc.client.stub import Stub
 
-        return Stub(self, self.core.registry.service(service))
+        registry = self._core.registry
+        return Stub(
+            registry,
+            registry.service(service),
+            unary=self._invoke_for_message,
+            stream=partial(Stream, self, as_message=True),
+        )
+
+    def _invoke_for_message(self, path: str, request: Any, params: Mapping[str, Any] | None) -> Response:
+        return self._complete(self._core.prepare(path, request, params, {}, as_message=True))
 
     def type_stubs(self, *services: str) -> str:
         """The text of a ``.pyi`` file with the types of services (by default all) and of their messages.
@@ -276,7 +255,7 @@ class Client:
         """
         from puregrpc.client.type_stubs import type_stubs
 
-        registry = self.core.registry
+        registry = self._core.registry
         return type_stubs([registry.service(name) for name in services] or registry.services)
 
     loadProtoset = load_protoset  # noqa: N815 - k6's spelling
@@ -287,30 +266,6 @@ class Client:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Client cannot be pickled or copied: make one in each process")
-
-    def connected(self) -> Network:
-        """The connection, if there is one. Raises NotConnected, LocalProtocolError after a fork."""
-        self.check_process()
-        if self._network is None or not self.core.address:
-            raise NotConnected(NOT_CONNECTED)
-        return self._network
-
-    @property
-    def process(self) -> int:
-        """The id of the process that it belongs to."""
-        return self._process
-
-    def holds_a_server_back(self) -> bool:
-        """Whether a stream has received as much as it keeps."""
-        return any(stream.holds_server_back for stream in list(self.streams))
-
-    def check_process(self) -> None:
-        """Raise LocalProtocolError in a child of the process that the client belongs to."""
-        if self._process != THIS_PROCESS.id:
-            raise LocalProtocolError(
-                f"this Client belongs to process {self._process} and cannot be used in its child {THIS_PROCESS.id}: "
-                "make a new Client after fork"
-            )
 
     def __enter__(self) -> Client:
         return self
@@ -325,83 +280,3 @@ class Client:
             self.close()
         except Exception as failure:  # a handler's exception must not hide the body's
             error.__context__ = error.__context__ or failure
-
-
-class Network:
-    """A client's connection, for blocking callers."""
-
-    def __init__(self, kernel: ThreadKernel, link: Link) -> None:
-        self.link = link
-        self._kernel = kernel
-        self._methods: dict[str, BlockingUnaryUnaryMethod[bytes, bytes]] = {}
-
-    @classmethod
-    def open(cls, address: str, params: ConnectParams, registry: Registry) -> Network:
-        """See `open_link`."""
-        kernel = ThreadKernel()
-        busy_poll = BUSY_POLL if params.busy_poll is None else params.busy_poll
-        try:
-            return cls(kernel, kernel.run(open_link(kernel, address, params, registry, busy_poll=busy_poll)))
-        except BaseException:
-            kernel.run(kernel.close())
-            raise
-
-    def _method(self, path: str) -> BlockingUnaryUnaryMethod[bytes, bytes]:
-        method = self._methods.get(path)
-        if method is None:
-            method = self._methods[path] = BlockingUnaryUnaryMethod(self.link.core, self._kernel, path)
-        return method
-
-    def unary(self, request: CallRequest) -> UnaryOutcome:
-        """Make a unary call; KeyboardInterrupt cancels it."""
-        method = self._methods.get(request.path) or self._method(request.path)
-        try:
-            call = method.exchange(request.message, metadata=request.metadata, timeout=request.timeout)
-        except (RpcError, InvalidArgument) as error:
-            return failed_outcome(error)
-        return call if call.message is not None else outcome_of(call)
-
-    def start_unary(self, request: CallRequest) -> Future[UnaryCall]:
-        """Begin a unary call. Cancelling the future cancels the call."""
-        method = self._method(request.path)
-        return method.start_exchange(request.message, metadata=request.metadata, timeout=request.timeout)
-
-    def open_stream(self, request: CallRequest, inbox: Inbox) -> StreamLink:
-        """Open a stream. Its end, whatever it is, comes through the inbox."""
-        stream = StreamLink(self._kernel, self.link.core, request, inbox)
-        stream.open()
-        return stream
-
-    def close(self) -> None:
-        """End all calls and the connection, and wait for its threads. Idempotent."""
-        self._kernel.run(self.link.core.close())
-        self._kernel.run(self._kernel.close())
-
-
-def close_in(process: int, network: Network) -> None:
-    """Close a connection whose client is gone, in the process that it belongs to."""
-    if process == os.getpid():
-        network.close()
-
-
-def has_streams(client: Client) -> Callable[[], bool]:
-    """Whether the client has open streams, for who must not keep it alive."""
-    reference = weakref.ref(client)
-
-    def ask() -> bool:
-        found = reference()
-        return found is not None and bool(found.streams)
-
-    return ask
-
-
-def weak_call(client: Client, function: Callable[[Client], None]) -> Callable[[], None]:
-    """``function(client)`` as long as there is the client."""
-    reference = weakref.ref(client)
-
-    def call() -> None:
-        found = reference()
-        if found is not None:
-            function(found)
-
-    return call

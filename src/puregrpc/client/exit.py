@@ -16,9 +16,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from puregrpc.client.client import Client
+    from collections.abc import Callable
 
-__all__ = ["watch"]
+    from puregrpc.client.streams.client_state import BlockingState
+    from puregrpc.client.streams.stream import Stream
+
+    State = BlockingState[Stream]
+    Close = weakref.WeakMethod[Callable[[], None]]
+
+__all__ = ["close_at_exit"]
 
 LONGEST_WAIT = 60.0
 """Seconds that the program's end waits for streams that were half-closed."""
@@ -29,18 +35,18 @@ QUIET_SECONDS = 2.0
 INTERRUPTED = 130
 """The exit status of a program that Ctrl-C ended, as shells have it."""
 
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_clients: weakref.WeakKeyDictionary[State, Close] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 _registered_in = 0
 _status = 0
 """The exit status that the program is to have in place of its own; 0: its own."""
 
 
-def watch(client: Client) -> None:
-    """Have the client finished when the program ends."""
+def close_at_exit(client: State, close: Close) -> None:
+    """Have a client's streams finished and the client closed, if it is still there, when the program ends."""
     global _registered_in
     with _lock:
-        _clients.add(client)
+        _clients[client] = close
         if not _registered_in:
             _registered_in = os.getpid()
             atexit.register(set_status)  # behind `at_exit` and what the program registers: the last goes first
@@ -53,14 +59,14 @@ def at_exit() -> None:
     A program that an exception ends, Ctrl-C's for instance, waits for nothing.
     """
     global _status
-    clients = [client for client in list(_clients) if client.process == os.getpid()]
+    clients = {client: close for client, close in list(_clients.items()) if not client.is_foreign}
     if getattr(sys, "last_type", None) is None:
         try:
-            wait_for_streams(clients)
+            wait_for_streams(list(clients))
         except KeyboardInterrupt:
             _status = INTERRUPTED
-    for client in clients:
-        for failure in close(client):
+    for client, close in clients.items():
+        for failure in failures_of(client, close):
             traceback.print_exception(type(failure), failure, failure.__traceback__)
             _status = _status or 1
 
@@ -77,7 +83,7 @@ def set_status() -> None:
     os._exit(_status)
 
 
-def wait_for_streams(clients: list[Client]) -> None:
+def wait_for_streams(clients: list[State]) -> None:
     """Wait until their streams are over, as long as there is hope."""
     began = time.monotonic()
     for client in clients:
@@ -87,19 +93,22 @@ def wait_for_streams(clients: list[Client]) -> None:
         finish_streams(client, began)
 
 
-def close(client: Client) -> list[BaseException]:
+def failures_of(client: State, close: Close) -> list[BaseException]:
     """Close a client; what its handlers raised."""
     failures: list[BaseException] = []
+    close_client = close()
+    if close_client is None:
+        return failures
     for _ in range(len(client.streams) + 1):
         try:
-            client.close()
+            close_client()
             break
         except BaseException as error:  # a handler's: told at the end
             failures.append(error)
     return failures
 
 
-def finish_streams(client: Client, began: float) -> None:
+def finish_streams(client: State, began: float) -> None:
     """Wait until the client's streams are over, as long as there is hope."""
     while time.monotonic() - began < LONGEST_WAIT:
         waiting = [stream for stream in list(client.streams) if not (stream.is_over or stream.is_iterated)]

@@ -6,14 +6,17 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from puregrpc.client.records import Response
+from puregrpc.client.results.records import Response
 
 if TYPE_CHECKING:
-    from puregrpc.client.client import Client
-    from puregrpc.client.stream import Stream
+    from puregrpc.client.streams.stream import Stream
     from puregrpc.proto.descriptors import MethodDescriptor, ServiceDescriptor
+    from puregrpc.schema import Registry
 
 __all__ = ["Stub"]
+
+InvokeUnary = Callable[[str, Any, "Mapping[str, Any] | None"], Response]
+"""Makes a call, given its path, request and params."""
 
 
 class Stub:
@@ -24,12 +27,14 @@ class Stub:
     a server-streaming method takes its request too. ``stub.message("pkg.Type")`` gives the class of a message type.
     """
 
-    def __init__(self, client: Client, service: ServiceDescriptor) -> None:
-        self._client = client
+    def __init__(
+        self, registry: Registry, service: ServiceDescriptor, *, unary: InvokeUnary, stream: Callable[..., Stream]
+    ) -> None:
+        self._registry = registry
         self._service = service
         for method in service.methods:
-            bound = self._unary(method) if not (method.is_client_stream or method.is_server_stream) else None
-            bound = bound or self._stream(method)
+            is_unary = not (method.is_client_stream or method.is_server_stream)
+            bound = unary_method(method, unary) if is_unary else stream_method(method, stream)
             bound.__name__ = method.name
             bound.__doc__ = f"{method.full_name}({method.input_type.full_name}) -> {method.output_type.full_name}"
             setattr(self, method.name, bound)
@@ -37,8 +42,7 @@ class Stub:
 
     def message(self, full_name: str) -> type[Any]:
         """The class of a message type of the schema, such as ``stub.message("hello.HelloRequest")``."""
-        registry = self._client.core.registry
-        return registry.message_class(registry.message(full_name))
+        return self._registry.message_class(self._registry.message(full_name))
 
     def __repr__(self) -> str:
         return f"<Stub of {self._service.full_name}: {', '.join(m.name for m in self._service.methods)}>"
@@ -47,28 +51,27 @@ class Stub:
         known = ", ".join(method.name for method in self._service.methods)
         raise AttributeError(f"{self._service.full_name} has the methods {known}, but no {name!r}")
 
-    def _unary(self, method: MethodDescriptor) -> Callable[..., Any]:
-        client, path = self._client, method.path
 
-        def call(request: Any = None, params: Mapping[str, Any] | None = None, **fields: Any) -> Response:
-            value = fields if request is None else request
-            return client.complete(client.core.prepare(path, value, params, {}, as_message=True))
+def unary_method(method: MethodDescriptor, invoke: InvokeUnary) -> Callable[..., Any]:
+    path = method.path
 
-        return call
+    def call(request: Any = None, params: Mapping[str, Any] | None = None, **fields: Any) -> Response:
+        return invoke(path, fields if request is None else request, params)
 
-    def _stream(self, method: MethodDescriptor) -> Callable[..., Any]:
-        from puregrpc.client.stream import Stream
+    return call
 
-        client, path = self._client, method.path
-        if method.is_client_stream:
-            return lambda params=None: Stream(client, path, params, as_message=True)
 
-        def call(request: Any = None, params: Mapping[str, Any] | None = None, **fields: Any) -> Stream:
-            stream = Stream(client, path, params, as_message=True)
-            stream.write(fields if request is None else request)
-            return stream
+def stream_method(method: MethodDescriptor, open_stream: Callable[..., Stream]) -> Callable[..., Any]:
+    path = method.path
+    if method.is_client_stream:
+        return lambda params=None: open_stream(path, params)
 
-        return call
+    def call(request: Any = None, params: Mapping[str, Any] | None = None, **fields: Any) -> Stream:
+        stream = open_stream(path, params)
+        stream.write(fields if request is None else request)
+        return stream
+
+    return call
 
 
 def snake_case(name: str) -> str:

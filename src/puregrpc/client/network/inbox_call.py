@@ -1,4 +1,4 @@
-"""The network's side of a blocking client's stream: a call whose messages go to an inbox."""
+"""The call behind a blocking client's stream: what it receives goes to an inbox."""
 
 from __future__ import annotations
 
@@ -7,32 +7,25 @@ from collections.abc import Callable
 from puregrpc.channel.calls.call import ClientCall
 from puregrpc.channel.core import ChannelCore
 from puregrpc.channel.details import CallDetails
-from puregrpc.client.failures import status_of
-from puregrpc.client.inbox import PATIENCE_SECONDS, Inbox, Patience
-from puregrpc.client.requests import CallRequest, StreamEnd
-from puregrpc.client.status import CANCELED_HERE, as_k6_says
+from puregrpc.client.calls.requests import CallRequest, Outcome, failed_outcome
+from puregrpc.client.network.inbox import PATIENCE_SECONDS, Inbox, Patience
+from puregrpc.client.results.wording import CANCELED_HERE, CLOSING, as_k6_says
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.kernel import Waiter
 from puregrpc.kernel.thread_kernel import ThreadKernel
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
-from puregrpc.wire.status import Status, StatusCode
+from puregrpc.wire.status import Status
 
-__all__ = ["StreamLink"]
+__all__ = ["InboxCall"]
 
 
-class StreamLink:
-    """Opens a stream in the calling thread. Its end, whatever it is, comes through the inbox.
+class InboxCall:
+    """What it receives goes to the inbox as fast as there is room in it; so does its end, whatever it is.
 
-    What it receives goes to the inbox as fast as there is room in it.
+    It has no thread of its own. Messages are sent on the threads of whoever sends.
     """
 
-    def __init__(
-        self,
-        kernel: ThreadKernel,
-        core: ChannelCore,
-        request: CallRequest,
-        inbox: Inbox,
-    ) -> None:
+    def __init__(self, kernel: ThreadKernel, core: ChannelCore, request: CallRequest, inbox: Inbox) -> None:
         details = CallDetails(request.path, request.metadata, request.timeout, core.options.wait_for_ready)
         self._kernel = kernel
         self._call: ClientCall[bytes, bytes] = ClientCall(core, details)
@@ -41,41 +34,47 @@ class StreamLink:
         self._room: Waiter | None = None
 
     def open(self) -> None:
-        """Open the call, and have what comes go to the inbox from here on."""
-        end: StreamEnd | None = None
+        """Open the call in this thread, and have what comes go to the inbox from here on."""
         try:
             self._kernel.run(self._call.__aenter__())
-        except RpcError as error:
-            end = StreamEnd(status_of(error))
-        except (InvalidArgument, NotConnected) as error:
-            end = StreamEnd(Status(StatusCode.INTERNAL, str(error)))
-        self._kernel.start(self._pump(end))
+        except (RpcError, InvalidArgument, NotConnected) as error:
+            self._end(failed_outcome(error))
+            return
+        self._kernel.start(self._fill())
 
-    async def _pump(self, end: StreamEnd | None) -> None:
-        if end is None:
+    async def _fill(self) -> None:
+        end = Outcome(CLOSING)  # if this is interrupted
+        try:
             end = await self._receive_all()
+        finally:
+            self._end(end)
+
+    def _end(self, end: Outcome) -> None:
         if self._ended_here is not None:
-            end = StreamEnd(self._ended_here)
+            end = Outcome(self._ended_here)
         status = end.status
         said = as_k6_says(status.code, status.message, status.details)
-        self._inbox.end(StreamEnd(said, end.headers, end.trailers))
+        self._inbox.end(end._replace(status=said))
 
-    async def _receive_all(self) -> StreamEnd:
-        call = self._call
+    async def _receive_all(self) -> Outcome:
+        call, inbox = self._call, self._inbox
         try:
-            while (message := await call.receive()) is not None:
-                room = self._kernel.waiter()
-                self._kernel.locked(self._wait_for_room, room)
-                if not self._inbox.put(message, self._has_room):
-                    await room.wait()
-            return StreamEnd(call.status, await call.headers(), call.trailers)
+            while True:
+                message = call.next_taken() if call.has_taken else await call.receive()
+                if message is None:
+                    return Outcome(call.status, None, await call.headers(), call.trailers)
+                if not inbox.put(message, self._has_room):
+                    await self._kernel.locked(self._room_waiter).wait()
         except RpcError as error:
-            return StreamEnd(status_of(error), error.headers, error.trailers)
+            return failed_outcome(error)
         finally:
             call.cancel()
 
-    def _wait_for_room(self, room: Waiter) -> None:
-        self._room = room
+    def _room_waiter(self) -> Waiter:
+        self._room = waiter = self._kernel.waiter()
+        if not self._inbox.is_full or self._call.is_over:
+            waiter.wake()
+        return waiter
 
     def _has_room(self) -> None:
         self._kernel.locked(self._wake)

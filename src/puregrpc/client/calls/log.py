@@ -15,12 +15,12 @@ from puregrpc.errors import DecodeError
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
-    from puregrpc.client.core import PreparedCall
-    from puregrpc.client.requests import UnaryOutcome
+    from puregrpc.client.calls.core import PreparedCall
+    from puregrpc.client.calls.requests import UnaryOutcome
     from puregrpc.codec import Codec
     from puregrpc.proto.descriptors import MessageDescriptor
 
-__all__ = ["LOGGER", "DebugLog"]
+__all__ = ["LOGGER", "CallLog"]
 
 LOGGER = logging.getLogger("puregrpc.client")
 
@@ -29,7 +29,7 @@ SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _numbers = itertools.count(1)
 
 
-class DebugLog:
+class CallLog:
     """Writes a client's calls to the log when it listens."""
 
     def __init__(self, codec: Codec) -> None:

@@ -6,15 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from puregrpc.client.core import UNMARSHAL, ClientCore, grouped, metadata_problem, sendable
-from puregrpc.client.debug import LOGGER
-from puregrpc.client.errors import failed_call
-from puregrpc.client.events import Handlers
-from puregrpc.client.inbox import BACKLOG_OCTETS
-from puregrpc.client.params import call_params
-from puregrpc.client.records import CallError, Record
-from puregrpc.client.requests import CallRequest, StreamEnd
-from puregrpc.client.status import DEADLINE, EXPIRED
+from puregrpc.client.calls.core import UNMARSHAL, ClientCore, grouped, metadata_problem, sendable
+from puregrpc.client.calls.log import LOGGER
+from puregrpc.client.calls.requests import CallRequest, Outcome
+from puregrpc.client.network.inbox import BACKLOG_OCTETS
+from puregrpc.client.params.call import CallKeywords, call_params
+from puregrpc.client.results.records import CallError, Record
+from puregrpc.client.results.wording import DEADLINE, failed_call
+from puregrpc.client.streams.events import Handlers
 from puregrpc.errors import (
     DecodeError,
     EncodeError,
@@ -29,7 +28,12 @@ from puregrpc.wire.status import Status, StatusCode
 if TYPE_CHECKING:
     from puregrpc.proto.descriptors import MessageDescriptor
 
-__all__ = ["STALLED", "StreamBase", "connection_of", "undecodable"]
+__all__ = ["STALLED", "StreamBase", "connected", "undecodable"]
+
+ConnectionT = TypeVar("ConnectionT")
+
+SHORTEST = 0.001
+"""Milliseconds: a stream with no more time than that is not opened."""
 
 SECOND_MESSAGE = Status(StatusCode.INTERNAL, "SendMsg called after CloseSend")
 """A second message for a method that takes one, in grpc-go's words."""
@@ -40,21 +44,11 @@ STALLED = Status(
     "handled",
 )
 
-ClientT = TypeVar("ClientT")
-ConnectionT = TypeVar("ConnectionT")
 
-
-def connection_of(
-    client: ClientT | None, kind: type[ClientT], connected: Callable[[ClientT], ConnectionT]
-) -> ConnectionT:
-    """A client's connection, for a stream. Raises InvalidArgument, NotConnected."""
-    if client is None:
-        raise InvalidArgument("invalid GRPC Stream's client: empty gRPC client")
-    if not isinstance(client, kind):
-        hint = f" (a {kind.__name__} is)" if type(client).__name__ in ("Client", "AsyncClient") else ""
-        raise InvalidArgument(f"invalid GRPC Stream's client: not a gRPC client{hint}")
+def connected(connection: Callable[[], ConnectionT]) -> ConnectionT:
+    """The connection of a stream's client. Raises NotConnected."""
     try:
-        return connected(client)
+        return connection()
     except NotConnected as error:
         raise NotConnected(f"invalid GRPC Stream's client: {error}") from None
 
@@ -67,8 +61,9 @@ class StreamBase(ABC):
         core: ClientCore,
         url: str,
         params: Mapping[str, Any] | None,
-        keywords: Mapping[str, Any],
-        as_message: bool,
+        keywords: CallKeywords,
+        *,
+        as_message: bool = False,
     ) -> None:
         """Raises InvalidArgument or SchemaError, RpcError for metadata that cannot be sent and no time at all."""
         try:
@@ -79,7 +74,7 @@ class StreamBase(ABC):
         problem = metadata_problem(checked.metadata)
         if problem:
             raise failed_call(Status(StatusCode.INTERNAL, problem), "failed to create a new stream: ")
-        if checked.timeout is not None and checked.timeout <= EXPIRED:
+        if checked.timeout is not None and checked.timeout <= SHORTEST:
             raise failed_call(DEADLINE, "failed to create a new stream: ")
         descriptor, path = self._method.descriptor, self._method.path
         self._core = core
@@ -89,8 +84,8 @@ class StreamBase(ABC):
         self._meter = core.meter.stream(core.address, path, checked.tags, is_server_stream=descriptor.is_server_stream)
         timeout = None if checked.timeout is None else checked.timeout / 1000
         self._request = CallRequest(path, b"", sendable(checked.metadata), timeout)
-        self._number = core.debug.next_number()
-        core.debug.headers("Out Header", core.address, self._number, path, self._request.metadata)
+        self._number = core.log.next_number()
+        core.log.headers("Out Header", core.address, self._number, path, self._request.metadata)
         self._handlers = Handlers(path)
         self._is_iterated = False
         self._is_dispatching = False
@@ -99,7 +94,7 @@ class StreamBase(ABC):
         """It was ended from this side: by the script's `end`, or for good."""
         self._has_sent_its_one = False
         self._failure: BaseException | None = None
-        self._result: StreamEnd | None = None
+        self._result: Outcome | None = None
 
     @property
     def error(self) -> CallError | None:
@@ -144,13 +139,13 @@ class StreamBase(ABC):
         if not self._handlers and not self._is_iterated:
             raise LocalProtocolError("a stream without handlers is not over before its messages are taken: iterate")
 
-    def _final_status(self, end: StreamEnd) -> Record:
+    def _final_status(self, end: Outcome) -> Record:
         """What the handlers of ``status`` get."""
         error = self.error
         said = error.message if error is not None else end.status.message
         return Record(code=self._core.status(end.status.code), message=said)
 
-    def _failed(self, end: StreamEnd) -> RpcError | None:
+    def _failed(self, end: Outcome) -> RpcError | None:
         """What iteration raises at the end; None if all is well."""
         status, error = end.status, self.error
         if not status.code:
@@ -199,16 +194,16 @@ class StreamBase(ABC):
 
     # -- the log and the metrics
 
-    def _ended(self, end: StreamEnd) -> None:
+    def _ended(self, end: Outcome) -> None:
         """Measure and log the end."""
         self._meter.end(end.status.code)
         core, path = self._core, self._method.path
-        core.debug.headers("In Header", core.address, self._number, path, end.headers)
-        core.debug.trailer(core.address, self._number, path, end.status, end.trailers)
+        core.log.headers("In Header", core.address, self._number, path, end.headers)
+        core.log.trailer(core.address, self._number, path, end.status, end.trailers)
 
     def _log(self, what: str, descriptor: MessageDescriptor, data: bytes) -> None:
         core = self._core
-        core.debug.payload(what, core.address, self._number, self._method.path, descriptor, data)
+        core.log.payload(what, core.address, self._number, self._method.path, descriptor, data)
 
 
 def undecodable(error: DecodeError) -> Status:

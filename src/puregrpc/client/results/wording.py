@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from puregrpc.channel.calls.outcome import NO_MESSAGE, TWO_MESSAGES
+from puregrpc.client.results.constants import StatusName
+from puregrpc.errors import RpcError
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["CANCELED_HERE", "CLOSING", "DEADLINE", "EXPIRED", "as_k6_says"]
+__all__ = ["CANCELED_HERE", "CLOSING", "DEADLINE", "as_k6_says", "failed_call"]
 
 DEADLINE = Status(StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
-EXPIRED = 0.001
-"""Milliseconds: a stream with no more time than that is not opened."""
 
 CANCELED_HERE = Status(StatusCode.CANCELLED, "canceled by client")
 
@@ -17,12 +20,10 @@ CLOSING = Status(StatusCode.CANCELLED, "grpc: the client connection is closing")
 
 PASSED = "the deadline has passed"
 PASSED_WAITING = "the deadline passed while "
-TWO_MESSAGES = "the server sent more than one message in answer to a call that takes one"
-NO_MESSAGE = "the server sent no message in answer to a call that takes one"
 
 CARDINALITY = {
-    TWO_MESSAGES: "cardinality violation: expected <EOF> for non server-streaming RPCs, but received another message",
-    NO_MESSAGE: "cardinality violation: received no response message from non-server-streaming RPC",
+    TWO_MESSAGES.message: "expected <EOF> for non server-streaming RPCs, but received another message",
+    NO_MESSAGE.message: "received no response message from non-server-streaming RPC",
 }
 
 
@@ -35,5 +36,20 @@ def as_k6_says(code: int, message: str, details: bytes | None = None) -> Status:
     if code == StatusCode.UNAVAILABLE and message == CLOSED_HERE:
         return CLOSING
     if code == StatusCode.UNIMPLEMENTED and message in CARDINALITY:
-        return Status(StatusCode.INTERNAL, CARDINALITY[message])
+        return Status(StatusCode.INTERNAL, f"cardinality violation: {CARDINALITY[message]}")
     return Status(code, message, details)
+
+
+def failed_call(
+    status: Status,
+    before: str = "",
+    *,
+    headers: Sequence[tuple[str, str | bytes]] = (),
+    trailers: Sequence[tuple[str, str | bytes]] = (),
+) -> RpcError:
+    """An RpcError that reads ``rpc error: code = NotFound desc = …``."""
+    error = RpcError(
+        status.code, status.message, details=status.details, headers=headers, trailers=trailers, code_name=status.name
+    )
+    error.args = (f"{before}rpc error: code = {StatusName(status.code)} desc = {status.message}",)
+    return error

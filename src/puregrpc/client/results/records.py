@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from puregrpc.client.constants import STATUS_NAMES, HealthState, StatusName
+from puregrpc.client.results.constants import STATUS_NAMES, HealthState, StatusName
 from puregrpc.metrics import Metrics
 
 __all__ = ["CallError", "EventMeta", "HealthStatus", "MethodInfo", "Record", "Response"]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from puregrpc.client.records import MethodInfo
+from puregrpc.client.results.records import MethodInfo
 from puregrpc.errors import InvalidArgument
 from puregrpc.proto.descriptors import FileDescriptor
 

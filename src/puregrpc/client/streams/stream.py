@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from puregrpc.client.debug import LOGGER
-from puregrpc.client.events import Handler, now
-from puregrpc.client.inbox import Inbox, Patience
-from puregrpc.client.params import CallKeywords
-from puregrpc.client.requests import StreamEnd
-from puregrpc.client.status import CANCELED_HERE
-from puregrpc.client.stream_base import STALLED, StreamBase, connection_of, undecodable
+from puregrpc.client.calls.log import LOGGER
+from puregrpc.client.calls.requests import Outcome
+from puregrpc.client.network.inbox import Inbox, Patience
+from puregrpc.client.params.call import CallKeywords
+from puregrpc.client.params.durations import milliseconds
+from puregrpc.client.results.wording import CANCELED_HERE
+from puregrpc.client.streams.base import STALLED, StreamBase, connected, undecodable
+from puregrpc.client.streams.client_state import BlockingState, StreamClient, state_of
+from puregrpc.client.streams.events import Handler, now
 from puregrpc.errors import DecodeError
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from puregrpc.client.client import Client
 
 __all__ = ["Stream"]
 
@@ -43,7 +43,7 @@ class Stream(StreamBase):
 
     def __init__(
         self,
-        client: Client,
+        client: StreamClient[BlockingState[Stream]],
         url: str = "",
         params: Mapping[str, Any] | None = None,
         *,
@@ -56,11 +56,10 @@ class Stream(StreamBase):
         ``as_message``: messages are given as google.protobuf objects. Raises NotConnected, InvalidArgument or
         SchemaError if it cannot be; what the server does comes as events.
         """
-        from puregrpc.client.client import Client
-
-        network = connection_of(client, Client, Client.connected)
-        super().__init__(client.core, url, params, keywords, as_message=as_message)
-        self._client = client
+        self._state = state = state_of(client, BlockingState, "Client")
+        connection = connected(state.connected)
+        super().__init__(state.core, url, params, keywords, as_message=as_message)
+        self._client = client  # which lives as long as its streams
         self._context = contextvars.copy_context()
         self._lock = threading.Lock()
         self._is_scheduled = False
@@ -70,8 +69,12 @@ class Stream(StreamBase):
         self._finished = threading.Event()
         self._last_event = time.monotonic()
         self._inbox = Inbox(self._on_message, self._on_end, self._schedule)
-        client.streams.add(self)
-        self._link = network.open_stream(self._request, self._inbox)
+        state.streams.add(self)
+        try:
+            self._call = connection.open_stream(self._request, self._inbox)
+        except BaseException:  # Ctrl-C's
+            state.streams.discard(self)
+            raise
 
     # -- for the script
 
@@ -89,7 +92,7 @@ class Stream(StreamBase):
             self._registrations += 1
             current = self._registrations
         if not self._is_dispatching:
-            self._client.handler_thread.call_later(SETTLE_SECONDS, lambda: self._settle(current))
+            self._state.handler_thread.call_later(SETTLE_SECONDS, lambda: self._settle(current))
 
     def write(self, message: Any) -> None:
         """Send a message, a dict or a google.protobuf object; waits while the server takes no more.
@@ -97,13 +100,13 @@ class Stream(StreamBase):
         After `end`, or when the stream is over, nothing happens. A message that does not fit its type ends a stream
         with handlers by an ``error`` event, as in k6; otherwise it raises EncodeError, and the stream goes on.
         """
-        self._client.check_process()
+        self._state.check_process()
         self._raise_failure()
         data = self._encoded(message, is_over=self._inbox.ended is not None)
         if data is None:
             return
-        patience = Patience(self._client.holds_a_server_back) if self._client.handler_thread.is_current else None
-        self._link.send(data, self._meter.sent, patience)
+        patience = Patience(self._state.holds_a_server_back) if self._state.handler_thread.is_current else None
+        self._call.send(data, self._meter.sent, patience)
         if patience is not None and patience.is_at_its_end:
             self._end_with(STALLED)
             return
@@ -113,7 +116,7 @@ class Stream(StreamBase):
 
     def end(self) -> None:
         """Say that all messages are sent (half-close). Idempotent."""
-        self._client.check_process()
+        self._state.check_process()
         self._raise_failure()
         self._is_ended = True
         self._half_close()
@@ -122,7 +125,7 @@ class Stream(StreamBase):
     def _half_close(self) -> None:
         if not self._is_half_closed:
             self._is_half_closed = True
-            self._link.half_close()
+            self._call.half_close()
 
     def cancel(self) -> None:
         """End the stream from this side, at once. Idempotent."""
@@ -134,9 +137,7 @@ class Stream(StreamBase):
         A number is milliseconds, text has units. Raises what a handler raised; LocalProtocolError in a handler, which
         would wait for itself.
         """
-        from puregrpc.client.durations import milliseconds
-
-        self._check_that_it_ends(self._client.handler_thread.is_current and not self._is_iterated)
+        self._check_that_it_ends(self._state.handler_thread.is_current and not self._is_iterated)
         self._begin_dispatch()
         done = self._finished.wait(None if timeout is None else milliseconds(timeout) / 1000)
         self._raise_failure()
@@ -144,7 +145,7 @@ class Stream(StreamBase):
 
     def __iter__(self) -> Iterator[Any]:
         """The messages as they come. Raises RpcError at the end of a call that failed."""
-        self._client.check_process()
+        self._state.check_process()
         self._raise_failure()
         self._begin_iteration()
         return self._iterate()
@@ -231,12 +232,12 @@ class Stream(StreamBase):
         with self._lock:
             self._undecoded += 1
 
-    def _on_end(self, end: StreamEnd) -> None:
+    def _on_end(self, end: Outcome) -> None:
         self._meter.stop()
         if self._is_iterated or not (self._undecoded and self._handlers.of("data")):
             self._measure(end)  # else a message that waits may be none of its type, which decides about the status
         if self._is_iterated:
-            self._client.streams.discard(self)
+            self._state.streams.discard(self)
 
     # -- dispatching
 
@@ -256,7 +257,7 @@ class Stream(StreamBase):
             if self._is_scheduled or not self._inbox.has_something or self._finished.is_set():
                 return
             self._is_scheduled = True
-        self._client.handler_thread.call_soon(self._dispatch)
+        self._state.handler_thread.call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
         """Handle one event; the next is behind those of other streams."""
@@ -283,25 +284,25 @@ class Stream(StreamBase):
             return
         with self._lock:
             self._undecoded -= 1
-        self._call(handlers, message)
+        self._call_all(handlers, message)
 
-    def _measure(self, end: StreamEnd) -> None:
+    def _measure(self, end: Outcome) -> None:
         with self._lock:
             first, self._is_measured = not self._is_measured, True
         if first:
             self._ended(end)
 
-    def _end_events(self, end: StreamEnd) -> None:
+    def _end_events(self, end: Outcome) -> None:
         self._result = end
         self._measure(end)
         error = self.error
         if error is not None:
-            self._call(self._handlers.of("error"), error)
-        self._call(self._handlers.of("status"), self._final_status(end))
-        self._call(self._handlers.of("end"), {})
+            self._call_all(self._handlers.of("error"), error)
+        self._call_all(self._handlers.of("status"), self._final_status(end))
+        self._call_all(self._handlers.of("end"), {})
         self._finish(end)
 
-    def _call(self, handlers: list[Handler], event: Any) -> None:
+    def _call_all(self, handlers: list[Handler], event: Any) -> None:
         arguments = (event, now())
         for handler in handlers:
             try:
@@ -326,22 +327,22 @@ class Stream(StreamBase):
         self._inbox.discard()
         self._meter.refused()
         status = undecodable(error)
-        self._inbox.replace_end(StreamEnd(status))
+        self._inbox.replace_end(Outcome(status))
         self._end_with(status)
 
     def _end_with(self, status: Status) -> None:
         self._is_ended = self._is_half_closed = True
-        self._link.cancel(status)
+        self._call.cancel(status)
 
-    def _finish(self, end: StreamEnd) -> None:
+    def _finish(self, end: Outcome) -> None:
         self._result = end
         if self._failure is None:
-            self._client.streams.discard(self)
+            self._state.streams.discard(self)
         self._finished.set()
 
     def _raise_failure(self) -> None:
         failure = self.take_failure()
         if failure is not None:
             if self._finished.is_set():
-                self._client.streams.discard(self)
+                self._state.streams.discard(self)
             raise failure

@@ -16,11 +16,18 @@ data_sent, data_received     counter  octets on the connections, HTTP/2 and TLS 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
+from puregrpc.kernel.process import THIS_PROCESS
 from puregrpc.metrics import Metrics, current_group
 from puregrpc.metrics.registry import Series
 
-__all__ = ["CallMeter", "CallSeries", "Meter", "StreamMeter"]
+if TYPE_CHECKING:
+    from puregrpc.transport import SessionCounters
+
+__all__ = ["CallMeter", "CallSeries", "Meter", "StreamMeter", "TrafficMeter"]
 
 Tags = dict[str, str]
 
@@ -174,3 +181,45 @@ class StreamMeter:
         for _ in range(self._pending):
             self._meter.messages_received.add(1, {**self._tags, "status": str(int(status))})
         self._call.end(status)
+
+
+class TrafficMeter:
+    """Measures what goes over a client's connections, one after the other. Its metrics do not keep it alive."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._process = THIS_PROCESS.id
+        self._passed: Callable[[], SessionCounters] | None = None
+        self._counted = (0, 0)
+        self._stop: Callable[[], None] | None = None
+
+    def begin(self, passed: Callable[[], SessionCounters]) -> None:
+        """There is a connection; ``passed`` says what went over it so far."""
+        self._passed, self._counted = passed, (0, 0)
+        if self._stop is None:
+            count = WeakMethod(self.count)
+
+            def update() -> None:
+                found = count()
+                if found is not None:
+                    found()
+
+            self._stop = self._meter.metrics.before_reading(update)
+
+    def count(self) -> None:
+        """Count what has passed since the last time."""
+        if self._passed is None or self._process != THIS_PROCESS.id:
+            return
+        passed, (sent, received) = self._passed(), self._counted
+        if passed.bytes_sent != sent or passed.bytes_received != received:
+            self._counted = passed.bytes_sent, passed.bytes_received
+            self._meter.traffic(passed.bytes_sent - sent, passed.bytes_received - received)
+
+    def end(self) -> None:
+        """The connection is closed."""
+        self.count()
+        self._passed = None
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+        self._meter.metrics.flush()

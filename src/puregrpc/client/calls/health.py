@@ -5,11 +5,10 @@ The services room has the whole service; it is not loaded for this.
 
 from __future__ import annotations
 
-from puregrpc.client.errors import failed_call
-from puregrpc.client.measure import CallMeter
-from puregrpc.client.records import HealthStatus
-from puregrpc.client.requests import UnaryOutcome
-from puregrpc.client.status import as_k6_says
+from puregrpc.client.calls.measure import CallMeter
+from puregrpc.client.calls.requests import UnaryOutcome
+from puregrpc.client.results.records import HealthStatus
+from puregrpc.client.results.wording import as_k6_says, failed_call
 from puregrpc.errors import DecodeError
 from puregrpc.metrics import Metrics
 

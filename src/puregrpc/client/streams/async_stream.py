@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from puregrpc.channel.calls.call import ClientCall
 from puregrpc.channel.details import CallDetails
-from puregrpc.client.debug import LOGGER
-from puregrpc.client.events import now
-from puregrpc.client.failures import status_of
-from puregrpc.client.inbox import PATIENCE_SECONDS, Patience
-from puregrpc.client.params import CallKeywords
-from puregrpc.client.requests import StreamEnd
-from puregrpc.client.status import CANCELED_HERE, as_k6_says
-from puregrpc.client.stream_base import STALLED, StreamBase, connection_of, undecodable
+from puregrpc.client.calls.log import LOGGER
+from puregrpc.client.calls.requests import Outcome, failed_outcome
+from puregrpc.client.network.inbox import PATIENCE_SECONDS, Patience
+from puregrpc.client.params.call import CallKeywords
+from puregrpc.client.results.wording import CANCELED_HERE, as_k6_says
+from puregrpc.client.streams.base import STALLED, StreamBase, connected, undecodable
+from puregrpc.client.streams.client_state import AsyncState, StreamClient, state_of
+from puregrpc.client.streams.events import now
 from puregrpc.errors import DecodeError, InvalidArgument, LocalProtocolError, NotConnected, RpcError
+from puregrpc.kernel.current import running_task
 from puregrpc.kernel.events import Event
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import Status, StatusCode
@@ -24,13 +25,11 @@ from puregrpc.wire.status import Status, StatusCode
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from puregrpc.client.async_client import AsyncClient
-
 __all__ = ["AsyncStream"]
 
 
 class AsyncStream(StreamBase):
-    """A call with several messages in an asyncio or trio program: ``AsyncStream(client, "pkg.Service/Method")``; opened at once.
+    """A call with several messages on asyncio or trio: ``AsyncStream(client, "pkg.Service/Method")``; opened at once.
 
     With handlers (`on`), plain or async functions that run one after the other in a task of the client, or by
     iteration (``async for message in stream``), but not both. As an async context manager it is cancelled when left
@@ -40,38 +39,41 @@ class AsyncStream(StreamBase):
 
     def __init__(
         self,
-        client: AsyncClient,
+        client: StreamClient[AsyncState[AsyncStream]],
         url: str = "",
         params: Mapping[str, Any] | None = None,
         **keywords: Unpack[CallKeywords],
     ) -> None:
         """See `Stream`."""
-        from puregrpc.client.async_client import AsyncClient
-
-        link = connection_of(client, AsyncClient, AsyncClient.connected_link)
-        super().__init__(client.core, url, params, keywords, as_message=False)
-        self._client = client
-        self._kernel = kernel = client.kernel
+        self._state = state = state_of(client, AsyncState, "AsyncClient")
+        connection = connected(state.connected)
+        super().__init__(state.core, url, params, keywords)
+        self._client = client  # which lives as long as its streams
+        self._kernel = kernel = state.kernel
         request = self._request
-        details = CallDetails(request.path, request.metadata, request.timeout, link.core.options.wait_for_ready)
-        self._call: ClientCall[bytes, bytes] = ClientCall(link.core, details)
+        details = CallDetails(request.path, request.metadata, request.timeout, connection.core.options.wait_for_ready)
+        self._call: ClientCall[bytes, bytes] = ClientCall(connection.core, details)
         self._ended_here: Status | None = None
         self._opened = Event(kernel)
+        """The call was opened, or could not be."""
         self._wanted = Event(kernel)
+        """It is known who takes the messages: handlers, an iteration or, since the stream is over, nobody."""
         self._finished = Event(kernel)
-        client.streams.add(self)
-        self._taking = client.spawn(self._open_and_take)
-        client.spawn(self._run)
+        self._handling: object = None
+        """The task in which a handler runs."""
+        state.streams.add(self)
+        self._task = kernel.spawn(self._run)
 
     # -- for the program
 
     def on(self, event: str = "", handler: Callable[..., Any] | None = None) -> None:
         """Have ``handler``, a plain or an async function, called for an event; see `Stream.on`.
 
-        Events are handled once the program waits for something.
+        Events are handled once the program waits for something. A handler that runs is not interrupted when the stream
+        ends.
         """
         self.raise_failure()
-        if self._register(event, handler) and not self._is_dispatching:
+        if self._register(event, handler):
             self._is_dispatching = True
             self._wanted.set()
 
@@ -80,9 +82,7 @@ class AsyncStream(StreamBase):
         self.raise_failure()
         await self._kernel.checkpoint()
         data = self._encoded(message, is_over=self._result is not None)
-        if data is None:
-            return
-        if not await self._is_open():
+        if data is None or not await self._is_open():
             return
         try:
             await self._call.send(data, wait=False)
@@ -160,11 +160,14 @@ class AsyncStream(StreamBase):
 
     # -- the client's
 
-    async def end_with(self, status: Status) -> None:
-        """End the stream from this side, and wait until its handlers know."""
+    def end_with(self, status: Status) -> None:
+        """End the stream from this side. Its handlers hear of it, if the loop is let go on."""
         self._end_with(status)
-        self._wanted.set()
-        if not self._is_in_handler:
+
+    async def wait_until_handled(self, until: float) -> None:
+        """Wait until its handlers have run; those that still do at ``until`` are interrupted."""
+        if not await self._finished.wait(until):
+            self._task.cancel()
             await self._finished.wait()
 
     def raise_failure(self) -> None:
@@ -172,42 +175,32 @@ class AsyncStream(StreamBase):
         failure, self._failure = self._failure, None
         if failure is not None:
             if self._finished.is_set:
-                self._client.streams.discard(self)
+                self._state.streams.discard(self)
             raise failure
 
     # -- the task
 
-    _is_in_handler = False
-
-    async def _open_and_take(self) -> None:
-        """Hold the call open; with handlers, take what comes. Ending the stream from this side cancels it."""
-        try:
-            async with self._call:
-                self._opened.set()
-                await self._wanted.wait()
-                if self._is_dispatching:
-                    await self._take_all()
-                elif self._is_iterated:
-                    await self._finished.wait()
-        except RpcError as error:
-            self._settle(StreamEnd(self._ended_here or status_of(error), error.headers, error.trailers))
-        except (InvalidArgument, NotConnected) as error:
-            self._settle(StreamEnd(Status(StatusCode.INTERNAL, str(error))))
-        finally:
-            self._opened.set()
-
     async def _run(self) -> None:
-        """See to the end: its events, once nothing more is taken."""
+        """Open the call; with handlers, take what comes, and tell them of the end."""
         try:
-            await self._taking.join()
-            self._settle(StreamEnd(self._ended_here or CANCELED_HERE))
-            await self._end_events()
+            await self._open()
+            await self._wanted.wait()
+            if self._is_dispatching:
+                await self._take_all()
+                await self._end_events()
         finally:
-            self._settle(StreamEnd(self._ended_here or CANCELED_HERE))
             self._opened.set()
-            self._finished.set()
-            if self._failure is None:
-                self._client.streams.discard(self)
+            if not self._is_iterated:
+                self._finish()
+
+    async def _open(self) -> None:
+        try:
+            await self._call.__aenter__()
+        except (RpcError, InvalidArgument, NotConnected) as error:
+            self._settle(failed_outcome(error))
+        if not self._call.was_opened:
+            self._settle(Outcome(CANCELED_HERE))
+        self._opened.set()
 
     async def _take_all(self) -> None:
         has_message, message = await self._next()
@@ -218,37 +211,47 @@ class AsyncStream(StreamBase):
     async def _next(self) -> tuple[bool, Any]:
         """(True, message), or (False, None) when there are no more; ``_result`` is set then."""
         call = self._call
-        if not await self._is_open() or self._result is not None:
+        if self._result is not None or not await self._is_open():
             return False, None
         try:
-            data = await call.receive()
-            if self._ended_here is not None:
-                self._settle(StreamEnd(self._ended_here))
-            elif data is None:
-                self._settle(StreamEnd(call.status, await call.headers(), call.trailers))
-            else:
-                message = self._decoded(data)
-                self._meter.received()
-                return True, message
+            data = call.next_taken() if call.has_taken else await call.receive()
+            if data is None:
+                self._settle(Outcome(call.status, None, await call.headers(), call.trailers))
+                return False, None
+            message = self._decoded(data)
         except DecodeError as error:
-            self._settle(StreamEnd(undecodable(error)))
+            self._settle(Outcome(undecodable(error)))
             call.cancel()
         except RpcError as error:
-            self._settle(StreamEnd(self._ended_here or status_of(error), error.headers, error.trailers))
+            self._settle(failed_outcome(error))
+        else:
+            self._meter.received()
+            return True, message
         return False, None
 
-    def _settle(self, end: StreamEnd) -> None:
-        if self._result is None:
-            status = end.status
-            status = as_k6_says(status.code, status.message, status.details)
-            self._result = StreamEnd(status, end.headers, end.trailers)
-            self._ended(self._result)
-            if self._is_iterated:
-                self._finished.set()
+    def _settle(self, end: Outcome) -> None:
+        """The call is over."""
+        if self._result is not None:
+            return
+        if self._ended_here is not None:
+            end = Outcome(self._ended_here)
+        status = end.status
+        self._result = result = end._replace(status=as_k6_says(status.code, status.message, status.details))
+        self._ended(result)
+        if self._is_iterated:
+            self._finish()
+
+    def _finish(self) -> None:
+        """The stream is over, and nobody is to hear of it any more."""
+        self._call.cancel()
+        self._settle(Outcome(CANCELED_HERE))
+        self._finished.set()
+        if self._failure is None:
+            self._state.streams.discard(self)
 
     async def _end_events(self) -> None:
         result, error = self._result, self.error
-        if result is None or not self._handlers:
+        if result is None:
             return
         if error is not None:
             await self._handle("error", error)
@@ -258,17 +261,29 @@ class AsyncStream(StreamBase):
     async def _handle(self, event: str, value: Any) -> None:
         arguments = (value, now())
         for handler in self._handlers.of(event):
-            self._is_in_handler = True
+            self._handling = task = running_task()
+            self._state.handling.add(task)
             try:
                 await self._kernel.call(handler.function, *arguments[: handler.arguments])
-            except Exception as error:  # it is the program's: raised where the program sees it
-                if self._failure is None:
-                    self._failure = error
-                    self._end_with(Status(StatusCode.UNKNOWN, f"{type(error).__name__}: {error}"))
-                else:
-                    LOGGER.error("another handler raised", exc_info=error, extra={"method": self._method.path})
+            except BaseException as error:  # it is the program's: raised where the program sees it
+                if self._kernel.interrupts(error):
+                    raise
+                self._handler_raised(error)
             finally:
-                self._is_in_handler = False
+                self._state.handling.discard(task)
+                self._handling = None
+
+    def _handler_raised(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+            self._end_with(Status(StatusCode.UNKNOWN, f"{type(error).__name__}: {error}"))
+        else:
+            LOGGER.error("another handler raised", exc_info=error, extra={"method": self._method.path})
+
+    @property
+    def _is_in_handler(self) -> bool:
+        """Whether the caller is in a handler of this stream."""
+        return self._handling is not None and self._handling is running_task()
 
     async def _is_open(self) -> bool:
         """Whether the call was opened, once that is known."""
@@ -280,4 +295,7 @@ class AsyncStream(StreamBase):
         self._is_ended = self._is_half_closed = True
         if self._result is None and self._ended_here is None:
             self._ended_here = status
-            self._taking.cancel()
+            self._call.cancel()
+            self._wanted.set()
+            if self._is_iterated:
+                self._settle(Outcome(status))

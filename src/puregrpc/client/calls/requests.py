@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from puregrpc.wire.status import Status
+from puregrpc.client.results.wording import CLOSING
+from puregrpc.errors import InvalidArgument, NotConnected, RpcError
+from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["CallRequest", "Outcome", "StreamEnd", "Traffic", "UnaryOutcome"]
+__all__ = ["CallRequest", "Outcome", "UnaryOutcome", "failed_outcome"]
 
 Metadata = tuple[tuple[str, "str | bytes"], ...]
 
@@ -36,7 +38,7 @@ class UnaryOutcome(Protocol):
 
 
 class Outcome(NamedTuple):
-    """How a unary call ended."""
+    """How a call ended. A stream has no ``message``."""
 
     status: Status
     message: bytes | None = None
@@ -44,18 +46,10 @@ class Outcome(NamedTuple):
     trailers: Metadata = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEnd:
-    """How a stream ended."""
-
-    status: Status
-    headers: Metadata = ()
-    trailers: Metadata = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """Octets that went over the connections of a client since it was made."""
-
-    sent: int = 0
-    received: int = 0
+def failed_outcome(error: RpcError | InvalidArgument | NotConnected) -> Outcome:
+    """How a call ended that failed, or that could not be sent."""
+    if isinstance(error, RpcError):
+        return Outcome(Status(error.code, error.message, error.details), None, error.headers, error.trailers)
+    if isinstance(error, NotConnected):  # closed since the call was prepared
+        return Outcome(CLOSING)
+    return Outcome(Status(StatusCode.INTERNAL, str(error)))

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from puregrpc.client.constants import StatusName
-from puregrpc.client.debug import DebugLog
-from puregrpc.client.definitions import base_folders, find_sources, method_infos
-from puregrpc.client.measure import CallSeries, Meter
-from puregrpc.client.params import INVOKE_TIMEOUT, MAX_SEND_SIZE, NO_PARAMS, CallParams, ConnectParams, call_params
-from puregrpc.client.records import CallError, MethodInfo, Response
-from puregrpc.client.requests import CallRequest, Outcome, UnaryOutcome
-from puregrpc.client.status import as_k6_says
+from puregrpc.client.calls.log import CallLog
+from puregrpc.client.calls.measure import CallSeries, Meter
+from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome
+from puregrpc.client.params.call import INVOKE_TIMEOUT, NO_PARAMS, CallParams, call_params
+from puregrpc.client.params.connect import MAX_SEND_SIZE, ConnectParams
+from puregrpc.client.params.definitions import base_folders, find_sources, method_infos
+from puregrpc.client.results.constants import StatusName
+from puregrpc.client.results.records import CallError, MethodInfo, Response
+from puregrpc.client.results.wording import DEADLINE, as_k6_says
 from puregrpc.codec import Codec
 from puregrpc.errors import DecodeError, InvalidArgument, NotConnected
 from puregrpc.metrics import Metrics, current_group, running_metrics
@@ -70,7 +71,7 @@ class ClientCore:
     registry: Registry = field(default_factory=Registry)
     codec: Codec = field(init=False)
     meter: Meter = field(init=False)
-    debug: DebugLog = field(init=False)
+    log: CallLog = field(init=False)
     address: str = ""
     """As given to connect; empty without a connection."""
     max_send_size: int = MAX_SEND_SIZE
@@ -81,7 +82,7 @@ class ClientCore:
     def __post_init__(self) -> None:
         self.codec = Codec(self.registry)
         self.meter = Meter(self.metrics)
-        self.debug = DebugLog(self.codec)
+        self.log = CallLog(self.codec)
 
     # -- the schema
 
@@ -172,7 +173,7 @@ class ClientCore:
             problem = f"trying to send message larger than max ({len(data)} vs. {self.max_send_size})"
             return Status(StatusCode.RESOURCE_EXHAUSTED, problem)
         if params.timeout is not None and params.timeout < 0:
-            return as_k6_says(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
+            return DEADLINE
         return None
 
     def refuse(self, call: PreparedCall, status: Status) -> Response:
@@ -194,8 +195,8 @@ class ClientCore:
                 status = Status(StatusCode.INTERNAL, f"{UNMARSHAL}proto: {error}")
         code = status.code
         call.series.ended(code, call.began, perf_counter())
-        if self.debug.is_on:
-            self.debug.unary(self.address, call, outcome, status)
+        if self.log.is_on:
+            self.log.unary(self.address, call, outcome, status)
         if code:
             return self._failure(call, outcome, status)
         trailers = outcome.trailers

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from puregrpc.client.debug import LOGGER
-from puregrpc.client.records import EventMeta
+from puregrpc.client.calls.log import LOGGER
+from puregrpc.client.results.records import EventMeta
 from puregrpc.errors import InvalidArgument
 
 __all__ = ["EVENTS", "Handler", "Handlers", "now"]

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from puregrpc.client.requests import StreamEnd
+from puregrpc.client.calls.requests import Outcome
 
 __all__ = ["BACKLOG_OCTETS", "PATIENCE_SECONDS", "Inbox", "Patience"]
 
@@ -32,12 +32,12 @@ class Inbox:
     def __init__(
         self,
         on_message: Callable[[], None],
-        on_end: Callable[[StreamEnd], None],
+        on_end: Callable[[Outcome], None],
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._items: deque[bytes] = deque()
         self._octets = 0
-        self._end: StreamEnd | None = None
+        self._end: Outcome | None = None
         self._condition = threading.Condition(threading.Lock())
         self._on_message = on_message
         self._on_end = on_end
@@ -64,7 +64,7 @@ class Inbox:
         self._on_ready()
         return not full
 
-    def end(self, end: StreamEnd) -> None:
+    def end(self, end: Outcome) -> None:
         """The stream is over; what was received before may still be taken."""
         with self._condition:
             if self._is_ending:
@@ -79,7 +79,7 @@ class Inbox:
     # -- for the one who takes
 
     @property
-    def ended(self) -> StreamEnd | None:
+    def ended(self) -> Outcome | None:
         """How the stream ended, as soon as it has, whether or not messages wait."""
         return self._end
 
@@ -88,7 +88,7 @@ class Inbox:
         """Whether `take` would return at once."""
         return bool(self._items) or self._end is not None
 
-    def take(self, timeout: float | None = None) -> bytes | StreamEnd | None:
+    def take(self, timeout: float | None = None) -> bytes | Outcome | None:
         """The next message, or the end; None after ``timeout`` seconds (None: wait as long as it takes)."""
         with self._condition:
             if not self._condition.wait_for(lambda: self._items or self._end is not None, timeout):
@@ -104,7 +104,7 @@ class Inbox:
             on_room()
         return message
 
-    def replace_end(self, end: StreamEnd) -> None:
+    def replace_end(self, end: Outcome) -> None:
         """The taker knows better how the stream ended, if it has ended: what came last was no message of its type."""
         with self._condition:
             if self._end is not None:

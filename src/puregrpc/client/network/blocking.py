@@ -1,0 +1,81 @@
+"""A client's connection for blocking callers."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from puregrpc.channel.blocking.methods import BlockingUnaryUnaryMethod
+from puregrpc.channel.calls.unary import UnaryCall
+from puregrpc.client.calls.requests import CallRequest, UnaryOutcome, failed_outcome
+from puregrpc.client.network.connection import Connection, outcome_of
+from puregrpc.client.network.inbox import Inbox
+from puregrpc.client.network.inbox_call import InboxCall
+from puregrpc.client.params.connect import ConnectParams
+from puregrpc.errors import InvalidArgument, NotConnected, RpcError
+from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.schema import Registry
+from puregrpc.transport import SessionCounters
+from puregrpc.transport.thread_session.busy_poll import BUSY_POLL
+
+__all__ = ["BlockingConnection"]
+
+
+class BlockingConnection:
+    """A `Connection` on threads."""
+
+    def __init__(self, kernel: ThreadKernel, connection: Connection) -> None:
+        self._kernel = kernel
+        self._core = connection.core
+        self._connection = connection
+        self._methods: dict[str, BlockingUnaryUnaryMethod[bytes, bytes]] = {}
+
+    @classmethod
+    def open(cls, address: str, params: ConnectParams, registry: Registry) -> BlockingConnection:
+        """See `Connection.open`."""
+        kernel = ThreadKernel()
+        busy_poll = BUSY_POLL if params.busy_poll is None else params.busy_poll
+        try:
+            return cls(kernel, kernel.run(Connection.open(kernel, address, params, registry, busy_poll=busy_poll)))
+        except BaseException:
+            kernel.run(kernel.close())
+            raise
+
+    def _method(self, path: str) -> BlockingUnaryUnaryMethod[bytes, bytes]:
+        method = self._methods.get(path)
+        if method is None:
+            method = self._methods[path] = BlockingUnaryUnaryMethod(self._core, self._kernel, path)
+        return method
+
+    def unary(self, request: CallRequest) -> UnaryOutcome:
+        """Make a unary call; KeyboardInterrupt cancels it."""
+        method = self._methods.get(request.path) or self._method(request.path)
+        try:
+            call = method.exchange(request.message, metadata=request.metadata, timeout=request.timeout)
+        except (RpcError, InvalidArgument, NotConnected) as error:
+            return failed_outcome(error)
+        return call if call.message is not None else outcome_of(call)
+
+    def start_unary(self, request: CallRequest) -> Future[UnaryCall]:
+        """Begin a unary call. Cancelling the future cancels the call."""
+        method = self._method(request.path)
+        return method.start_exchange(request.message, metadata=request.metadata, timeout=request.timeout)
+
+    def open_stream(self, request: CallRequest, inbox: Inbox) -> InboxCall:
+        """Open a stream. Its end, whatever it is, comes through the inbox."""
+        stream = InboxCall(self._kernel, self._core, request, inbox)
+        stream.open()
+        return stream
+
+    def passed(self) -> SessionCounters:
+        """What went over it so far."""
+        return self._connection.passed()
+
+    def close_soon(self) -> None:
+        """Have it closed by a thread of its own. From finalizers too."""
+        if not self._core.is_foreign:
+            self._kernel.wish(self.close)
+
+    def close(self) -> None:
+        """End all calls and the connection, and wait for its threads. Idempotent."""
+        self._kernel.run(self._connection.close())
+        self._kernel.run(self._kernel.close())

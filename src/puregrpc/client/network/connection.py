@@ -1,0 +1,113 @@
+"""A client's connection, in every world: opened with a script's params, and its calls as outcomes, not exceptions."""
+
+from __future__ import annotations
+
+from puregrpc.channel.calls.methods import UnaryUnaryMethod
+from puregrpc.channel.calls.outcome import NO_MESSAGE
+from puregrpc.channel.calls.unary import UnaryCall
+from puregrpc.channel.channel import Channel
+from puregrpc.channel.core import ChannelCore
+from puregrpc.channel.options import channel_options
+from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome, failed_outcome
+from puregrpc.client.network.failures import connect_error, reflection_error
+from puregrpc.client.params.connect import ConnectParams
+from puregrpc.client.results.wording import DEADLINE
+from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
+from puregrpc.kernel import Kernel
+from puregrpc.schema import Registry
+from puregrpc.transport import SessionCounters
+
+__all__ = ["Connection", "outcome_of"]
+
+HEADROOM = 0.25
+"""Seconds over the timeout that the attempt itself has to say what it waited for."""
+
+LONGEST_TIMEOUT = 10.0**9
+
+
+class Connection:
+    """A channel with what a client keeps for it."""
+
+    def __init__(self, core: ChannelCore) -> None:
+        self.core = core
+        self._channel = Channel.over(core)
+        self._methods: dict[str, UnaryUnaryMethod[bytes, bytes]] = {}
+
+    @classmethod
+    async def open(
+        cls, kernel: Kernel, address: str, params: ConnectParams, registry: Registry, *, busy_poll: float = 0.0
+    ) -> Connection:
+        """Connect, within the params' timeout, and load the server's schema if they ask for it.
+
+        Raises ConnectError, which says what went wrong; InvalidArgument for an address that is none; RpcError if the
+        server does not answer reflection. There is no connection then.
+        """
+        timeout = params.timeout / 1000
+        if timeout <= 0:
+            raise ConnectError(f"{DEADLINE.message}: no time to connect to {address} (timeout {params.timeout:g} ms)")
+        timeout = min(timeout, LONGEST_TIMEOUT)
+        target, options = channel_options(
+            address,
+            tls=params.tls_options(),
+            authority=params.authority,
+            max_receive_message_size=params.max_receive_size,
+            tap=params.trace,
+            connect_timeout=timeout,
+            busy_poll=busy_poll,
+        )
+        until = kernel.now() + timeout
+        connection = cls(ChannelCore(kernel, target, options))
+        try:
+            await connection.core.connect(timeout + HEADROOM)
+            if params.reflect:
+                await connection._reflect(params, registry, timeout=until - kernel.now())
+        except ConnectError as error:
+            await connection.close()
+            raise connect_error(error, is_late=kernel.now() >= until) from None
+        except RpcError as error:
+            await connection.close()
+            raise reflection_error(error, address) from None
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _reflect(self, params: ConnectParams, registry: Registry, *, timeout: float) -> None:
+        """Load all that the server lists."""
+        from puregrpc.services.reflection.client import open_reflection
+
+        opening = open_reflection(self._channel, metadata=params.reflect_metadata, timeout=max(timeout, 0.0))
+        async with opening as reflection:
+            await reflection.load(registry)
+
+    def moved_to(self, kernel: Kernel) -> Connection:
+        """The same in another loop, since its own is closed: it connects with its first call."""
+        core = self.core
+        return Connection(ChannelCore(kernel, core.target, core.options))
+
+    async def unary(self, request: CallRequest) -> UnaryOutcome:
+        """Make a unary call."""
+        method = self._methods.get(request.path)
+        if method is None:
+            method = self._methods[request.path] = self._channel.unary_unary(request.path)
+        try:
+            call = await method.exchange(request.message, metadata=request.metadata, timeout=request.timeout)
+        except (RpcError, InvalidArgument, NotConnected) as error:
+            return failed_outcome(error)
+        return outcome_of(call)
+
+    def passed(self) -> SessionCounters:
+        """What went over it so far."""
+        core = self.core
+        return core.kernel.locked(lambda: core.balancer.counters)
+
+    async def close(self) -> None:
+        """End all calls and the connection. Idempotent."""
+        await self.core.close()
+
+
+def outcome_of(call: UnaryCall) -> UnaryOutcome:
+    """How a call that is over ended."""
+    if call.message is None and not call.status.code:
+        return Outcome(NO_MESSAGE, None, call.headers, call.trailers)
+    return call

@@ -1,0 +1,1 @@
+"""Streams: their events, handlers and iteration; blocking, and on asyncio and trio."""
