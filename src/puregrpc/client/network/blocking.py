@@ -11,7 +11,7 @@ from puregrpc.client.network.connection import Connection, outcome_of
 from puregrpc.client.network.inbox import Inbox
 from puregrpc.client.network.inbox_call import InboxCall
 from puregrpc.client.params.connect import ConnectParams
-from puregrpc.errors import InvalidArgument, NotConnected, RpcError
+from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.kernel.thread_kernel import ThreadKernel
 from puregrpc.schema import Registry
 from puregrpc.transport import SessionCounters
@@ -58,7 +58,14 @@ class BlockingConnection:
     def start_unary(self, request: CallRequest) -> Future[UnaryCall]:
         """Begin a unary call. Cancelling the future cancels the call."""
         method = self._method(request.path)
-        return method.start_exchange(request.message, metadata=request.metadata, timeout=request.timeout)
+        try:
+            return method.start_exchange(request.message, metadata=request.metadata, timeout=request.timeout)
+        except LocalProtocolError as error:
+            if not self._core.is_closed:
+                raise
+            closed: Future[UnaryCall] = Future()
+            closed.set_exception(NotConnected(str(error)))
+            return closed
 
     def open_stream(self, request: CallRequest, inbox: Inbox) -> InboxCall:
         """Open a stream. Its end, whatever it is, comes through the inbox."""
