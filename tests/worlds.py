@@ -9,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, TypeVar
@@ -85,32 +85,58 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
         await sleep(0.002)
 
 
-async def beside(*functions: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Run all of them at once, to their ends; raises what the first one of them raised."""
-    world = running_world()
-    failures: list[BaseException] = []
+class Group:
+    """What `group` gives: `start` runs something beside the body."""
 
-    async def guarded(function: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        try:
-            await function()
-        except Exception as error:  # raised again below
-            failures.append(error)
+    def __init__(self) -> None:
+        self.failures: list[BaseException] = []
+        self._threads: list[threading.Thread] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.nursery: trio.Nursery | None = None
 
-    if world == "trio":
-        async with trio.open_nursery() as nursery:
-            for function in functions:
-                nursery.start_soon(guarded, function)
-    elif world == "asyncio":
-        await asyncio.gather(*map(guarded, functions))
-    else:
-        threads = [threading.Thread(target=lambda f=f: run_step(guarded(f)), daemon=True) for f in functions]  # type: ignore[misc]
-        for thread in threads:
+    def start(self, function: Callable[..., Coroutine[Any, Any, object]], *arguments: Any) -> None:
+        if self.nursery is not None:
+            self.nursery.start_soon(self._run, function, *arguments)
+        elif running_world() == "asyncio":
+            self._tasks.append(asyncio.ensure_future(self._run(function, *arguments)))
+        else:
+            thread = threading.Thread(target=lambda: run_step(self._run(function, *arguments)), daemon=True)
+            self._threads.append(thread)
             thread.start()
-        for thread in threads:
+
+    async def _run(self, function: Callable[..., Coroutine[Any, Any, object]], *arguments: Any) -> None:
+        try:
+            await function(*arguments)
+        except Exception as error:  # raised again at the end
+            self.failures.append(error)
+
+    async def join(self) -> None:
+        if self._tasks:
+            await asyncio.gather(*self._tasks)
+        for thread in self._threads:
             thread.join(SECONDS)
             assert not thread.is_alive()
-    if failures:
-        raise failures[0]
+
+
+@asynccontextmanager
+async def group() -> AsyncIterator[Group]:
+    """Runs things beside the body, to their ends; raises what the first one of them raised."""
+    made = Group()
+    if running_world() == "trio":
+        async with trio.open_nursery() as made.nursery:
+            yield made
+    else:
+        yield made
+        await made.join()
+    if made.failures:
+        raise made.failures[0]
+
+
+async def beside(*functions: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Run all of them at once, to their ends; raises what the first one of them raised."""
+    async with group() as running:
+        for function in functions:
+            running.start(function)
 
 
 async def move_on_after(seconds: float, function: Callable[[], Coroutine[Any, Any, object]]) -> bool:
@@ -128,7 +154,11 @@ async def move_on_after(seconds: float, function: Callable[[], Coroutine[Any, An
 
 def open_channel(target: str, **options: Any) -> AbstractAsyncContextManager[Any]:
     """A channel of the world that runs, with the methods of `puregrpc.channel.Channel`."""
-    return StepChannel(target, options) if running_world() == "threads" else puregrpc.channel.open_channel(target, **options)
+    return (
+        StepChannel(target, options)
+        if running_world() == "threads"
+        else puregrpc.channel.open_channel(target, **options)
+    )
 
 
 # -- the blocking classes in the form of the others

@@ -10,12 +10,12 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from puregrpc.wire import server_connection
 from puregrpc.wire.connection import ConnectionConfig, Driver, Request, ServerCall
+from tests.channel.raw_server import raw_server
 
 if TYPE_CHECKING:
     from puregrpc.wire.connection import ServerConnection
@@ -44,7 +44,7 @@ class WireSession(Driver):
     def __init__(self, sock: socket.socket, server: WireServer) -> None:
         self.server = server
         self.socket = sock
-        self.is_over = False
+        self.is_over = self.is_ready = False
         self._work: list[Callable[[], Any]] = []
         self._lock = threading.Lock()
         self._wake, self._woken = socket.socketpair()
@@ -53,6 +53,9 @@ class WireSession(Driver):
     def on_call(self, request: Request) -> ServerCall | None:
         self.server.requests.append(request)
         return self.server.on_call(self, request)
+
+    def on_ready(self) -> None:
+        self.is_ready = True
 
     def on_closed(self, reason: str) -> None:
         self.is_over = True
@@ -122,14 +125,24 @@ class WireServer:
         session.run()
 
 
-@contextmanager
-def wire_server(
-    on_call: Callable[[WireSession, Request], ServerCall | None], config: ConnectionConfig | None = None
-) -> Iterator[WireServer]:
-    """Run one on a free port."""
-    from tests.channel.raw_server import raw_server
+class wire_server:  # noqa: N801 - used as a function
+    """Run one on a free port: with ``with`` or ``async with``."""
 
-    server = WireServer(on_call, config)
-    with raw_server(server.handle) as address:
-        server.address = address
-        yield server
+    def __init__(
+        self, on_call: Callable[[WireSession, Request], ServerCall | None], config: ConnectionConfig | None = None
+    ) -> None:
+        self._server = WireServer(on_call, config)
+        self._running = raw_server(self._server.handle)
+
+    def __enter__(self) -> WireServer:
+        self._server.address = self._running.__enter__()
+        return self._server
+
+    def __exit__(self, *_: object) -> None:
+        self._running.__exit__(None, None, None)
+
+    async def __aenter__(self) -> WireServer:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
