@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puregrpc.channel import Channel, open_channel
 from puregrpc.errors import RpcError
+from puregrpc.kernel.current import running_world
 from puregrpc.wire import EngineName
 from tests.channel.helpers import run
+from tests.worlds import group, move_on_after, open_channel
+from tests.worlds import sleep as pause
+
+pytestmark = pytest.mark.worlds("trio", "asyncio", "uvloop")
 
 
-async def unary(channel: Channel) -> None:
+async def unary(channel: Any) -> None:
     await channel.unary_unary("test.Service/Sleep")(b"0.002")
 
 
-async def server_stream(channel: Channel) -> None:
+async def server_stream(channel: Any) -> None:
     async with channel.unary_stream("test.Service/Count")(b"50 2000") as call:
         async for _ in call:
-            await trio.lowlevel.checkpoint()
+            await pause(0)
 
 
-async def client_stream(channel: Channel) -> None:
+async def client_stream(channel: Any) -> None:
     await channel.stream_unary("test.Service/Collect")(bytes(5000) for _ in range(50))
 
 
-async def chat(channel: Channel) -> None:
+async def chat(channel: Any) -> None:
     async with channel.stream_stream("test.Service/Chat")() as call:
         for _ in range(5):
             await call.send(b"x")
             await call.receive()
 
 
-async def half_closed_chat(channel: Channel) -> None:
+async def half_closed_chat(channel: Any) -> None:
     async with channel.stream_stream("test.Service/Chat")([b"x"] * 20) as call:
         async for _ in call:
-            await trio.lowlevel.checkpoint()
+            await pause(0)
 
 
-async def headers(channel: Channel) -> None:
+async def headers(channel: Any) -> None:
     async with channel.call("test.Service/Chat") as call:
         await call.send(b"x")
         await call.headers()
@@ -52,15 +59,32 @@ async def headers(channel: Channel) -> None:
 WORK = {step.__name__: step for step in (unary, server_stream, client_stream, chat, half_closed_chat, headers)}
 
 
-async def cancelled_after(channel: Channel, name: str, seconds: float) -> None:
-    with trio.move_on_after(seconds):
+async def cancelled_after(channel: Any, name: str, seconds: float) -> None:
+    async def work() -> None:
         try:
             await WORK[name](channel)
         except RpcError as error:
             raise AssertionError(f"{name}: {error}") from error
 
+    await move_on_after(seconds, work)
 
-async def check_usable(channel: Channel) -> None:
+
+async def cancelled_after_turns(channel: Any, name: str, turns: int) -> None:
+    if running_world() == "trio":
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(WORK[name], channel)
+            for _ in range(turns):
+                await pause(0)
+            nursery.cancel_scope.cancel()
+        return
+    task = asyncio.ensure_future(WORK[name](channel))
+    for _ in range(turns):
+        await pause(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def check_usable(channel: Any) -> None:
     assert await channel.unary_unary("test.Service/Echo")(b"usable", timeout=10) == b"usable"
     (part,) = channel.snapshot().subchannels
     (session,) = part.sessions
@@ -75,16 +99,7 @@ def test_cancelling_after_each_turn_of_the_loop(server: str, name: str) -> None:
         async with open_channel(server) as channel:
             await channel.connect()
             for turns in range(40):
-                with trio.CancelScope() as scope:
-                    async with trio.open_nursery() as nursery:
-
-                        async def work() -> None:
-                            await WORK[name](channel)
-
-                        nursery.start_soon(work)
-                        for _ in range(turns):
-                            await trio.lowlevel.checkpoint()
-                        scope.cancel()
+                await cancelled_after_turns(channel, name, turns)
             await check_usable(channel)
 
     run(test)
@@ -102,9 +117,9 @@ def test_many_calls_cancelled_at_any_time(server: str, engine: EngineName) -> No
         async def test() -> None:
             async with open_channel(server, engine=engine) as channel:
                 await channel.connect()
-                async with trio.open_nursery() as nursery:
+                async with group() as beside:
                     for name, seconds in plan:
-                        nursery.start_soon(cancelled_after, channel, name, seconds)
+                        beside.start(cancelled_after, channel, name, seconds)
                 await check_usable(channel)
 
         run(test)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
+import time
 
 import pytest
-import trio
-import trio.testing
 
-from puregrpc.channel import ClientCall, RetryPolicy, open_channel
-from puregrpc.channel.calls.retry import Attempts, RetryThrottle, pushback_of
+from puregrpc.channel import ConnectivityState, RetryPolicy
+from puregrpc.channel.calls.retry import Attempts, RetryThrottle, RetryThrottling, pushback_of
 from puregrpc.errors import InvalidArgument, RpcError
+from puregrpc.kernel.current import running_world
 from puregrpc.wire.connection import ConnectionConfig, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
 from tests.channel.helpers import run
 from tests.channel.wire_server import EchoCall, SilentCall, WireSession, wire_server
+from tests.worlds import group, move_on_after, open_channel, until
+from tests.worlds import sleep as pause
 
 ECHO = "test.Service/Echo"
 
@@ -57,7 +56,7 @@ def test_a_call_that_was_not_begun_is_made_once_more() -> None:
                 assert await call.receive() == b"only"
             refusing.refusals = 1
             async with channel.call(ECHO) as call:
-                await trio.sleep(0.05)  # the refusal is here before anything is sent
+                await pause(0.05)  # the refusal is here before anything is sent
                 await call.send(b"late")
                 assert await call.receive() == b"late"
             refusing.refusals = 2
@@ -82,22 +81,21 @@ def test_goaway_ends_what_it_does_not_cover_and_a_new_connection_serves_it() -> 
 
         async with wire_server(on_call) as server, open_channel(server.address) as channel:
             assert await channel.unary_unary(ECHO)(b"first") == b"first"
-            async with trio.open_nursery() as nursery:
+            async with group() as beside:
 
                 async def waiting() -> None:
                     assert await channel.unary_unary("test.Service/Wait")(b"covered") == b"covered"
 
-                nursery.start_soon(waiting)
-                await trio.testing.wait_all_tasks_blocked(0.05)
+                beside.start(waiting)
+                await until(lambda: silent)
                 first = server.sessions[0]
-                first.connection.go_away()
-                await trio.testing.wait_all_tasks_blocked(0.05)
+                first.go_away()
+                await until(lambda: channel.state is not ConnectivityState.READY)
                 assert await channel.unary_unary(ECHO)(b"second") == b"second"
                 assert len(server.sessions) == 2
                 assert [len(part.sessions) for part in channel.snapshot().subchannels] == [2]
-                first.connection.send_response(silent[0], b"covered")
-            await trio.testing.wait_all_tasks_blocked(0.05)
-            assert [len(part.sessions) for part in channel.snapshot().subchannels] == [1]
+                first.do(lambda: first.connection.send_response(silent[0], b"covered"))
+            await until(lambda: [len(part.sessions) for part in channel.snapshot().subchannels] == [1])
 
     run(test)
 
@@ -115,20 +113,21 @@ def test_calls_beyond_the_servers_limit_wait_their_turn() -> None:
         async with (
             wire_server(on_call, ConnectionConfig(max_concurrent_streams=2)) as server,
             open_channel(server.address) as channel,
-            trio.open_nursery() as nursery,
+            group() as beside,
         ):
             await channel.connect()
             for _ in range(2):
-                nursery.start_soon(channel.unary_unary("test.Service/Wait"), b"")
-            await trio.testing.wait_all_tasks_blocked(0.05)
+                beside.start(channel.unary_unary("test.Service/Wait"), b"")
+            await until(lambda: len(silent) == 2)
+            session = server.sessions[0]
             with pytest.raises(RpcError, match="DEADLINE_EXCEEDED"):
                 await channel.unary_unary(ECHO)(b"no turn", timeout=0.1)
-            with trio.move_on_after(0.05):
-                await channel.unary_unary(ECHO)(b"cancelled while queued")
+            if running_world() != "threads":
+                assert await move_on_after(0.05, lambda: channel.unary_unary(ECHO)(b"cancelled while queued"))
             assert len(server.requests) == 2
-            server.sessions[0].connection.send_response(silent[0], b"")
+            session.do(lambda: session.connection.send_response(silent[0], b""))
             assert await channel.unary_unary(ECHO)(b"at last") == b"at last"
-            server.sessions[0].connection.send_response(silent[1], b"")
+            session.do(lambda: session.connection.send_response(silent[1], b""))
 
     run(test)
 
@@ -140,7 +139,7 @@ def test_a_call_that_never_left_goes_from_connection_to_connection(shape: str) -
         async with (
             wire_server(lambda session, _: EchoCall(session), none_yet) as server,
             open_channel(server.address) as channel,
-            trio.open_nursery() as nursery,
+            group() as beside,
         ):
 
             async def call() -> None:
@@ -150,14 +149,13 @@ def test_a_call_that_never_left_goes_from_connection_to_connection(shape: str) -
                     await call.send(b"patient")
                     assert await call.receive() == b"patient"
 
-            nursery.start_soon(call)
+            beside.start(call)
             for lost in range(4):
-                while len(server.sessions) == lost or not server.sessions[lost].is_ready:
-                    await trio.testing.wait_all_tasks_blocked()
-                await trio.testing.wait_all_tasks_blocked(0.02)
+                await until(lambda lost=lost: len(server.sessions) > lost and server.sessions[lost].is_ready)
+                await pause(0.02)
                 if lost == 3:
                     server.config = ConnectionConfig()
-                server.sessions[lost].abort("cut")
+                server.sessions[lost].abort()
 
     run(test)
 
@@ -168,29 +166,21 @@ def test_a_call_that_waited_for_its_turn_tells_the_server_what_is_left_of_its_ti
         config = ConnectionConfig(max_concurrent_streams=1)
         async with wire_server(lambda _, __: SilentCall(), config) as server, open_channel(server.address) as channel:
             await channel.connect()
-            async with trio.open_nursery() as nursery:
-                scope = trio.CancelScope()
 
-                async def first() -> None:
-                    with scope:
-                        if shape == "unary":
-                            await channel.unary_unary("test.Service/First")(b"")
-                        async with channel.call("test.Service/First") as call:
-                            await call.receive()
+            async def ended(method: str, timeout: float) -> None:
+                with pytest.raises(RpcError, match="DEADLINE_EXCEEDED"):
+                    if shape == "unary":
+                        await channel.unary_unary(method)(b"", timeout=timeout)
+                    async with channel.call(method, timeout=timeout) as call:
+                        await call.receive()
 
-                nursery.start_soon(first)
-                await trio.testing.wait_all_tasks_blocked()
-                nursery.start_soon(partial(channel.unary_unary("test.Service/Next"), b"", timeout=5))
-                while not server.requests:
-                    await trio.testing.wait_all_tasks_blocked()
-                await trio.sleep(0.3)
-                assert len(server.requests) == 1
-                scope.cancel()
-                while len(server.requests) == 1:
-                    await trio.testing.wait_all_tasks_blocked()
-                nursery.cancel_scope.cancel()
+            async with group() as beside:
+                beside.start(ended, "test.Service/First", 0.5)
+                await until(lambda: server.requests)
+                await ended("test.Service/Next", 1.5)
+            assert len(server.requests) == 2
             assert server.requests[1].timeout is not None
-            assert server.requests[1].timeout <= 4.7
+            assert server.requests[1].timeout <= 1.2
 
     run(test)
 
@@ -234,9 +224,9 @@ def test_a_retry_policy() -> None:
             with pytest.raises(RpcError, match="NOT_FOUND"):
                 await echo(b"")
             statuses[:] = [Status(StatusCode.UNAVAILABLE, "50")]
-            began = trio.current_time()
+            began = time.monotonic()
             assert await echo(b"pushed back") == b"pushed back"
-            assert trio.current_time() - began >= 0.05
+            assert time.monotonic() - began >= 0.05
             statuses[:] = [Status(StatusCode.UNAVAILABLE, "5000")]
             with pytest.raises(RpcError, match="UNAVAILABLE"):
                 await echo(b"no time for that", timeout=1)
@@ -321,7 +311,7 @@ def test_what_is_sent_between_two_attempts_is_a_part_of_the_next() -> None:
         flaky = Flaky(after=2)
         async with wire_server(flaky) as server, open_channel(server.address, retry=QUICK) as channel:
             flaky.statuses[:] = [UNAVAILABLE]
-            async with channel.call(ECHO) as call, trio.open_nursery() as nursery:
+            async with channel.call(ECHO) as call, group() as beside:
                 received: list[bytes | None] = []
 
                 async def receive() -> None:
@@ -329,10 +319,10 @@ def test_what_is_sent_between_two_attempts_is_a_part_of_the_next() -> None:
 
                 for message in (b"a", b"b"):
                     await call.send(message)
-                nursery.start_soon(receive)
+                beside.start(receive)
                 while len(flaky.calls) < 2:
                     await call.send(b".")
-                    await trio.sleep(0.001)
+                    await pause(0.001)
                 await call.half_close()
             assert received == [b"ab" + b"." * (len(received[0] or b"") - 2)]
             assert flaky.calls[1].received[:2] == [b"a", b"b"]
@@ -378,7 +368,7 @@ def test_a_call_can_be_cancelled_between_two_attempts() -> None:
         flaky = Flaky()
         async with wire_server(flaky) as server, open_channel(server.address, retry=PATIENT) as channel:
             flaky.statuses[:] = [UNAVAILABLE]
-            async with channel.call(ECHO) as call, trio.open_nursery() as nursery:
+            async with channel.call(ECHO) as call, group() as beside:
 
                 async def receive() -> None:
                     with pytest.raises(RpcError, match="CANCELLED"):
@@ -389,9 +379,9 @@ def test_a_call_can_be_cancelled_between_two_attempts() -> None:
                         await call.headers()
 
                 await call.send(b"")
-                nursery.start_soon(receive)
-                nursery.start_soon(ask_for_headers)
-                await trio.testing.wait_all_tasks_blocked(0.05)
+                beside.start(receive)
+                beside.start(ask_for_headers)
+                await pause(0.1)
                 assert not call.is_over
                 call.cancel()
             assert len(flaky.calls) == 1
@@ -399,6 +389,7 @@ def test_a_call_can_be_cancelled_between_two_attempts() -> None:
     run(test)
 
 
+@pytest.mark.worlds("trio", "asyncio", "uvloop")
 def test_an_attempt_that_its_task_gives_up_is_made_by_the_next_that_asks() -> None:
     async def test() -> None:
         flaky = Flaky()
@@ -408,9 +399,7 @@ def test_an_attempt_that_its_task_gives_up_is_made_by_the_next_that_asks() -> No
             async with channel.call(ECHO) as call:
                 await call.send(b"kept")
                 await call.half_close()
-                with trio.move_on_after(0.05) as scope:
-                    await call.receive()
-                assert scope.cancelled_caught
+                assert await move_on_after(0.05, call.receive)
                 assert await call.receive() == b"kept"
 
     run(test)
@@ -420,10 +409,12 @@ def test_an_attempt_without_a_connection_ends_the_call() -> None:
     async def test() -> None:
         flaky = Flaky()
         policy = RetryPolicy(max_attempts=2, initial_backoff=0.05, max_backoff=0.05)
-        async with open_channel_to_a_server_that_ends(flaky, policy) as (call, gone):
-            flaky.statuses[:] = [UNAVAILABLE]
+        flaky.statuses[:] = [UNAVAILABLE]
+        server = wire_server(flaky)
+        async with open_channel(server.__enter__().address, retry=policy) as channel, channel.call(ECHO) as call:
             await call.send(b"")
-            gone.set()
+            await until(lambda: flaky.calls and flaky.calls[0].received)
+            server.__exit__()
             with pytest.raises(RpcError, match="UNAVAILABLE"):
                 await call.receive()
             with pytest.raises(RpcError, match="UNAVAILABLE"):
@@ -433,31 +424,6 @@ def test_an_attempt_without_a_connection_ends_the_call() -> None:
     run(test)
 
 
-@asynccontextmanager
-async def open_channel_to_a_server_that_ends(
-    flaky: Flaky, policy: RetryPolicy
-) -> AsyncIterator[tuple[ClientCall[bytes, bytes], trio.Event]]:
-    """A call to a server that is no more once the event is set and the first attempt has failed."""
-    gone = trio.Event()
-    started = trio.Event()
-    address = ""
-
-    async def serve() -> None:
-        nonlocal address
-        async with wire_server(flaky) as server:
-            address = server.address
-            started.set()
-            await gone.wait()
-            while not (flaky.calls and flaky.calls[0].received):
-                await trio.testing.wait_all_tasks_blocked()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve)
-        await started.wait()
-        async with open_channel(address, retry=policy) as channel, channel.call(ECHO) as call:
-            yield call, gone
-
-
 def test_the_rules_of_attempts() -> None:
     """gRFC A6: pushback, throttling, commitment, deadline, and the two kinds of transparent retries."""
     policy = RetryPolicy(max_attempts=5, initial_backoff=1, max_backoff=100, backoff_multiplier=10)
@@ -465,7 +431,7 @@ def test_the_rules_of_attempts() -> None:
     def pushed(text: str) -> tuple[tuple[str, str], ...]:
         return (("grpc-retry-pushback-ms", text),)
 
-    attempts = Attempts(policy, RetryThrottle(max_tokens=100))
+    attempts = Attempts(policy, RetryThrottle(RetryThrottling(max_tokens=100)))
     first = attempts.next_pause(UNAVAILABLE, (), committed=False)
     second = attempts.next_pause(UNAVAILABLE, (), committed=False)
     assert first is not None
@@ -479,7 +445,7 @@ def test_the_rules_of_attempts() -> None:
     assert attempts.next_pause(UNAVAILABLE, (), committed=False) is None  # that was the fifth attempt
     assert attempts.request(Request("/a/b")).metadata == (("grpc-previous-rpc-attempts", "4"),)
 
-    throttle = RetryThrottle()
+    throttle = RetryThrottle(RetryThrottling())
     attempts = Attempts(policy, throttle)
     assert attempts.next_pause(UNAVAILABLE, (), committed=True) is None
     assert attempts.next_pause(UNAVAILABLE, pushed("x"), committed=False) is None
@@ -511,11 +477,41 @@ def test_a_policy_must_make_sense() -> None:
 
 
 def test_the_throttle_stops_retries_when_most_calls_fail() -> None:
-    throttle = RetryThrottle()
+    throttle = RetryThrottle(RetryThrottling())
     assert [throttle.failed() for _ in range(6)] == [True, True, True, True, False, False]
     for _ in range(40):
         throttle.succeeded()
     assert throttle.failed()
+    with pytest.raises(InvalidArgument, match="max_tokens"):
+        RetryThrottling(max_tokens=0)
+
+
+def test_without_throttling_retries_go_on_when_all_calls_fail_first() -> None:
+    async def test() -> None:
+        flaky = Flaky()
+        async with wire_server(flaky) as server, open_channel(server.address, retry=QUICK) as channel:
+            echo = channel.unary_unary(ECHO)
+            for _ in range(8):
+                flaky.statuses[:] = [UNAVAILABLE] * 2
+                assert await echo(b"third time") == b"third time"
+
+    run(test)
+
+
+def test_with_throttling_retries_stop_for_a_while() -> None:
+    async def test() -> None:
+        flaky = Flaky()
+        throttling = RetryThrottling(max_tokens=3)
+        async with (
+            wire_server(flaky) as server,
+            open_channel(server.address, retry=QUICK, retry_throttling=throttling) as channel,
+        ):
+            echo = channel.unary_unary(ECHO)
+            flaky.statuses[:] = [UNAVAILABLE] * 2
+            with pytest.raises(RpcError, match="UNAVAILABLE"):
+                await echo(b"one retry, and the bucket is half empty")
+
+    run(test)
 
 
 @pytest.mark.parametrize(
