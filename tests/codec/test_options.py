@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.codec.lab import codec, message, registry
 
 from puregrpc.codec import Codec
-from puregrpc.codec import times as codec_times
+from puregrpc.codec.well_known import times as codec_times
 from puregrpc.errors import DecodeError, EncodeError, SchemaError
 from puregrpc.proto import compile as compile_sources
 from puregrpc.schema import Registry

@@ -16,9 +16,9 @@ from tests.trace.snapshots import assert_snapshot
 from tests.trace.test_explainer import whole_conversation
 
 from puregrpc.trace import Chunk, Direction, Recording, explain
-from puregrpc.trace.jsonl import explanation_lines
-from puregrpc.trace.ladder import Detail, Ladder, plain
-from puregrpc.trace.page import html_page
+from puregrpc.trace.showing.json_lines import explanation_lines
+from puregrpc.trace.showing.ladder import Detail, Ladder, plain
+from puregrpc.trace.showing.page import html_page
 
 HERE = Path(__file__).parent
 

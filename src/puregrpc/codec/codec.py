@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 
 from puregrpc.codec import json_text
-from puregrpc.codec.compiler import Compiler
 from puregrpc.codec.faults import FAULTS, Fault, fault_of
+from puregrpc.codec.generation.compiler import Compiler
 from puregrpc.codec.options import Options
 from puregrpc.errors import DecodeError, EncodeError, SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["Chunk", "Direction", "Recorder", "Recording"]
+__all__ = ["LINES_FORM", "LINES_VERSION", "Chunk", "Direction", "Recorder", "Recording"]
+
+LINES_FORM, LINES_VERSION = "puregrpc trace", 1
+"""What the first of the JSON lines of a recording says that they are."""
 
 
 class Direction(Enum):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from puregrpc.trace import rules
-from puregrpc.trace.octets import Octets
-from puregrpc.trace.protobuf import explain_message
+from puregrpc.trace.explaining import rules
+from puregrpc.trace.explaining.octets import Octets
+from puregrpc.trace.explaining.protobuf import explain_message
+from puregrpc.trace.explaining.stream import PREFIX_SIZE, CallState, MessageOctets, Side, inflate, prefix_parts
 from puregrpc.trace.records import Field, Message, Part, Span
-from puregrpc.trace.stream import PREFIX_SIZE, CallState, MessageOctets, Side, inflate, prefix_parts
 
 if TYPE_CHECKING:
     from puregrpc.schema import Registry

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 
-from puregrpc.codec import message_set, well_known
-from puregrpc.codec.any_value import AnyValues
-from puregrpc.codec.decode_source import SubDecoder, decoder_source, packed_reader
-from puregrpc.codec.decode_values import shown_default
-from puregrpc.codec.encode_source import SubEncoder, encoder_source
 from puregrpc.codec.faults import Fault, shown
-from puregrpc.codec.large_messages import LazyParts, large_decoder, large_encoder
-from puregrpc.codec.message_objects import serialized
+from puregrpc.codec.generation import message_set
+from puregrpc.codec.generation.decode_source import SubDecoder, decoder_source, packed_reader
+from puregrpc.codec.generation.encode_source import SubEncoder, encoder_source
+from puregrpc.codec.generation.large_messages import LazyParts, large_decoder, large_encoder
+from puregrpc.codec.generation.scalar_reader import shown_default
+from puregrpc.codec.generation.shapes import Shape, ShapedField, shape_of, wire_type_of
+from puregrpc.codec.generation.source import MAX_FIELDS, Source
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
-from puregrpc.codec.shapes import Shape, ShapedField, shape_of, wire_type_of
-from puregrpc.codec.source import MAX_FIELDS, Source
-from puregrpc.codec.wire_format import skip, varint
+from puregrpc.codec.values.message_objects import serialized
+from puregrpc.codec.well_known import json_forms
+from puregrpc.codec.well_known.any_value import AnyValues
+from puregrpc.codec.wire_format.tags_and_varints import skip, varint
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType, MessageDescriptor
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ class Compiler:
         self._special_decoders: dict[str, SubDecoder] = {}
         if options.well_known_types:
             any_values = AnyValues(self)
-            self._special_encoders = well_known.encoders(options)
+            self._special_encoders = json_forms.encoders(options)
             self._special_encoders["google.protobuf.Any"] = any_values.encode
-            self._special_decoders = well_known.decoders(options)
+            self._special_decoders = json_forms.decoders(options)
             self._special_decoders["google.protobuf.Any"] = any_values.decode
 
     def is_special(self, full_name: str) -> bool:

@@ -4,34 +4,50 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
 from puregrpc.codec.faults import FAULTS, Fault, TooDeep, fault_of, shown
-from puregrpc.codec.message_objects import full_name_of, serialized
-from puregrpc.codec.scalars import native_bytes_of
-from puregrpc.codec.wire_format import read_fields, varint
+from puregrpc.codec.options import Options
+from puregrpc.codec.values.message_objects import full_name_of, serialized
+from puregrpc.codec.values.scalars import native_bytes_of
+from puregrpc.codec.well_known.json_forms import Decoder, Encoder
+from puregrpc.codec.wire_format.tags_and_varints import read_fields, varint
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor
-
-if TYPE_CHECKING:
-    from puregrpc.codec.compiler import Compiler
+from puregrpc.schema import Registry
 
 __all__ = ["AnyValues"]
 
 _TYPE = "@type"
 
 
+class Functions(Protocol):
+    """Where the functions of the type inside an Any come from: the compiler."""
+
+    registry: Registry
+    options: Options
+
+    def is_special(self, full_name: str) -> bool:
+        """Whether a type has a form of its own in JSON: the value in an Any then stands under ``value``."""
+
+    def encoder(self, descriptor: MessageDescriptor) -> Encoder:
+        """The function (value, depth) -> bytes of a type."""
+
+    def decoder(self, descriptor: MessageDescriptor) -> Decoder:
+        """The function (data, position, end, depth) -> value of a type."""
+
+
 class AnyValues:
     """Encodes and decodes Any with the types that a registry knows."""
 
-    def __init__(self, compiler: Compiler) -> None:
-        self._compiler = compiler
+    def __init__(self, functions: Functions) -> None:
+        self._functions = functions
 
     def _resolve(self, url: str) -> MessageDescriptor | None:
         try:
-            return self._compiler.registry.message_or_well_known(url.rpartition("/")[2])
+            return self._functions.registry.message_or_well_known(url.rpartition("/")[2])
         except SchemaError:
             return None
 
@@ -59,8 +75,8 @@ class AnyValues:
                 return _any(url, native_bytes_of(given))  # as native values show what is not known
             raise Fault(f"unable to resolve {shown(url)}: the type is not in the schema")
         fields = {name: item for name, item in value.items() if name != _TYPE}
-        encode = self._compiler.encoder(descriptor)
-        if not self._compiler.is_special(descriptor.full_name):
+        encode = self._functions.encoder(descriptor)
+        if not self._functions.is_special(descriptor.full_name):
             # google.protobuf.Empty has no fields, but is written under "value" by some.
             if descriptor.full_name == "google.protobuf.Empty" and fields == {"value": {}}:
                 fields = {}
@@ -93,10 +109,10 @@ class AnyValues:
         descriptor = self._resolve(url)
         if descriptor is None:
             body = data[span[0] : span[1]]
-            native = self._compiler.options.is_native
+            native = self._functions.options.is_native
             return {_TYPE: url, "value": body if native else str(b2a_base64(body, newline=False), "ascii")}
-        value = self._compiler.decoder(descriptor)(data, span[0], span[1], depth - 1)
-        if self._compiler.is_special(descriptor.full_name):
+        value = self._functions.decoder(descriptor)(data, span[0], span[1], depth - 1)
+        if self._functions.is_special(descriptor.full_name):
             return {_TYPE: url, "value": value}
         return {_TYPE: url, **value}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from puregrpc.trace import rules
-from puregrpc.trace.header_block import printable
+from puregrpc.trace.explaining import rules
+from puregrpc.trace.text import printable
 
 if TYPE_CHECKING:
-    from puregrpc.trace.octets import Octets
+    from puregrpc.trace.explaining.octets import Octets
     from puregrpc.trace.records import Part
 
 __all__ = ["ERROR_CODES", "HEADER_SIZE", "Head", "Payload", "error_name", "flag_names", "is_plausible", "type_name"]

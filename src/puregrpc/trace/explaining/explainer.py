@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from puregrpc.trace import frames, rules
-from puregrpc.trace.conversation import Conversation
-from puregrpc.trace.frames import HEADER_SIZE, Head, is_plausible
-from puregrpc.trace.octets import Octets
+from puregrpc.trace.explaining import frames, rules
+from puregrpc.trace.explaining.conversation import Conversation
+from puregrpc.trace.explaining.frames import HEADER_SIZE, Head, is_plausible
+from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.recording import Chunk, Direction, Recording
 from puregrpc.trace.records import Buffer, Explanation, Frame, Part, Span, Stretch
 

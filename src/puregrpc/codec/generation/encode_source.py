@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from puregrpc.codec import lists, scalars
 from puregrpc.codec.faults import FAULTS, Fault, TooDeep, at_element, locate
+from puregrpc.codec.generation.shapes import FIXED, ShapedField, is_null_value, wire_type_of
+from puregrpc.codec.generation.source import Source
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
-from puregrpc.codec.shapes import FIXED, ShapedField, is_null_value, wire_type_of
-from puregrpc.codec.source import Source
-from puregrpc.codec.wire_format import SMALL, VARINTS, tag_bytes, varint
+from puregrpc.codec.values import lists, scalars
+from puregrpc.codec.wire_format.tags_and_varints import SMALL, VARINTS, tag_bytes, varint
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType
 from puregrpc.schema.defaults import INTEGER_RANGES
 

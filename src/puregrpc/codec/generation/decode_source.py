@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from puregrpc.codec.decode_values import DECODER_NAMES, ScalarReader, packed_expression, shown_default
+from puregrpc.codec.generation.scalar_reader import DECODER_NAMES, ScalarReader, packed_expression, shown_default
+from puregrpc.codec.generation.shapes import ShapedField, wire_type_of
+from puregrpc.codec.generation.source import OF_TAG, Source
 from puregrpc.codec.options import Options
-from puregrpc.codec.shapes import ShapedField, wire_type_of
-from puregrpc.codec.source import OF_TAG, Source
-from puregrpc.codec.wire_format import varint
+from puregrpc.codec.wire_format.tags_and_varints import varint
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType
 
 __all__ = ["SubDecoder", "decoder_source", "joined", "packed_reader"]

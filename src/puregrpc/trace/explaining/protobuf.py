@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType, MessageDescriptor
-from puregrpc.trace import rules
-from puregrpc.trace.header_block import printable
+from puregrpc.trace.explaining import rules
 from puregrpc.trace.records import Field, Part, Rule
+from puregrpc.trace.text import printable
 
 if TYPE_CHECKING:
     from puregrpc.schema import Registry
-    from puregrpc.trace.octets import Octets
+    from puregrpc.trace.explaining.octets import Octets
 
 __all__ = ["MAX_DEPTH", "MAX_FIELDS", "explain_message"]
 

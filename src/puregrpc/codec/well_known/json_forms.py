@@ -15,14 +15,15 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from puregrpc.codec import scalars, times
 from puregrpc.codec.faults import FAULTS, Fault, TooDeep, Truncated, fault_of, shown
-from puregrpc.codec.lists import list_of
-from puregrpc.codec.message_objects import full_name_of, serialized
 from puregrpc.codec.options import Options
-from puregrpc.codec.wire_format import more, read_fields, read_tag, read_varint, skip, varint
+from puregrpc.codec.values import scalars
+from puregrpc.codec.values.lists import list_of
+from puregrpc.codec.values.message_objects import full_name_of, serialized
+from puregrpc.codec.well_known import times
+from puregrpc.codec.wire_format.tags_and_varints import more, read_fields, read_tag, read_varint, skip, varint
 
-__all__ = ["decoders", "encoders"]
+__all__ = ["Decoder", "Encoder", "decoders", "encoders"]
 
 Encoder = Callable[[Any, int], bytes]
 Decoder = Callable[[bytes, int, int, int], Any]

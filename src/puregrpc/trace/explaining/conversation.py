@@ -6,18 +6,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from puregrpc.errors import SchemaError
-from puregrpc.trace import frames, rules
-from puregrpc.trace.frames import Head, Payload, error_name, flag_names, read_frame, type_name
-from puregrpc.trace.header_block import HeaderTableTracer
-from puregrpc.trace.headers import binary_value, check_block, explain_field, parse_timeout, with_meaning
-from puregrpc.trace.messages import OctetStore, looks_like_whole_messages, read_message
-from puregrpc.trace.octets import Octets
-from puregrpc.trace.protobuf import explain_message
+from puregrpc.trace.explaining import frames, rules
+from puregrpc.trace.explaining.frames import Head, Payload, error_name, flag_names, read_frame, type_name
+from puregrpc.trace.explaining.header_block import HeaderTableTracer
+from puregrpc.trace.explaining.headers import binary_value, check_block, explain_field, parse_timeout, with_meaning
+from puregrpc.trace.explaining.messages import OctetStore, looks_like_whole_messages, read_message
+from puregrpc.trace.explaining.octets import Octets
+from puregrpc.trace.explaining.protobuf import explain_message
+from puregrpc.trace.explaining.standard_types import standard_registry
+from puregrpc.trace.explaining.stream import CallState, MessageOctets, Side
+from puregrpc.trace.explaining.windows import FlowControl
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Field, Frame, HeaderBlock, HeaderField, Message, Part, Span
-from puregrpc.trace.standard_types import standard_registry
-from puregrpc.trace.stream import CallState, MessageOctets, Side
-from puregrpc.trace.windows import FlowControl
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:

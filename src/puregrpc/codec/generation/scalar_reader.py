@@ -7,13 +7,13 @@ from binascii import b2a_base64
 from collections.abc import Sequence
 from typing import Any
 
-from puregrpc.codec import lists, scalars
 from puregrpc.codec.faults import FAULTS, Fault, TooDeep, Truncated, at_element, locate
-from puregrpc.codec.groups import another_part, decode_parts, group
+from puregrpc.codec.generation.shapes import FIXED, ShapedField, is_null_value
+from puregrpc.codec.generation.source import Source
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
-from puregrpc.codec.shapes import FIXED, ShapedField, is_null_value
-from puregrpc.codec.source import Source
-from puregrpc.codec.wire_format import more, read_tag, read_varint, skip, varint
+from puregrpc.codec.values import lists, scalars
+from puregrpc.codec.wire_format.groups import another_part, decode_parts, group
+from puregrpc.codec.wire_format.tags_and_varints import more, read_tag, read_varint, skip, varint
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType
 
 __all__ = ["DECODER_NAMES", "ScalarReader", "packed_expression", "shown_default"]

@@ -12,9 +12,9 @@ from sys import byteorder
 from typing import Any
 
 from puregrpc.codec.faults import FAULTS, Fault, Truncated, fault_of, shown
-from puregrpc.codec.scalars import string_of
-from puregrpc.codec.varint_lanes import FIRST_TOO_LARGE, join_varints, split_varints
-from puregrpc.codec.wire_format import SMALL, VARINTS, varint
+from puregrpc.codec.values.scalars import string_of
+from puregrpc.codec.wire_format.tags_and_varints import SMALL, VARINTS, varint
+from puregrpc.codec.wire_format.varint_lanes import FIRST_TOO_LARGE, join_varints, split_varints
 
 __all__ = [
     "entries_of",

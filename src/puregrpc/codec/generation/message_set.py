@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from puregrpc.codec.faults import Fault, TooDeep, Truncated
+from puregrpc.codec.generation.shapes import Shape
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
-from puregrpc.codec.scalars import bytes_of
-from puregrpc.codec.shapes import Shape
-from puregrpc.codec.wire_format import group_end, read_fields, read_tag, skip, varint
+from puregrpc.codec.values.scalars import bytes_of
+from puregrpc.codec.wire_format.tags_and_varints import group_end, read_fields, read_tag, skip, varint
 
 __all__ = ["decoder", "encoder"]
 

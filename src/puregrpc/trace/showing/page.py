@@ -11,9 +11,9 @@ import json
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from puregrpc.trace.header_block import printable
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Frame, Part, TableState
+from puregrpc.trace.text import printable
 
 if TYPE_CHECKING:
     from puregrpc.trace.records import Explanation, HeaderBlock, Rule, Stretch
@@ -23,7 +23,7 @@ __all__ = ["html_page"]
 
 def html_page(explanation: Explanation, *, title: str = "gRPC on the wire") -> str:
     """The page as text. It has no external resources and a Content-Security-Policy that forbids them."""
-    template = resources.files("puregrpc.trace").joinpath("page.html").read_text(encoding="utf-8")
+    template = resources.files("puregrpc.trace.showing").joinpath("page.html").read_text(encoding="utf-8")
     # "<" inside JSON strings only: no text can end the script element.
     data = json.dumps(_Page(explanation).data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return template.replace("__TITLE__", html.escape(title)).replace("__DATA__", data)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from puregrpc.trace.frames import MAX_WINDOW
+from puregrpc.trace.explaining.frames import MAX_WINDOW
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from puregrpc.trace.stream import CallState, Side
+    from puregrpc.trace.explaining.stream import CallState, Side
 
 __all__ = ["FlowControl"]
 

@@ -6,8 +6,8 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from puregrpc.trace import rules
-from puregrpc.trace.octets import Octets
+from puregrpc.trace.explaining import rules
+from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import CallSummary, Part, Span
 from puregrpc.wire.status import Status

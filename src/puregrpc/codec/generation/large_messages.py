@@ -10,15 +10,15 @@ from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from puregrpc.codec.decode_source import SubDecoder, joined
-from puregrpc.codec.encode_source import SubEncoder
 from puregrpc.codec.faults import Fault, TooDeep, Truncated
-from puregrpc.codec.groups import decode_parts
+from puregrpc.codec.generation.decode_source import SubDecoder, joined
+from puregrpc.codec.generation.encode_source import SubEncoder
+from puregrpc.codec.generation.shapes import Shape, ShapedField
+from puregrpc.codec.generation.source import Source
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
-from puregrpc.codec.scalars import bytes_of
-from puregrpc.codec.shapes import Shape, ShapedField
-from puregrpc.codec.source import Source
-from puregrpc.codec.wire_format import read_tag, read_varint
+from puregrpc.codec.values.scalars import bytes_of
+from puregrpc.codec.wire_format.groups import decode_parts
+from puregrpc.codec.wire_format.tags_and_varints import read_tag, read_varint
 from puregrpc.proto.descriptors import MessageDescriptor
 
 __all__ = ["LazyParts", "large_decoder", "large_encoder"]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from puregrpc.codec.faults import Truncated
-from puregrpc.codec.wire_format import SMALL_GROUP, group_end
+from puregrpc.codec.wire_format.tags_and_varints import SMALL_GROUP, group_end
 
 __all__ = ["another_part", "decode_parts", "group"]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from puregrpc.trace import rules
-from puregrpc.trace.header_block import printable
+from puregrpc.trace.explaining import rules
 from puregrpc.trace.records import HeaderField, Representation, Rule
+from puregrpc.trace.text import printable
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from puregrpc.trace.header_block import printable
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Frame, Part, Representation
+from puregrpc.trace.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

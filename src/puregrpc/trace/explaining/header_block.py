@@ -13,11 +13,12 @@ from hpack.exceptions import HPACKDecodingError
 from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
-from puregrpc.trace import rules
-from puregrpc.trace.octets import Octets
+from puregrpc.trace.explaining import rules
+from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.records import HeaderField, Part, Representation, TableEntry, TableState
+from puregrpc.trace.text import printable
 
-__all__ = ["HeaderTableTracer", "printable"]
+__all__ = ["HeaderTableTracer"]
 
 STATIC_TABLE = tuple(TableEntry(name, value) for name, value in HeaderTable.STATIC_TABLE)
 DEFAULT_TABLE_SIZE = 4096
@@ -26,15 +27,6 @@ MAX_INTEGER_OCTETS = 6
 
 LOST_NAME = b""
 """The name of a table entry whose name the recording has lost; no field may have an empty name."""
-
-SHOWN = 120
-"""How many characters of a name or value stand in a part's value; the record has it whole."""
-
-
-def printable(data: bytes, limit: int = SHOWN) -> str:
-    """Octets as text for a reader: ASCII as it is, everything else escaped, long ones cut with a note of the length."""
-    text = data[:limit].decode("latin-1").encode("unicode_escape").decode("ascii")
-    return text if len(data) <= limit else f"{text}… ({len(data)} octets)"
 
 
 class _Broken(Exception):  # noqa: N818 - control flow inside this module

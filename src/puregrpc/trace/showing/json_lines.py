@@ -1,8 +1,8 @@
-"""Recordings and their explanations as JSON lines: one form, written and read.
+"""Recordings and their explanations as JSON lines, which docs/json-lines.md describes.
 
-The first line says what the file is. ``octets`` lines hold what was recorded, and are all that `read_recordings` needs;
+The first line says what the file is. ``octets`` lines hold what was recorded, and are all that reading it again needs;
 the other lines tell the explanation: one line per frame (or stretch), one per call, one per dynamic table, and one for
-what was unpacked. docs/json-lines.md describes them.
+what was unpacked.
 """
 
 from __future__ import annotations
@@ -11,29 +11,23 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from puregrpc.errors import InvalidArgument
-from puregrpc.trace.header_block import printable
-from puregrpc.trace.recording import Chunk, Direction, Recording
+from puregrpc.trace.recording import LINES_FORM, LINES_VERSION, Direction, Recording
 from puregrpc.trace.records import Frame
+from puregrpc.trace.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from puregrpc.trace.records import Explanation, Field, HeaderBlock, Message, Part, Stretch
 
-__all__ = ["describe_entry", "explanation_lines", "read_recordings", "recording_lines"]
-
-FORM = "puregrpc trace"
-VERSION = 1
-MAX_SECONDS = 2**34
-"""Times are up to the year 2514."""
+__all__ = ["describe_entry", "explanation_lines", "recording_lines"]
 
 
 def recording_lines(recording: Recording) -> Iterator[str]:
     """The recording, without an explanation."""
     head = {
-        "form": FORM,
-        "version": VERSION,
+        "form": LINES_FORM,
+        "version": LINES_VERSION,
         "client": recording.client,
         "server": recording.server,
         "start_time": recording.start_time,
@@ -177,77 +171,3 @@ def _value(value: object) -> object:
     if isinstance(value, tuple):
         return [_value(item) for item in value]
     return value
-
-
-def read_recordings(text: str, name: str = "<recording>") -> list[Recording]:
-    """Read what `recording_lines` or `explanation_lines` wrote, any number of recordings one after another.
-
-    Raises InvalidArgument, with the line, where it is not that.
-    """
-    recordings: list[Recording] = []
-    chunks: list[Chunk] = []
-    head: dict[str, object] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        where = f"{name}:{number}"
-        values = _object(line, where) if line.strip() else {}
-        if number == 1 or "form" in values:
-            if number > 1:
-                recordings.append(_recording(head, chunks))
-            head, chunks = _head(values, where), []
-        elif "octets" in values:
-            try:
-                chunks.append(_chunk(values))
-            except (KeyError, TypeError, ValueError) as error:
-                raise InvalidArgument(f"{where}: not octets of a recording: {error}") from None
-    recordings.append(_recording(_head(head, f"{name}:1"), chunks))
-    return recordings
-
-
-def _head(values: dict[str, object], where: str) -> dict[str, object]:
-    if values.get("form") != FORM:
-        raise InvalidArgument(f'{where}: not a recording: the first line has no "form": "{FORM}"')
-    if values.get("version") != VERSION:
-        raise InvalidArgument(f"{where}: version {values.get('version')!r} is not known, only {VERSION}")
-    start = values.get("start_time", 0)
-    if not isinstance(start, int | float) or not -MAX_SECONDS < start < MAX_SECONDS:
-        raise InvalidArgument(f"{where}: start_time is not a number of seconds since 1970")
-    return values
-
-
-def _recording(head: dict[str, object], chunks: list[Chunk]) -> Recording:
-    notes = head.get("notes", [])
-    return Recording(
-        tuple(chunks),
-        str(head.get("client", "client")),
-        str(head.get("server", "server")),
-        from_start=head.get("from_start") is not False,
-        start_time=float(start) if isinstance(start := head.get("start_time", 0), int | float) else 0.0,
-        notes=tuple(str(note) for note in notes) if isinstance(notes, list) else (),
-    )
-
-
-def _seconds(value: float) -> float:
-    if not -MAX_SECONDS < value < MAX_SECONDS:
-        raise ValueError("more seconds than any recording has")
-    return float(value)
-
-
-def _chunk(values: dict[str, object]) -> Chunk:
-    time, octets, lost = values["time"], values["octets"], values.get("lost", 0)
-    if not isinstance(time, int | float):
-        raise TypeError(f"time is {time!r}, not a number of seconds")
-    if not isinstance(octets, str):
-        raise TypeError("octets are not hexadecimal digits")
-    if lost is not None and (not isinstance(lost, int) or lost < 0):
-        raise ValueError(f"lost is {lost!r}, not a number of octets")
-    return Chunk(_seconds(time), Direction(values["from"]), bytes.fromhex(octets), lost)
-
-
-def _object(line: str, where: str) -> dict[str, object]:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError):  # numbers of thousands of digits are a ValueError of their own
-        raise InvalidArgument(f"{where}: not a line of JSON") from None
-    if not isinstance(values, dict):
-        raise InvalidArgument(f"{where}: not a JSON object")
-    return values
