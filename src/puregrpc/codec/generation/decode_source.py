@@ -17,10 +17,11 @@ from puregrpc.codec.generation.scalar_reader import DECODER_NAMES, ScalarReader,
 from puregrpc.codec.generation.shapes import ShapedField, wire_type_of
 from puregrpc.codec.generation.source import OF_TAG, Source
 from puregrpc.codec.options import Options
+from puregrpc.codec.wire_format.groups import decode_parts
 from puregrpc.codec.wire_format.tags_and_varints import varint
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType
 
-__all__ = ["SubDecoder", "decoder_source", "joined", "packed_reader"]
+__all__ = ["SubDecoder", "decode_seen", "decoder_source", "packed_reader"]
 
 SubDecoder = Callable[[bytes, int, int, int], Any]
 
@@ -31,7 +32,18 @@ def joined(decode: SubDecoder, parts: bytearray, depth: int) -> Any:
     return decode(data, 0, len(data), depth)
 
 
-_SHARED = {**DECODER_NAMES, "joined": joined}
+def decode_seen(decode: SubDecoder, seen: Any, data: bytes, depth: int) -> Any:
+    """A message field of which ``seen`` was collected: a part of ``data``, joined parts, a group, or several."""
+    if type(seen) is tuple:
+        return decode(data, seen[0], seen[1], depth)
+    if type(seen) is bytearray:
+        return joined(decode, seen, depth)
+    if type(seen) is list:
+        return decode_parts(decode, seen, depth)
+    return decode(seen, 0, len(seen), depth)
+
+
+_SHARED = {**DECODER_NAMES, "joined": joined, "decode_seen": decode_seen}
 
 
 def decoder_source(
@@ -157,16 +169,17 @@ class _Writer(ScalarReader):
                 continue
             self._source.field(index)
             self._sub(index, field.descriptor)
-            chosen = f" and o{field.oneof} == {index}" if field.oneof >= 0 else ""
-            add(f"if w{index} is not None{chosen}:")
+            add(f"if w{index} is not None:")
             if field.descriptor.is_delimited:
                 whole = f"S{index}(w{index}, 0, len(w{index}), depth - 1)"
-                add(
-                    f" m[K{index}] = decode_parts(S{index}, w{index}, depth - 1) if type(w{index}) is list else {whole}"
-                )
-                continue
-            whole = f"S{index}(data, w{index}[0], w{index}[1], depth - 1)"
-            add(f" m[K{index}] = {whole} if type(w{index}) is tuple else joined(S{index}, w{index}, depth - 1)")
+                value = f"decode_parts(S{index}, w{index}, depth - 1) if type(w{index}) is list else {whole}"
+            else:
+                whole = f"S{index}(data, w{index}[0], w{index}[1], depth - 1)"
+                value = f"{whole} if type(w{index}) is tuple else joined(S{index}, w{index}, depth - 1)"
+            if field.oneof < 0:
+                add(f" m[K{index}] = {value}")
+            else:  # what was replaced has to be valid, too
+                add(f" v = {value}", f" if o{field.oneof} == {index}:", f"  m[K{index}] = v")
         self._source.field(-1)
         if self._options.unknown_fields == "keep":
             add("if unknown:", f" m[UNKNOWN] = {'bytes' if self._options.is_native else 'base64'}(unknown)")
@@ -226,9 +239,12 @@ class _Writer(ScalarReader):
             self._source.add(
                 f"x = oneofs.get({field.oneof})",
                 f"if x is not None and x != K{index}:",
-                " m.pop(x, None); spans.pop(x, None)",
-                f"oneofs[{field.oneof}] = K{index}",
+                " m.pop(x, None)",
             )
+            self._source.field(-1)
+            self._source.add(" spans.replace(x, data, depth)")
+            self._source.field(index)
+            self._source.add(f"oneofs[{field.oneof}] = K{index}")
         else:
             self._source.add(
                 f"if o{field.oneof} != {index}:",
@@ -241,9 +257,11 @@ class _Writer(ScalarReader):
         add = self._source.add
         if field.oneof >= 0:
             if not self._part:
-                add(f"if o{field.oneof} != {index}:", f" w{index} = None")
+                add(f"if w{index} is not None and o{field.oneof} != {index}:")
+                add(f" decode_seen(S{index}, w{index}, data, depth - 1)", f" w{index} = None")
+                self._sub(index, field.descriptor)
             self._choose(index, field)
-        first, more = "(i, j)", "more({}, data, i, j)"
+        first, more = "(i, j)", "more({}, data, i, j, depth)"
         if field.descriptor.is_delimited:
             first, more = "b", "another_part({}, b)"
             add("b, i = group(data, i, end, tag, depth)")
@@ -405,7 +423,7 @@ class _Writer(ScalarReader):
         self._source.field(index, element=True)
         if is_message:
             self._length("j", "q")
-            add("v = (i, q) if v is None else more(v, data, i, q)", "i = q")
+            add("v = (i, q) if v is None else more(v, data, i, q, depth)", "i = q")
         else:
             self._read(index, value, "j")
         self._source.field(index)

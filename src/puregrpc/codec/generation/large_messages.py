@@ -10,14 +10,13 @@ from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from puregrpc.codec.faults import Fault, TooDeep, Truncated
-from puregrpc.codec.generation.decode_source import SubDecoder, joined
+from puregrpc.codec.faults import FAULTS, TooDeep, Truncated, fault_of
+from puregrpc.codec.generation.decode_source import SubDecoder, decode_seen
 from puregrpc.codec.generation.encode_source import SubEncoder
 from puregrpc.codec.generation.shapes import Shape, ShapedField
 from puregrpc.codec.generation.source import Source
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.values.scalars import bytes_of
-from puregrpc.codec.wire_format.groups import decode_parts
 from puregrpc.codec.wire_format.tags_and_varints import read_tag, read_varint
 from puregrpc.proto.descriptors import MessageDescriptor
 
@@ -85,6 +84,20 @@ def large_encoder(
     return encode
 
 
+class _Seen(dict[str, Any]):
+    """Key -> what was seen of a message field."""
+
+    def __init__(self, decode_field: Callable[[str, Any, bytes, int], Any]) -> None:
+        super().__init__()
+        self._decode_field = decode_field
+
+    def replace(self, key: str, data: bytes, depth: int) -> None:
+        """Forget a member of a oneof that another member replaces. It has to be valid all the same."""
+        seen = self.pop(key, None)
+        if seen is not None:
+            self._decode_field(key, seen, data, depth)
+
+
 def large_decoder(
     shape: Shape,
     parts: LazyParts,
@@ -107,13 +120,24 @@ def large_decoder(
         if field.descriptor.message_type is not None and not field.descriptor.is_repeated
     }
 
+    def decode_field(key: str, seen: Any, data: bytes, depth: int) -> Any:
+        sub = decoder_of(types[key])
+        try:
+            if type(seen) is tuple:  # without a frame more
+                return sub(data, seen[0], seen[1], depth - 1)
+            return decode_seen(sub, seen, data, depth - 1)
+        except FAULTS as error:
+            fault = fault_of(error)
+            fault.path = f".{key}{fault.path}"
+            raise fault from None
+
     def decode(data: bytes, i: int, end: int, depth: int) -> dict[str, Any]:
         if depth < 0:
             raise TooDeep
         message = template.copy()
         for key, container in containers:
             message[key] = container()
-        spans: dict[str, Any] = {}
+        spans = _Seen(decode_field)
         oneofs: dict[int, str] = {}
         unknown = bytearray() if keeps else None
         tag = 0
@@ -140,23 +164,8 @@ def large_decoder(
                 i, tag = parts[number](data, i, end, depth, tag, message, spans, oneofs, unknown)
         if i != end:
             raise Truncated
-        for key, span in spans.items():
-            descriptor = types[key]
-            if descriptor is None:
-                continue
-            sub = decoder_of(descriptor)
-            try:
-                if type(span) is tuple:
-                    message[key] = sub(data, span[0], span[1], depth - 1)
-                elif type(span) is bytearray:
-                    message[key] = joined(sub, span, depth - 1)
-                elif type(span) is list:
-                    message[key] = decode_parts(sub, span, depth - 1)
-                else:
-                    message[key] = sub(span, 0, len(span), depth - 1)
-            except Fault as fault:
-                fault.path = f".{key}{fault.path}"
-                raise
+        for key, seen in spans.items():
+            message[key] = decode_field(key, seen, data, depth)
         if unknown:
             message[UNKNOWN_FIELDS] = (
                 bytes(unknown) if options.is_native else str(b2a_base64(unknown, newline=False), "ascii")

@@ -13,7 +13,7 @@ from puregrpc.codec.faults import Fault, TooDeep, Truncated
 from puregrpc.codec.generation.shapes import Shape
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.values.scalars import bytes_of
-from puregrpc.codec.wire_format.tags_and_varints import group_end, read_fields, read_tag, skip, varint
+from puregrpc.codec.wire_format.tags_and_varints import check_fields, group_end, read_fields, read_tag, skip, varint
 
 __all__ = ["decoder", "encoder"]
 
@@ -76,11 +76,13 @@ def decoder(
                 stop, position = group_end(data, position, end, tag, depth)
                 number, body = _item(data, start, stop, depth)
                 if number in keys:
+                    check_fields(body, 0, len(body), depth)
                     bodies.setdefault(keys[number], bytearray()).extend(body)
                     continue
             elif tag & 7 == 2 and tag >> 3 in keys:
                 position = skip(data, position, end, tag, depth)
                 ((_, first, last),) = read_fields(data, start - len(varint(tag)), position, depth)
+                check_fields(data, first, last, depth)
                 bodies.setdefault(keys[tag >> 3], bytearray()).extend(data[first:last])
                 continue
             else:
@@ -106,7 +108,7 @@ def decoder(
     return decode
 
 
-def _item(data: bytes, start: int, stop: int, depth: int) -> tuple[int, bytearray]:
+def _item(data: bytes, start: int, stop: int, depth: int) -> tuple[int, bytes]:
     """The first type id and the message of an item; they may come in either order."""
     number = 0
     body = bytearray()
@@ -115,4 +117,4 @@ def _item(data: bytes, start: int, stop: int, depth: int) -> tuple[int, bytearra
             number = value
         elif tag == _MESSAGE:
             body += data[value:end]
-    return number, body
+    return number, bytes(body)

@@ -124,6 +124,8 @@ def _decode_mask(data: bytes, position: int, end: int, depth: int) -> str:
 # ---- Struct, Value, ListValue
 
 
+_IN_VALUE = frozenset({8, 17, 26, 32, 42, 50})
+"""The tags of the kinds of a Value."""
 _TAG_IN_VALUE = {"google.protobuf.Struct": b"\x2a", "google.protobuf.ListValue": b"\x32"}
 
 
@@ -200,8 +202,11 @@ def _decode_value(data: bytes, position: int, end: int, depth: int) -> Any:
     scalar: Any = None
     span: Any = None
     for tag, value, stop in read_fields(data, position, end, depth):
+        if span is not None and which != tag and tag in _IN_VALUE:
+            _decode_span(data, span, which, depth)  # what is replaced has to be valid, too
+            span = None
         if tag in (42, 50):
-            span = (value, stop) if which != tag else more(span, data, value, stop)
+            span = (value, stop) if span is None else more(span, data, value, stop, depth)
         elif tag == 8:
             scalar = None
         elif tag == 17:
@@ -218,8 +223,11 @@ def _decode_value(data: bytes, position: int, end: int, depth: int) -> Any:
             raise Fault(f"a google.protobuf.Value that is {scalars.float_text(scalar)}")
         is_whole = scalar.is_integer() and -(1 << 53) <= scalar <= 1 << 53
         return int(scalar) if is_whole and (scalar or copysign(1, scalar) > 0) else scalar
-    if which not in (42, 50):
-        return scalar
+    return scalar if span is None else _decode_span(data, span, which, depth)
+
+
+def _decode_span(data: bytes, span: Any, which: int, depth: int) -> Any:
+    """The Struct or the ListValue of a Value."""
     if isinstance(span, bytearray):
         data, span = bytes(span), (0, len(span))
     return (_decode_struct if which == 42 else _decode_list)(data, span[0], span[1], depth - 1)
@@ -238,7 +246,7 @@ def _decode_struct(data: bytes, position: int, end: int, depth: int) -> dict[str
             if entry_tag == 10:
                 key = data[first:last].decode()
             elif entry_tag == 18:
-                span = (first, last) if span is None else more(span, data, first, last)
+                span = (first, last) if span is None else more(span, data, first, last, depth)
         try:
             if isinstance(span, bytearray):
                 shown_fields[key] = _decode_value(bytes(span), 0, len(span), depth - 2)

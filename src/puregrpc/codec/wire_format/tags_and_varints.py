@@ -15,6 +15,7 @@ __all__ = [
     "SMALL",
     "SMALL_GROUP",
     "VARINTS",
+    "check_fields",
     "group_end",
     "more",
     "read_fields",
@@ -181,11 +182,25 @@ def group_end(
             position = skip(data, position, end, tag, depth)
 
 
-def more(span: tuple[int, int] | bytearray, data: bytes, start: int, end: int) -> bytearray:
-    """What was seen of a message before, followed by another part: split messages merge as if they were joined."""
-    joined = span if isinstance(span, bytearray) else bytearray(data[span[0] : span[1]])
+def more(span: tuple[int, int] | bytearray, data: bytes, start: int, end: int, depth: int) -> bytearray:
+    """What was seen of a message before, followed by another part: split messages merge as if they were joined.
+
+    Each part is a message by itself: no value goes on from one to the next.
+    """
+    if isinstance(span, bytearray):
+        joined = span
+    else:
+        check_fields(data, span[0], span[1], depth)
+        joined = bytearray(data[span[0] : span[1]])
+    check_fields(data, start, end, depth)
     joined += data[start:end]
     return joined
+
+
+def check_fields(data: bytes, position: int, end: int, depth: int) -> None:
+    """Raise a Fault unless the bytes are whole fields."""
+    for _ in read_fields(data, position, end, depth):
+        pass
 
 
 def read_fields(data: bytes, position: int, end: int, depth: int) -> Iterator[tuple[int, int, int]]:
