@@ -257,7 +257,7 @@ def test_custom_metrics_go_to_the_run_that_is_under_way() -> None:
         with pytest.raises(InvalidArgument, match="only String, Boolean and Number types"):
             trend.add(1, {"a": {}})
         for wrong in (math.nan, math.inf, "x", None, 10**20_000):
-            with pytest.raises(InvalidArgument, match="'my_trend' takes numbers, not"):
+            with pytest.raises(InvalidArgument, match="'my_trend' takes finite numbers, not this"):
                 trend.add(wrong)  # type: ignore[arg-type]
     assert metrics["my_counter"].sink({"n": "5", "b": "true", "scenario": "s", "group": ""}).count == 1
     assert metrics["my_trend"].sink({"group": "::one::two"}).count == 1

@@ -33,8 +33,7 @@ class _Custom:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
-            given = str(value) if isinstance(value, float) else f"this {type(value).__name__}"
-            raise InvalidArgument(f"{self.name!r} takes numbers, not {given}")
+            raise InvalidArgument(f"{self.name!r} takes finite numbers, not this {type(value).__name__}")
         metrics = self._metrics or current_metrics()
         all_tags = {"group": current_group(), **tag_values(tags)}
         metrics.add(self.name, self.kind, number, all_tags, contains=self._contains)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from puregrpc.codec.generation.scalar_reader import DECODER_NAMES, ScalarReader, packed_expression, shown_default
-from puregrpc.codec.generation.shapes import ShapedField, wire_type_of
+from puregrpc.codec.generation.shapes import ShapedField, is_null_value, wire_type_of
 from puregrpc.codec.generation.source import OF_TAG, Source
 from puregrpc.codec.options import Options
 from puregrpc.codec.wire_format.groups import decode_parts
@@ -371,7 +371,9 @@ class _Writer(ScalarReader):
                 self._source.indent(-1)
                 add("i = j")
                 return
-            if self._shows_enum_names(descriptor):
+            if is_null_value(descriptor, self._options):
+                add("v = [None] * len(v)")
+            elif self._shows_names(descriptor):
                 add(f"v = [E{index}.get(v, v) for v in v]")
         add("r += v", "i = j")
 

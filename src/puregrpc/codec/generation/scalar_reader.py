@@ -149,7 +149,11 @@ class ScalarReader:
                 add(f"{to} = {to} != 0")
         elif kind is FieldType.ENUM:
             self._enum(index, descriptor)
-            if self._shows_enum_names(descriptor):
+            if self._is_closed(descriptor):
+                pass  # looked up by `_closed`
+            elif is_null_value(descriptor, self._options):
+                add(f"{to} = None")
+            elif self._shows_names(descriptor):
                 add(f"{to} = E{index}.get({to}, {to})")
         elif not native and (of_key or kind in _SIXTY_FOUR):
             add(f"{to} = str({to})")
@@ -169,11 +173,6 @@ class ScalarReader:
 
     def _shows_names(self, descriptor: FieldDescriptor) -> bool:
         return not self._options.enum_numbers and descriptor.enum_type is not None
-
-    def _shows_enum_names(self, descriptor: FieldDescriptor) -> bool:
-        """Whether the number itself is not what is shown (closed enums are looked up before this is asked)."""
-        is_closed = descriptor.enum_type is not None and descriptor.enum_type.is_closed
-        return not is_closed and (self._shows_names(descriptor) or is_null_value(descriptor, self._options))
 
     @staticmethod
     def _is_closed(descriptor: FieldDescriptor) -> bool:

@@ -45,6 +45,7 @@ __all__ = [
 _INTEGER_TEXT = re.compile(r"-?(?:0|[1-9][0-9]{0,40})\Z", re.ASCII)
 _NUMBER_TEXT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,9})?\Z", re.ASCII)
 _BASE64_TEXT = re.compile(r"[A-Za-z0-9+/_-]*={0,2}\Z", re.ASCII)
+_BEYOND_64_BITS = 1 << 64
 _WEB_TO_STANDARD = str.maketrans("-_", "+/")
 
 
@@ -77,6 +78,8 @@ def _integer(kind: str, low: int, high: int) -> Callable[[object], int]:
 def _integer_of_number(value: Any) -> int | None:
     """The integer that another library's number is equal to (a Decimal, a Fraction, a numpy.float32)."""
     try:
+        if not -_BEYOND_64_BITS < value < _BEYOND_64_BITS:  # a Decimal may stand for millions of digits
+            return _BEYOND_64_BITS if value - value == 0 else None
         number = int(value)
         return number if number == value else None
     except (ArithmeticError, TypeError, ValueError):

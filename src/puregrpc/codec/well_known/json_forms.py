@@ -94,8 +94,23 @@ def _decode_time(show: Callable[[int, int], Any]) -> Decoder:
 
 # ---- field masks
 
-_MASK_PATH = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z][A-Za-z0-9]*)*\Z", re.ASCII)
-_MASK_NAME = re.compile(r"(?:[a-z0-9.]|_[a-z])*\Z", re.ASCII)
+_QUOTED = "`[^`,]*`"
+_CAMEL_CASE_PATH = re.compile(rf"(?:[^_,`\s]|{_QUOTED})+\Z")
+_SNAKE_CASE_PATH = re.compile(rf"(?:[^A-Z_,`\s]|_[a-z]|{_QUOTED})*\Z")
+"""Paths that are the same again after a way there and back. Beside names there are * for all fields or elements
+(AIP-134, AIP-157), and keys of maps in backticks (AIP-161), which are written as they are."""
+_TO_SNAKE_CASE = re.compile(rf"{_QUOTED}|[A-Z]")
+_TO_CAMEL_CASE = re.compile(rf"{_QUOTED}|_[a-z]")
+
+
+def _snake_case(match: re.Match[str]) -> str:
+    found = match[0]
+    return found if found[0] == "`" else "_" + found.lower()
+
+
+def _camel_case(match: re.Match[str]) -> str:
+    found = match[0]
+    return found if found[0] == "`" else found[1].upper()
 
 
 def _encode_mask(value: Any, _depth: int) -> bytes:
@@ -103,10 +118,9 @@ def _encode_mask(value: Any, _depth: int) -> bytes:
         raise Fault(f"field mask expected, as in fooBar,baz, not {shown(value)}")
     out = []
     for path in value.split(",") if value else ():
-        if not _MASK_PATH.match(path):
+        if not _CAMEL_CASE_PATH.match(path):
             raise Fault(f"no such path in a field mask: {shown(path)}")
-        name = re.sub(r"[A-Z]", lambda upper: "_" + upper[0].lower(), path)
-        out.append(_delimited(b"\x0a", name.encode()))
+        out.append(_delimited(b"\x0a", _TO_SNAKE_CASE.sub(_snake_case, path).encode()))
     return b"".join(out)
 
 
@@ -115,9 +129,9 @@ def _decode_mask(data: bytes, position: int, end: int, depth: int) -> str:
     for tag, start, stop in read_fields(data, position, end, depth):
         if tag == 10:
             path = data[start:stop].decode()
-            if not _MASK_NAME.match(path):
+            if not _SNAKE_CASE_PATH.match(path):
                 raise Fault(f"a path that cannot be written in lowerCamelCase: {shown(path)}")
-            paths.append(re.sub(r"_([a-z])", lambda match: match[1].upper(), path))
+            paths.append(_TO_CAMEL_CASE.sub(_camel_case, path))
     return ",".join(paths)
 
 
