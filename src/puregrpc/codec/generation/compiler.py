@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
@@ -19,7 +20,7 @@ from puregrpc.codec.generation.decode_source import SubDecoder, decoder_source, 
 from puregrpc.codec.generation.encode_source import SubEncoder, encoder_source
 from puregrpc.codec.generation.large_messages import LazyParts, large_decoder, large_encoder
 from puregrpc.codec.generation.scalar_reader import shown_default
-from puregrpc.codec.generation.shapes import Shape, ShapedField, shape_of, wire_type_of
+from puregrpc.codec.generation.shapes import Shape, ShapedField, shape_of, shown_elements, wire_type_of
 from puregrpc.codec.generation.source import MAX_FIELDS, Source
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.values.message_objects import serialized
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Compiler"]
 
+SHOWN_BY_ANY = 100
+"""As many elements as the message in an Any is taken to show: it may be of any type."""
+
 
 class Compiler:
     """Makes and keeps the functions for one registry, at one version of it, and one set of options."""
@@ -45,6 +49,8 @@ class Compiler:
         self._encoders: dict[MessageDescriptor, SubEncoder] = {}
         self._decoders: dict[MessageDescriptor, SubDecoder] = {}
         self._shapes: dict[MessageDescriptor, Shape] = {}
+        self._safe_sizes: dict[MessageDescriptor, int] = {}
+        self._counting: Compiler | None = None
         self._special_encoders: dict[str, SubEncoder] = {}
         self._special_decoders: dict[str, SubDecoder] = {}
         if options.well_known_types:
@@ -82,6 +88,47 @@ class Compiler:
                 made = self._decoders.get(descriptor) or self._make_decoder(descriptor)
                 self._decoders[descriptor] = made
         return made
+
+    # ---- the limit on elements
+
+    def safe_size(self, descriptor: MessageDescriptor) -> int:
+        """Up to how many bytes a message cannot have too many elements: in larger ones they are counted."""
+        size = self._safe_sizes.get(descriptor)
+        if size is None:
+            with self._lock:
+                most = 1 + self._most_shown(descriptor)
+            # Every message but the whole one takes two bytes at least.
+            size = self._safe_sizes[descriptor] = max(2 * (self.options.max_elements // most - 1), 0)
+        return size
+
+    def _most_shown(self, descriptor: MessageDescriptor) -> int:
+        """The most elements that a message shows when nothing is set, of all types that are reached from one."""
+        seen = {descriptor}
+        pending = [descriptor]
+        most = 0
+        while pending:
+            current = pending.pop()
+            if current.full_name == "google.protobuf.Any":
+                most = max(most, SHOWN_BY_ANY)
+            if current.file is None or self.is_special(current.full_name):
+                continue
+            shape = self.shape(current)
+            most = max(most, shown_elements(shape.fields, self.options))
+            for field in shape.fields:
+                inner = field.descriptor.message_type
+                if inner is not None and inner not in seen:
+                    seen.add(inner)
+                    pending.append(inner)
+        return most
+
+    def counting_decoder(self, descriptor: MessageDescriptor) -> SubDecoder:
+        """A decoder that counts elements, for bytes with a budget."""
+        with self._lock:
+            if self._counting is None:
+                self._counting = Compiler(self.registry, replace(self.options, counts=True))
+            return self._counting.decoder(descriptor)
+
+    # ---- what is generated, to be read
 
     def encoder_sources(self, descriptor: MessageDescriptor) -> list[Source]:
         """What is generated for the encoder of a type: one function, or several for a large type."""

@@ -13,10 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from puregrpc.codec.generation.scalar_reader import DECODER_NAMES, ScalarReader, packed_expression, shown_default
-from puregrpc.codec.generation.shapes import ShapedField, is_null_value, wire_type_of
+from puregrpc.codec.faults import TooManyElements
+from puregrpc.codec.generation.scalar_reader import (
+    DECODER_NAMES,
+    ScalarReader,
+    packed_expression,
+    shown_default,
+    shows_text,
+)
+from puregrpc.codec.generation.shapes import ShapedField, is_null_value, shown_elements, wire_type_of
 from puregrpc.codec.generation.source import OF_TAG, Source
 from puregrpc.codec.options import Options
+from puregrpc.codec.wire_format.content import budget_of, count_elements, with_budget, within_budget
 from puregrpc.codec.wire_format.groups import decode_parts
 from puregrpc.codec.wire_format.tags_and_varints import varint
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType
@@ -26,10 +34,10 @@ __all__ = ["SubDecoder", "decode_seen", "decoder_source", "packed_reader"]
 SubDecoder = Callable[[bytes, int, int, int], Any]
 
 
-def joined(decode: SubDecoder, parts: bytearray, depth: int) -> Any:
-    """A message that came in several parts."""
-    data = bytes(parts)
-    return decode(data, 0, len(data), depth)
+def joined(decode: SubDecoder, parts: bytearray, data: bytes, depth: int) -> Any:
+    """A message that came in several parts of ``data``."""
+    whole = with_budget(bytes(parts), budget_of(data))
+    return decode(whole, 0, len(whole), depth)
 
 
 def decode_seen(decode: SubDecoder, seen: Any, data: bytes, depth: int) -> Any:
@@ -37,13 +45,21 @@ def decode_seen(decode: SubDecoder, seen: Any, data: bytes, depth: int) -> Any:
     if type(seen) is tuple:
         return decode(data, seen[0], seen[1], depth)
     if type(seen) is bytearray:
-        return joined(decode, seen, depth)
+        return joined(decode, seen, data, depth)
     if type(seen) is list:
-        return decode_parts(decode, seen, depth)
-    return decode(seen, 0, len(seen), depth)
+        return decode_parts(decode, seen, data, depth)
+    return decode(with_budget(seen, budget_of(data)), 0, len(seen), depth)
 
 
-_SHARED = {**DECODER_NAMES, "joined": joined, "decode_seen": decode_seen}
+_SHARED = {
+    **DECODER_NAMES,
+    "joined": joined,
+    "decode_seen": decode_seen,
+    "count_elements": count_elements,
+    "with_budget": with_budget,
+    "within_budget": within_budget,
+    "TooManyElements": TooManyElements,
+}
 
 
 def decoder_source(
@@ -90,10 +106,12 @@ class _Writer(ScalarReader):
         if self._part:
             add("try:")
             source.indent(1)
+            self._count()
         else:
             add("tag = 0", "m = NEW.copy()", "try:")
             source.indent(1)
             add("if depth < 0:", " raise TooDeep")
+            self._count(shown_elements(fields, options))
             add(f"unknown = {'bytearray()' if options.unknown_fields == 'keep' else None}")
             if options.emit_defaults:
                 for index, field in enumerate(fields):
@@ -136,6 +154,21 @@ class _Writer(ScalarReader):
         add(f" raise locate(error, NAMES, LINES, m, {key}, FIELDS.get(tag, -1)) from None")
         return source
 
+    def _content(self, group: str) -> str:
+        """The content of a group, as an expression."""
+        return f"with_budget({group}, e)" if self._options.counts else group
+
+    def _count(self, elements: int = 0) -> None:
+        """Have the budget at hand, and spend so much of it."""
+        if self._options.counts:
+            self._source.add("e = data.budget")
+            self._spend(elements)
+
+    def _spend(self, elements: int) -> None:
+        """Count so many elements, in a function that has the budget at hand."""
+        if self._options.counts and elements:
+            self._source.add(f"e.left -= {elements}", "if e.left < 0:", " raise TooManyElements(e.limit)")
+
     def _tree(self, fields: list[tuple[int, ShapedField]]) -> None:
         """Find the field of the tag by halving, so that neither order nor number of the fields matters much."""
         if len(fields) > 3:
@@ -171,11 +204,11 @@ class _Writer(ScalarReader):
             self._sub(index, field.descriptor)
             add(f"if w{index} is not None:")
             if field.descriptor.is_delimited:
-                whole = f"S{index}(w{index}, 0, len(w{index}), depth - 1)"
-                value = f"decode_parts(S{index}, w{index}, depth - 1) if type(w{index}) is list else {whole}"
+                whole = f"S{index}({self._content(f'w{index}')}, 0, len(w{index}), depth - 1)"
+                value = f"decode_parts(S{index}, w{index}, data, depth - 1) if type(w{index}) is list else {whole}"
             else:
                 whole = f"S{index}(data, w{index}[0], w{index}[1], depth - 1)"
-                value = f"{whole} if type(w{index}) is tuple else joined(S{index}, w{index}, depth - 1)"
+                value = f"{whole} if type(w{index}) is tuple else joined(S{index}, w{index}, data, depth - 1)"
             if field.oneof < 0:
                 add(f" m[K{index}] = {value}")
             else:  # what was replaced has to be valid, too
@@ -293,9 +326,11 @@ class _Writer(ScalarReader):
         self._source.field(index, element=True)
         add("while True:")
         self._source.indent(1)
+        self._spend(1)
         self._sub(index, descriptor)
         if descriptor.is_delimited:
-            add("b, i = group(data, i, end, tag, depth)", f"r.append(S{index}(b, 0, len(b), depth - 1))")
+            add("b, i = group(data, i, end, tag, depth)")
+            add(f"r.append(S{index}({self._content('b')}, 0, len(b), depth - 1))")
         else:
             add(f"r.append(S{index}(data, i, j, depth - 1))", "i = j")
         self._again(index, field.tag)
@@ -310,6 +345,9 @@ class _Writer(ScalarReader):
         writer = _Writer(source, self._options, self._sub_decoder, part=False)
         source.add("try:")
         source.indent(1)
+        counts = self._options.counts and shows_text(field.descriptor, self._options)
+        if counts:
+            source.add("e = data.budget", "c = len(r)", "s = i + 2 * e.left")
         source.add("while True:")
         source.indent(1)
         is_delimited = field.descriptor.type in (FieldType.STRING, FieldType.BYTES)
@@ -322,10 +360,14 @@ class _Writer(ScalarReader):
             source.add(" r.append(v)")
         else:
             source.add("r.append(v)")
+        if counts:  # elements take two bytes at least, so it need not be looked at for each
+            source.add("if i > s:", " s = within_budget(e, len(r) - c, i)")
         writer._again(0, field.tag)
         if is_delimited:
             writer._length("end")
         source.indent(-1)
+        if counts:
+            source.add("e.spend(len(r) - c)")
         source.add("return i")
         source.indent(-1)
         source.add("except FAULTS as error:", " raise at_element(error, len(r)) from None")
@@ -336,6 +378,8 @@ class _Writer(ScalarReader):
         self._source.namespace["K0"] = field.key
         if one:
             self._get_list(0, field)
+            if shows_text(field.descriptor, self._options):
+                self._count(1)
             self._read(0, field.descriptor, "end")
             if self._is_closed(field.descriptor):
                 self._closed(0, field)
@@ -397,6 +441,7 @@ class _Writer(ScalarReader):
         writer = _Writer(source, self._options, self._sub_decoder, part=False)
         source.add("k = ''", "try:")
         source.indent(1)
+        writer._count()
         writer._entries(0, field, key, value)
         source.add("return i")
         source.indent(-1)
@@ -408,6 +453,7 @@ class _Writer(ScalarReader):
         is_message = value.type is FieldType.MESSAGE
         add("while True:")
         self._source.indent(1)
+        self._spend(1)
         add("p = i", f"k = {self._default_key(key)}")
         if is_message:
             self._sub(index, value)
@@ -435,9 +481,9 @@ class _Writer(ScalarReader):
         add("if i != j:", " raise Truncated")
         self._source.field(index, element=True)
         if is_message:
-            add("if v is None:", f" r[k] = S{index}(b'', 0, 0, depth - 2)")
+            add("if v is None:", f" r[k] = S{index}(data, 0, 0, depth - 2)")
             add("elif type(v) is tuple:", f" r[k] = S{index}(data, v[0], v[1], depth - 2)")
-            add("else:", f" r[k] = joined(S{index}, v, depth - 2)")
+            add("else:", f" r[k] = joined(S{index}, v, data, depth - 2)")
         elif self._is_closed(value):
             add(f"if v not in E{index}:")
             if self._options.unknown_fields == "keep":

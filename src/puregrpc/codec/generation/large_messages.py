@@ -13,10 +13,11 @@ from typing import Any
 from puregrpc.codec.faults import FAULTS, TooDeep, Truncated, fault_of
 from puregrpc.codec.generation.decode_source import SubDecoder, decode_seen
 from puregrpc.codec.generation.encode_source import SubEncoder
-from puregrpc.codec.generation.shapes import Shape, ShapedField
+from puregrpc.codec.generation.shapes import Shape, ShapedField, shown_elements
 from puregrpc.codec.generation.source import Source
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.values.scalars import bytes_of
+from puregrpc.codec.wire_format.content import spend
 from puregrpc.codec.wire_format.tags_and_varints import read_tag, read_varint
 from puregrpc.proto.descriptors import MessageDescriptor
 
@@ -120,6 +121,8 @@ def large_decoder(
         if field.descriptor.message_type is not None and not field.descriptor.is_repeated
     }
 
+    elements = shown_elements(shape.fields, options) if options.counts else 0
+
     def decode_field(key: str, seen: Any, data: bytes, depth: int) -> Any:
         sub = decoder_of(types[key])
         try:
@@ -134,6 +137,8 @@ def large_decoder(
     def decode(data: bytes, i: int, end: int, depth: int) -> dict[str, Any]:
         if depth < 0:
             raise TooDeep
+        if elements:
+            spend(data, elements)
         message = template.copy()
         for key, container in containers:
             message[key] = container()

@@ -13,6 +13,7 @@ from puregrpc.codec.faults import Fault, TooDeep, Truncated
 from puregrpc.codec.generation.shapes import Shape
 from puregrpc.codec.options import UNKNOWN_FIELDS, Options
 from puregrpc.codec.values.scalars import bytes_of
+from puregrpc.codec.wire_format.content import budget_of, with_budget
 from puregrpc.codec.wire_format.tags_and_varints import check_fields, group_end, read_fields, read_tag, skip, varint
 
 __all__ = ["decoder", "encoder"]
@@ -95,7 +96,8 @@ def decoder(
         shown: dict[str, Any] = {}
         for key, joined in bodies.items():
             try:
-                shown[key] = decoders[key](bytes(joined), 0, len(joined), depth - 1)
+                whole = with_budget(bytes(joined), budget_of(data))
+                shown[key] = decoders[key](whole, 0, len(whole), depth - 1)
             except Fault as fault:
                 fault.path = f"{key}{fault.path}"
                 raise

@@ -16,7 +16,7 @@ from puregrpc.codec.wire_format.groups import another_part, decode_parts, group
 from puregrpc.codec.wire_format.tags_and_varints import more, read_tag, read_varint, skip, varint
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType
 
-__all__ = ["DECODER_NAMES", "ScalarReader", "packed_expression", "shown_default"]
+__all__ = ["DECODER_NAMES", "ScalarReader", "packed_expression", "shown_default", "shows_text"]
 
 _SIGNED_32 = (FieldType.INT32, FieldType.ENUM)
 _SIXTY_FOUR = frozenset({FieldType.INT64, FieldType.UINT64, FieldType.SINT64, FieldType.FIXED64, FieldType.SFIXED64})
@@ -191,6 +191,12 @@ class ScalarReader:
         self._source.add("else:", f" v = E{index}[v]")
 
 
+def shows_text(descriptor: FieldDescriptor, options: Options) -> bool:
+    """Whether values of a field are shown as texts or bytes: objects of their own, each larger than what it is from."""
+    kind = descriptor.type
+    return kind in (FieldType.STRING, FieldType.BYTES) or (kind in _SIXTY_FOUR and not options.is_native)
+
+
 def packed_expression(descriptor: FieldDescriptor, options: Options) -> str:
     """The list of the numbers from i to j, as they are shown (enums: as numbers)."""
     kind, native = descriptor.type, options.is_native
@@ -212,7 +218,9 @@ def packed_expression(descriptor: FieldDescriptor, options: Options) -> str:
             mask = "" if kind is FieldType.SINT64 else " & 0xFFFFFFFF"
             value = f"v{mask}" if kind is FieldType.UINT32 else f"(v{mask}) >> 1 ^ -(v & 1)"
             numbers = f"[{value} for v in {numbers}]"
-    return f"list(map(str, {numbers}))" if kind in _SIXTY_FOUR and not native else numbers
+    if not shows_text(descriptor, options):
+        return numbers
+    return f"list(map(str, count_elements(data, {numbers})))" if options.counts else f"list(map(str, {numbers}))"
 
 
 def shown_default(descriptor: FieldDescriptor, options: Options) -> object:

@@ -12,7 +12,7 @@ from puregrpc.proto.descriptors import FieldDescriptor, FieldType, MessageDescri
 if TYPE_CHECKING:
     from puregrpc.schema import Registry
 
-__all__ = ["FIXED", "VARINT_TYPES", "Shape", "ShapedField", "is_null_value", "shape_of", "wire_type_of"]
+__all__ = ["FIXED", "Shape", "ShapedField", "is_null_value", "shape_of", "shown_elements", "wire_type_of"]
 
 VARINT_TYPES = frozenset(
     {
@@ -111,6 +111,18 @@ def _keys(descriptor: MessageDescriptor, options: Options) -> dict[str, str]:
         taken.add(key)
         keys[field.name] = key
     return keys
+
+
+def shown_elements(fields: Sequence[ShapedField], options: Options) -> int:
+    """As how many elements a message counts for what it shows when nothing is set.
+
+    An empty list or map takes about as much memory as an element does, the place of a scalar a quarter of that.
+    """
+    if not options.emit_defaults:
+        return 0
+    shown = [field.descriptor for field in fields if field.oneof < 0 and not field.descriptor.is_extension]
+    containers = sum(descriptor.is_repeated for descriptor in shown)
+    return containers + (len(shown) - containers + 3) // 4
 
 
 def is_null_value(field: FieldDescriptor, options: Options) -> bool:

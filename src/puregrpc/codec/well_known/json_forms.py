@@ -21,6 +21,7 @@ from puregrpc.codec.values import scalars
 from puregrpc.codec.values.lists import list_of
 from puregrpc.codec.values.message_objects import full_name_of, serialized
 from puregrpc.codec.well_known import times
+from puregrpc.codec.wire_format.content import budget_of, with_budget
 from puregrpc.codec.wire_format.tags_and_varints import more, read_fields, read_tag, read_varint, skip, varint
 
 __all__ = ["Decoder", "Encoder", "decoders", "encoders"]
@@ -243,7 +244,7 @@ def _decode_value(data: bytes, position: int, end: int, depth: int) -> Any:
 def _decode_span(data: bytes, span: Any, which: int, depth: int) -> Any:
     """The Struct or the ListValue of a Value."""
     if isinstance(span, bytearray):
-        data, span = bytes(span), (0, len(span))
+        data, span = with_budget(bytes(span), budget_of(data)), (0, len(span))
     return (_decode_struct if which == 42 else _decode_list)(data, span[0], span[1], depth - 1)
 
 
@@ -251,9 +252,12 @@ def _decode_struct(data: bytes, position: int, end: int, depth: int) -> dict[str
     if depth < 0:
         raise TooDeep
     shown_fields: dict[str, Any] = {}
+    budget = budget_of(data)
     for tag, start, stop in read_fields(data, position, end, depth):
         if tag != 10:
             continue
+        if budget is not None:
+            budget.spend(1)
         key = ""
         span: Any = None
         for entry_tag, first, last in read_fields(data, start, stop, depth):
@@ -263,7 +267,7 @@ def _decode_struct(data: bytes, position: int, end: int, depth: int) -> dict[str
                 span = (first, last) if span is None else more(span, data, first, last, depth)
         try:
             if isinstance(span, bytearray):
-                shown_fields[key] = _decode_value(bytes(span), 0, len(span), depth - 2)
+                shown_fields[key] = _decode_value(with_budget(bytes(span), budget), 0, len(span), depth - 2)
             else:
                 first, last = span or (0, 0)
                 shown_fields[key] = _decode_value(data, first, last, depth - 2)
@@ -278,8 +282,11 @@ def _decode_list(data: bytes, position: int, end: int, depth: int) -> list[Any]:
     if depth < 0:
         raise TooDeep
     items: list[Any] = []
+    budget = budget_of(data)
     for tag, start, stop in read_fields(data, position, end, depth):
         if tag == 10:
+            if budget is not None:
+                budget.spend(1)
             try:
                 items.append(_decode_value(data, start, stop, depth - 1))
             except FAULTS as error:

@@ -12,27 +12,21 @@ from collections.abc import Callable
 from typing import Any
 
 from puregrpc.codec.faults import Truncated
+from puregrpc.codec.wire_format.content import Content, Ends, budget_of
 from puregrpc.codec.wire_format.tags_and_varints import SMALL_GROUP, group_end
 
 __all__ = ["another_part", "decode_parts", "group"]
 
-_Ends = dict[tuple[int, int], tuple[int, int]]
-
-
-class _Content(bytes):
-    """The content of a group, or of several that are parts of one message."""
-
-    pieces: list[tuple[int, _Ends, int]]
-    """Where each part begins; the ends of groups in the outermost group that it is from, by position and tag there;
-    and how far positions there are from those here."""
-
 
 def group(data: bytes, position: int, end: int, tag: int, depth: int) -> tuple[bytes, int]:
     """The content of the group that ``tag`` began, and the position after its end tag."""
-    ends: _Ends = {}
+    ends: Ends = {}
     shift = 0
-    if type(data) is _Content:
-        _, ends, shift = data.pieces[bisect_right(data.pieces, position, key=_begin_of) - 1]
+    budget = None
+    if type(data) is Content:
+        budget = data.budget
+        if data.pieces is not None:
+            _, ends, shift = data.pieces[bisect_right(data.pieces, position, key=_begin_of) - 1]
     known = ends.get((position + shift, tag))
     if known is None:
         before, after = group_end(data, position, end, tag, depth, ends, shift)
@@ -42,12 +36,13 @@ def group(data: bytes, position: int, end: int, tag: int, depth: int) -> tuple[b
             raise Truncated
     content = data[position:before]
     if len(content) > SMALL_GROUP:
-        content = _Content(content)
+        content = Content(content)
         content.pieces = [(0, ends, shift + position)]
+        content.budget = budget
     return content, after
 
 
-def _begin_of(piece: tuple[int, _Ends, int]) -> int:
+def _begin_of(piece: tuple[int, Ends, int]) -> int:
     return piece[0]
 
 
@@ -59,15 +54,17 @@ def another_part(before: bytes | list[bytes], content: bytes) -> list[bytes]:
     return [before, content]
 
 
-def decode_parts(decode: Callable[[bytes, int, int, int], Any], parts: list[bytes], depth: int) -> Any:
-    """A message that came in several groups: they merge as if they were one."""
-    whole = _Content(b"".join(parts))
-    whole.pieces = []
+def decode_parts(decode: Callable[[bytes, int, int, int], Any], parts: list[bytes], data: bytes, depth: int) -> Any:
+    """A message that came in several groups of ``data``: they merge as if they were one."""
+    whole = Content(b"".join(parts))
+    whole.budget = budget_of(data)
+    whole.pieces = pieces = []
+    of_small: Ends = {}  # by position in the whole
     begin = 0
     for part in parts:
-        if type(part) is _Content:
-            whole.pieces += [(begin + at, ends, shift - begin) for at, ends, shift in part.pieces]
-        else:
-            whole.pieces.append((begin, {}, -begin))
+        if type(part) is Content and part.pieces is not None:
+            pieces += [(begin + at, ends, shift - begin) for at, ends, shift in part.pieces]
+        elif not pieces or pieces[-1][1] is not of_small:
+            pieces.append((begin, of_small, 0))
         begin += len(part)
     return decode(whole, 0, len(whole), depth)
