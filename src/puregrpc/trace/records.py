@@ -108,6 +108,8 @@ class Representation(Enum):
     NEVER = "literal never indexed"
     SIZE_UPDATE = "dynamic table size update"
     BROKEN = "broken"
+    UNTOLD = "not told one by one"
+    """Any number of representations, where a header list is larger than any that is of use."""
 
 
 class TableEntry(NamedTuple):

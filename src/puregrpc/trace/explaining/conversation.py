@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from puregrpc.errors import SchemaError
 from puregrpc.trace.explaining import frames, rules
+from puregrpc.trace.explaining.expansion import Inflation
 from puregrpc.trace.explaining.frames import Head, Payload, error_name, flag_names, read_frame, type_name
 from puregrpc.trace.explaining.header_block import HeaderTableTracer
 from puregrpc.trace.explaining.headers import binary_value, check_block, explain_field, parse_timeout, with_meaning
@@ -76,6 +77,7 @@ class Conversation:
         self._frames_seen = dict.fromkeys(Direction, 0)
         self._pings: dict[Direction, list[bytes]] = {direction: [] for direction in Direction}
         self._highest = 0
+        self._inflation = Inflation()
         self._block_count = 0
         self._message_count = 0
 
@@ -365,6 +367,7 @@ class Conversation:
         self, direction: Direction, block: _OpenBlock, time: float, told: _Told, *, problem: str = ""
     ) -> None:
         octets = self.host.join(tuple(block.pieces))
+        self._inflation.saw(len(octets))
         read, part = self.tables[direction].read(octets)
         call = self._call(block.stream_id, time)
         side = call.side(direction)
@@ -392,13 +395,16 @@ class Conversation:
         if header.name != b"grpc-status-details-bin":
             return header
         raw = binary_value(header.value or b"")
-        return header if raw is None else replace(header, details=self._details(raw))
+        if raw is None or len(raw) > self._inflation.octets.left:
+            return header
+        return replace(header, details=self._details(raw))
 
     def _details(self, raw: bytes) -> tuple[Field, ...]:
+        self._inflation.octets.made += len(raw)
         octets = self.host.unpack("grpc-status-details-bin", raw)
         registry = standard_registry()
         descriptor = registry.message("google.rpc.Status")
-        fields, parts = explain_message(octets, descriptor, registry)
+        fields, parts = explain_message(octets, descriptor, registry, self._inflation.fields)
         if len(parts) == len(fields):
             return fields
         return (*fields, *(Field(0, 0, "", "", None, part) for part in parts[len(fields) :]))
@@ -480,7 +486,7 @@ class Conversation:
     def _message(self, call: CallState, side: Side, found: MessageOctets, cut: str = "") -> Message:
         number = self._message_count
         self._message_count += 1
-        return read_message(self.host, self.registry, call, side, found, number, cut)
+        return read_message(self.host, self.registry, call, side, found, number, self._inflation, cut)
 
 
 def _content(head: Head, octets: Octets) -> bytes:

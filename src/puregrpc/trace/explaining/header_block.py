@@ -14,6 +14,7 @@ from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
 from puregrpc.trace.explaining import rules
+from puregrpc.trace.explaining.expansion import Expansion
 from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.records import HeaderField, Part, Representation, TableEntry, TableState
 from puregrpc.trace.text import printable
@@ -24,6 +25,12 @@ STATIC_TABLE = tuple(TableEntry(name, value) for name, value in HeaderTable.STAT
 DEFAULT_TABLE_SIZE = 4096
 MAX_INTEGER_OCTETS = 6
 """After the prefix, so many octets hold 42 bits: more than any length or index that a peer may use."""
+
+MAX_FIELDS = 1_000
+"""So many fields of a block are told one by one."""
+
+MAX_LIST = 1 << 20
+"""So many octets of names and values of a block are: more than peers take."""
 
 LOST_NAME = b""
 """The name of a table entry whose name the recording has lost; no field may have an empty name."""
@@ -47,6 +54,8 @@ class HeaderTableTracer:
     size: int = 0
     first: int = 0
     inserted: list[TableEntry] = field(default_factory=list)
+    expansion: Expansion = field(default_factory=lambda: Expansion(16 << 20, 256))
+    """How many octets of header lists may be told: tokens of some kilobytes stand for one octet in every call."""
 
     def state(self) -> TableState:
         """The table as it stands."""
@@ -94,17 +103,51 @@ class HeaderTableTracer:
     def read(self, block: Octets) -> tuple[tuple[HeaderField, ...], Part]:
         """The fields of a whole header block, in order, and the part that the block is."""
         fields: list[HeaderField] = []
-        position = 0
+        position = size = 0
+        self.expansion.seen += len(block)
+        most = min(MAX_LIST, self.expansion.left)
         while position < len(block):
+            if len(fields) == MAX_FIELDS or size > most:
+                fields.append(self.untold(block, position))
+                break
             reader = _Reader(self, block, position)
             header = reader.read(first=all(f.representation is Representation.SIZE_UPDATE for f in fields))
             fields.append(header)
             position += header.octets
+            size += len(header.name or b"") + len(header.value or b"")
             if header.representation is Representation.BROKEN:
                 self.lose()
+        self.expansion.made += size
         parts = [header.part for header in fields]
         part = block.part("Header block", 0, len(block), f"{len(fields)} fields", rules.h2("4.3"), parts=parts)
         return tuple(fields), part
+
+    def untold(self, block: Octets, start: int) -> HeaderField:
+        """The rest of a block, read only for what it does to the table, and counted."""
+        reader = _Reader(self, block, start)
+        count = size = 0
+        problem = ""
+        try:
+            while reader.position < len(block):
+                entry = reader.entry()
+                if entry is not None:
+                    count += 1
+                    size += len(entry.name) + len(entry.value)
+        except _Broken as broken:
+            problem = f"{broken} (COMPRESSION_ERROR: the connection must be closed)"
+            self.lose()
+        end = len(block)
+        part = block.part(
+            "More fields",
+            start,
+            end,
+            f"{count} fields, {size} octets of names and values",
+            rules.hpack("7.3"),
+            note="not told one by one",
+            problem=problem,
+        )
+        untold = Representation.UNTOLD
+        return HeaderField(untold, None, None, 0, None, None, end - start, self.state(), part, problem=problem)
 
 
 class _Reader:
@@ -131,6 +174,39 @@ class _Reader:
             return self.literal(Representation.WITHOUT, 4, "0000", "6.2.2")
         except _Broken as broken:
             return self.broken(str(broken))
+
+    def entry(self) -> TableEntry | None:
+        """The next field without its parts; None for a change of the table's size, and for a field that is lost."""
+        octet = self.block.data[self.position]
+        if octet & 0x80:
+            index, _, self.position = self.integer(7)
+            return self.table.entry(index)
+        if octet & 0x60 == 0x20:
+            size, _, self.position = self.integer(5)
+            self.resize(size)
+            return None
+        adds = bool(octet & 0x40)
+        index, _, self.position = self.integer(6 if adds else 4)
+        known = self.table.entry(index) if index else None
+        name = known.name if known is not None else LOST_NAME if index else self.text("name")
+        entry = TableEntry(name, self.text("value"))
+        if adds:
+            self.table.add(entry)
+        return entry
+
+    def text(self, what: str) -> bytes:
+        """A string without its parts."""
+        start, end, huffman = self.bounds(what)
+        self.position = end
+        raw = self.block.data[start:end]
+        return self.decoded(what, raw) if huffman else raw
+
+    def resize(self, size: int) -> int:
+        """The table is to have so many octets at most; returns how many entries leave it."""
+        if size > self.table.allowed and not self.table.lost:
+            raise _Broken(f"a table of {size} octets, where the decoder allows {self.table.allowed}")
+        self.table.limit = size
+        return self.table.evict(size)
 
     def broken(self, problem: str) -> HeaderField:
         """The rest of the block: after an error no one can know where the next field begins or what the table is."""
@@ -176,30 +252,37 @@ class _Reader:
                     break
         return value, start, position
 
-    def string(self, what: str) -> tuple[bytes, bool]:
-        """A string (section 5.2): its octets, decoded, and whether they were Huffman-coded."""
+    def bounds(self, what: str) -> tuple[int, int, bool]:
+        """Where the octets of a string begin and end, and whether they are Huffman-coded."""
         data = self.block.data
         if self.position >= len(data):
             raise _Broken(f"the block ends where the {what} should be")
         huffman = bool(data[self.position] & 0x80)
-        length, start, end = self.integer(7)
+        length, _, start = self.integer(7)
+        if start + length > len(data):
+            raise _Broken(f"the {what} has {length} octets, but the block ends after {len(data) - start}")
+        return start, start + length, huffman
+
+    def decoded(self, what: str, raw: bytes) -> bytes:
+        try:
+            return bytes(decode_huffman(raw))
+        except HPACKDecodingError:
+            raise _Broken(f"the {what} is not valid Huffman code (RFC 7541, section 5.2)") from None
+
+    def string(self, what: str) -> tuple[bytes, bool]:
+        """A string (section 5.2): its octets, decoded, and whether they were Huffman-coded."""
+        start = self.position
+        end, stop, huffman = self.bounds(what)
+        length = stop - end
         coding = "Huffman-coded" if huffman else "as it is"
-        if end + length > len(data):
-            raise _Broken(f"the {what} has {length} octets, but the block ends after {len(data) - end}")
         self.parts.append(
             self.block.part(f"{what} length", start, end, f"{length} octets, {coding}", rules.hpack("5.2"))
         )
-        raw = data[end : end + length]
-        self.position = end + length
-        text = raw
-        note = ""
-        if huffman:
-            try:
-                text = decode_huffman(raw)
-            except HPACKDecodingError:
-                self.position = end
-                raise _Broken(f"the {what} is not valid Huffman code (RFC 7541, section 5.2)") from None
-            note = f"{length} octets stand for {len(text)}"
+        self.position = end
+        raw = self.block.data[end:stop]
+        text = self.decoded(what, raw) if huffman else raw
+        self.position = stop
+        note = f"{length} octets stand for {len(text)}" if huffman else ""
         if length:
             rule = rules.hpack("B" if huffman else "5.2")
             self.parts.append(self.block.part(what, end, end + length, printable(text), rule, note=note))
@@ -248,11 +331,8 @@ class _Reader:
 
     def size_update(self, *, first: bool) -> HeaderField:
         size, start, end = self.integer(5)
-        if size > self.table.allowed and not self.table.lost:
-            raise _Broken(f"a table of {size} octets, where the decoder allows {self.table.allowed}")
+        evicted = self.resize(size)
         self.position = end
-        self.table.limit = size
-        evicted = self.table.evict(size)
         note = f"{evicted} entries left the table" if evicted else ""
         problem = "" if first else "a change of the table's size must come first in a block"
         self.parts.append(self.block.part("New maximum size", start, end, f"{size} octets", rules.hpack("6.3")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from puregrpc.trace.explaining import rules
+from puregrpc.trace.explaining.expansion import Inflation
 from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.explaining.protobuf import explain_message
 from puregrpc.trace.explaining.stream import PREFIX_SIZE, CallState, MessageOctets, Side, inflate, prefix_parts
@@ -33,6 +34,7 @@ def read_message(
     side: Side,
     found: MessageOctets,
     number: int,
+    inflation: Inflation,
     cut: str = "",
 ) -> Message:
     """Explain a message and count it for its side; ``cut`` says why it is not whole, if it is not."""
@@ -41,6 +43,7 @@ def read_message(
     index = side.messages
     side.messages += 1
     body = octets.cut(PREFIX_SIZE, len(octets))
+    inflation.saw(len(body))
     side.message_octets += len(body)
     descriptor = call.message_type(side.direction)
     problem = ""
@@ -54,14 +57,15 @@ def read_message(
         if len(body):
             parts.append(body.part("Part of the message", 0, len(body), f"{len(body)} octets", rule))
     elif compressed:
-        data, problem = inflate(body.data, side.encoding)
+        data, problem = inflate(body.data, side.encoding, inflation.octets.left)
         if len(body):
             says = f"{len(body)} octets" + (f" inflate to {len(data)}" if data is not None else "")
             compressed_rule = rules.grpc("Message-Encoding")
             parts.append(body.part(f"{side.encoding} data", 0, len(body), says, compressed_rule))
         if data is not None:
+            inflation.octets.made += len(data)
             inflated = store.unpack(f"message {number} inflated", data)
-            fields, inner = explain_message(inflated, descriptor, registry)
+            fields, inner = explain_message(inflated, descriptor, registry, inflation.fields)
             content = inflated.part("Inflated message", 0, len(data), f"{len(data)} octets", rule, parts=inner)
     else:
         data = body.data

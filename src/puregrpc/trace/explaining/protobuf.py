@@ -18,6 +18,7 @@ from puregrpc.trace.text import printable
 
 if TYPE_CHECKING:
     from puregrpc.schema import Registry
+    from puregrpc.trace.explaining.expansion import Expansion
     from puregrpc.trace.explaining.octets import Octets
 
 __all__ = ["MAX_DEPTH", "MAX_FIELDS", "explain_message"]
@@ -60,18 +61,25 @@ class _Broken(Exception):  # noqa: N818 - control flow inside this module
 
 @dataclass(slots=True)
 class _Budget:
-    fields: int = MAX_FIELDS
+    fields: int
 
 
 def explain_message(
-    octets: Octets, descriptor: MessageDescriptor | None = None, registry: Registry | None = None
+    octets: Octets,
+    descriptor: MessageDescriptor | None = None,
+    registry: Registry | None = None,
+    expansion: Expansion | None = None,
 ) -> tuple[tuple[Field, ...], tuple[Part, ...]]:
     """The fields of a serialized message, and the parts that cover all of its octets.
 
-    ``descriptor`` is its type, if that is known; ``registry`` finds extensions of it.
+    ``descriptor`` is its type, if that is known; ``registry`` finds extensions of it; ``expansion`` says how many
+    fields may be told, where the octets are not those on the wire.
     """
-    reader = _Reader(octets, registry, _Budget())
+    most = MAX_FIELDS if expansion is None else min(MAX_FIELDS, expansion.left)
+    reader = _Reader(octets, registry, _Budget(most))
     fields, parts, _ = reader.message(0, len(octets), descriptor, 0, None)
+    if expansion is not None:
+        expansion.made += most - reader.budget.fields
     return fields, parts
 
 

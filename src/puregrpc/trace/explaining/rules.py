@@ -60,6 +60,10 @@ HPACK_SAYS = {
     ("section-6.2.2", "6.2.2"): "First bits 0000: a literal field, which is not added to the table.",
     ("section-6.2.3", "6.2.3"): "First bits 0001: a literal that no one on the way may ever index: a secret.",
     ("section-6.3", "6.3"): "First bits 001: from here on the dynamic table has this maximum size.",
+    (
+        "section-7.3",
+        "7.3",
+    ): "Few octets may stand for many: a decoder limits the memory that a header list takes.",
     ("appendix-A", "A"): "The static table: 61 fields that are common in HTTP.",
     ("appendix-B", "B"): "The Huffman code: short codes for the octets that are common in fields.",
 }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from puregrpc.errors import RemoteProtocolError
 from puregrpc.trace.explaining import rules
 from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import CallSummary, Part, Span
+from puregrpc.wire.compression import CODINGS, MessageTooLarge
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
@@ -18,32 +19,22 @@ if TYPE_CHECKING:
 __all__ = ["CallState", "MessageOctets", "Side", "inflate"]
 
 PREFIX_SIZE = 5
-MAX_INFLATED = 64 << 20
-"""A compressed message is inflated up to so many octets: far above what gRPC takes by default (4 MiB), and a bound."""
 
 
-def inflate(data: bytes, encoding: str) -> tuple[bytes | None, str]:
-    """A compressed message inflated, or None and what is wrong."""
-    if encoding == "gzip":
-        wbits = 16 + zlib.MAX_WBITS
-    elif encoding == "deflate":
-        wbits = zlib.MAX_WBITS
-    elif encoding in ("", "identity"):
+def inflate(data: bytes, encoding: str, limit: int) -> tuple[bytes | None, str]:
+    """A compressed message inflated, up to ``limit`` octets, or None and what is wrong."""
+    if encoding in ("", "identity"):
         return None, "the compressed flag is set, but grpc-encoding names no compression (INTERNAL)"
-    else:
-        return None, f"compressed with {encoding}, which is not inflated here"
-    inflater = zlib.decompressobj(wbits)
+    coding = CODINGS.get(encoding)
+    if coding is None:
+        needs = "; that needs backports.zstd: pip install 'puregrpc[zstd]'" if encoding == "zstd" else ""
+        return None, f"compressed with {encoding}, which is not inflated here{needs}"
     try:
-        inflated = inflater.decompress(data, MAX_INFLATED)
-    except zlib.error as error:
-        return None, f"not valid {encoding}: {error}"
-    if inflater.unconsumed_tail:
-        return None, f"inflates to more than {MAX_INFLATED} octets"
-    if not inflater.eof:
-        return None, f"the {encoding} data ends too early"
-    if inflater.unused_data:
-        return inflated, f"{len(inflater.unused_data)} octets behind the end of the {encoding} data"
-    return inflated, ""
+        return coding.decompress(data, limit), ""
+    except MessageTooLarge:
+        return None, f"it inflates to more than {limit} octets, too many to be told"
+    except RemoteProtocolError as error:
+        return None, str(error)
 
 
 @dataclass(frozen=True, slots=True)

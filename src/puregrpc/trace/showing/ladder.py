@@ -211,6 +211,11 @@ class Ladder:
             yield Run("dynamic table size ", "name")
             yield Run(str(header.table.limit), "value")
             return
+        if header.representation is Representation.UNTOLD:
+            yield Run(f"{header.part.label:<22} ", "name")
+            yield Run(header.part.value, "value")
+            yield Run(f"  ({header.part.note})", "note")
+            return
         name = "(lost)" if header.name is None else printable(header.name)
         value = "(lost)" if header.value is None else printable(header.value, VALUE_WIDTH)
         yield Run(f"{name:<22} ", "name")
