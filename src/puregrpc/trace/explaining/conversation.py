@@ -77,6 +77,10 @@ class Conversation:
         self._frames_seen = dict.fromkeys(Direction, 0)
         self._pings: dict[Direction, list[bytes]] = {direction: [] for direction in Direction}
         self._highest = 0
+        self._promised = 0
+        self._last_streams: dict[Direction, int] = dict.fromkeys(Direction, frames.MAX_WINDOW)
+        """What each side has said in GOAWAY; a stream number is 31 bits, as a window is."""
+        self._takes_push = True
         self._inflation = Inflation()
         self._block_count = 0
         self._message_count = 0
@@ -229,6 +233,11 @@ class Conversation:
             self.flow.open(call)
         return call
 
+    def _is_idle(self, stream_id: int) -> bool:
+        """Whether a stream is known never to have been opened (RFC 9113, section 5.1)."""
+        highest = self._highest if stream_id % 2 else self._promised
+        return self.from_start and stream_id not in self.calls and stream_id > highest
+
     def _act(
         self, time: float, direction: Direction, head: Head, payload: Payload, told: _Told, *, explained: bool
     ) -> None:
@@ -244,6 +253,8 @@ class Conversation:
             self._settings(direction, head, payload, told)
         elif head.type == frames.WINDOW_UPDATE:
             call = self.calls.get(head.stream_id)
+            if head.stream_id and call is None and self._is_idle(head.stream_id):
+                told.problems.append(f"PROTOCOL_ERROR: stream {head.stream_id} was never opened")
             told.problems += self.flow.update(direction, head.stream_id, call, payload.increment)
             whom = f"on stream {head.stream_id}" if head.stream_id else "on the connection"
             told.events.append(f"the {direction.receiver} may send {payload.increment} more octets {whom}")
@@ -268,6 +279,11 @@ class Conversation:
             if identifier == frames.HEADER_TABLE_SIZE:
                 table = self.tables[peer]
                 table.allowed = value
+            elif identifier == frames.ENABLE_PUSH and direction is Direction.SERVER:
+                if value:
+                    told.problems.append("PROTOCOL_ERROR: a server cannot be pushed to: its ENABLE_PUSH is 0")
+            elif identifier == frames.ENABLE_PUSH:
+                self._takes_push = bool(value)
             elif identifier == frames.MAX_FRAME_SIZE:
                 self._max_frame_size[peer] = max(self._max_frame_size[peer], value)
             elif identifier == frames.INITIAL_WINDOW_SIZE and value <= frames.MAX_WINDOW:
@@ -288,6 +304,10 @@ class Conversation:
     def _go_away(self, direction: Direction, payload: Payload, told: _Told) -> None:
         name = error_name(payload.error_code)
         told.events.append(f"the {direction.value} takes no new calls ({name})")
+        last, before = payload.last_stream_id, self._last_streams[direction]
+        if last > before:
+            told.problems.append(f"PROTOCOL_ERROR: streams up to {last}, where a GOAWAY before said up to {before}")
+        self._last_streams[direction] = min(last, before)
         if direction is Direction.SERVER:
             for call in self.calls.values():
                 if call.end is None and call.stream_id > payload.last_stream_id:
@@ -296,7 +316,7 @@ class Conversation:
     def _reset(self, time: float, direction: Direction, head: Head, payload: Payload, told: _Told) -> None:
         if not head.stream_id:
             return
-        if self.from_start and head.stream_id not in self.calls:
+        if self._is_idle(head.stream_id):
             told.problems.append(f"PROTOCOL_ERROR: stream {head.stream_id} was never opened")
         call = self._call(head.stream_id, time)
         name = error_name(payload.error_code)
@@ -323,13 +343,28 @@ class Conversation:
             block = _OpenBlock(stream_id, self._block_count, end_stream, promised)
             self._block_count += 1
             self._blocks[direction] = block
-            if not promised:
+            if promised:
+                self._promise(direction, payload.promised_stream_id, told)
+            else:
                 self._open_stream(time, direction, head, told)
         if payload.content is not None:
             block.pieces.extend(payload.content.pieces)
         if head.flags & frames.END_HEADERS:
             self._blocks[direction] = None
             self._end_block(direction, block, time, told)
+
+    def _promise(self, direction: Direction, stream_id: int, told: _Told) -> None:
+        """A stream that a server reserves for a response that nobody asked for (RFC 9113, section 6.6)."""
+        if direction is Direction.CLIENT:
+            told.problems.append("PROTOCOL_ERROR: a client cannot push")
+        elif not self._takes_push:
+            told.problems.append("PROTOCOL_ERROR: the client has said with ENABLE_PUSH 0 that it takes no push")
+        if not stream_id or stream_id % 2:
+            told.problems.append(f"PROTOCOL_ERROR: a server's streams have even numbers, not {stream_id}")
+        elif stream_id <= self._promised:
+            told.problems.append(f"PROTOCOL_ERROR: stream {self._promised} was promised before; numbers only go up")
+        else:
+            self._promised = stream_id
 
     def _open_stream(self, time: float, direction: Direction, head: Head, told: _Told) -> None:
         stream_id = head.stream_id

@@ -7,13 +7,13 @@ what was unpacked.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from typing import TYPE_CHECKING
 
 from puregrpc.trace.recording import LINES_FORM, LINES_VERSION, Direction, Recording
 from puregrpc.trace.records import Frame
-from puregrpc.trace.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     for buffer in explanation.buffers[len(Direction) :]:
         yield json.dumps({"buffer": buffer.number, "name": buffer.name, "data": buffer.data.hex()}, ensure_ascii=False)
     for direction, entries in explanation.tables.items():
-        shown = [[printable(entry.name, 1 << 16), printable(entry.value, 1 << 16)] for entry in entries]
+        shown = [[_text(entry.name), _text(entry.value)] for entry in entries]
         yield json.dumps({"table": direction.value, "entries": shown}, ensure_ascii=False)
     for call in explanation.calls:
         yield json.dumps(
@@ -119,8 +119,8 @@ def _header_block(block: HeaderBlock) -> dict[str, object]:
         "part": _part(block.part),
         "fields": [
             {
-                "name": None if header.name is None else printable(header.name, 1 << 16),
-                "value": None if header.value is None else printable(header.value, 1 << 16),
+                **_named("name", header.name),
+                **_named("value", header.value),
                 "representation": header.representation.value,
                 "index": header.index,
                 "name_huffman": header.name_huffman,
@@ -134,6 +134,20 @@ def _header_block(block: HeaderBlock) -> dict[str, object]:
             for header in block.fields
         ],
     }  # fmt: skip
+
+
+def _text(data: bytes) -> str | dict[str, str]:
+    """Octets as text, or what says that they are none."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}
+
+
+def _named(name: str, data: bytes | None) -> dict[str, str | None]:
+    """Octets as text under ``name``, or under a name that says that they are none."""
+    text = None if data is None else _text(data)
+    return {name: None, f"{name}_base64": text["base64"]} if isinstance(text, dict) else {name: text}
 
 
 def _message(message: Message) -> dict[str, object]:
