@@ -379,7 +379,7 @@ PCAP = pcap(packets_of(whole_conversation()), 1, ETHERNET)
 )
 def test_reassembly_of_overlapping_segments(cuts: list[tuple[int, int]], order: list[int]) -> None:
     stream = bytes(range(52))
-    script = Recording((Chunk(0.0, CLIENT, b"x"),))
+    script = Recording((Chunk(0.0, CLIENT, b"x"),), start_seen=True)
     syn, synack, ack, *_ = packets_of(script)
     template = packets_of(script)[3].data
     packets = [syn, synack, ack]

@@ -358,7 +358,7 @@ class Middle:
         encrypted = self.front.encrypted(client.peer) if self.front is not None else None
         self.encrypted_side.append(encrypted)
         recorder = Recorder(client.peer if encrypted is None else encrypted.client, self.address, time.time())
-        explainer = Explainer(registry=self.form.registry)
+        explainer = Explainer(registry=self.form.registry, start_seen=True)
         self.recorders.append(recorder)
         self.explainers.append(explainer)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +23,8 @@ from puregrpc.trace.records import Field, Frame, HeaderBlock, HeaderField, Messa
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from puregrpc.schema import Registry
 
 __all__ = ["Conversation"]
@@ -273,9 +276,13 @@ class Conversation:
             if not self.flow.acknowledged(direction.other) and self.from_start:
                 told.problems.append("an acknowledgement, but no SETTINGS is waiting for one")
             return
+        self._apply_settings(direction, payload.settings, told)
+        told.events.append(f"the {direction.value} says how it wants to be spoken to")
+
+    def _apply_settings(self, direction: Direction, settings: Iterable[tuple[int, int]], told: _Told) -> None:
         peer = direction.other
         self.flow.announced(direction)
-        for identifier, value in payload.settings:
+        for identifier, value in settings:
             if identifier == frames.HEADER_TABLE_SIZE:
                 table = self.tables[peer]
                 table.allowed = value
@@ -288,7 +295,16 @@ class Conversation:
                 self._max_frame_size[peer] = max(self._max_frame_size[peer], value)
             elif identifier == frames.INITIAL_WINDOW_SIZE and value <= frames.MAX_WINDOW:
                 self.flow.initial_window(direction, value, self.calls.values())
-        told.events.append(f"the {direction.value} says how it wants to be spoken to")
+
+    def upgraded(self, time: float, target: str, settings: bytes) -> None:
+        """A request of HTTP/1.1 went over into HTTP/2: it is stream 1, and the client has ended it (RFC 7540, 3.2)."""
+        if len(settings) % 6 == 0:
+            self._apply_settings(Direction.CLIENT, struct.iter_unpack("!HI", settings), _Told())
+            self.flow.acknowledged(Direction.CLIENT)  # the answer 101 is that, too
+        call = self.calls[1] = CallState(1, time, path=target)
+        call.client.ended = call.client.has_initial_headers = True
+        self._highest = 1
+        self.flow.open(call)
 
     def _ping(self, direction: Direction, head: Head, payload: Payload, told: _Told) -> None:
         data = payload.parts[-1].value.encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from puregrpc.trace.explaining import rules
 from puregrpc.trace.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from puregrpc.trace.explaining.octets import Octets
     from puregrpc.trace.records import Part
 
@@ -152,6 +155,29 @@ def is_plausible(head: Head, max_frame_size: int) -> bool:
     if head.type == GOAWAY:
         return head.length >= 8
     return head.length == FIXED_LENGTHS.get(head.type, head.length)
+
+
+def _pattern() -> re.Pattern[bytes]:
+    """Types, flags and streams of the heads of which `is_plausible` says so."""
+    kinds = []
+    for kind in range(CONTINUATION + 1):
+        bits = sum(FLAGS.get(kind, {}))
+        flags = b"".join(re.escape(bytes((value,))) for value in range(256) if not value & ~bits)
+        stream = rb"(?!\0{4})[\0-\x7f].{3}"
+        if kind in CONNECTION_TYPES:
+            stream = rb"\0{4}"
+        elif kind not in STREAM_TYPES:
+            stream = rb"[\0-\x7f].{3}"
+        kinds.append(re.escape(bytes((kind,))) + b"[" + flags + b"]" + stream)
+    return re.compile(rb"(?=...[\0-\x09][\0-\x3f])(?=...(?:" + b"|".join(kinds) + b"))", re.DOTALL)
+
+
+_LIKELY = _pattern()
+
+
+def likely_heads(data: bytes | bytearray, start: int) -> Iterator[int]:
+    """Places from ``start`` on where 9 octets look like the head of a frame, as far as one sees at a glance."""
+    return (found.start() for found in _LIKELY.finditer(data, start))
 
 
 @dataclass(slots=True)

@@ -120,6 +120,19 @@ HTTP = Rule(
     "https://www.rfc-editor.org/rfc/rfc9110#section-6.3",
 )
 
+CONNECT = Rule(
+    "RFC 9110",
+    "section 9.3.6",
+    "CONNECT asks a proxy for a tunnel; after a response of 2xx each side's octets go through it as they are.",
+    "https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6",
+)
+UPGRADE = Rule(
+    "RFC 7540",
+    "section 3.2",
+    "Upgrade: h2c asks a server to go on in HTTP/2 without TLS; 101 says so. RFC 9113 has given this up.",
+    "https://www.rfc-editor.org/rfc/rfc7540#section-3.2",
+)
+
 _H2 = {section: Rule("RFC 9113", f"section {section}", says, H2_URL + section) for section, says in H2_SAYS.items()}
 _HPACK = {
     section: Rule(
@@ -139,7 +152,7 @@ _PROTOBUF = {
     for name, (anchor, says) in PROTOBUF_SAYS.items()
 }
 
-ALL = (*_H2.values(), *_HPACK.values(), *_GRPC.values(), *_PROTOBUF.values(), HTTP)
+ALL = (*_H2.values(), *_HPACK.values(), *_GRPC.values(), *_PROTOBUF.values(), HTTP, CONNECT, UPGRADE)
 """Every rule that an explanation can name."""
 
 
@@ -161,6 +174,16 @@ def grpc(name: str) -> Rule:
 def protobuf(name: str) -> Rule:
     """A section of protobuf's description of its encoding."""
     return _PROTOBUF[name]
+
+
+def http_connect() -> Rule:
+    """How HTTP/1.1 opens a tunnel."""
+    return CONNECT
+
+
+def http_upgrade() -> Rule:
+    """How HTTP/1.1 goes over into HTTP/2."""
+    return UPGRADE
 
 
 def http() -> Rule:

@@ -55,6 +55,7 @@ def _recording(head: dict[str, object], chunks: list[Chunk]) -> Recording:
         str(head.get("client", "client")),
         str(head.get("server", "server")),
         from_start=head.get("from_start") is not False,
+        start_seen=head.get("start_seen") is True,
         start_time=float(start) if isinstance(start := head.get("start_time", 0), int | float) else 0.0,
         notes=tuple(str(note) for note in notes) if isinstance(notes, list) else (),
     )

@@ -32,6 +32,7 @@ def recording_lines(recording: Recording) -> Iterator[str]:
         "server": recording.server,
         "start_time": recording.start_time,
         "from_start": recording.from_start,
+        "start_seen": recording.start_seen,
         "notes": list(recording.notes),
     }
     yield json.dumps(head)

@@ -11,7 +11,7 @@ import math
 import struct
 from typing import TYPE_CHECKING
 
-from puregrpc.trace.recording import Chunk, Direction
+from puregrpc.trace.recording import PREFACE, Chunk, Direction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,8 +49,14 @@ def write_pcapng(recording: Recording, *, application: str = "puregrpc") -> byte
     else:
         chunks = recording.chunks
     connection = _Connection(recording.client, recording.server, recording.start_time)
-    blocks.extend(_packet(time, data) for time, data in connection.packets(chunks, handshake=recording.from_start))
+    blocks.extend(_packet(time, data) for time, data in connection.packets(chunks, handshake=_has_start(recording)))
     return b"".join(blocks)
+
+
+def _has_start(recording: Recording) -> bool:
+    """Whether the recording has the beginning of the connection, as far as is known."""
+    begins = recording.octets(Direction.CLIENT)[: len(PREFACE)] == PREFACE
+    return recording.from_start and (recording.start_seen or begins)
 
 
 def _padded(data: bytes) -> bytes:
