@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from puregrpc.errors import SchemaError
 from puregrpc.trace.explaining import frames, rules
+from puregrpc.trace.explaining.connection_state import ConnectionState, Told
 from puregrpc.trace.explaining.expansion import Inflation
 from puregrpc.trace.explaining.frames import Head, Payload, error_name, flag_names, read_frame, type_name
-from puregrpc.trace.explaining.header_block import HeaderTableTracer
 from puregrpc.trace.explaining.headers import binary_value, check_block, explain_field, parse_timeout, with_meaning
 from puregrpc.trace.explaining.messages import OctetStore, looks_like_whole_messages, read_message
 from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.explaining.protobuf import explain_message
 from puregrpc.trace.explaining.standard_types import standard_registry
 from puregrpc.trace.explaining.stream import CallState, MessageOctets, Side
-from puregrpc.trace.explaining.windows import FlowControl
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Field, Frame, HeaderBlock, HeaderField, Message, Part, Span
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from puregrpc.schema import Registry
 
 __all__ = ["Conversation"]
@@ -55,35 +52,16 @@ class _OpenBlock:
     pieces: list[Span] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Told:
-    """What is being found out about one frame."""
-
-    events: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
-    block: HeaderBlock | None = None
-
-
 class Conversation:
     """Everything that one frame means because of the frames before it."""
 
     def __init__(self, host: _Host, registry: Registry | None) -> None:
         self.host = host
         self.registry = registry
-        self.tables = {direction: HeaderTableTracer() for direction in Direction}
-        self.flow = FlowControl()
-        self.calls: dict[int, CallState] = {}
-        self.from_start = True
+        self.connection = ConnectionState()
+        self.tables, self.calls, self.flow = self.connection.tables, self.connection.calls, self.connection.flow
         self._blocks: dict[Direction, _OpenBlock | None] = dict.fromkeys(Direction)
-        self._max_frame_size = dict.fromkeys(Direction, 1 << 14)
         self._frames_seen = dict.fromkeys(Direction, 0)
-        self._pings: dict[Direction, list[bytes]] = {direction: [] for direction in Direction}
-        self._highest = 0
-        self._promised = 0
-        self._last_streams: dict[Direction, int] = dict.fromkeys(Direction, frames.MAX_WINDOW)
-        """What each side has said in GOAWAY; a stream number is 31 bits, as a window is."""
-        self._takes_push = True
         self._inflation = Inflation()
         self._block_count = 0
         self._message_count = 0
@@ -92,14 +70,8 @@ class Conversation:
 
     def begun_before(self) -> None:
         """The recording began after the connection did."""
-        if not self.from_start:
-            return
-        self.from_start = False
-        self.flow.unknown()
-        for table in self.tables.values():
-            table.lose()
-        for direction in Direction:
-            self._max_frame_size[direction] = (1 << 24) - 1
+        if self.connection.from_start:
+            self.connection.begun_before()
 
     def lost(self, direction: Direction, time: float) -> None:
         """An unknown number of frames of one direction is missing."""
@@ -111,7 +83,7 @@ class Conversation:
 
     def max_frame_size(self, direction: Direction) -> int:
         """How long a frame may be that is sent in that direction."""
-        return self._max_frame_size[direction]
+        return self.connection.max_frame_size[direction]
 
     def _lose_messages(self, call: CallState, side: Side, time: float) -> None:
         side.desynchronised = True
@@ -123,7 +95,7 @@ class Conversation:
         block = self._blocks[direction]
         self._blocks[direction] = None
         if block is not None:
-            told = _Told()
+            told = Told()
             self._end_block(direction, block, time, told, problem=why)
             part = Part("Header block that was cut", "", (), problem=why)
             self.host.stretch(direction, time, part, header_block=told.block, messages=tuple(told.messages))
@@ -143,11 +115,11 @@ class Conversation:
 
     def frame(self, number: int, time: float, direction: Direction, head: Head, octets: Octets, missing: int) -> Frame:
         """Explain a frame; ``missing`` octets of its payload are not in ``octets``."""
-        told = _Told()
-        if head.length > self._max_frame_size[direction]:
+        told = Told()
+        if head.length > self.connection.max_frame_size[direction]:
             told.problems.append(
                 f"FRAME_SIZE_ERROR: {head.length} octets, where {direction.receiver} takes "
-                f"{self._max_frame_size[direction]} at most"
+                f"{self.connection.max_frame_size[direction]} at most"
             )
         self._check_order(direction, head, told)
         carried_by = self._carried_by(time, direction, head, octets, missing)
@@ -188,8 +160,8 @@ class Conversation:
             tuple(told.problems),
         )
 
-    def _check_order(self, direction: Direction, head: Head, told: _Told) -> None:
-        first = self._frames_seen[direction] == 0 and self.from_start
+    def _check_order(self, direction: Direction, head: Head, told: Told) -> None:
+        first = self._frames_seen[direction] == 0 and self.connection.from_start
         if first and (head.type != frames.SETTINGS or head.flags & frames.ACK):
             told.problems.append(f"PROTOCOL_ERROR: the first frame of the {direction.value} must be SETTINGS")
         block = self._blocks[direction]
@@ -197,7 +169,11 @@ class Conversation:
             told.problems.append(
                 f"PROTOCOL_ERROR: only CONTINUATION of stream {block.stream_id} may come before END_HEADERS"
             )
-        if block is None and head.type == frames.CONTINUATION and (self.from_start or not self.tables[direction].lost):
+        if (
+            block is None
+            and head.type == frames.CONTINUATION
+            and (self.connection.from_start or not self.tables[direction].lost)
+        ):
             told.problems.append("PROTOCOL_ERROR: CONTINUATION without a header block to go on with")
 
     def _carried_by(self, time: float, direction: Direction, head: Head, octets: Octets, missing: int) -> str:
@@ -236,13 +212,8 @@ class Conversation:
             self.flow.open(call)
         return call
 
-    def _is_idle(self, stream_id: int) -> bool:
-        """Whether a stream is known never to have been opened (RFC 9113, section 5.1)."""
-        highest = self._highest if stream_id % 2 else self._promised
-        return self.from_start and stream_id not in self.calls and stream_id > highest
-
     def _act(
-        self, time: float, direction: Direction, head: Head, payload: Payload, told: _Told, *, explained: bool
+        self, time: float, direction: Direction, head: Head, payload: Payload, told: Told, *, explained: bool
     ) -> None:
         if head.type == frames.DATA:
             if payload.content is not None and head.stream_id:
@@ -253,10 +224,10 @@ class Conversation:
             else:
                 self.tables[direction].lose()
         elif head.type == frames.SETTINGS:
-            self._settings(direction, head, payload, told)
+            self.connection.settings(direction, head, payload, told)
         elif head.type == frames.WINDOW_UPDATE:
             call = self.calls.get(head.stream_id)
-            if head.stream_id and call is None and self._is_idle(head.stream_id):
+            if head.stream_id and call is None and self.connection.is_idle(head.stream_id):
                 told.problems.append(f"PROTOCOL_ERROR: stream {head.stream_id} was never opened")
             told.problems += self.flow.update(direction, head.stream_id, call, payload.increment)
             whom = f"on stream {head.stream_id}" if head.stream_id else "on the connection"
@@ -264,75 +235,26 @@ class Conversation:
         elif head.type == frames.RST_STREAM:
             self._reset(time, direction, head, payload, told)
         elif head.type == frames.GOAWAY:
-            self._go_away(direction, payload, told)
+            self.connection.go_away(direction, payload, told)
         elif head.type == frames.PING:
-            self._ping(direction, head, payload, told)
+            self.connection.ping(direction, head, payload, told)
 
-    # -- the connection
-
-    def _settings(self, direction: Direction, head: Head, payload: Payload, told: _Told) -> None:
-        if head.flags & frames.ACK:
-            told.events.append(f"the settings of the {direction.receiver} are in force")
-            if not self.flow.acknowledged(direction.other) and self.from_start:
-                told.problems.append("an acknowledgement, but no SETTINGS is waiting for one")
-            return
-        self._apply_settings(direction, payload.settings, told)
-        told.events.append(f"the {direction.value} says how it wants to be spoken to")
-
-    def _apply_settings(self, direction: Direction, settings: Iterable[tuple[int, int]], told: _Told) -> None:
-        peer = direction.other
-        self.flow.announced(direction)
-        for identifier, value in settings:
-            if identifier == frames.HEADER_TABLE_SIZE:
-                table = self.tables[peer]
-                table.allowed = value
-            elif identifier == frames.ENABLE_PUSH and direction is Direction.SERVER:
-                if value:
-                    told.problems.append("PROTOCOL_ERROR: a server cannot be pushed to: its ENABLE_PUSH is 0")
-            elif identifier == frames.ENABLE_PUSH:
-                self._takes_push = bool(value)
-            elif identifier == frames.MAX_FRAME_SIZE:
-                self._max_frame_size[peer] = max(self._max_frame_size[peer], value)
-            elif identifier == frames.INITIAL_WINDOW_SIZE and value <= frames.MAX_WINDOW:
-                self.flow.initial_window(direction, value, self.calls.values())
+    # -- streams
 
     def upgraded(self, time: float, target: str, settings: bytes) -> None:
         """A request of HTTP/1.1 went over into HTTP/2: it is stream 1, and the client has ended it (RFC 7540, 3.2)."""
         if len(settings) % 6 == 0:
-            self._apply_settings(Direction.CLIENT, struct.iter_unpack("!HI", settings), _Told())
-            self.flow.acknowledged(Direction.CLIENT)  # the answer 101 is that, too
+            self.connection.apply_settings(Direction.CLIENT, struct.iter_unpack("!HI", settings), Told())
+            self.connection.flow.acknowledged(Direction.CLIENT)  # the answer 101 is that, too
         call = self.calls[1] = CallState(1, time, path=target)
         call.client.ended = call.client.has_initial_headers = True
-        self._highest = 1
-        self.flow.open(call)
+        self.connection.highest = 1
+        self.connection.flow.open(call)
 
-    def _ping(self, direction: Direction, head: Head, payload: Payload, told: _Told) -> None:
-        data = payload.parts[-1].value.encode()
-        if not head.flags & frames.ACK:
-            self._pings[direction].append(data)
-            told.events.append(f"asks the {direction.receiver} for an answer")
-        elif data in self._pings[direction.other]:
-            self._pings[direction.other].remove(data)
-            told.events.append("answers the PING")
-        elif self.from_start:
-            told.problems.append("an answer with octets that no PING had")
-
-    def _go_away(self, direction: Direction, payload: Payload, told: _Told) -> None:
-        name = error_name(payload.error_code)
-        told.events.append(f"the {direction.value} takes no new calls ({name})")
-        last, before = payload.last_stream_id, self._last_streams[direction]
-        if last > before:
-            told.problems.append(f"PROTOCOL_ERROR: streams up to {last}, where a GOAWAY before said up to {before}")
-        self._last_streams[direction] = min(last, before)
-        if direction is Direction.SERVER:
-            for call in self.calls.values():
-                if call.end is None and call.stream_id > payload.last_stream_id:
-                    told.events.append(f"stream {call.stream_id} was never begun: it is safe to try again elsewhere")
-
-    def _reset(self, time: float, direction: Direction, head: Head, payload: Payload, told: _Told) -> None:
+    def _reset(self, time: float, direction: Direction, head: Head, payload: Payload, told: Told) -> None:
         if not head.stream_id:
             return
-        if self._is_idle(head.stream_id):
+        if self.connection.is_idle(head.stream_id):
             told.problems.append(f"PROTOCOL_ERROR: stream {head.stream_id} was never opened")
         call = self._call(head.stream_id, time)
         name = error_name(payload.error_code)
@@ -350,7 +272,7 @@ class Conversation:
 
     # -- header blocks
 
-    def _header_fragment(self, time: float, direction: Direction, head: Head, payload: Payload, told: _Told) -> None:
+    def _header_fragment(self, time: float, direction: Direction, head: Head, payload: Payload, told: Told) -> None:
         block = self._blocks[direction]
         if block is None:
             end_stream = head.type == frames.HEADERS and bool(head.flags & frames.END_STREAM)
@@ -360,7 +282,7 @@ class Conversation:
             self._block_count += 1
             self._blocks[direction] = block
             if promised:
-                self._promise(direction, payload.promised_stream_id, told)
+                self.connection.promise(direction, payload.promised_stream_id, told)
             else:
                 self._open_stream(time, direction, head, told)
         if payload.content is not None:
@@ -369,20 +291,7 @@ class Conversation:
             self._blocks[direction] = None
             self._end_block(direction, block, time, told)
 
-    def _promise(self, direction: Direction, stream_id: int, told: _Told) -> None:
-        """A stream that a server reserves for a response that nobody asked for (RFC 9113, section 6.6)."""
-        if direction is Direction.CLIENT:
-            told.problems.append("PROTOCOL_ERROR: a client cannot push")
-        elif not self._takes_push:
-            told.problems.append("PROTOCOL_ERROR: the client has said with ENABLE_PUSH 0 that it takes no push")
-        if not stream_id or stream_id % 2:
-            told.problems.append(f"PROTOCOL_ERROR: a server's streams have even numbers, not {stream_id}")
-        elif stream_id <= self._promised:
-            told.problems.append(f"PROTOCOL_ERROR: stream {self._promised} was promised before; numbers only go up")
-        else:
-            self._promised = stream_id
-
-    def _open_stream(self, time: float, direction: Direction, head: Head, told: _Told) -> None:
+    def _open_stream(self, time: float, direction: Direction, head: Head, told: Told) -> None:
         stream_id = head.stream_id
         if stream_id in self.calls:
             if self.calls[stream_id].side(direction).ended:
@@ -391,14 +300,16 @@ class Conversation:
         if direction is Direction.CLIENT:
             if stream_id % 2 == 0:
                 told.problems.append("PROTOCOL_ERROR: a client opens streams with odd numbers")
-            if stream_id <= self._highest:
-                told.problems.append(f"PROTOCOL_ERROR: stream {self._highest} was opened before; numbers only go up")
-            self._highest = max(self._highest, stream_id)
+            if stream_id <= self.connection.highest:
+                told.problems.append(
+                    f"PROTOCOL_ERROR: stream {self.connection.highest} was opened before; numbers only go up"
+                )
+            self.connection.highest = max(self.connection.highest, stream_id)
             call = CallState(stream_id, time)
             self.calls[stream_id] = call
             self.flow.open(call)
             return
-        if self.from_start:
+        if self.connection.from_start:
             told.problems.append("PROTOCOL_ERROR: a server cannot open a stream with HEADERS")
         self._call(stream_id, time)
 
@@ -415,7 +326,7 @@ class Conversation:
         return "trailers"
 
     def _end_block(
-        self, direction: Direction, block: _OpenBlock, time: float, told: _Told, *, problem: str = ""
+        self, direction: Direction, block: _OpenBlock, time: float, told: Told, *, problem: str = ""
     ) -> None:
         octets = self.host.join(tuple(block.pieces))
         self._inflation.saw(len(octets))
@@ -460,7 +371,7 @@ class Conversation:
             return fields
         return (*fields, *(Field(0, 0, "", "", None, part) for part in parts[len(fields) :]))
 
-    def _request(self, call: CallState, block: HeaderBlock, told: _Told) -> None:
+    def _request(self, call: CallState, block: HeaderBlock, told: Told) -> None:
         path = block.value(b":path")
         call.path = (path or b"").decode("latin-1") or call.path
         call.authority = (block.value(b":authority") or b"").decode("latin-1")
@@ -476,7 +387,7 @@ class Conversation:
         told.events.append(f"calls {call.path or 'a method whose name is lost'}{deadline}")
 
     def _response(
-        self, time: float, call: CallState, side: Side, block: HeaderBlock, told: _Told, *, end_stream: bool
+        self, time: float, call: CallState, side: Side, block: HeaderBlock, told: Told, *, end_stream: bool
     ) -> None:
         encoding = block.value(b"grpc-encoding")
         if encoding:
@@ -497,11 +408,11 @@ class Conversation:
     # -- messages
 
     def _data(
-        self, time: float, direction: Direction, head: Head, content: Octets, told: _Told, *, explained: bool
+        self, time: float, direction: Direction, head: Head, content: Octets, told: Told, *, explained: bool
     ) -> None:
         call = self._call(head.stream_id, time)
         side = call.side(direction)
-        if self.from_start and not call.seen_from_start and side.blocks == 0:
+        if self.connection.from_start and not call.seen_from_start and side.blocks == 0:
             told.problems.append(f"PROTOCOL_ERROR: DATA on stream {head.stream_id}, which is not open")
         if side.ended:
             told.problems.append("STREAM_CLOSED: DATA after this side has ended the stream")
@@ -516,7 +427,7 @@ class Conversation:
                 told.problems.append("the response ends without trailers: there is no grpc-status")
                 call.finish(time, "ended without a status")
 
-    def _end_stream(self, call: CallState, side: Side, told: _Told) -> None:
+    def _end_stream(self, call: CallState, side: Side, told: Told) -> None:
         if left := side.leftover():
             told.messages.append(self._message(call, side, left, "the stream ends before the message does"))
         if not side.ended and side.direction is Direction.CLIENT:
@@ -524,7 +435,7 @@ class Conversation:
         side.ended = True
         self._check_shape(call, side, told)
 
-    def _check_shape(self, call: CallState, side: Side, told: _Told) -> None:
+    def _check_shape(self, call: CallState, side: Side, told: Told) -> None:
         """A side that does not stream sends exactly one message (a server: unless the call fails)."""
         if call.method is None or side.desynchronised or not call.seen_from_start:
             return
