@@ -224,6 +224,8 @@ class Message:
     content: Part | None = None
     """The breakdown of the inflated octets, where the message was compressed."""
     problem: str = ""
+    kind: str = "message"
+    """Or ``trailers`` (gRPC-Web), or ``end of stream`` (Connect), which are none of the application's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+from typing import Protocol as Interface
 
 from puregrpc.errors import SchemaError
 from puregrpc.trace.explaining import frames, rules
+from puregrpc.trace.explaining.bodies import Bodies, page
 from puregrpc.trace.explaining.connection_state import ConnectionState, Told
 from puregrpc.trace.explaining.expansion import Inflation
 from puregrpc.trace.explaining.frames import Head, Payload, error_name, flag_names, read_frame, type_name
 from puregrpc.trace.explaining.headers import binary_value, check_block, explain_field, parse_timeout, with_meaning
-from puregrpc.trace.explaining.messages import OctetStore, looks_like_whole_messages, read_message
+from puregrpc.trace.explaining.messages import OctetStore, looks_like_whole_messages
 from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.explaining.protobuf import explain_message
+from puregrpc.trace.explaining.protocols import (
+    Protocol,
+    request_protocol,
+    response_protocol,
+)
 from puregrpc.trace.explaining.standard_types import standard_registry
-from puregrpc.trace.explaining.stream import CallState, MessageOctets, Side
+from puregrpc.trace.explaining.stream import CallState, Side
 from puregrpc.trace.recording import Direction
-from puregrpc.trace.records import Field, Frame, HeaderBlock, HeaderField, Message, Part, Span
+from puregrpc.trace.records import Field, Frame, HeaderBlock, HeaderField, Part, Representation, Span
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
     from puregrpc.schema import Registry
+    from puregrpc.trace.http1 import Head as RequestHead
 
 __all__ = ["Conversation"]
 
@@ -35,7 +43,7 @@ STATUS_OF_RESET = {
 """What a client makes of RST_STREAM without a status (PROTOCOL-HTTP2, "Errors"); INTERNAL for all other codes."""
 
 
-class _Host(OctetStore, Protocol):
+class _Host(OctetStore, Interface):
     """The explainer: where octets are kept and entries without a frame go."""
 
     def stretch(self, direction: Direction, time: float, part: Part, **kept: object) -> None: ...
@@ -64,7 +72,7 @@ class Conversation:
         self._frames_seen = dict.fromkeys(Direction, 0)
         self._inflation = Inflation()
         self._block_count = 0
-        self._message_count = 0
+        self.bodies = Bodies(host, registry, self._inflation)
 
     # -- what is not in the recording
 
@@ -88,7 +96,7 @@ class Conversation:
     def _lose_messages(self, call: CallState, side: Side, time: float) -> None:
         side.desynchronised = True
         if left := side.leftover():
-            message = self._message(call, side, left, "octets of it are missing")
+            message = self.bodies.message(call, side, left, "octets of it are missing")
             self.host.stretch(side.direction, time, Part("Message that was cut", "", ()), messages=(message,))
 
     def _abandon_block(self, direction: Direction, time: float, why: str) -> None:
@@ -107,7 +115,7 @@ class Conversation:
         for call in self.calls.values():
             for side in (call.client, call.server):
                 if left := side.leftover():
-                    message = self._message(call, side, left, "the recording ends inside it")
+                    message = self.bodies.message(call, side, left, "the recording ends inside it")
                     part = Part("Message that was cut", "", (), note="the recording ends inside it")
                     self.host.stretch(side.direction, time, part, messages=(message,))
 
@@ -191,6 +199,8 @@ class Conversation:
             return ""
         call = self._call(head.stream_id, time)
         side = call.side(direction)
+        if side.protocol in (Protocol.HTTP, Protocol.GRPC_WEB_TEXT):
+            return ""
         if side.desynchronised or (side.blocks == 0 and not call.seen_from_start and not side.messages):
             side.desynchronised = not looks_like_whole_messages(_content(head, octets))
         return "" if side.desynchronised else f"message {side.messages} of the {direction.value}"
@@ -241,12 +251,14 @@ class Conversation:
 
     # -- streams
 
-    def upgraded(self, time: float, target: str, settings: bytes) -> None:
+    def upgraded(self, time: float, request: RequestHead, settings: bytes) -> None:
         """A request of HTTP/1.1 went over into HTTP/2: it is stream 1, and the client has ended it (RFC 7540, 3.2)."""
         if len(settings) % 6 == 0:
             self.connection.apply_settings(Direction.CLIENT, struct.iter_unpack("!HI", settings), Told())
             self.connection.flow.acknowledged(Direction.CLIENT)  # the answer 101 is that, too
-        call = self.calls[1] = CallState(1, time, path=target)
+        call = self.calls[1] = CallState(1, time, path=request.target)
+        fields = {name.encode("latin-1"): value.encode("latin-1") for name, value in request.fields}
+        call.client.protocol = call.server.protocol = request_protocol(fields, whole=True)
         call.client.ended = call.client.has_initial_headers = True
         self.connection.highest = 1
         self.connection.flow.open(call)
@@ -260,7 +272,7 @@ class Conversation:
         name = error_name(payload.error_code)
         for side in (call.client, call.server):
             if left := side.leftover():
-                told.messages.append(self._message(call, side, left, "the stream was reset before its end"))
+                told.messages.append(self.bodies.message(call, side, left, "the stream was reset before its end"))
         if call.status is not None:
             told.events.append(f"the {direction.value} is done with the stream ({name})")
         else:
@@ -334,8 +346,13 @@ class Conversation:
         call = self._call(block.stream_id, time)
         side = call.side(direction)
         role = "push promise" if block.promised else self._role(call, side, read, end_stream=block.end_stream)
-        fields = tuple(self._with_meaning(header, role) for header in read)
-        problems = [problem] if problem else check_block(fields, role)
+        if role != "push promise":
+            self._set_protocol(call, side, role, read)
+        is_grpc = call.client.protocol is Protocol.GRPC
+        if role == "trailers-only" and not is_grpc and b"grpc-status" not in {header.name for header in read}:
+            role = "response"
+        fields = tuple(self._with_meaning(header, role, is_grpc=is_grpc) for header in read)
+        problems = [problem] if problem else check_block(fields, role, is_grpc=is_grpc)
         if block.promised:
             problems.append("gRPC does not use server push")
         part = replace(part, value=f"{role}, {len(fields)} fields", parts=tuple(header.part for header in fields))
@@ -348,12 +365,30 @@ class Conversation:
         if role != "push promise":
             side.has_initial_headers = True
         if block.end_stream:
-            self._end_stream(call, side, told)
+            self.bodies.end(time, call, side, told)
 
-    def _with_meaning(self, header: HeaderField, role: str) -> HeaderField:
+    @staticmethod
+    def _set_protocol(call: CallState, side: Side, role: str, read: tuple[HeaderField, ...]) -> None:
+        """What the side will send, as its headers say."""
+        if role == "trailers":
+            return
+        fields = {header.name: header.value or b"" for header in reversed(read) if header.name is not None}
+        content_type = fields.get(b"content-type")
+        side.content_type = content_type or b""
+        if role == "request":
+            whole = all(h.name is not None or h.representation is Representation.SIZE_UPDATE for h in read)
+            call.client.protocol = call.server.protocol = request_protocol(fields, whole=whole)
+        else:
+            side.protocol = response_protocol(call.client.protocol, content_type)
+        name = {Protocol.CONNECT_STREAM: b"connect-content-encoding", Protocol.CONNECT_UNARY: b"content-encoding"}
+        encoding = fields.get(name.get(side.protocol, b"grpc-encoding"))
+        if encoding or role == "request":
+            side.encoding = encoding.decode("latin-1") if encoding else "identity"
+
+    def _with_meaning(self, header: HeaderField, role: str, *, is_grpc: bool) -> HeaderField:
         if header.name is None or header.value is None:
             return header
-        header = with_meaning(header, explain_field(header.name, header.value, role))
+        header = with_meaning(header, explain_field(header.name, header.value, role, is_grpc=is_grpc))
         if header.name != b"grpc-status-details-bin":
             return header
         raw = binary_value(header.value or b"")
@@ -376,22 +411,29 @@ class Conversation:
         call.path = (path or b"").decode("latin-1") or call.path
         call.authority = (block.value(b":authority") or b"").decode("latin-1")
         call.timeout = parse_timeout(block.value(b"grpc-timeout") or b"")
-        encoding = block.value(b"grpc-encoding")
-        call.client.encoding = encoding.decode("latin-1") if encoding else "identity"
+        protocol = call.client.protocol
+        if protocol is Protocol.HTTP:
+            method = (block.value(b":method") or b"").decode("latin-1")
+            told.events.append(f"asks for {call.path} with {method}: {protocol.value}, not gRPC")
+            return
+        if protocol.is_connect:
+            timeout = block.value(b"connect-timeout-ms") or b""
+            call.timeout = int(timeout) / 1000 if timeout.isdigit() and len(timeout) <= 10 else None
         if self.registry is not None and call.path:
             try:
-                call.method = self.registry.method(call.path)
+                call.method = self.registry.method(call.path.partition("?")[0])
             except SchemaError as error:
                 told.events.append(f"not in the schema: {error}")
         deadline = f", to be over within {call.timeout * 1000:g} ms" if call.timeout is not None else ""
-        told.events.append(f"calls {call.path or 'a method whose name is lost'}{deadline}")
+        by = "" if protocol is Protocol.GRPC else f" by {protocol.value}"
+        told.events.append(f"calls {call.path or 'a method whose name is lost'}{by}{deadline}")
 
     def _response(
         self, time: float, call: CallState, side: Side, block: HeaderBlock, told: Told, *, end_stream: bool
     ) -> None:
-        encoding = block.value(b"grpc-encoding")
-        if encoding:
-            side.encoding = encoding.decode("latin-1")
+        http_status = block.value(b":status") or b""
+        if http_status.isdigit() and len(http_status) == 3:
+            call.http_status = int(http_status)
         status = block.value(b"grpc-status")
         if status is not None and status.isdigit() and len(status) <= 10:
             message = next((h.meaning for h in block.fields if h.name == b"grpc-message" and h.meaning), "")
@@ -401,7 +443,8 @@ class Conversation:
             told.events.append(f"ends the call with {said}{call.deadline_note(time)}")
             call.finish(time, said)
         elif block.role == "response":
-            told.events.append("begins the response")
+            what = f": {page(call, side)}" if side.protocol is Protocol.HTTP else ""
+            told.events.append(f"begins the response{what}")
         if block.role == "trailers" and not end_stream:
             told.problems.append("PROTOCOL_ERROR: trailers must have END_STREAM")
 
@@ -417,38 +460,12 @@ class Conversation:
         if side.ended:
             told.problems.append("STREAM_CLOSED: DATA after this side has ended the stream")
         told.problems += self.flow.data(direction, side, head.length)
-        if explained:
-            told.messages += [self._message(call, side, found) for found in side.add(content)]
-        elif len(content):
-            told.events.append("octets of messages whose beginning is not in the recording")
+        self.bodies.take(time, call, side, content, told, explained=explained)
         if head.flags & frames.END_STREAM:
-            self._end_stream(call, side, told)
+            self.bodies.end(time, call, side, told)
             if direction is Direction.SERVER and call.status is None and call.outcome == "":
                 told.problems.append("the response ends without trailers: there is no grpc-status")
                 call.finish(time, "ended without a status")
-
-    def _end_stream(self, call: CallState, side: Side, told: Told) -> None:
-        if left := side.leftover():
-            told.messages.append(self._message(call, side, left, "the stream ends before the message does"))
-        if not side.ended and side.direction is Direction.CLIENT:
-            told.events.append("the client has sent everything (half-close)")
-        side.ended = True
-        self._check_shape(call, side, told)
-
-    def _check_shape(self, call: CallState, side: Side, told: Told) -> None:
-        """A side that does not stream sends exactly one message (a server: unless the call fails)."""
-        if call.method is None or side.desynchronised or not call.seen_from_start:
-            return
-        client = side.direction is Direction.CLIENT
-        streams = call.method.is_client_stream if client else call.method.is_server_stream
-        failed = not client and (call.status is None or call.status.code != 0)
-        if not streams and side.messages != 1 and not failed:
-            told.problems.append(f"{side.messages} messages, where {call.method.name} has exactly one")
-
-    def _message(self, call: CallState, side: Side, found: MessageOctets, cut: str = "") -> Message:
-        number = self._message_count
-        self._message_count += 1
-        return read_message(self.host, self.registry, call, side, found, number, self._inflation, cut)
 
 
 def _content(head: Head, octets: Octets) -> bytes:

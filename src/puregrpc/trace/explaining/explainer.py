@@ -104,10 +104,13 @@ class Explainer:
     # -- what the conversation uses
 
     def join(self, spans: tuple[Span, ...]) -> Octets:
-        """The octets of spans of the two directions, put together."""
-        directions = (self.inbound[Direction.CLIENT], self.inbound[Direction.SERVER])
-        data = b"".join(directions[span.buffer].data[span.start : span.end] for span in spans)
+        """The octets of spans, put together."""
+        data = b"".join(self._buffer(span.buffer)[span.start : span.end] for span in spans)
         return Octets(data, spans)
+
+    def _buffer(self, number: int) -> bytes | bytearray:
+        directions = (self.inbound[Direction.CLIENT], self.inbound[Direction.SERVER])
+        return directions[number].data if number < len(directions) else self.unpacked[number - len(directions)].data
 
     def unpack(self, name: str, data: bytes) -> Octets:
         """Octets that were inflated or decoded, as a buffer of their own."""
@@ -270,7 +273,7 @@ class Explainer:
             event = "goes on in HTTP/2; the answer comes on stream 1"
             self._requests.pop(0)
             settings = request.value("http2-settings")
-            self.conversation.upgraded(inbound.time, request.target, _from_base64url(settings))
+            self.conversation.upgraded(inbound.time, request, _from_base64url(settings))
         elif head.status >= 200:
             if head.body is None:
                 return False

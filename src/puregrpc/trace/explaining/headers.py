@@ -67,9 +67,9 @@ def binary_value(value: bytes) -> bytes | None:
         return None
 
 
-def explain_field(name: bytes, value: bytes, role: str) -> Meaning:
-    """What one field means in a block of that role."""
-    if name in MEANINGS:
+def explain_field(name: bytes, value: bytes, role: str, *, is_grpc: bool = True) -> Meaning:
+    """What one field means in a block of that role, of a call that speaks gRPC or something else over HTTP/2."""
+    if name in MEANINGS and (is_grpc or name.startswith(b"grpc-")):
         rule_name, purpose = MEANINGS[name]
         says, problem = _special(name, value)
         return Meaning(rules.grpc(rule_name), purpose, says, problem)
@@ -79,7 +79,9 @@ def explain_field(name: bytes, value: bytes, role: str) -> Meaning:
     problem = _wrong_field(name, value, role)
     if name.startswith(b":"):
         section = "8.3.1" if role == "request" else "8.3.2"
-        return Meaning(rules.h2(section), "control data", "", problem or "PROTOCOL_ERROR: no such pseudo-header field")
+        if not problem and name not in MEANINGS:
+            problem = "" if name == b":protocol" else "PROTOCOL_ERROR: no such pseudo-header field"
+        return Meaning(rules.h2(section), "control data", "", problem)
     if problem:
         return Meaning(rules.h2("8.2.2" if name in CONNECTION_FIELDS else "8.2.1"), "", "", problem)
     if name.endswith(b"-bin"):
@@ -104,6 +106,8 @@ def _wrong_field(name: bytes, value: bytes, role: str) -> str:
         return "PROTOCOL_ERROR: not a field name"
     if any(octet in value for octet in b"\0\r\n") or value[:1] in (b" ", b"\t") or value[-1:] in (b" ", b"\t"):
         return "PROTOCOL_ERROR: a value has no NUL, CR or LF, and no blank at its ends"
+    if name == b"te" and value != b"trailers":
+        return "PROTOCOL_ERROR: te is trailers or not there at all"
     if role == "trailers" and name.startswith(b":"):
         return "PROTOCOL_ERROR: no pseudo-header fields in trailers"
     return ""
@@ -157,7 +161,7 @@ def with_meaning(field: HeaderField, meaning: Meaning) -> HeaderField:
     return replace(field, part=part, meaning=meaning.says, problem=problem)
 
 
-def check_block(fields: Sequence[HeaderField], role: str) -> list[str]:
+def check_block(fields: Sequence[HeaderField], role: str, *, is_grpc: bool = True) -> list[str]:
     """What is wrong with a block as a whole."""
     known = [f for f in fields if f.representation is not Representation.SIZE_UPDATE]
     if any(f.name is None for f in known):
@@ -171,6 +175,9 @@ def check_block(fields: Sequence[HeaderField], role: str) -> list[str]:
         elif regular_seen:
             problems.append(f"PROTOCOL_ERROR: {printable(name)} stands behind a regular field")
     problems += [f"PROTOCOL_ERROR: {name.decode()} is there twice" for name in REQUEST_PSEUDO if names.count(name) > 1]
+    if not is_grpc:
+        wanted = () if role not in ("request", "response") else (b":status",) if role == "response" else (b":method",)
+        return problems + [f"PROTOCOL_ERROR: {name.decode()} is missing" for name in wanted if name not in names]
     if role == "request":
         problems += [f"PROTOCOL_ERROR: {name.decode()} is missing" for name in REQUEST_PSEUDO[:3] if name not in names]
         if b"te" not in names:

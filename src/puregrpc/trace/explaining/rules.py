@@ -133,6 +133,19 @@ UPGRADE = Rule(
     "https://www.rfc-editor.org/rfc/rfc7540#section-3.2",
 )
 
+GRPC_WEB = Rule(
+    "gRPC PROTOCOL-WEB",
+    '"Trailers"',
+    "Messages as in gRPC; the trailers are the last of them, marked by the top bit of its flag, as lines of HTTP/1.",
+    "https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md",
+)
+CONNECT_PROTOCOL = Rule(
+    "Connect protocol",
+    '"Streaming RPCs"',
+    "A unary call has the bare message as its body; a stream has enveloped ones, the last of them JSON (flag 2).",
+    "https://connectrpc.com/docs/protocol",
+)
+
 _H2 = {section: Rule("RFC 9113", f"section {section}", says, H2_URL + section) for section, says in H2_SAYS.items()}
 _HPACK = {
     section: Rule(
@@ -152,7 +165,9 @@ _PROTOBUF = {
     for name, (anchor, says) in PROTOBUF_SAYS.items()
 }
 
-ALL = (*_H2.values(), *_HPACK.values(), *_GRPC.values(), *_PROTOBUF.values(), HTTP, CONNECT, UPGRADE)
+_OTHERS = (HTTP, CONNECT, UPGRADE, GRPC_WEB, CONNECT_PROTOCOL)
+
+ALL = (*_H2.values(), *_HPACK.values(), *_GRPC.values(), *_PROTOBUF.values(), *_OTHERS)
 """Every rule that an explanation can name."""
 
 
@@ -174,6 +189,16 @@ def grpc(name: str) -> Rule:
 def protobuf(name: str) -> Rule:
     """A section of protobuf's description of its encoding."""
     return _PROTOBUF[name]
+
+
+def grpc_web() -> Rule:
+    """How gRPC-Web writes messages and trailers."""
+    return GRPC_WEB
+
+
+def connect() -> Rule:
+    """How the Connect protocol writes messages."""
+    return CONNECT_PROTOCOL
 
 
 def http_connect() -> Rule:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.trace.explaining import rules
 from puregrpc.trace.explaining.octets import Octets
+from puregrpc.trace.explaining.protocols import Protocol
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import CallSummary, Part, Span
 from puregrpc.wire.compression import CODINGS, MessageTooLarge
@@ -16,9 +19,11 @@ from puregrpc.wire.status import Status
 if TYPE_CHECKING:
     from puregrpc.proto.descriptors import MessageDescriptor, MethodDescriptor
 
-__all__ = ["CallState", "MessageOctets", "Side", "inflate"]
+__all__ = ["END_STREAM_FLAG", "TRAILERS_FLAG", "CallState", "MessageOctets", "Side", "inflate", "prefix_parts"]
 
 PREFIX_SIZE = 5
+PADDED_GROUPS = re.compile(rb"[^=]+={0,2}|=+")
+"""Runs of base64, each up to its padding."""
 
 
 def inflate(data: bytes, encoding: str, limit: int) -> tuple[bytes | None, str]:
@@ -50,6 +55,8 @@ class Side:
     """What one side of a call sent."""
 
     direction: Direction
+    protocol: Protocol = Protocol.GRPC
+    content_type: bytes = b""
     encoding: str = "identity"
     blocks: int = 0
     messages: int = 0
@@ -63,6 +70,24 @@ class Side:
     pieces: list[Span] = field(default_factory=list)
     held: int = 0
     prefix: bytes = b""
+    base64: bytes = b""
+    """Of gRPC-Web in base64: characters that wait for those that complete a group of four."""
+
+    def add_bare(self, content: Octets) -> None:
+        """Take a part of a body that is one message without a prefix."""
+        self.pieces.extend(content.pieces)
+        self.held += len(content)
+
+    def whole_body(self) -> MessageOctets | None:
+        """The body that is one message, at its end."""
+        return self._take(complete=True) if self.held else None
+
+    def unwrap_base64(self, data: bytes) -> bytes:
+        """What characters of base64 stand for; groups may end with padding anywhere. Raises ValueError."""
+        data = self.base64 + data
+        size = len(data) - len(data) % 4
+        self.base64 = data[size:]
+        return b"".join(base64.b64decode(group, validate=True) for group in PADDED_GROUPS.findall(data[:size]))
 
     def add(self, content: Octets) -> list[MessageOctets]:
         """Take the content of a DATA frame; returns the messages that it completes."""
@@ -108,6 +133,7 @@ class CallState:
     authority: str = ""
     timeout: float | None = None
     method: MethodDescriptor | None = None
+    http_status: int = 0
     status: Status | None = None
     outcome: str = ""
     end: float | None = None
@@ -160,14 +186,30 @@ def _duration(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 10 else f"{seconds:.1f} s"
 
 
-def prefix_parts(octets: Octets, encoding: str) -> tuple[list[Part], bool, int]:
-    """The parts of a message's 5-octet prefix (or what there is of it), the flag and the length."""
+TRAILERS_FLAG, END_STREAM_FLAG = 0x80, 0x02
+"""Of gRPC-Web and of Connect: the message is none of the application's."""
+
+
+def prefix_parts(octets: Octets, side: Side) -> tuple[list[Part], int, int]:
+    """The parts of a message's 5-octet prefix (or what there is of it), the flags and the length."""
     data = octets.data
-    flag = data[0]
+    flags = data[0]
     flag_rule = rules.grpc("Compressed-Flag")
-    problem = "" if flag <= 1 else f"the flag is 0 or 1, not {flag} (INTERNAL)"
-    says = f"compressed with {encoding}" if flag else "not compressed"
-    parts = [octets.part("Compressed flag", 0, 1, f"{flag}: {says}", flag_rule, problem=problem)]
+    known = 1
+    says = f"compressed with {side.encoding}" if flags & 1 else "not compressed"
+    if side.protocol.is_web:
+        known, flag_rule = 1 | TRAILERS_FLAG, rules.grpc_web()
+        says += ", trailers" if flags & TRAILERS_FLAG else ""
+    elif side.protocol.is_connect:
+        known, flag_rule = 1 | END_STREAM_FLAG, rules.connect()
+        says += ", end of the stream" if flags & END_STREAM_FLAG else ""
+    elif flags > 1:
+        says = "compressed"
+    problem = ""
+    if flags & ~known:
+        expected = "the flag is 0 or 1" if known == 1 else f"of the flags only 0x{known:02x} have a meaning"
+        problem = f"{expected}, not {flags}" + (" (INTERNAL)" if known == 1 else "")
+    parts = [octets.part("Compressed flag", 0, 1, f"{flags}: {says}", flag_rule, problem=problem)]
     length = int.from_bytes(data[1:PREFIX_SIZE], "big")
     end = min(PREFIX_SIZE, len(data))
     if end > 1:
@@ -182,4 +224,4 @@ def prefix_parts(octets: Octets, encoding: str) -> tuple[list[Part], bool, int]:
                 problem="" if whole else "the length is cut",
             )
         )
-    return parts, bool(flag), length if end == PREFIX_SIZE else 0
+    return parts, flags, length if end == PREFIX_SIZE else 0

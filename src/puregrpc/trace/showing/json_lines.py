@@ -154,6 +154,7 @@ def _named(name: str, data: bytes | None) -> dict[str, str | None]:
 def _message(message: Message) -> dict[str, object]:
     return {
         "number": message.number,
+        "kind": message.kind,
         "stream": message.stream_id,
         "index": message.index,
         "compressed": message.compressed,

@@ -229,7 +229,8 @@ class Ladder:
 
     def _message(self, message: Message, explanation: Explanation | None) -> Iterator[Line]:
         how = f", {message.encoding}" if message.compressed else ""
-        head = f"message {message.index}: {message.type_name or 'no schema'}, {message.length} octets{how}"
+        what = f"message {message.index}: {message.type_name or 'no schema'}"
+        head = f"{what if message.kind == 'message' else message.kind}, {message.length} octets{how}"
         yield self._below(Run(head, "event"))
         if message.problem:
             yield self._below(Run(f"! {message.problem}", "problem"))
