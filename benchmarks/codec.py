@@ -26,9 +26,9 @@ from google.protobuf.internal import api_implementation
 
 from benchmarks.measuring import ROOT, Row, environment, in_rounds, versions
 from puregrpc.codec import Codec
-from puregrpc.codec.compiler import Compiler
+from puregrpc.codec.generation.compiler import Compiler
+from puregrpc.codec.generation.source import forget_code
 from puregrpc.codec.options import Options
-from puregrpc.codec.source import forget_code
 from puregrpc.proto import compile as compile_sources
 from puregrpc.schema import Registry
 

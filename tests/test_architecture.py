@@ -35,6 +35,17 @@ ROOMS: dict[str, set[str]] = {
 }  # fmt: skip
 """Room -> the rooms it may import. Any room may import errors.py, _on_demand.py and _version.py."""
 
+FOLDERS: dict[str, dict[str, set[str]]] = {
+    "codec": {
+        "wire_format": set(),
+        "values": {"wire_format"},
+        "well_known": {"values", "wire_format"},
+        "generation": {"well_known", "values", "wire_format"},
+    },
+    "trace": {"reading": set(), "explaining": set(), "showing": set()},
+}
+"""Room -> its folders -> those of the same room that each may import."""
+
 PROTOBUF = "google.protobuf"
 THIRD_PARTY: dict[str, set[str]] = {
     "wire": {"h2", "hpack", "hyperframe", "backports", "compression"},
@@ -140,6 +151,17 @@ def test_imports(path: Path) -> None:
     assert third_party_in(names) <= THIRD_PARTY[owner], "a library that the table does not allow"
     if owner in SANS_IO:
         assert not {name.split(".")[0] for name in names} & NOT_SANS_IO
+
+
+@pytest.mark.parametrize("room", FOLDERS)
+def test_folders_of_a_room(room: str) -> None:
+    folders = {path.parent.name for path in (SOURCE / room).glob("*/__init__.py")}
+    assert folders == set(FOLDERS[room])
+    for folder in folders:
+        for path in (SOURCE / room / folder).rglob("*.py"):
+            names = imports_of(path)
+            beside = {other for other in folders if any(f"{n}.".startswith(f"puregrpc.{room}.{other}.") for n in names)}
+            assert beside <= FOLDERS[room][folder] | {folder}, path
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))

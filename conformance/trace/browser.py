@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from puregrpc.trace import explain
-from puregrpc.trace.page import html_page
 from puregrpc.trace.reading import read_recordings
+from puregrpc.trace.showing.page import html_page
 
 COMMAND = (
     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",

@@ -18,7 +18,7 @@ from docs.wire.lesson import lesson_page
 from puregrpc.schema import Registry
 from puregrpc.services.contracts import contract
 from puregrpc.trace import Chunk, Part, Recording, explain
-from puregrpc.trace.page import html_page
+from puregrpc.trace.showing.page import html_page
 
 HERE = Path(__file__).parent
 

@@ -12,6 +12,8 @@ from tests.codec.lab import codec, message, registry
 
 from puregrpc.codec import UNKNOWN_FIELDS, Codec
 from puregrpc.errors import DecodeError
+from puregrpc.proto import compile as compile_sources
+from puregrpc.schema import Registry
 
 BROKEN: list[tuple[str, bytes, str]] = [
     ("lab.All", b"\x18", "message.fInt32: truncated"),
@@ -91,6 +93,37 @@ def test_the_last_field_of_a_oneof_wins() -> None:
     assert merged == {"cSub": {"name": "n", "value": 1, "child": None}}
     afresh = chosen(sub + number + b"\xd2\x02\x03\x0a\x01n")
     assert afresh == {"cSub": {"name": "n", "value": 0, "child": None}}
+
+
+def test_paths_of_field_masks_are_read_in_linear_time_whatever_they_hold() -> None:
+    path = b"a" * 100_000 + b"_"
+    start = time.process_time()
+    with pytest.raises(DecodeError, match="cannot be written in lowerCamelCase"):
+        codec().decode(message("google.protobuf.FieldMask"), b"\x0a\xa1\x8d\x06" + path)
+    assert time.process_time() - start < 1
+
+
+def test_the_paths_of_a_field_mask_on_the_wire() -> None:
+    data = codec().encode(message("lab.Wkt"), {"mask": "fooBar.*,labels.`Foo_b`"})
+    assert data == b"\x1a\x1b\x0a\x09foo_bar.*\x0a\x0elabels.`Foo_b`"
+    assert codec().decode(message("lab.Wkt"), data)["mask"] == "fooBar.*,labels.`Foo_b`"
+
+
+def test_every_null_value_is_null() -> None:
+    """NullValue is an open enum with one value; ProtoJSON has nothing but null for it."""
+    source = """
+    syntax = "proto3"; package nulls; import "google/protobuf/struct.proto";
+    message Nulls { google.protobuf.NullValue one = 1; repeated google.protobuf.NullValue many = 2;
+      map<string, google.protobuf.NullValue> by_name = 3; google.protobuf.Value value = 4;
+      oneof choice { google.protobuf.NullValue chosen = 5; } optional google.protobuf.NullValue set = 6; }
+    """
+    nulls = Registry()
+    for file in compile_sources(["nulls.proto"], sources={"nulls.proto": source}):
+        nulls.add_file(file)
+    data = b"\x08\x05\x12\x02\x00\x07\x10\x09\x1a\x05\x0a\x01k\x10\x05\x22\x02\x08\x05\x28\x05\x30\xff\xff\xff\xff\x0f"
+    shown = {"one": None, "many": [None] * 3, "byName": {"k": None}, "value": None, "chosen": None, "set": None}
+    for taking in (Codec(nulls), Codec(nulls, enum_numbers=True), Codec(nulls, values="native")):
+        assert taking.decode(nulls.message("nulls.Nulls"), data) == shown
 
 
 def test_lists_in_the_other_encoding() -> None:

@@ -16,7 +16,7 @@ from tests.codec.schemas import files
 from tests.schema.test_hostile_descriptors import change_something
 
 from puregrpc.codec import Codec
-from puregrpc.codec.compiler import Compiler
+from puregrpc.codec.generation.compiler import Compiler
 from puregrpc.codec.options import Options
 from puregrpc.errors import DecodeError, EncodeError, SchemaError
 from puregrpc.schema import Registry

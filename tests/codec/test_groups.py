@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.codec.schemas import FEATURES, files, fill, registry_of
 
-from puregrpc.codec import Codec, wire_format
+from puregrpc.codec import Codec
+from puregrpc.codec.wire_format import tags_and_varints
 from puregrpc.errors import DecodeError
 from puregrpc.proto import compile as compile_sources
 from puregrpc.schema import Registry
@@ -41,11 +42,11 @@ def trees(more: int = 0) -> Registry:
 
 
 def in_groups(number: int, content: bytes) -> bytes:
-    return wire_format.tag_bytes(number, 3) + content + wire_format.tag_bytes(number, 4)
+    return tags_and_varints.tag_bytes(number, 3) + content + tags_and_varints.tag_bytes(number, 4)
 
 
 def prefixed(content: bytes) -> bytes:
-    return b"\x2a" + wire_format.varint(len(content)) + content
+    return b"\x2a" + tags_and_varints.varint(len(content)) + content
 
 
 def nested(levels: list[str]) -> bytes:
@@ -71,7 +72,7 @@ def test_groups_are_looked_through_a_few_times_and_not_once_for_each_level(
     data = nested(levels)
     expected = registry.message_class(descriptor).FromString(data)
     looked = 0
-    skip = wire_format.skip
+    skip = tags_and_varints.skip
 
     def counting(*arguments: object) -> int:
         nonlocal looked
@@ -80,7 +81,7 @@ def test_groups_are_looked_through_a_few_times_and_not_once_for_each_level(
 
     codec = Codec(registry, emit_defaults=False, max_depth=DEPTH)
     codec.decode(descriptor, b"")
-    monkeypatch.setattr(wire_format, "skip", counting)
+    monkeypatch.setattr(tags_and_varints, "skip", counting)
     shown = codec.decode(descriptor, data)
     assert looked < 3 * (LEAVES + 4 * DEPTH)
     assert registry.message_class(descriptor).FromString(codec.encode(descriptor, shown)) == expected
@@ -136,8 +137,8 @@ def test_noted_ends_are_the_ends(pair: tuple[Registry, Message, Message]) -> Non
     whole = first.SerializeToString() + second.SerializeToString()
     codec = Codec(registry, emit_defaults=False, values="native")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("puregrpc.codec.groups.SMALL_GROUP", -1)
-        patch.setattr("puregrpc.codec.wire_format.SMALL_GROUP", -1)
+        patch.setattr("puregrpc.codec.wire_format.groups.SMALL_GROUP", -1)
+        patch.setattr("puregrpc.codec.wire_format.tags_and_varints.SMALL_GROUP", -1)
         shown = codec.decode(descriptor, whole)
     assert repr(shown) == repr(codec.decode(descriptor, whole))
     again = type(first).FromString(codec.encode(descriptor, shown)).SerializeToString(deterministic=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.codec.lab import codec, message, registry
 
 from puregrpc.codec import Codec
-from puregrpc.codec import times as codec_times
+from puregrpc.codec.well_known import times as codec_times
 from puregrpc.errors import DecodeError, EncodeError, SchemaError
 from puregrpc.proto import compile as compile_sources
 from puregrpc.schema import Registry
@@ -126,7 +126,11 @@ def test_json_text() -> None:
     data = codec().from_json(descriptor, '{"f_int32": 5, "fString": "ü\\u00fc", "rDouble": ["NaN", 1]}')
     assert json.loads(codec().to_json(descriptor, data))["fString"] == "üü"
     assert codec().from_json(descriptor, '{"fString": "ü"}'.encode()) == b"\x72\x02\xc3\xbc"
+    for marked in ('\ufeff{"fInt32": 5}', b'\xef\xbb\xbf{"fInt32": 5}'):  # RFC 8259, 8.1: it may be passed over
+        assert codec().from_json(descriptor, marked) == b"\x18\x05"
     broken: dict[str | bytes, str] = {
+        "\ufeff\ufeff{}": "request: not JSON",
+        '{"fInt32": 1}'.encode("utf-16"): "request: not JSON: UTF-16, where UTF-8 is expected",
         '{"fInt32": 1, "fInt32": 2}': "request: the name 'fInt32' is there twice in one object",
         '{"fInt32": 1, "f_int32": 2}': "request: the field 'fInt32' is there twice",
         '{"rSub": [{"name": 1}]}': "request.rSub[0].name: string expected, not 1",

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.codec.lab import codec, message
 
-from puregrpc.codec.varint_lanes import FIRST_TOO_LARGE, join_varints, split_varints
-from puregrpc.codec.wire_format import varint
+from puregrpc.codec.wire_format.tags_and_varints import varint
+from puregrpc.codec.wire_format.varint_lanes import FIRST_TOO_LARGE, join_varints, split_varints
 from puregrpc.errors import DecodeError, EncodeError
 
 NUMBERS = st.one_of(

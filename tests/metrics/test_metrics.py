@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
+import random
 import statistics
 import threading
+from array import array
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.metrics import Counter, Gauge, JsonLines, Metrics, Rate, Trend, active, group
+from puregrpc.metrics import Counter, Gauge, JsonLines, Metrics, Rate, Trend, active, group, sinks
 from puregrpc.metrics import registry as registry_module
 from puregrpc.metrics.sinks import RELATIVE_ACCURACY, SINKS, TrendSink
 from puregrpc.metrics.thresholds import parse_selector, parse_threshold
@@ -29,18 +32,99 @@ NAMES = {
 VALUES = st.lists(st.just(0.0) | st.floats(1e-6, 1e9), min_size=1, max_size=200)
 
 
-@given(VALUES, st.floats(0, 100))
-def test_percentiles_are_within_the_accuracy_of_the_nearest_ranks(values: list[float], percent: float) -> None:
-    sink = TrendSink()
-    for value in values:
-        sink.add(value)
+def k6_percentile(values: list[float], percent: float) -> tuple[float, float, float]:
+    """What k6 tells for p(percent), and the two samples that it lies between."""
     ordered = sorted(values)
-    rank = percent / 100 * (len(values) - 1)
-    low, high = ordered[math.floor(rank)], ordered[math.ceil(rank)]
-    found = sink.percentile(percent)
-    assert low * (1 - 2 * RELATIVE_ACCURACY) - 1e-12 <= found <= high * (1 + 2 * RELATIVE_ACCURACY) + 1e-12
-    assert sink.value("avg", 1) == pytest.approx(statistics.fmean(values))
-    assert (sink.value("min", 1), sink.value("max", 1)) == (ordered[0], ordered[-1])
+    place = percent / 100 * (len(values) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    return low + (high - low) * (place - math.floor(place)), low, high
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "told"),
+    [
+        ([1, 100], 95, 95.05),
+        ([1, 100], 50, 50.5),
+        ([7], 99, 7),
+        ([1, 2, 3, 4], 90, 3.7),
+        ([3, 1, 2], 50, 2),
+        ([], 50, 0),
+    ],
+)
+def test_percentiles_of_few_samples_are_k6s(values: list[float], percent: float, told: float) -> None:
+    metrics = Metrics()
+    trend = metrics.metric("t", "trend")
+    for value in values:
+        trend.add(value)
+    assert metrics.value("t", f"p({percent})") == pytest.approx(told)
+    assert trend.sink().value("med", 1) == (pytest.approx(statistics.median(values)) if values else 0)
+
+
+SIGNED = st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=200)
+
+
+@given(VALUES | SIGNED, st.floats(0, 100), st.booleans())
+def test_percentiles_of_up_to_some_thousand_samples_are_exactly_k6s(
+    values: list[float], percent: float, at_once: bool
+) -> None:
+    sink = TrendSink()
+    if at_once:
+        sink.add_all(values)
+    else:
+        for value in values:
+            sink.add(value)
+    assert sink.percentile(percent) == k6_percentile(values, percent)[0]
+    assert sink.value("avg", 1) == pytest.approx(statistics.fmean(values), abs=1e-9 * max(map(abs, values)))
+    assert (sink.value("min", 1), sink.value("max", 1)) == (min(values), max(values))
+
+
+@given(
+    VALUES | st.lists(st.just(0.0) | st.floats(1e-6, 1e9) | st.floats(-1e9, -1e-6), min_size=1, max_size=200),
+    st.floats(0, 100),
+    st.sampled_from([0, 1, 20]),
+    st.lists(st.integers(0, 200), max_size=3),
+)
+def test_percentiles_of_more_samples_are_within_the_accuracy_of_k6s(
+    values: list[float], percent: float, exact: int, cuts: list[int]
+) -> None:
+    """Whether they came one by one, many at once, or in sinks of their own that were merged."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sinks, "EXACT_SAMPLES", exact)
+        one_by_one, merged = TrendSink(), TrendSink()
+        for value in values:
+            one_by_one.add(value)
+        bounds = [0, *sorted(cuts), len(values)]
+        for start, end in itertools.pairwise(bounds):
+            part = TrendSink()
+            part.add_all(values[start:end])
+            merged.merge(part)
+        told, low, high = k6_percentile(values, percent)
+        allowed = RELATIVE_ACCURACY * max(abs(low), abs(high)) * (1 + 1e-9)
+        if min(values) >= 0:
+            allowed = RELATIVE_ACCURACY * told * (1 + 1e-9)
+        for sink in (one_by_one, merged):
+            assert abs(sink.percentile(percent) - told) <= allowed + 1e-12
+            assert sink.count == len(values)
+
+
+def test_a_trend_of_many_samples_takes_bounded_memory() -> None:
+    sink = TrendSink()
+    draw = random.Random(1)
+    values = [draw.lognormvariate(3, 1) for _ in range(20_000)]
+    sink.add_all(values)
+    assert sink.value("p(99.9)", 1) == pytest.approx(k6_percentile(values, 99.9)[0], rel=RELATIVE_ACCURACY)
+    assert sink._values == array("d")
+    for value in values[: sinks.EXACT_SAMPLES + 1]:
+        sink.add(value)
+    assert sink.value("p(50)", 1) == pytest.approx(statistics.median(values), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "name", ["p(101)", "p(-1)", "p(nan)", "p(inf)", "p()", "p(9", "p95", "p(" + "9" * 20_000 + ")"]
+)
+def test_what_is_not_a_percentile_is_no_value(name: str) -> None:
+    with pytest.raises(KeyError):
+        TrendSink().value(name, 1)
 
 
 @given(st.sampled_from(sorted(SINKS)), st.lists(VALUES | st.lists(st.floats(-1e9, 1e300), max_size=20), max_size=5))
@@ -78,6 +162,7 @@ def test_merged_sinks_are_those_that_took_all(kind: Any, first: list[float], sec
         ("count===0", "count", "===", 0),
         ("med!=.5", "med", "!=", 0.5),
         ("value>-1", "value", ">", -1),
+        ("p(99.99999)<1", "p(99.99999)", "<", 1),
     ],
 )
 def test_thresholds_are_read(text: str, method: str, operator: str, bound: float) -> None:
@@ -85,10 +170,28 @@ def test_thresholds_are_read(text: str, method: str, operator: str, bound: float
     assert (threshold.method, threshold.operator, threshold.bound) == (method, operator, bound)
 
 
-@pytest.mark.parametrize("text", ["", "p(95)", "p95<1", "avg<", "avg<x", "avg=1", "p(101)<1", "p()<1", "avg < 1 2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "p(95)",
+        "p95<1",
+        "avg<",
+        "avg<x",
+        "avg=1",
+        "p(101)<1",
+        "p()<1",
+        "avg < 1 2",
+        "avg<1e999",
+        "avg<٣",
+        "avg<" + "9" * 20_000,
+        "p(" + "9" * 20_000 + ")<1",
+    ],
+)
 def test_what_is_not_a_threshold_says_so(text: str) -> None:
-    with pytest.raises(InvalidArgument, match=r"threshold|percentile"):
+    with pytest.raises(InvalidArgument, match=r"threshold|percentile") as caught:
         parse_threshold(text)
+    assert len(str(caught.value)) < 400
 
 
 def test_a_threshold_must_suit_its_metric() -> None:
@@ -153,6 +256,9 @@ def test_custom_metrics_go_to_the_run_that_is_under_way() -> None:
             group("two", lambda: trend.add(1.5))
         with pytest.raises(InvalidArgument, match="only String, Boolean and Number types"):
             trend.add(1, {"a": {}})
+        for wrong in (math.nan, math.inf, "x", None, 10**20_000):
+            with pytest.raises(InvalidArgument, match="'my_trend' takes finite numbers, not this"):
+                trend.add(wrong)  # type: ignore[arg-type]
     assert metrics["my_counter"].sink({"n": "5", "b": "true", "scenario": "s", "group": ""}).count == 1
     assert metrics["my_trend"].sink({"group": "::one::two"}).count == 1
     assert {s.tags["group"] for s in metrics["group_duration"].series.values()} == {"::one", "::one::two"}

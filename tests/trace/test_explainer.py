@@ -230,6 +230,38 @@ PROBLEMS: dict[str, tuple[Callable[[Script], Script], str]] = {
         lambda s: s.headers(CLIENT, REQUEST).raw(SERVER, bytes.fromhex("0000050504 00000001 00000002 82")),
         "gRPC does not use server push",
     ),
+    "push of an odd stream": (
+        lambda s: s.headers(CLIENT, REQUEST).raw(SERVER, bytes.fromhex("0000050504 00000001 00000003 82")),
+        "even numbers, not 3",
+    ),
+    "push of stream 0": (
+        lambda s: s.headers(CLIENT, REQUEST).raw(SERVER, bytes.fromhex("0000050504 00000001 00000000 82")),
+        "even numbers, not 0",
+    ),
+    "push twice": (
+        lambda s: s.headers(CLIENT, REQUEST).raw(SERVER, bytes.fromhex("0000050504 00000001 00000002 82") * 2),
+        "stream 2 was promised before",
+    ),
+    "push by a client": (
+        lambda s: s.headers(CLIENT, REQUEST).raw(CLIENT, bytes.fromhex("0000050504 00000001 00000002 82")),
+        "a client cannot push",
+    ),
+    "push to who takes none": (
+        lambda s: s.raw(CLIENT, bytes.fromhex("000006040000000000 000200000000"))
+        .headers(CLIENT, REQUEST)
+        .raw(SERVER, bytes.fromhex("0000050504 00000001 00000002 82")),
+        "takes no push",
+    ),
+    "a server that takes push": (
+        lambda s: s.raw(SERVER, bytes.fromhex("000006040000000000 000200000001")),
+        "a server cannot be pushed to",
+    ),
+    "window of idle": (lambda s: s.window(SERVER, 10, stream=9), "stream 9 was never opened"),
+    "window of a server's idle stream": (lambda s: s.window(CLIENT, 10, stream=2), "stream 2 was never opened"),
+    "GOAWAY that takes more": (
+        lambda s: s.go_away(SERVER, 2**31 - 1).go_away(SERVER, 1).go_away(SERVER, 3),
+        "streams up to 3, where a GOAWAY before said up to 1",
+    ),
     "push without room": (lambda s: s.raw(SERVER, bytes.fromhex("0000020504 00000001 0000")), "promised stream"),
     "priority size": (lambda s: s.raw(CLIENT, bytes.fromhex("0000040200 00000001 00000000")), "PRIORITY has 5 octets"),
     "headers without room": (lambda s: s.raw(CLIENT, bytes.fromhex("0000020124 00000001 0000")), "5 octets for it"),
@@ -284,6 +316,14 @@ def test_what_is_wrong_is_said(name: str) -> None:
     assert_every_octet_is_explained(explanation)
     found = [problem for problem in explanation.problems() if expected in problem]
     assert found, explanation.problems()
+
+
+def test_what_is_allowed_is_no_problem() -> None:
+    script = Script().raw(SERVER, bytes.fromhex("000006040000000000 000200000000"))
+    script.raw(CLIENT, bytes.fromhex("000006040000000000 000200000001"))
+    script.headers(CLIENT, REQUEST, "END_STREAM", stream=5).window(SERVER, 10, stream=3).window(SERVER, 10, stream=5)
+    script.reset(CLIENT, stream=3).go_away(SERVER, 2**31 - 1).go_away(SERVER, 5).go_away(SERVER, 5).go_away(CLIENT, 0)
+    assert explain(script.recording()).problems() == ()
 
 
 def test_a_wrong_preface_and_a_wrong_first_frame() -> None:

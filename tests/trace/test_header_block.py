@@ -8,8 +8,8 @@ from hpack.exceptions import HPACKError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puregrpc.trace.header_block import HeaderTableTracer
-from puregrpc.trace.octets import Octets
+from puregrpc.trace.explaining.header_block import HeaderTableTracer
+from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.records import Representation, Span
 
 NAMES = st.sampled_from([":path", "te", "x-a", "x-b", "grpc-timeout", "authorization", "a-name-of-some-length"])

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from puregrpc.codec import Codec
 from puregrpc.schema import Registry
-from puregrpc.trace.octets import Octets
-from puregrpc.trace.protobuf import explain_message
+from puregrpc.trace.explaining.octets import Octets
+from puregrpc.trace.explaining.protobuf import explain_message
+from puregrpc.trace.explaining.standard_types import standard_registry
 from puregrpc.trace.records import Field, Part, Span
-from puregrpc.trace.standard_types import standard_registry
 
 SOURCE = """
 edition = "2023";

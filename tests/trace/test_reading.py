@@ -15,10 +15,10 @@ from tests.trace.test_explainer import whole_conversation
 
 from puregrpc.errors import InvalidArgument
 from puregrpc.trace import Chunk, Direction, Recording, explain
-from puregrpc.trace.jsonl import explanation_lines, recording_lines
-from puregrpc.trace.pcapng_writer import write_pcapng
 from puregrpc.trace.reading import read_recordings
 from puregrpc.trace.reading.capture_file import Packet, read_capture_file
+from puregrpc.trace.showing.json_lines import explanation_lines, recording_lines
+from puregrpc.trace.showing.pcapng import write_pcapng
 
 CLIENT, SERVER = Direction.CLIENT, Direction.SERVER
 IPV4_TYPE = b"\x08\x00"
@@ -379,7 +379,7 @@ PCAP = pcap(packets_of(whole_conversation()), 1, ETHERNET)
 )
 def test_reassembly_of_overlapping_segments(cuts: list[tuple[int, int]], order: list[int]) -> None:
     stream = bytes(range(52))
-    script = Recording((Chunk(0.0, CLIENT, b"x"),))
+    script = Recording((Chunk(0.0, CLIENT, b"x"),), start_seen=True)
     syn, synack, ack, *_ = packets_of(script)
     template = packets_of(script)[3].data
     packets = [syn, synack, ack]

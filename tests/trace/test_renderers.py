@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hpack.hpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +18,9 @@ from tests.trace.snapshots import assert_snapshot
 from tests.trace.test_explainer import whole_conversation
 
 from puregrpc.trace import Chunk, Direction, Recording, explain
-from puregrpc.trace.jsonl import explanation_lines
-from puregrpc.trace.ladder import Detail, Ladder, plain
-from puregrpc.trace.page import html_page
+from puregrpc.trace.showing.json_lines import explanation_lines
+from puregrpc.trace.showing.ladder import Detail, Ladder, plain
+from puregrpc.trace.showing.page import html_page
 
 HERE = Path(__file__).parent
 
@@ -108,3 +110,23 @@ def test_every_form_can_be_made_of_any_octets(parts: list[tuple[Direction, bytes
     html_page(explanation)
     for line in explanation_lines(explanation):
         json.loads(line)
+
+
+@given(st.binary() | st.text().map(str.encode), st.binary(min_size=1) | st.text(min_size=1).map(str.encode))
+def test_values_of_headers_are_in_the_lines_as_they_are(value: bytes, name: bytes) -> None:
+    block = b"\x40" + b"".join(
+        hpack.hpack.encode_integer(len(text), 7) + text  # RFC 7541, section 5.2, without Huffman coding
+        for text in (name, value)
+    )
+    head = len(block).to_bytes(3, "big") + bytes((1, 4)) + (1).to_bytes(4, "big")
+    lines = [
+        json.loads(line)
+        for line in explanation_lines(explain(Script().raw(Direction.CLIENT, head + block).recording()))
+    ]
+    (field,) = next(line["header_block"]["fields"] for line in lines if "header_block" in line)
+    for key, octets in (("name", name), ("value", value)):
+        in_base64 = field.get(f"{key}_base64")
+        assert octets == (field[key].encode() if in_base64 is None else base64.b64decode(in_base64))
+    entries = next(line["entries"] for line in lines if line.get("table") == "client")
+    told = [item.encode() if isinstance(item, str) else base64.b64decode(item["base64"]) for item in entries[0]]
+    assert told == [name, value]

@@ -12,9 +12,9 @@ from tests.trace.conversations import assert_every_octet_is_explained
 from tests.trace.test_explainer import whole_conversation
 
 from puregrpc.trace import Chunk, Direction, Recording, explain
-from puregrpc.trace.pcapng_writer import write_pcapng
 from puregrpc.trace.reading import read_recordings
 from puregrpc.trace.reading.tls import decrypt, is_tls
+from puregrpc.trace.showing.pcapng import write_pcapng
 
 CLIENT, SERVER = Direction.CLIENT, Direction.SERVER
 VERSIONS = {

@@ -8,7 +8,7 @@ from typing import Any
 from puregrpc.codec import Codec
 from puregrpc.errors import DecodeError, SchemaError
 from puregrpc.schema import Registry
-from puregrpc.trace.standard_types import standard_registry
+from puregrpc.trace.explaining.standard_types import standard_registry
 
 __all__ = ["decode_any"]
 

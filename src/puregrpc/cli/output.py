@@ -17,7 +17,7 @@ from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
 from puregrpc.cli.any_value import decode_any
-from puregrpc.trace.standard_types import standard_registry
+from puregrpc.trace.explaining.standard_types import standard_registry
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from puregrpc.cli.output import in_options, note, print_line, print_styled_lines
 from puregrpc.errors import ConnectError, Error, InvalidArgument
 from puregrpc.schema import Registry
 from puregrpc.trace import Chunk, Direction, Explainer, Recorder, Recording, explain
-from puregrpc.trace.jsonl import explanation_lines
-from puregrpc.trace.ladder import Detail, Ladder, Line, call_lines
-from puregrpc.trace.page import html_page
-from puregrpc.trace.pcapng_writer import write_pcapng
 from puregrpc.trace.reading import read_recordings
+from puregrpc.trace.showing.json_lines import explanation_lines
+from puregrpc.trace.showing.ladder import Detail, Ladder, Line, call_lines
+from puregrpc.trace.showing.page import html_page
+from puregrpc.trace.showing.pcapng import write_pcapng
 from puregrpc.transport import ByteStream, Listener, SocketStream, TlsOptions, connect, start_tls_client
 
 __all__ = ["Forms", "Middle", "trace"]
@@ -358,7 +358,7 @@ class Middle:
         encrypted = self.front.encrypted(client.peer) if self.front is not None else None
         self.encrypted_side.append(encrypted)
         recorder = Recorder(client.peer if encrypted is None else encrypted.client, self.address, time.time())
-        explainer = Explainer(registry=self.form.registry)
+        explainer = Explainer(registry=self.form.registry, start_seen=True)
         self.recorders.append(recorder)
         self.explainers.append(explainer)
         try:

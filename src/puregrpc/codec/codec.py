@@ -11,9 +11,10 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 
 from puregrpc.codec import json_text
-from puregrpc.codec.compiler import Compiler
 from puregrpc.codec.faults import FAULTS, Fault, fault_of
+from puregrpc.codec.generation.compiler import Compiler
 from puregrpc.codec.options import Options
+from puregrpc.codec.wire_format.content import Budget, with_budget
 from puregrpc.errors import DecodeError, EncodeError, SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor
 from puregrpc.schema import Registry
@@ -23,6 +24,8 @@ __all__ = ["Codec"]
 Encoder = Callable[[Any], bytes]
 Decoder = Callable[["bytes | bytearray | memoryview"], Any]
 
+_UNCOUNTED = 64
+"""In messages of a byte for so many elements of the limit (16 KiB by default) elements are never counted."""
 _TOO_DEEP = "nested too deep for the stack that is left"
 
 
@@ -48,6 +51,10 @@ class Codec:
         well_known_types: the forms that ProtoJSON gives Timestamp, Any, Struct and the others; without it they
             are messages like all others.
         max_depth: how deep messages may be nested, both ways. Entries of maps count as messages.
+        max_elements: how much decoding makes of one message at most, so that few bytes cannot take much memory (4 MiB
+            may hold two million empty messages, each of which is a dict). Every element of a list and entry of a map
+            counts, except numbers in lists that are shown as numbers; so does every empty list or map that a message
+            shows, and other fields that it shows without being set count as a quarter.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Codec:
         ignore_unknown_names: bool = False,
         well_known_types: bool = True,
         max_depth: int = 100,
+        max_elements: int = 1 << 20,
     ) -> None:
         self._registry = registry
         self._options = Options(
@@ -73,6 +81,7 @@ class Codec:
             ignore_unknown_names=ignore_unknown_names,
             well_known_types=well_known_types,
             max_depth=max_depth,
+            max_elements=max_elements,
         )
         self._lock = threading.Lock()
         self._current = Compiler(registry, self._options)
@@ -102,18 +111,28 @@ class Codec:
     def decoder(self, descriptor: MessageDescriptor, *, root: str = "message") -> Decoder:
         """A function that decodes bytes of one message type to a dict (to what stands for it, for well-known types).
 
-        It raises DecodeError for bytes that are not valid, with the path, which begins with ``root``.
+        It raises DecodeError, with a path that begins with ``root``, for bytes that are not valid, and for messages
+        that are nested too deep or have too many elements.
         """
         return self._decoder(self._compiler(), descriptor, root)
 
     def _decoder(self, compiler: Compiler, descriptor: MessageDescriptor, root: str) -> Decoder:
         decode = compiler.decoder(descriptor)
         max_depth = self._options.max_depth
+        max_elements = self._options.max_elements
+        plain_size = max_elements // _UNCOUNTED
 
         def decode_message(data: bytes | bytearray | memoryview) -> Any:
+            nonlocal plain_size
             whole = data if type(data) is bytes else bytes(data)
+            size = len(whole)
             try:
-                return decode(whole, 0, len(whole), max_depth)
+                if size > plain_size:
+                    plain_size = compiler.safe_size(descriptor)
+                    if size > plain_size:
+                        counting = compiler.counting_decoder(descriptor)
+                        return counting(with_budget(whole, Budget(max_elements)), 0, size, max_depth)
+                return decode(whole, 0, size, max_depth)
             except FAULTS as error:
                 fault = fault_of(error)
             except RecursionError:

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["FAULTS", "Fault", "TooDeep", "Truncated", "at_element", "fault_of", "locate"]
+__all__ = ["FAULTS", "Fault", "TooDeep", "TooManyElements", "Truncated", "at_element", "fault_of", "locate"]
 
 
 class Fault(Exception):  # noqa: N818 - never leaves the room
@@ -36,6 +36,13 @@ class TooDeep(Fault):
 
     def __init__(self) -> None:
         super().__init__("nested too deep: over the limit of nested messages, or a message that contains itself")
+
+
+class TooManyElements(Fault):
+    """More would be made of a message than its codec allows."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"over the limit of {limit:,} elements of lists and maps in one message (max_elements)")
 
 
 FAULTS = (Fault, IndexError, UnicodeError, struct.error, OverflowError)

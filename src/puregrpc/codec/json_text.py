@@ -67,14 +67,19 @@ _decode_marking = _decoder(lambda hook: hook)
 
 
 def parse(text: str | bytes) -> Any:
-    """The value of a JSON text, which as bytes is UTF-8. Raises Fault."""
+    """The value of a JSON text, which as bytes is UTF-8; a byte order mark before it is passed over (RFC 8259, 8.1).
+
+    Raises Fault.
+    """
     try:
-        text = text if isinstance(text, str) else bytes(text).decode()
+        text = (text if isinstance(text, str) else bytes(text).decode()).removeprefix("\ufeff")
         try:
             return _decode(text)
         except Fault as fault:
             raise _located(_decode_marking(text)) or fault from None
     except UnicodeDecodeError as error:
+        if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise Fault("not JSON: UTF-16, where UTF-8 is expected") from None
         raise Fault(f"not JSON: invalid UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise Fault(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None

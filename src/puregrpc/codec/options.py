@@ -23,6 +23,9 @@ class Options:
     ignore_unknown_names: bool = False
     well_known_types: bool = True
     max_depth: int = 100
+    max_elements: int = 1 << 20
+    counts: bool = False
+    """Decoders count elements: those for messages that are large enough to have too many."""
 
     @property
     def is_native(self) -> bool:

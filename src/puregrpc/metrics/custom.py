@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+from puregrpc.errors import InvalidArgument
 from puregrpc.metrics.current import current_group, current_metrics, tag_values
 from puregrpc.metrics.registry import Contains, Metrics
 from puregrpc.metrics.sinks import Kind
@@ -25,10 +27,16 @@ class _Custom:
         (metrics or current_metrics()).metric(name, self.kind, self._contains)
 
     def add(self, value: float, tags: Mapping[str, object] | None = None) -> None:
-        """Take a sample, with further tags."""
+        """Take a sample, with further tags. Raises InvalidArgument if it is not a number, or not finite."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise InvalidArgument(f"{self.name!r} takes finite numbers, not this {type(value).__name__}")
         metrics = self._metrics or current_metrics()
-        given = {"group": current_group(), **tag_values(tags)}
-        metrics.add(self.name, self.kind, float(value), given, contains=self._contains)
+        all_tags = {"group": current_group(), **tag_values(tags)}
+        metrics.add(self.name, self.kind, number, all_tags, contains=self._contains)
 
 
 class Counter(_Custom):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from array import array
 from collections import Counter
+from collections.abc import Callable, Sequence
 from math import ceil, log
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
@@ -18,8 +20,12 @@ __all__ = ["SINKS", "CounterSink", "GaugeSink", "Kind", "RateSink", "Sink", "Tre
 
 Kind = Literal["counter", "gauge", "rate", "trend"]
 
+EXACT_SAMPLES = 5_000
+"""A trend keeps so many samples as they are. What has more is a load test, and there k6's way of keeping all of them
+would take memory without bound."""
+
 RELATIVE_ACCURACY = 0.005
-"""A percentile is within 0.5 % of the true one; what k6 keeps all samples for is kept in some hundred bins."""
+"""Beyond, a percentile is within 0.5 % of the one that k6 tells, in some hundred bins."""
 
 MAX_BINS = 4096
 """Enough for values whose largest is 10**17 times the smallest; beyond that the smallest ones are put together."""
@@ -164,16 +170,21 @@ class RateSink(Sink):
 
 
 class TrendSink(Sink):
-    """A distribution: ``avg``, ``min``, ``max`` exactly; ``med`` and ``p(N)`` within RELATIVE_ACCURACY; ``count``."""
+    """A distribution: ``avg``, ``min``, ``max``, ``count``, ``med`` and ``p(N)``.
 
-    __slots__ = ("_bins", "_sketch", "maximum", "minimum", "total")
+    A percentile that falls between two samples is interpolated between them, as k6 does. With up to EXACT_SAMPLES
+    samples ``med`` and ``p(N)`` are exact; with more, each sample is known within RELATIVE_ACCURACY of its value.
+    """
+
+    __slots__ = ("_bins", "_sketch", "_values", "maximum", "minimum", "total")
     kind = "trend"
 
     def __init__(self) -> None:
         super().__init__()
-        from ddsketch.ddsketch import LogCollapsingLowestDenseDDSketch
-
-        self._sketch: BaseDDSketch = LogCollapsingLowestDenseDDSketch(RELATIVE_ACCURACY, MAX_BINS)
+        self._values = array("d")
+        """All samples, while they are few."""
+        self._sketch: BaseDDSketch | None = None
+        """What stands for the samples when they are many."""
         self._bins: Counter[int] = Counter()
         """How many samples of each bin the sketch has still to take: it takes four times as long for each one."""
         self.total = 0.0
@@ -181,52 +192,94 @@ class TrendSink(Sink):
         self.maximum = -math.inf
 
     def add(self, value: float) -> None:
-        self._sketch.add(value)
         self.count += 1
         self.total += value
         if value < self.minimum:
             self.minimum = value
         if value > self.maximum:
             self.maximum = value
+        if self._sketch is not None:
+            self._sketch.add(value)
+        else:
+            self._values.append(value)
+            if len(self._values) > EXACT_SAMPLES:
+                self._to_sketch()
 
     def add_all(self, values: list[float]) -> None:
         if not values:
             return
-        if any(not LEAST_BINNED <= value <= MOST_BINNED for value in values):
-            super().add_all(values)
-            return
-        self._bins.update([ceil(log(value) * BINS_PER_E) for value in values])
         self.count += len(values)
         self.total += sum(values)
         self.minimum = min(self.minimum, *values)
         self.maximum = max(self.maximum, *values)
-        if len(self._bins) > MAX_BINS:
-            self._fill_sketch()
+        if self._sketch is not None:
+            self._bin(self._sketch, values)
+        else:
+            self._values.extend(values)
+            if len(self._values) > EXACT_SAMPLES:
+                self._to_sketch()
 
-    def _fill_sketch(self) -> BaseDDSketch:
-        for number, count in self._bins.items():
-            self._sketch.add(math.exp((number - 0.5) / BINS_PER_E), count)
-        self._bins.clear()
+    def _to_sketch(self) -> BaseDDSketch:
+        """The sketch, with all samples but those in bins in it."""
+        if self._sketch is None:
+            from ddsketch.ddsketch import LogCollapsingLowestDenseDDSketch
+
+            self._sketch = LogCollapsingLowestDenseDDSketch(RELATIVE_ACCURACY, MAX_BINS)
+            self._bin(self._sketch, self._values)
+            self._values = array("d")
         return self._sketch
 
+    def _bin(self, sketch: BaseDDSketch, values: Sequence[float]) -> None:
+        if any(not LEAST_BINNED <= value <= MOST_BINNED for value in values):
+            for value in values:
+                sketch.add(value)
+            return
+        self._bins.update([ceil(log(value) * BINS_PER_E) for value in values])
+        if len(self._bins) > MAX_BINS:
+            self._fill(sketch)
+
+    def _fill(self, sketch: BaseDDSketch) -> BaseDDSketch:
+        """The sketch, with what is in bins in it."""
+        for number, count in self._bins.items():
+            sketch.add(math.exp((number - 0.5) / BINS_PER_E), count)
+        self._bins.clear()
+        return sketch
+
     def merge(self, other: TrendSink) -> None:
-        if other.count:
-            self._fill_sketch().merge(other._fill_sketch())
-            self.count += other.count
-            self.total += other.total
-            self.minimum = min(self.minimum, other.minimum)
-            self.maximum = max(self.maximum, other.maximum)
+        if not other.count:
+            return
+        if other._sketch is None:
+            self.add_all(other._values.tolist())
+            return
+        self._fill(self._to_sketch()).merge(other._fill(other._sketch))
+        self.count += other.count
+        self.total += other.total
+        self.minimum = min(self.minimum, other.minimum)
+        self.maximum = max(self.maximum, other.maximum)
 
     def percentile(self, percent: float) -> float:
         """The value that ``percent`` (0 to 100) of the samples do not exceed; 0 if there are none."""
         if not self.count:
             return 0.0
-        if percent <= 0:
-            return self.minimum
-        if percent >= 100:
-            return self.maximum
-        found = self._fill_sketch().get_quantile_value(percent / 100)
-        return self.minimum if found is None else min(max(found, self.minimum), self.maximum)
+        place = min(max(percent, 0.0), 100.0) / 100 * (self.count - 1)
+        below = math.floor(place)
+        at = self._ranked()
+        low = at(below)
+        return low + (at(min(below + 1, self.count - 1)) - low) * (place - below)
+
+    def _ranked(self) -> Callable[[int], float]:
+        """Rank, from 0 -> the sample that has it, or about it."""
+        if self._sketch is None:
+            return sorted(self._values).__getitem__
+        sketch, last = self._fill(self._sketch), self.count - 1
+
+        def sample(rank: int) -> float:
+            if rank in (0, last):
+                return self.minimum if rank == 0 else self.maximum
+            found = sketch.get_quantile_value((rank + 0.5) / last)  # in the middle, where no rounding leads astray
+            return self.minimum if found is None else min(max(found, self.minimum), self.maximum)
+
+        return sample
 
     def value(self, name: str, seconds: float) -> float:  # noqa: ARG002 - the others need it
         if name == "count":
@@ -235,9 +288,12 @@ class TrendSink(Sink):
             return self.percentile(50)
         if name.startswith("p(") and name.endswith(")"):
             try:
-                return self.percentile(float(name[2:-1]))
+                percent = float(name[2:-1])
             except ValueError:
-                raise KeyError(name) from None
+                percent = math.nan
+            if not 0 <= percent <= 100:
+                raise KeyError(name)
+            return self.percentile(percent)
         if name not in ("avg", "min", "max"):
             raise KeyError(name)
         if not self.count:

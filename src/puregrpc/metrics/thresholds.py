@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _EXPRESSION = re.compile(
     rf"\s*(?P<method>count|rate|value|avg|min|max|med|p\(\s*(?P<percent>{_NUMBER})\s*\))"
     rf"\s*(?P<operator><=|>=|===|==|!=|<|>)\s*(?P<bound>{_NUMBER})\s*",
+    re.ASCII,
 )
 _SELECTOR = re.compile(r"\s*(?P<name>[^{}\s]+)\s*(?:\{(?P<tags>.*)\})?\s*", re.DOTALL)
 
@@ -86,21 +88,25 @@ def parse_threshold(given: str | Mapping[str, Any], kind: Kind | None = None) ->
         given = given["threshold"]
     if not isinstance(given, str):
         raise InvalidArgument(f"a threshold is text such as 'p(95)<500', not {type(given).__name__}")
+    shown = repr(given if len(given) <= 100 else f"{given[:100]}…")
     match = _EXPRESSION.fullmatch(given)
     if match is None:
         raise InvalidArgument(
-            f"{given!r} is not a threshold: METHOD OPERATOR NUMBER is expected, the method one of count, rate, value, "
+            f"{shown} is not a threshold: METHOD OPERATOR NUMBER is expected, the method one of count, rate, value, "
             "avg, min, max, med, p(N), the operator one of < <= > >= == === !="
         )
     method = match["method"]
     if match["percent"] is not None:
         percent = float(match["percent"])
         if not 0 <= percent <= 100:
-            raise InvalidArgument(f"{given!r}: a percentile goes from 0 to 100")
-        method = f"p({percent:g})"
+            raise InvalidArgument(f"{shown}: a percentile goes from 0 to 100")
+        method = f"p({int(percent) if percent.is_integer() else percent})"
     if kind is not None and (method if match["percent"] is None else "p(N)") not in METHODS[kind]:
-        raise InvalidArgument(f"{given!r}: a {kind} has {', '.join(METHODS[kind])}, not {method}")
-    return Threshold(given, method, match["operator"], float(match["bound"]), abort, delay)
+        raise InvalidArgument(f"{shown}: a {kind} has {', '.join(METHODS[kind])}, not {method}")
+    bound = float(match["bound"])
+    if math.isinf(bound):
+        raise InvalidArgument(f"{shown}: no sample can reach the number of this threshold")
+    return Threshold(given, method, match["operator"], bound, abort, delay)
 
 
 def parse_thresholds(

@@ -6,7 +6,7 @@ records in which every octet has a place, a meaning and the rule that it serves.
 
 from __future__ import annotations
 
-from puregrpc.trace.explainer import Explainer, explain
+from puregrpc.trace.explaining.explainer import Explainer, explain
 from puregrpc.trace.recording import Chunk, Direction, Recorder, Recording
 from puregrpc.trace.records import Explanation, Field, Frame, HeaderBlock, HeaderField, Message, Part, Span, Stretch
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["Chunk", "Direction", "Recorder", "Recording"]
+__all__ = ["LINES_FORM", "LINES_VERSION", "PREFACE", "Chunk", "Direction", "Recorder", "Recording"]
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What a client's octets begin with (RFC 9113, section 3.4)."""
+
+LINES_FORM, LINES_VERSION = "puregrpc trace", 1
+"""What the first of the JSON lines of a recording says that they are."""
 
 
 class Direction(Enum):
@@ -43,7 +49,8 @@ class Chunk:
 class Recording:
     """The octets of one connection in the order they were seen, without TLS.
 
-    ``from_start`` is False where the recording is known to have begun after the connection did. ``start_time`` is the
+    ``from_start`` is False where the recording is known to have begun after the connection did; ``start_seen`` is True
+    where it is known that it did not: what does not begin as HTTP/2 does, is not HTTP/2 then. ``start_time`` is the
     wall-clock time of time 0 of the chunks, in seconds since 1970, where it is known. ``encrypted`` are the same octets
     inside TLS, where those were recorded too, and ``key_log`` the lines of the TLS key log (SSLKEYLOGFILE) for them.
     """
@@ -57,6 +64,7 @@ class Recording:
     key_log: str = ""
     notes: tuple[str, ...] = ()
     """What the reader of a capture has to say about it: packets lost, records that could not be decrypted."""
+    start_seen: bool = False
 
     def octets(self, direction: Direction) -> bytes:
         """Everything that one side sent."""
@@ -94,4 +102,4 @@ class Recorder:
         ordered = sorted(self.chunks, key=lambda chunk: chunk.time)
         first = ordered[0].time if ordered else 0.0
         chunks = tuple(Chunk(chunk.time - first, chunk.direction, chunk.data) for chunk in ordered)
-        return Recording(chunks, self.client, self.server, start_time=self.start_time)
+        return Recording(chunks, self.client, self.server, start_time=self.start_time, start_seen=True)

@@ -108,6 +108,8 @@ class Representation(Enum):
     NEVER = "literal never indexed"
     SIZE_UPDATE = "dynamic table size update"
     BROKEN = "broken"
+    UNTOLD = "not told one by one"
+    """Any number of representations, where a header list is larger than any that is of use."""
 
 
 class TableEntry(NamedTuple):
@@ -222,6 +224,8 @@ class Message:
     content: Part | None = None
     """The breakdown of the inflated octets, where the message was compressed."""
     problem: str = ""
+    kind: str = "message"
+    """Or ``trailers`` (gRPC-Web), or ``end of stream`` (Connect), which are none of the application's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.trace import jsonl
 from puregrpc.trace.reading.capture_file import is_capture, read_capture_file
 from puregrpc.trace.reading.hexdump import read_hexdump
+from puregrpc.trace.reading.json_lines import read_json_lines
 from puregrpc.trace.recording import Recording
 
 __all__ = ["read_recordings"]
@@ -32,5 +32,5 @@ def read_recordings(data: bytes, name: str = "<capture>", *, key_log: str = "") 
             f"{name}: neither pcapng nor pcap nor text (a hex dump, or JSON lines that puregrpc wrote)"
         ) from None
     if text.lstrip().startswith("{"):
-        return jsonl.read_recordings(text, name)
+        return read_json_lines(text, name)
     return [read_hexdump(text, name)]

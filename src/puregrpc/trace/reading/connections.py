@@ -6,11 +6,12 @@ behind it, or the capture is over. Then the recording says how many octets are m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import InvalidArgument
+from puregrpc.trace.http1 import behind_tunnels
 from puregrpc.trace.reading.packets import LINK_TYPES, Endpoint, Segment, read_segment
 from puregrpc.trace.reading.tls import decrypt, is_tls
 from puregrpc.trace.recording import Chunk, Direction, Recording
@@ -181,6 +182,7 @@ class _Connection:
             _name(self.client),
             _name(self.server),
             from_start=self.saw_start,
+            start_seen=self.saw_start,
             start_time=start,
             notes=tuple(notes),
         )
@@ -223,9 +225,18 @@ def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str 
     recordings = []
     for connection in found:
         connection.notes[:0] = capture.notes[:MAX_NOTES]
-        recording = connection.recording(connection.pieces[0][0])
-        recordings.append(decrypt(recording, keys) if is_tls(recording) else recording)
+        recordings.append(_without_tls(connection.recording(connection.pieces[0][0]), keys))
     return recordings
+
+
+def _without_tls(recording: Recording, keys: str) -> Recording:
+    """The recording decrypted, where it is TLS at once or behind a tunnel."""
+    before, inner = behind_tunnels(recording)
+    if not is_tls(inner):
+        return recording
+    decrypted = decrypt(inner, keys)
+    encrypted = recording.chunks if decrypted.encrypted else ()
+    return replace(decrypted, chunks=(*before, *decrypted.chunks), encrypted=encrypted)
 
 
 def _begin(segment: Segment) -> _Connection:

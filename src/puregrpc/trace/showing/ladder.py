@@ -1,0 +1,277 @@
+"""The explanation as text: two rails, an arrow for every frame, and below it what the frame says.
+
+The text comes as runs with a style name each, so that whoever prints it may colour it; `plain` is without colours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from puregrpc.trace.recording import Direction
+from puregrpc.trace.records import Frame, Part, Representation
+from puregrpc.trace.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from puregrpc.trace.records import CallSummary, Explanation, HeaderBlock, HeaderField, Message, Stretch
+
+__all__ = ["Detail", "Ladder", "Line", "Run", "call_lines", "plain"]
+
+ARROW_WIDTH = 34
+VALUE_WIDTH = 60
+OCTETS_SHOWN = 16
+
+
+class Detail(IntEnum):
+    """How much is told."""
+
+    FRAMES = 0
+    """One line a frame, and what it does."""
+    CONTENT = 1
+    """Header fields and message fields as well."""
+    OCTETS = 2
+    """Every octet, with the rule that it serves."""
+
+
+class Run(NamedTuple):
+    """Text in one style: one of ``time rail client server frame event name value note rule octets problem``."""
+
+    text: str
+    style: str = ""
+
+
+Line = tuple[Run, ...]
+
+
+def _safe(text: str) -> str:
+    """Text that a peer may have chosen, without what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def plain(lines: Iterable[Line]) -> str:
+    """Lines as text without colours."""
+    return "".join("".join(run.text for run in line).rstrip() + "\n" for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Turns entries into lines."""
+
+    detail: Detail = Detail.CONTENT
+
+    def lines(self, explanation: Explanation) -> Iterator[Line]:
+        """The whole ladder."""
+        recording = explanation.recording
+        yield from self.head(recording.client, recording.server)
+        for note in recording.notes:
+            yield self._below(Run(_safe(note), "problem"))
+        for entry in explanation.entries:
+            yield from self.entry(entry, explanation)
+        yield from call_lines(explanation.calls)
+
+    def head(self, client: str, server: str) -> Iterator[Line]:
+        """The names above the rails."""
+        client, server = _safe(client), _safe(server)
+        gap = max(ARROW_WIDTH - len(client), 2)
+        yield (Run(" " * 12), Run(client, "client"), Run(" " * gap), Run(server, "server"))
+
+    def entry(self, entry: Frame | Stretch, explanation: Explanation | None = None) -> Iterator[Line]:
+        """One frame or stretch. Octets can be shown only with the explanation that it is from."""
+        for line in self._entry(entry, explanation):
+            yield tuple(Run(_safe(run.text), run.style) for run in line)
+
+    def _entry(self, entry: Frame | Stretch, explanation: Explanation | None) -> Iterator[Line]:
+        yield self._arrow(entry)
+        for event in entry.events:
+            yield self._below(Run(event, "event"))
+        for problem in entry.problems:
+            yield self._below(Run(f"! {problem}", "problem"))
+        if self.detail is Detail.OCTETS and explanation is not None:
+            yield from self._parts(entry.part.parts or (entry.part,), explanation, 1)
+        elif self.detail is Detail.CONTENT:
+            for part in entry.part.parts:
+                if part.parts or part.problem or part.label in SHOWN_PARTS:
+                    yield from self._content(part, 1)
+        if entry.part.problem:
+            yield self._below(Run(f"! {entry.part.problem}", "problem"))
+        if entry.header_block is not None:
+            yield from self._header_block(entry.header_block, explanation)
+        for message in entry.messages:
+            yield from self._message(message, explanation)
+        if self.detail is Detail.OCTETS and isinstance(entry, Frame):
+            yield from self._windows(entry)
+
+    def _windows(self, frame: Frame) -> Iterator[Line]:
+        """What flow control allows after the frame."""
+        windows = frame.windows
+        sides = (
+            ("client", windows.client_connection, windows.client_stream),
+            ("server", windows.server_connection, windows.server_stream),
+        )
+        said = []
+        for side, connection, stream in sides:
+            text = f"the {side} {'?' if connection is None else connection}"
+            if frame.stream_id:
+                text += f" (on the stream {'?' if stream is None else stream})"
+            said.append(text)
+        yield self._below(Run(f"may send now: {', '.join(said)}", "note"))
+
+    def _table(self, block: HeaderBlock, explanation: Explanation) -> Iterator[Line]:
+        """The dynamic table after a header block."""
+        if not block.fields:
+            return
+        state = block.fields[-1].table
+        lost = ", and what came before the recording" if state.lost else ""
+        head = f"dynamic table: {state.end - state.first} entries, {state.size} of {state.limit} octets{lost}"
+        yield self._below(Run(head, "note"), depth=1)
+        for index, entry in enumerate(explanation.table(block.direction, state), 62):
+            text = f"{index}  {printable(entry.name)}: {printable(entry.value, VALUE_WIDTH)}"
+            yield self._below(Run(text, "note"), depth=2)
+
+    def _arrow(self, entry: Frame | Stretch) -> Line:
+        client = entry.direction is Direction.CLIENT
+        side = entry.direction.value
+        name = entry.type_name if isinstance(entry, Frame) else entry.part.label
+        bar = "─" * max(ARROW_WIDTH - len(name) - 5, 2)
+        arrow = f" {name} {bar}▶ " if client else f" ◀{bar} {name} "
+        about = [f"#{entry.number}"]
+        if isinstance(entry, Frame):
+            about.append(f"stream {entry.stream_id}" if entry.stream_id else "connection")
+            about.append(f"{entry.length} octets")
+            about.extend(entry.flag_names)
+        elif entry.part.value:
+            about.append(entry.part.value)
+        return (
+            Run(f"{entry.time * 1000:9.1f}ms ", "time"),
+            Run("│", "rail"),
+            Run(arrow, side),
+            Run("│  ", "rail"),
+            Run("  ".join(about), "frame"),
+        )
+
+    def _below(self, *runs: Run, depth: int = 0) -> Line:
+        return (
+            Run(" " * 12),
+            Run("│" + " " * (ARROW_WIDTH - 1) + "│  ", "rail"),
+            Run("  " * (depth + 1)),
+            *runs,
+        )
+
+    def _content(self, part: Part, depth: int) -> Iterator[Line]:
+        runs = [Run(f"{part.label:<{24 - 2 * depth}} ", "name"), Run(_short(part.value), "value")]
+        if part.note:
+            runs.append(Run(f"  ({part.note})", "note"))
+        yield self._below(*runs, depth=depth)
+        if part.problem:
+            yield self._below(Run(f"! {part.problem}", "problem"), depth=depth + 1)
+
+    def _parts(self, parts: tuple[Part, ...], explanation: Explanation, depth: int) -> Iterator[Line]:
+        for part in parts:
+            data = explanation.octets(part.spans)
+            shown = data[:OCTETS_SHOWN].hex(" ") + (" …" if len(data) > OCTETS_SHOWN else "")
+            runs = [Run(f"{part.label:<{24 - 2 * depth}} ", "name"), Run(_short(part.value), "value")]
+            if part.explained_by:
+                runs.append(Run(f"  see {part.explained_by}", "note"))
+            if part.note:
+                runs.append(Run(f"  ({part.note})", "note"))
+            if part.rule is not None:
+                runs.append(Run(f"  [{part.rule}]", "rule"))
+            if not part.parts:
+                runs.insert(0, Run(f"{shown}  ", "octets"))
+            yield self._below(*runs, depth=depth)
+            if part.problem:
+                yield self._below(Run(f"! {part.problem}", "problem"), depth=depth + 1)
+            yield from self._parts(part.parts, explanation, depth + 1)
+
+    def _header_block(self, block: HeaderBlock, explanation: Explanation | None) -> Iterator[Line]:
+        for problem in block.problems:
+            yield self._below(Run(f"! {problem}", "problem"))
+        if self.detail is Detail.FRAMES:
+            return
+        if self.detail is Detail.OCTETS and explanation is not None:
+            yield from self._parts((block.part,), explanation, 1)
+            for header in block.fields:
+                yield from self._parts(tuple(detail.part for detail in header.details), explanation, 2)
+            yield from self._table(block, explanation)
+            return
+        for header in block.fields:
+            yield self._below(*self._header(header), depth=1)
+            if header.part.problem:
+                yield self._below(Run(f"! {header.part.problem}", "problem"), depth=2)
+            for detail in header.details:
+                yield from self._tree(detail.part, 2)
+
+    def _header(self, header: HeaderField) -> Iterator[Run]:
+        if header.representation is Representation.SIZE_UPDATE:
+            yield Run("dynamic table size ", "name")
+            yield Run(str(header.table.limit), "value")
+            return
+        if header.representation is Representation.UNTOLD:
+            yield Run(f"{header.part.label:<22} ", "name")
+            yield Run(header.part.value, "value")
+            yield Run(f"  ({header.part.note})", "note")
+            return
+        name = "(lost)" if header.name is None else printable(header.name)
+        value = "(lost)" if header.value is None else printable(header.value, VALUE_WIDTH)
+        yield Run(f"{name:<22} ", "name")
+        yield Run(value, "value")
+        if header.meaning:
+            yield Run(f" = {_short(header.meaning)}", "value")
+        how = header.representation.value + (f" {header.index}" if header.index else "")
+        if header.name_huffman or header.value_huffman:
+            how += ", Huffman"
+        yield Run(f"  ({how}; {header.octets} {'octet' if header.octets == 1 else 'octets'})", "note")
+
+    def _message(self, message: Message, explanation: Explanation | None) -> Iterator[Line]:
+        how = f", {message.encoding}" if message.compressed else ""
+        what = f"message {message.index}: {message.type_name or 'no schema'}"
+        head = f"{what if message.kind == 'message' else message.kind}, {message.length} octets{how}"
+        yield self._below(Run(head, "event"))
+        if message.problem:
+            yield self._below(Run(f"! {message.problem}", "problem"))
+        if self.detail is Detail.FRAMES:
+            return
+        if self.detail is Detail.OCTETS and explanation is not None:
+            yield from self._parts(message.part.parts, explanation, 1)
+            if message.content is not None:
+                yield from self._parts(message.content.parts, explanation, 2)
+            return
+        parts = message.content.parts if message.content is not None else message.part.parts[2:]
+        for part in parts:
+            yield from self._tree(part, 1)
+
+    def _tree(self, part: Part, depth: int) -> Iterator[Line]:
+        """A protobuf field without its tags and lengths, which are for Detail.OCTETS."""
+        yield from self._content(part, depth)
+        for inner in part.parts:
+            if inner.label not in MECHANICS:
+                yield from self._tree(inner, depth + 1)
+
+
+MECHANICS = {"Tag", "Length", "Varint", "Text", "Octets", "4 octets", "8 octets", "End of group"}
+"""Labels of parts that say how a protobuf field is written, not what it holds."""
+
+SHOWN_PARTS = {"Error code", "Last stream", "Debug data", "Window size increment", "Opaque data", "Padding"}
+
+
+def call_lines(calls: Iterable[CallSummary]) -> Iterator[Line]:
+    """A line for each call."""
+    for number, call in enumerate(calls):
+        if number == 0:
+            yield ()
+        took = "" if call.end is None else f" after {(call.end - call.start) * 1000:.1f} ms"
+        yield (
+            Run(f"stream {call.stream_id:<4} ", "frame"),
+            Run(_safe(call.path) or "(method not in the recording)", "name"),
+            Run(_safe(f"  {call.outcome}{took}"), "event"),
+            Run(f"  {call.sent_messages} sent, {call.received_messages} received", "note"),
+        )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= VALUE_WIDTH * 2 else text[: VALUE_WIDTH * 2] + "…"
