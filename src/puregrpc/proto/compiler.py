@@ -6,34 +6,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import CompileError
-from puregrpc.proto import ast
-from puregrpc.proto.collecting import making_what_stays, without_garbage_collection
-from puregrpc.proto.descriptor_proto import serialize_file
+from puregrpc.proto.check.editions import check_edition, check_unstable
+from puregrpc.proto.check.map_conflicts import explain_map_conflicts
+from puregrpc.proto.check.reserved_numbers import check_reserved_numbers
+from puregrpc.proto.check.usage import check_lifetimes, check_targets, rules_used
+from puregrpc.proto.check.validator import Validator
+from puregrpc.proto.collecting import making_what_stays
 from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
 from puregrpc.proto.diagnostics import Diagnostic
-from puregrpc.proto.element_paths import element_names, element_paths
-from puregrpc.proto.features import PROTO2
-from puregrpc.proto.lexer import decode_source, scan, tokenize
-from puregrpc.proto.linker import Linker
-from puregrpc.proto.locations import (
-    OPTIONS_FIELD,
-    ProblemLocator,
-    serialize_source_info,
-)
-from puregrpc.proto.map_conflicts import explain_map_conflicts
-from puregrpc.proto.option_traits import Traits
-from puregrpc.proto.options import DescriptorIndex, OptionInterpreter
-from puregrpc.proto.parser import Parser
-from puregrpc.proto.policy import (
-    check_edition,
-    check_lifetimes,
-    check_reserved_numbers,
-    check_targets,
-    check_unstable,
-    uses_of_traits,
-)
-from puregrpc.proto.problems import Node
-from puregrpc.proto.resolver import (
+from puregrpc.proto.find.resolver import (
     BuiltinResolver,
     ChainResolver,
     FolderResolver,
@@ -41,11 +22,20 @@ from puregrpc.proto.resolver import (
     Resolver,
     where_searched,
 )
-from puregrpc.proto.source_info import Path
-from puregrpc.proto.source_walker import walk_source
-from puregrpc.proto.symbols import LinkedFile
-from puregrpc.proto.token_stream import NotQuick
-from puregrpc.proto.validation import Validator
+from puregrpc.proto.link.features import PROTO2
+from puregrpc.proto.link.linked_file import LinkedFile
+from puregrpc.proto.link.linker import Linker
+from puregrpc.proto.locate.problem_locator import ProblemLocator
+from puregrpc.proto.locate.source_walker import walk_source
+from puregrpc.proto.options.context import OptionContext
+from puregrpc.proto.options.interpreter import OptionInterpreter
+from puregrpc.proto.options.usage_rules import UsageRules
+from puregrpc.proto.output.compiled_source import CompiledSource
+from puregrpc.proto.parse import ast
+from puregrpc.proto.parse.ast import Node
+from puregrpc.proto.parse.lexer import decode_source, scan, tokenize
+from puregrpc.proto.parse.parser import Parser
+from puregrpc.proto.parse.token_stream import NotQuick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +45,7 @@ if TYPE_CHECKING:
 
     from puregrpc.proto.descriptors import DescriptorSource
     from puregrpc.proto.diagnostics import Reporter
-    from puregrpc.proto.option_values import OptionMessage
+    from puregrpc.proto.options.values import OptionMessage
 
 __all__ = ["compile_files"]
 
@@ -100,10 +90,10 @@ class Compilation:
         self.given: dict[str, DescriptorSource] = {}
         """The files that were found as descriptors, and so have no text."""
         self.linker = Linker()
-        self.index = DescriptorIndex(self.linker.table)
         self.failed: set[str] = set()
         self.requested: set[str] = set()
-        self.traits = Traits()
+        self.rules = UsageRules()
+        self.context = OptionContext(self.linker.table, self.rules, self.builtin_options)
         self.builtin: Compilation | None = None
         """The compilation of the descriptor.proto that ships with this package, once it has been asked for."""
         self.is_builtin = False
@@ -181,7 +171,7 @@ class Compilation:
         """Share the built-in descriptor.proto, which nearly everybody imports, where its text is the same."""
         if self.is_builtin or DESCRIPTOR_PROTO in self.requested:
             return False
-        builtin = self.builtin_with_traits()
+        builtin = self.builtin_with_rules()
         if text != builtin.texts[DESCRIPTOR_PROTO] or not self.linker.table.adopt(builtin.linker.table):
             return False
         self.linker.finish(builtin.linker.files[DESCRIPTOR_PROTO])
@@ -189,8 +179,8 @@ class Compilation:
 
     def take(self, name: str, found: FileDescriptor | descriptor_pb2.FileDescriptorProto) -> bool:
         """Take a file as it is described; False if the description is not one that can be used."""
-        from puregrpc.proto.descriptor_tree import InvalidDescriptor, tree_of_descriptor
-        from puregrpc.proto.given_source import GivenSource
+        from puregrpc.proto.output.given_source import GivenSource
+        from puregrpc.proto.parse.descriptor_tree import InvalidDescriptor, tree_of_descriptor
 
         missing: list[str] = []
         try:
@@ -227,7 +217,7 @@ class Compilation:
         file = self.linker.link(tree)
         check_edition(file)
         if not file.has_errors:
-            interpreter = OptionInterpreter(self.linker.table, self.index, file, self.builtin_options)
+            interpreter = OptionInterpreter(self.context, file)
             interpreter.interpret(tree)
             if not file.has_errors:
                 self.validate(file, interpreter)
@@ -239,7 +229,7 @@ class Compilation:
             self.failed.add(name)
             self.linker.forget(file)
             return
-        file.descriptor.source = self.given.get(name) or CompiledSource(self, file)
+        file.descriptor.source = self.given.get(name) or CompiledSource(self.context, file, self.texts[name])
         self.linker.finish(file)
         file.tree = EMPTY_TREE
 
@@ -248,45 +238,43 @@ class Compilation:
         options = interpreter.with_plain
         table = self.linker.table
         if options:
-            self.note_traits(file, options)
+            self.note_rules(file, options)
         is_requested = file.tree.name in self.requested
         warns = is_requested and self.reporter is not None and not file.tree.is_descriptor
-        Validator(table, file, options, warns_of_imports=warns).validate()
+        Validator(table, self.rules, file, options, warns_of_imports=warns).validate()
         if file.has_errors or file.tree.is_descriptor:
             return
-        uses = uses_of_traits(interpreter.interpreted, self.traits)
+        uses = rules_used(interpreter.interpreted, self.rules)
         check_lifetimes(file, uses)
         if is_requested and not file.has_errors:
             check_unstable(file)
             check_reserved_numbers(file)
             check_targets(file, uses)
 
-    def note_traits(self, file: LinkedFile, options: Mapping[Node, OptionMessage]) -> None:
+    def note_rules(self, file: LinkedFile, options: Mapping[Node, OptionMessage]) -> None:
         """Take in what a file says of fields, values and ranges that later files may use."""
         for node, descriptor in file.fields_with_options:
             if node in options:
-                self.traits.add_field(descriptor, options[node])
+                self.rules.add_field(descriptor, options[node])
         for value, enum in file.values_with_options:
             if value in options:
-                self.traits.add_value(enum, value.number, options[value])
+                self.rules.add_value(enum, value.number, options[value])
         for extension_range, message in file.ranges_with_options:
             if extension_range in options:
-                self.linker.table.declared_ranges.setdefault(message, []).append(
-                    (extension_range.start, extension_range.end, options[extension_range])
-                )
+                self.rules.add_range(message, extension_range.start, extension_range.end, options[extension_range])
 
     def builtin_options(self, name: str) -> MessageDescriptor:
         """An options message of the descriptor.proto that ships with this package."""
-        found = self.builtin_with_traits().linker.table.symbols[name][0]
+        found = self.builtin_with_rules().linker.table.symbols[name][0]
         if not isinstance(found, MessageDescriptor):
             raise TypeError(f"{name} is a message")
         return found
 
-    def builtin_with_traits(self) -> Compilation:
-        """The built-in descriptor.proto, whose traits are known here from then on."""
+    def builtin_with_rules(self) -> Compilation:
+        """The built-in descriptor.proto, whose rules are known here from then on."""
         if self.builtin is None:
             self.builtin = builtin_compilation()
-            self.traits.update(self.builtin.traits)
+            self.rules.update(self.builtin.rules)
         return self.builtin
 
     def report_problems(self, file: LinkedFile) -> None:
@@ -312,88 +300,6 @@ class Compilation:
 
 DESCRIPTOR_PROTO = "google/protobuf/descriptor.proto"
 EMPTY_TREE = ast.File("")
-
-
-class CompiledSource:
-    """The full descriptor of a compiled file, worked out again from its source when it is asked for."""
-
-    def __init__(self, compilation: Compilation, file: LinkedFile) -> None:
-        self.compilation = compilation
-        self.file = file
-
-    @property
-    def text(self) -> str:
-        """The source, one character per byte."""
-        return self.compilation.texts[self.file.descriptor.name]
-
-    def parse(self) -> ast.File:
-        """The syntax tree, once more."""
-        name = self.file.descriptor.name
-        text = self.text
-        try:
-            return Parser(tokenize(text)).parse(name)
-        except NotQuick:
-            return Parser(scan(text)).parse(name)
-
-    def serialized(self, *, source_info: bool) -> bytes:
-        """The serialized FileDescriptorProto, options with retention = RETENTION_SOURCE left out as protoc does."""
-        with without_garbage_collection():
-            return self.write(source_info=source_info)
-
-    def write(self, *, source_info: bool) -> bytes:
-        """What ``serialized`` gives."""
-        compilation = self.compilation
-        tree = self.parse()
-        interpreter = OptionInterpreter(
-            compilation.linker.table,
-            compilation.index,
-            self.file,
-            compilation.builtin_options,
-            records_paths=source_info,
-        )
-        interpreter.interpret(tree)
-        serialized_options: dict[Node, bytes | None] = {}
-        stripped: dict[Node, list[Path]] = {}
-        for node, message in interpreter.interpreted.items():
-            gone = compilation.traits.strip(message)
-            owner = message.type.file
-            is_gone = bool(gone) and not message.fields and owner is not None and owner.name == DESCRIPTOR_PROTO
-            if gone:
-                stripped[node] = [()] if is_gone else gone
-            serialized_options[node] = None if is_gone else message.serialize()
-        info = self.source_info(tree, interpreter, stripped) if source_info else b""
-        return serialize_file(tree, self.file.descriptor, serialized_options, info)
-
-    def source_info(self, tree: ast.File, interpreter: OptionInterpreter, stripped: Mapping[Node, list[Path]]) -> bytes:
-        """SourceCodeInfo, with the paths of options as interpreted."""
-        interpreted: dict[Path, Path] = {}
-        gone: set[Path] = set()
-        for node, path in element_paths(tree):
-            if node not in interpreter.interpreted:
-                continue
-            options_path = (*path, OPTIONS_FIELD[type(node)])
-            for index in range(len(getattr(node, "options", None) or ())):
-                written = (*options_path, 999, index)
-                interpreted[written] = options_path + interpreter.paths[node, index]
-            gone.update(options_path + below for below in stripped.get(node, ()))
-        info = walk_source(scan(self.compilation.texts[tree.name]))
-        return serialize_source_info(info, interpreted, gone)
-
-    def file_descriptor_proto(self, *, source_info: bool) -> descriptor_pb2.FileDescriptorProto:
-        """The descriptor as a message."""
-        from google.protobuf import descriptor_pb2
-
-        return descriptor_pb2.FileDescriptorProto.FromString(self.serialized(source_info=source_info))
-
-    def comments(self) -> Mapping[str, str]:
-        """Leading comments by full name."""
-        info = walk_source(scan(self.compilation.texts[self.file.descriptor.name]))
-        by_path = {location.path: location.leading for location in info.locations if location.leading}
-        return {
-            full_name: by_path[path].encode("latin-1").decode("utf-8", "replace")
-            for path, full_name in element_names(self.parse())
-            if path in by_path
-        }
 
 
 @lru_cache(maxsize=1)

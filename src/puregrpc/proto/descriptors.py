@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from google.protobuf import descriptor_pb2
 
 __all__ = [
+    "MAX_FIELD_NUMBER",
     "DescriptorSource",
     "Edition",
     "EnumDescriptor",
@@ -31,6 +32,10 @@ __all__ = [
     "OneofDescriptor",
     "ServiceDescriptor",
 ]
+
+
+MAX_FIELD_NUMBER = (1 << 29) - 1
+"""Three bits of a 32-bit tag are the wire type (https://protobuf.dev/programming-guides/encoding/#structure)."""
 
 
 class FieldType(IntEnum):

@@ -24,7 +24,8 @@ from puregrpc.proto.descriptors import (
     OneofDescriptor,
     ServiceDescriptor,
 )
-from puregrpc.proto.given_source import GivenSource
+from puregrpc.proto.json_names import json_name
+from puregrpc.proto.output.given_source import GivenSource
 from puregrpc.schema import checks
 from puregrpc.schema.defaults import default_of, implied_default
 from puregrpc.schema.features import Features, edition_of, features_of_edition
@@ -169,7 +170,7 @@ class FileBuilder:
             target=FieldDescriptor(
                 name=proto.name,
                 full_name=full_name,
-                json_name=proto.json_name if proto.HasField("json_name") else checks.default_json_name(proto.name),
+                json_name=proto.json_name if proto.HasField("json_name") else json_name(proto.name),
                 number=proto.number,
                 type=FieldType(proto.type or FieldType.MESSAGE),
                 is_repeated=proto.label == _FIELD.LABEL_REPEATED,

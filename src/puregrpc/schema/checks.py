@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from google.protobuf import descriptor_pb2
 
 from puregrpc.errors import SchemaError
-from puregrpc.proto.descriptors import FieldDescriptor, FieldType, MessageDescriptor
+from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, FieldDescriptor, FieldType, MessageDescriptor
 from puregrpc.schema import limits
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "check_linked_message",
     "check_message",
     "check_unique",
-    "default_json_name",
     "full_name",
 ]
 
@@ -63,12 +62,6 @@ def check_full_name(name: str, where: str) -> None:
     """A dotted name of a type that is only referred to."""
     if len(name) > limits.MAX_NAME_LENGTH or not _FULL_IDENTIFIER.match(name):
         raise SchemaError(f"{where}: {name[:80]!r} is not the name of a type")
-
-
-def default_json_name(name: str) -> str:
-    """lowerCamelCase of a field name: an underscore goes and capitalises what follows (ProtoJSON, "Field names")."""
-    first, *rest = name.split("_")
-    return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
 def check_unique(names: Iterable[str], where: str, kind: str) -> None:
@@ -136,7 +129,7 @@ def check_message(proto: descriptor_pb2.DescriptorProto, name: str, depth: int) 
 
 
 def _check_ranges(proto: descriptor_pb2.DescriptorProto, name: str) -> None:
-    highest = limits.MAX_MESSAGE_SET_NUMBER if proto.options.message_set_wire_format else limits.MAX_FIELD_NUMBER
+    highest = limits.MAX_MESSAGE_SET_NUMBER if proto.options.message_set_wire_format else MAX_FIELD_NUMBER
     end_of_last = 0
     for span in sorted(proto.extension_range, key=lambda span: span.start):
         if not 1 <= span.start < span.end <= highest + 1:
@@ -158,7 +151,7 @@ def _check_map_entry(proto: descriptor_pb2.DescriptorProto, name: str) -> None:
 
 def check_field(proto: descriptor_pb2.FieldDescriptorProto, name: str) -> None:
     """The parts of one field or extension that need no other type to be known."""
-    highest = limits.MAX_MESSAGE_SET_NUMBER if proto.extendee else limits.MAX_FIELD_NUMBER
+    highest = limits.MAX_MESSAGE_SET_NUMBER if proto.extendee else MAX_FIELD_NUMBER
     if not 1 <= proto.number <= highest:
         raise SchemaError(f"{name}: {proto.number} is not a field number; they go from 1 to {highest}")
     if limits.FIRST_RESERVED_NUMBER <= proto.number <= limits.LAST_RESERVED_NUMBER:
