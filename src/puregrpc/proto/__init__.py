@@ -16,11 +16,11 @@ from puregrpc._on_demand import on_demand
 if TYPE_CHECKING:
     from puregrpc.proto.compiler import compile_files as compile  # noqa: A004 - protoc's own verb
     from puregrpc.proto.diagnostics import Diagnostic, Reporter
+    from puregrpc.proto.find.folders import FolderResolver
     from puregrpc.proto.find.resolver import (
         BuiltinResolver,
         ChainResolver,
         DescriptorResolver,
-        FolderResolver,
         MemoryResolver,
         Resolver,
     )
@@ -30,7 +30,7 @@ _MODULES = {
     "ChainResolver": "find.resolver",
     "DescriptorResolver": "find.resolver",
     "Diagnostic": "diagnostics",
-    "FolderResolver": "find.resolver",
+    "FolderResolver": "find.folders",
     "MemoryResolver": "find.resolver",
     "Reporter": "diagnostics",
     "Resolver": "find.resolver",

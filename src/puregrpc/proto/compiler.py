@@ -14,13 +14,13 @@ from puregrpc.proto.check.validator import Validator
 from puregrpc.proto.collecting import making_what_stays
 from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
 from puregrpc.proto.diagnostics import Diagnostic
+from puregrpc.proto.find.folders import FolderResolver, where_searched
+from puregrpc.proto.find.import_paths import canonical_path, is_import_path, why_refused
 from puregrpc.proto.find.resolver import (
     BuiltinResolver,
     ChainResolver,
-    FolderResolver,
     MemoryResolver,
     Resolver,
-    where_searched,
 )
 from puregrpc.proto.link.features import PROTO2
 from puregrpc.proto.link.linked_file import LinkedFile
@@ -60,29 +60,32 @@ def compile_files(
 ) -> list[FileDescriptor]:
     """Compile .proto files and all that they import; return the descriptors of ``files``, in their order.
 
-    ``files`` are paths as an import statement writes them. They are looked for in ``sources`` (text by path), then
-    asked of ``resolver``, then below each of ``import_paths``; google/protobuf, google/api, google/rpc and google/type
-    are found without any of these. ``resolver`` may answer with descriptors, too: see ``Resolver``. ``reporter`` hears
-    every finding, warnings too.
+    ``files`` are paths as an import statement writes them; ``./a.proto`` and ``b//a.proto`` are put into that form,
+    and one that goes up with ``..`` or is absolute is refused, as it is in imports. They are looked for in ``sources``
+    (text by path), then asked of ``resolver``, then below each of ``import_paths``; google/protobuf, google/api,
+    google/rpc and google/type are found without any of these. ``resolver`` may answer with descriptors, too: see
+    ``Resolver``. ``reporter`` hears every finding, warnings too.
 
     Raises CompileError with all errors that were found.
     """
     resolvers: list[Resolver] = []
     if sources is not None:
-        resolvers.append(MemoryResolver(sources))
+        resolvers.append(MemoryResolver({canonical_path(path): text for path, text in sources.items()}))
     if resolver is not None:
         resolvers.append(resolver)
     if import_paths:
         resolvers.append(FolderResolver([str(path) for path in import_paths]))
     resolvers.append(BuiltinResolver())
     with making_what_stays():
-        return Compilation(ChainResolver(resolvers), reporter).run(list(files))
+        chain = ChainResolver(resolvers)
+        names = [file if chain.find_given(file) is not None else canonical_path(file) for file in files]
+        return Compilation(chain, reporter).run(names)
 
 
 class Compilation:
     """One run of the compiler over a set of files, and what it knows afterwards."""
 
-    def __init__(self, resolver: Resolver, reporter: Reporter | None) -> None:
+    def __init__(self, resolver: ChainResolver, reporter: Reporter | None) -> None:
         self.resolver = resolver
         self.reporter = reporter
         self.texts: dict[str, str] = {}
@@ -148,10 +151,16 @@ class Compilation:
 
     def read(self, name: str) -> bool:
         """Find and parse a source; False if nothing is left to be done for it, be it for its errors."""
-        found = self.resolver.find(name)
+        try:
+            found = self.resolver.find(name) if is_import_path(name) else self.resolver.find_given(name)
+        except OSError as error:
+            self.failed.add(name)
+            self.report(Diagnostic(name, 0, 0, _why_unreadable(error)))
+            return False
         if found is None:
             self.failed.add(name)
-            self.report(Diagnostic(name, 0, 0, "File not found.", hint=where_searched(self.resolver)))
+            message = why_refused(name) or "File not found."
+            self.report(Diagnostic(name, 0, 0, message, hint=self.why_not_found(name)))
             return False
         if isinstance(found, FileDescriptor) and isinstance(found.source, CompiledSource):
             found = found.source.text.encode("latin-1")
@@ -166,6 +175,15 @@ class Compilation:
             tree = self.parse_exactly(name, text)
         self.trees[name] = tree
         return name not in self.failed
+
+    def why_not_found(self, name: str) -> str:
+        """A hint for a file that was not found."""
+        if is_import_path(name):
+            return where_searched(self.resolver)
+        plain = canonical_path(name)
+        if is_import_path(plain):
+            return f'write "{plain}"'
+        return "files are named as they lie below an import path"
 
     def adopt_builtin(self, text: str) -> bool:
         """Share the built-in descriptor.proto, which nearly everybody imports, where its text is the same."""
@@ -298,6 +316,12 @@ class Compilation:
             self.report(Diagnostic(name, line, column, message, is_warning=problem.is_warning, hint=hint))
 
 
+def _why_unreadable(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return f"Read access is denied for file: {error.filename}"
+    return f"The file cannot be read: {error.strerror or error}"
+
+
 DESCRIPTOR_PROTO = "google/protobuf/descriptor.proto"
 EMPTY_TREE = ast.File("")
 
@@ -305,7 +329,7 @@ EMPTY_TREE = ast.File("")
 @lru_cache(maxsize=1)
 def builtin_compilation() -> Compilation:
     """The compilation of the descriptor.proto that ships with this package."""
-    compilation = Compilation(BuiltinResolver(), None)
+    compilation = Compilation(ChainResolver([BuiltinResolver()]), None)
     compilation.is_builtin = True
     compilation.run([DESCRIPTOR_PROTO])
     return compilation

@@ -6,10 +6,10 @@ descriptor of the file where there is no source, or with None. Resolvers are ask
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from pkgutil import get_data
 from typing import TYPE_CHECKING, Protocol
+
+from puregrpc.proto.find.import_paths import is_import_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,14 +24,9 @@ __all__ = [
     "BuiltinResolver",
     "ChainResolver",
     "DescriptorResolver",
-    "FolderResolver",
     "MemoryResolver",
     "Resolver",
-    "where_searched",
 ]
-
-MAX_FOLDERS_SHOWN = 10
-READ_SIZE = 1 << 16
 
 
 class Resolver(Protocol):
@@ -41,7 +36,9 @@ class Resolver(Protocol):
         """The source of the file (text or its bytes), a descriptor of it, or None if this resolver does not know it.
 
         What a FileDescriptor has among its ``missing_dependencies`` may be missing; all that a FileDescriptorProto
-        imports is asked for. OSError if the file cannot be read.
+        imports is asked for. An OSError becomes a finding about the file.
+
+        The compiler asks for nothing that is no import path (``..``, ``//``, absolute): see ``import_paths``.
         """
 
 
@@ -55,45 +52,6 @@ class MemoryResolver:
         """The source under exactly this path."""
         source = self.sources.get(path)
         return source.encode() if isinstance(source, str) else source
-
-
-class FolderResolver:
-    """Files below import paths; the first folder that has a file wins, as with ``protoc -I``."""
-
-    def __init__(self, import_paths: Sequence[str | Path]) -> None:
-        self.roots = [str(root) for root in import_paths]
-
-    def find(self, path: str) -> bytes | None:
-        """The contents of the file in the first root that has it."""
-        for root in self.roots:
-            try:
-                return _contents(f"{root}/{path}" if root else path)
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
-                continue
-        return None
-
-    def locate(self, path: str) -> str | None:
-        """Where on disk the file is that ``find`` would read."""
-        for root in self.roots:
-            candidate = f"{root}/{path}" if root else path
-            if Path(candidate).is_file():
-                return candidate
-        return None
-
-
-READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-
-
-def _contents(path: str) -> bytes:
-    """What a file holds; of thousands of small files, opening one with a buffer takes as long as all the rest."""
-    file = os.open(path, READ_ONLY)
-    try:
-        parts = []
-        while part := os.read(file, READ_SIZE):
-            parts.append(part)
-        return b"".join(parts)
-    finally:
-        os.close(file)
 
 
 class DescriptorResolver:
@@ -121,7 +79,7 @@ class BuiltinResolver:
     def find(self, path: str) -> bytes | None:
         """The source that ships with the package or with its dependency."""
         parts = path.split("/")
-        if parts[0] != "google" or len(parts) < 3 or ".." in parts or not parts[-1].endswith(".proto"):
+        if parts[0] != "google" or len(parts) < 3 or not parts[-1].endswith(".proto") or not is_import_path(path):
             return None
         try:
             if parts[1] == "protobuf":
@@ -150,20 +108,13 @@ class ChainResolver:
                 return source
         return None
 
-
-def where_searched(resolver: Resolver) -> str:
-    """A hint for a file that was not found: the import paths it was looked for in, and which of these are none."""
-    roots = list(dict.fromkeys(_roots(resolver)))
-    if not roots:
-        return ""
-    shown = ", ".join(f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN])
-    more = f" and {len(roots) - MAX_FOLDERS_SHOWN} more" if len(roots) > MAX_FOLDERS_SHOWN else ""
-    gone = [f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN] if not Path(root).is_dir()]
-    verb = "is no folder" if len(gone) == 1 else "are no folders"
-    return f"looked in {shown}{more}" + (f"; {', '.join(gone)} {verb}" if gone else "")
-
-
-def _roots(resolver: Resolver) -> list[str]:
-    if isinstance(resolver, ChainResolver):
-        return [root for each in resolver.resolvers for root in _roots(each)]
-    return [root or "." for root in resolver.roots] if isinstance(resolver, FolderResolver) else []
+    def find_given(self, path: str) -> Found | None:
+        """The first answer of those that hold descriptors: these may have names that no source could import."""
+        for resolver in self.resolvers:
+            if isinstance(resolver, ChainResolver):
+                found = resolver.find_given(path)
+            else:
+                found = resolver.find(path) if isinstance(resolver, DescriptorResolver) else None
+            if found is not None:
+                return found
+        return None

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from puregrpc.proto.find.import_paths import decode_path
 from puregrpc.proto.locate.comments import collect_comments
 from puregrpc.proto.locate.source_info import Counter, Location, Path, SourceInfo, TokenWalker
 from puregrpc.proto.parse.fields import LABELS, TYPES
 from puregrpc.proto.parse.lexer import END, ExactTokens, TokenKind
+from puregrpc.proto.parse.literals import unescape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,9 +94,9 @@ class FileWalker(TokenWalker):
                 self.one((10, counter.next(10)))
             elif modifier == "weak":
                 self.one((11, counter.next(11)))
-        path = "".join(_unquoted(text) for text in self.texts[self.at : self.find_end_of_strings()])
+        path = "".join(unescape(text) or "" for text in self.texts[self.at : self.find_end_of_strings()])
         self.strings()
-        self.result.imports[path] = start
+        self.result.imports[decode_path(path)] = start
         self.end_of_declaration(location)
         self.close(location)
 
@@ -354,7 +356,3 @@ class FileWalker(TokenWalker):
         else:
             self.end_of_declaration(location)
         self.close(location)
-
-
-def _unquoted(token: str) -> str:
-    return token[1:-1]

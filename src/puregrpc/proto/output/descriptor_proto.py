@@ -14,6 +14,7 @@ from puregrpc.proto.descriptors import (
     MessageDescriptor,
     ServiceDescriptor,
 )
+from puregrpc.proto.find.import_paths import encode_path
 from puregrpc.proto.parse import ast
 from puregrpc.proto.parse.ast import Node
 from puregrpc.proto.parse.literals import format_double, format_float
@@ -49,10 +50,10 @@ class _Writer:
 
     def file(self, tree: ast.File, descriptor: FileDescriptor, source_info: bytes) -> bytes:
         imports = [imported for imported in tree.imports if imported.modifier != "option"]
-        parts = [length_delimited(1, tree.name.encode())]
+        parts = [length_delimited(1, encode_path(tree.name))]
         if tree.package:
             parts.append(_text(2, tree.package))
-        parts += [_text(3, imported.path) for imported in imports]
+        parts += [length_delimited(3, encode_path(imported.path)) for imported in imports]
         parts += [
             length_delimited(4, self.message(message, message_descriptor))
             for message, message_descriptor in zip(tree.messages, descriptor.messages, strict=True)
@@ -79,7 +80,11 @@ class _Writer:
             parts.append(_text(12, tree.syntax))
         if tree.syntax == "editions":
             parts.append(tag(14, 0) + varint(tree.edition))
-        parts += [_text(15, imported.path) for imported in tree.imports if imported.modifier == "option"]
+        parts += [
+            length_delimited(15, encode_path(imported.path))
+            for imported in tree.imports
+            if imported.modifier == "option"
+        ]
         return b"".join(parts)
 
     def element_options(self, number: int, node: Node, *, is_present: bool) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from puregrpc.proto.find.import_paths import decode_path
 from puregrpc.proto.parse import ast
 from puregrpc.proto.parse.fields import FIXED_WIRE_TYPES, LABELS, TYPES
 from puregrpc.proto.parse.lexer import END, ExactTokens
@@ -141,7 +142,7 @@ class Parser(ServiceParser):
                 self.error("option import is not supported before edition 2024.")
             self.at += 1
             self.has_option_imports = True
-            file.imports.append(ast.Import(self.string(problem), "option"))
+            file.imports.append(ast.Import(decode_path(self.string(problem)), "option"))
             self.consume(";")
             return
         if self.has_option_imports:
@@ -156,7 +157,7 @@ class Parser(ServiceParser):
             self.at += 1
         else:
             modifier = ""
-        file.imports.append(ast.Import(self.string(problem), modifier))
+        file.imports.append(ast.Import(decode_path(self.string(problem)), modifier))
         self.consume(";")
 
     def file_option(self, file: ast.File) -> None:
