@@ -190,7 +190,7 @@ def with_imports(files: Sequence[FileDescriptor]) -> Iterator[FileDescriptor]:
         elif file not in seen:
             seen.add(file)
             pending.append((file, True))
-            pending += [(dependency, False) for dependency in reversed(file.dependencies)]
+            pending += [(other, False) for other in reversed([*file.dependencies, *file.option_dependencies])]
 
 
 def write_set(target: Path, files: Iterator[FileDescriptor], *, source_info: bool) -> None:

@@ -90,8 +90,8 @@ class Compilation:
         self.reporter = reporter
         self.texts: dict[str, str] = {}
         self.trees: dict[str, ast.File] = {}
-        self.given: dict[str, DescriptorSource] = {}
-        """The files that were found as descriptors, and so have no text."""
+        self.given: dict[str, tuple[descriptor_pb2.FileDescriptorProto, bool]] = {}
+        """The files that were found as descriptors, and so have no text, and whether all that they import is there."""
         self.linker = Linker()
         self.failed: set[str] = set()
         self.requested: set[str] = set()
@@ -137,7 +137,7 @@ class Compilation:
             open_names = [name for name, _ in stack]
             if path in open_names:
                 self.report_cycle(open_names[open_names.index(path) :])
-            elif path not in self.failed and self.read(path):
+            elif path not in self.failed and self.read(path, may_be_missing=self.is_dispensable(current, imported)):
                 stack.append((path, iter(self.trees[path].imports)))
 
     def report_cycle(self, names: list[str]) -> None:
@@ -149,13 +149,19 @@ class Compilation:
         if len(names) == 1:
             self.failed.add(names[0])
 
-    def read(self, name: str) -> bool:
+    def is_dispensable(self, name: str, imported: ast.Import) -> bool:
+        """Whether a file does without what it imports: its options are interpreted where it comes as a descriptor."""
+        return imported.modifier == "option" and self.trees[name].is_descriptor
+
+    def read(self, name: str, *, may_be_missing: bool = False) -> bool:
         """Find and parse a source; False if nothing is left to be done for it, be it for its errors."""
         try:
             found = self.resolver.find(name) if is_import_path(name) else self.resolver.find_given(name)
         except OSError as error:
             self.failed.add(name)
             self.report(Diagnostic(name, 0, 0, _why_unreadable(error)))
+            return False
+        if found is None and may_be_missing:
             return False
         if found is None:
             self.failed.add(name)
@@ -197,7 +203,6 @@ class Compilation:
 
     def take(self, name: str, found: FileDescriptor | descriptor_pb2.FileDescriptorProto) -> bool:
         """Take a file as it is described; False if the description is not one that can be used."""
-        from puregrpc.proto.output.given_source import GivenSource
         from puregrpc.proto.parse.descriptor_tree import InvalidDescriptor, tree_of_descriptor
 
         missing: list[str] = []
@@ -212,7 +217,7 @@ class Compilation:
             self.failed.add(name)
             self.report(Diagnostic(name, 0, 0, str(error)))
             return False
-        self.given[name] = GivenSource(found)
+        self.given[name] = found, not missing
         return True
 
     def parse_exactly(self, name: str, text: str) -> ast.File:
@@ -247,9 +252,19 @@ class Compilation:
             self.failed.add(name)
             self.linker.forget(file)
             return
-        file.descriptor.source = self.given.get(name) or CompiledSource(self.context, file, self.texts[name])
+        file.descriptor.source = self.source(name, file)
         self.linker.finish(file)
         file.tree = EMPTY_TREE
+
+    def source(self, name: str, file: LinkedFile) -> DescriptorSource:
+        """What answers for a file's FileDescriptorProto."""
+        if name not in self.given:
+            return CompiledSource(self.context, file, self.texts[name])
+        from puregrpc.proto.output.described_source import DescribedSource
+        from puregrpc.proto.output.given_source import GivenSource
+
+        described, is_complete = self.given[name]
+        return DescribedSource(described, file.descriptor) if is_complete else GivenSource(described)
 
     def validate(self, file: LinkedFile, interpreter: OptionInterpreter) -> None:
         """Check a linked file whose options are interpreted; take in what it says about options."""

@@ -46,6 +46,11 @@ class _PendingField:
     scope: str
 
 
+def _type_of(proto: descriptor_pb2.FieldDescriptorProto) -> FieldType:
+    """A field's type: one that is not said is that of the type which is named (MESSAGE until that is known)."""
+    return FieldType.MESSAGE if proto.type_name and not proto.HasField("type") else FieldType(proto.type)
+
+
 class FileBuilder:
     """Builds one FileDescriptor. ``declare`` first for every file of a set, then ``link`` for each."""
 
@@ -172,7 +177,7 @@ class FileBuilder:
                 full_name=full_name,
                 json_name=proto.json_name if proto.HasField("json_name") else json_name(proto.name),
                 number=proto.number,
-                type=FieldType(proto.type or FieldType.MESSAGE),
+                type=_type_of(proto),
                 is_repeated=proto.label == _FIELD.LABEL_REPEATED,
                 file=self.file,
             ),
@@ -194,7 +199,7 @@ class FileBuilder:
                 target.type = FieldType.ENUM
             else:
                 target.message_type = kind
-            if proto.type and isinstance(kind, EnumDescriptor) != (proto.type == _FIELD.TYPE_ENUM):
+            if proto.HasField("type") and isinstance(kind, EnumDescriptor) != (proto.type == _FIELD.TYPE_ENUM):
                 raise SchemaError(
                     f"{target.full_name}: {proto.type_name} is not of the kind that the field's type says"
                 )

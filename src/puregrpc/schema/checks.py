@@ -13,6 +13,7 @@ from google.protobuf import descriptor_pb2
 
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, FieldDescriptor, FieldType, MessageDescriptor
+from puregrpc.proto.json_names import json_name
 from puregrpc.schema import limits
 
 __all__ = [
@@ -159,19 +160,18 @@ def check_field(proto: descriptor_pb2.FieldDescriptorProto, name: str) -> None:
     if proto.type_name:
         if not _is_text(proto.type_name):
             raise SchemaError(f"{name}: the name of its type is not valid UTF-8")
-        if proto.type and proto.type not in _NAMED_TYPES:
+        if proto.HasField("type") and proto.type not in _NAMED_TYPES:
             raise SchemaError(f"{name}: a field of a scalar type names the type {proto.type_name[:80]!r}")
         check_full_name(proto.type_name.removeprefix("."), name)
     elif proto.type in _NAMED_TYPES or not proto.type:
         raise SchemaError(f"{name}: the field does not say which type it has")
     if proto.HasField("json_name"):
-        json_name = proto.json_name
-        if not _is_text(json_name) or not 0 < len(json_name) <= limits.MAX_JSON_NAME_LENGTH:
-            raise SchemaError(f"{name}: {json_name[:80]!r} is not a JSON name")
-        if "\0" in json_name or (json_name[0] == "[" and json_name[-1] == "]"):
-            raise SchemaError(
-                f"{name}: the JSON name {json_name[:80]!r} has a form that is kept for extensions, or a NUL"
-            )
+        given = proto.json_name
+        is_empty = given == "" != json_name(proto.name)  # that of a field "_" is
+        if not _is_text(given) or is_empty or len(given) > limits.MAX_JSON_NAME_LENGTH:
+            raise SchemaError(f"{name}: {given[:80]!r} is not a JSON name")
+        if "\0" in given or (given.startswith("[") and given.endswith("]")):
+            raise SchemaError(f"{name}: the JSON name {given[:80]!r} has a form that is kept for extensions, or a NUL")
 
 
 def check_enum(proto: descriptor_pb2.EnumDescriptorProto, name: str, *, is_closed: bool) -> None:

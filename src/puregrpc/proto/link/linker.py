@@ -70,6 +70,7 @@ class Linker:
                     file.import_error(path, f'Import "{path}" was not found or had errors.')
                 descriptor.missing_dependencies.append(path)
             elif imported.modifier == "option":
+                descriptor.option_dependencies.append(dependency.descriptor)
                 file.visible_for_options |= dependency.exported
             else:
                 descriptor.dependencies.append(dependency.descriptor)

@@ -112,7 +112,7 @@ class _Writer:
             length_delimited(6, self.field(extension, extension_descriptor))
             for extension, extension_descriptor in zip(message.extensions, descriptor.extensions, strict=True)
         ]
-        if message.is_map_entry:
+        if message.is_map_entry and message not in self.options:
             parts.append(length_delimited(7, tag(7, 0) + b"\x01"))
         else:
             parts.append(self.element_options(7, message, is_present=False))
@@ -153,7 +153,7 @@ class _Writer:
         parts = [_text(1, enum.name)]
         for value in enum.values:
             body = _text(1, value.name) + b"\x10" + varint(value.number)
-            if value.options:
+            if value in self.options:
                 body += self.element_options(3, value, is_present=False)
             parts.append(length_delimited(2, body))
         parts.append(self.element_options(3, enum, is_present=False))

@@ -114,7 +114,7 @@ def _message(proto: descriptor_pb2.DescriptorProto, depth: int) -> ast.Message:
 
 def _field(proto: descriptor_pb2.FieldDescriptorProto, oneofs: int, *, is_extension: bool = False) -> ast.Field:
     name = _name(proto.name)
-    kind = int(proto.type) if proto.HasField("type") else 0
+    kind = 0 if proto.type_name and not proto.HasField("type") else int(proto.type)  # 0: as what is named is
     is_named = not kind or kind in NAMED_TYPES
     if is_named != bool(proto.type_name):
         problem = "without" if is_named else "that is a scalar, with"
