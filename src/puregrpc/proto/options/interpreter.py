@@ -18,9 +18,10 @@ from puregrpc.proto.options.values import OptionMessage, Scalar
 from puregrpc.proto.parse import ast
 from puregrpc.proto.parse.ast import Node
 
-__all__ = ["OptionInterpreter", "SourcePath"]
+__all__ = ["OptionInterpreter", "Setting"]
 
-SourcePath = tuple[int, ...]
+Setting = tuple[tuple[FieldDescriptor, ...], Scalar | OptionMessage, tuple[int, ...]]
+"""(the fields that lead from the options message to the value, the value, their numbers with the indexes in lists)."""
 
 INTEGER_NAMES = {
     FieldType.INT32: "int32", FieldType.SINT32: "int32", FieldType.SFIXED32: "int32",
@@ -72,7 +73,7 @@ class _Finder:
 class OptionInterpreter:
     """Interprets the options of one file."""
 
-    def __init__(self, context: OptionContext, file: LinkedFile, *, records_paths: bool = False) -> None:
+    def __init__(self, context: OptionContext, file: LinkedFile, *, records: bool = False) -> None:
         self.context = context
         self.table = context.table
         self.file = file
@@ -80,9 +81,9 @@ class OptionInterpreter:
         self.interpreted: dict[Node, OptionMessage] = {}
         self.with_plain: dict[Node, OptionMessage] = {}
         """Those that options.proto's own fields are set in, and not extensions only."""
-        self.records_paths = records_paths
-        self.paths: dict[tuple[Node, int], SourcePath] = {}
-        """(element, index of the option) -> the path of what it sets below the options message, if recorded."""
+        self.records = records
+        self.settings: dict[Node, dict[int, Setting]] = {}
+        """element -> index of the option -> what it sets, in the order in which it was interpreted, if recorded."""
 
     def interpret(self, tree: ast.File) -> None:
         """Interpret all options of the file: the plain ones first, as the features among them decide about others."""
@@ -101,9 +102,9 @@ class OptionInterpreter:
                     extensions.append((node, index, option, full_name))
                 elif node is not failed:
                     try:
-                        path = self.option(option, message, full_name)
-                        if self.records_paths:
-                            self.paths[node, index] = path
+                        setting = self.option(option, message, full_name)
+                        if self.records:
+                            self.settings.setdefault(node, {})[index] = setting
                     except _InvalidOption as invalid:
                         self.file.error(option, invalid.role, str(invalid), invalid.hint)
                         failed = node  # protoc leaves the element's other options alone
@@ -113,9 +114,9 @@ class OptionInterpreter:
         for node, index, option, full_name in extensions:
             if node is not failed:
                 try:
-                    path = self.option(option, interpreted[node], full_name)
-                    if self.records_paths:
-                        self.paths[node, index] = path
+                    setting = self.option(option, interpreted[node], full_name)
+                    if self.records:
+                        self.settings.setdefault(node, {})[index] = setting
                 except _InvalidOption as invalid:
                     self.file.error(option, invalid.role, str(invalid), invalid.hint)
                     failed = node
@@ -128,18 +129,15 @@ class OptionInterpreter:
             return known[0]
         return self.context.builtin_options(name)
 
-    def option(self, option: ast.Option, message: OptionMessage, full_name: str) -> SourcePath:
-        """Set what one option of an element says; the answer is the path of the value below the options message."""
+    def option(self, option: ast.Option, message: OptionMessage, full_name: str) -> Setting:
+        """Set what one option of an element says."""
         name = option.name
         if len(name) == 1:
             known = self.known_field(name[0], message.type)
             if known is not None and known not in message.fields:
-                value = self.value(option, known)
-                if known.is_repeated:
-                    message.fields[known] = [value]
-                    return known.number, 0
-                message.fields[known] = value
-                return (known.number,)
+                only = self.value(option, known)
+                message.fields[known] = [only] if known.is_repeated else only
+                return (known,), only, (known.number, 0) if known.is_repeated else (known.number,)
         scope = full_name.rpartition(".")[0]
         if name[0][0] == "uninterpreted_option":
             raise _InvalidOption(Role.OPTION_NAME, 'Option must not use reserved name "uninterpreted_option".')
@@ -148,10 +146,13 @@ class OptionInterpreter:
         if len(name) > MAX_DEPTH:
             raise _InvalidOption(Role.OPTION_NAME, f"Option name has more than {MAX_DEPTH} parts.")
         path: list[int] = []
+        fields: list[FieldDescriptor] = []
+        value: Scalar | OptionMessage = 0
         last = len(name) - 1
         for position, (part, is_extension) in enumerate(name):
             field = self.option_field(name, position, part, is_extension, message, scope)
             path.append(field.number)
+            fields.append(field)
             if position < last:
                 if field.message_type is None:
                     raise _InvalidOption(
@@ -175,13 +176,14 @@ class OptionInterpreter:
                 if not isinstance(values, list):
                     raise TypeError("a repeated field holds a list")
                 path.append(len(values))
-                values.append(self.value(option, field))
+                value = self.value(option, field)
+                values.append(value)
             else:
                 if field in message.fields:
                     raise _InvalidOption(Role.OPTION_NAME, f'Option "{_text(name, position)}" was already set.')
-                message.fields[field] = self.value(option, field)
+                value = message.fields[field] = self.value(option, field)
                 self.leave_oneof(field, message)
-        return tuple(path)
+        return tuple(fields), value, tuple(path)
 
     def known_field(self, name: tuple[str, bool], type_: MessageDescriptor) -> FieldDescriptor | None:
         """The field that an option of one part sets, if nothing has to be looked at for that but this field."""

@@ -6,7 +6,7 @@ from puregrpc.proto.descriptors import FieldDescriptor, FieldType
 from puregrpc.proto.options.values import OptionMessage, Scalar, Value
 from puregrpc.proto.wire_values import PACKABLE, WIRE_TYPES, encode_scalar, length_delimited, tag, varint
 
-__all__ = ["serialize_options"]
+__all__ = ["serialize_field", "serialize_options"]
 
 
 def serialize_options(message: OptionMessage) -> bytes:
@@ -31,13 +31,14 @@ def _field(descriptor: FieldDescriptor, value: Value) -> bytes:
         items = value
         if descriptor.is_map:
             items = list(map(_map_entry, value))
-        return b"".join([_single(descriptor, item) for item in items])
+        return b"".join([serialize_field(descriptor, item) for item in items])
     if not descriptor.has_presence and not isinstance(value, OptionMessage) and not value and str(value) != "-0.0":
         return b""  # a field without presence is not written when it has its default
-    return _single(descriptor, value)
+    return serialize_field(descriptor, value)
 
 
-def _single(descriptor: FieldDescriptor, value: Scalar | OptionMessage) -> bytes:
+def serialize_field(descriptor: FieldDescriptor, value: Scalar | OptionMessage) -> bytes:
+    """A field with one value, its default too."""
     number = descriptor.number
     if isinstance(value, OptionMessage):
         if value.type.is_message_set:
