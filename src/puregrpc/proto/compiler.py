@@ -94,7 +94,10 @@ class Compilation:
         """The files that were found as descriptors, and so have no text, and whether all that they import is there."""
         self.linker = Linker()
         self.failed: set[str] = set()
+        self.warned: set[str] = set()
+        """The files whose warnings of the parser were reported."""
         self.requested: set[str] = set()
+        self.with_generic_services: set[str] = set()
         self.rules = UsageRules()
         self.context = OptionContext(self.linker.table, self.rules, self.builtin_options)
         self.builtin: Compilation | None = None
@@ -107,10 +110,18 @@ class Compilation:
         self.requested.update(names)
         for name in names:
             self.load(name)
+        self.warn_of_generic_services(names)
         errors = [str(diagnostic) for diagnostic in self.diagnostics if not diagnostic.is_warning]
         if errors:
             raise CompileError(errors)
         return [self.linker.files[name].descriptor for name in names]
+
+    def warn_of_generic_services(self, names: list[str]) -> None:
+        """Warn of files that ask for services as old code generators made them, once all files have compiled."""
+        if not self.failed and self.reporter is not None:
+            for name in dict.fromkeys(names):
+                if name in self.with_generic_services:
+                    self.report(Diagnostic(name, 0, 0, GENERIC_SERVICES, is_warning=True))
 
     def report(self, diagnostic: Diagnostic) -> None:
         self.diagnostics.append(diagnostic)
@@ -176,7 +187,10 @@ class Compilation:
         if name == DESCRIPTOR_PROTO and self.adopt_builtin(text):
             return False
         try:
-            tree = Parser(tokenize(text)).parse(name)
+            parser = Parser(tokenize(text))
+            tree = parser.parse(name)
+            if parser.warnings and self.reporter is not None:
+                self.parse_exactly(name, text)
         except NotQuick:
             tree = self.parse_exactly(name, text)
         self.trees[name] = tree
@@ -224,12 +238,16 @@ class Compilation:
         tokens = scan(text)
         parser = Parser(tokens)
         tree = parser.parse(name)
-        found = [(token, 0, offset, message) for token, offset, message in tokens.errors if token <= parser.at]
-        found += [(token, 1, tokens.starts[token], message) for token, message in parser.errors]
-        for _, _, offset, message in sorted(found, key=lambda entry: entry[:2]):
+        found = [(token, 0, offset, message, False) for token, offset, message in tokens.errors if token <= parser.at]
+        found += [(token, 1, tokens.starts[token], message, False) for token, message in parser.errors]
+        if name not in self.warned:
+            self.warned.add(name)
+            found += [(token, 1, tokens.starts[token], message, True) for token, message in parser.warnings]
+        for _, _, offset, message, is_warning in sorted(found, key=lambda entry: entry[:2]):
             line, column = tokens.position(offset)
-            self.report(Diagnostic(name, line + 1, column + 1, message))
-            self.failed.add(name)
+            self.report(Diagnostic(name, line + 1, column + 1, _as_text(message), is_warning=is_warning))
+            if not is_warning:
+                self.failed.add(name)
         return tree
 
     def build(self, tree: ast.File) -> None:
@@ -269,6 +287,9 @@ class Compilation:
     def validate(self, file: LinkedFile, interpreter: OptionInterpreter) -> None:
         """Check a linked file whose options are interpreted; take in what it says about options."""
         options = interpreter.with_plain
+        file_options = options.get(file.tree)
+        if file_options is not None and any(file_options.get(name) for name in GENERIC_SERVICE_OPTIONS):
+            self.with_generic_services.add(file.tree.name)
         table = self.linker.table
         if options:
             self.note_rules(file, options)
@@ -316,7 +337,7 @@ class Compilation:
             return  # nobody hears warnings
         if file.tree.is_descriptor:
             for problem in file.problems:
-                name, message, hint = file.descriptor.name, problem.message, problem.hint
+                name, message, hint = file.descriptor.name, _as_text(problem.message), problem.hint
                 self.report(Diagnostic(name, 0, 0, message, is_warning=problem.is_warning, hint=hint))
             return
         tokens = scan(self.texts[file.descriptor.name])
@@ -327,8 +348,16 @@ class Compilation:
         for problem in file.problems:
             place = locator.locate(problem)
             line, column = (place[0] + 1, place[1] + 1) if place is not None else (0, 0)
-            name, message, hint = file.descriptor.name, problem.message, problem.hint
+            name, message, hint = file.descriptor.name, _as_text(problem.message), problem.hint
             self.report(Diagnostic(name, line, column, message, is_warning=problem.is_warning, hint=hint))
+
+
+def _as_text(message: str) -> str:
+    """A message in which what stands in a source is one character per byte, with the characters that the bytes mean."""
+    try:
+        return message if message.isascii() else message.encode("latin-1").decode()
+    except UnicodeError:
+        return message
 
 
 def _why_unreadable(error: OSError) -> str:
@@ -339,6 +368,12 @@ def _why_unreadable(error: OSError) -> str:
 
 DESCRIPTOR_PROTO = "google/protobuf/descriptor.proto"
 EMPTY_TREE = ast.File("")
+GENERIC_SERVICE_OPTIONS = ("cc_generic_services", "java_generic_services", "py_generic_services")
+GENERIC_SERVICES = (
+    "Generic services (cc_generic_services, java_generic_services, and py_generic_services) are deprecated in favor of "
+    "using plugins that generate code specific to your particular RPC system. Additional code generator options may be "
+    "required to enable generic services and total removal of these options is planned in future breaking releases."
+)
 
 
 @lru_cache(maxsize=1)
