@@ -38,6 +38,8 @@ def hint_for_type(name: str, table: SymbolTable, file: LinkedFile) -> str:
     path = _builtin_file(name.removeprefix("."))
     if path and path not in {imported.path for imported in file.tree.imports}:
         return f'import "{path}" provides it'
+    if file.descriptor.missing_dependencies:  # one of which may well declare it
+        return ""
     last = name.rpartition(".")[2]
     known = {
         full_name.rpartition(".")[2]: full_name
@@ -52,7 +54,7 @@ def hint_for_type(name: str, table: SymbolTable, file: LinkedFile) -> str:
 
 def hint_for_option(name: str, message: MessageDescriptor, table: SymbolTable, file: LinkedFile) -> str:
     """What to do about an option that is unknown."""
-    if len(file.problems) > MAX_HINTS:
+    if len(file.problems) > MAX_HINTS or file.descriptor.missing_dependencies:
         return ""
     names = {field.name: field.name for field in message.fields}
     for full_name, (symbol, owner) in table.symbols.items():
