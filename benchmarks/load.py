@@ -107,7 +107,8 @@ def parser_worker(arguments: argparse.Namespace) -> None:
 
     from puregrpc import proto
     from puregrpc.cli.compile import with_imports
-    from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver
+    from puregrpc.proto.find.folders import FolderResolver
+    from puregrpc.proto.find.resolver import BuiltinResolver, ChainResolver
 
     root, *files = Path(arguments.parser_worker).read_text().splitlines()
     resolver = ChainResolver([FolderResolver([root]), BuiltinResolver()])

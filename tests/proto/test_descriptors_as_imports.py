@@ -284,3 +284,117 @@ def test_sets_that_are_not_there(protoset: Path, tmp_path: Path, capsys: pytest.
     assert "requires a non-empty value" in capsys.readouterr().err
     with pytest.raises(SchemaError, match="none: No such file or directory"):
         protoset_resolver(tmp_path / "none")
+
+
+# ---- sets that say less than protoc's
+
+
+def sparse(file: descriptor_pb2.FileDescriptorProto) -> descriptor_pb2.FileDescriptorProto:
+    """A file without what can be worked out: JSON names, kinds of named types, labels, and packages of names."""
+    made = descriptor_pb2.FileDescriptorProto()
+    made.CopyFrom(file)
+    made.syntax = made.syntax or "proto2"
+    prefix = f".{made.package}." if made.package else "."
+    messages = list(made.message_type)
+    fields = list(made.extension)
+    for message in messages:
+        messages += message.nested_type
+        fields += [*message.field, *message.extension]
+    for each in fields:
+        if each.json_name == each.name:
+            each.ClearField("json_name")
+        if each.type_name and each.type != each.TYPE_GROUP:
+            each.ClearField("type")
+        if each.type == each.TYPE_FLOAT and each.default_value == "-inf":
+            each.default_value = "-infinity"
+        if each.label == each.LABEL_OPTIONAL:
+            each.ClearField("label")
+        each.type_name = each.type_name.replace(prefix, "", 1)
+        if not each.type_name:
+            each.ClearField("type_name")
+    for service in made.service:
+        for method in service.method:
+            method.input_type = method.input_type.replace(prefix, "", 1)
+            method.output_type = method.output_type.replace(prefix, "", 1)
+    return made
+
+
+# protoc judges the style of what was compiled once anew, without the option that had let it pass.
+@pytest.mark.parametrize("name", [*SOURCES, *sorted(GOOD.keys() - {"editions 2024"})])
+def test_sets_are_completed_as_protoc_completes_them(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources: dict[str, str | bytes] = {"good.proto": GOOD[name].encode("latin-1")} if name in GOOD else SOURCES
+    main_file = "good.proto" if name in GOOD else name
+    files = proto.compile([main_file], sources=sources, import_paths=[INCLUDE])
+    given = [sparse(file.to_proto()) for file in with_imports(files)]
+    (tmp_path / "sparse").write_bytes(serialized(given))
+    sets = {}
+    for run, out in ((run_protoc, "theirs"), (lambda *each: run_compile(capsys, *each), "ours")):
+        inputs = [f"--descriptor_set_in={tmp_path}/sparse", main_file, "--include_imports", f"-o{tmp_path}/{out}"]
+        assert run(*inputs) == (0, [])
+        sets[out] = descriptor_pb2.FileDescriptorSet.FromString((tmp_path / out).read_bytes()).file
+    assert [file.name for file in sets["ours"]] == [file.name for file in sets["theirs"]]
+    for ours, theirs in zip(sets["ours"], sets["theirs"], strict=True):
+        assert (ours == theirs) or str(ours) == str(theirs)
+    registry = Registry()  # which takes them as well, with the same meaning
+    registry.add_file_descriptor_protos(given)
+    for file in files:
+        registry.add_file(file)
+
+
+OPTIONS_OF_2024 = {
+    "dep.proto": 'edition = "2024"; package o; export message Dep { string s = 1; }',
+    "opt.proto": (
+        'edition = "2024"; package o; import "google/protobuf/descriptor.proto"; import "dep.proto"; '
+        "extend google.protobuf.MessageOptions { string name = 50000; Dep dep = 50001; }"
+    ),
+    "other.proto": 'edition = "2024"; package m; message Other {}',
+    "m.proto": (
+        'edition = "2024"; package m; import "other.proto"; import option "opt.proto"; '
+        'message M { option (o.name) = "x"; option (o.dep).s = "y"; Other o = 1; }'
+    ),
+    "u.proto": 'edition = "2024"; package u; import "m.proto"; message U { m.M m = 1; }',
+}
+
+
+def test_option_imports_are_in_sets_and_may_be_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sources(tmp_path, OPTIONS_OF_2024)
+    all_of_it, without = f"{tmp_path}/all", f"{tmp_path}/without"
+    for name in ("m.proto", "u.proto"):
+        inputs = [f"-I{tmp_path}", name, "--include_imports"]
+        assert run_protoc(*inputs, f"-o{tmp_path}/theirs") == run_compile(capsys, *inputs, f"-o{all_of_it}") == (0, [])
+        assert (tmp_path / "all").read_bytes() == (tmp_path / "theirs").read_bytes()
+    whole = descriptor_pb2.FileDescriptorSet.FromString((tmp_path / "all").read_bytes())
+    assert [file.name for file in whole.file] == [
+        "other.proto", "google/protobuf/descriptor.proto", "dep.proto", "opt.proto", "m.proto", "u.proto",
+    ]  # fmt: skip
+    few = [file for file in whole.file if file.name in ("other.proto", "m.proto", "u.proto")]
+    (tmp_path / "without").write_bytes(serialized(few))
+    for protoset in (all_of_it, without):
+        for flags in ([], ["--include_imports"]):
+            inputs = [f"--descriptor_set_in={protoset}", "u.proto", *flags]
+            assert run_protoc(*inputs, f"-o{tmp_path}/theirs") == (0, [])
+            assert run_compile(capsys, *inputs, f"-o{tmp_path}/ours") == (0, [])
+            assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+    # Where protoc searches folders, too, it says "opt.proto: File not found." and writes the set all the same.
+    write_sources(tmp_path / "user", {"v.proto": OPTIONS_OF_2024["u.proto"].replace("package u", "package v")})
+    inputs = [f"-I{tmp_path}/user", f"--descriptor_set_in={without}", "v.proto"]
+    assert run_protoc(*inputs, f"-o{tmp_path}/theirs")[0] == 1
+    assert run_compile(capsys, *inputs, f"-o{tmp_path}/ours")[0] == 0
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+    registry = Registry()
+    registry.add_file_descriptor_protos(few)
+    user = 'edition = "2024"; import "m.proto"; message User { m.M m = 1; }'
+    (file,) = proto.compile(["user.proto"], sources={"user.proto": user}, resolver=registry_resolver(registry))
+    assert file.dependencies[0].name == "m.proto"
+    registry = Registry()
+    registry.add_file_descriptor_protos(whole.file)
+    assert [each.name for each in registry.files["m.proto"].option_dependencies] == ["opt.proto"]
+
+
+def test_a_source_does_not_do_without_its_option_imports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sources(tmp_path, {"m.proto": OPTIONS_OF_2024["m.proto"], "other.proto": OPTIONS_OF_2024["other.proto"]})
+    status, said = run_compile(capsys, f"-I{tmp_path}", "m.proto", "-o/dev/null")
+    assert status == 1
+    assert said[0] == "opt.proto: File not found."

@@ -64,3 +64,22 @@ def test_a_reporter_may_stop_the_compiler() -> None:
 
     with pytest.raises(StopError, match="File not found"):
         proto.compile(["nope.proto"], sources={}, reporter=Stopper())
+
+
+@pytest.mark.parametrize(
+    ("source", "hints"),
+    [
+        ('import "nope.proto"; message Int64Message {} message M { Int32Message m = 1; }', ["", "", ""]),
+        ('import "bad.proto"; message Int64Message {} message M { Int32Message m = 1; }', ["", "", ""]),
+        ('import "bad.proto"; message M { bad.Int64Message m = 1; strin s = 2; }', ["", "", "", ""]),
+        ('import "nope.proto"; message M { option deprecatd = true; }', ["", ""]),
+        ('import "google/protobuf/nope.proto"; message M { google.protobuf.Duration d = 1; }', ["", "", "import"]),
+    ],
+)
+def test_no_hint_for_what_an_import_that_failed_may_declare(source: str, hints: list[str]) -> None:
+    heard = Heard()
+    sources = {"m.proto": f'syntax = "proto3"; {source}', "bad.proto": 'syntax = "proto3"; package bad; message {}'}
+    with pytest.raises(CompileError):
+        proto.compile(["m.proto"], sources=sources, reporter=heard)
+    found = [diagnostic.hint for diagnostic in heard.diagnostics]
+    assert [hint.split(" ")[0] for hint in found] == hints

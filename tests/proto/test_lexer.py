@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from puregrpc.proto.comments import collect_comments
-from puregrpc.proto.lexer import END, LOOKAHEAD, TokenKind, scan, tokenize
-from puregrpc.proto.literals import c_escape, format_double, format_float, parse_float, parse_integer, unescape
+from puregrpc.proto.locate.comments import collect_comments
+from puregrpc.proto.parse.lexer import END, LOOKAHEAD, TokenKind, scan, tokenize
+from puregrpc.proto.parse.literals import c_escape, format_double, format_float, parse_float, parse_integer, unescape
 
 
 def test_quick_tokens() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from puregrpc import proto
 from puregrpc.errors import CompileError
-from puregrpc.proto.lexer import END, decode_source, scan, tokenize
-from puregrpc.proto.source_walker import walk_source
+from puregrpc.proto.locate.source_walker import walk_source
+from puregrpc.proto.parse.lexer import END, decode_source, scan, tokenize
 from tests.proto.peer import INCLUDE, mutate
 from tests.proto.sources import BAD, GOOD
 

@@ -19,7 +19,7 @@ import puregrpc
 import puregrpc.protos as protos_module
 from puregrpc.cli import compile as compile_command
 from puregrpc.errors import CompileError, InvalidArgument, SchemaError
-from puregrpc.proto.stubs import stub_name
+from puregrpc.proto.output.stubs import stub_name
 from puregrpc.protos import install_import_hook, protos, remove_import_hook
 
 CLASHES = """

@@ -8,7 +8,8 @@ import pytest
 
 from puregrpc import proto
 from puregrpc.errors import CompileError
-from puregrpc.proto.resolver import BuiltinResolver, ChainResolver, FolderResolver, MemoryResolver
+from puregrpc.proto.find.folders import FolderResolver
+from puregrpc.proto.find.resolver import BuiltinResolver, ChainResolver, MemoryResolver
 
 
 def source(message: str) -> str:

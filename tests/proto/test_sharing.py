@@ -13,7 +13,7 @@ from puregrpc import proto
 from puregrpc.errors import CompileError
 from puregrpc.proto import collecting
 from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
-from puregrpc.proto.resolver import BuiltinResolver
+from puregrpc.proto.find.resolver import BuiltinResolver
 from tests.proto.peer import INCLUDE, our_verdict, protoc_verdict, write_sources
 
 DESCRIPTOR_PROTO = "google/protobuf/descriptor.proto"

@@ -104,3 +104,23 @@ def test_the_descriptor_of_descriptors_loads() -> None:
     label = registry.message("google.protobuf.FieldDescriptorProto").fields[3]
     assert label.enum_type is not None
     assert (label.enum_type.is_closed, label.default) == (True, 1)
+
+
+def test_a_type_that_is_named_need_not_be_said_to_be_a_message_or_an_enum() -> None:
+    file = descriptor_pb2.FileDescriptorProto(name="m.proto", package="m", syntax="proto3")
+    file.enum_type.add(name="E").value.add(name="ZERO", number=0)
+    message = file.message_type.add(name="M")
+    message.field.add(name="m", number=1, label=FIELD.LABEL_OPTIONAL, type_name=".m.M")
+    message.field.add(name="e", number=2, label=FIELD.LABEL_REPEATED, type_name="E")
+    message.field.add(name="d", number=3, label=FIELD.LABEL_OPTIONAL)
+    registry = Registry()
+    registry.add_file_descriptor_set(set_of(file))
+    m, e, d = registry.message("m.M").fields
+    assert (m.type, m.message_type) == (FieldType.MESSAGE, registry.message("m.M"))
+    assert (e.type, e.enum_type, e.is_packed) == (FieldType.ENUM, registry.enum("m.E"), True)
+    assert d.type == FieldType.DOUBLE  # as descriptor.proto has it
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    theirs = pool.FindMessageTypeByName("m.M").fields
+    assert [each.type for each in theirs] == [int(each.type) for each in (m, e, d)]
+    assert registry.message_class(registry.message("m.M"))().SerializeToString() == b""

@@ -17,8 +17,10 @@ from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.proto.diagnostics import Diagnostic
-from puregrpc.proto.resolver import ChainResolver, DescriptorResolver, FolderResolver
-from puregrpc.proto.stubs import stub, stub_name
+from puregrpc.proto.find.folders import FolderResolver, NotBelowImportPathError, exists
+from puregrpc.proto.find.import_paths import is_import_path, why_refused
+from puregrpc.proto.find.resolver import ChainResolver, DescriptorResolver
+from puregrpc.proto.output.stubs import stub, stub_name
 from puregrpc.proto.wire_values import length_delimited
 
 __all__ = ["main"]
@@ -84,12 +86,14 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     arguments = parser().parse_args(argv)
     set_names = [name for name in (arguments.descriptor_set_in or "").split(os.pathsep) if name]
-    paths = arguments.proto_path or ([] if set_names else ["."])
-    roots = [root for value in paths for root in value.split(os.pathsep)]
-    folders = FolderResolver(roots)
+    roots = [root for value in arguments.proto_path for root in value.split(os.pathsep) if root]
+    for root in roots:
+        if not Path(root).exists():
+            print(f"{root}: warning: directory does not exist.", file=sys.stderr)
+    folders = FolderResolver(roots or ([] if set_names else ["."]))
     try:
         sets = resolver_of_sets(set_names)
-        names = [import_name(file, roots, folders, sets) for file in arguments.files]
+        names = [import_name(file, folders, sets) for file in arguments.files]
         files = compile_protos(names, resolver=ChainResolver([folders, sets]), reporter=_Printer(folders))
     except CompileError:
         return 1
@@ -102,9 +106,14 @@ def main(argv: Sequence[str]) -> int:
             write_set(Path(arguments.descriptor_set_out), chosen, source_info=arguments.include_source_info)
         if arguments.stubs is not None:
             for file in files:
+                if not is_import_path(file.name):
+                    raise _NotFoundError(f"{file.name}: Not a name for a file below {arguments.stubs}.")
                 target = Path(arguments.stubs) / stub_name(file.name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(stub(file), encoding="utf-8")
+    except _NotFoundError as error:
+        print(error, file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 1
@@ -124,45 +133,27 @@ class _NotFoundError(Exception):
     """A file named on the command line is not below an import path, or is not there."""
 
 
-def import_name(file: str, roots: Sequence[str], folders: FolderResolver, sets: DescriptorResolver) -> str:
+def import_name(file: str, folders: FolderResolver, sets: DescriptorResolver) -> str:
     """What an import statement calls a file that is named as a path on disk or already below an import path.
 
     Where that finds nothing, it may also be named as it is in one of the descriptor sets.
     """
-    if file in sets.files and (not roots or not any(Path(place).exists() for place in (file, *_below(roots, file)))):
+    is_known = file in sets.files or folders.locate(file) is not None
+    try:
+        if exists(file):
+            return folders.import_path(file)
+    except NotBelowImportPathError as error:
+        if error.shadow or (folders.roots and not is_known):
+            raise _NotFoundError(str(error)) from None
+    except (OSError, ValueError) as error:
+        if not is_known:
+            reason = getattr(error, "strerror", None) or error
+            raise _NotFoundError(f"Could not map to virtual file: {file}: {reason}") from None
+    if is_known:
         return file
-    if not roots:
+    if not folders.roots:
         raise _NotFoundError(f"Could not find file in descriptor database: {file}: No such file or directory")
-    path = file.replace(os.sep, "/").removeprefix("./")
-    for root in roots:
-        prefix = root.replace(os.sep, "/").removeprefix("./").rstrip("/")
-        if prefix in ("", "."):
-            name = path
-        elif path.startswith(f"{prefix}/"):
-            name = path[len(prefix) + 1 :].lstrip("/")
-        else:
-            continue
-        if not Path(file).exists() or name.startswith(("/", "../")):
-            continue
-        found = folders.locate(name)
-        if found is not None and not Path(found).samefile(file):
-            raise _NotFoundError(
-                f'{file}: Input is shadowed in the --proto_path by "{found}".  Either use the latter file as your '
-                "input or reorder the --proto_path so that the former file's location comes first."
-            )
-        return name
-    if folders.locate(path) is not None:
-        return path
-    if Path(file).exists():
-        raise _NotFoundError(
-            f"{file}: File does not reside within any path specified using --proto_path (or -I).  You must specify a "
-            "--proto_path which encompasses this file, spelt the way the file name begins."
-        )
     raise _NotFoundError(f"Could not make proto path relative: {file}: No such file or directory")
-
-
-def _below(roots: Sequence[str], file: str) -> list[str]:
-    return [f"{root}/{file}" for root in roots]
 
 
 class _Printer:
@@ -173,10 +164,14 @@ class _Printer:
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Print one."""
-        path = self.folders.locate(diagnostic.file) or diagnostic.file
-        if diagnostic.message == "File not found.":  # protoc does not say where it looked
+        located = self.folders.locate(diagnostic.file)
+        path = located.removeprefix("./") if located is not None else diagnostic.file
+        if diagnostic.message in (
+            "File not found.",
+            why_refused(diagnostic.file),
+        ):  # protoc does not say where it looked
             diagnostic = replace(diagnostic, hint="")
-        print(f"{path.removeprefix('./')}{str(diagnostic)[len(diagnostic.file) :]}", file=sys.stderr)
+        print(f"{path}{str(diagnostic)[len(diagnostic.file) :]}", file=sys.stderr)
 
 
 def unique(files: Sequence[FileDescriptor]) -> Iterator[FileDescriptor]:
@@ -195,7 +190,7 @@ def with_imports(files: Sequence[FileDescriptor]) -> Iterator[FileDescriptor]:
         elif file not in seen:
             seen.add(file)
             pending.append((file, True))
-            pending += [(dependency, False) for dependency in reversed(file.dependencies)]
+            pending += [(other, False) for other in reversed([*file.dependencies, *file.option_dependencies])]
 
 
 def write_set(target: Path, files: Iterator[FileDescriptor], *, source_info: bool) -> None:

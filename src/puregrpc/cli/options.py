@@ -147,7 +147,12 @@ class SchemaOptions:
 
 
 def _near(symbol: str, services: Sequence[str]) -> str:
-    """A question with the services of the server that have the symbol's last name, or a like one."""
+    """A question with the services of the server that have the symbol's last name, or a like one.
+
+    Of what is one of them, or inside one, something else is wrong than the name.
+    """
+    if any(symbol == name or symbol.startswith((f"{name}.", f"{name}/")) for name in services):
+        return ""
     last = symbol.rpartition(".")[2].lower()
     near = [name for name in services if name.rpartition(".")[2].lower() == last]
     near = near or get_close_matches(symbol, services, n=3, cutoff=0.7)

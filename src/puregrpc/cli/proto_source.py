@@ -13,13 +13,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from puregrpc.cli.comments import comments_of
 from puregrpc.cli.compile import with_imports
-from puregrpc.proto.descriptors import Edition, FileDescriptor
+from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, Edition, FileDescriptor
+from puregrpc.proto.json_names import json_name
 
 __all__ = ["symbol_source"]
 
 Field = descriptor_pb2.FieldDescriptorProto
 TYPES = {number: name.removeprefix("TYPE_").lower() for name, number in Field.Type.items()}
-MAX_FIELD_NUMBER = 2**29 - 1
 MAX_ENUM_NUMBER = 2**31 - 1
 INDENT = "  "
 
@@ -230,7 +230,8 @@ class _Writer:
         in_oneof: bool = False,
     ) -> Iterator[str]:
         yield from self.comment(f"{scope}.{field.name}")
-        entry = nested.get(_last(field.type_name)) if field.type == Field.TYPE_MESSAGE else None
+        may_be_map = field.type == Field.TYPE_MESSAGE or not field.HasField("type")
+        entry = nested.get(_last(field.type_name)) if may_be_map else None
         label = self.label(field, in_oneof=in_oneof)
         type_name = _type(field.type_name) if field.type_name else TYPES[field.type]
         if entry is not None and entry.options.map_entry:
@@ -268,7 +269,7 @@ class _Writer:
             elif field.type == Field.TYPE_BYTES:
                 text = f'"{text}"'
             found.append(f"default = {text}")
-        if field.HasField("json_name") and field.json_name != _json_name(field.name):
+        if field.HasField("json_name") and field.json_name != json_name(field.name):
             found.append(f"json_name = {json.dumps(field.json_name)}")
         return self.bracketed(self.pairs(field.options), *found)
 
@@ -327,11 +328,6 @@ def _type(name: str) -> str:
 
 def _last(name: str) -> str:
     return name.rpartition(".")[2]
-
-
-def _json_name(name: str) -> str:
-    first, *words = name.split("_")
-    return first + "".join(word[:1].upper() + word[1:] for word in words)
 
 
 def _range(low: int, high: int, most: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import FileDescriptor
+from puregrpc.proto.find.folders import FolderResolver, NotBelowImportPathError, exists
 from puregrpc.schema import Registry, load_files, load_protoset
 
 __all__ = ["load_schema_files"]
@@ -28,13 +29,21 @@ def load_schema_files(
 
 def _import_name(path: str, folders: Sequence[str]) -> str:
     """What imports call a file that is named by its path on disk, or by that name already."""
-    if Path(path).exists():
-        file = Path(path).parent.resolve() / Path(path).name
-        for folder in folders:
-            if file.is_relative_to(Path(folder).resolve()):
-                return file.relative_to(Path(folder).resolve()).as_posix()
-        if Path(path).is_absolute() or not any(Path(folder, path).exists() for folder in folders):
-            raise SchemaError(
-                f"{path}: the file is not below an import path ({', '.join(folders)}): add -I {Path(path).parent}"
-            )
+    if not exists(path):
+        return path
+    try:
+        return FolderResolver(folders).import_path(path)
+    except NotBelowImportPathError as error:
+        if error.shadow and not Path(error.shadow).samefile(path):
+            raise SchemaError(f"{path}: hidden by {error.shadow}, whose import path comes first") from None
+    except OSError as error:
+        raise SchemaError(f"{path}: {error.strerror}") from None
+    file = Path(path).parent.resolve() / Path(path).name  # other spellings of the folders: absolute, or through links
+    for folder in folders:
+        if file.is_relative_to(Path(folder).resolve()):
+            return file.relative_to(Path(folder).resolve()).as_posix()
+    if FolderResolver(folders).locate(path) is None:
+        raise SchemaError(
+            f"{path}: the file is not below an import path ({', '.join(folders)}): add -I {Path(path).parent}"
+        )
     return path

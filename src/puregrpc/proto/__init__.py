@@ -1,10 +1,10 @@
 """The run-time .proto compiler: source text in, descriptors out, in named phases, without protoc.
 
-A source goes through lexer, parser (with parser_* for the parts of the grammar) and ast; linker with declarer and
-crosslinker makes descriptors of it; options and text_format interpret its options, features apply its edition;
-validation and policy refuse what protoc refuses. All of this works without positions: when something is to be
-reported, or source info is asked for, the exact scan of lexer and source_walker find the places. compiler runs the
-phases over files that resolver finds; descriptor_proto writes FileDescriptorProto, stubs writes type stubs.
+The phases are folders, each of which imports only those before it: find (sources), parse (text to tree), locate
+(places in the text), link (tree to descriptors), options (interpreted), check (what protoc refuses), output (what is
+written). compiler runs them over files and their imports. All of this works without positions: when something is to be
+reported, or source info is asked for, the exact scan of parse.lexer and locate find the places.
+
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from puregrpc._on_demand import on_demand
 if TYPE_CHECKING:
     from puregrpc.proto.compiler import compile_files as compile  # noqa: A004 - protoc's own verb
     from puregrpc.proto.diagnostics import Diagnostic, Reporter
-    from puregrpc.proto.resolver import (
+    from puregrpc.proto.find.folders import FolderResolver
+    from puregrpc.proto.find.resolver import (
         BuiltinResolver,
         ChainResolver,
         DescriptorResolver,
-        FolderResolver,
         MemoryResolver,
         Resolver,
     )
 
 _MODULES = {
-    "BuiltinResolver": "resolver",
-    "ChainResolver": "resolver",
-    "DescriptorResolver": "resolver",
+    "BuiltinResolver": "find.resolver",
+    "ChainResolver": "find.resolver",
+    "DescriptorResolver": "find.resolver",
     "Diagnostic": "diagnostics",
-    "FolderResolver": "resolver",
-    "MemoryResolver": "resolver",
+    "FolderResolver": "find.folders",
+    "MemoryResolver": "find.resolver",
     "Reporter": "diagnostics",
-    "Resolver": "resolver",
+    "Resolver": "find.resolver",
     "compile": "compiler:compile_files",
 }
 

@@ -6,46 +6,36 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import CompileError
-from puregrpc.proto import ast
-from puregrpc.proto.collecting import making_what_stays, without_garbage_collection
-from puregrpc.proto.descriptor_proto import serialize_file
+from puregrpc.proto.check.editions import check_edition, check_unstable
+from puregrpc.proto.check.map_conflicts import explain_map_conflicts
+from puregrpc.proto.check.reserved_numbers import check_reserved_numbers
+from puregrpc.proto.check.usage import check_lifetimes, check_targets, rules_used
+from puregrpc.proto.check.validator import Validator
+from puregrpc.proto.collecting import making_what_stays
 from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
 from puregrpc.proto.diagnostics import Diagnostic
-from puregrpc.proto.element_paths import element_names, element_paths
-from puregrpc.proto.features import PROTO2
-from puregrpc.proto.lexer import decode_source, scan, tokenize
-from puregrpc.proto.linker import Linker
-from puregrpc.proto.locations import (
-    OPTIONS_FIELD,
-    ProblemLocator,
-    serialize_source_info,
-)
-from puregrpc.proto.map_conflicts import explain_map_conflicts
-from puregrpc.proto.option_traits import Traits
-from puregrpc.proto.options import DescriptorIndex, OptionInterpreter
-from puregrpc.proto.parser import Parser
-from puregrpc.proto.policy import (
-    check_edition,
-    check_lifetimes,
-    check_reserved_numbers,
-    check_targets,
-    check_unstable,
-    uses_of_traits,
-)
-from puregrpc.proto.problems import Node
-from puregrpc.proto.resolver import (
+from puregrpc.proto.find.folders import FolderResolver, where_searched
+from puregrpc.proto.find.import_paths import canonical_path, is_import_path, why_refused
+from puregrpc.proto.find.resolver import (
     BuiltinResolver,
     ChainResolver,
-    FolderResolver,
     MemoryResolver,
     Resolver,
-    where_searched,
 )
-from puregrpc.proto.source_info import Path
-from puregrpc.proto.source_walker import walk_source
-from puregrpc.proto.symbols import LinkedFile
-from puregrpc.proto.token_stream import NotQuick
-from puregrpc.proto.validation import Validator
+from puregrpc.proto.link.features import PROTO2
+from puregrpc.proto.link.linked_file import LinkedFile
+from puregrpc.proto.link.linker import Linker
+from puregrpc.proto.locate.problem_locator import ProblemLocator
+from puregrpc.proto.locate.source_walker import walk_source
+from puregrpc.proto.options.context import OptionContext
+from puregrpc.proto.options.interpreter import OptionInterpreter
+from puregrpc.proto.options.usage_rules import UsageRules
+from puregrpc.proto.output.compiled_source import CompiledSource
+from puregrpc.proto.parse import ast
+from puregrpc.proto.parse.ast import Node
+from puregrpc.proto.parse.lexer import decode_source, scan, tokenize
+from puregrpc.proto.parse.parser import Parser
+from puregrpc.proto.parse.token_stream import NotQuick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +45,7 @@ if TYPE_CHECKING:
 
     from puregrpc.proto.descriptors import DescriptorSource
     from puregrpc.proto.diagnostics import Reporter
-    from puregrpc.proto.option_values import OptionMessage
+    from puregrpc.proto.options.values import OptionMessage
 
 __all__ = ["compile_files"]
 
@@ -70,40 +60,46 @@ def compile_files(
 ) -> list[FileDescriptor]:
     """Compile .proto files and all that they import; return the descriptors of ``files``, in their order.
 
-    ``files`` are paths as an import statement writes them. They are looked for in ``sources`` (text by path), then
-    asked of ``resolver``, then below each of ``import_paths``; google/protobuf, google/api, google/rpc and google/type
-    are found without any of these. ``resolver`` may answer with descriptors, too: see ``Resolver``. ``reporter`` hears
-    every finding, warnings too.
+    ``files`` are paths as an import statement writes them; ``./a.proto`` and ``b//a.proto`` are put into that form,
+    and one that goes up with ``..`` or is absolute is refused, as it is in imports. They are looked for in ``sources``
+    (text by path), then asked of ``resolver``, then below each of ``import_paths``; google/protobuf, google/api,
+    google/rpc and google/type are found without any of these. ``resolver`` may answer with descriptors, too: see
+    ``Resolver``. ``reporter`` hears every finding, warnings too.
 
     Raises CompileError with all errors that were found.
     """
     resolvers: list[Resolver] = []
     if sources is not None:
-        resolvers.append(MemoryResolver(sources))
+        resolvers.append(MemoryResolver({canonical_path(path): text for path, text in sources.items()}))
     if resolver is not None:
         resolvers.append(resolver)
     if import_paths:
         resolvers.append(FolderResolver([str(path) for path in import_paths]))
     resolvers.append(BuiltinResolver())
     with making_what_stays():
-        return Compilation(ChainResolver(resolvers), reporter).run(list(files))
+        chain = ChainResolver(resolvers)
+        names = [file if chain.find_given(file) is not None else canonical_path(file) for file in files]
+        return Compilation(chain, reporter).run(names)
 
 
 class Compilation:
     """One run of the compiler over a set of files, and what it knows afterwards."""
 
-    def __init__(self, resolver: Resolver, reporter: Reporter | None) -> None:
+    def __init__(self, resolver: ChainResolver, reporter: Reporter | None) -> None:
         self.resolver = resolver
         self.reporter = reporter
         self.texts: dict[str, str] = {}
         self.trees: dict[str, ast.File] = {}
-        self.given: dict[str, DescriptorSource] = {}
-        """The files that were found as descriptors, and so have no text."""
+        self.given: dict[str, tuple[descriptor_pb2.FileDescriptorProto, bool]] = {}
+        """The files that were found as descriptors, and so have no text, and whether all that they import is there."""
         self.linker = Linker()
-        self.index = DescriptorIndex(self.linker.table)
         self.failed: set[str] = set()
+        self.warned: set[str] = set()
+        """The files whose warnings of the parser were reported."""
         self.requested: set[str] = set()
-        self.traits = Traits()
+        self.with_generic_services: set[str] = set()
+        self.rules = UsageRules()
+        self.context = OptionContext(self.linker.table, self.rules, self.builtin_options)
         self.builtin: Compilation | None = None
         """The compilation of the descriptor.proto that ships with this package, once it has been asked for."""
         self.is_builtin = False
@@ -114,10 +110,18 @@ class Compilation:
         self.requested.update(names)
         for name in names:
             self.load(name)
+        self.warn_of_generic_services(names)
         errors = [str(diagnostic) for diagnostic in self.diagnostics if not diagnostic.is_warning]
         if errors:
             raise CompileError(errors)
         return [self.linker.files[name].descriptor for name in names]
+
+    def warn_of_generic_services(self, names: list[str]) -> None:
+        """Warn of files that ask for services as old code generators made them, once all files have compiled."""
+        if not self.failed and self.reporter is not None:
+            for name in dict.fromkeys(names):
+                if name in self.with_generic_services:
+                    self.report(Diagnostic(name, 0, 0, GENERIC_SERVICES, is_warning=True))
 
     def report(self, diagnostic: Diagnostic) -> None:
         self.diagnostics.append(diagnostic)
@@ -144,7 +148,7 @@ class Compilation:
             open_names = [name for name, _ in stack]
             if path in open_names:
                 self.report_cycle(open_names[open_names.index(path) :])
-            elif path not in self.failed and self.read(path):
+            elif path not in self.failed and self.read(path, may_be_missing=self.is_dispensable(current, imported)):
                 stack.append((path, iter(self.trees[path].imports)))
 
     def report_cycle(self, names: list[str]) -> None:
@@ -156,12 +160,24 @@ class Compilation:
         if len(names) == 1:
             self.failed.add(names[0])
 
-    def read(self, name: str) -> bool:
+    def is_dispensable(self, name: str, imported: ast.Import) -> bool:
+        """Whether a file does without what it imports: its options are interpreted where it comes as a descriptor."""
+        return imported.modifier == "option" and self.trees[name].is_descriptor
+
+    def read(self, name: str, *, may_be_missing: bool = False) -> bool:
         """Find and parse a source; False if nothing is left to be done for it, be it for its errors."""
-        found = self.resolver.find(name)
+        try:
+            found = self.resolver.find(name) if is_import_path(name) else self.resolver.find_given(name)
+        except OSError as error:
+            self.failed.add(name)
+            self.report(Diagnostic(name, 0, 0, _why_unreadable(error)))
+            return False
+        if found is None and may_be_missing:
+            return False
         if found is None:
             self.failed.add(name)
-            self.report(Diagnostic(name, 0, 0, "File not found.", hint=where_searched(self.resolver)))
+            message = why_refused(name) or "File not found."
+            self.report(Diagnostic(name, 0, 0, message, hint=self.why_not_found(name)))
             return False
         if isinstance(found, FileDescriptor) and isinstance(found.source, CompiledSource):
             found = found.source.text.encode("latin-1")
@@ -171,17 +187,29 @@ class Compilation:
         if name == DESCRIPTOR_PROTO and self.adopt_builtin(text):
             return False
         try:
-            tree = Parser(tokenize(text)).parse(name)
+            parser = Parser(tokenize(text))
+            tree = parser.parse(name)
+            if parser.warnings and self.reporter is not None:
+                self.parse_exactly(name, text)
         except NotQuick:
             tree = self.parse_exactly(name, text)
         self.trees[name] = tree
         return name not in self.failed
 
+    def why_not_found(self, name: str) -> str:
+        """A hint for a file that was not found."""
+        if is_import_path(name):
+            return where_searched(self.resolver)
+        plain = canonical_path(name)
+        if is_import_path(plain):
+            return f'write "{plain}"'
+        return "files are named as they lie below an import path"
+
     def adopt_builtin(self, text: str) -> bool:
         """Share the built-in descriptor.proto, which nearly everybody imports, where its text is the same."""
         if self.is_builtin or DESCRIPTOR_PROTO in self.requested:
             return False
-        builtin = self.builtin_with_traits()
+        builtin = self.builtin_with_rules()
         if text != builtin.texts[DESCRIPTOR_PROTO] or not self.linker.table.adopt(builtin.linker.table):
             return False
         self.linker.finish(builtin.linker.files[DESCRIPTOR_PROTO])
@@ -189,8 +217,7 @@ class Compilation:
 
     def take(self, name: str, found: FileDescriptor | descriptor_pb2.FileDescriptorProto) -> bool:
         """Take a file as it is described; False if the description is not one that can be used."""
-        from puregrpc.proto.descriptor_tree import InvalidDescriptor, tree_of_descriptor
-        from puregrpc.proto.given_source import GivenSource
+        from puregrpc.proto.parse.descriptor_tree import InvalidDescriptor, tree_of_descriptor
 
         missing: list[str] = []
         try:
@@ -204,19 +231,23 @@ class Compilation:
             self.failed.add(name)
             self.report(Diagnostic(name, 0, 0, str(error)))
             return False
-        self.given[name] = GivenSource(found)
+        self.given[name] = found, not missing
         return True
 
     def parse_exactly(self, name: str, text: str) -> ast.File:
         tokens = scan(text)
         parser = Parser(tokens)
         tree = parser.parse(name)
-        found = [(token, 0, offset, message) for token, offset, message in tokens.errors if token <= parser.at]
-        found += [(token, 1, tokens.starts[token], message) for token, message in parser.errors]
-        for _, _, offset, message in sorted(found, key=lambda entry: entry[:2]):
+        found = [(token, 0, offset, message, False) for token, offset, message in tokens.errors if token <= parser.at]
+        found += [(token, 1, tokens.starts[token], message, False) for token, message in parser.errors]
+        if name not in self.warned:
+            self.warned.add(name)
+            found += [(token, 1, tokens.starts[token], message, True) for token, message in parser.warnings]
+        for _, _, offset, message, is_warning in sorted(found, key=lambda entry: entry[:2]):
             line, column = tokens.position(offset)
-            self.report(Diagnostic(name, line + 1, column + 1, message))
-            self.failed.add(name)
+            self.report(Diagnostic(name, line + 1, column + 1, _as_text(message), is_warning=is_warning))
+            if not is_warning:
+                self.failed.add(name)
         return tree
 
     def build(self, tree: ast.File) -> None:
@@ -227,7 +258,7 @@ class Compilation:
         file = self.linker.link(tree)
         check_edition(file)
         if not file.has_errors:
-            interpreter = OptionInterpreter(self.linker.table, self.index, file, self.builtin_options)
+            interpreter = OptionInterpreter(self.context, file)
             interpreter.interpret(tree)
             if not file.has_errors:
                 self.validate(file, interpreter)
@@ -239,54 +270,65 @@ class Compilation:
             self.failed.add(name)
             self.linker.forget(file)
             return
-        file.descriptor.source = self.given.get(name) or CompiledSource(self, file)
+        file.descriptor.source = self.source(name, file)
         self.linker.finish(file)
         file.tree = EMPTY_TREE
+
+    def source(self, name: str, file: LinkedFile) -> DescriptorSource:
+        """What answers for a file's FileDescriptorProto."""
+        if name not in self.given:
+            return CompiledSource(self.context, file, self.texts[name])
+        from puregrpc.proto.output.described_source import DescribedSource
+        from puregrpc.proto.output.given_source import GivenSource
+
+        described, is_complete = self.given[name]
+        return DescribedSource(described, file.descriptor) if is_complete else GivenSource(described)
 
     def validate(self, file: LinkedFile, interpreter: OptionInterpreter) -> None:
         """Check a linked file whose options are interpreted; take in what it says about options."""
         options = interpreter.with_plain
+        file_options = options.get(file.tree)
+        if file_options is not None and any(file_options.get(name) for name in GENERIC_SERVICE_OPTIONS):
+            self.with_generic_services.add(file.tree.name)
         table = self.linker.table
         if options:
-            self.note_traits(file, options)
+            self.note_rules(file, options)
         is_requested = file.tree.name in self.requested
         warns = is_requested and self.reporter is not None and not file.tree.is_descriptor
-        Validator(table, file, options, warns_of_imports=warns).validate()
+        Validator(table, self.rules, file, options, warns_of_imports=warns).validate()
         if file.has_errors or file.tree.is_descriptor:
             return
-        uses = uses_of_traits(interpreter.interpreted, self.traits)
+        uses = rules_used(interpreter.interpreted, self.rules)
         check_lifetimes(file, uses)
         if is_requested and not file.has_errors:
             check_unstable(file)
             check_reserved_numbers(file)
             check_targets(file, uses)
 
-    def note_traits(self, file: LinkedFile, options: Mapping[Node, OptionMessage]) -> None:
+    def note_rules(self, file: LinkedFile, options: Mapping[Node, OptionMessage]) -> None:
         """Take in what a file says of fields, values and ranges that later files may use."""
         for node, descriptor in file.fields_with_options:
             if node in options:
-                self.traits.add_field(descriptor, options[node])
+                self.rules.add_field(descriptor, options[node])
         for value, enum in file.values_with_options:
             if value in options:
-                self.traits.add_value(enum, value.number, options[value])
+                self.rules.add_value(enum, value.number, options[value])
         for extension_range, message in file.ranges_with_options:
             if extension_range in options:
-                self.linker.table.declared_ranges.setdefault(message, []).append(
-                    (extension_range.start, extension_range.end, options[extension_range])
-                )
+                self.rules.add_range(message, extension_range.start, extension_range.end, options[extension_range])
 
     def builtin_options(self, name: str) -> MessageDescriptor:
         """An options message of the descriptor.proto that ships with this package."""
-        found = self.builtin_with_traits().linker.table.symbols[name][0]
+        found = self.builtin_with_rules().linker.table.symbols[name][0]
         if not isinstance(found, MessageDescriptor):
             raise TypeError(f"{name} is a message")
         return found
 
-    def builtin_with_traits(self) -> Compilation:
-        """The built-in descriptor.proto, whose traits are known here from then on."""
+    def builtin_with_rules(self) -> Compilation:
+        """The built-in descriptor.proto, whose rules are known here from then on."""
         if self.builtin is None:
             self.builtin = builtin_compilation()
-            self.traits.update(self.builtin.traits)
+            self.rules.update(self.builtin.rules)
         return self.builtin
 
     def report_problems(self, file: LinkedFile) -> None:
@@ -295,7 +337,7 @@ class Compilation:
             return  # nobody hears warnings
         if file.tree.is_descriptor:
             for problem in file.problems:
-                name, message, hint = file.descriptor.name, problem.message, problem.hint
+                name, message, hint = file.descriptor.name, _as_text(problem.message), problem.hint
                 self.report(Diagnostic(name, 0, 0, message, is_warning=problem.is_warning, hint=hint))
             return
         tokens = scan(self.texts[file.descriptor.name])
@@ -306,100 +348,38 @@ class Compilation:
         for problem in file.problems:
             place = locator.locate(problem)
             line, column = (place[0] + 1, place[1] + 1) if place is not None else (0, 0)
-            name, message, hint = file.descriptor.name, problem.message, problem.hint
+            name, message, hint = file.descriptor.name, _as_text(problem.message), problem.hint
             self.report(Diagnostic(name, line, column, message, is_warning=problem.is_warning, hint=hint))
+
+
+def _as_text(message: str) -> str:
+    """A message in which what stands in a source is one character per byte, with the characters that the bytes mean."""
+    try:
+        return message if message.isascii() else message.encode("latin-1").decode()
+    except UnicodeError:
+        return message
+
+
+def _why_unreadable(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return f"Read access is denied for file: {error.filename}"
+    return f"The file cannot be read: {error.strerror or error}"
 
 
 DESCRIPTOR_PROTO = "google/protobuf/descriptor.proto"
 EMPTY_TREE = ast.File("")
-
-
-class CompiledSource:
-    """The full descriptor of a compiled file, worked out again from its source when it is asked for."""
-
-    def __init__(self, compilation: Compilation, file: LinkedFile) -> None:
-        self.compilation = compilation
-        self.file = file
-
-    @property
-    def text(self) -> str:
-        """The source, one character per byte."""
-        return self.compilation.texts[self.file.descriptor.name]
-
-    def parse(self) -> ast.File:
-        """The syntax tree, once more."""
-        name = self.file.descriptor.name
-        text = self.text
-        try:
-            return Parser(tokenize(text)).parse(name)
-        except NotQuick:
-            return Parser(scan(text)).parse(name)
-
-    def serialized(self, *, source_info: bool) -> bytes:
-        """The serialized FileDescriptorProto, options with retention = RETENTION_SOURCE left out as protoc does."""
-        with without_garbage_collection():
-            return self.write(source_info=source_info)
-
-    def write(self, *, source_info: bool) -> bytes:
-        """What ``serialized`` gives."""
-        compilation = self.compilation
-        tree = self.parse()
-        interpreter = OptionInterpreter(
-            compilation.linker.table,
-            compilation.index,
-            self.file,
-            compilation.builtin_options,
-            records_paths=source_info,
-        )
-        interpreter.interpret(tree)
-        serialized_options: dict[Node, bytes | None] = {}
-        stripped: dict[Node, list[Path]] = {}
-        for node, message in interpreter.interpreted.items():
-            gone = compilation.traits.strip(message)
-            owner = message.type.file
-            is_gone = bool(gone) and not message.fields and owner is not None and owner.name == DESCRIPTOR_PROTO
-            if gone:
-                stripped[node] = [()] if is_gone else gone
-            serialized_options[node] = None if is_gone else message.serialize()
-        info = self.source_info(tree, interpreter, stripped) if source_info else b""
-        return serialize_file(tree, self.file.descriptor, serialized_options, info)
-
-    def source_info(self, tree: ast.File, interpreter: OptionInterpreter, stripped: Mapping[Node, list[Path]]) -> bytes:
-        """SourceCodeInfo, with the paths of options as interpreted."""
-        interpreted: dict[Path, Path] = {}
-        gone: set[Path] = set()
-        for node, path in element_paths(tree):
-            if node not in interpreter.interpreted:
-                continue
-            options_path = (*path, OPTIONS_FIELD[type(node)])
-            for index in range(len(getattr(node, "options", None) or ())):
-                written = (*options_path, 999, index)
-                interpreted[written] = options_path + interpreter.paths[node, index]
-            gone.update(options_path + below for below in stripped.get(node, ()))
-        info = walk_source(scan(self.compilation.texts[tree.name]))
-        return serialize_source_info(info, interpreted, gone)
-
-    def file_descriptor_proto(self, *, source_info: bool) -> descriptor_pb2.FileDescriptorProto:
-        """The descriptor as a message."""
-        from google.protobuf import descriptor_pb2
-
-        return descriptor_pb2.FileDescriptorProto.FromString(self.serialized(source_info=source_info))
-
-    def comments(self) -> Mapping[str, str]:
-        """Leading comments by full name."""
-        info = walk_source(scan(self.compilation.texts[self.file.descriptor.name]))
-        by_path = {location.path: location.leading for location in info.locations if location.leading}
-        return {
-            full_name: by_path[path].encode("latin-1").decode("utf-8", "replace")
-            for path, full_name in element_names(self.parse())
-            if path in by_path
-        }
+GENERIC_SERVICE_OPTIONS = ("cc_generic_services", "java_generic_services", "py_generic_services")
+GENERIC_SERVICES = (
+    "Generic services (cc_generic_services, java_generic_services, and py_generic_services) are deprecated in favor of "
+    "using plugins that generate code specific to your particular RPC system. Additional code generator options may be "
+    "required to enable generic services and total removal of these options is planned in future breaking releases."
+)
 
 
 @lru_cache(maxsize=1)
 def builtin_compilation() -> Compilation:
     """The compilation of the descriptor.proto that ships with this package."""
-    compilation = Compilation(BuiltinResolver(), None)
+    compilation = Compilation(ChainResolver([BuiltinResolver()]), None)
     compilation.is_builtin = True
     compilation.run([DESCRIPTOR_PROTO])
     return compilation

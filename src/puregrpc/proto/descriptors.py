@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from google.protobuf import descriptor_pb2
 
 __all__ = [
+    "MAX_FIELD_NUMBER",
     "DescriptorSource",
     "Edition",
     "EnumDescriptor",
@@ -31,6 +32,10 @@ __all__ = [
     "OneofDescriptor",
     "ServiceDescriptor",
 ]
+
+
+MAX_FIELD_NUMBER = (1 << 29) - 1
+"""Three bits of a 32-bit tag are the wire type (https://protobuf.dev/programming-guides/encoding/#structure)."""
 
 
 class FieldType(IntEnum):
@@ -203,6 +208,8 @@ class FileDescriptor:
     dependencies: list[FileDescriptor] = field(default_factory=list)
     """What it imports, in order. A file that is missing from a set is left out (see ``missing_dependencies``)."""
     public_dependencies: list[FileDescriptor] = field(default_factory=list)
+    option_dependencies: list[FileDescriptor] = field(default_factory=list)
+    """What ``import option`` names (edition 2024), as far as it is there: its options alone may be used."""
     missing_dependencies: list[str] = field(default_factory=list)
     messages: list[MessageDescriptor] = field(default_factory=list)
     enums: list[EnumDescriptor] = field(default_factory=list)

@@ -24,7 +24,8 @@ from puregrpc.proto.descriptors import (
     OneofDescriptor,
     ServiceDescriptor,
 )
-from puregrpc.proto.given_source import GivenSource
+from puregrpc.proto.json_names import json_name
+from puregrpc.proto.output.given_source import GivenSource
 from puregrpc.schema import checks
 from puregrpc.schema.defaults import default_of, implied_default
 from puregrpc.schema.features import Features, edition_of, features_of_edition
@@ -43,6 +44,11 @@ class _PendingField:
     proto: descriptor_pb2.FieldDescriptorProto
     features: Features
     scope: str
+
+
+def _type_of(proto: descriptor_pb2.FieldDescriptorProto) -> FieldType:
+    """A field's type: one that is not said is that of the type which is named (MESSAGE until that is known)."""
+    return FieldType.MESSAGE if proto.type_name and not proto.HasField("type") else FieldType(proto.type)
 
 
 class FileBuilder:
@@ -169,9 +175,9 @@ class FileBuilder:
             target=FieldDescriptor(
                 name=proto.name,
                 full_name=full_name,
-                json_name=proto.json_name if proto.HasField("json_name") else checks.default_json_name(proto.name),
+                json_name=proto.json_name if proto.HasField("json_name") else json_name(proto.name),
                 number=proto.number,
-                type=FieldType(proto.type or FieldType.MESSAGE),
+                type=_type_of(proto),
                 is_repeated=proto.label == _FIELD.LABEL_REPEATED,
                 file=self.file,
             ),
@@ -193,7 +199,7 @@ class FileBuilder:
                 target.type = FieldType.ENUM
             else:
                 target.message_type = kind
-            if proto.type and isinstance(kind, EnumDescriptor) != (proto.type == _FIELD.TYPE_ENUM):
+            if proto.HasField("type") and isinstance(kind, EnumDescriptor) != (proto.type == _FIELD.TYPE_ENUM):
                 raise SchemaError(
                     f"{target.full_name}: {proto.type_name} is not of the kind that the field's type says"
                 )

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from google.protobuf import descriptor_pb2
 
 from puregrpc.errors import SchemaError
-from puregrpc.proto.descriptors import FieldDescriptor, FieldType, MessageDescriptor
+from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, FieldDescriptor, FieldType, MessageDescriptor
+from puregrpc.proto.json_names import json_name
 from puregrpc.schema import limits
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "check_linked_message",
     "check_message",
     "check_unique",
-    "default_json_name",
     "full_name",
 ]
 
@@ -63,12 +63,6 @@ def check_full_name(name: str, where: str) -> None:
     """A dotted name of a type that is only referred to."""
     if len(name) > limits.MAX_NAME_LENGTH or not _FULL_IDENTIFIER.match(name):
         raise SchemaError(f"{where}: {name[:80]!r} is not the name of a type")
-
-
-def default_json_name(name: str) -> str:
-    """lowerCamelCase of a field name: an underscore goes and capitalises what follows (ProtoJSON, "Field names")."""
-    first, *rest = name.split("_")
-    return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
 def check_unique(names: Iterable[str], where: str, kind: str) -> None:
@@ -136,7 +130,7 @@ def check_message(proto: descriptor_pb2.DescriptorProto, name: str, depth: int) 
 
 
 def _check_ranges(proto: descriptor_pb2.DescriptorProto, name: str) -> None:
-    highest = limits.MAX_MESSAGE_SET_NUMBER if proto.options.message_set_wire_format else limits.MAX_FIELD_NUMBER
+    highest = limits.MAX_MESSAGE_SET_NUMBER if proto.options.message_set_wire_format else MAX_FIELD_NUMBER
     end_of_last = 0
     for span in sorted(proto.extension_range, key=lambda span: span.start):
         if not 1 <= span.start < span.end <= highest + 1:
@@ -158,7 +152,7 @@ def _check_map_entry(proto: descriptor_pb2.DescriptorProto, name: str) -> None:
 
 def check_field(proto: descriptor_pb2.FieldDescriptorProto, name: str) -> None:
     """The parts of one field or extension that need no other type to be known."""
-    highest = limits.MAX_MESSAGE_SET_NUMBER if proto.extendee else limits.MAX_FIELD_NUMBER
+    highest = limits.MAX_MESSAGE_SET_NUMBER if proto.extendee else MAX_FIELD_NUMBER
     if not 1 <= proto.number <= highest:
         raise SchemaError(f"{name}: {proto.number} is not a field number; they go from 1 to {highest}")
     if limits.FIRST_RESERVED_NUMBER <= proto.number <= limits.LAST_RESERVED_NUMBER:
@@ -166,19 +160,18 @@ def check_field(proto: descriptor_pb2.FieldDescriptorProto, name: str) -> None:
     if proto.type_name:
         if not _is_text(proto.type_name):
             raise SchemaError(f"{name}: the name of its type is not valid UTF-8")
-        if proto.type and proto.type not in _NAMED_TYPES:
+        if proto.HasField("type") and proto.type not in _NAMED_TYPES:
             raise SchemaError(f"{name}: a field of a scalar type names the type {proto.type_name[:80]!r}")
         check_full_name(proto.type_name.removeprefix("."), name)
     elif proto.type in _NAMED_TYPES or not proto.type:
         raise SchemaError(f"{name}: the field does not say which type it has")
     if proto.HasField("json_name"):
-        json_name = proto.json_name
-        if not _is_text(json_name) or not 0 < len(json_name) <= limits.MAX_JSON_NAME_LENGTH:
-            raise SchemaError(f"{name}: {json_name[:80]!r} is not a JSON name")
-        if "\0" in json_name or (json_name[0] == "[" and json_name[-1] == "]"):
-            raise SchemaError(
-                f"{name}: the JSON name {json_name[:80]!r} has a form that is kept for extensions, or a NUL"
-            )
+        given = proto.json_name
+        is_empty = given == "" != json_name(proto.name)  # that of a field "_" is
+        if not _is_text(given) or is_empty or len(given) > limits.MAX_JSON_NAME_LENGTH:
+            raise SchemaError(f"{name}: {given[:80]!r} is not a JSON name")
+        if "\0" in given or (given.startswith("[") and given.endswith("]")):
+            raise SchemaError(f"{name}: the JSON name {given[:80]!r} has a form that is kept for extensions, or a NUL")
 
 
 def check_enum(proto: descriptor_pb2.EnumDescriptorProto, name: str, *, is_closed: bool) -> None:

@@ -13,9 +13,6 @@ MAX_JSON_NAME_LENGTH = 4096
 MAX_NESTING = 64
 """Messages declared inside messages. protoc stops at 32; descriptors themselves cannot be nested much deeper."""
 
-MAX_FIELD_NUMBER = (1 << 29) - 1
-"""Three bits of a 32-bit tag are the wire type (https://protobuf.dev/programming-guides/encoding/#structure)."""
-
 MAX_MESSAGE_SET_NUMBER = (1 << 31) - 2
 """Extensions of a message with message_set_wire_format carry their number in a varint of its own."""
 

@@ -42,6 +42,10 @@ class SetBuilder:
                 else:
                     dependencies.append(found)
             files[name] = builder.link(dependencies, missing, self._lookup)
+        for name, file in files.items():
+            options = getattr(self._builders[name].proto, "option_dependency", ())  # which older google.protobuf lacks
+            known = (files.get(option) or self._present.get(option) for option in options)
+            file.option_dependencies = [each for each in known if each is not None]
         return {name: files[name] for name in self._builders}
 
     def _declare(self, proto: descriptor_pb2.FileDescriptorProto) -> None:

@@ -13,6 +13,7 @@ from puregrpc.errors import SchemaError
 from puregrpc.proto import ChainResolver, DescriptorResolver, FolderResolver
 from puregrpc.proto import compile as compile_sources
 from puregrpc.proto.descriptors import FileDescriptor
+from puregrpc.proto.find.import_paths import canonical_path
 from puregrpc.schema import limits
 from puregrpc.schema.registry import Registry
 from puregrpc.schema.well_known import WELL_KNOWN_FILES
@@ -53,7 +54,7 @@ def load_files(
     may be any file that the registry has. Raises CompileError if a source does not compile and SchemaError if the
     registry has something else under one of its names.
     """
-    names = [fspath(name) for name in files]
+    names = [canonical_path(fspath(name)) for name in files]
     roots = [fspath(path) for path in import_paths]
     resolver = ChainResolver([FolderResolver(roots), registry_resolver(registry, besides=names)])
     compiled = compile_sources(names, resolver=resolver)

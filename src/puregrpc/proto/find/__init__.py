@@ -1,0 +1,1 @@
+"""Where sources come from: by import path, from folders, memory, descriptors, and what ships with the package."""

@@ -1,0 +1,156 @@
+"""Sources in folders, as with protoc's --proto_path, and how files on disk are named below them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from puregrpc.proto.find.import_paths import canonical_path, has_parent_reference, is_absolute, is_import_path
+from puregrpc.proto.find.resolver import ChainResolver, Resolver
+
+__all__ = ["FolderResolver", "NotBelowImportPathError", "exists", "read_if_there", "where_searched"]
+
+MAX_FOLDERS_SHOWN = 10
+READ_SIZE = 1 << 16
+READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+
+NOT_THERE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO}
+)
+"""The errors that say that a folder has no file of a name, so that the next is asked."""
+
+
+class NotBelowImportPathError(Exception):
+    """A file on disk has no import path below the folders."""
+
+    def __init__(self, message: str, shadow: str = "") -> None:
+        super().__init__(message)
+        self.shadow = shadow
+        """The file of an earlier folder that has its name, if that is the reason."""
+
+
+class FolderResolver:
+    """Files below import paths; the first folder that has a file wins, as with ``protoc -I``.
+
+    Links are followed wherever they lead, as protoc does; nothing else leads out of the folders.
+    """
+
+    def __init__(self, import_paths: Sequence[str | Path]) -> None:
+        self.roots = [str(root) for root in import_paths]
+
+    def find(self, path: str) -> bytes | None:
+        """The contents of the file in the first root that has it.
+
+        Raises OSError if it is there and cannot be read.
+        """
+        for candidate in self.candidates(path):
+            contents = read_if_there(candidate)
+            if contents is not None:
+                return contents
+        return None
+
+    def locate(self, path: str) -> str | None:
+        """Where on disk the file is that ``find`` would read."""
+        return next((candidate for candidate in self.candidates(path) if _is_file(candidate)), None)
+
+    def candidates(self, path: str) -> Iterator[str]:
+        """Where a file may be; nowhere if ``path`` is no import path."""
+        if is_import_path(path):
+            for root in self.roots:
+                yield f"{root}/{path}" if root else path
+
+    def import_path(self, file: str) -> str:
+        """What an import statement calls a file on disk: its path without that of the first root it begins with.
+
+        Paths are compared as they are spelt, as protoc does, but for empty parts and ``.``. Raises
+        NotBelowImportPathError if the file is below no root or hidden by another, and OSError if it cannot be read.
+        """
+        whole = canonical_path(file)
+        for index, root in enumerate(self.roots):
+            path = _without_root(whole, canonical_path(root))
+            if path is None:
+                continue
+            for earlier in self.roots[:index]:
+                shadow = f"{canonical_path(earlier)}/{path}".removeprefix("/" if canonical_path(earlier) == "" else "")
+                if exists(shadow):
+                    raise NotBelowImportPathError(
+                        f'{file}: Input is shadowed in the --proto_path by "{shadow}".  Either use the latter file as '
+                        "your input or reorder the --proto_path so that the former file's location comes first.",
+                        shadow,
+                    )
+            if Path(file).is_dir():
+                raise IsADirectoryError(errno.EISDIR, "Input file is a directory.", file)
+            os.close(os.open(file, READ_ONLY))
+            return path
+        raise NotBelowImportPathError(
+            f"{file}: File does not reside within any path specified using --proto_path (or -I).  You must specify a "
+            "--proto_path which encompasses this file, spelt the way the file name begins."
+        )
+
+
+def _without_root(file: str, root: str) -> str | None:
+    """The part of a canonical path below a root; None where it is not below it."""
+    if root == "":
+        path = None if is_absolute(file) else file
+    else:
+        path = file[len(root) :].removeprefix("/") if file.startswith(root.rstrip("/") + "/") else None
+    return None if path is None or has_parent_reference(path) else path
+
+
+def read_if_there(path: str) -> bytes | None:
+    """What a file holds; None where no file of that name can be. Raises OSError if it cannot be read."""
+    try:
+        return _contents(path)
+    except ValueError:  # no name for a file
+        return None
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            return None
+        raise
+
+
+def _contents(path: str) -> bytes:
+    """What a file holds; of thousands of small files, opening one with a buffer takes as long as all the rest."""
+    file = os.open(path, READ_ONLY)
+    try:
+        parts = []
+        while part := os.read(file, READ_SIZE):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(file)
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return os.path.isfile(path)  # noqa: PTH113 - Path would take no notice of a slash at the end
+    except ValueError:
+        return False
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or folder of exactly this name."""
+    try:
+        return os.path.exists(path)  # noqa: PTH110 - as above
+    except ValueError:
+        return False
+
+
+def where_searched(resolver: Resolver) -> str:
+    """A hint for a file that was not found: the import paths it was looked for in, and which of these are none."""
+    roots = list(dict.fromkeys(_roots(resolver)))
+    if not roots:
+        return ""
+    shown = ", ".join(f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN])
+    more = f" and {len(roots) - MAX_FOLDERS_SHOWN} more" if len(roots) > MAX_FOLDERS_SHOWN else ""
+    gone = [f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN] if not Path(root).is_dir()]
+    verb = "is no folder" if len(gone) == 1 else "are no folders"
+    return f"looked in {shown}{more}" + (f"; {', '.join(gone)} {verb}" if gone else "")
+
+
+def _roots(resolver: Resolver) -> list[str]:
+    if isinstance(resolver, ChainResolver):
+        return [root for each in resolver.resolvers for root in _roots(each)]
+    return [root or "." for root in resolver.roots] if isinstance(resolver, FolderResolver) else []

@@ -1,0 +1,1 @@
+"""What is written from a compiled file: FileDescriptorProto, options, SourceCodeInfo, type stubs."""
