@@ -55,16 +55,15 @@ MAX_UNSENT_HEADERS = 256 << 10
 """What may wait for the transport, which no flow control holds back, before a server reads no further: a peer that
 takes no answers gets no more of them. Twice MAX_UNSENT_REPLIES, which ends the connection."""
 
-MAX_STATUS_MESSAGE = 8 << 10
-"""Octets of grpc-message as it is sent: what grpc's C core takes of metadata in all. Longer ones end in an ellipsis."""
-
-TURN_TIME = 0.005
-"""How long a connection works on what came before others get their turn: half of what they may have to wait, since the
-last frame may take as long again."""
+TURN_TIME = 0.004
+"""How long a connection works on what came before others get their turn: less than half of what they may have to wait,
+since the last frame may take as long again."""
 
 TURN_SLICE = 1 << 10
-"""How many octets of frames are looked at between two looks at the clock. A block of header fields of that size takes
-some milliseconds at the most."""
+"""How many octets of small frames are looked at between two looks at the clock, half a millisecond's worth."""
+
+LARGE_HEADER_BLOCK = 256
+"""From so many octets on, a block of header fields is worth a look at the clock of its own."""
 
 TURN_MESSAGES = 256
 """How many messages of one frame are given to their owner between two looks at the clock."""

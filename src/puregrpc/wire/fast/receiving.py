@@ -38,6 +38,7 @@ from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
 from puregrpc.wire.limits import (
+    LARGE_HEADER_BLOCK,
     MAX_CONTINUATION_FRAMES,
     MAX_FRAME_SIZE,
     MESSAGE_OVERHEAD,
@@ -214,7 +215,7 @@ class FastConnection(Holding):
             i = self._parse_slice(data, i, end)
             if self._suspended is not None:
                 break
-            if whole - i < HEAD_SIZE or end == whole or whole - i < HEAD_SIZE + int.from_bytes(data[i : i + 3], "big"):
+            if whole - i < HEAD_SIZE or whole - i < HEAD_SIZE + int.from_bytes(data[i : i + 3], "big"):
                 self._rest = data[i:] if i < whole else b""
                 return
             if self._holdings.are_too_large:
@@ -226,7 +227,7 @@ class FastConnection(Holding):
     def _parse_slice(self, data: bytes, i: int, end: int) -> int:
         """Let the frames from octet ``i`` on act that begin before ``end`` and are there as a whole.
 
-        Gives where it stopped, which may be behind ``end``.
+        A frame that may have cost much is the last. Gives where it stopped, which may be behind ``end``.
         """
         whole = len(data)
         streams = self.streams
@@ -246,9 +247,8 @@ class FastConnection(Holding):
             i = stop
             if self._block is not None or stream_id > MAX_STREAM_ID:
                 self._unusual_frame(kind, flags, stream_id & MAX_STREAM_ID, data[start:stop])
-                if self._suspended is not None:
-                    break
-            elif kind == DATA:
+                break
+            if kind == DATA:
                 call = streams.get(stream_id)
                 if call is None or flags & PADDED or not call.wire_state & READABLE:
                     self._unusual_data(flags, stream_id, data[start:stop])
@@ -293,12 +293,15 @@ class FastConnection(Holding):
                     if not length:
                         self._count_frame(kind, flags, 0)
                     self._decode_headers(stream_id, flags, block)
+                    if length >= LARGE_HEADER_BLOCK:
+                        break
             elif kind == WINDOW_UPDATE and not self._closed:
                 self._window_update(stream_id, data[start:stop])
             elif kind == PING and not self._closed:
                 self._ping_frame(flags, stream_id, data[start:stop])
             else:
                 self._unusual_frame(kind, flags, stream_id, data[start:stop])
+                break
         return i
 
     # -- headers

@@ -78,7 +78,11 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream.sending.step(Step.TRAILERS)
         stream.trailers = fields
         stream.answered = True
-        self._turns.add(stream)
+        if stream.outbound:
+            self._turns.add(stream)
+        else:  # else the fields would wait in a form that takes more memory
+            self._turns.remove(stream)
+            self._send_frame(stream, 0)
         self._tell_output()
 
     def send_response(
