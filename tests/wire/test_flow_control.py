@@ -9,7 +9,7 @@ from tests.wire.scripted import REQUEST, RESPONSE, ScriptedClient, ScriptedServe
 
 from puregrpc.wire import EngineName
 from puregrpc.wire.connection import ConnectionConfig, Request
-from puregrpc.wire.flow_control import BandwidthProbe, ConnectionCredit, StreamCredit
+from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
 from puregrpc.wire.status import OK
 
 PATH = Request("/a.B/C", "x")
@@ -340,11 +340,6 @@ def test_stream_credit_grows_and_never_shrinks() -> None:
     assert credit.take() == 2000
     credit.grow(500)
     assert credit.window == 3000
-    connection = ConnectionCredit(1000)
-    connection.grow(5000)
-    connection.grow(100)
-    assert connection.take(10) == 4010
-    assert connection.received == 10
 
 
 def test_probe() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import random
 import zlib
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
 from puregrpc.wire.compression import (
     CODINGS,
+    CompressedMessage,
     MessageTooLarge,
     accept_encoding_value,
     coding_for,
@@ -19,6 +22,7 @@ from puregrpc.wire.compression import (
     receiving_coding,
 )
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader, encode_message, prefix
+from puregrpc.wire.limits import INFLATE_SLICE
 
 LIMIT = 1000
 
@@ -40,6 +44,20 @@ DAMAGED: list[tuple[str, bytes, str, type[Exception]]] = [
     ("empty where gzip should be", b"\1\0\0\0\0", "gzip", RemoteProtocolError),
     ("unknown coding", b"\1\0\0\0\1x", "br", RemoteProtocolError),
 ]
+
+
+def fed(reader: MessageReader, data: bytes) -> Iterator[bytes]:
+    """The messages that octets complete, inflated."""
+    for message in reader.feed(data):
+        yield last(reader.inflating(message)) if reader.is_compressed else message
+
+
+def last(slices: Generator[None, None, bytes]) -> bytes:
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            return bytes(end.value)
 
 
 def pieces_of(data: bytes, size: int) -> list[bytes]:
@@ -68,7 +86,7 @@ def test_damaged(wire: bytes, coding: str, error: type[Exception], size: int) ->
     read = []
     with pytest.raises(error):
         for piece in pieces_of(encode_message(b"fine") + wire, size):
-            for one in reader.feed(piece):
+            for one in fed(reader, piece):
                 read.append(one)  # noqa: PERF402 - those in front of the fault are wanted
     assert read == [b"fine"]
 
@@ -88,7 +106,7 @@ def test_any_messages_cut_anywhere(messages: list[bytes], name: str, data: st.Da
     position = 0
     while position < len(wire):
         size = data.draw(st.integers(1, len(wire)))
-        read += list(reader.feed(wire[position : position + size]))
+        read += list(fed(reader, wire[position : position + size]))
         position += size
     assert read == messages
     reader.finish()
@@ -99,7 +117,7 @@ def test_any_octets_give_messages_or_a_fault(pieces: list[bytes], name: str) -> 
     reader = MessageReader(LIMIT, CODINGS[name])
     try:
         for piece in pieces:
-            for message in reader.feed(piece):
+            for message in fed(reader, piece):
                 assert len(message) <= LIMIT
         reader.finish()
     except RemoteProtocolError:
@@ -150,6 +168,17 @@ def test_a_bomb_is_inflated_to_the_limit_and_no_further(name: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", sorted(set(CODINGS) - {"identity"}))
+@pytest.mark.parametrize("message", [bytes(3 << 20), bytes(range(256)) * 8192, random.Random(1).randbytes(1 << 20)])
+def test_large_messages_are_inflated_in_slices(name: str, message: bytes) -> None:
+    slices = coding_for(name).inflating
+    assert slices is not None
+    steps = slices(CODINGS[name].compress(message), len(message))
+    assert sum(1 for _ in steps) >= len(message) // INFLATE_SLICE - 1
+    waiting = CompressedMessage.of(CODINGS[name].compress(message), CODINGS[name], len(message))
+    assert waiting.inflate() == last(waiting.inflating()) == message
 
 
 def test_gzip_in_several_members() -> None:

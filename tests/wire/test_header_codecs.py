@@ -318,8 +318,8 @@ def test_the_heap_does_not_keep_the_dead() -> None:
         heap.discard(key)
     assert len(heap._heap) < 200
     assert heap.next_time() == 10.0
-    assert heap.expire(9.0) == []
-    assert heap.expire(2000.0) == [0]
+    assert list(heap.expire(9.0)) == []
+    assert list(heap.expire(2000.0)) == [0]
 
 
 # -- header lists

@@ -191,6 +191,7 @@ def test_cancel_at_the_deadline_is_deadline_exceeded(engine: EngineName, early: 
         peer.now += 0.5 if early else 1
         peer.send(peer.reset(1, 8))
         assert call.status.code == (StatusCode.CANCELLED if early else StatusCode.DEADLINE_EXCEEDED)
+        assert peer.said() == ([] if early else ["RstStream 1 CANCEL"])
 
 
 def test_informational_headers_are_skipped(engine: EngineName) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
 
 from puregrpc.errors import InvalidArgument, RemoteProtocolError, RpcError
-from puregrpc.wire.limits import MAX_COMPRESSED_MEMBERS
+from puregrpc.wire.limits import INFLATE_SLICE, MAX_COMPRESSED_MEMBERS
 from puregrpc.wire.status import StatusCode
 
 __all__ = [
@@ -36,6 +36,9 @@ class Coding:
     decompress: Callable[[bytes, int], bytes]
     """Takes the compressed octets and the largest size allowed. Raises MessageTooLarge, having inflated at most one
     octet more than that, or RemoteProtocolError for data that is damaged or cut short."""
+    inflating: Callable[[bytes, int], Generator[None, None, bytes]] | None = None
+    """The same in slices: a generator that yields after each of INFLATE_SLICE octets, and returns the message. None if
+    ``decompress`` costs nothing."""
 
 
 class CompressedMessage(bytes):
@@ -55,12 +58,31 @@ class CompressedMessage(bytes):
 
     def inflate(self) -> bytes:
         """The message. Raises RpcError: RESOURCE_EXHAUSTED if it is too large, INTERNAL if it is damaged."""
+        return _last(self.inflating())
+
+    def inflating(self) -> Generator[None, None, bytes]:
+        """`inflate` in slices, each of a millisecond or so: a generator that yields after each and returns the message.
+
+        Whoever shares his processor with others lets them have it in between.
+        """
         try:
-            return self.coding.decompress(self, self.max_size)
+            if self.coding.inflating is None:
+                return self.coding.decompress(self, self.max_size)
+            return (yield from self.coding.inflating(self, self.max_size))
         except MessageTooLarge as error:
             raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error), code_name="RESOURCE_EXHAUSTED") from None
         except RemoteProtocolError as error:
             raise RpcError(StatusCode.INTERNAL, str(error), code_name="INTERNAL") from None
+
+
+def _last(slices: Generator[None, None, bytes]) -> bytes:
+    """What a generator of slices returns in the end."""
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            message: bytes = end.value
+            return message
 
 
 class _Inflater(Protocol):
@@ -70,29 +92,52 @@ class _Inflater(Protocol):
     def eof(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
+    def decompress(self, data: bytes | memoryview, max_length: int = ..., /) -> bytes: ...
 
 
-def _inflate(name: str, start: Callable[[], _Inflater], faults: type[Exception], data: bytes, limit: int) -> bytes:
-    """Inflate one or several members set end to end, as gzip (RFC 1952, section 2.2) and zstd allow."""
+def _inflating(
+    name: str, start: Callable[[], _Inflater], faults: type[Exception], data: bytes, limit: int
+) -> Generator[None, None, bytes]:
+    """Inflate one or several members set end to end, as gzip (RFC 1952, section 2.2) and zstd allow, in slices."""
     parts: list[bytes] = []
     room = limit + 1
+    octets = memoryview(data)
+    position = 0
     for _ in range(MAX_COMPRESSED_MEMBERS):
         inflater = start()
-        try:
-            part = inflater.decompress(data, room)
-        except faults as error:
-            raise RemoteProtocolError(f"a message compressed with {name} is damaged: {error}") from None
-        room -= len(part)
-        if room <= 0:
-            raise MessageTooLarge(f"grpc: received message after decompression larger than max {limit}")
-        parts.append(part)
-        if not inflater.eof:
-            raise RemoteProtocolError(f"a message compressed with {name} is cut short")
-        data = inflater.unused_data
-        if not data:
+        rest: bytes | memoryview = b""
+        while not inflater.eof:
+            if not rest:
+                rest = octets[position : position + INFLATE_SLICE]
+                position += len(rest)
+            try:
+                part = inflater.decompress(rest, min(room, INFLATE_SLICE))
+            except faults as error:
+                raise RemoteProtocolError(f"a message compressed with {name} is damaged: {error}") from None
+            was_empty = not rest
+            rest = getattr(inflater, "unconsumed_tail", b"")  # zstd's keep it themselves
+            room -= len(part)
+            if room <= 0:
+                raise MessageTooLarge(f"grpc: received message after decompression larger than max {limit}")
+            if part:
+                parts.append(part)
+            if not inflater.eof:
+                if not part and was_empty:
+                    raise RemoteProtocolError(f"a message compressed with {name} is cut short")
+                yield
+        position -= len(inflater.unused_data)
+        if position == len(data):
             return b"".join(parts)
     raise RemoteProtocolError(f"a message compressed with {name} has more than {MAX_COMPRESSED_MEMBERS} members")
+
+
+def _coding(
+    name: str, compress: Callable[[bytes], bytes], start: Callable[[], _Inflater], faults: type[Exception]
+) -> Coding:
+    def inflating(data: bytes, limit: int) -> Generator[None, None, bytes]:
+        return _inflating(name, start, faults, data, limit)
+
+    return Coding(name, compress, lambda data, limit: _last(inflating(data, limit)), inflating)
 
 
 def _identity_decompress(data: bytes, limit: int) -> bytes:
@@ -106,20 +151,12 @@ def _compress_gzip(data: bytes) -> bytes:
     return deflater.compress(data) + deflater.flush()
 
 
-def _decompress_gzip(data: bytes, limit: int) -> bytes:
-    return _inflate("gzip", lambda: zlib.decompressobj(31), zlib.error, data, limit)
-
-
-def _decompress_deflate(data: bytes, limit: int) -> bytes:
-    return _inflate("deflate", zlib.decompressobj, zlib.error, data, limit)
-
-
 CODINGS: dict[str, Coding] = {
     coding.name: coding
     for coding in (
         Coding("identity", bytes, _identity_decompress),
-        Coding("gzip", _compress_gzip, _decompress_gzip),
-        Coding("deflate", zlib.compress, _decompress_deflate),  # the zlib format (RFC 1950), as in HTTP
+        _coding("gzip", _compress_gzip, lambda: zlib.decompressobj(31), zlib.error),
+        _coding("deflate", zlib.compress, zlib.decompressobj, zlib.error),  # the zlib format (RFC 1950), as in HTTP
     )
 }
 """The codings at hand, by name. zstd is there if the interpreter (3.14) or ``backports.zstd`` has it."""
@@ -134,10 +171,7 @@ def _add_zstd() -> None:
         except ImportError:
             return
 
-    def decompress(data: bytes, limit: int) -> bytes:
-        return _inflate("zstd", zstd.ZstdDecompressor, zstd.ZstdError, data, limit)
-
-    CODINGS["zstd"] = Coding("zstd", zstd.compress, decompress)
+    CODINGS["zstd"] = _coding("zstd", zstd.compress, zstd.ZstdDecompressor, zstd.ZstdError)
 
 
 _add_zstd()

@@ -17,16 +17,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from puregrpc.wire.limits import (
+    CONNECTION_MEMORY,
     DEFAULT_MAX_MESSAGE_SIZE,
+    HEADER_DECODE_LIMIT,
     MAX_CONCURRENT_STREAMS,
+    MAX_HEADER_BLOCK_SIZE,
     MAX_HEADER_LIST_SIZE,
     SEND_BUFFER_SIZE,
+    TURN_TIME,
 )
+from puregrpc.wire.memory import MemoryBudget
 from puregrpc.wire.metadata import Metadata
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "Call",
@@ -36,6 +41,7 @@ __all__ = [
     "ConnectionConfig",
     "ConnectionSnapshot",
     "Driver",
+    "MemoryBudget",
     "Metadata",
     "Request",
     "ServerCall",
@@ -183,9 +189,16 @@ class ConnectionConfig:
     max_send_message_size: int = 2**31 - 1
     max_header_list_size: int = MAX_HEADER_LIST_SIZE
     initial_stream_window: int = 1 << 20
-    """Announced as SETTINGS_INITIAL_WINDOW_SIZE; may grow to ``max_window`` with the bandwidth-delay product."""
+    """What a stream's window is; it may grow to ``max_window`` with the bandwidth-delay product. A client announces it
+    as SETTINGS_INITIAL_WINDOW_SIZE, a server FIRST_STREAM_WINDOW at the most, and gives the rest as octets come."""
     initial_connection_window: int = 1 << 20
     max_window: int = 16 << 20
+    connection_memory: int = CONNECTION_MEMORY
+    """What the connection may hold of the peer's messages, all calls together: whole ones that wait for `consume`, each
+    with an overhead, and parts of others. Windows shrink as it fills up; a server ends the call that holds most with
+    RESOURCE_EXHAUSTED once it is passed. Twice ``max_receive_message_size`` if that is more."""
+    memory_budget: MemoryBudget | None = None
+    """Server: what all its connections may hold together."""
     max_concurrent_streams: int = MAX_CONCURRENT_STREAMS
     """Server: how many calls a client may have open at once on the connection."""
     scheme: str = "http"
@@ -202,6 +215,11 @@ class ConnectionConfig:
     """Server: a client whose PINGs come more often than this is sent away with ENHANCE_YOUR_CALM "too_many_pings",
     after two that are forgiven (gRFC A8)."""
     permit_ping_without_calls: bool = False
+
+    @property
+    def max_header_block_size(self) -> int:
+        """How many octets a header block may have as it comes."""
+        return max(MAX_HEADER_BLOCK_SIZE, self.max_header_list_size * HEADER_DECODE_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +262,29 @@ class Connection(ABC):
 
     @abstractmethod
     def receive(self, data: bytes, now: float) -> None:
-        """Take octets that the peer sent, cut anywhere. An empty ``data`` is the end of the peer's stream."""
+        """Take octets that the peer sent, cut anywhere. An empty ``data`` is the end of the peer's stream.
+
+        All of them act at once, unless `limit_turns` was called: then what a turn has no time for is kept, and
+        `has_input` is True. Deadlines that have passed at ``now`` end their calls first.
+        """
+
+    @abstractmethod
+    def limit_turns(self, clock: Callable[[], float], seconds: float = TURN_TIME) -> None:
+        """From now on act on input for about so many seconds at a time. Whoever calls this keeps to three things.
+
+        While `has_input`, he reads nothing more, lets others have their turn and calls `proceed`. While
+        `is_output_clogged`, he does that only once the transport has taken some output. And he calls `data_to_send` in
+        between. ``clock`` gives seconds that pass, such as `time.perf_counter`; the time of `receive` may be another.
+        """
+
+    @property
+    @abstractmethod
+    def has_input(self) -> bool:
+        """Octets that came are still to be acted on: `proceed` is to be called. False without `limit_turns`."""
+
+    @abstractmethod
+    def proceed(self, now: float) -> None:
+        """Go on with the input for a turn; `advance` is part of it."""
 
     @abstractmethod
     def data_to_send(self, limit: int = 1 << 18) -> bytes:
@@ -260,6 +300,23 @@ class Connection(ABC):
         """
         data = self.data_to_send()
         return [data] if data else []
+
+    @property
+    @abstractmethod
+    def is_output_clogged(self) -> bool:
+        """Server: so much waits for the transport to take it that no further input should be read. What flow control
+        holds back does not count, since the peer's WINDOW_UPDATE must be read. Always False in a client, which would
+        else wait for a server that waits for it."""
+
+    @property
+    @abstractmethod
+    def is_send_full(self) -> bool:
+        """So much waits to be sent, for whatever reason, that no new handler or sender should begin. It may change with
+        each call of `data_to_send`, `receive`, `proceed`, `advance` and `reset`."""
+
+    @abstractmethod
+    def relieve(self) -> None:
+        """End the call that holds most memory with RESOURCE_EXHAUSTED, if one holds any (see `MemoryBudget`)."""
 
     @abstractmethod
     def lost(self, reason: str) -> None:

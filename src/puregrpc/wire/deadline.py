@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
+from collections.abc import Iterator
 
 from puregrpc.errors import RemoteProtocolError
 
@@ -70,6 +71,11 @@ class DeadlineHeap:
             heapq.heapify(self._heap)
             self._dead = 0
 
+    def is_due(self, now: float) -> bool:
+        """Whether a deadline may have passed; if not, none has."""
+        heap = self._heap
+        return bool(heap) and heap[0][0] <= now
+
     def next_time(self) -> float | None:
         """The earliest deadline of a call that is not over."""
         heap = self._heap
@@ -78,11 +84,9 @@ class DeadlineHeap:
             self._dead -= 1
         return heap[0][0] if heap else None
 
-    def expire(self, now: float) -> list[int]:
-        """Take out the calls whose deadline is ``now`` or before, earliest first."""
-        expired: list[int] = []
+    def expire(self, now: float) -> Iterator[int]:
+        """Take out one call after the other whose deadline is ``now`` or before, earliest first."""
         while (earliest := self.next_time()) is not None and earliest <= now:
             key = heapq.heappop(self._heap)[1]
             del self._live[key]
-            expired.append(key)
-        return expired
+            yield key

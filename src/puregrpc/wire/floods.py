@@ -6,14 +6,20 @@ from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.frames import ACK, END_STREAM, ErrorCode, FrameType
 from puregrpc.wire.limits import (
     EMPTY_FRAMES,
+    FOREIGN_REQUESTS,
     GOAWAY_FRAMES,
+    INFORMATIONAL_RESPONSES,
     MAX_SETTINGS_IN_FRAME,
     MAX_UNSENT_REPLIES,
     MAX_WINDOW_UPDATES,
+    PING_ACKNOWLEDGEMENTS,
     PINGS,
     PRIORITY_FRAMES,
+    SETTINGS_ACKNOWLEDGEMENTS,
     SETTINGS_FRAMES,
+    SMALL_PARTS,
     STREAM_FAULTS,
+    STREAM_REFUSALS,
     STREAM_RESETS,
     UNKNOWN_FRAMES,
     Rate,
@@ -33,14 +39,14 @@ class Allowance:
         self._left = self._burst
         self._at: float | None = None
 
-    def spend(self, now: float) -> bool:
-        """Use one. False if there is none left."""
+    def spend(self, now: float, count: int = 1) -> bool:
+        """Use one, or more. False if there are not so many left."""
         if self._at is not None and now > self._at:
             self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
         self._at = now
-        if self._left < 1:
+        if self._left < count:
             return False
-        self._left -= 1
+        self._left -= count
         return True
 
 
@@ -51,12 +57,18 @@ class FloodGuard:
         "_data_since_ping",
         "_empty",
         "_faults",
+        "_foreign",
         "_goaways",
+        "_informational",
+        "_ping_acks",
         "_pings",
         "_priority",
+        "_refusals",
         "_replies",
         "_resets",
         "_settings",
+        "_settings_acks",
+        "_small_parts",
         "_unknown",
         "_updates",
     )
@@ -66,11 +78,17 @@ class FloodGuard:
 
         A client's calls end with the resets it is sent, so that those are as many as it likes to open.
         """
-        self._resets = self._faults = None
+        self._resets = self._faults = self._refusals = None
         if max_concurrent_streams is not None:
             # A client may well cancel all of its calls at once, and open as many again.
             self._resets = Allowance(STREAM_RESETS, at_least=2 * max_concurrent_streams)
             self._faults = Allowance(STREAM_FAULTS)
+            self._refusals = Allowance(STREAM_REFUSALS, at_least=2 * max_concurrent_streams)
+        self._foreign = Allowance(FOREIGN_REQUESTS)
+        self._informational = Allowance(INFORMATIONAL_RESPONSES)
+        self._settings_acks = Allowance(SETTINGS_ACKNOWLEDGEMENTS)
+        self._ping_acks = Allowance(PING_ACKNOWLEDGEMENTS)
+        self._small_parts = Allowance(SMALL_PARTS)
         self._settings = Allowance(SETTINGS_FRAMES)
         self._pings = Allowance(PINGS)
         self._data_since_ping = False
@@ -94,12 +112,16 @@ class FloodGuard:
         elif kind == FrameType.RST_STREAM:
             self._spend(self._resets, now, "RST_STREAM frames")
         elif kind == FrameType.SETTINGS:
-            if not flags & ACK:
+            if flags & ACK:
+                self._spend(self._settings_acks, now, "acknowledgements of SETTINGS")
+            else:
                 self._spend(self._settings, now, "SETTINGS frames")
                 if length > 6 * MAX_SETTINGS_IN_FRAME:
                     raise _calm_down("settings in one frame")
         elif kind == FrameType.PING:
-            if not flags & ACK:
+            if flags & ACK:
+                self.ping_acknowledged(now)
+            else:
                 self.pinged(now)
         elif kind == FrameType.PRIORITY:
             self._spend(self._priority, now, "PRIORITY frames")
@@ -122,6 +144,27 @@ class FloodGuard:
             self._data_since_ping = False
         else:
             self._spend(self._pings, now, "PING frames")
+
+    def ping_acknowledged(self, now: float) -> None:
+        """An answer to a PING came; as `received`."""
+        self._spend(self._ping_acks, now, "acknowledgements of PING")
+
+    def small_part(self, now: float, count: int = 1) -> None:
+        """A DATA frame came that brings a message little further. Raises RemoteProtocolError if there were too many."""
+        if not self._small_parts.spend(now, count):
+            raise _calm_down("small parts of messages")
+
+    def stream_refused(self, now: float) -> None:
+        """A stream was refused. Raises RemoteProtocolError if there were too many."""
+        self._spend(self._refusals, now, "streams beyond those that may be open")
+
+    def foreign_request(self, now: float) -> None:
+        """A request is answered by the connection. Raises RemoteProtocolError if there were too many."""
+        self._spend(self._foreign, now, "requests that are not gRPC's")
+
+    def informational(self, now: float) -> None:
+        """A 1xx response came. Raises RemoteProtocolError if there were too many."""
+        self._spend(self._informational, now, "informational responses")
 
     def stream_fault(self, now: float) -> None:
         """The peer made this side reset a stream. Raises RemoteProtocolError if it has done so too often."""

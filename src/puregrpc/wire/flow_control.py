@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
-__all__ = ["BandwidthProbe", "ConnectionCredit", "StreamCredit"]
+from puregrpc.wire.limits import MESSAGE_OVERHEAD
+
+__all__ = ["BandwidthProbe", "StreamCredit"]
 
 
 class StreamCredit:
@@ -15,13 +17,17 @@ class StreamCredit:
     larger than the window is never stuck. At most a window and one message are in memory, then.
     """
 
-    __slots__ = ("_credited", "_partial", "_waiting", "auto", "owed", "window")
+    __slots__ = ("_credited", "_partial", "_waiting", "auto", "held", "messages_are_small", "owed", "window")
 
     def __init__(self, window: int, *, auto: bool = True) -> None:
         self.window = window
         self.auto = auto
         self.owed = 0
         """Octets that may be given back and were not yet."""
+        self.held = 0
+        """What the messages that wait for their owner take, each with its overhead."""
+        self.messages_are_small = True
+        """The last message that its owner took cost more than its octets: with a larger window, many would wait."""
         self._waiting: deque[tuple[int, int]] = deque()
         self._partial = 0
         self._credited = 0
@@ -41,6 +47,7 @@ class StreamCredit:
         kept = wire_size - self._credited
         self._credited = 0
         self._partial -= kept
+        self.held += length + MESSAGE_OVERHEAD
         self._waiting.append((length, kept))
 
     def delivered_whole(self, length: int, wire_size: int) -> None:
@@ -48,24 +55,31 @@ class StreamCredit:
         if self.auto:
             self.owed += wire_size
         else:
+            self.held += length + MESSAGE_OVERHEAD
             self._waiting.append((length, wire_size))
 
-    def consumed(self, octets: int) -> None:
-        """The owner has taken messages of ``octets`` in all, and at least one."""
+    def consumed(self, octets: int) -> int:
+        """The owner has taken messages of ``octets`` in all, and at least one. Gives what they took of ``held``."""
         waiting = self._waiting
+        freed = length = 0
         while waiting:
             length, kept = waiting.popleft()
             self.owed += kept
+            freed += length + MESSAGE_OVERHEAD
             octets -= length
             if octets <= 0:
                 break
+        self.held -= freed
+        self.messages_are_small = length < MESSAGE_OVERHEAD
+        return freed
 
-    def take(self) -> int:
+    def take(self, *, parts: bool = True) -> int:
         """How much to give back now: all that is owed once it is a quarter of the window, else nothing.
 
-        The peer is never stuck below that: what is neither owed nor in its window is waiting for the owner.
+        The peer is never stuck below that: what is neither owed nor in its window is waiting for the owner, or, with
+        ``parts`` False, is part of a message that may not go on now.
         """
-        if not self.auto and not self._waiting:
+        if parts and not self.auto and not self._waiting:
             self.owed += self._partial
             self._credited += self._partial
             self._partial = 0
@@ -79,38 +93,6 @@ class StreamCredit:
         if window > self.window:
             self.owed += window - self.window
             self.window = window
-
-
-class ConnectionCredit:
-    """What a connection owes its peer's window: all that came, at once and in lots.
-
-    It does not wait for the owners of messages. If it did, streams that nobody reads could hold the whole connection
-    window, and stall the others. Memory is bounded all the same: by each stream's own window, and by how many
-    streams there may be.
-    """
-
-    __slots__ = ("owed", "received", "window")
-
-    def __init__(self, window: int) -> None:
-        self.window = window
-        self.owed = 0
-        self.received = 0
-        """All that ever came."""
-
-    def grow(self, window: int) -> None:
-        """Make the window larger; never smaller."""
-        if window > self.window:
-            self.owed += window - self.window
-            self.window = window
-
-    def take(self, received: int) -> int:
-        """Octets came; how much to give back now."""
-        self.owed += received
-        self.received += received
-        if self.owed * 4 < self.window:
-            return 0
-        owed, self.owed = self.owed, 0
-        return owed
 
 
 class BandwidthProbe:

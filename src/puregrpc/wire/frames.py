@@ -53,6 +53,7 @@ class ErrorCode:
 ACK = 0x01
 END_STREAM = 0x01
 END_HEADERS = 0x04
+PADDED = 0x08
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,12 @@ class FrameReader:
     the first frame is SETTINGS. A frame above ``max_frame_size`` ends the connection before its payload is kept.
     """
 
-    __slots__ = ("_block_frames", "_block_size", "_block_stream", "_buffer", "_preface", "_started", "max_frame_size")
+    __slots__ = ("_block_frames", "_block_size", "_block_stream", "_buffer", "_max_block_size", "_preface",
+                 "_started", "max_frame_size")  # fmt: skip
 
-    def __init__(self, *, preface: bool, max_frame_size: int) -> None:
+    def __init__(self, *, preface: bool, max_frame_size: int, max_block_size: int = MAX_HEADER_BLOCK_SIZE) -> None:
         self.max_frame_size = max_frame_size
+        self._max_block_size = max_block_size
         self._preface = PREFACE if preface else b""
         self._buffer = bytearray()
         self._started = False
@@ -118,6 +121,10 @@ class FrameReader:
                 yield frame
         finally:
             del buffer[:position]
+
+    def keep(self, data: bytes) -> None:
+        """Take octets that `feed` shall give later."""
+        self._buffer += data
 
     def rest(self) -> bytes:
         """The octets of frames that were not given yet; they are the caller's from now on."""
@@ -157,7 +164,7 @@ class FrameReader:
                 raise RemoteProtocolError("a header block was interrupted by another frame")
             self._block_frames += 1
             self._block_size += length
-            if self._block_frames > MAX_CONTINUATION_FRAMES or self._block_size > MAX_HEADER_BLOCK_SIZE:
+            if self._block_frames > MAX_CONTINUATION_FRAMES or self._block_size > self._max_block_size:
                 raise RemoteProtocolError("a header block is too long", ErrorCode.ENHANCE_YOUR_CALM)
             if frame.flags & END_HEADERS:
                 self._block_stream = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from io import BytesIO
 
@@ -72,30 +72,29 @@ def encode_message(message: bytes, coding: Coding = _IDENTITY, max_size: int = 2
 
 
 class MessageReader:
-    """Cuts a stream of octets, given in pieces of any size, into messages, and inflates them; ``inflates`` False
-    leaves that to whoever takes them (`CompressedMessage`).
+    """Cuts a stream of octets, given in pieces of any size, into messages. Compressed ones are `CompressedMessage`.
 
-    The size limit holds as soon as a prefix is there and again while a message is inflated. Little memory is set aside
+    The size limit holds as soon as a prefix is there. Little memory is set aside
     on the word of a prefix: a message takes its length, but at most eight times what has come of it.
     """
 
     __slots__ = (
         "_body",
         "_head",
-        "_inflates",
         "_room",
+        "charged",
         "coding",
         "is_compressed",
         "max_size",
         "missing",
         "partial",
+        "set_aside",
         "wire_size",
     )
 
-    def __init__(self, max_size: int, coding: Coding = _IDENTITY, *, inflates: bool = True) -> None:
+    def __init__(self, max_size: int, coding: Coding = _IDENTITY) -> None:
         self.max_size = max_size
         self.coding = coding
-        self._inflates = inflates
         self.partial = 0
         """Octets taken of a message that is not complete, its prefix included."""
         self.wire_size = 0
@@ -106,6 +105,10 @@ class MessageReader:
         """How many more octets the body takes before it is made larger."""
         self.missing = 0
         """Octets that are still to come of a message whose prefix has come."""
+        self.set_aside = 0
+        """How much memory is set aside for the message that is not complete."""
+        self.charged = 0
+        """What its connection takes it to hold: a matter of the connection's."""
         self.is_compressed = False
         """Whether the message given last came compressed."""
 
@@ -181,6 +184,7 @@ class MessageReader:
             size = -(-size // _GROWTH)
         if size >= _LARGE:
             _allocator.expect(length)
+        self.set_aside = size
         self._body = larger = BytesIO(bytes(size))
         larger.write(body.getbuffer()[:came])
         self._room = size - came
@@ -195,12 +199,20 @@ class MessageReader:
 
     def _finish(self, message: bytes) -> bytes:
         self.wire_size = self.partial
-        self.partial = 0
-        if not self.is_compressed:
-            return message
-        if self._inflates:
+        self.partial = self.set_aside = 0
+        return CompressedMessage.of(message, self.coding, self.max_size) if self.is_compressed else message
+
+    def inflating(self, message: bytes) -> Generator[None, None, bytes]:
+        """Inflate a message that came compressed, in slices (`Coding.inflating`). Raises MessageTooLarge, or
+        RemoteProtocolError for one that is damaged."""
+        if self.coding.inflating is None:
             return self.coding.decompress(message, self.max_size)
-        return CompressedMessage.of(message, self.coding, self.max_size)
+        return (yield from self.coding.inflating(message, self.max_size))
+
+    @property
+    def held(self) -> int:
+        """What the message that is not complete takes of memory."""
+        return max(self.partial, self.set_aside)
 
     def finish(self) -> None:
         """No more octets will come. Raises RemoteProtocolError if a message is not complete."""

@@ -13,12 +13,12 @@ from puregrpc.wire.connection import Request
 from puregrpc.wire.deadline import encode_timeout, parse_timeout
 from puregrpc.wire.limits import MAX_GRPC_MESSAGE_SIZE
 from puregrpc.wire.metadata import (
+    RESERVED,
     HeaderField,
     Metadata,
     decode_field,
     encode_metadata,
     header_list_size,
-    is_reserved,
 )
 from puregrpc.wire.status import (
     Status,
@@ -74,7 +74,11 @@ def check_fields(fields: Sequence[HeaderField], pseudo: frozenset[bytes]) -> dic
     """
     found: dict[bytes, bytes] = {}
     regular = False
-    for name, value in fields:
+    checked: set[HeaderField] = set()
+    for field in fields:
+        if field in checked:  # a peer may have four hundred in a block, of an octet each
+            continue
+        name, value = field
         if not _FIELD_NAME.fullmatch(name):
             raise RemoteProtocolError(f"malformed header field name {_shown(name)}")
         if value and _FIELD_VALUE_FAULT.search(value):
@@ -85,6 +89,7 @@ def check_fields(fields: Sequence[HeaderField], pseudo: frozenset[bytes]) -> dic
             found[name] = value
             continue
         regular = True
+        checked.add((name, value))
         if name in _CONNECTION_SPECIFIC:
             raise RemoteProtocolError(f"connection-specific header field {_shown(name)}")
         if name == b"te" and value.lower() != b"trailers":
@@ -198,7 +203,9 @@ def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
     custom: list[HeaderField] = []
     for field in fields:
         name, value = field
-        if name == b"content-type":
+        if name not in RESERVED:
+            custom.append(field)
+        elif name == b"content-type":
             content_type = value
         elif name == b"grpc-timeout":
             timeout = value
@@ -212,8 +219,6 @@ def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
             if host is not None:
                 return Refusal(400, "more than one Host header field\n")
             host = value
-        elif not is_reserved(name.decode("latin-1")):
-            custom.append(field)
     authority = pseudo.get(b":authority", host or b"")
     if host is not None and host != authority:
         return Refusal(400, "the Host header field is at odds with :authority\n")
@@ -409,13 +414,17 @@ def _http_failure(http_status: int, content_type: bytes | None) -> Status | None
 
 
 def _custom_fields(fields: Sequence[HeaderField]) -> list[HeaderField]:
-    return [field for field in fields if field[0] in _SHOWN or not is_reserved(field[0].decode("latin-1"))]
+    return [field for field in fields if field[0] not in RESERVED or field[0] in _SHOWN]
 
 
 def _decode_metadata(fields: Sequence[HeaderField]) -> Metadata:
     if not fields:
         return ()
     metadata: list[tuple[str, str | bytes]] = []
-    for name, value in fields:
-        metadata += decode_field(name, value)
+    known: dict[HeaderField, list[tuple[str, str | bytes]]] = {}
+    for field in fields:
+        entries = known.get(field)
+        if entries is None:
+            entries = known[field] = decode_field(*field)
+        metadata += entries
     return tuple(metadata)

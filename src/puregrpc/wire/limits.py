@@ -27,6 +27,54 @@ MAX_GRPC_MESSAGE_SIZE = 8 << 10
 """The longest grpc-message sent, percent-encoded: half of what our own clients and grpcio's take as headers by default.
 Texts that echo what a peer sent grow threefold when they are encoded."""
 
+FIRST_STREAM_WINDOW = 65535
+"""What a server lets a client send on a new stream before its first octets have been looked at, however large the
+stream's window may become then (RFC 9113, section 6.9.2, has the same). A client opens as many streams as it may; with
+this a thousand of them hold no more than a few large messages do."""
+
+MESSAGE_OVERHEAD = 256
+"""What a message that waits for its owner is taken to cost beside its octets: the object that it is, and its entries in
+two queues. An empty message takes five octets of a window, and fifty times as much memory."""
+
+CONNECTION_MEMORY = 16 << 20
+"""What a connection may hold of its peer's messages, whole ones that wait for their owner and parts of others, all
+streams together: four messages of the largest size, or a stream's grown window. Windows shrink as it fills up; a server
+ends the call that holds most once it is passed. At least twice the largest message that is allowed."""
+
+SERVER_MEMORY = 32 << 20
+"""What all connections of a server may hold together (`MemoryBudget`), half of what the process may grow by."""
+
+SERVER_UNSENT = 24 << 20
+"""What may wait to be sent on all connections of a server before handlers of those with the most wait."""
+
+GUARANTEED_MEMORY = 32 << 10
+"""What a connection may hold, and have waiting to be sent, whatever the other connections of its server do: two frames
+of DATA. A thousand connections at once have no more than SERVER_MEMORY by it."""
+
+MAX_UNSENT_OUTPUT = 8 << 20
+"""What may wait to be sent on one connection, flow control or the transport holding it back, before new handlers wait:
+two messages of the largest size that receivers take by default."""
+
+MAX_UNSENT_HEADERS = 256 << 10
+"""What may wait for the transport, which no flow control holds back, before a server reads no further: a peer that
+takes no answers gets no more of them. Twice MAX_UNSENT_REPLIES, which ends the connection."""
+
+TURN_TIME = 0.004
+"""How long a connection works on what came before others get their turn: less than half of what they may have to wait,
+since the last frame may take as long again."""
+
+TURN_SLICE = 1 << 10
+"""How many octets of small frames are looked at between two looks at the clock, half a millisecond's worth."""
+
+LARGE_HEADER_BLOCK = 256
+"""From so many octets on, a block of header fields is worth a look at the clock of its own."""
+
+TURN_MESSAGES = 256
+"""How many messages of one frame are given to their owner between two looks at the clock."""
+
+INFLATE_SLICE = 256 << 10
+"""How much is inflated between two looks at the clock, about a millisecond."""
+
 MAX_FRAME_SIZE = 16 << 10
 """The largest frame received: what every HTTP/2 peer may send (RFC 9113, section 4.2)."""
 
@@ -38,8 +86,9 @@ MAX_CONTINUATION_FRAMES = 32
 """CONTINUATION frames of one header block: at the smallest sensible size they hold any header list that is allowed
 (CVE-2024-27316 and its like: floods of them)."""
 
-MAX_HEADER_BLOCK_SIZE = 256 << 10
-"""Octets of one header block as it comes, before HPACK."""
+MAX_HEADER_BLOCK_SIZE = 64 << 10
+"""Octets of one header block as it comes, before HPACK: as many as it may be inflated to. At least HEADER_DECODE_LIMIT
+times the header list size that is allowed."""
 
 MAX_COMPRESSED_MEMBERS = 16
 """Members of one gzip message, or frames of a zstd one. RFC 1952 allows many; no gRPC peer sends more than one, and
@@ -73,6 +122,31 @@ SETTINGS_FRAMES = Rate(100, 10)
 
 MAX_SETTINGS_IN_FRAME = 32
 """Settings in one frame: there are fewer than ten that have a meaning."""
+
+SETTINGS_ACKNOWLEDGEMENTS = Rate(20, 1)
+"""Acknowledgements of SETTINGS received: this side sends SETTINGS once."""
+
+STREAM_REFUSALS = Rate(1000, 200)
+"""Streams refused because there were as many as are allowed, or because the owner wanted no more. A client that knows
+the SETTINGS has no reason for any; one that does not may open hundreds. At least twice the calls that may be open."""
+
+FOREIGN_REQUESTS = Rate(1000, 200)
+"""Requests that the connection answers by itself, since they are not gRPC's or cannot be served (405, 415, 431, and
+statuses for broken timeouts): a proxy may bring a browser's or a scanner's."""
+
+INFORMATIONAL_RESPONSES = Rate(1000, 100)
+"""1xx responses received: gRPC servers send none, proxies one a call."""
+
+PING_ACKNOWLEDGEMENTS = Rate(1000, 1000)
+"""Acknowledgements of PING received: this side has one PING on its way at a time, and a new one each round trip at the
+most."""
+
+SMALL_PARTS = Rate(20_000, 10_000)
+"""Frames of DATA that carry a part of a message, and less than 64 octets of it: tiny messages come whole. A sender with
+a window that opens in small steps sends some."""
+
+SMALL_PART = 64
+"""What counts as a small part."""
 
 PINGS = Rate(2000, 1000)
 """PING frames received without DATA sent since the last one (CVE-2019-9512). Bandwidth probes of grpc peers send one

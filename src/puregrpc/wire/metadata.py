@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
 from puregrpc.wire.status import decode_base64
 
-__all__ = ["HeaderField", "Metadata", "decode_field", "encode_metadata", "header_list_size", "is_reserved"]
+__all__ = ["RESERVED", "HeaderField", "Metadata", "decode_field", "encode_metadata", "header_list_size", "is_reserved"]
 
 HeaderField = tuple[bytes, bytes]
 """A header field as HPACK carries it: a name and a value, both octets."""
@@ -29,6 +29,10 @@ _RESERVED = frozenset(
     )
 )  # fmt: skip
 """Names that HTTP/2 (RFC 9113, section 8.2.2) or gRPC itself uses."""
+
+
+RESERVED = frozenset(name.encode() for name in (*_RESERVED, ":authority", ":method", ":path", ":scheme", ":status"))
+"""The same as octets, with the pseudo-header fields."""
 
 
 def is_reserved(name: str) -> bool:

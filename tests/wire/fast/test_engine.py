@@ -21,6 +21,7 @@ from puregrpc.wire.fast.server import FastServerConnection
 from puregrpc.wire.flow_control import BandwidthProbe
 from puregrpc.wire.frames import PREFACE, FrameType
 from puregrpc.wire.framing import MessageReader, prefix
+from puregrpc.wire.limits import FIRST_STREAM_WINDOW
 from puregrpc.wire.status import OK, StatusCode
 
 REQUEST = Request("/a.B/C", "example.org")
@@ -172,7 +173,7 @@ def test_windows_grow_with_what_the_path_holds() -> None:
     connection, driver = started_server(config)
     connection.receive(frame(FrameType.HEADERS, 4, 1, hpack.Encoder().encode(REQUEST_FIELDS)), 0.0)
     connection.receive(frame(FrameType.DATA, 0, 1, b"\0" + (1 << 28).to_bytes(4, "big")), 0.0)
-    left = {0: config.initial_connection_window - 5, 1: config.initial_stream_window - 5}
+    left = {0: config.initial_connection_window - 5, 1: FIRST_STREAM_WINDOW - 5}
     now = 0.0
     pings = 0
     for _ in range(12):  # each round trip brings all that the windows allow, in a hundredth of a second

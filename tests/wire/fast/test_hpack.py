@@ -16,9 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puregrpc.wire.fast import hpack_decoder
-from puregrpc.wire.fast.hpack_decoder import HeaderDecoder, HeaderDecodingError, HeaderListTooLargeError
+from puregrpc.wire.fast.hpack_decoder import (
+    HeaderBombError,
+    HeaderDecoder,
+    HeaderDecodingError,
+    HeaderListTooLargeError,
+)
 from puregrpc.wire.fast.hpack_encoder import ConstantFields, HeaderEncoder, literal, secret_literal
 from puregrpc.wire.fast.hpack_table import Field, Fields
+from puregrpc.wire.limits import HEADER_DECODE_LIMIT
 
 NAMES = [
     b":method",
@@ -99,7 +105,12 @@ def test_decoder_gives_the_verdicts_of_hpack(run: tuple[int, int, list[Any]]) ->
             with pytest.raises(HeaderDecodingError):
                 mine.decode(block)
             return
-        if sum(32 + len(name) + len(value) for name, value in expected) > limit:
+        size = sum(32 + len(name) + len(value) for name, value in expected)
+        if size > limit * HEADER_DECODE_LIMIT:
+            with pytest.raises(HeaderBombError):
+                mine.decode(block)
+            return
+        if size > limit:
             with pytest.raises(HeaderListTooLargeError):
                 mine.decode(block)
         else:

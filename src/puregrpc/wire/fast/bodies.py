@@ -16,8 +16,8 @@ class MeasuredReader(MessageReader):
 
     __slots__ = ("_octets_left",)
 
-    def __init__(self, max_size: int, encoding: str, content_length: int, *, inflates: bool = True) -> None:
-        super().__init__(max_size, receiving_coding(encoding), inflates=inflates)
+    def __init__(self, max_size: int, encoding: str, content_length: int) -> None:
+        super().__init__(max_size, receiving_coding(encoding))
         self._octets_left = content_length
 
     def count(self, octets: int) -> bool:

@@ -288,11 +288,14 @@ class FastClientConnection(FastConnection, ClientConnection):
                 del self.streams[stream_id]
                 if call.wire_deadline is not None:
                     self._deadlines.discard(stream_id)
+                if call.wire_a is not None:
+                    self._let_go(call)
                 call.wire_state = None
                 call.on_end(status, trailers, unprocessed=False)
                 if self._queue or self._sent_away or self._going_away:
                     self._after_call()
                 return
+        informational = False
         try:
             if flags & END_STREAM:
                 call.wire_state = state & ~READABLE | REMOTE_CLOSED
@@ -306,16 +309,19 @@ class FastClientConnection(FastConnection, ClientConnection):
                 self._list_too_large(call)
             elif state & (HEAD_RECEIVED | READABLE):
                 raise RemoteProtocolError("HEADERS after the first that do not end the stream")
-            else:
-                self._response(call, run, fields)
+            elif not self._response(call, run, fields):
+                informational = True
         except RemoteProtocolError as error:
             self._call_fault(call, Status(StatusCode.INTERNAL, str(error)))
+        if informational:
+            self._floods.informational(self._now)
 
     def _list_too_large(self, call: Call) -> None:
         problem = f"the response's headers are larger than {self.config.max_header_list_size} octets"
         self._fail_call(call, Status(StatusCode.RESOURCE_EXHAUSTED, problem), ErrorCode.CANCEL)
 
-    def _response(self, call: Call, run: FieldRun, fields: Fields) -> None:
+    def _response(self, call: Call, run: FieldRun, fields: Fields) -> bool:
+        """The head of a response; False if it is an informational one."""
         head = run.head
         if head is None:
             head = run.head = _read_head(run.fields) if run.fields else NO_HEAD
@@ -328,19 +334,18 @@ class FastClientConnection(FastConnection, ClientConnection):
         elif head is NO_HEAD:
             head = parse_response(run.fields) or INFORMATIONAL
         if head is INFORMATIONAL:
-            return
+            return False
         if head is run.head and head.failure is None and head.encoding == "identity":
             run.plain = head.metadata
         if head.failure is not None:
             call.wire_state |= READABLE
             call.wire_inbound = ForeignBody(head.failure)
-            return
+            return True
         call.wire_state |= HEAD_RECEIVED | READABLE
         if head.encoding != "identity":
-            call.wire_inbound = MessageReader(
-                self._max_message_size, receiving_coding(head.encoding), inflates=not call.inflates_messages
-            )
+            call.wire_inbound = MessageReader(self._max_message_size, receiving_coding(head.encoding))
         call.on_headers(head.metadata)
+        return True
 
     def _finish(self, call: Call, run: FieldRun, fields: Fields, *, first: bool) -> None:
         if first or not run.fields:

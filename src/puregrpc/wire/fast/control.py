@@ -15,8 +15,10 @@ from puregrpc.wire.floods import FloodGuard
 from puregrpc.wire.flow_control import BandwidthProbe
 from puregrpc.wire.frames import PREFACE, ErrorCode, FrameType
 from puregrpc.wire.keepalive import Keepalive, KeepaliveAction
-from puregrpc.wire.limits import HANDSHAKE_TIMEOUT, MAX_FRAME_SIZE
+from puregrpc.wire.limits import FIRST_STREAM_WINDOW, HANDSHAKE_TIMEOUT, MAX_FRAME_SIZE
+from puregrpc.wire.memory import Holdings
 from puregrpc.wire.status import Status, StatusCode
+from puregrpc.wire.turn import Turn
 
 __all__ = ["Controlled"]
 
@@ -55,6 +57,7 @@ class Controlled(Sending):
 
     __slots__ = (
         "_acknowledged",
+        "_announced_window",
         "_answered",
         "_connection_received",
         "_connection_window",
@@ -64,6 +67,7 @@ class Controlled(Sending):
         "_forgotten_reset",
         "_going_away",
         "_handshake_deadline",
+        "_holdings",
         "_keepalive",
         "_low_water",
         "_now",
@@ -74,11 +78,13 @@ class Controlled(Sending):
         "_settings",
         "_settled",
         "_stream_window",
+        "_turn",
     )
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config)
         self._now = 0.0
+        self._turn = Turn()
         self._settled = False
         self._acknowledged = False
         """The peer has acknowledged the SETTINGS of this side."""
@@ -94,8 +100,14 @@ class Controlled(Sending):
         self._keepalive: Keepalive | None = None
         self._handshake_deadline: float | None = None
         self._settings = dict(DEFAULT_SETTINGS)
+        self._holdings = Holdings(
+            config.connection_memory, config.max_receive_message_size, ends_calls=not self._client
+        )
         self._connection_window = max(config.initial_connection_window, FIRST_WINDOW)
-        self._stream_window = max(config.initial_stream_window, FIRST_WINDOW)
+        self._announced_window = config.initial_stream_window
+        if not self._client:
+            self._announced_window = min(self._announced_window, FIRST_STREAM_WINDOW)
+        self._stream_window = max(self._announced_window, FIRST_WINDOW)
         """The receive window that a new stream has: a smaller one binds the peer only once it has acknowledged it."""
         self._low_water = self._stream_window * 3 // 4
         self._connection_received = 0
@@ -119,7 +131,7 @@ class Controlled(Sending):
                 now=now,
             )
         settings = {
-            INITIAL_WINDOW_SIZE: config.initial_stream_window,
+            INITIAL_WINDOW_SIZE: self._announced_window,
             MAX_FRAME_SIZE_SETTING: MAX_FRAME_SIZE,
             MAX_HEADER_LIST_SIZE: config.max_header_list_size,
         }
@@ -160,10 +172,8 @@ class Controlled(Sending):
             self._emit_goaway(self._highest_peer_stream(), ErrorCode.SETTINGS_TIMEOUT, problem.encode())
             self._fail(problem)
             return
-        for stream_id in self._deadlines.expire(now):
-            call = self._call_of(stream_id)
-            if call is not None:
-                self._deadline_passed(call)
+        self._turn.begin()
+        self._expire_deadlines()
         if self._keepalive is not None:
             action = self._keepalive.advance(now, has_calls=bool(self.streams))
             if action is KeepaliveAction.LOST and not self._closed:
@@ -174,6 +184,15 @@ class Controlled(Sending):
                 self.emit(frame(FrameType.PING, 0, 0, KEEPALIVE_PING))
         if not self._closed:
             self._advance_side()
+
+    def _expire_deadlines(self) -> None:
+        """End the calls whose deadline has passed, those that a turn has no time for next time."""
+        for stream_id in self._deadlines.expire(self._now):
+            call = self._call_of(stream_id)
+            if call is not None:
+                self._deadline_passed(call)
+            if self._turn.is_over():
+                return
 
     def _next_time_of_side(self) -> float | None:
         """When `_advance_side` must be called next."""
@@ -235,7 +254,9 @@ class Controlled(Sending):
     def _ping_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
         if self._data_sent:
             self._note_data_sent()
-        if not flags & ACK:
+        if flags & ACK:
+            self._floods.ping_acknowledged(self._now)
+        else:
             self._floods.pinged(self._now)
         if stream_id:
             raise RemoteProtocolError("PING on a stream")
@@ -314,7 +335,7 @@ class Controlled(Sending):
         """The windows that were announced bind the peer from now on, smaller ones than the first among them."""
         self._acknowledged = True
         self._handshake_done()
-        change = self._stream_window - self.config.initial_stream_window
+        change = self._stream_window - self._announced_window
         if change:
             self._stream_window -= change
             self._low_water = self._stream_window * 3 // 4
@@ -414,6 +435,8 @@ class Controlled(Sending):
             self._deadlines.discard(call.wire_id)
         if call.wire_outbound is not None:
             self._forget_outbound(call)
+        if call.wire_a is not None or call.wire_inbound is not None:
+            self._let_go(call)
         call.wire_state = None
 
     def _call_of(self, stream_id: int) -> Call | None:
@@ -493,7 +516,15 @@ class Controlled(Sending):
     def _peer_max_streams(self) -> int:
         return self._settings.get(MAX_CONCURRENT_STREAMS, 2**32 + 1)
 
-    # -- what the two ends do differently
+    # -- what others do
+
+    @abstractmethod
+    def _let_go(self, call: Call) -> None:
+        """The call is over: what it held is no longer held."""
+
+    @abstractmethod
+    def _give_back_connection(self) -> None:
+        """Open the connection's receive window again."""
 
     @abstractmethod
     def _is_idle(self, stream_id: int) -> bool:
@@ -512,10 +543,11 @@ class Controlled(Sending):
     def _ping_answered(self, payload: bytes) -> None:
         if payload == BandwidthProbe.PING:
             window = self._probe.answered(self._received_before + self._connection_received, self._now)
-            more = window - self._connection_window
-            if more > 0:
+            if window > self._connection_window and self._holdings.are_small:
+                self._connection_received += window - self._connection_window
+                self._received_before -= window - self._connection_window
                 self._connection_window = window
-                self.emit(frame(FrameType.WINDOW_UPDATE, 0, 0, more.to_bytes(4, "big")))
+                self._give_back_connection()
 
     @abstractmethod
     def _sent_goaway(self, last_stream_id: int, reason: str) -> None:

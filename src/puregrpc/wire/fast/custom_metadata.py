@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.fast.hpack_encoder import SHORT_LENGTHS, literal, literal_head, long_length, secret_literal
-from puregrpc.wire.fast.hpack_table import Fields
+from puregrpc.wire.fast.hpack_table import Field, Fields
 from puregrpc.wire.headers import check_fields
 from puregrpc.wire.metadata import Metadata, decode_field, encode_metadata, is_reserved
 
@@ -21,6 +21,9 @@ MAX_KNOWN_NAMES = 1024
 MAX_KNOWN_NAME_OCTETS = 128
 
 NO_PSEUDO: frozenset[bytes] = frozenset()
+
+MANY_FIELDS = 64
+"""From so many on, it may be the same few again and again: they take an octet each."""
 
 
 class MetadataEncoder:
@@ -70,6 +73,8 @@ _names: dict[bytes, str] = {}
 def read_custom(fields: Fields) -> Metadata | None:
     """The metadata of fields of which none means anything to gRPC or HTTP/2; None if that is not so of all."""
     metadata: list[tuple[str, str | bytes]] = []
+    if len(fields) > MANY_FIELDS and len(set(fields)) * 2 < len(fields):
+        return _read_repeated(fields)
     for field in fields:
         name, value = field
         text_name = _names.get(name)
@@ -90,4 +95,19 @@ def read_custom(fields: Fields) -> Metadata | None:
             if len(_names) >= MAX_KNOWN_NAMES:
                 _names.clear()
             _names[name] = text_name
+    return tuple(metadata)
+
+
+def _read_repeated(fields: Fields) -> Metadata | None:
+    """`read_custom` of fields most of which are there more than once."""
+    known: dict[Field, Metadata] = {}
+    metadata: list[tuple[str, str | bytes]] = []
+    for field in fields:
+        entries = known.get(field)
+        if entries is None:
+            read = read_custom((field,))
+            if read is None:
+                return None
+            entries = known[field] = read
+        metadata += entries
     return tuple(metadata)

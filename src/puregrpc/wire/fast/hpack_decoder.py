@@ -17,8 +17,9 @@ from typing import Any
 
 from puregrpc.wire.fast.hpack_table import DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD, FIRST_DYNAMIC, STATIC, Field, Fields
 from puregrpc.wire.fast.huffman import HuffmanError, decode_huffman
+from puregrpc.wire.limits import HEADER_DECODE_LIMIT
 
-__all__ = ["FieldRun", "HeaderDecoder", "HeaderDecodingError", "HeaderListTooLargeError"]
+__all__ = ["FieldRun", "HeaderBombError", "HeaderDecoder", "HeaderDecodingError", "HeaderListTooLargeError"]
 
 MAX_CACHED_RUNS = 128
 MAX_CACHED_RUN_OCTETS = 64
@@ -35,6 +36,10 @@ _leading_run = re.compile(rb"[\x81-\xfe]*").match
 
 class HeaderDecodingError(ValueError):
     """A block cannot be decoded: a connection error of type COMPRESSION_ERROR (RFC 9113, section 4.3)."""
+
+
+class HeaderBombError(HeaderDecodingError):
+    """A block's header list is so far over the limit that it is not worth decoding to the end."""
 
 
 class HeaderListTooLargeError(Exception):
@@ -69,6 +74,7 @@ class HeaderDecoder:
 
     def __init__(self, max_list_size: int, table_size: int = DEFAULT_TABLE_SIZE) -> None:
         self.max_list_size = max_list_size
+        self._most = max_list_size * HEADER_DECODE_LIMIT
         self._allowed_table_size = table_size
         self._max_table_size = table_size
         self._table_size = 0
@@ -87,7 +93,8 @@ class HeaderDecoder:
     def decode(self, block: bytes) -> tuple[FieldRun, Fields]:
         """Decode one whole block: the run of indexed fields that it begins with, and the fields behind it.
 
-        Raises HeaderDecodingError, after which the context is of no use, or HeaderListTooLargeError.
+        Raises HeaderDecodingError, after which the context is of no use, or HeaderListTooLargeError. More than
+        HEADER_DECODE_LIMIT times the size that is allowed is a HeaderBombError.
         """
         known = self.blocks.get(block)
         if known is not None:
@@ -98,6 +105,8 @@ class HeaderDecoder:
             return self._empty, self._decode_fields(block, 0, 0)
         if stop == len(block):
             run = self._decode_run(block)
+            if run.size > self._most:
+                raise HeaderBombError("the header list is too large")
             if run.size > self.max_list_size:
                 raise HeaderListTooLargeError
             return run, NO_FIELDS
@@ -108,6 +117,8 @@ class HeaderDecoder:
 
     def _decode_run(self, octets: bytes) -> FieldRun:
         """Decode indexes of one octet each and keep the answer."""
+        if len(octets) * ENTRY_OVERHEAD > self._most:
+            raise HeaderBombError("the header list is too large")
         table = self._table
         try:
             fields = tuple(
@@ -164,7 +175,7 @@ class HeaderDecoder:
                             name = block[i + 1 : i + 1 + n]
                             i += 1 + n
                         else:
-                            name, i = _string(block, i)
+                            name, i = _string(block, i, self._most)
                     else:
                         if index == mask:
                             index, i = _integer(block, i, mask)
@@ -177,7 +188,7 @@ class HeaderDecoder:
                         if i > end:
                             raise HeaderDecodingError("the block ends inside a string")
                     else:
-                        value, i = _string(block, i)
+                        value, i = _string(block, i, self._most)
                     field = (name, value)
                     if first & 0x40:
                         self._insert(field)
@@ -185,6 +196,8 @@ class HeaderDecoder:
                 list_size += ENTRY_OVERHEAD + len(field[0]) + len(field[1])
                 if list_size <= limit:
                     fields.append(field)
+                elif list_size > self._most:
+                    raise HeaderBombError("the header list is too large")
         except IndexError:
             raise HeaderDecodingError("the block ends inside a field") from None
         except HuffmanError as error:
@@ -244,8 +257,8 @@ def _integer(block: bytes, i: int, value: int) -> tuple[int, int]:
     raise HeaderDecodingError("an integer that is too long")
 
 
-def _string(block: bytes, i: int) -> tuple[bytes, int]:
-    """A string literal (section 5.2), and where it ends."""
+def _string(block: bytes, i: int, most: int) -> tuple[bytes, int]:
+    """A string literal (section 5.2) of ``most`` octets at the most, and where it ends."""
     first = block[i]
     i += 1
     n = first & 0x7F
@@ -254,5 +267,7 @@ def _string(block: bytes, i: int) -> tuple[bytes, int]:
     end = i + n
     if end > len(block):
         raise HeaderDecodingError("the block ends inside a string")
+    if n > most:
+        raise HeaderBombError("a string is too large")
     octets = block[i:end]
     return (decode_huffman(octets) if first & 0x80 else octets), end

@@ -8,13 +8,20 @@ raised as RemoteProtocolError: where that is caught and given to `_call_fault` i
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Iterator
 
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.compression import CODINGS, MessageTooLarge
 from puregrpc.wire.connection import Call, ConnectionConfig, Driver
 from puregrpc.wire.fast.bodies import ForeignBody, MeasuredReader
-from puregrpc.wire.fast.control import Controlled
-from puregrpc.wire.fast.hpack_decoder import FieldRun, HeaderDecoder, HeaderDecodingError, HeaderListTooLargeError
+from puregrpc.wire.fast.holding import Holding
+from puregrpc.wire.fast.hpack_decoder import (
+    FieldRun,
+    HeaderBombError,
+    HeaderDecoder,
+    HeaderDecodingError,
+    HeaderListTooLargeError,
+)
 from puregrpc.wire.fast.hpack_table import Fields
 from puregrpc.wire.fast.octets import (
     END_HEADERS,
@@ -23,16 +30,25 @@ from puregrpc.wire.fast.octets import (
     MAX_STREAM_ID,
     PADDED,
     PRIORITY_FLAG,
-    frame,
     unpack_head,
     unpack_prefix,
 )  # fmt: skip
 from puregrpc.wire.fast.sending import DETACHED, READABLE, REMOTE_CLOSED
-from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
+from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
-from puregrpc.wire.limits import MAX_CONTINUATION_FRAMES, MAX_FRAME_SIZE, MAX_HEADER_BLOCK_SIZE
+from puregrpc.wire.limits import (
+    LARGE_HEADER_BLOCK,
+    MAX_CONTINUATION_FRAMES,
+    MAX_FRAME_SIZE,
+    MESSAGE_OVERHEAD,
+    SMALL_PART,
+    TURN_MESSAGES,
+    TURN_SLICE,
+    TURN_TIME,
+)
 from puregrpc.wire.status import Status, StatusCode
+from puregrpc.wire.turn import Turn
 
 __all__ = ["FastConnection"]
 
@@ -41,7 +57,6 @@ HEADERS = FrameType.HEADERS
 PING = FrameType.PING
 WINDOW_UPDATE = FrameType.WINDOW_UPDATE
 UNUSUAL_HEADERS = END_HEADERS | PADDED | PRIORITY_FLAG
-WINDOW_UPDATE_LENGTH = 4
 
 
 class HeaderBlock:
@@ -56,14 +71,17 @@ class HeaderBlock:
         self.frames = 0
 
 
-class FastConnection(Controlled):
+class FastConnection(Holding):
     """What both ends do to receive."""
 
     __slots__ = (
         "_block",
+        "_kept",
         "_max_message_size",
         "_opening",
+        "_peer_is_done",
         "_rest",
+        "_suspended",
         "decoder",
     )
 
@@ -73,6 +91,12 @@ class FastConnection(Controlled):
         self._max_message_size = config.max_receive_message_size
         self._rest = b""
         """The beginning of a frame whose end has not come."""
+        self._kept: bytes | None = None
+        """What a turn had no time for."""
+        self._suspended: Iterator[None] | None = None
+        """The rest of what a frame has to do, that a turn had no time for."""
+        self._peer_is_done = False
+        """The peer has ended its stream, behind what is kept."""
         self._opening: FrameReader | None = FrameReader(preface=not self._client, max_frame_size=MAX_FRAME_SIZE)
         """Takes the peer's octets up to its first frame."""
         self._block: HeaderBlock | None = None
@@ -81,11 +105,21 @@ class FastConnection(Controlled):
         self._now = now
         if self._closed:
             return
+        if self._deadlines.is_due(now):
+            self._turn.begin()
+            self._expire_deadlines()
         if not data:
-            self._fail(self._farewell.before("the peer closed the connection"))
+            if self._kept is None:
+                self._fail(self._farewell.before("the peer closed the connection"))
+            else:
+                self._peer_is_done = True
             return
         if self._keepalive is not None:
             self._keepalive.received(now)
+        if self._kept is not None:
+            self._kept += data
+            return
+        self._turn.begin()
         try:
             if self._opening is not None:
                 data = self._open(self._opening, data)
@@ -93,14 +127,50 @@ class FastConnection(Controlled):
         except RemoteProtocolError as error:
             self._protocol_error(error)
             return
-        received = self._connection_received
-        if received * 4 >= self._connection_window and not self._closed:
-            self._connection_received = 0
-            self._received_before += received
-            update = frame(FrameType.WINDOW_UPDATE, 0, 0, received.to_bytes(WINDOW_UPDATE_LENGTH, "big"))
-            if self._probe.begin(self._received_before, now):
-                update += frame(FrameType.PING, 0, 0, BandwidthProbe.PING)
-            self.emit(update)
+        self._finish_turn()
+
+    def limit_turns(self, clock: Callable[[], float], seconds: float = TURN_TIME) -> None:
+        self._turn = Turn(clock, seconds)
+
+    @property
+    def has_input(self) -> bool:
+        return self._kept is not None and not self._closed
+
+    def proceed(self, now: float) -> None:
+        self.advance(now)
+        data = self._kept
+        if self._closed or data is None or self.is_output_clogged:
+            return
+        if self._keepalive is not None:
+            self._keepalive.received(now)
+        self._kept = None
+        try:
+            if self._suspended is not None:
+                self._work(self._suspended)
+            if self._suspended is not None:
+                self._kept = data
+            else:
+                self._parse(data, 0)
+        except RemoteProtocolError as error:
+            self._protocol_error(error)
+            return
+        self._finish_turn()
+        if self._peer_is_done and self._kept is None and not self._closed:
+            self._fail(self._farewell.before("the peer closed the connection"))
+
+    def _finish_turn(self) -> None:
+        if self._connection_received * 4 >= self._connection_window or self._withheld:
+            self._give_back_connection()
+        if self._holdings.octets or self._accounted:
+            self._look_at_holdings()
+
+    def _work(self, steps: Iterator[None]) -> None:
+        """Do what is to be done step by step, until the turn is over."""
+        self._suspended = steps
+        for _ in steps:
+            if self._turn.is_over():
+                return
+        self._suspended = None
 
     def _open(self, reader: FrameReader, data: bytes) -> bytes:
         """Take the preface and the first frame, which is SETTINGS; gives what follows it."""
@@ -129,13 +199,37 @@ class FastConnection(Controlled):
             else:
                 self._rest = b""
                 self._parse(rest + data[:missing], 0)
-                self._parse(data, missing)
+                if self._kept is None:
+                    self._parse(data, missing)
+                else:
+                    self._kept += data[missing:]
                 return
         self._parse(data, 0)
 
     def _parse(self, data: bytes, i: int) -> None:
         """Let every frame from octet ``i`` on act that is there as a whole, and keep the rest."""
-        end = len(data)
+        whole = len(data)
+        while True:
+            # Looking at the clock costs as much as a small frame.
+            end = i + TURN_SLICE if self._turn.is_limited and whole - i > TURN_SLICE else whole
+            i = self._parse_slice(data, i, end)
+            if self._suspended is not None:
+                break
+            if whole - i < HEAD_SIZE or whole - i < HEAD_SIZE + int.from_bytes(data[i : i + 3], "big"):
+                self._rest = data[i:] if i < whole else b""
+                return
+            if self._holdings.are_too_large:
+                self._look_at_holdings()
+            if self._turn.is_over() or self.is_output_clogged:
+                break
+        self._kept = data[i:]
+
+    def _parse_slice(self, data: bytes, i: int, end: int) -> int:
+        """Let the frames from octet ``i`` on act that begin before ``end`` and are there as a whole.
+
+        A frame that may have cost much is the last. Gives where it stopped, which may be behind ``end``.
+        """
+        whole = len(data)
         streams = self.streams
         blocks = self.decoder.blocks
         max_message_size = self._max_message_size
@@ -148,15 +242,18 @@ class FastConnection(Controlled):
                 )
             start = i + HEAD_SIZE
             stop = start + length
-            if stop > end:
+            if stop > whole:
                 break
             i = stop
             if self._block is not None or stream_id > MAX_STREAM_ID:
                 self._unusual_frame(kind, flags, stream_id & MAX_STREAM_ID, data[start:stop])
-            elif kind == DATA:
+                break
+            if kind == DATA:
                 call = streams.get(stream_id)
                 if call is None or flags & PADDED or not call.wire_state & READABLE:
                     self._unusual_data(flags, stream_id, data[start:stop])
+                    if self._suspended is not None:
+                        break
                     continue
                 self._connection_received += length
                 left = call.wire_received - length
@@ -170,6 +267,7 @@ class FastConnection(Controlled):
                         auto = call.auto_consume
                         if not auto:
                             (call.wire_a or self._new_credit(call)).delivered_whole(size, length)
+                            self._holdings.octets += size + MESSAGE_OVERHEAD
                         if flags & END_STREAM:
                             call.wire_state = call.wire_state & ~READABLE | REMOTE_CLOSED
                             call.on_message(data[start + PREFIX_SIZE : stop])
@@ -184,6 +282,8 @@ class FastConnection(Controlled):
                     i += self._take_parts(call, reader, data, start, length)
                     continue
                 self._take_data(call, data[start:stop], 0, flags)
+                if self._suspended is not None:
+                    break
             elif kind == HEADERS and flags & UNUSUAL_HEADERS == END_HEADERS:
                 block = data[start:stop]
                 known = blocks.get(block)
@@ -193,19 +293,24 @@ class FastConnection(Controlled):
                     if not length:
                         self._count_frame(kind, flags, 0)
                     self._decode_headers(stream_id, flags, block)
+                    if length >= LARGE_HEADER_BLOCK:
+                        break
             elif kind == WINDOW_UPDATE and not self._closed:
                 self._window_update(stream_id, data[start:stop])
             elif kind == PING and not self._closed:
                 self._ping_frame(flags, stream_id, data[start:stop])
             else:
                 self._unusual_frame(kind, flags, stream_id, data[start:stop])
-        self._rest = data[i:] if i < end else b""
+                break
+        return i
 
     # -- headers
 
     def _decode_headers(self, stream_id: int, flags: int, block: bytes) -> None:
         try:
             run, fields = self.decoder.decode(block)
+        except HeaderBombError as error:
+            raise RemoteProtocolError(f"HPACK: {error}", ErrorCode.ENHANCE_YOUR_CALM) from None
         except HeaderDecodingError as error:
             raise RemoteProtocolError(f"HPACK: {error}", ErrorCode.COMPRESSION_ERROR) from None
         except HeaderListTooLargeError:
@@ -227,7 +332,7 @@ class FastConnection(Controlled):
                 raise RemoteProtocolError("a header block was interrupted by another frame")
             block.frames += 1
             block.octets += payload
-            if block.frames > MAX_CONTINUATION_FRAMES or len(block.octets) > MAX_HEADER_BLOCK_SIZE:
+            if block.frames > MAX_CONTINUATION_FRAMES or len(block.octets) > self.config.max_header_block_size:
                 raise RemoteProtocolError("a header block is too long", ErrorCode.ENHANCE_YOUR_CALM)
             if flags & END_HEADERS:
                 self._block = None
@@ -321,38 +426,66 @@ class FastConnection(Controlled):
             return
         if credit is not None:
             credit.received(len(data), padding)
+        if reader is None:
+            taken = self._take_whole_messages(call, data, credit)
+            if call.wire_state is None or call.wire_state & DETACHED:
+                return
+            if taken == len(data):
+                self._data_taken(call, credit, flags)
+                return
+            reader = call.wire_inbound = MessageReader(self._max_message_size)
+            data = data[taken:]
+        if type(reader) is MeasuredReader and not reader.count(len(data)):
+            self._stream_error(call.wire_id, "more octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+            return
+        self._work(self._take_messages(call, reader, data, credit, flags))
+
+    def _take_messages(
+        self, call: Call, reader: MessageReader, data: bytes, credit: StreamCredit | None, flags: int
+    ) -> Iterator[None]:
+        """Give the messages that ``data`` completes to the call, a step after every few of them."""
+        inflates = not call.inflates_messages
+        given = 0
         try:
-            if reader is None:
-                taken = self._take_whole_messages(call, data, credit)
+            for message in reader.feed(data):
+                if reader.is_compressed:
+                    call.compressed_messages += 1
+                    if inflates:
+                        message = yield from reader.inflating(message)
+                        if call.wire_state is None or call.wire_state & DETACHED:
+                            return
+                if credit is not None:
+                    credit.delivered(len(message), reader.wire_size)
+                    self._holdings.octets += len(message) + MESSAGE_OVERHEAD
+                call.on_message(message)
                 if call.wire_state is None or call.wire_state & DETACHED:
                     return
-                if taken < len(data):
-                    reader = call.wire_inbound = MessageReader(self._max_message_size)
-                    data = data[taken:]
-            if reader is not None:
-                if type(reader) is MeasuredReader and not reader.count(len(data)):
-                    self._stream_error(call.wire_id, "more octets than content-length says", ErrorCode.PROTOCOL_ERROR)
-                    return
-                for message in reader.feed(data):
-                    call.compressed_messages += reader.is_compressed
-                    if credit is not None:
-                        credit.delivered(len(message), reader.wire_size)
-                    call.on_message(message)
+                given += 1
+                if given >= TURN_MESSAGES:
+                    given = 0
+                    yield
                     if call.wire_state is None or call.wire_state & DETACHED:
                         return
-                if not reader.partial and reader.coding is IDENTITY and type(reader) is MessageReader:
-                    call.wire_inbound = None
         except MessageTooLarge as error:
             self._fail_call(call, Status(StatusCode.RESOURCE_EXHAUSTED, str(error)), ErrorCode.CANCEL)
         except RemoteProtocolError as error:
             self._call_fault(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
         else:
-            if flags & END_STREAM:
-                self._end_of_stream(call)
-            elif credit is not None:
-                self._give_credit(call, credit)
-            elif call.wire_received < call.wire_low:
-                self._top_up(call)
+            if reader.partial and len(data) < SMALL_PART:
+                self._floods.small_part(self._now)
+            self._charge_part(call, reader)
+            if not reader.partial and reader.coding is IDENTITY and type(reader) is MessageReader:
+                call.wire_inbound = None
+            self._data_taken(call, credit, flags)
+
+    def _data_taken(self, call: Call, credit: StreamCredit | None, flags: int) -> None:
+        """What a DATA frame holds has been looked at."""
+        if flags & END_STREAM:
+            self._end_of_stream(call)
+        elif credit is not None:
+            self._give_credit(call, credit)
+        elif call.wire_received < call.wire_low:
+            self._top_up(call)
 
     def _take_parts(self, call: Call, reader: MessageReader, data: bytes, start: int, length: int) -> int:
         """Take a part of a message, which does not complete it, and the frames behind it that are just alike.
@@ -380,6 +513,9 @@ class FastConnection(Controlled):
             self._connection_received += octets - length
             call.wire_received -= octets - length
         reader.take_parts([view[at : at + length] for at in range(start, last + 1, step)], octets)
+        if length < SMALL_PART:
+            self._floods.small_part(self._now, octets // length)
+        self._charge_part(call, reader)
         if not call.auto_consume:
             self._part_received(call, octets)
         elif call.wire_received < call.wire_low:
@@ -391,13 +527,16 @@ class FastConnection(Controlled):
         start = 0
         end = len(data)
         limit = self._max_message_size
-        while end - start >= PREFIX_SIZE:
+        for _ in range(TURN_MESSAGES):
+            if end - start < PREFIX_SIZE:
+                break
             compressed, size = unpack_prefix(data, start)
             stop = start + PREFIX_SIZE + size
             if stop > end or compressed or size > limit:
                 break
             if credit is not None:
                 credit.delivered(size, PREFIX_SIZE + size)
+                self._holdings.octets += size + MESSAGE_OVERHEAD
             call.on_message(data[start + PREFIX_SIZE : stop])
             start = stop
             if call.wire_state is None or call.wire_state & DETACHED:
@@ -424,49 +563,6 @@ class FastConnection(Controlled):
     def _window_exceeded(self, length: int) -> None:
         if length:  # an empty frame fits any window
             raise RemoteProtocolError("more DATA than the window allows", ErrorCode.FLOW_CONTROL_ERROR)
-
-    # -- windows
-
-    def consume(self, call: Call, octets: int) -> None:
-        credit: StreamCredit | None = call.wire_a if call.wire_state is not None else None
-        if credit is None:
-            return
-        credit.consumed(octets)
-        if credit.owed * 4 >= credit.window or call.wire_inbound is not None:
-            self._give_credit(call, credit)
-
-    def _part_received(self, call: Call, octets: int) -> None:
-        """Octets came of a message that is not complete yet, and not all of which need fit the window."""
-        credit = call.wire_a or self._new_credit(call)
-        credit.received(octets, 0)
-        if call.wire_received < call.wire_low:
-            self._give_credit(call, credit)
-
-    def _new_credit(self, call: Call) -> StreamCredit:
-        """Begin to count what the call's owner consumes; a stream that is idle has no need of it."""
-        credit: StreamCredit = StreamCredit(self.config.initial_stream_window, auto=False)
-        call.wire_a = credit
-        return credit
-
-    def _give_credit(self, call: Call, credit: StreamCredit) -> None:
-        if not call.wire_state & REMOTE_CLOSED:
-            owed = credit.take()
-            if owed:
-                if self._probe.window > credit.window:
-                    credit.grow(self._probe.window)
-                    owed += credit.take()
-                    call.wire_low = credit.window * 3 // 4
-                self._give_back(call, owed)
-
-    def _top_up(self, call: Call) -> None:
-        """Give all octets back that came, and the growth that the bandwidth asks for."""
-        window = max(self._probe.window, self._stream_window)
-        call.wire_low = window * 3 // 4
-        self._give_back(call, window - call.wire_received)
-
-    def _give_back(self, call: Call, octets: int) -> None:
-        call.wire_received += octets
-        self.emit(frame(FrameType.WINDOW_UPDATE, 0, call.wire_id, octets.to_bytes(WINDOW_UPDATE_LENGTH, "big")))
 
     # -- what the two ends do differently
 

@@ -21,7 +21,7 @@ from puregrpc.wire.fast.hpack_table import ENTRY_OVERHEAD
 from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, HEAD_SIZE, frame, message_frame_head, pack_head
 from puregrpc.wire.frames import FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, encode_message, prefix
-from puregrpc.wire.limits import MAX_DATA_FRAME_SIZE
+from puregrpc.wire.limits import GUARANTEED_MEMORY, MAX_DATA_FRAME_SIZE, MAX_UNSENT_HEADERS, MAX_UNSENT_OUTPUT
 from puregrpc.wire.metadata import header_list_size
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class Sending(Connection):
     """What both ends do to send."""
 
     __slots__ = (
+        "_accounted",
         "_closed",
         "_data_frame_size",
         "_data_sent",
@@ -138,6 +139,7 @@ class Sending(Connection):
         "_send_window",
         "_signalled",
         "_turns",
+        "_unsent",
         "config",
         "driver",
         "encoder",
@@ -150,6 +152,8 @@ class Sending(Connection):
         self.driver = driver
         self.config = config
         self.encoder = HeaderEncoder()
+        self._accounted = False
+        """The budget knows of something that the connection holds."""
         self.streams: dict[int, Call] = {}
         """The calls that have a stream which is not over."""
         self._max_send_message_size = config.max_send_message_size
@@ -157,6 +161,9 @@ class Sending(Connection):
         """The largest header list that the peer takes, if it said."""
         self._out: list[bytes | memoryview] = []
         self._direct_octets = 0
+        """What was put into the list since the driver took all of it."""
+        self._unsent = 0
+        """What waits in all calls' `Outbound`."""
         self._signalled = False
         self._closed = False
         self._send_window = 65535
@@ -173,11 +180,30 @@ class Sending(Connection):
     def is_closed(self) -> bool:
         return self._closed
 
+    @property
+    def is_output_clogged(self) -> bool:
+        waits = self._direct_octets
+        if self._client or waits <= GUARANTEED_MEMORY:
+            return False
+        budget = self.config.memory_budget
+        return waits > MAX_UNSENT_HEADERS or (budget is not None and budget.is_unsent_full)
+
+    @property
+    def is_send_full(self) -> bool:
+        waits = self._unsent + self._direct_octets
+        if waits <= GUARANTEED_MEMORY:
+            return False
+        if waits > MAX_UNSENT_OUTPUT or self._direct_octets > MAX_UNSENT_HEADERS:
+            return True
+        budget = self.config.memory_budget
+        return budget is not None and budget.is_unsent_full
+
     # -- the list
 
     def emit(self, octets: bytes) -> None:
         """Put whole frames into the output."""
         self._out.append(octets)
+        self._direct_octets += len(octets)
         if not self._signalled:
             self._signalled = True
             self.driver.on_output()
@@ -239,12 +265,17 @@ class Sending(Connection):
     def _all_taken(self) -> None:
         """The driver has taken all of the list."""
         self._direct_octets = 0
+        if self._accounted:
+            self._account()
         if self._replies:
             self._replies = 0
             self._output_drained()
         self._signalled = False
         if self._turns and self._send_window > 0:
             self._signal()
+
+    def _account(self) -> None:
+        """Tell the budget that the connection shares with others what it holds and has waiting."""
 
     @abstractmethod
     def _output_drained(self) -> None:
@@ -296,6 +327,7 @@ class Sending(Connection):
             outbound = call.wire_outbound = Outbound(call)
         for piece in pieces:
             outbound.add(piece)
+            self._unsent += len(piece)
         if outbound.octets > self.send_buffer_size:
             outbound.over = True
         if end:
@@ -354,6 +386,7 @@ class Sending(Connection):
                 return
             self._send_window -= count
             call.wire_send_window -= count
+            self._unsent -= count
             room -= count + HEAD_SIZE
             pieces = outbound.take(count)
             done = not outbound.octets
@@ -397,6 +430,7 @@ class Sending(Connection):
         self._out += [part for at in range(start, start + octets, size) for part in (head, piece[at : at + size])]
         outbound.offset += octets
         outbound.octets -= octets
+        self._unsent -= octets
         self._send_window -= octets
         call.wire_send_window -= octets
         return octets + frames * HEAD_SIZE
@@ -412,4 +446,5 @@ class Sending(Connection):
         outbound: Outbound | None = call.wire_outbound
         if outbound is not None:
             outbound.dead = True
+            self._unsent -= outbound.octets
             call.wire_outbound = None

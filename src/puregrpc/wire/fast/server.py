@@ -202,7 +202,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         if tail_literals:
             tail_block += tail_literals
         stream_id = call.wire_id
-        self._direct_octets += size
+        self._direct_octets += size + len(head_block) + len(tail_block)
         self._send_window -= size
         self._data_sent = True
         call.wire_state = state | HEAD_SENT | LOCAL_CLOSED | END_SENT
@@ -322,7 +322,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         self._highest = stream_id
         ended = bool(flags & END_STREAM)
         if self._drained or len(self.streams) >= self._max_streams:
-            self._reset_unknown(stream_id, ErrorCode.REFUSED_STREAM)
+            self._refuse(stream_id)
             return
         if run is None:
             self._answer(stream_id, Refusal(431, "the request's headers are too large\n"), ended=ended)
@@ -345,9 +345,14 @@ class FastServerConnection(FastConnection, ServerConnection):
             request = whole
         served = self.driver.on_call(request)
         if served is None:
-            self._reset_unknown(stream_id, ErrorCode.REFUSED_STREAM)
+            self._refuse(stream_id)
             return
         self._take_call(served, stream_id, request, ended=ended, content_length=content_length)
+
+    def _refuse(self, stream_id: int) -> None:
+        self._reset_unknown(stream_id, ErrorCode.REFUSED_STREAM)
+        if not self._going_away:  # else the client may not know yet
+            self._floods.stream_refused(self._now)
 
     def _take_call(
         self, call: ServerCall, stream_id: int, request: Request, *, ended: bool, content_length: int | None
@@ -355,13 +360,9 @@ class FastServerConnection(FastConnection, ServerConnection):
         call.request = request
         self._add(call, stream_id, request.path)
         if content_length is not None:
-            call.wire_inbound = MeasuredReader(
-                self._max_message_size, request.encoding, content_length, inflates=not call.inflates_messages
-            )
+            call.wire_inbound = MeasuredReader(self._max_message_size, request.encoding, content_length)
         elif request.encoding != "identity":
-            call.wire_inbound = MessageReader(
-                self._max_message_size, receiving_coding(request.encoding), inflates=not call.inflates_messages
-            )
+            call.wire_inbound = MessageReader(self._max_message_size, receiving_coding(request.encoding))
         if request.timeout is not None:
             call.wire_deadline = self._now + request.timeout
             self._deadlines.add(stream_id, call.wire_deadline)
@@ -409,6 +410,7 @@ class FastServerConnection(FastConnection, ServerConnection):
 
         What is gRPC learns at once; HTTP is answered when all of the request is there, or after a while.
         """
+        self._floods.foreign_request(self._now)
         call = RefusedCall(refusal)
         self._add(call, stream_id, "")
         if content_length is not None:
@@ -436,6 +438,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         if text:
             outbound = call.wire_outbound = Outbound(call)
             outbound.add(text)
+            self._unsent += len(text)
             outbound.end = True
             outbound.then = partial(self._stream_done, call)
             self._give_turn(outbound)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Generic
+from collections.abc import Callable, Iterator
 
 import h2.events
 
@@ -13,7 +13,6 @@ from puregrpc.wire.compression import CODINGS, MessageTooLarge
 from puregrpc.wire.connection import (
     Call,
     CallSnapshot,
-    Connection,
     ConnectionConfig,
     ConnectionSnapshot,
     Driver,
@@ -21,16 +20,24 @@ from puregrpc.wire.connection import (
 from puregrpc.wire.deadline import DeadlineHeap
 from puregrpc.wire.farewell import Farewell
 from puregrpc.wire.floods import FloodGuard
-from puregrpc.wire.flow_control import BandwidthProbe, ConnectionCredit, StreamCredit
+from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
 from puregrpc.wire.frames import HEAD_SIZE, ErrorCode, FrameReader, FrameType, RawFrame
 from puregrpc.wire.framing import MessageReader, encode_message
-from puregrpc.wire.h2_engine.http2 import FIRST_WINDOW, Http2
+from puregrpc.wire.h2_engine.holding import Holding
 from puregrpc.wire.h2_engine.stream import CallT, Stream, priority_error, stream_error
 from puregrpc.wire.h2_engine.turns import Turns
 from puregrpc.wire.keepalive import Keepalive, KeepaliveAction
-from puregrpc.wire.limits import HANDSHAKE_TIMEOUT, MAX_FRAME_SIZE
+from puregrpc.wire.limits import (
+    HANDSHAKE_TIMEOUT,
+    MAX_FRAME_SIZE,
+    MESSAGE_OVERHEAD,
+    SMALL_PART,
+    TURN_MESSAGES,
+    TURN_TIME,
+)
 from puregrpc.wire.metadata import HeaderField, Metadata
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
+from puregrpc.wire.turn import Turn
 
 __all__ = ["H2Connection"]
 
@@ -38,7 +45,7 @@ KEEPALIVE_PING = b"alive???"
 OWNER_PING = b"puregrpc"
 
 
-class H2Connection(Connection, Generic[CallT]):
+class H2Connection(Holding[CallT]):
     """One end of a connection whose HTTP/2 state h2 keeps.
 
     Frames are cut from the input here and given to h2 one by one, so that what came before a broken frame still
@@ -46,13 +53,19 @@ class H2Connection(Connection, Generic[CallT]):
     """
 
     def __init__(self, driver: Driver, config: ConnectionConfig, *, client: bool) -> None:
+        super().__init__(config, client=client)
         self._driver = driver
-        self._config = config
-        self._http2 = Http2(config, client=client)
-        self._output = self._http2.output
-        self._frames = FrameReader(preface=not client, max_frame_size=MAX_FRAME_SIZE)
+        self._frames = FrameReader(
+            preface=not client, max_frame_size=MAX_FRAME_SIZE, max_block_size=config.max_header_block_size
+        )
+        self._turn = Turn()
+        self._has_input = False
+        """A turn had no time for all that came."""
+        self._suspended: Iterator[None] | None = None
+        """The rest of what a frame has to do, that a turn had no time for."""
+        self._peer_is_done = False
+        """The peer has ended its stream, behind what is still to be looked at."""
         self._floods = FloodGuard(None if client else config.max_concurrent_streams)
-        self._now = 0.0
         self._keepalive = self._new_keepalive(0.0)
         self._handshake_deadline: float | None = None
         self._told = False
@@ -60,17 +73,12 @@ class H2Connection(Connection, Generic[CallT]):
         self._keys = 0
         self._calls: dict[int, Stream[CallT]] = {}
         """All calls that are not over, by their keys."""
-        self._streams: dict[int, Stream[CallT]] = {}
-        """Those that have a stream, by its id."""
         self._turns: Turns[CallT] = Turns(self._http2)
         self._deadlines = DeadlineHeap()
-        self._credit = ConnectionCredit(max(config.initial_connection_window, FIRST_WINDOW))
-        self._probe = BandwidthProbe(config.initial_stream_window, config.max_window)
         self._settled = False
         """The peer's first SETTINGS have come."""
         self._acknowledged = False
         """The peer has acknowledged the SETTINGS of this side."""
-        self._closed = False
         self._going_away = False
         """This side sent GOAWAY."""
         self._sent_away = False
@@ -99,28 +107,90 @@ class H2Connection(Connection, Generic[CallT]):
         self._now = now
         if self._closed:
             return
+        if self._deadlines.is_due(now):
+            self._turn.begin()
+            self._expire_deadlines()
+            self._tell_output()
         if not data:
-            self._fail(self._farewell.before("the peer closed the connection"))
+            if self._has_input:
+                self._peer_is_done = True
+            else:
+                self._fail(self._farewell.before("the peer closed the connection"))
             return
         self._keepalive.received(now)
+        if self._has_input:
+            self._frames.keep(data)
+            return
+        self._turn.begin()
+        self._receive_frames(data)
+
+    def limit_turns(self, clock: Callable[[], float], seconds: float = TURN_TIME) -> None:
+        self._turn = Turn(clock, seconds)
+
+    @property
+    def has_input(self) -> bool:
+        return self._has_input and not self._closed
+
+    def proceed(self, now: float) -> None:
+        self.advance(now)
+        if self._closed or not self._has_input or self.is_output_clogged:
+            return
+        self._keepalive.received(now)
+        self._receive_frames(b"")
+        if self._peer_is_done and not self._has_input and not self._closed:
+            self._fail(self._farewell.before("the peer closed the connection"))
+
+    def _receive_frames(self, data: bytes) -> None:
+        """Take octets, and let the frames act that are there, until the turn is over."""
+        self._has_input = False
+        frames = self._frames.feed(data)
         try:
-            for frame in self._frames.feed(data):
+            if self._suspended is not None:
+                self._frames.keep(data)
+                self._work(self._suspended)
+                frames = self._frames.feed(b"")
+            while not self._closed:
+                if self._suspended is not None or self._turn.is_over() or self._is_to_pause:
+                    self._has_input = True
+                    break
+                frame = next(frames, None)
+                if frame is None:
+                    break
                 self._receive_frame(frame)
-                if self._closed:
-                    return
+                if self._holdings.are_too_large:
+                    self._look_at_holdings()
         except RemoteProtocolError as error:
             self._http2.go_away(self._http2.last_peer_stream_id, error.error_code, str(error).encode()[:256])
             self._fail(str(error))
+        frames.close()
+        self._look_at_holdings()
         self._tell_output()
+
+    @property
+    def _is_to_pause(self) -> bool:
+        return self._turn.is_limited and self.is_output_clogged
+
+    def _work(self, steps: Iterator[None]) -> None:
+        """Do what is to be done step by step, until the turn is over."""
+        self._suspended = steps
+        for _ in steps:
+            if self._turn.is_over():
+                return
+        self._suspended = None
 
     def data_to_send(self, limit: int = 1 << 18) -> bytes:
         output = self._output
+        self._turn.begin()
         while len(output) < limit and (turn := self._turns.take()) is not None:
             self._send_frame(*turn)
+            if output and self._turn.is_over():
+                break
         data = bytes(output[:limit])
         del output[:limit]
         if not output:
             self._floods.output_drained()
+        if self._is_accounted:
+            self._account()
         self._told = False
         self._tell_output()
         return data
@@ -159,10 +229,8 @@ class H2Connection(Connection, Generic[CallT]):
             self._http2.go_away(self._http2.last_peer_stream_id, ErrorCode.SETTINGS_TIMEOUT, problem.encode())
             self._fail(problem)
             return
-        for key in self._deadlines.expire(now):
-            stream = self._calls.get(key)
-            if stream is not None:
-                self._deadline_passed(stream)
+        self._turn.begin()
+        self._expire_deadlines()
         action = self._keepalive.advance(now, has_calls=bool(self._calls))
         if action is KeepaliveAction.LOST and not self._closed:
             self._http2.go_away(self._http2.last_peer_stream_id, ErrorCode.NO_ERROR, b"keepalive timeout")
@@ -171,6 +239,15 @@ class H2Connection(Connection, Generic[CallT]):
             self._http2.ping(KEEPALIVE_PING)
         self._advance_side()
         self._tell_output()
+
+    def _expire_deadlines(self) -> None:
+        """End the calls whose deadline has passed, those that a turn has no time for next time."""
+        for key in self._deadlines.expire(self._now):
+            stream = self._calls.get(key)
+            if stream is not None:
+                self._deadline_passed(stream)
+            if self._turn.is_over():
+                return
 
     # -- the connection as a whole
 
@@ -234,20 +311,13 @@ class H2Connection(Connection, Generic[CallT]):
         framed = encode_message(message, coding, self._config.max_send_message_size)
         stream.outbound.append(framed)
         stream.buffered += len(framed)
+        self._unsent += len(framed)
         if stream.buffered > self.send_buffer_size:
             stream.was_full = True
 
     def send_buffered(self, call: Call) -> int:
         stream: Stream[CallT] | None = call.wire_state
         return 0 if stream is None else stream.buffered
-
-    def consume(self, call: Call, octets: int) -> None:
-        stream: Stream[CallT] | None = call.wire_state
-        if stream is None:
-            return
-        stream.credit.consumed(octets)
-        self._give_credit(stream)
-        self._tell_output()
 
     def reset(self, call: Call, error_code: int = ErrorCode.CANCEL, *, now: float = 0.0) -> None:
         stream: Stream[CallT] | None = call.wire_state
@@ -264,6 +334,7 @@ class H2Connection(Connection, Generic[CallT]):
         last = False
         if stream.outbound:
             piece = stream.take(window)
+            self._unsent -= len(piece)
             last = stream.end_queued and not stream.outbound
             self._http2.send_data(stream.id, piece, end=last)
             self._floods.data_sent()
@@ -326,6 +397,7 @@ class H2Connection(Connection, Generic[CallT]):
             self._data_received(event)
         elif isinstance(event, h2.events.InformationalResponseReceived):
             self._headers_received(event.stream_id, list(event.headers), ended=False)
+            self._floods.informational(self._now)
         elif isinstance(event, h2.events.RequestReceived | h2.events.ResponseReceived | h2.events.TrailersReceived):
             self._headers_received(event.stream_id, list(event.headers), ended=event.stream_ended is not None)
         elif isinstance(event, h2.events.WindowUpdated):
@@ -351,10 +423,6 @@ class H2Connection(Connection, Generic[CallT]):
     def _half_closed(self, stream: Stream[CallT]) -> None:
         """The peer ended the stream with DATA."""
 
-    @abstractmethod
-    def _fail_call(self, stream: Stream[CallT], status: Status, error_code: int = ErrorCode.CANCEL) -> None:
-        """End the call from this side, for a reason that is not its owner's."""
-
     def _deadline_passed(self, stream: Stream[CallT]) -> None:
         self._fail_call(stream, Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"))
 
@@ -371,61 +439,74 @@ class H2Connection(Connection, Generic[CallT]):
 
     def _ping_answered(self, opaque: bytes) -> None:
         if opaque == BandwidthProbe.PING:
-            self._credit.grow(self._probe.answered(self._credit.received, self._now))
+            self._probe_answered()
 
     def _data_received(self, event: h2.events.DataReceived) -> None:
-        owed = self._credit.take(event.flow_controlled_length)
-        if owed:
-            self._http2.grant(owed)
-            if self._probe.begin(self._credit.received, self._now):
-                self._http2.ping(BandwidthProbe.PING)
+        self._received += event.flow_controlled_length
+        self._give_back_connection()
         stream = self._streams.get(event.stream_id)
         if stream is None:
             return
-        data = event.data
         ended = event.stream_ended is not None
         stream.wire_ended_remotely = ended
         credit = stream.credit
         credit.auto = stream.call.auto_consume
-        credit.received(len(data), event.flow_controlled_length - len(data))
+        credit.received(len(event.data), event.flow_controlled_length - len(event.data))
+        self._work(self._take_frame(stream, event.data, ended=ended))
+
+    def _take_frame(self, stream: Stream[CallT], data: bytes, *, ended: bool) -> Iterator[None]:
+        """Let the octets of a DATA frame act, in steps."""
         try:
-            self._take_data(stream, data)
-            if stream.key in self._calls:
-                if not ended:
-                    self._give_credit(stream)
-                elif stream.answered:
-                    self._ended_remotely(stream)
-                else:
-                    stream.reader.finish()
-                    self._half_closed(stream)
+            yield from self._take_data(stream, data)
+            if stream.key not in self._calls:
+                return
+            self._charge_part(stream)
+            if not ended:
+                self._give_credit(stream)
+            elif stream.answered:
+                self._ended_remotely(stream)
+            else:
+                stream.reader.finish()
+                self._half_closed(stream)
         except MessageTooLarge as error:
             self._fail_call(stream, Status(StatusCode.RESOURCE_EXHAUSTED, str(error)))
         except RemoteProtocolError as error:
             self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
+        else:
+            if stream.reader.partial and 0 < len(data) < SMALL_PART:
+                self._floods.small_part(self._now)
 
-    def _take_data(self, stream: Stream[CallT], data: bytes) -> None:
-        """Cut DATA into messages and give them to the call."""
+    def _take_data(self, stream: Stream[CallT], data: bytes) -> Iterator[None]:
+        """Cut DATA into messages and give them to the call, a step after every few of them."""
         if stream.answered:
             return
-        for message in stream.reader.feed(data):
-            stream.call.compressed_messages += stream.reader.is_compressed
+        call, reader = stream.call, stream.reader
+        given = 0
+        for message in reader.feed(data):
+            if reader.is_compressed:
+                call.compressed_messages += 1
+                if not call.inflates_messages:
+                    message = yield from reader.inflating(message)
+                    if stream.key not in self._calls or stream.answered:
+                        return
             stream.receiving.step(Step.MESSAGE)
-            stream.credit.delivered(len(message), stream.reader.wire_size)
-            stream.call.on_message(message)
+            stream.credit.delivered(len(message), reader.wire_size)
+            if not stream.credit.auto:
+                self._holdings.octets += len(message) + MESSAGE_OVERHEAD
+            call.on_message(message)
             if stream.key not in self._calls or stream.answered:
                 return
-
-    def _give_credit(self, stream: Stream[CallT]) -> None:
-        if stream.wire_ended_remotely or not stream.id:
-            return
-        owed = stream.credit.take()
-        if owed:
-            if self._probe.window > stream.credit.window:
-                stream.credit.grow(self._probe.window)
-                owed += stream.credit.take()
-            self._http2.grant(owed, stream.id)
+            given += 1
+            if given >= TURN_MESSAGES:
+                given = 0
+                yield
+                if stream.key not in self._calls or stream.answered:
+                    return
 
     def _window_updated(self, stream_id: int) -> None:
+        if not stream_id:
+            self._turns.connection_window_opened()
+            return
         stream = self._streams.get(stream_id)
         if stream is not None and stream.outbound:
             self._turns.add(stream)
@@ -479,8 +560,8 @@ class H2Connection(Connection, Generic[CallT]):
             path,
             sending=sending,
             receiving=receiving,
-            reader=MessageReader(config.max_receive_message_size, inflates=not call.inflates_messages),
-            credit=StreamCredit(config.initial_stream_window, auto=call.auto_consume),
+            reader=MessageReader(config.max_receive_message_size),
+            credit=StreamCredit(self._http2.first_window, auto=call.auto_consume),
         )
         self._calls[stream.key] = stream
         call.wire_state = stream
@@ -488,8 +569,12 @@ class H2Connection(Connection, Generic[CallT]):
 
     def _forget(self, stream: Stream[CallT]) -> None:
         """The call is over."""
-        self._calls.pop(stream.key, None)
-        self._streams.pop(stream.id, None)
+        if self._calls.pop(stream.key, None) is None:
+            return
+        if self._streams.pop(stream.id, None) is not None:
+            self._http2.retire(stream.id)
+        self._let_go(stream)
+        self._unsent -= stream.buffered
         self._deadlines.discard(stream.key)
         stream.outbound.clear()
         stream.buffered = 0

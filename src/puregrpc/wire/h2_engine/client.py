@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
 
@@ -174,9 +174,9 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         self._reset_stream(stream, ErrorCode.NO_ERROR)
         self._end_call(stream, status, trailers)
 
-    def _take_data(self, stream: Stream[Call], data: bytes) -> None:
+    def _take_data(self, stream: Stream[Call], data: bytes) -> Iterator[None]:
         if stream.failure is None:
-            super()._take_data(stream, data)
+            yield from super()._take_data(stream, data)
             return
         stream.failure_text += data[:FOREIGN_BODY_SIZE]
         if stream.wire_ended_remotely or len(stream.failure_text) >= FOREIGN_BODY_SIZE:

@@ -15,8 +15,14 @@ from hyperframe.frame import GoAwayFrame, RstStreamFrame, SettingsFrame
 
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import ConnectionConfig
-from puregrpc.wire.frames import ACK, PREFACE, ErrorCode, FrameType, RawFrame
-from puregrpc.wire.limits import HEADER_DECODE_LIMIT, MAX_DATA_FRAME_SIZE, MAX_FRAME_SIZE, REMEMBERED_RESETS
+from puregrpc.wire.frames import ACK, HEAD_SIZE, PADDED, PREFACE, ErrorCode, FrameType, RawFrame
+from puregrpc.wire.limits import (
+    FIRST_STREAM_WINDOW,
+    HEADER_DECODE_LIMIT,
+    MAX_DATA_FRAME_SIZE,
+    MAX_FRAME_SIZE,
+    REMEMBERED_RESETS,
+)
 from puregrpc.wire.metadata import HeaderField
 
 __all__ = ["FIRST_WINDOW", "Http2"]
@@ -29,6 +35,8 @@ HEADER_TABLE_SIZE = 4096
 
 RESET_SIZE = 13
 _ANSWERED_WITH_RESET = (FrameType.DATA, FrameType.HEADERS, FrameType.CONTINUATION)
+
+FIXED_SIZES = {FrameType.PING: 8, FrameType.RST_STREAM: 4, FrameType.WINDOW_UPDATE: 4}
 
 _H2_FAULTS = (
     H2Error,
@@ -45,6 +53,28 @@ _H2_FAULTS = (
 )
 
 
+class _Connection(h2.connection.H2Connection):
+    """h2's connection, which walks all its streams for each HEADERS frame to count those that are open, and to forget
+    those that are closed. The engine does the former, and says which are closed."""
+
+    MAX_CLOSED_STREAMS = 4096
+    """How many streams are remembered with what closed them; h2 remembers sixteen times as many, in megabytes."""
+
+    def __init__(self, config: h2.config.H2Configuration) -> None:
+        super().__init__(config)
+        self.retired: list[int] = []
+        """Streams that are over."""
+
+    def _open_streams(self, remainder: int) -> int:  # noqa: ARG002 - h2's own method
+        for stream_id in self.retired:
+            stream = self.streams.get(stream_id)
+            if stream is not None and stream.closed:
+                del self.streams[stream_id]
+                self._closed_streams[stream_id] = stream.closed_by
+        self.retired.clear()
+        return 0
+
+
 class Http2:
     """The HTTP/2 state of a connection. What it has to say collects in ``output``."""
 
@@ -52,9 +82,13 @@ class Http2:
         self.output = bytearray()
         self._config = config
         self._client = client
+        self.first_window = config.initial_stream_window
+        """The receive window of a new stream, once the peer has acknowledged it."""
+        if not client:
+            self.first_window = min(self.first_window, FIRST_STREAM_WINDOW)
         self._reset_here: dict[int, None] = {}
         """Streams that this side reset lately, oldest first."""
-        self._h2 = h2.connection.H2Connection(
+        self._h2 = _Connection(
             h2.config.H2Configuration(
                 client_side=client,
                 header_encoding=None,
@@ -71,7 +105,7 @@ class Http2:
         """The preface and the first SETTINGS."""
         config, http2 = self._config, self._h2
         settings = {
-            SettingCodes.INITIAL_WINDOW_SIZE: config.initial_stream_window,
+            SettingCodes.INITIAL_WINDOW_SIZE: self.first_window,
             SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_SIZE,
             SettingCodes.MAX_HEADER_LIST_SIZE: config.max_header_list_size,
         }
@@ -85,14 +119,14 @@ class Http2:
                 SettingCodes.ENABLE_PUSH: 0,
                 SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_SIZE,
                 # A smaller window binds the peer from its acknowledgement on.
-                SettingCodes.INITIAL_WINDOW_SIZE: max(FIRST_WINDOW, config.initial_stream_window),
+                SettingCodes.INITIAL_WINDOW_SIZE: max(FIRST_WINDOW, self.first_window),
                 # h2 ends the connection when a client opens one stream too many, or sends a header list that is a
                 # little too long. Here the one call is refused: h2 is not told the limits that go out.
                 SettingCodes.MAX_CONCURRENT_STREAMS: 2**31 - 1,
                 SettingCodes.MAX_HEADER_LIST_SIZE: config.max_header_list_size * HEADER_DECODE_LIMIT,
             },
         )
-        http2.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = config.initial_stream_window
+        http2.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = self.first_window
         http2.decoder.max_header_list_size = config.max_header_list_size * HEADER_DECODE_LIMIT
         http2.max_inbound_frame_size = MAX_FRAME_SIZE
         http2.initiate_connection()
@@ -110,6 +144,7 @@ class Http2:
     def receive(self, frame: RawFrame) -> list[h2.events.Event]:
         """Take a frame. Raises RemoteProtocolError for all that the peer may have got wrong."""
         octets = frame.octets
+        _check_size(frame)
         if frame.type == FrameType.RST_STREAM and self._is_idle(frame.stream_id):
             raise RemoteProtocolError("RST_STREAM for a stream that was never opened")
         if frame.type == FrameType.HEADERS and self._client and frame.stream_id % 2 == 0:
@@ -124,6 +159,8 @@ class Http2:
         except _H2_FAULTS as error:
             self._h2.clear_outbound_data_buffer()  # h2's own GOAWAY: ours says more
             code = int(getattr(error, "error_code", ErrorCode.PROTOCOL_ERROR))
+            if isinstance(error.__cause__, HPACKError | IndexError | TypeError):
+                code = ErrorCode.COMPRESSION_ERROR  # RFC 9113, section 4.3
             raise RemoteProtocolError(str(error) or type(error).__name__, code) from None
         changes = self._h2.encoder.table_size_changes
         if len(changes) > 1:
@@ -180,9 +217,14 @@ class Http2:
         """RST_STREAM."""
         self._h2.reset_stream(stream_id, error_code)
         self._flush()
+        self.retire(stream_id)
         self._reset_here[stream_id] = None
         if len(self._reset_here) > REMEMBERED_RESETS:
             del self._reset_here[next(iter(self._reset_here))]
+
+    def retire(self, stream_id: int) -> None:
+        """The stream is over."""
+        self._h2.retired.append(stream_id)
 
     def reset_closed(self, stream_id: int, error: RemoteProtocolError) -> None:
         """RST_STREAM on a stream that is over. Raises the error if there never was such a stream (section 6.4)."""
@@ -254,3 +296,20 @@ class Http2:
     def peer_settings(self) -> dict[str, int]:
         """What the peer's SETTINGS say, by the names of RFC 9113, section 6.5.2."""
         return {SettingCodes(name).name: int(value) for name, value in self._h2.remote_settings.items()}
+
+
+def _check_size(frame: RawFrame) -> None:
+    """Hold a frame's size against RFC 9113, section 4.2; h2 calls some of these faults by another name."""
+    size = len(frame.octets) - HEAD_SIZE
+    kind = frame.type
+    if kind in FIXED_SIZES:
+        wrong = size != FIXED_SIZES[kind] and (frame.stream_id != 0) is (kind != FrameType.PING)
+        wrong = wrong or (kind == FrameType.WINDOW_UPDATE and size != FIXED_SIZES[kind])
+    elif kind == FrameType.SETTINGS:
+        wrong = not frame.stream_id and (size % 6 != 0 or (frame.flags & ACK != 0 and size > 0))
+    elif kind in (FrameType.DATA, FrameType.HEADERS):
+        wrong = not size and frame.flags & PADDED != 0 and frame.stream_id != 0
+    else:
+        return
+    if wrong:
+        raise RemoteProtocolError(f"a frame of a wrong size: {size} octets", ErrorCode.FRAME_SIZE_ERROR)

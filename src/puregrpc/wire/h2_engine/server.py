@@ -74,7 +74,11 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream.sending.step(Step.TRAILERS)
         stream.trailers = fields
         stream.answered = True
-        self._turns.add(stream)
+        if stream.outbound:
+            self._turns.add(stream)
+        else:  # else the fields would wait in a form that takes more memory
+            self._turns.remove(stream)
+            self._send_frame(stream, 0)
         self._tell_output()
 
     def _trailer_fields(self, stream: Stream[ServerCall], status: Status, metadata: Metadata) -> list[HeaderField]:
@@ -126,12 +130,12 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             self._request_trailers_received(stream, fields)
             return
         if self._drained or len(self._streams) >= self._config.max_concurrent_streams:
-            self._http2.reset(stream_id, ErrorCode.REFUSED_STREAM)
+            self._refuse(stream_id)
+            return
+        if header_list_size(fields) > self._config.max_header_list_size:
+            self._answer(stream_id, Refusal(431, "the request's headers are too large\n"), ended=ended)
             return
         try:
-            if header_list_size(fields) > self._config.max_header_list_size:
-                self._answer(stream_id, Refusal(431, "the request's headers are too large\n"), ended=ended)
-                return
             request = parse_request(fields)
         except RemoteProtocolError:
             self._floods.stream_fault(self._now)
@@ -141,6 +145,11 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             self._answer(stream_id, request, ended=ended)
         else:
             self._request_received(stream_id, request, ended=ended)
+
+    def _refuse(self, stream_id: int) -> None:
+        self._http2.reset(stream_id, ErrorCode.REFUSED_STREAM)
+        if not self._going_away:  # else the client may not know yet
+            self._floods.stream_refused(self._now)
 
     def _request_trailers_received(self, stream: Stream[ServerCall], fields: list[HeaderField]) -> None:
         """RFC 9113, section 8.1: a request may have trailers. To gRPC they are a half-close."""
@@ -165,6 +174,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
 
         What is gRPC learns at once; HTTP is answered when all of the request is there, or after a while.
         """
+        self._floods.foreign_request(self._now)
         stream = self._new_stream(stream_id, ServerCall(), "", ended=ended)
         stream.answered = True
         stream.refusal = refusal
@@ -186,6 +196,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             stream.end_queued = True
             stream.outbound.append(text)
             stream.buffered = len(text)
+            self._unsent += len(text)
             self._turns.add(stream)
         else:
             stream.wire_ended_locally = True
@@ -212,7 +223,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
     def _request_received(self, stream_id: int, request: Request, *, ended: bool) -> None:
         call = self._driver.on_call(request)
         if call is None:
-            self._http2.reset(stream_id, ErrorCode.REFUSED_STREAM)
+            self._refuse(stream_id)
             return
         call.request = request
         stream = self._new_stream(stream_id, call, request.path, ended=ended)

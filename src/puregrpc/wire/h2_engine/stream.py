@@ -34,7 +34,6 @@ class Stream(Generic[CallT]):
         "failure",
         "failure_text",
         "id",
-        "in_turn",
         "key",
         "outbound",
         "path",
@@ -76,7 +75,6 @@ class Stream(Generic[CallT]):
         self.buffered = 0
         self.was_full = False
         """More than SEND_BUFFER_SIZE is waiting, and the owner is to be told when it no longer is."""
-        self.in_turn = False
         self.end_queued = False
         """END_STREAM follows the messages (client)."""
         self.answered = False

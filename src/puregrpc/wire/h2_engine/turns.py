@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from typing import Generic
 
 from puregrpc.wire.h2_engine.http2 import Http2
@@ -16,34 +16,50 @@ class Turns(Generic[CallT]):
 
     def __init__(self, http2: Http2) -> None:
         self._http2 = http2
-        self._waiting: deque[Stream[CallT]] = deque()
+        self._waiting: OrderedDict[int, Stream[CallT]] = OrderedDict()
+        """By their keys, the next one first."""
+        self._can_send = False
 
     def __bool__(self) -> bool:
         """Whether anything can be sent now."""
-        return any(not stream.outbound or self._http2.send_window(stream.id) > 0 for stream in self._waiting)
+        return self._can_send
 
     def add(self, stream: Stream[CallT]) -> None:
         """The call has something to send, or may again."""
-        if not stream.in_turn and stream.id and not stream.wire_ended_locally:
-            stream.in_turn = True
-            self._waiting.append(stream)
+        if stream.id and not stream.wire_ended_locally:
+            self._waiting.setdefault(stream.key, stream)
+            self._can_send = self._can_send or self._window(stream) is not None
 
     def remove(self, stream: Stream[CallT]) -> None:
         """The call is over."""
-        if stream.in_turn:
-            stream.in_turn = False
-            self._waiting.remove(stream)
+        if self._waiting.pop(stream.key, None) is not None and not self._waiting:
+            self._can_send = False
+
+    def connection_window_opened(self) -> None:
+        """What the connection's window held back may go."""
+        if not self._can_send:
+            self._can_send = any(self._window(stream) is not None for stream in self._waiting.values())
 
     def take(self) -> tuple[Stream[CallT], int] | None:
         """The next call that can send, off the queue, and how much DATA it may send; None if there is none."""
-        for _ in range(len(self._waiting)):
-            stream = self._waiting.popleft()
-            window = self._http2.send_window(stream.id) if stream.outbound else 0
-            if not stream.outbound or window > 0:
-                stream.in_turn = False
+        if not self._can_send:
+            return None
+        waiting = self._waiting
+        for _ in range(len(waiting)):
+            key, stream = waiting.popitem(last=False)
+            window = self._window(stream)
+            if window is not None:
+                self._can_send = bool(waiting)
                 return stream, window
             if self._http2.connection_send_window <= 0:
-                self._waiting.append(stream)
-            else:
-                stream.in_turn = False  # WINDOW_UPDATE or SETTINGS will bring it back
+                waiting[key] = stream
+            # else WINDOW_UPDATE or SETTINGS will bring it back
+        self._can_send = False
         return None
+
+    def _window(self, stream: Stream[CallT]) -> int | None:
+        """How much DATA the call may send, 0 if it has none to send; None if it has to wait."""
+        if not stream.outbound:
+            return 0
+        window = self._http2.send_window(stream.id)
+        return window if window > 0 else None

@@ -1,0 +1,1 @@
+"""The hostile catalogue of puregrpc.fuzz, run against connections in memory."""

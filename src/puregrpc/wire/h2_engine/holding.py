@@ -1,0 +1,173 @@
+"""What an h2-based connection holds of its peer's messages, and the windows that follow from it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Generic
+
+from puregrpc.wire.connection import Call, Connection, ConnectionConfig
+from puregrpc.wire.flow_control import BandwidthProbe
+from puregrpc.wire.frames import ErrorCode
+from puregrpc.wire.h2_engine.http2 import FIRST_WINDOW, Http2
+from puregrpc.wire.h2_engine.stream import CallT, Stream
+from puregrpc.wire.limits import GUARANTEED_MEMORY, MAX_UNSENT_HEADERS, MAX_UNSENT_OUTPUT
+from puregrpc.wire.memory import Holdings
+from puregrpc.wire.status import Status, StatusCode
+
+__all__ = ["Holding"]
+
+TOO_MUCH_HELD = Status(StatusCode.RESOURCE_EXHAUSTED, "too much was sent that nobody has read yet")
+
+
+class Holding(Connection, Generic[CallT]):
+    """What both ends do about memory and receive windows."""
+
+    def __init__(self, config: ConnectionConfig, *, client: bool) -> None:
+        self._config = config
+        self._is_client = client
+        self._http2 = Http2(config, client=client)
+        self._output = self._http2.output
+        self._streams: dict[int, Stream[CallT]] = {}
+        """The calls that have a stream, by its id."""
+        self._closed = False
+        self._now = 0.0
+        self._holdings = Holdings(config.connection_memory, config.max_receive_message_size, ends_calls=not client)
+        self._unsent = 0
+        """Octets of all calls' messages that flow control has not let go."""
+        self._window = max(config.initial_connection_window, FIRST_WINDOW)
+        """The connection's receive window, if there is memory for it."""
+        self._received = 0
+        """Octets of DATA that ever came."""
+        self._probe = BandwidthProbe(config.initial_stream_window, config.max_window)
+        self._is_accounted = False
+        """The budget knows of something that the connection holds."""
+
+    # -- memory
+
+    @property
+    def is_output_clogged(self) -> bool:
+        waits = len(self._output)
+        if self._is_client or waits <= GUARANTEED_MEMORY:
+            return False
+        budget = self._config.memory_budget
+        return waits > MAX_UNSENT_HEADERS or (budget is not None and budget.is_unsent_full)
+
+    @property
+    def is_send_full(self) -> bool:
+        waits = self._unsent + len(self._output)
+        if waits <= GUARANTEED_MEMORY:
+            return False
+        if waits > MAX_UNSENT_OUTPUT or len(self._output) > MAX_UNSENT_HEADERS:
+            return True
+        budget = self._config.memory_budget
+        return budget is not None and budget.is_unsent_full
+
+    def _let_go(self, stream: Stream[CallT]) -> None:
+        """The call is over, and what it holds is its owner's alone."""
+        self._holdings.octets -= _held_by(stream)
+        self._holdings.is_whole(stream.id)
+
+    def _charge_part(self, stream: Stream[CallT]) -> None:
+        """More came of a message that is not complete, or it is complete now."""
+        reader = stream.reader
+        held = reader.held
+        self._holdings.octets += held - reader.charged
+        reader.charged = held
+        if not held:
+            self._holdings.is_whole(stream.id)
+
+    def _look_at_holdings(self) -> None:
+        """After something came: end calls that hold too much, and let go on what had to wait."""
+        holdings = self._holdings
+        while holdings.are_too_large and not self._closed:
+            before = holdings.octets
+            self.relieve()
+            if holdings.octets >= before:
+                break
+        self._account()
+        for stream_id in holdings.due():
+            stream = self._streams.get(stream_id)
+            if stream is None:
+                holdings.is_whole(stream_id)
+            else:
+                self._give_credit(stream)
+
+    def _account(self) -> None:
+        """Tell the budget that the connection shares with others what it holds and has waiting."""
+        budget = self._config.memory_budget
+        if budget is None:
+            return
+        held, unsent = (0, 0) if self._closed else (self._holdings.octets, self._unsent + len(self._output))
+        if held or unsent or self._is_accounted:
+            self._is_accounted = bool(held or unsent)
+            budget.update(self, held, unsent)
+
+    def relieve(self) -> None:
+        greediest = max(self._streams.values(), key=_held_by, default=None)
+        if greediest is not None and _held_by(greediest):
+            self._fail_call(greediest, TOO_MUCH_HELD)
+        self._account()
+        self._tell_output()
+
+    # -- windows
+
+    def consume(self, call: Call, octets: int) -> None:
+        stream: Stream[CallT] | None = call.wire_state
+        if stream is None:
+            return
+        self._holdings.octets -= stream.credit.consumed(octets)
+        self._give_credit(stream)
+        self._give_back_connection()
+        self._tell_output()
+
+    def _give_back_connection(self) -> None:
+        """Open the connection's window again, as far as there is memory for what comes."""
+        if self._closed:
+            return
+        window = self._holdings.window(self._window)
+        owed = window - self._http2.connection_receive_window
+        if owed <= 0 or owed * 4 < window:
+            return
+        self._http2.grant(owed)
+        if window == self._window and self._probe.begin(self._received, self._now):
+            self._http2.ping(BandwidthProbe.PING)
+
+    def _give_credit(self, stream: Stream[CallT]) -> None:
+        if stream.wire_ended_remotely or not stream.id:
+            return
+        is_part = bool(stream.reader.partial)
+        credit = stream.credit
+        parts = not is_part or self._holdings.may_go_on(stream.id)
+        if credit.auto and not parts:
+            return
+        owed = credit.take(parts=parts)
+        if owed:
+            if (
+                self._probe.window > credit.window
+                and self._holdings.are_small
+                and (credit.auto or is_part or not credit.messages_are_small)
+            ):
+                credit.grow(self._probe.window)
+                owed += credit.take(parts=parts)
+            self._http2.grant(owed, stream.id)
+
+    def _probe_answered(self) -> None:
+        window = self._probe.answered(self._received, self._now)
+        if window > self._window and self._holdings.are_small:
+            self._window = window
+            self._give_back_connection()
+
+    # -- what others do
+
+    @abstractmethod
+    def _fail_call(self, stream: Stream[CallT], status: Status, error_code: int = ErrorCode.CANCEL) -> None:
+        """End the call from this side, for a reason that is not its owner's."""
+
+    @abstractmethod
+    def _tell_output(self) -> None:
+        """Tell the driver if there is something to send."""
+
+
+def _held_by(stream: Stream[CallT]) -> int:
+    """What a call holds: messages that wait for its owner, and the part that is there of another."""
+    return stream.credit.held + stream.reader.charged

@@ -1,0 +1,179 @@
+"""What connections hold of their peers' messages: each for itself, and those of a server together."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+from puregrpc.wire.limits import GUARANTEED_MEMORY, SERVER_MEMORY, SERVER_UNSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Holder", "Holdings", "MemoryBudget"]
+
+UPDATES_PER_COUNT = 256
+"""Threads may lose a sum; it is made anew after so many changes."""
+
+
+class Holder(Protocol):
+    """A connection, as its budget sees it."""
+
+    def relieve(self) -> None:
+        """Let go of the call that holds most."""
+
+
+def _at_once(holder: Holder) -> None:
+    holder.relieve()
+
+
+class MemoryBudget:
+    """What all connections of a server may hold together: give one to each of them (`ConnectionConfig.memory_budget`).
+
+    ``held`` octets of messages that came, parts of messages included: beyond that the connection that holds most loses
+    the call that holds most. ``unsent`` octets that wait to be sent: beyond that `Connection.is_send_full` is True.
+    ``guaranteed`` octets of each are left to every connection, whatever the others hold.
+
+    ``relieve`` is called with the connection that has to let go, from inside a method of another; whoever drives
+    connections in several threads has its `Connection.relieve` called where it belongs.
+    """
+
+    __slots__ = ("_held", "_held_total", "_limit", "_looks", "_relieve", "_relieving", "_unsent", "_unsent_limit",
+                 "_unsent_total", "_updates", "guaranteed")  # fmt: skip
+
+    def __init__(
+        self,
+        held: int = SERVER_MEMORY,
+        unsent: int = SERVER_UNSENT,
+        guaranteed: int = GUARANTEED_MEMORY,
+        *,
+        relieve: Callable[[Holder], None] = _at_once,
+    ) -> None:
+        self.guaranteed = guaranteed
+        self._limit = held
+        self._unsent_limit = unsent
+        self._relieve = relieve
+        self._held: dict[Holder, int] = {}
+        self._unsent: dict[Holder, int] = {}
+        self._held_total = self._unsent_total = 0
+        self._relieving: Holder | None = None
+        """Who was asked, and has not done it yet."""
+        self._looks = False
+        """`update` is at work, and calls of it from inside only count."""
+        self._updates = 0
+
+    @property
+    def held(self) -> int:
+        """Octets that all connections hold."""
+        return self._held_total
+
+    @property
+    def unsent(self) -> int:
+        """Octets that wait to be sent on all connections."""
+        return self._unsent_total
+
+    @property
+    def is_unsent_full(self) -> bool:
+        """More waits to be sent than the connections may have waiting."""
+        return self._unsent_total > self._unsent_limit
+
+    def update(self, holder: Holder, held: int, unsent: int) -> None:
+        """A connection holds so much from now on; with nothing of either it is forgotten."""
+        self._held_total += held - self._held.pop(holder, 0)
+        self._unsent_total += unsent - self._unsent.pop(holder, 0)
+        if held:
+            self._held[holder] = held
+        if unsent:
+            self._unsent[holder] = unsent
+        self._updates += 1
+        if self._updates >= UPDATES_PER_COUNT:
+            self._updates = 0
+            self._held_total = sum(list(self._held.values()))
+            self._unsent_total = sum(list(self._unsent.values()))
+        if self._relieving is holder:
+            self._relieving = None
+        if self._held_total > self._limit and not self._looks:
+            self._looks = True
+            self._find_room()
+            self._looks = False
+
+    def _find_room(self) -> None:
+        while self._held_total > self._limit and self._relieving is None:
+            greediest, most = max(list(self._held.items()), key=_octets, default=(None, 0))
+            if greediest is None or most <= self.guaranteed:
+                return
+            self._relieving = greediest
+            self._relieve(greediest)
+
+
+def _octets(item: tuple[Holder, int]) -> int:
+    return item[1]
+
+
+LEAST_WINDOW = 65535
+"""What a connection's window is reopened to however much is held: calls whose messages are read must not stand still
+for those whose are not."""
+
+
+class Holdings:
+    """What one connection holds: messages that wait for their owners, each with its overhead, and parts of messages.
+
+    As memory fills up, the connection's window is reopened to what is left. From half of it on, one message at a time
+    is let come that is partly there: many at once, none of which could become whole, would hold it for ever. In a
+    server, the call that holds most is ended once all is taken; a client has opened its calls itself.
+    """
+
+    __slots__ = ("_favored", "_most", "_starving", "memory", "octets")
+
+    def __init__(self, memory: int, max_message_size: int, *, ends_calls: bool) -> None:
+        self.memory = max(memory, 2 * max_message_size)
+        self._most = self.memory if ends_calls else inf
+        self.octets = 0
+        self._favored: int | None = None
+        self._starving: dict[int, None] = {}
+
+    @property
+    def are_too_large(self) -> bool:
+        """A call must end."""
+        return self.octets > self._most
+
+    @property
+    def are_small(self) -> bool:
+        """Windows may grow."""
+        return self.octets * 4 <= self.memory
+
+    def window(self, window: int) -> int:
+        """How far a connection's window of ``window`` octets may be open now."""
+        return min(window, max(self.memory - self.octets, LEAST_WINDOW))
+
+    def may_go_on(self, stream_id: int) -> bool:
+        """Whether a stream whose message is partly there may get more window. If not, `due` will name it."""
+        if self.octets * 2 <= self.memory:
+            return True
+        if self._favored is None:
+            self._favored = stream_id
+        if self._favored == stream_id:
+            return True
+        self._starving[stream_id] = None
+        return False
+
+    def is_whole(self, stream_id: int) -> None:
+        """The message is there as a whole, or its call is over."""
+        if self._favored == stream_id:
+            self._favored = None
+        if self._starving:
+            self._starving.pop(stream_id, None)
+
+    def due(self) -> list[int]:
+        """The streams that `may_go_on` held back and that may get window now."""
+        if not self._starving:
+            return []
+        if self.octets * 2 <= self.memory:
+            due = list(self._starving)
+            self._starving.clear()
+            return due
+        if self._favored is not None:
+            return []
+        self._favored = next(iter(self._starving))
+        del self._starving[self._favored]
+        return [self._favored]

@@ -1,0 +1,35 @@
+"""How long a connection works before others get their turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Turn"]
+
+
+class Turn:
+    """A turn of ``seconds`` by ``clock``; without a clock it never ends. It begins when it is first asked about."""
+
+    __slots__ = ("_clock", "_ends", "_seconds", "is_limited")
+
+    def __init__(self, clock: Callable[[], float] | None = None, seconds: float = 0.0) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._ends: float | None = None
+        self.is_limited = clock is not None
+
+    def begin(self) -> None:
+        """The next turn."""
+        self._ends = None
+
+    def is_over(self) -> bool:
+        """Whether it is the others' turn."""
+        if self._clock is None:
+            return False
+        now = self._clock()
+        if self._ends is None:
+            self._ends = now + self._seconds
+        return now >= self._ends
