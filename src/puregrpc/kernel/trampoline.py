@@ -212,8 +212,8 @@ def _run(coroutine: Coroutine[Any, Any, T], runner: Runner | None, error: BaseEx
             if error is None:
                 request = coroutine.send(value)
             else:
-                thrown, error = error, None
-                request = coroutine.throw(thrown)
+                thrown, error = [error], None
+                request = coroutine.throw(thrown.pop())  # kept here, it would keep this frame, and that all others
             value = request.block(runner)
         except StopIteration as end:
             if _is_suspended(coroutine):
@@ -291,8 +291,8 @@ class Parked(Running, Generic[T]):
                 if error is None:
                     request = run(coroutine.send, value)
                 else:
-                    thrown, error = error, None
-                    request = run(coroutine.throw, thrown)
+                    thrown, error = [error], None
+                    request = run(coroutine.throw, thrown.pop())
                 if self.is_cancelled:
                     raise Interrupted
                 waiter = request.park()
