@@ -68,7 +68,7 @@ def explain_tls(error: ssl.SSLError, *, server_side: bool, established: bool) ->
     for words, meaning in ALERTS.items():
         if words in reason:
             return meaning
-    words = reason.replace("_", " ").lower() or str(error)
+    words = reason.replace("_", " ").lower() or str(error).partition(" (_ssl.c")[0]
     if "ALERT" in reason and reason.endswith(CERTIFICATE_REFUSED):
         return f"the peer does not take this end's certificate: {words.partition('alert ')[2]}"
     if reason.endswith("ALERT_HANDSHAKE_FAILURE") and not server_side:
