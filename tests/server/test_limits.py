@@ -371,7 +371,7 @@ def test_compressed_messages_that_wait_take_no_more_memory_than_they_came_in(
         (Shape.CLIENT_STREAM, "async"): reads_late,
         (Shape.CLIENT_STREAM, "plain"): reads_late_plainly,
     }
-    messages = 1 if shape is Shape.UNARY else 10
+    messages = 1 if shape is Shape.UNARY else 4
     method = Method("/test.N/Bomb", handlers[shape, style], shape)
     with (
         serving(echo_server(world, method, config=ServerConfig(engine=engine)), world) as running,
