@@ -192,8 +192,8 @@ class TrioKernel(Kernel):
 
 @asynccontextmanager
 async def open_trio_kernel(*, threads: int | None = None) -> AsyncIterator[TrioKernel]:
-    """A kernel whose tasks live as long as the body. What the body raises leaves as itself, not in a group; so does what
-    ends the program, if a task raises it."""
+    """A kernel whose tasks live as long as the body. What the body raises leaves as itself, not in a group; so does
+    what ends the program, if a task raises it."""
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
