@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["describe", "explain_tls"]
+__all__ = ["describe", "explain_tls", "in_seconds"]
 
 STRICT_FAULTS = range(80, 94)
 """What OpenSSL calls the faults that VERIFY_X509_STRICT alone finds (X509_V_ERR_...)."""
@@ -47,6 +47,11 @@ ALERTS = {
 def describe(error: OSError) -> str:
     """An operating system's error in words, without its number."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def in_seconds(time: float) -> str:
+    """A time for people: what was left of a time-out of 5 s a moment ago is 5 s."""
+    return f"{time:.2g} s" if time < 100 else f"{time:.0f} s"
 
 
 def explain_tls(error: ssl.SSLError, *, server_side: bool, established: bool) -> str:
