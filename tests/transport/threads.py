@@ -18,7 +18,15 @@ from puregrpc.kernel.streams import ByteStream, SocketStream
 from puregrpc.transport.session import SessionOptions, UnaryExchange, open_session
 from puregrpc.transport.thread_session import ThreadSession
 from puregrpc.wire import client_connection, server_connection
-from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, Metadata, Request, ServerCall, ServerConnection
+from puregrpc.wire.connection import (
+    Call,
+    ClientConnection,
+    ConnectionConfig,
+    Metadata,
+    Request,
+    ServerCall,
+    ServerConnection,
+)
 from puregrpc.wire.status import OK, Status
 
 ECHO = Request("/test.Service/Echo", "localhost")
@@ -246,13 +254,14 @@ class Client:
         except BaseException:
             stream.close()
             raise
+        made: ThreadSession[ClientConnection] = session
         try:
-            await session.start()
-            await session.wait_ready()
+            await made.start()
+            await made.wait_ready()
         except BaseException:
-            session.abort("not wanted any more")
+            made.abort("not wanted any more")
             raise
-        return session
+        return made
 
     def on_call(self, session: Any, request: Request) -> ServerCall | None:
         return None
