@@ -1,4 +1,4 @@
-"""puregrpc's channel as a client: ``client_puregrpc WORLD ENGINE WORK ADDRESS [NUMBERS]``; WORLD is trio, asyncio or uvloop.
+"""puregrpc's channel as a client: ``client_puregrpc WORLD ENGINE WORK ADDRESS [NUMBERS]``, on trio, asyncio or uvloop.
 
 Works: ``unary CONCURRENCY SECONDS``; ``rich``, the same with a deadline, a bearer token and a unique request id on each
 call; ``receive SIZE COUNT`` and ``send SIZE COUNT``, one stream of COUNT messages of SIZE octets.

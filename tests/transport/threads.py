@@ -40,13 +40,15 @@ CHAT = Request("/test.Service/Chat", "localhost")
 class Unary(UnaryExchange):
     """A unary call of a client's."""
 
-    __slots__ = ("message", "session", "status")
+    __slots__ = ("ended_in", "message", "session", "status")
 
     def __init__(self, session: ThreadSession[ClientConnection]) -> None:
         Call.__init__(self)
         self.session = session
         self.waiter = None
         self.ended = False
+        self.ended_in = 0
+        """The thread that brought the end about."""
         self.message: bytes | None = None
         self.status: Status | None = None
 
@@ -55,6 +57,7 @@ class Unary(UnaryExchange):
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
         self.ended = True
+        self.ended_in = threading.get_ident()
         self.status = status
         self.session.over(self)
         if self.waiter is not None:
@@ -115,11 +118,17 @@ class Stream(Call):
 
 
 class Handle:
-    """What a caller has of a stream: it is cancelled when it is dropped."""
+    """What a caller has of a stream: it is cancelled when it is left or dropped."""
 
     def __init__(self, client: Client, deadline: float | None = None) -> None:
         self._kernel = client.kernel
         self.stream = Stream(client.session, deadline)
+
+    def __enter__(self) -> Stream:
+        return self.stream.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.cancel()
 
     def __del__(self) -> None:
         if self.stream.status is None:
