@@ -12,21 +12,28 @@ import argparse
 import json
 import os
 import resource
+import subprocess
 import sys
 import time
 from datetime import datetime, timezone
 from functools import partial
+from math import nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from conformance.interop.messages import PROTOS
+
 from benchmarks.measuring import ROOT, Row, Server, in_rounds, run_worker, started, started_go, versions
+from benchmarks.work import UNARY_DICT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     Works = Mapping[str, Callable[[], dict[str, float]]]
 
+GHZ = ROOT / "conformance" / ".work" / "bin" / "ghz"
 GO_SERVER = ROOT / "conformance" / ".work" / "bin" / "grpc-go-interop-server"
 OURS = "puregrpc"
 
@@ -51,15 +58,20 @@ class Plan:
 
     def clients(self, address: str) -> None:
         seconds = self.seconds
-        for work, title in (("unary", "unary"), ("rich", "unary, deadline, token and id")):
-            for concurrency in ("1", "50"):
-                works = {
-                    OURS: partial(run_worker, "client_puregrpc", "fast", work, address, concurrency, seconds),
-                    "puregrpc on h2": partial(run_worker, "client_puregrpc", "h2", work, address, concurrency, seconds),
-                    "grpc.aio": partial(run_worker, "client_grpcio", "aio", work, address, concurrency, seconds),
-                    "grpclib": partial(run_worker, "client_grpclib", work, address, concurrency, seconds),
-                }
-                self.measure(f"trio client, {title}, {concurrency} at a time", works)
+        for world, others in (("trio", ()), ("asyncio", ("uvloop",))):
+            for work, title in (("unary", "unary"), ("rich", "unary, deadline, token and id")):
+                for concurrency in ("1", "50"):
+                    arguments = (work, address, concurrency, seconds)
+                    works = {OURS: partial(run_worker, "client_puregrpc", world, "fast", *arguments)}
+                    for other in others:
+                        works[f"puregrpc on {other}"] = partial(
+                            run_worker, "client_puregrpc", other, "fast", *arguments
+                        )
+                    if world == "trio":
+                        works["puregrpc on h2"] = partial(run_worker, "client_puregrpc", world, "h2", *arguments)
+                    works["grpc.aio"] = partial(run_worker, "client_grpcio", "aio", *arguments)
+                    works["grpclib"] = partial(run_worker, "client_grpclib", *arguments)
+                    self.measure(f"{world} client, {title}, {concurrency} at a time", works)
         for threads, title in (("1", "1 at a time"), ("50", "50 threads")):
             for form in ("messages", "dicts"):
                 works = {
@@ -84,19 +96,47 @@ class Plan:
             self.measure(f"send a stream of {size}-octet messages to a sink", works)
 
     def servers(self) -> None:
-        commands = {
-            OURS: [sys.executable, "-m", "benchmarks.server_puregrpc", "fast"],
-            "puregrpc on h2": [sys.executable, "-m", "benchmarks.server_puregrpc", "h2"],
-            "grpc.aio": [sys.executable, "-m", "benchmarks.server_grpcio"],
-        }
-        for concurrency in ("1", "50"):
-            works = {name: partial(self.load_server, command, concurrency) for name, command in commands.items()}
-            self.measure(f"server, unary, {concurrency} at a time", works)
+        for world, others in (("trio", ("trio h2",)), ("asyncio", ("uvloop fast",))):
+            commands = {OURS: server_command(world, "fast")}
+            commands |= {f"puregrpc, {other}": server_command(*other.split()) for other in others}
+            commands["grpc.aio"] = [sys.executable, "-m", "benchmarks.server_grpcio"]
+            for concurrency in ("1", "50"):
+                works = {name: partial(self.load_server, command, concurrency) for name, command in commands.items()}
+                self.measure(f"{world} server, unary, {concurrency} at a time", works)
+
+    def servers_by_ghz(self) -> None:
+        """Servers beside grpc-go's, called by ghz."""
+        if not (GHZ.exists() and GO_SERVER.exists()):
+            print("ghz or grpc-go's server is not there: conformance/get ghz grpc-go-interop-server", file=sys.stderr)
+            return
+        servers = {OURS: partial(started, server_command("asyncio", "fast")), "grpc-go": partial(started_go, GO_SERVER)}
+        for world in ("uvloop", "trio"):
+            servers[f"puregrpc on {world}"] = partial(started, server_command(world, "fast"))
+        for concurrency, connections in (("1", "1"), ("50", "1"), ("50", "10")):
+            works = {
+                name: partial(self.load_by_ghz, start, concurrency, connections) for name, start in servers.items()
+            }
+            plural = "" if connections == "1" else "s"
+            self.measure(f"server called by ghz, {concurrency} at a time on {connections} connection{plural}", works)
+
+    def load_by_ghz(
+        self, start: Callable[[], AbstractContextManager[Server]], concurrency: str, connections: str
+    ) -> dict[str, float]:
+        with start() as server:
+            call_by_ghz(server.address, concurrency, connections, 0.5)
+            before = server.cpu_seconds()
+            figures = call_by_ghz(server.address, concurrency, connections, float(self.seconds))
+            return {
+                "per_second": figures["rps"],
+                "cpu_us": (server.cpu_seconds() - before) / figures["count"] * 1e6,
+                "p50_ms": figures["p50_ms"],
+                "p99_ms": figures["p99_ms"],
+            }
 
     def load_server(self, command: list[str], concurrency: str) -> dict[str, float]:
         with started(command) as server:
             before = server.cpu_seconds()
-            figures = run_worker("client_puregrpc", "fast", "unary", server.address, concurrency, self.seconds)
+            figures = run_worker("client_puregrpc", "trio", "fast", "unary", server.address, concurrency, self.seconds)
             # The worker's warm-up calls are in the server's time as well: count them at the measured pace.
             warm_up = min(1.0, float(self.seconds) / 3)
             calls = figures["per_second"] * (float(self.seconds) + (warm_up if concurrency == "1" else 0))
@@ -142,9 +182,33 @@ class Plan:
 def streaming_works(*arguments: str) -> Works:
     """A stream of messages by each client: what is done (``receive`` or ``send``), address, size, number."""
     return {
-        OURS: partial(run_worker, "client_puregrpc", "fast", *arguments),
+        OURS: partial(run_worker, "client_puregrpc", "trio", "fast", *arguments),
+        "puregrpc on asyncio": partial(run_worker, "client_puregrpc", "asyncio", "fast", *arguments),
         "grpc.aio": partial(run_worker, "client_grpcio", "aio", *arguments),
         "grpclib": partial(run_worker, "client_grpclib", *arguments),
+    }
+
+
+def server_command(world: str, engine: str) -> list[str]:
+    """How puregrpc's server is started."""
+    return [sys.executable, "-m", "benchmarks.server_puregrpc", world, engine]
+
+
+def call_by_ghz(address: str, concurrency: str, connections: str, seconds: float) -> dict[str, float]:
+    """Have ghz make unary calls; gives calls (``count``), calls a second and latencies."""
+    command = [
+        str(GHZ), "--insecure", "--proto", str(PROTOS / "grpc/testing/test.proto"), "--import-paths", str(PROTOS),
+        "--call", "grpc.testing.TestService/UnaryCall", "-d", json.dumps(UNARY_DICT), "-z", f"{seconds:g}s",
+        "-c", concurrency, "--connections", connections, "-O", "json", address,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    result = json.loads(done.stdout)
+    latencies = {entry["percentage"]: entry["latency"] / 1e6 for entry in result["latencyDistribution"] or ()}
+    return {
+        "count": (result["statusCodeDistribution"] or {}).get("OK", 0),
+        "rps": result["rps"],
+        "p50_ms": latencies.get(50, nan),
+        "p99_ms": latencies.get(99, nan),
     }
 
 
@@ -205,6 +269,7 @@ def main() -> int:
             against(server)
     plan.sink()
     plan.servers()
+    plan.servers_by_ghz()
     head = (
         f"{datetime.now(timezone.utc):%Y-%m-%d}; {versions()}.\nClients call {peer}; servers are called by puregrpc's "
         f"client. {plan.rounds} rounds of {plan.seconds} s; medians. “ours/its”: the median of the rounds' ratios.\n"

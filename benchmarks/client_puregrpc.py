@@ -1,4 +1,4 @@
-"""puregrpc's trio channel as a client: ``client_puregrpc ENGINE WORK ADDRESS [NUMBERS]``.
+"""puregrpc's channel as a client: ``client_puregrpc WORLD ENGINE WORK ADDRESS [NUMBERS]``, on trio, asyncio or uvloop.
 
 Works: ``unary CONCURRENCY SECONDS``; ``rich``, the same with a deadline, a bearer token and a unique request id on each
 call; ``receive SIZE COUNT`` and ``send SIZE COUNT``, one stream of COUNT messages of SIZE octets.
@@ -9,8 +9,6 @@ from __future__ import annotations
 import sys
 import time
 from typing import Any
-
-import trio
 
 from benchmarks.work import (
     DEADLINE_SECONDS,
@@ -28,6 +26,7 @@ from benchmarks.work import (
     timed_loop,
     unary_request,
 )  # fmt: skip
+from benchmarks.worlds import at_once, run
 from puregrpc.channel import open_channel
 
 
@@ -46,9 +45,7 @@ async def unary(channel: Any, concurrency: int, seconds: float, rich: bool) -> N
     await timed_loop(one, clock, time.perf_counter() + min(1.0, seconds / 3))
     clock.start()
     until = time.perf_counter() + seconds
-    async with trio.open_nursery() as nursery:
-        for _ in range(concurrency):
-            nursery.start_soon(timed_loop, one, clock, until)
+    await at_once(concurrency, timed_loop, one, clock, until)
     clock.stop()
     report(clock.figures(len(clock.latencies)))
 
@@ -84,9 +81,8 @@ async def send(channel: Any, size: int, count: int) -> None:
     report(clock.figures(count, size * count))
 
 
-async def main() -> None:
-    engine, work, address, *numbers = sys.argv[1:]
-    async with open_channel(address, engine=engine, max_receive_message_size=1 << 30) as channel:  # type: ignore[arg-type]  # a name from the command line
+async def main(engine: Any, work: str, address: str, *numbers: str) -> None:
+    async with open_channel(address, engine=engine, max_receive_message_size=1 << 30) as channel:
         if work in ("unary", "rich"):
             await unary(channel, int(numbers[0]), float(numbers[1]), work == "rich")
         else:
@@ -94,4 +90,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main)
+    run(sys.argv[1], main, *sys.argv[2:])

@@ -17,6 +17,7 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,10 @@ import hpack
 import trio
 from conformance.interop.messages import PROTOS
 
-import puregrpc.channel.core
 from benchmarks.measuring import ROOT, versions
-from benchmarks.null_connection import idle
 from benchmarks.work import UNARY, UNARY_DICT, SimpleRequest, SimpleResponse, unary_request
 from puregrpc import Client, open_channel
-from puregrpc.transport import SocketStream, listen
+from puregrpc.kernel.streams import ByteStream
 from puregrpc.wire.fast.octets import ACK, END_HEADERS, END_STREAM, HEAD_SIZE, frame, unpack_head
 from puregrpc.wire.frames import PREFACE, FrameType
 from puregrpc.wire.framing import prefix
@@ -93,26 +92,28 @@ class PlayedSocket:
         return len(data)
 
     def recv(self, limit: int, flags: int = 0) -> bytes:
-        incoming, self._incoming = self._incoming, b""
-        return incoming
+        incoming = self._incoming
+        if not flags & socket.MSG_PEEK:
+            self._incoming = b""
+        return incoming[:limit] if flags & socket.MSG_PEEK else incoming
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
 
 
-class PlayedStream(SocketStream):
-    """As `PlayedSocket`, for a session on trio. The socket itself is not used any more."""
+class PlayedStream(ByteStream):
+    """The same as a byte stream, for a session on trio."""
 
-    server: Played
+    local = "here"
+    peer = "the played server"
 
-    def play(self, server: Played) -> None:
-        """From now on the server answers here."""
-        self.server = server
+    def __init__(self) -> None:
+        self._server = Played()
         self._incoming = b""
         self._reader: trio.lowlevel.Task | None = None
 
     def send_nowait(self, data: bytes | memoryview) -> int:
-        self._incoming += self.server.answers(bytes(data))
+        self._incoming += self._server.answers(bytes(data))
         if self._incoming and self._reader is not None:
             trio.lowlevel.reschedule(self._reader)
             self._reader = None
@@ -122,16 +123,27 @@ class PlayedStream(SocketStream):
         incoming, self._incoming = self._incoming, b""
         return incoming or None
 
-    async def wait_readable(self) -> None:
+    async def wait_readable(self, until: float = inf) -> bool:
         if self._incoming:
             await trio.lowlevel.checkpoint()
-            return
+            return True
         self._reader = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(self._forget_reader)
+        return True
+
+    async def wait_writable(self, until: float = inf) -> bool:
+        await trio.lowlevel.checkpoint()
+        return True
 
     def _forget_reader(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._reader = None
         return trio.lowlevel.Abort.SUCCEEDED
+
+    def send_eof(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
 
 
 @contextmanager
@@ -197,12 +209,13 @@ def blocking_client(form: str, calls: int) -> Costs:
                 assert response.status == 0
 
         many(WARM_UP)
-        session = client.connected_backend()._channel.try_pick()  # type: ignore[attr-defined]
-        sock, attention = session.socket, session._attention
-        session._attention = Never()
+        session: Any = client._state.connection._core.try_pick()
+        endpoint, reading = session._endpoint, session.reading
+        sock, attention = endpoint.socket, reading.attention
+        reading.attention = Never()
         time.sleep(0.2)  # the reader has parked, and stays so
-        session._is_parked = True
-        session.socket = PlayedSocket(sock, server)
+        reading.is_parked = True
+        endpoint.socket = PlayedSocket(sock, server)
         try:
             many(WARM_UP)
             times = []
@@ -213,8 +226,8 @@ def blocking_client(form: str, calls: int) -> Costs:
             profile = cProfile.Profile(builtins=False)
             profile.runcall(many, calls)
         finally:
-            session.socket, session._attention = sock, attention
-            session._attention.set()
+            endpoint.socket, reading.attention = sock, attention
+            reading.attention.set()
             Never.over.set()
     return Costs(min(times) / calls * 1e6, profile)
 
@@ -241,42 +254,29 @@ def trio_channel(calls: int) -> Costs:
     """A call of the trio channel, one at a time, with messages of google.protobuf."""
     times: list[float] = []
     profile = cProfile.Profile(builtins=False)
-    connect = getattr(puregrpc.channel.core, "connect")  # noqa: B009 - which mypy does not see
 
-    async def connect_and_play(*arguments: Any, **keywords: Any) -> SocketStream:
-        stream = await connect(*arguments, **keywords)
-        played = PlayedStream(stream.socket, local=stream.local, peer=stream.peer)
-        played.play(Played())
-        return played
+    async def connect() -> ByteStream:
+        return PlayedStream()
 
     async def main() -> None:
-        (listener,) = await listen("127.0.0.1:0")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(listener.serve, idle)
-            async with open_channel(str(listener.address)) as channel:
-                method = channel.unary_unary(UNARY, SimpleRequest.SerializeToString, SimpleResponse.FromString)
-                request = unary_request()
+        async with open_channel("played:1", connector=connect) as channel:
+            method = channel.unary_unary(UNARY, SimpleRequest.SerializeToString, SimpleResponse.FromString)
+            request = unary_request()
 
-                async def many(count: int) -> None:
-                    for _ in range(count):
-                        await method(request)
+            async def many(count: int) -> None:
+                for _ in range(count):
+                    await method(request)
 
-                await many(2 * WARM_UP)
-                for _ in range(ROUNDS):
-                    begun = time.perf_counter()
-                    await many(calls)
-                    times.append(time.perf_counter() - begun)
-                profile.enable()
+            await many(2 * WARM_UP)
+            for _ in range(ROUNDS):
+                begun = time.perf_counter()
                 await many(calls)
-                profile.disable()
-            nursery.cancel_scope.cancel()
-            listener.close()
+                times.append(time.perf_counter() - begun)
+            profile.enable()
+            await many(calls)
+            profile.disable()
 
-    setattr(puregrpc.channel.core, "connect", connect_and_play)  # noqa: B010 - in place of the transport's
-    try:
-        trio.run(main)
-    finally:
-        setattr(puregrpc.channel.core, "connect", connect)  # noqa: B010
+    trio.run(main)
     return Costs(min(times) / calls * 1e6, profile)
 
 

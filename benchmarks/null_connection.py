@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import ClassVar
 
 import trio
@@ -17,7 +18,7 @@ import trio
 import puregrpc.channel.core
 from benchmarks.work import UNARY, SimpleRequest, SimpleResponse, unary_request
 from puregrpc.channel import open_channel
-from puregrpc.transport import SocketStream, listen
+from puregrpc.kernel.streams import ByteStream
 from puregrpc.wire.connection import (
     Call,
     ClientConnection,
@@ -154,18 +155,39 @@ async def cpu_per_call(call: Callable[[], Awaitable[object]], calls: int, at_a_t
     return (time.process_time() - began) / calls * 1e6
 
 
-async def idle(stream: SocketStream) -> None:
-    """The server of a null connection: nothing comes, and nothing is said."""
-    await stream.wait_readable()
+class Idle(ByteStream):
+    """The stream of a null connection: nothing comes, and nothing is said."""
+
+    local = peer = "nobody"
+
+    def receive_nowait(self, limit: int) -> bytes | None:
+        return None
+
+    async def wait_readable(self, until: float = inf) -> bool:
+        await trio.sleep_forever()
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        return len(data)
+
+    async def wait_writable(self, until: float = inf) -> bool:
+        await trio.sleep_forever()
+
+    def send_eof(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+async def connect() -> ByteStream:
+    return Idle()
 
 
 async def measure(calls: int) -> dict[str, tuple[float, float]]:
     """Medians of several rounds: name of the work -> µs with 50 calls at a time, and with one."""
-    (listener,) = await listen("127.0.0.1:0")
     results: dict[str, tuple[float, float]] = {}
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(listener.serve, idle)
-        async with open_channel(str(listener.address)) as channel:
+        async with open_channel("null:1", connector=connect) as channel:
             await channel.connect()
             nursery.start_soon(NullConnection.instances[-1].respond)
             plain = channel.unary_unary(UNARY)
@@ -181,7 +203,6 @@ async def measure(calls: int) -> dict[str, tuple[float, float]]:
                 single = [await cpu_per_call(call, calls // 4, 1) for _ in range(ROUNDS)]
                 results[name] = (statistics.median(many), statistics.median(single))
         nursery.cancel_scope.cancel()
-        listener.close()
     return results
 
 

@@ -1,12 +1,12 @@
-"""grpc.testing.TestService on puregrpc's server, no more than the benchmarks need: ``server_puregrpc [ENGINE]``."""
+"""grpc.testing.TestService on puregrpc's server, no more than the benchmarks need.
+
+``server_puregrpc WORLD ENGINE``; WORLD: trio, asyncio, uvloop.
+"""
 
 from __future__ import annotations
 
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
-
-import trio
 
 from benchmarks.work import (
     INPUT,
@@ -19,7 +19,8 @@ from benchmarks.work import (
     SimpleRequest,
     SimpleResponse,
 )  # fmt: skip
-from puregrpc.server import Method, Server, ServerConfig, Shape
+from benchmarks.worlds import run
+from puregrpc.server import Method, Server, ServerConfig, Shape, stop_on_signal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,16 +55,18 @@ def methods() -> list[Method]:
     ]  # fmt: skip
 
 
-async def main(engine: Any) -> None:
-    config = ServerConfig(engine=engine, max_receive_message_size=1 << 30, stop_grace=0)
-    server = Server("127.0.0.1:0", config=config)
+def make_server(engine: Any) -> Server:
+    server = Server("127.0.0.1:0", config=ServerConfig(engine=engine, max_receive_message_size=1 << 30, stop_grace=0))
     server.add_methods(methods())
-    with trio.open_signal_receiver(signal.SIGTERM) as signals:
-        async with server:
-            print(f"listening on {server.addresses[0]}", flush=True)
-            async for _ in signals:
-                break
+    return server
+
+
+async def main(engine: str) -> None:
+    server = make_server(engine)
+    async with server:
+        print(f"listening on {server.addresses[0]}", flush=True)
+        await stop_on_signal(server, grace=0)
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1] if len(sys.argv) > 1 else "fast")
+    run(sys.argv[1], main, sys.argv[2])

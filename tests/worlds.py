@@ -73,7 +73,11 @@ async def sleep(seconds: float) -> None:
     elif world == "asyncio":
         await asyncio.sleep(seconds)
     else:
-        time.sleep(seconds)
+        _block(seconds)
+
+
+def _block(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:

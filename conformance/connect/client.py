@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import trio
+import anyio
+import anyio.abc
 
 from conformance.connect.protocol import (
     PACKAGE,
@@ -85,7 +86,7 @@ class CallUnderTest:
         self.outcome.payloads.append(message_class(name).FromString(data).payload)
 
     async def send(self, message: Any) -> bool:
-        await trio.sleep(self.asked.request_delay_ms / 1000)
+        await anyio.sleep(self.asked.request_delay_ms / 1000)
         try:
             await self.call.send(self.encoded(message))
         except RpcError:
@@ -119,7 +120,7 @@ class CallUnderTest:
         while await self.receive_one():
             pass
 
-    async def run_full_duplex(self, nursery: trio.Nursery) -> None:
+    async def run_full_duplex(self, nursery: anyio.abc.TaskGroup) -> None:
         messages = self.asked.request_messages
         for index, message in enumerate(messages):
             if not await self.send(message):
@@ -132,7 +133,7 @@ class CallUnderTest:
         self.schedule_cancel(nursery)
         await self.receive_all()
 
-    def schedule_cancel(self, nursery: trio.Nursery) -> None:
+    def schedule_cancel(self, nursery: anyio.abc.TaskGroup) -> None:
         if self.cancel_after_ms is not None:
             nursery.start_soon(self.cancel_later, self.cancel_after_ms / 1000)
 
@@ -140,7 +141,7 @@ class CallUnderTest:
         outcome = self.outcome
         kind = self.asked.stream_type
         try:
-            async with self.call, trio.open_nursery() as nursery:
+            async with self.call, anyio.create_task_group() as nursery:
                 try:
                     if kind == 5:
                         await self.run_full_duplex(nursery)
@@ -165,7 +166,7 @@ class CallUnderTest:
         return outcome
 
     async def cancel_later(self, seconds: float) -> None:
-        await trio.sleep(seconds)
+        await anyio.sleep(seconds)
         self.call.cancel()
 
 
@@ -199,24 +200,25 @@ async def perform(asked: Any, engine: Any) -> Any:
 
 
 async def main(engine: Any) -> None:
-    limiter = trio.CapacityLimiter(PARALLEL)
+    limiter = anyio.CapacityLimiter(PARALLEL)
 
     async def answer(asked: Any) -> None:
         reply = message_class("ClientCompatResponse")(test_name=asked.test_name)
         async with limiter:
-            with trio.move_on_after(CALL_BOUND) as scope:
+            with anyio.move_on_after(CALL_BOUND) as scope:
                 reply.response.CopyFrom(await perform(asked, engine))
         if scope.cancelled_caught:
             reply.error.message = f"the call was not over after {CALL_BOUND:g} s"
         write_message(sys.stdout.buffer, reply)
 
-    async with trio.open_nursery() as nursery:
+    async with anyio.create_task_group() as nursery:
         while True:
-            asked = await trio.to_thread.run_sync(read_message, sys.stdin.buffer, "ClientCompatRequest")
+            asked = await anyio.to_thread.run_sync(read_message, sys.stdin.buffer, "ClientCompatRequest")
             if asked is None:
                 break
             nursery.start_soon(answer, asked)
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1] if len(sys.argv) > 1 else "h2")
+    _, engine, world, *_ = [*sys.argv, "h2", "trio"]
+    anyio.run(main, engine, backend=world)

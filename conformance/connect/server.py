@@ -6,7 +6,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-import trio
+import anyio
 
 from conformance.connect.protocol import (
     PACKAGE,
@@ -57,7 +57,7 @@ async def one_response(reply: str, context: Any, requests: list[Any]) -> Any:
         definition = requests[0].response_definition
         headers = to_metadata(definition.response_headers)
         trailing(context, definition)
-        await trio.sleep(definition.response_delay_ms / 1000)
+        await anyio.sleep(definition.response_delay_ms / 1000)
         if headers:
             context.send_initial_metadata(headers)
         if definition.HasField("error"):
@@ -84,7 +84,7 @@ async def server_stream(request: Any, context: Any) -> AsyncIterator[Any]:
     context.send_initial_metadata(to_metadata(definition.response_headers))
     info = request_info(context, [request])
     for index, data in enumerate(definition.response_data):
-        await trio.sleep(definition.response_delay_ms / 1000)
+        await anyio.sleep(definition.response_delay_ms / 1000)
         payload = message_class("ConformancePayload")(data=data, request_info=None if index else info)
         yield message_class("ServerStreamResponse")(payload=payload)
     if definition.HasField("error"):
@@ -108,14 +108,14 @@ async def bidi_stream(requests: AsyncIterator[Any], context: Any) -> AsyncIterat
         if full_duplex:
             if sent >= len(definition.response_data):
                 break
-            await trio.sleep(definition.response_delay_ms / 1000)
+            await anyio.sleep(definition.response_delay_ms / 1000)
             yield reply(payload=payload(data=definition.response_data[sent], request_info=request_info(context, seen)))
             seen = []
             sent += 1
     if definition is None:
         return
     for data in definition.response_data[sent:]:
-        await trio.sleep(definition.response_delay_ms / 1000)
+        await anyio.sleep(definition.response_delay_ms / 1000)
         info = None if sent else request_info(context, seen)
         yield reply(payload=payload(data=data, request_info=info))
         sent += 1
@@ -170,7 +170,7 @@ async def main(engine: Any) -> None:
     )
     server = Server("127.0.0.1:0", tls=tls, config=config)
     server.add_methods(methods())
-    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
         async with server:
             host, _, port = server.addresses[0].rpartition(":")
             reply = message_class("ServerCompatResponse")(
@@ -183,4 +183,5 @@ async def main(engine: Any) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1] if len(sys.argv) > 1 else "h2")
+    _, engine, world, *_ = [*sys.argv, "h2", "trio"]
+    anyio.run(main, engine, backend=world)

@@ -6,15 +6,14 @@ Usage: puregrpc_server.py [--engine h2|fast] [--tls-cert FILE --tls-key FILE]; p
 from __future__ import annotations
 
 import argparse
-import signal
 from typing import TYPE_CHECKING, Any
 
-import trio
+import anyio
 
 from conformance.interop import load_reports
 from conformance.interop.load_reports import load_report
 from conformance.interop.messages import message_class, method_classes
-from puregrpc.server import Method, Server, ServerConfig, Shape
+from puregrpc.server import Method, Server, ServerConfig, Shape, stop_on_signal
 from puregrpc.transport import TlsOptions
 from puregrpc.wire.status import StatusCode
 
@@ -74,7 +73,7 @@ async def streaming_output_call(request: Any, context: Any) -> AsyncIterator[Any
     echo_metadata(context)
     echo_status(request, context)
     for parameters in request.response_parameters:
-        await trio.sleep(parameters.interval_us / 1e6)
+        await anyio.sleep(parameters.interval_us / 1e6)
         if not parameters.compressed.value:
             context.disable_next_message_compression()
         yield message_class("StreamingOutputCallResponse")(payload={"body": bytes(parameters.size)})
@@ -100,14 +99,14 @@ async def full_duplex_call(requests: AsyncIterator[Any], context: Any) -> AsyncI
             reported.append(request.orca_oob_report)
         echo_status(request, context)
         for parameters in request.response_parameters:
-            await trio.sleep(parameters.interval_us / 1e6)
+            await anyio.sleep(parameters.interval_us / 1e6)
             yield message_class("StreamingOutputCallResponse")(payload={"body": bytes(parameters.size)})
 
 
 async def stream_core_metrics(request: bytes, context: Any) -> AsyncIterator[bytes]:
     while True:
         yield load_report(reported[-1])
-        await trio.sleep(0.2)
+        await anyio.sleep(0.2)
 
 
 HANDLERS = {
@@ -129,23 +128,22 @@ def methods() -> list[Method]:
     return [*made, Method(load_reports.OUT_OF_BAND, stream_core_metrics, Shape.SERVER_STREAM)]
 
 
-async def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--engine", default="fast")
-    parser.add_argument("--tls-cert")
-    parser.add_argument("--tls-key")
-    arguments = parser.parse_args()
+async def main(arguments: argparse.Namespace) -> None:
     tls = None
     if arguments.tls_cert:
         tls = TlsOptions(certificate_chain=arguments.tls_cert, private_key=arguments.tls_key)
     server = Server("127.0.0.1:0", tls=tls, config=ServerConfig(engine=arguments.engine, stop_grace=1))
     server.add_methods(methods())
-    with trio.open_signal_receiver(signal.SIGTERM) as signals:
-        async with server:
-            print(f"listening on {server.addresses[0]}", flush=True)
-            async for _ in signals:
-                break
+    async with server:
+        print(f"listening on {server.addresses[0]}", flush=True)
+        await stop_on_signal(server, grace=1)
 
 
 if __name__ == "__main__":
-    trio.run(main)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--engine", default="fast")
+    parser.add_argument("--world", default="trio")
+    parser.add_argument("--tls-cert")
+    parser.add_argument("--tls-key")
+    given = parser.parse_args()
+    anyio.run(main, given, backend=given.world)

@@ -1,4 +1,5 @@
-"""Runs every interoperability case between every pair of peers, with both engines, in plaintext and over TLS.
+"""Runs every interoperability case between every pair of peers, with both engines on trio and on asyncio, in
+plaintext and over TLS.
 
 Usage: python -m conformance.interop.table [--without-go] [--output FILE]; prints a table, exits 1 if a case failed.
 """
@@ -29,6 +30,8 @@ ROOT = Path(__file__).parents[2]
 BIN = ROOT / "conformance" / ".work" / "bin"
 NAMES = [case.__name__ for case in CASES]
 ENGINES = ("h2", "fast")
+VARIANTS = {"h2": ("h2", "trio"), "fast": ("fast", "trio"), "asyncio": ("fast", "asyncio")}
+"""What is tested of puregrpc, by its name in the table: the engine, and the world of client and server."""
 TCP_LISTEN = "0A"
 """A socket's state in /proc/net/tcp."""
 BOUND = 600.0
@@ -188,7 +191,7 @@ def certificate(folder: Path) -> Tls:
 
 
 def run(*, with_go: bool, tls: Tls, short: bool) -> dict[str, dict[str, str]]:
-    """Column -> case -> "ok", "-" where the peer lacks the case, or "failed: why"; short: TLS with one engine alone."""
+    """Column -> case -> "ok", "-" where the peer lacks the case, or "failed: why"; short: TLS on asyncio alone."""
     table: dict[str, dict[str, str]] = {}
 
     def column(title: str, lacking: set[str], results: dict[str, str]) -> None:
@@ -197,37 +200,38 @@ def run(*, with_go: bool, tls: Tls, short: bool) -> dict[str, dict[str, str]]:
     for secure in (None, tls):
         over = "TLS" if secure else "plaintext"
         with ExitStack() as stack:
+            options = {name: ("--engine", engine, "--world", world) for name, (engine, world) in VARIANTS.items()}
             ours = {
-                engine: stack.enter_context(server(python_server("puregrpc_server", secure, "--engine", engine)))
-                for engine in ENGINES
+                name: stack.enter_context(server(python_server("puregrpc_server", secure, *option)))
+                for name, option in options.items()
             }
             grpcio = stack.enter_context(server(python_server("grpcio_server", secure)))
             go = stack.enter_context(go_server(secure)) if with_go else ""
-            for engine in ENGINES[1:] if short and secure else ENGINES:
-                option = ("--engine", engine)
+            for title in ["asyncio"] if short and secure else VARIANTS:
+                option = options[title]
                 names = [name for name in NAMES if name not in GRPCIO_SERVER_LACKS]
                 column(
-                    f"{engine} → grpcio, {over}", GRPCIO_SERVER_LACKS,
+                    f"{title} → grpcio, {over}", GRPCIO_SERVER_LACKS,
                     python_client("puregrpc_client", grpcio, names, secure, *option),
                 )  # fmt: skip
                 names = [name for name in NAMES if name not in GRPCIO_CLIENT_LACKS]
                 column(
-                    f"grpcio → {engine}, {over}", GRPCIO_CLIENT_LACKS,
-                    python_client("grpcio_client", ours[engine], names, secure),
+                    f"grpcio → {title}, {over}", GRPCIO_CLIENT_LACKS,
+                    python_client("grpcio_client", ours[title], names, secure),
                 )  # fmt: skip
                 column(
-                    f"{engine} → {engine}, {over}", set(),
-                    python_client("puregrpc_client", ours[engine], NAMES, secure, *option),
+                    f"{title} → {title}, {over}", set(),
+                    python_client("puregrpc_client", ours[title], NAMES, secure, *option),
                 )  # fmt: skip
                 if with_go:
                     names = [name for name in NAMES if name not in COMPRESSED]
                     column(
-                        f"{engine} → grpc-go, {over}", COMPRESSED,
+                        f"{title} → grpc-go, {over}", COMPRESSED,
                         python_client("puregrpc_client", go, names, secure, *option),
                     )  # fmt: skip
                     lacking = GO_CLIENT_LACKS | {"long_lived_channel"}
                     names = [name for name in NAMES if name not in lacking]
-                    column(f"grpc-go → {engine}, {over}", lacking, go_client(ours[engine], names, secure))
+                    column(f"grpc-go → {title}, {over}", lacking, go_client(ours[title], names, secure))
     return table
 
 

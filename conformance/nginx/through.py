@@ -72,20 +72,21 @@ def nginx(folder: Path, upstream: str, tls: Tls) -> Iterator[str]:
 def main() -> int:
     failures = []
     passed = 0
-    for engine in ENGINES:
+    for engine, world in [*((engine, "trio") for engine in ENGINES), ("fast", "asyncio")]:
+        chosen = ("--engine", engine, "--world", world)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             folder.chmod(0o755)  # nginx's worker runs as another user
             tls = certificate(folder)
             with (
-                server(python_server("puregrpc_server", None, "--engine", engine)) as upstream,
+                server(python_server("puregrpc_server", None, *chosen)) as upstream,
                 nginx(folder, upstream, tls) as front,
             ):
                 names = NAMES
-                found = python_client("puregrpc_client", front, names, tls, "--engine", engine)
+                found = python_client("puregrpc_client", front, names, tls, *chosen)
                 for case in names:
                     outcome = found.get(case, "failed: no result")
-                    print(f"nginx {engine}: {case} {outcome}")
+                    print(f"nginx {engine} {world}: {case} {outcome}")
                     if outcome == "ok":
                         passed += 1
                     else:

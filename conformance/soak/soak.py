@@ -1,6 +1,6 @@
 """Calls of all shapes with random cancellations, deadlines, cut connections and server restarts; then an account.
 
-Usage: python -m conformance.soak.soak [--seconds N] [--engine h2|fast] [--seed N] [--callers N]
+Usage: python -m conformance.soak.soak [--seconds N] [--engine h2|fast] [--world trio|asyncio] [--seed N] [--callers N]
 
 A client calls a server through a proxy that now and then cuts its connections; the server is stopped and started
 again behind it. What each call may come to is known: its answer, or a status that fits what was done to it. At the end
@@ -20,7 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import trio
+import anyio
+import anyio.abc
 
 from puregrpc.channel import Channel, RetryPolicy, open_channel
 from puregrpc.errors import RpcError
@@ -43,7 +44,7 @@ EXPECTED = {
 
 
 async def echo(request: bytes, context: Any) -> bytes:
-    await trio.sleep(random.choice((0, 0, 0, 0.001, 0.05)))
+    await anyio.sleep(random.choice((0, 0, 0, 0.001, 0.05)))
     return request
 
 
@@ -78,31 +79,36 @@ class Proxy:
     def __init__(self) -> None:
         self.port = 0
         self.target: tuple[str, int] | None = None
-        self.open: set[trio.CancelScope] = set()
+        self.open: set[anyio.CancelScope] = set()
 
-    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        self.port = listeners[0].socket.getsockname()[1]
-        await trio.serve_listeners(self.carry, listeners, task_status=task_status)  # type: ignore[arg-type]  # trio types the status as a list
+    async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        self.port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        task_status.started()
+        async with listener:
+            await listener.serve(self.carry)
 
-    async def carry(self, near: trio.SocketStream) -> None:
-        if self.target is None:
-            return
-        with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError), trio.CancelScope() as scope:
-            far = await trio.open_tcp_stream(*self.target)
-            self.open.add(scope)
-            try:
-                async with far, trio.open_nursery() as nursery:
-                    nursery.start_soon(self.pump, near, far, nursery)
-                    nursery.start_soon(self.pump, far, near, nursery)
-            finally:
-                self.open.discard(scope)
+    async def carry(self, near: anyio.abc.SocketStream) -> None:
+        async with near:
+            if self.target is None:
+                return
+            with suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError), anyio.CancelScope() as scope:
+                far = await anyio.connect_tcp(*self.target)
+                self.open.add(scope)
+                try:
+                    async with far, anyio.create_task_group() as pumps:
+                        pumps.start_soon(self.pump, near, far, pumps)
+                        pumps.start_soon(self.pump, far, near, pumps)
+                finally:
+                    self.open.discard(scope)
 
-    async def pump(self, source: trio.SocketStream, sink: trio.SocketStream, nursery: trio.Nursery) -> None:
-        with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+    async def pump(
+        self, source: anyio.abc.SocketStream, sink: anyio.abc.SocketStream, pumps: anyio.abc.TaskGroup
+    ) -> None:
+        with suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             async for data in source:
-                await sink.send_all(data)
-        nursery.cancel_scope.cancel()
+                await sink.send(data)
+        pumps.cancel_scope.cancel()
 
     def cut(self, chance: random.Random) -> None:
         if self.open:
@@ -135,9 +141,9 @@ class Soak:
         timeout = chance.uniform(0.0005, 0.05) if fate == "deadline" else CALL_BOUND
         body = self.payload()
         patient = chance.random() < 0.9
-        with trio.CancelScope() as scope:
+        with anyio.CancelScope() as scope:
             if fate == "cancel":
-                scope.deadline = trio.current_time() + chance.uniform(0, 0.02)
+                scope.deadline = anyio.current_time() + chance.uniform(0, 0.02)
             try:
                 if shape == "Echo":
                     reply = await channel.unary_unary("/soak.Soak/Echo")(body, timeout=timeout, wait_for_ready=patient)
@@ -180,18 +186,18 @@ class Soak:
             self.faults.append(what)
 
     async def caller(self, channel: Channel, until: float) -> None:
-        while trio.current_time() < until and len(self.faults) < 20:
-            with trio.move_on_after(CALL_BOUND + 5) as scope:
+        while anyio.current_time() < until and len(self.faults) < 20:
+            with anyio.move_on_after(CALL_BOUND + 5) as scope:
                 await self.one_call(channel)
             self.expect(not scope.cancelled_caught, "a call did not end in its time")
 
     async def trouble(self, until: float) -> None:
-        while trio.current_time() < until:
-            await trio.sleep(self.chance.uniform(0.05, 0.4))
+        while anyio.current_time() < until:
+            await anyio.sleep(self.chance.uniform(0.05, 0.4))
             self.proxy.cut(self.chance)
             self.cuts += 1
 
-    async def servers(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def servers(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         while True:
             server = Server(
                 "127.0.0.1:0", config=ServerConfig(engine=self.engine, stop_grace=0.2, min_ping_interval=0.5)
@@ -201,22 +207,22 @@ class Soak:
                 host, _, port = server.addresses[0].rpartition(":")
                 self.proxy.target = (host, int(port))
                 task_status.started()
-                task_status = trio.TASK_STATUS_IGNORED
-                await trio.sleep(self.chance.uniform(1, 4))
+                task_status = anyio.TASK_STATUS_IGNORED
+                await anyio.sleep(self.chance.uniform(1, 4))
                 self.proxy.target = None
                 await server.stop(self.chance.choice((0, 0.2)))
                 self.restarts += 1
 
     async def sample_memory(self, until: float) -> None:
         page = os.sysconf("SC_PAGE_SIZE")
-        while trio.current_time() < until:
-            await trio.sleep(self.seconds / 30)
+        while anyio.current_time() < until:
+            await anyio.sleep(self.seconds / 30)
             gc.collect()
             self.resident.append(resident_pages() * page)
 
     async def run(self) -> None:
-        baseline = trio.lowlevel.current_statistics().tasks_living
-        async with trio.open_nursery() as nursery:
+        baseline = len(anyio.get_running_tasks())
+        async with anyio.create_task_group() as nursery:
             await nursery.start(self.proxy.serve)
             await nursery.start(self.servers)
             address = f"127.0.0.1:{self.proxy.port}"
@@ -224,8 +230,8 @@ class Soak:
                 open_channel(address, engine=self.engine) as plain,
                 open_channel(address, engine=self.engine, retry=RETRY, keepalive_time=1.0) as retrying,
             ):
-                until = trio.current_time() + self.seconds
-                async with trio.open_nursery() as callers:
+                until = anyio.current_time() + self.seconds
+                async with anyio.create_task_group() as callers:
                     for number in range(self.callers):
                         callers.start_soon(self.caller, retrying if number % 2 else plain, until)
                     callers.start_soon(self.trouble, until)
@@ -233,7 +239,8 @@ class Soak:
                 left = sum(connection_calls(plain)) + sum(connection_calls(retrying))
                 self.expect(left == 0, f"{left} calls are still open on the channels' connections")
             nursery.cancel_scope.cancel()
-        tasks = trio.lowlevel.current_statistics().tasks_living
+        await anyio.sleep(0.01)
+        tasks = len(anyio.get_running_tasks())
         self.expect(tasks == baseline, f"{tasks - baseline} tasks are left over")
 
 
@@ -254,13 +261,14 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--engine", default="fast")
+    parser.add_argument("--world", default="trio")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--callers", type=int, default=20)
     arguments = parser.parse_args()
     soak = Soak(arguments.seconds, arguments.seed, arguments.callers, arguments.engine)
     descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count of names
     started = time.monotonic()
-    trio.run(soak.run)
+    anyio.run(soak.run, backend=arguments.world)
     gc.collect()
     left = len(os.listdir("/proc/self/fd")) - descriptors  # noqa: PTH208
     soak.expect(left <= 0, f"{left} file descriptors are left over")
@@ -272,7 +280,8 @@ def main() -> int:
         soak.expect(last <= first * 1.25 + (8 << 20), f"memory grew from {first >> 20} to {last >> 20} MiB")
     total = sum(soak.outcomes.values())
     print(
-        f"soak, engine {arguments.engine}, seed {arguments.seed}: {total} calls in {time.monotonic() - started:.0f} s, "
+        f"soak on {arguments.world}, engine {arguments.engine}, seed {arguments.seed}: {total} calls in "
+        f"{time.monotonic() - started:.0f} s, "
         f"{soak.cuts} cuts, {soak.restarts} restarts, {max(resident, default=0) >> 20} MiB at the most"
     )
     print("  " + ", ".join(f"{name} {number}" for name, number in soak.outcomes.most_common()))

@@ -65,7 +65,6 @@ def test_a_loop_that_dies_leaves_no_socket(server: str) -> None:
     asyncio.run(close())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        del channel
         gc.collect()
 
 
@@ -85,8 +84,7 @@ def test_a_channel_is_not_for_two_loops_at_once(server: str) -> None:
 
         thread = threading.Thread(target=other_loop)
         thread.start()
-        while thread.is_alive():
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(thread.join)
         assert "belongs to another event loop" in str(errors[0])
         assert await echo(b"hello") == b"hello"
         await channel.close()

@@ -45,8 +45,8 @@ class WireCall(Call):
 class WireClient:
     """One connection, driven by whoever waits on it."""
 
-    def __init__(self, address: str, **config: Any) -> None:
-        self.socket = connect_to(address)
+    def __init__(self, address: str | socket.socket, **config: Any) -> None:
+        self.socket = connect_to(address) if isinstance(address, str) else address
         self.going_away: str | None = None
         self.closed: str | None = None
         self.connection = client_connection(self, ConnectionConfig(**config))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 from tests.server.serving import echo_server
+from tests.worlds import LOOPS, beside, run, sleep
 
 from puregrpc.channel import open_channel
 from puregrpc.errors import RpcError
@@ -19,18 +19,16 @@ from puregrpc.testing.frames import parse_frame
 ENGINES = pytest.mark.parametrize("engine", ["h2", "fast"])
 
 
-def run(body: Callable[[], Awaitable[None]], **options: Any) -> None:
-    async def main() -> None:
-        with trio.fail_after(3600 if options else 10):
-            await body()
-
-    trio.run(main, **options)
+@pytest.fixture(params=LOOPS)
+def world(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @ENGINES
-def test_channel_and_server_in_memory(engine: Any) -> None:
+def test_channel_and_server_in_memory(world: str, engine: Any) -> None:
     async def body() -> None:
-        server = echo_server(config=ServerConfig(engine=engine))
+        server = echo_server(world, config=ServerConfig(engine=engine))
         async with open_in_memory(server, engine=engine) as channel:
             assert await channel.unary_unary("/test.Echo/Unary")(b"x" * 1_000_000) == b"x" * 1_000_000
             async with channel.stream_stream("/test.Echo/Bidi")([b"a", b"b"]) as call:
@@ -38,7 +36,7 @@ def test_channel_and_server_in_memory(engine: Any) -> None:
             (connection,) = server.snapshot().connections
             assert connection.peer == "memory:client-1"
 
-    run(body)
+    run(body, world)
 
 
 def test_a_clock_of_ones_own_makes_deadlines_pass_at_once() -> None:
@@ -47,16 +45,16 @@ def test_a_clock_of_ones_own_makes_deadlines_pass_at_once() -> None:
         return request
 
     async def body() -> None:
-        async with open_in_memory(echo_server(Method("/test.S/Sleep", sleep))) as channel:
+        async with open_in_memory(echo_server("trio", Method("/test.S/Sleep", sleep))) as channel:
             with pytest.raises(RpcError, match="DEADLINE_EXCEEDED"):
                 await channel.unary_unary("/test.S/Sleep")(b"", timeout=100)
             assert await channel.unary_unary("/test.S/Sleep")(b"x") == b"x"
 
-    run(body, clock=trio.testing.MockClock(autojump_threshold=0.01))
+    trio.run(body, clock=trio.testing.MockClock(autojump_threshold=0.01))
 
 
 @ENGINES
-def test_a_scripted_server(engine: Any) -> None:
+def test_a_scripted_server(world: str, engine: Any) -> None:
     async def body() -> None:
         statuses: list[str] = []
 
@@ -65,12 +63,7 @@ def test_a_scripted_server(engine: Any) -> None:
                 await channel.unary_unary("/pkg.Service/Method")(b"request")
             statuses.append(str(caught.value))
 
-        async with (
-            ScriptedServer() as server,
-            open_channel(server.address, engine=engine) as channel,
-            trio.open_nursery() as nursery,
-        ):
-            nursery.start_soon(call)
+        async def play() -> None:
             async with await server.accept() as peer:
                 headers = await peer.expect("HEADERS 1")
                 assert headers.fields is not None
@@ -80,15 +73,18 @@ def test_a_scripted_server(engine: Any) -> None:
                 await peer.send(peer.frames.response(1), peer.frames.trailers(1, 5), piece=3)
                 with pytest.raises(UnexpectedFrame, match="nothing came"):
                     await peer.receive(0.05)
+
+        async with ScriptedServer() as server, open_channel(server.address, engine=engine) as channel:
+            await beside(call, play)
         assert statuses == ["NOT_FOUND"]
 
-    run(body)
+    run(body, world)
 
 
 @ENGINES
-def test_a_scripted_client(engine: Any) -> None:
+def test_a_scripted_client(world: str, engine: Any) -> None:
     async def body() -> None:
-        async with echo_server(config=ServerConfig(engine=engine)) as server:
+        async with echo_server(world, config=ServerConfig(engine=engine)) as server:
             async with ScriptedClient(server.addresses[0], initial_window_size=1000) as peer:
                 frames = peer.frames
                 await peer.send(frames.request(1, "/test.Echo/Unary", ("x-a", "b")))
@@ -105,16 +101,16 @@ def test_a_scripted_client(engine: Any) -> None:
                 await peer.expect("GOAWAY PROTOCOL_ERROR")
                 await peer.expect_end()
 
-    run(body)
+    run(body, world)
 
 
-def test_a_script_fails_if_something_stays_unseen() -> None:
+def test_a_script_fails_if_something_stays_unseen(world: str) -> None:
     async def body() -> None:
-        async with echo_server() as server:
+        async with echo_server(world) as server:
             with pytest.raises(UnexpectedFrame, match="HEADERS 1 END_STREAM"):
                 async with ScriptedClient(server.addresses[0]) as peer:
                     await peer.send(peer.frames.request(1, "/test.Echo/None"))
-                    await trio.sleep(0.1)
+                    await sleep(0.1)
             with pytest.raises(UnexpectedFrame, match="DATA 1 was expected, and HEADERS 1 END_STREAM came"):
                 async with ScriptedClient(server.addresses[0]) as peer:
                     await peer.send(peer.frames.request(1, "/test.Echo/None", end=True))
@@ -124,7 +120,7 @@ def test_a_script_fails_if_something_stays_unseen() -> None:
                     await peer.send(peer.frames.request(1, "/test.Echo/None", end=True))
                     await peer.expect_end()
 
-    run(body)
+    run(body, world)
 
 
 def test_frames_are_what_they_say() -> None:

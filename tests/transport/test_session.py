@@ -288,22 +288,48 @@ def connected(kernel: Kernel) -> tuple[SocketStream, socket.socket]:
 
 
 @EACH_WORLD
-def test_what_came_before_a_failed_write_is_still_read(world: str) -> None:
+@pytest.mark.parametrize("kind", ["socket", "TLS 1.2 over socket", "TLS 1.3 over socket"])
+@pytest.mark.parametrize("is_reading", [False, True])
+def test_what_came_before_a_failed_write_is_still_read(world: str, kind: str, is_reading: bool) -> None:
     """As with a server that answers early and closes: its answer waits here while ours is being written."""
 
     async def test(kernel: Kernel) -> None:
-        for attempt in range(10):
-            ours, theirs = connected(kernel)
-            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for attempt in range(6):
+            ours, theirs = await make_pair(kernel, kind)
             owner = Owner()
             session = echo_session(kernel, ours, owner, echo=False, linger=0.5)
+            await session.start()
+            session.locked(session.connection.put, bytes(20_000_000))
+            session.push()
+            if is_reading:
+                await receive_some(theirs)
+            if attempt % 2:
+                await kernel.sleep(kernel.now() + 0.02)
+            await send_all(theirs, b"the answer")
+            theirs.close()  # there is something that was not read
+            await over(session, owner)
+            assert bytes(session.connection.inbox) == b"the answer"
+
+    run(world, test)
+
+
+@EACH_WORLD
+def test_what_came_before_a_reset_is_still_read(world: str) -> None:
+    async def test(kernel: Kernel) -> None:
+        for attempt in range(10):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                client = socket.create_connection(server.getsockname())
+                theirs, _ = server.accept()
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            owner = Owner()
+            session = echo_session(kernel, SocketStream(kernel, client), owner, echo=False, linger=0.5)
             await session.start()
             session.locked(session.connection.put, bytes(20_000_000))
             session.push()
             if attempt % 2:
                 await kernel.sleep(kernel.now() + 0.02)
             theirs.send(b"the answer")
-            theirs.close()  # with a reset, for there is something that was not read
+            theirs.close()
             await over(session, owner)
             assert bytes(session.connection.inbox) == b"the answer"
 
@@ -417,6 +443,8 @@ def test_aborting(world: str, kind: str) -> None:
                     session.abort("aborted")
                 await over(session, owner)
                 session.abort("again")
+                if point == "before":
+                    await session.start()
                 assert session.end_reason == ("went away" if point == "lingering" else "aborted")
                 assert session.connection.closed == session.end_reason
                 theirs.close()
@@ -550,36 +578,3 @@ def test_waiting_for_a_session_can_be_cancelled(world: str, kind: str) -> None:
         await session.wait_over()
 
     run(world, test)
-
-
-class Torrent(ByteStream):
-    """Brings more than anyone can read, and then its end."""
-
-    local = peer = "torrent"
-
-    def __init__(self, kernel: Kernel, octets: int) -> None:
-        self.kernel = kernel
-        self.left = octets
-        self.read = 0
-
-    def receive_nowait(self, limit: int) -> bytes | None:
-        size = min(limit, self.left)
-        self.left -= size
-        self.read += size
-        return bytes(size)
-
-    async def wait_readable(self, until: float = inf) -> bool:
-        await self.kernel.checkpoint()
-        return True
-
-    def send_nowait(self, data: bytes | memoryview) -> int:
-        return len(data)
-
-    async def wait_writable(self, until: float = inf) -> bool:
-        return True
-
-    def send_eof(self) -> None:
-        return
-
-    def close(self) -> None:
-        self.left = 0

@@ -1,4 +1,4 @@
-"""The client: channels on asyncio, trio and threads, the four call shapes, interceptors, name resolution, reconnecting."""
+"""The client: channels on asyncio, trio and threads, the call shapes, interceptors, resolution, reconnecting."""
 
 from __future__ import annotations
 

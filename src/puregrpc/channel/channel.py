@@ -80,7 +80,7 @@ class Channel:
         return channel
 
     def bound(self) -> ChannelCore:
-        """The core in the loop that runs now. Raises LocalProtocolError if that is not the channel's, or has no owner."""
+        """The core in the loop that runs. Raises LocalProtocolError if that is not the channel's, or has no owner."""
         core = self._core
         if core is None or not self._owner.is_current():
             return self._bind()

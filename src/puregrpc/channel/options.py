@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     import ssl
 
     from puregrpc.channel.core import Connector
+    from puregrpc.kernel.tap import Tap
     from puregrpc.proto.descriptors import MethodDescriptor
-    from puregrpc.transport import Tap, TlsOptions
+    from puregrpc.transport import TlsOptions
 
 __all__ = [
     "DEFAULT_ENGINE",

@@ -17,9 +17,10 @@ from puregrpc.channel import Channel, open_channel
 from puregrpc.cli.output import progress
 from puregrpc.cli.schema_files import load_schema_files
 from puregrpc.errors import InvalidArgument, RpcError, SchemaError
+from puregrpc.kernel.tap import Tap
 from puregrpc.schema import Registry
 from puregrpc.services import open_reflection
-from puregrpc.transport import Tap, TlsOptions
+from puregrpc.transport import TlsOptions
 from puregrpc.wire.status import StatusCode
 
 __all__ = [

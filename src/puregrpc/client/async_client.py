@@ -156,14 +156,14 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
 
     async def _disconnect(self, *, grace: float = HANDLERS_GRACE) -> None:
         state = self._state
-        self._core.address = ""
-        connection = state.connection
-        if connection is None:
-            return
         if state.owner.is_deserted:
             state.desert()
+        connection = state.connection
+        if connection is None:
+            self._core.address = ""
             return
         kernel = state.kernel
+        self._core.address = ""
         ending = list(state.streams)
         for stream in ending:
             stream.end_with(CANCELED_HERE)

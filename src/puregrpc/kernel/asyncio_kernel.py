@@ -172,8 +172,8 @@ class AsyncioKernel(Kernel):
     def interrupts(self, error: BaseException) -> bool:
         if isinstance(error, asyncio.CancelledError):
             task = asyncio.current_task(self.loop)
-            # Before 3.11 nobody can tell one that was raised by hand.
-            return task is None or sys.version_info < (3, 11) or task.cancelling() > 0
+            # Before 3.11 nobody can tell one that was raised by hand. A callback of the loop is never interrupted.
+            return task is not None and (sys.version_info < (3, 11) or task.cancelling() > 0)
         return super().interrupts(error)
 
     # -- its end

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.kernel.addresses import Address, TcpAddress, address_of
 from puregrpc.kernel.base import Kernel, Task, Waiter, Waiters
-from puregrpc.kernel.reasons import describe
+from puregrpc.kernel.reasons import describe, in_seconds
 from puregrpc.kernel.streams import ByteStream, SocketStream
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class _Race:
         await self._wait(None, self._until)
         if (winner := kernel.locked(self._winner)) is not None:
             return winner.stream(kernel)
-        waited = f"no answer within {round(self._until - began, 3):g} s"
+        waited = f"no answer within {in_seconds(self._until - began)}"
         failures = dict.fromkeys(addresses, waited) | {a.address: a.failure for a in self._attempts if a.failure}
         if len(failures) == 1:
             raise ConnectError(f"could not connect to {addresses[0]}: {failures[addresses[0]]}")
@@ -237,8 +237,7 @@ async def secure(
                 await _let_go(kernel, stream, min(until, kernel.now() + ALERT_LINGER))
             raise ConnectError(f"the TLS handshake with {stream.peer} failed: {describe(error)}") from error
         if not is_over:
-            taken = f"{round(until - began, 3):g} s"
-            raise ConnectError(f"the TLS handshake with {stream.peer} was not over within {taken}")
+            raise ConnectError(f"the TLS handshake with {stream.peer} was not over within {in_seconds(until - began)}")
         if require_alpn and layer.alpn != ALPN_H2:
             chosen = f"chose {layer.alpn!r}" if layer.alpn else "chose no protocol"
             raise ConnectError(f"{stream.peer} {chosen} by ALPN: gRPC needs HTTP/2 ('h2')")

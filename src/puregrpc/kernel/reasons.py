@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["describe", "explain_tls"]
+__all__ = ["describe", "explain_tls", "in_seconds"]
 
 STRICT_FAULTS = range(80, 94)
 """What OpenSSL calls the faults that VERIFY_X509_STRICT alone finds (X509_V_ERR_...)."""
@@ -49,6 +49,11 @@ def describe(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
+def in_seconds(time: float) -> str:
+    """A time for people: what was left of a time-out of 5 s a moment ago is 5 s."""
+    return f"{time:.2g} s" if time < 100 else f"{time:.0f} s"
+
+
 def explain_tls(error: ssl.SSLError, *, server_side: bool, established: bool) -> str:
     """What a failure of TLS means, in words that name the way out. ``established``: after the handshake."""
     code = getattr(error, "verify_code", None)
@@ -68,7 +73,7 @@ def explain_tls(error: ssl.SSLError, *, server_side: bool, established: bool) ->
     for words, meaning in ALERTS.items():
         if words in reason:
             return meaning
-    words = reason.replace("_", " ").lower() or str(error)
+    words = reason.replace("_", " ").lower() or str(error).partition(" (_ssl.c")[0]
     if "ALERT" in reason and reason.endswith(CERTIFICATE_REFUSED):
         return f"the peer does not take this end's certificate: {words.partition('alert ')[2]}"
     if reason.endswith("ALERT_HANDSHAKE_FAILURE") and not server_side:

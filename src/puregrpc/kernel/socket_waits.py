@@ -33,14 +33,13 @@ class SocketWaits:
         try:
             return bool(await ask(wait))
         finally:
-            wait.interrupt()
+            wait.end()
 
     def forget(self, sock: socket.socket) -> None:
         """See `Kernel.forget_socket`."""
         for wait in list(self.active):
             if wait.sock is sock:
-                wait.is_over = True
-                wait.interrupt()
+                wait.end()
 
     def take_wakeup(self) -> Wakeup | None:
         try:
@@ -65,16 +64,20 @@ class SocketWaits:
 
 
 class _SocketWait(Request):
-    __slots__ = ("_until", "_waits", "_wakeup", "_write", "is_over", "sock")
+    __slots__ = ("_is_over", "_until", "_waits", "_wakeup", "_write", "sock")
 
     def __init__(self, waits: SocketWaits, sock: socket.socket, until: float, *, write: bool) -> None:
         self.sock = sock
-        self.is_over = False
-        """Nobody waits any more, or the socket is about to be closed."""
+        self._is_over = False
         self._until = until
         self._waits = waits
         self._write = write
         self._wakeup: Wakeup | None = None
+
+    def end(self) -> None:
+        """Nobody waits any more, or the socket is about to be closed."""
+        self._is_over = True
+        self.interrupt()
 
     def interrupt(self) -> None:
         wakeup = self._wakeup
@@ -104,7 +107,7 @@ class _SocketWait(Request):
     def _poll(self, wakeup: Wakeup | None, runner: Runner | None) -> bool:
         """Wait until the socket is ready, or this is over, or the runner is cancelled: True."""
         until = self._until
-        while not self.is_over and not (runner is not None and runner.is_cancelled):
+        while not self._is_over and not (runner is not None and runner.is_cancelled):
             left = until - time.monotonic() if until != inf else inf
             if wakeup is None:
                 left = min(left, LOOK_AWAY)
@@ -119,6 +122,9 @@ class _SocketWait(Request):
     def park(self) -> ThreadWaiter:
         waiter = ThreadWaiter()
         waiter.until = self._until
+        if wait_for_socket(self.sock, read=not self._write, write=self._write, timeout=0):
+            waiter.wake()
+            return waiter
 
         def wait() -> None:
             if self.block():

@@ -30,6 +30,8 @@ MAX_PIECES = 1024
 class ByteStream(ABC):
     """An ordered, reliable stream of bytes in both directions. One coroutine reads; one at a time writes."""
 
+    kernel: Kernel
+    """Of the world that it waits in."""
     local: str
     """The address of this end, for people."""
     peer: str

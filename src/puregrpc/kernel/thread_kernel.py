@@ -80,9 +80,12 @@ class ThreadKernel(Kernel):
 
         What a signal handler raises meanwhile is raised where the coroutine waits, and comes out of it.
         """
-        if self.timers.is_served_here():
-            self.timers.hand_over()
-        return run_blocking(coroutine)
+        try:
+            if self.timers.is_served_here():
+                self.timers.hand_over()
+            return run_blocking(coroutine)
+        finally:
+            coroutine.close()  # where it was interrupted before it began, nobody need be warned
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine in this thread until it first waits, and then in the one that sees to the timers.
@@ -90,14 +93,11 @@ class ThreadKernel(Kernel):
         Cancelling the future interrupts the coroutine. The future's callbacks run in that thread, and must not block,
         but by way of `run`. Raises LocalProtocolError if the kernel is closed.
         """
-        parked = Parked(self.timers, coroutine, self._parked.discard)
-        try:
-            self._check_open()
-            self._parked.add(parked)
-            parked.start()
-        except BaseException:
+        if self._is_closed:
             coroutine.close()
-            raise
+            self._check_open()
+        parked = Parked(self.timers, coroutine, self._parked)
+        parked.start()
         return parked.future
 
     # -- time and waiting

@@ -56,18 +56,17 @@ class ThreadCall(Work, Generic[T]):
         self._function = function
         self._context = copy_context()
         self._result: T
-        self._error: BaseException | None = None
+        self._errors: list[BaseException] = []
 
     def run(self) -> None:
         try:
             self._result = self._context.run(self._function)
         except BaseException as error:
-            self._error = error
+            self._errors.append(error)
         self.ended.wake()
 
     def result(self) -> T:
         """What the function returned or raised."""
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        if self._errors:
+            raise self._errors.pop()  # kept in a frame, it would keep that frame
         return self._result

@@ -151,9 +151,9 @@ class Timers:
 
     def _go_on(self, waiter: ThreadWaiter, *, late: bool) -> None:
         parked = waiter.parked
-        if parked is not None:
+        if parked:
             call_logged(lambda: parked.go_on(waiter, late=late))
 
 
 def _is_of_interest(due: Due) -> bool:
-    return not isinstance(due, ThreadWaiter) or due.parked is not None
+    return not isinstance(due, ThreadWaiter) or bool(due.parked)

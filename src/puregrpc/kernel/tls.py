@@ -49,11 +49,13 @@ class TlsLayer:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         name = None if server_name is None else name_of_host(server_name)
+        if context.check_hostname and name is None and not server_side:
+            raise TlsError("TLS cannot begin without a name to find in the peer's certificate")
         try:
             self._object = context.wrap_bio(
                 self._incoming, self._outgoing, server_side=server_side, server_hostname=name
             )
-        except (ssl.SSLError, ValueError) as error:
+        except (ssl.SSLError, ValueError, TypeError) as error:
             raise TlsError(f"TLS cannot begin with the name {name!r}: {error}") from error
         self._early: list[bytes] = []
         """What was decrypted before it was asked for."""
@@ -82,7 +84,7 @@ class TlsLayer:
     @property
     def peer_certificate(self) -> bytes | None:
         """The peer's certificate (DER); None if it gave none."""
-        return self._object.getpeercert(binary_form=True)
+        return self._object.getpeercert(binary_form=True) if self._is_established else None
 
     # -- work
 

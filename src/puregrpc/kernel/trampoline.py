@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from math import inf
 from types import coroutine
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 from puregrpc.kernel.waking import taken_lock
 
@@ -34,6 +34,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+TAKEN: Final = False
 
 
 class Interrupted(BaseException):
@@ -86,7 +89,8 @@ class ThreadWaiter(Request):
 
     def __init__(self) -> None:
         self._lock = taken_lock()
-        self.parked: Parked[Any] | None = None
+        self.parked: Parked[Any] | Literal[False] | None = None
+        """Who is parked here; None: nobody was; TAKEN: whoever was goes on in the other thread."""
         self.until = inf
 
     def wake(self) -> None:
@@ -96,7 +100,7 @@ class ThreadWaiter(Request):
         except RuntimeError:
             return  # it has been woken
         parked = self.parked
-        if parked is not None:
+        if parked:
             parked.parking.woken(self)
 
     interrupt = wake
@@ -200,8 +204,6 @@ def run_blocking(coroutine: Coroutine[Any, Any, T], runner: Runner | None = None
         if not _is_suspended(coroutine):
             raise
         return _run(coroutine, runner, error)  # it came between two steps of the trampoline itself
-    finally:
-        coroutine.close()
 
 
 def _run(coroutine: Coroutine[Any, Any, T], runner: Runner | None, error: BaseException | None) -> T:
@@ -212,8 +214,8 @@ def _run(coroutine: Coroutine[Any, Any, T], runner: Runner | None, error: BaseEx
             if error is None:
                 request = coroutine.send(value)
             else:
-                thrown, error = error, None
-                request = coroutine.throw(thrown)
+                thrown, error = [error], None
+                request = coroutine.throw(thrown.pop())  # kept here, it would keep this frame, and that all others
             value = request.block(runner)
         except StopIteration as end:
             if _is_suspended(coroutine):
@@ -245,21 +247,31 @@ class Parking(Protocol):
 class Parked(Running, Generic[T]):
     """A coroutine without a thread of its own, and the future of what it returns."""
 
-    def __init__(
-        self, parking: Parking, coroutine: Coroutine[Any, Any, T], over: Callable[[Parked[Any]], object]
-    ) -> None:
+    def __init__(self, parking: Parking, coroutine: Coroutine[Any, Any, T], among: set[Parked[Any]]) -> None:
         super().__init__()
         self.parking = parking
         self.future: Future[T] = Future()
         self._coroutine = coroutine
-        self._over = over
+        self._among = among
         self._context = copy_context()
         self._waiter: ThreadWaiter | None = None
 
     def start(self) -> None:
         """Run it in this thread until it first waits. What a signal handler raises meanwhile ends it, and is raised."""
-        self.future.add_done_callback(self._done)
-        self._step(None)
+        parkings: list[ThreadWaiter] = []
+        try:
+            self._among.add(self)
+            self.future.add_done_callback(self._done)
+            self._step(None, parkings)
+        except BaseException as error:
+            if _is_parked(parkings):
+                self.cancel()  # it is, or may be, in the other thread's hands
+            elif not self._is_over:
+                try:
+                    self._coroutine.close()
+                finally:
+                    self._finish(None, error)
+            raise
 
     def cancel(self) -> None:
         self.is_cancelled = True
@@ -272,18 +284,17 @@ class Parked(Running, Generic[T]):
         if waiter.parked is self:
             is_woken = waiter.take()
             if is_woken or late:
-                waiter.parked = None
-                self._step(is_woken or waiter.take())
+                waiter.parked = TAKEN
+                self._step(is_woken or waiter.take(), [])
 
     def _done(self, future: Future[T]) -> None:
         if future.cancelled():
             self.cancel()
 
-    def _step(self, value: Any) -> None:
-        """Run it until it waits, or to its end."""
+    def _step(self, value: Any, parkings: list[ThreadWaiter]) -> None:
+        """Run it until it waits, or to its end. ``parkings`` gets what it is parked at."""
         coroutine, run = self._coroutine, self._context.run
-        error: BaseException | None = None
-        is_mine = True
+        error: BaseException | None = Interrupted() if self.is_cancelled else None
         self.thread = threading.get_ident()
         while True:
             try:
@@ -291,8 +302,8 @@ class Parked(Running, Generic[T]):
                 if error is None:
                     request = run(coroutine.send, value)
                 else:
-                    thrown, error = error, None
-                    request = run(coroutine.throw, thrown)
+                    thrown, error = [error], None
+                    request = run(coroutine.throw, thrown.pop())
                 if self.is_cancelled:
                     raise Interrupted
                 waiter = request.park()
@@ -300,17 +311,17 @@ class Parked(Running, Generic[T]):
                     value = None
                     continue
                 self.parking.start()
-                is_mine = False  # unless it turns out to be woken
                 self.thread = 0
-                value = is_mine = self._is_woken(waiter)
-                if not is_mine:
+                parkings.append(waiter)
+                if not self._is_woken(waiter):
                     return
+                self.thread = threading.get_ident()
+                value = True
             except StopIteration as end:
                 self._finish(end.value, None)
                 return
             except BaseException as reason:
-                if not is_mine:
-                    self.cancel()  # it is, or may be, in the other thread's hands
+                if _is_parked(parkings):
                     raise
                 if not _is_suspended(coroutine):
                     self._finish(None, reason)
@@ -341,5 +352,10 @@ class Parked(Running, Generic[T]):
                     self.future.set_exception(error)
         finally:
             self.thread = 0
-            self._over(self)
+            self._among.discard(self)
             self.note_end()
+
+
+def _is_parked(parkings: list[ThreadWaiter]) -> bool:
+    """Whether a coroutine that was parked by this thread is not for this thread to go on with."""
+    return bool(parkings) and parkings[-1].parked is not None

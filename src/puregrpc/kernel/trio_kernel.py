@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,6 +16,9 @@ from trio.lowlevel import Abort, RaiseCancelT, current_task, reschedule, wait_ta
 from puregrpc.errors import ConnectError, NotConnected
 from puregrpc.kernel.addresses import TcpAddress, literal_addresses, look_up
 from puregrpc.kernel.base import DEFAULT_THREADS, Kernel, call_logged, run_logged
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
 
 __all__ = ["TrioKernel", "open_trio_kernel"]
 
@@ -188,19 +192,25 @@ class TrioKernel(Kernel):
 
 @asynccontextmanager
 async def open_trio_kernel(*, threads: int | None = None) -> AsyncIterator[TrioKernel]:
-    """A kernel whose tasks live as long as the body. What the body raises leaves as itself, not in a group."""
+    """A kernel whose tasks live as long as the body. What the body raises leaves as itself, not in a group; so does
+    what ends the program, if a task raises it."""
     failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        kernel = TrioKernel(nursery, threads=DEFAULT_THREADS if threads is None else threads)
-        try:
-            yield kernel
-        except BaseException as error:  # raised again below, where the nursery does not wrap it
-            failure = error
-        try:
-            await kernel.close()
-        except trio.Cancelled as error:
-            failure = failure or error
-        nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            kernel = TrioKernel(nursery, threads=DEFAULT_THREADS if threads is None else threads)
+            try:
+                yield kernel
+            except BaseException as error:  # raised again below, where the nursery does not wrap it
+                failure = error
+            try:
+                await kernel.close()
+            except trio.Cancelled as error:
+                failure = failure or error
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:  # a task ended the program, and the body was cancelled
+        failure = group
+        while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
+            failure = failure.exceptions[0]
     if failure is not None:
         raise failure
 

@@ -134,7 +134,10 @@ class IncomingCall(ServerCall):
                 else:
                     self.respond(await response if hasattr(response, "__await__") else response)
             except BaseException as error:
-                contain(error, self.session.kernel, self.fail)
+                try:
+                    contain(error, self.session.kernel, self.fail)
+                finally:
+                    self.let_go()
         else:
             self.discard()
         if self.holds_place:
@@ -188,6 +191,8 @@ class IncomingCall(ServerCall):
         """Send the only response, and end the call with OK."""
         if self.ended is not None:
             return
+        if self.holds_place:  # before the client can know of its answer, and come with the next call
+            self.let_go()
         wire = self.session.wire
         if self.encoding == "identity":
             try:
@@ -203,6 +208,8 @@ class IncomingCall(ServerCall):
     def finish(self, status: Status) -> None:
         """End the call with a status and the handler's trailing metadata. Nothing happens if it is over."""
         if self.ended is None and not self.is_finished:
+            if self.holds_place:
+                self.let_go()
             self.session.wire.send_trailers(self, status, self.trailing_metadata)
             self._finished(status.code)
 
@@ -321,7 +328,6 @@ class UnaryRequestCall(IncomingCall):
         if self.ended is None:
             self.finish(status)
             self.ended = status
-            self.let_go()
 
     def begin(self) -> Any:
         message = cast("bytes", self.message)

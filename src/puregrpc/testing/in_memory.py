@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
-from puregrpc.channel import Channel, open_channel
+from puregrpc.channel import Channel, ChannelKeywords, open_channel
+from puregrpc.kernel.streams import ByteStream, memory_stream_pair
 from puregrpc.server import Server
-from puregrpc.transport import ByteStream, memory_stream_pair
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["open_in_memory"]
 
 
 @asynccontextmanager
-async def open_in_memory(server: Server, **options: Any) -> AsyncIterator[Channel]:
+async def open_in_memory(server: Server, **options: Unpack[ChannelKeywords]) -> AsyncIterator[Channel]:
     """Run ``server`` and open a channel to it through a pair of byte streams in memory.
 
     ::
@@ -22,8 +25,8 @@ async def open_in_memory(server: Server, **options: Any) -> AsyncIterator[Channe
         async with open_in_memory(server) as channel:
             reply = await channel.unary_unary("/pkg.Service/Method")(b"request")
 
-    Everything but the socket is real: HTTP/2, flow control, deadlines. ``options`` are those of
-    `puregrpc.channel.open_channel`. The server must not be running; it stops when the body is left. With trio's
+    Everything but the socket is real: HTTP/2, flow control, deadlines. On asyncio and on trio. ``options`` are those
+    of `puregrpc.channel.open_channel`. The server must not be running; it stops when the body is left. With trio's
     `MockClock` deadlines pass without waiting.
     """
     connections = 0
@@ -31,9 +34,11 @@ async def open_in_memory(server: Server, **options: Any) -> AsyncIterator[Channe
     async def connect() -> ByteStream:
         nonlocal connections
         connections += 1
-        ours, theirs = memory_stream_pair((f"memory:client-{connections}", f"memory:server-{connections}"))
+        names = (f"memory:client-{connections}", f"memory:server-{connections}")
+        ours, theirs = memory_stream_pair(server.kernel, names=names)
         server.adopt(theirs)
         return ours
 
-    async with server, open_channel("passthrough:in-memory:1", connector=connect, **options) as channel:
+    options["connector"] = connect
+    async with server, open_channel("passthrough:in-memory:1", **options) as channel:
         yield channel

@@ -15,15 +15,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 
 import hpack
-import trio
 from hyperframe.frame import ContinuationFrame, Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
 
+from puregrpc.kernel import Kernel
+from puregrpc.kernel.addresses import split_host_port
+from puregrpc.kernel.connecting import connect
+from puregrpc.kernel.listening import Listener, listen
+from puregrpc.kernel.ownership import open_kernel
+from puregrpc.kernel.streams import ByteStream
 from puregrpc.testing.frames import CLIENT_PREFACE, FrameFactory, parse_frame
-from puregrpc.transport import ByteStream, Listener, TcpAddress, connect, listen
 from puregrpc.wire.status import http2_error_name
 
 __all__ = ["ScriptedClient", "ScriptedConnection", "ScriptedServer", "UnexpectedFrame"]
@@ -102,19 +106,21 @@ class ScriptedConnection:
             if sent == 0:
                 await self.stream.wait_writable()
             elif piece:
-                await trio.lowlevel.checkpoint()
+                await self.stream.kernel.checkpoint()
 
     async def receive(self, timeout: float = TIMEOUT) -> ReceivedFrame | None:
         """The next frame that is not ignored; None at the end of the stream.
 
         Raises UnexpectedFrame if none comes within ``timeout`` seconds.
         """
-        with trio.move_on_after(timeout):
-            while not self._unseen:
-                if not await self._read():
-                    return None
-            return self._unseen.popleft()
-        raise UnexpectedFrame(f"nothing came within {timeout:g} s")
+        until = self.stream.kernel.now() + timeout
+        while not self._unseen:
+            is_over = await self._read(until)
+            if is_over is None:
+                raise UnexpectedFrame(f"nothing came within {timeout:g} s")
+            if is_over:
+                return None
+        return self._unseen.popleft()
 
     async def expect(self, *lines: str) -> ReceivedFrame:
         """The next frames must be these: each line is how `ReceivedFrame` shows one, or the beginning of that.
@@ -139,18 +145,17 @@ class ScriptedConnection:
 
     async def expect_nothing(self, seconds: float = 0.05) -> None:
         """No frame may come for so long."""
-        with trio.move_on_after(seconds):
-            while not self._unseen and await self._read():
-                pass
+        until = self.stream.kernel.now() + seconds
+        while not self._unseen and await self._read(until) is False:
+            pass
         if self._unseen:
             raise UnexpectedFrame(f"nothing was expected, and there is {', '.join(map(str, self._unseen))}")
 
-    async def _read(self) -> bool:
-        """Take what has come; False at the end."""
-        data = self.stream.receive_nowait(1 << 16)
-        if data is None:
-            await self.stream.wait_readable()
-            return True
+    async def _read(self, until: float) -> bool | None:
+        """Take what comes by ``until``: whether that is the end; None if nothing has come."""
+        while (data := self.stream.receive_nowait(1 << 16)) is None:
+            if not await self.stream.wait_readable(until):
+                return None
         self._octets += data
         while (parsed := parse_frame(self._octets)) is not None:
             frame, size = parsed
@@ -159,7 +164,7 @@ class ScriptedConnection:
             line = str(received)
             if not any(f"{line} ".startswith(f"{ignored} ") for ignored in self._ignoring):
                 self._unseen.append(received)
-        return bool(data)
+        return not data
 
     def _fields(self, frame: Frame) -> list[tuple[str, str]] | None:
         if not isinstance(frame, HeadersFrame | ContinuationFrame):
@@ -172,48 +177,60 @@ class ScriptedConnection:
 
 
 class ScriptedServer:
-    """Listens on a free port of 127.0.0.1 and plays the server, connection by connection."""
+    """Listens on a free port of 127.0.0.1 and plays the server, connection by connection. On asyncio and on trio."""
 
     def __init__(self) -> None:
         self._listener: Listener | None = None
+        self._lifetime: AbstractAsyncContextManager[Kernel] | None = None
 
     async def __aenter__(self) -> ScriptedServer:
-        (self._listener,) = await listen("127.0.0.1:0")
+        self._lifetime = open_kernel("ScriptedServer")
+        kernel = await self._lifetime.__aenter__()
+        (self._listener,) = await listen(kernel, "127.0.0.1:0")
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
         if self._listener is not None:
             self._listener.close()
+        return None if self._lifetime is None else await self._lifetime.__aexit__(kind, error, traceback)
 
     @property
     def address(self) -> str:
         """``127.0.0.1:PORT``."""
+        return str(self._listening().address)
+
+    def _listening(self) -> Listener:
         if self._listener is None:
             raise RuntimeError("the scripted server does not listen: use it with `async with`")
-        return str(self._listener.address)
+        return self._listener
 
     async def accept(
         self, *, shake_hands: bool = True, timeout: float = TIMEOUT, **settings: int
     ) -> ScriptedConnection:
-        """The next client. ``shake_hands`` takes its preface and SETTINGS, sends ``settings`` and the ACK."""
-        if self._listener is None:
-            raise RuntimeError("the scripted server does not listen: use it with `async with`")
-        with trio.fail_after(timeout):
-            stream = await self._listener.accept()
-            return await server_side(stream, shake_hands=shake_hands, **settings)
+        """The next client. ``shake_hands`` takes its preface and SETTINGS, sends ``settings`` and the ACK.
+
+        Raises UnexpectedFrame if none comes within ``timeout`` seconds.
+        """
+        listener = self._listening()
+        if not await listener.kernel.wait_readable(listener.socket, listener.kernel.now() + timeout):
+            raise UnexpectedFrame(f"no client came within {timeout:g} s")
+        return await server_side(await listener.accept(), shake_hands=shake_hands, timeout=timeout, **settings)
 
 
-async def server_side(stream: ByteStream, *, shake_hands: bool = True, **settings: int) -> ScriptedConnection:
+async def server_side(
+    stream: ByteStream, *, shake_hands: bool = True, timeout: float = TIMEOUT, **settings: int
+) -> ScriptedConnection:
     """The server's end of a script over any stream."""
+    until = stream.kernel.now() + timeout
     preface = b""
     while shake_hands and len(preface) < len(CLIENT_PREFACE):
         data = stream.receive_nowait(len(CLIENT_PREFACE) - len(preface))
-        if data is None:
-            await stream.wait_readable()
-        elif not data:
-            break
-        else:
+        if data is not None:
             preface += data
+        if data == b"" or (data is None and not await stream.wait_readable(until)):
+            break
     if shake_hands and preface != CLIENT_PREFACE:
         raise UnexpectedFrame(f"the client's preface was expected, and {preface!r} came")
     connection = ScriptedConnection(stream)
@@ -225,14 +242,19 @@ async def server_side(stream: ByteStream, *, shake_hands: bool = True, **setting
 
 @asynccontextmanager
 async def ScriptedClient(  # noqa: N802 - goes with ScriptedServer
-    address: str, *, shake_hands: bool = True, **settings: int
+    address: str, *, shake_hands: bool = True, timeout: float = TIMEOUT, **settings: int
 ) -> AsyncIterator[ScriptedConnection]:
-    """Connect to ``host:port`` and play the client. ``shake_hands`` sends the preface, SETTINGS and the ACK."""
-    host, _, port = address.rpartition(":")
-    stream = await connect([TcpAddress(host.strip("[]"), int(port))])
-    async with ScriptedConnection(stream) as connection:
-        if shake_hands:
-            frames = connection.frames
-            await connection.send(CLIENT_PREFACE, frames.settings(**settings), frames.settings_ack())
-            await connection.expect("SETTINGS")
-        yield connection
+    """Connect to ``host:port`` and play the client. ``shake_hands`` sends the preface, SETTINGS and the ACK.
+
+    On asyncio and on trio. Raises ConnectError if there is no connection within ``timeout`` seconds.
+    """
+    host, port = split_host_port(address)
+    async with open_kernel("ScriptedClient") as kernel:
+        until = kernel.now() + timeout
+        stream = await connect(kernel, await kernel.resolve(host, port, until), until)
+        async with ScriptedConnection(stream) as connection:
+            if shake_hands:
+                frames = connection.frames
+                await connection.send(CLIENT_PREFACE, frames.settings(**settings), frames.settings_ack())
+                await connection.expect("SETTINGS")
+            yield connection

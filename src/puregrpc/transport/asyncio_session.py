@@ -72,6 +72,8 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
     # -- its life
 
     async def start(self) -> None:
+        if self.end_reason is not None:
+            return  # aborted before it began
         now = self._now()
         self._handshake_deadline = now + self.options.handshake_timeout
         self._holding = IN_TURN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from puregrpc.transport.connect_rules import describe
+from puregrpc.kernel.reasons import describe
 
 __all__ = [
     "CLOSED_HERE",

@@ -56,6 +56,8 @@ class TrioSession(LoopSession[ConnectionT]):
     # -- its life
 
     async def start(self) -> None:
+        if self.end_reason is not None:
+            return  # aborted before it began
         now = self._now()
         self._handshake_deadline = self._armed = now + self.options.handshake_timeout
         self._is_started = True

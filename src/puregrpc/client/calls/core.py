@@ -41,7 +41,7 @@ _VALUE = re.compile(r"[ -~]*")
 class BoundMethod:
     """A method with the way its messages become bytes."""
 
-    descriptor: MethodDescriptor
+    descriptor: MethodDescriptor = field(repr=False)
     path: str
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
@@ -51,9 +51,9 @@ class BoundMethod:
 class PreparedCall(CallRequest):
     """A call that is ready to be sent, or that cannot be and has ended already (``refused``)."""
 
-    method: BoundMethod = field(kw_only=True)
+    method: BoundMethod = field(kw_only=True, repr=False)
     params: CallParams = field(kw_only=True)
-    series: CallSeries = field(kw_only=True)
+    series: CallSeries = field(kw_only=True, repr=False)
     """Where its samples go."""
     began: float = field(kw_only=True)
     decode: Callable[[bytes], Any] = field(kw_only=True)

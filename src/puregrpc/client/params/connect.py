@@ -24,7 +24,8 @@ from puregrpc.errors import InvalidArgument
 from puregrpc.transport.thread_session.busy_poll import LONGEST_BUSY_POLL
 
 if TYPE_CHECKING:
-    from puregrpc.transport import Tap, TlsOptions
+    from puregrpc.kernel.tap import Tap
+    from puregrpc.transport import TlsOptions
 
 __all__ = ["MAX_SEND_SIZE", "ConnectKeywords", "ConnectParams", "connect_params"]
 

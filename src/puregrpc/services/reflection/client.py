@@ -150,6 +150,6 @@ class ReflectionClient:
 async def open_reflection(
     channel: Channel, *, metadata: MetadataLike | None = None, timeout: float | None = None
 ) -> AsyncIterator[ReflectionClient]:
-    """A `ReflectionClient` on a channel. ``metadata`` goes with its calls; ``timeout`` (seconds) is for each of them."""
+    """A `ReflectionClient` on a channel. ``metadata`` and ``timeout`` (seconds) are those of its calls."""
     async with AsyncExitStack() as stack:
         yield ReflectionClient(channel, metadata, stack, timeout=timeout)

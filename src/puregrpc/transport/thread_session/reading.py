@@ -251,7 +251,7 @@ class Reading:
 
     def advance(self) -> None:
         """Tell the connection the time. With the mutex held."""
-        session, options, now = self._session, self._session.options, time.monotonic()
+        session, now = self._session, time.monotonic()
         if session.end_reason is not None:
             return
         if session.writing.error is not None and now >= session.writing.ended_at + session.options.linger:

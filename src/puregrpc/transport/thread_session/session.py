@@ -129,6 +129,8 @@ class ThreadSession(Session[ConnectionT]):
 
         Raises NestedUse if it would wait for what this thread does. With the mutex held.
         """
+        if self._is_given_up:
+            return
         reading, me = self.reading, get_ident()
         if self.writing.sender == me:
             raise NestedUse("sent something")

@@ -123,7 +123,11 @@ class Writing:
     def abandon(self) -> None:
         """This thread was interrupted. If it was to send something, nothing can be sent behind that."""
         if self.sender == get_ident():
-            self._session.interrupted()
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._session.interrupted()
+        self.sender = NOBODY
 
     def forget(self) -> None:
         """After `os.fork`, in the child: nobody sends."""
@@ -182,7 +186,7 @@ class Writing:
         except RuntimeError:  # no thread can be started
             self._go_on(pieces)
         except BaseException:
-            session.interrupted()
+            self._give_up()
             raise
 
     def _go_on(self, pieces: Pieces) -> None:

@@ -1,4 +1,4 @@
-"""Waiting between threads, and what an interrupt leaves of it."""
+"""Waking a thread, and what an interrupt leaves of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from puregrpc.transport.waking import Changes, Signal
+from puregrpc.kernel.waking import Signal
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -34,26 +34,6 @@ def test_a_signal_wakes_its_thread() -> None:
     signalled.set()
     thread.join()
     assert woken == [True]
-
-
-def test_changes_wake_all_that_wait_and_no_later_ones() -> None:
-    changes = Changes()
-    changes.notify_all()
-    waiters = [changes.waiter() for _ in range(3)]
-    assert not any(waiter.acquire(blocking=False) for waiter in waiters)
-    changes.notify_all()
-    later = changes.waiter()
-    assert all(waiter.acquire(timeout=10) for waiter in waiters)
-    assert not later.acquire(blocking=False)
-
-
-def test_a_notification_that_was_interrupted_can_be_made_again() -> None:
-    changes = Changes()
-    first, second = changes.waiter(), changes.waiter()
-    first.release()  # as far as the notification came
-    changes.notify_all()
-    assert first.acquire(timeout=10)
-    assert second.acquire(timeout=10)
 
 
 def test_interrupts_leave_a_signal_whole() -> None:
