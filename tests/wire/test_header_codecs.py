@@ -316,7 +316,7 @@ def test_the_heap_does_not_keep_the_dead() -> None:
         heap.add(key, 1000.0)
         heap.discard(key)
         heap.discard(key)
-    assert len(heap._heap) < 200
+    assert len(heap.heap) < 200
     assert heap.next_time() == 10.0
     assert list(heap.expire(9.0)) == []
     assert list(heap.expire(2000.0)) == [0]

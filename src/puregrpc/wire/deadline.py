@@ -48,10 +48,11 @@ class DeadlineHeap:
     rebuilt, so that its size stays within a constant factor of the open calls'.
     """
 
-    __slots__ = ("_dead", "_heap", "_live")
+    __slots__ = ("_dead", "_live", "heap")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int]] = []
+        self.heap: list[tuple[float, int]] = []
+        """Deadlines and calls, those that are over among them, the earliest first: if it has not passed, none has."""
         self._live: dict[int, float] = {}
         self._dead = 0
 
@@ -59,7 +60,7 @@ class DeadlineHeap:
         """Watch a call, known by a number that no other watched call has. A deadline of NaN is none."""
         if deadline == deadline:
             self._live[key] = deadline
-            heapq.heappush(self._heap, (deadline, key))
+            heapq.heappush(self.heap, (deadline, key))
 
     def discard(self, key: int) -> None:
         """The call is over: forget its deadline, if it has one."""
@@ -67,18 +68,13 @@ class DeadlineHeap:
             return
         self._dead += 1
         if self._dead > 64 and self._dead > 2 * len(self._live):
-            self._heap = [(deadline, live) for live, deadline in self._live.items()]
-            heapq.heapify(self._heap)
+            self.heap = [(deadline, live) for live, deadline in self._live.items()]
+            heapq.heapify(self.heap)
             self._dead = 0
-
-    def is_due(self, now: float) -> bool:
-        """Whether a deadline may have passed; if not, none has."""
-        heap = self._heap
-        return bool(heap) and heap[0][0] <= now
 
     def next_time(self) -> float | None:
         """The earliest deadline of a call that is not over."""
-        heap = self._heap
+        heap = self.heap
         while heap and self._live.get(heap[0][1]) != heap[0][0]:
             heapq.heappop(heap)
             self._dead -= 1
@@ -87,6 +83,6 @@ class DeadlineHeap:
     def expire(self, now: float) -> Iterator[int]:
         """Take out one call after the other whose deadline is ``now`` or before, earliest first."""
         while (earliest := self.next_time()) is not None and earliest <= now:
-            key = heapq.heappop(self._heap)[1]
+            key = heapq.heappop(self.heap)[1]
             del self._live[key]
             yield key

@@ -16,7 +16,10 @@ PREFIX_SIZE = 5
 _IDENTITY = CODINGS["identity"]
 
 _GROWTH = 8
-"""How many times what has come of a message is set aside for it, its length at most."""
+_FIRST_GROWTH = 2
+_FIRST_PART = 96 << 10
+"""How many times what has come of a message is set aside for it, its length at most: twice as long as it is within a
+stream's first window, of which a thousand may wait; then eight times."""
 
 _MOST_SET_ASIDE = 16 << 20
 """Allocators take larger blocks from the system each time (glibc from 32 MiB on), and so can make them larger where
@@ -85,6 +88,7 @@ class MessageReader:
         "charged",
         "coding",
         "is_compressed",
+        "is_modest",
         "max_size",
         "missing",
         "partial",
@@ -109,6 +113,8 @@ class MessageReader:
         """How much memory is set aside for the message that is not complete."""
         self.charged = 0
         """What its connection takes it to hold: a matter of the connection's."""
+        self.is_modest = False
+        """Little is set aside for what has not come: a matter of the connection's too."""
         self.is_compressed = False
         """Whether the message given last came compressed."""
 
@@ -179,9 +185,11 @@ class MessageReader:
         if length > _MOST_SET_ASIDE:
             self._room = self.missing
             return body
+        here = came + count
+        growth = _FIRST_GROWTH if self.is_modest or here <= _FIRST_PART else _GROWTH
         size = length
-        while size > _GROWTH * (came + count):
-            size = -(-size // _GROWTH)
+        while size > growth * here:
+            size = -(-size // growth)
         if size >= _LARGE:
             _allocator.expect(length)
         self.set_aside = size

@@ -118,12 +118,12 @@ for those whose are not."""
 class Holdings:
     """What one connection holds: messages that wait for their owners, each with its overhead, and parts of messages.
 
-    As memory fills up, the connection's window is reopened to what is left. From half of it on, one message at a time
-    is let come that is partly there: many at once, none of which could become whole, would hold it for ever. In a
+    As memory fills up, the connection's window is reopened to what is left. From a quarter of it on, one message at a
+    time is let come that is partly there: many at once, none of which could become whole, would hold it for ever. In a
     server, the call that holds most is ended once all is taken; a client has opened its calls itself.
     """
 
-    __slots__ = ("_favored", "_most", "_starving", "memory", "octets")
+    __slots__ = ("_favored", "_most", "_promised", "_starving", "_windows", "memory", "octets")
 
     def __init__(self, memory: int, max_message_size: int, *, ends_calls: bool) -> None:
         self.memory = max(memory, 2 * max_message_size)
@@ -131,6 +131,8 @@ class Holdings:
         self.octets = 0
         self._favored: int | None = None
         self._starving: dict[int, None] = {}
+        self._windows: dict[int, int] = {}
+        self._promised = 0
 
     @property
     def are_too_large(self) -> bool:
@@ -146,9 +148,27 @@ class Holdings:
         """How far a connection's window of ``window`` octets may be open now."""
         return min(window, max(self.memory - self.octets, LEAST_WINDOW))
 
+    def stream_window(self, stream_id: int, window: int, wanted: int) -> int:
+        """What a stream's window of ``window`` octets may become, if ``wanted`` is what it could use.
+
+        The windows that have grown are half of the memory together at the most: peers may fill them all.
+        """
+        others = self._promised - self._windows.get(stream_id, 0)
+        wanted = min(wanted, self.memory // 2 - others)
+        if wanted <= window or not self.are_small:
+            return window
+        self._windows[stream_id] = wanted
+        self._promised = others + wanted
+        return wanted
+
+    def is_over(self, stream_id: int) -> None:
+        """The call is over."""
+        self._promised -= self._windows.pop(stream_id, 0)
+        self.is_whole(stream_id)
+
     def may_go_on(self, stream_id: int) -> bool:
         """Whether a stream whose message is partly there may get more window. If not, `due` will name it."""
-        if self.octets * 2 <= self.memory:
+        if self.are_small:
             return True
         if self._favored is None:
             self._favored = stream_id
@@ -168,7 +188,7 @@ class Holdings:
         """The streams that `may_go_on` held back and that may get window now."""
         if not self._starving:
             return []
-        if self.octets * 2 <= self.memory:
+        if self.are_small:
             due = list(self._starving)
             self._starving.clear()
             return due

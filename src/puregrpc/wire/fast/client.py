@@ -288,7 +288,7 @@ class FastClientConnection(FastConnection, ClientConnection):
                 del self.streams[stream_id]
                 if call.wire_deadline is not None:
                     self._deadlines.discard(stream_id)
-                if call.wire_a is not None:
+                if call.wire_a is not None or call.wire_low != self._low_water:
                     self._let_go(call)
                 call.wire_state = None
                 call.on_end(status, trailers, unprocessed=False)

@@ -435,7 +435,7 @@ class Controlled(Sending):
             self._deadlines.discard(call.wire_id)
         if call.wire_outbound is not None:
             self._forget_outbound(call)
-        if call.wire_a is not None or call.wire_inbound is not None:
+        if call.wire_a is not None or call.wire_inbound is not None or call.wire_low != self._low_water:
             self._let_go(call)
         call.wire_state = None
 
@@ -472,6 +472,7 @@ class Controlled(Sending):
         for call in list(self._all_calls()):
             if call.wire_state is not None:
                 self._end_call(call, status, unprocessed=bool(call.wire_state & QUEUED))
+        self._account()
         self.driver.on_closed(reason)
 
     def ping(self) -> None:

@@ -39,7 +39,7 @@ class Holding(Controlled):
     def _let_go(self, call: Call) -> None:
         """The call is over, and what it holds is its owner's alone."""
         self._holdings.octets -= self._held_by(call)
-        self._holdings.is_whole(call.wire_id)
+        self._holdings.is_over(call.wire_id)
         if self._withheld:
             self._give_back_connection()
 
@@ -48,6 +48,7 @@ class Holding(Controlled):
         held = reader.held
         self._holdings.octets += held - reader.charged
         reader.charged = held
+        reader.is_modest = not self._holdings.are_small
         if not held:
             self._holdings.is_whole(call.wire_id)
 
@@ -131,12 +132,8 @@ class Holding(Controlled):
         parts = reader is None or self._holdings.may_go_on(call.wire_id)
         owed = credit.take(parts=parts)
         if owed:
-            if (
-                self._probe.window > credit.window
-                and self._holdings.are_small
-                and (reader is not None or not credit.messages_are_small)
-            ):
-                credit.grow(self._probe.window)
+            if self._probe.window > credit.window and (reader is not None or not credit.messages_are_small):
+                credit.grow(self._holdings.stream_window(call.wire_id, credit.window, self._probe.window))
                 owed += credit.take(parts=parts)
                 call.wire_low = credit.window * 3 // 4
             self._give_back(call, owed)
@@ -146,8 +143,10 @@ class Holding(Controlled):
         holdings = self._holdings
         if call.wire_inbound is not None and not holdings.may_go_on(call.wire_id):
             return
-        window = max(self._probe.window, self._stream_window) if holdings.are_small else self._stream_window
-        call.wire_low = window * 3 // 4
+        window = -(-call.wire_low * 4 // 3)  # as it is
+        if self._probe.window > window:
+            window = holdings.stream_window(call.wire_id, window, self._probe.window)
+            call.wire_low = window * 3 // 4
         if window > call.wire_received:
             self._give_back(call, window - call.wire_received)
 

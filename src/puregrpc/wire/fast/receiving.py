@@ -105,7 +105,8 @@ class FastConnection(Holding):
         self._now = now
         if self._closed:
             return
-        if self._deadlines.is_due(now):
+        heap = self._deadlines.heap
+        if heap and heap[0][0] <= now:
             self._turn.begin()
             self._expire_deadlines()
         if not data:
@@ -119,7 +120,8 @@ class FastConnection(Holding):
         if self._kept is not None:
             self._kept += data
             return
-        self._turn.begin()
+        if len(data) > TURN_SLICE:
+            self._turn.begin()
         try:
             if self._opening is not None:
                 data = self._open(self._opening, data)
@@ -127,7 +129,8 @@ class FastConnection(Holding):
         except RemoteProtocolError as error:
             self._protocol_error(error)
             return
-        self._finish_turn()
+        if self._connection_received * 4 >= self._connection_window or self._holdings.octets or self._accounted:
+            self._finish_turn()
 
     def limit_turns(self, clock: Callable[[], float], seconds: float = TURN_TIME) -> None:
         self._turn = Turn(clock, seconds)
@@ -159,6 +162,7 @@ class FastConnection(Holding):
             self._fail(self._farewell.before("the peer closed the connection"))
 
     def _finish_turn(self) -> None:
+        """Look at what has come altogether."""
         if self._connection_received * 4 >= self._connection_window or self._withheld:
             self._give_back_connection()
         if self._holdings.octets or self._accounted:
@@ -211,16 +215,20 @@ class FastConnection(Holding):
         whole = len(data)
         while True:
             # Looking at the clock costs as much as a small frame.
-            end = i + TURN_SLICE if self._turn.is_limited and whole - i > TURN_SLICE else whole
-            i = self._parse_slice(data, i, end)
+            i = self._parse_slice(
+                data, i, i + TURN_SLICE if whole - i > TURN_SLICE and self._turn.is_limited else whole
+            )
             if self._suspended is not None:
                 break
+            if i == whole:
+                self._rest = b""
+                return
             if whole - i < HEAD_SIZE or whole - i < HEAD_SIZE + int.from_bytes(data[i : i + 3], "big"):
-                self._rest = data[i:] if i < whole else b""
+                self._rest = data[i:]
                 return
             if self._holdings.are_too_large:
                 self._look_at_holdings()
-            if self._turn.is_over() or self.is_output_clogged:
+            if self._turn.is_over() or (self._turn.is_limited and self.is_output_clogged):
                 break
         self._kept = data[i:]
 
@@ -527,6 +535,7 @@ class FastConnection(Holding):
         start = 0
         end = len(data)
         limit = self._max_message_size
+        holdings = self._holdings
         for _ in range(TURN_MESSAGES):
             if end - start < PREFIX_SIZE:
                 break
@@ -536,7 +545,7 @@ class FastConnection(Holding):
                 break
             if credit is not None:
                 credit.delivered(size, PREFIX_SIZE + size)
-                self._holdings.octets += size + MESSAGE_OVERHEAD
+                holdings.octets += size + MESSAGE_OVERHEAD
             call.on_message(data[start + PREFIX_SIZE : stop])
             start = stop
             if call.wire_state is None or call.wire_state & DETACHED:

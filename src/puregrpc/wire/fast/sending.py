@@ -328,6 +328,7 @@ class Sending(Connection):
         for piece in pieces:
             outbound.add(piece)
             self._unsent += len(piece)
+        self._account()
         if outbound.octets > self.send_buffer_size:
             outbound.over = True
         if end:

@@ -107,7 +107,8 @@ class H2Connection(Holding[CallT]):
         self._now = now
         if self._closed:
             return
-        if self._deadlines.is_due(now):
+        heap = self._deadlines.heap
+        if heap and heap[0][0] <= now:
             self._turn.begin()
             self._expire_deadlines()
             self._tell_output()
@@ -150,7 +151,7 @@ class H2Connection(Holding[CallT]):
                 self._work(self._suspended)
                 frames = self._frames.feed(b"")
             while not self._closed:
-                if self._suspended is not None or self._turn.is_over() or self._is_to_pause:
+                if self._suspended is not None:
                     self._has_input = True
                     break
                 frame = next(frames, None)
@@ -159,6 +160,9 @@ class H2Connection(Holding[CallT]):
                 self._receive_frame(frame)
                 if self._holdings.are_too_large:
                     self._look_at_holdings()
+                if self._turn.is_over() or self._is_to_pause:
+                    self._has_input = True
+                    break
         except RemoteProtocolError as error:
             self._http2.go_away(self._http2.last_peer_stream_id, error.error_code, str(error).encode()[:256])
             self._fail(str(error))
@@ -314,6 +318,7 @@ class H2Connection(Holding[CallT]):
         self._unsent += len(framed)
         if stream.buffered > self.send_buffer_size:
             stream.was_full = True
+        self._account()
 
     def send_buffered(self, call: Call) -> int:
         stream: Stream[CallT] | None = call.wire_state
@@ -609,6 +614,7 @@ class H2Connection(Holding[CallT]):
         for stream in list(self._calls.values()):
             if stream.key in self._calls:
                 self._end_call(stream, Status(StatusCode.UNAVAILABLE, reason), unprocessed=not stream.id)
+        self._account()
         self._driver.on_closed(reason)
         self._tell_output()
 

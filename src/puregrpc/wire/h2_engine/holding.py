@@ -65,7 +65,7 @@ class Holding(Connection, Generic[CallT]):
     def _let_go(self, stream: Stream[CallT]) -> None:
         """The call is over, and what it holds is its owner's alone."""
         self._holdings.octets -= _held_by(stream)
-        self._holdings.is_whole(stream.id)
+        self._holdings.is_over(stream.id)
 
     def _charge_part(self, stream: Stream[CallT]) -> None:
         """More came of a message that is not complete, or it is complete now."""
@@ -73,6 +73,7 @@ class Holding(Connection, Generic[CallT]):
         held = reader.held
         self._holdings.octets += held - reader.charged
         reader.charged = held
+        reader.is_modest = not self._holdings.are_small
         if not held:
             self._holdings.is_whole(stream.id)
 
@@ -142,12 +143,8 @@ class Holding(Connection, Generic[CallT]):
             return
         owed = credit.take(parts=parts)
         if owed:
-            if (
-                self._probe.window > credit.window
-                and self._holdings.are_small
-                and (credit.auto or is_part or not credit.messages_are_small)
-            ):
-                credit.grow(self._probe.window)
+            if self._probe.window > credit.window and (credit.auto or is_part or not credit.messages_are_small):
+                credit.grow(self._holdings.stream_window(stream.id, credit.window, self._probe.window))
                 owed += credit.take(parts=parts)
             self._http2.grant(owed, stream.id)
 

@@ -1,0 +1,313 @@
+"""What is held of a peer's messages: charged, bounded for a connection and for a server, and let go."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.wire.peers import RecordingCall, drain
+from tests.wire.scripted import REQUEST, RESPONSE, ScriptedClient, ScriptedServer, message
+from tests.wire.test_flow_control import granted
+
+from puregrpc.wire import EngineName
+from puregrpc.wire.connection import ConnectionConfig, Request
+from puregrpc.wire.limits import CONNECTION_MEMORY, FIRST_STREAM_WINDOW, GUARANTEED_MEMORY, MESSAGE_OVERHEAD
+from puregrpc.wire.memory import LEAST_WINDOW, Holdings, MemoryBudget
+from puregrpc.wire.status import StatusCode
+
+SMALL = ConnectionConfig(connection_memory=1 << 20, max_receive_message_size=500_000)
+
+
+def unread(_request: Request) -> RecordingCall:
+    call = RecordingCall()
+    call.auto_consume = False
+    return call
+
+
+def clients(engine: EngineName, count: int, config: ConnectionConfig) -> list[ScriptedClient]:
+    peers = [ScriptedClient(engine, config) for _ in range(count)]
+    for peer in peers:
+        peer.driver.on_request = unread
+    return peers
+
+
+def test_tiny_messages_cost_more_than_their_octets(engine: EngineName) -> None:
+    """The call that holds most is ended, and no other."""
+    [peer] = clients(engine, 1, SMALL)
+    peer.send(peer.headers(1, REQUEST), peer.headers(3, REQUEST), peer.data(3, message(b"fine")))
+    count = (1 << 20) // MESSAGE_OVERHEAD
+    for _ in range(count // 1000 + 1):
+        peer.send(peer.data(1, message(b"") * 1000))
+    greedy, modest = peer.calls
+    assert greedy.status.code == StatusCode.RESOURCE_EXHAUSTED
+    assert len(greedy.messages) > count // 2
+    assert not modest.ended
+    assert not peer.driver.closed
+    peer.said()
+
+
+def test_a_reader_that_keeps_up_is_never_ended(engine: EngineName) -> None:
+    [peer] = clients(engine, 1, SMALL)
+    peer.send(peer.headers(1, REQUEST))
+    for _ in range(30):
+        peer.send(peer.data(1, message(b"") * 3000))
+        for _ in range(3000):
+            peer.connection.consume(peer.calls[0], 0)
+        peer.said()
+    assert not peer.calls[0].ended
+    assert len(peer.calls[0].messages) == 90_000
+
+
+def test_a_client_ends_no_call_of_its_own(engine: EngineName) -> None:
+    with ScriptedServer(engine, SMALL) as peer:
+        call = RecordingCall()
+        call.auto_consume = False
+        peer.connection.open_call(call, Request("/a.B/C", "x"))
+        peer.send(peer.headers(1, RESPONSE))
+        for _ in range(20):
+            peer.send(peer.data(1, message(b"") * 1000))
+        assert not call.ended
+        peer.said()
+
+
+def test_the_window_of_the_connection_closes_as_memory_fills_up(engine: EngineName) -> None:
+    config = ConnectionConfig(connection_memory=1 << 20, max_receive_message_size=500_000)
+    [peer] = clients(engine, 1, config)
+    for number in range(15):
+        stream_id = 2 * number + 1
+        peer.send(peer.headers(stream_id, REQUEST))
+        for _ in range(4):
+            peer.send(peer.data(stream_id, message(bytes(15_000))))
+    held = 60 * (15_000 + MESSAGE_OVERHEAD)
+    outstanding = peer.connection.snapshot().receive_window
+    assert outstanding <= (1 << 20) - held + (1 << 18)
+    assert not any(call.ended for call in peer.calls)
+    before = granted(peer, 0)
+    for call in peer.calls:
+        peer.connection.consume(call, 60_000)
+    assert granted(peer, 0) > before
+    assert peer.connection.snapshot().receive_window > (1 << 19)
+
+
+def test_a_new_stream_of_a_server_has_a_small_window_that_opens_with_use(engine: EngineName) -> None:
+    with ScriptedClient(engine, shake_hands=False) as peer:
+        peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", peer.settings(), peer.settings_ack())
+        peer.said()
+        settings = next(one for one in peer.received if type(one).__name__ == "SettingsFrame" and one.settings)
+        assert settings.settings[4] == FIRST_STREAM_WINDOW
+        peer.send(peer.headers(1, REQUEST))
+        large = message(bytes(300_000))
+        for start in range(0, 49_152, 16_384):
+            peer.send(peer.data(1, large[start : start + 16_384]))
+        assert granted(peer, 1) > 900_000
+
+
+def test_messages_that_are_not_whole_take_turns(engine: EngineName) -> None:
+    """Many at once would fill the memory, and none of them would ever be whole."""
+    config = ConnectionConfig(connection_memory=8 << 20, max_receive_message_size=500_000)
+    [peer] = clients(engine, 1, config)
+    count = 30
+    large = message(bytes(400_000))
+    sent = dict.fromkeys(range(1, 2 * count, 2), 0)
+    windows = dict.fromkeys(sent, FIRST_STREAM_WINDOW)
+    windows[0] = 1 << 20
+    peer.send(*(peer.headers(stream_id, REQUEST) for stream_id in sent))
+    peer.said()
+    known = len(peer.received)
+    for _ in range(2000):
+        if not sent:
+            break
+        for stream_id in list(sent):
+            size = min(16_384, windows[0], windows[stream_id], len(large) - sent[stream_id])
+            if size > 0:
+                part = large[sent[stream_id] : sent[stream_id] + size]
+                sent[stream_id] += size
+                peer.send(peer.data(stream_id, part, end=sent[stream_id] == len(large)))
+                windows[0] -= size
+                windows[stream_id] -= size
+            if sent[stream_id] == len(large):
+                del sent[stream_id]
+        for call in peer.calls:
+            if call.half_closed and call.wire_state is not None:
+                peer.connection.consume(call, 400_000)
+                peer.connection.send_response(call, b"")
+        peer.said()
+        for one in peer.received[known:]:
+            if type(one).__name__ == "WindowUpdateFrame":
+                windows[one.stream_id] += one.window_increment
+        known = len(peer.received)
+        assert peer.connection._holdings.octets < 8 << 20  # type: ignore[attr-defined]
+    assert not sent
+    assert not any(call.ended for call in peer.calls)
+    assert all(len(call.messages) == 1 for call in peer.calls)
+
+
+def test_the_greediest_connection_of_a_server_lets_go(engine: EngineName) -> None:
+    budget = MemoryBudget(held=200_000)
+    config = ConnectionConfig(memory_budget=budget)
+    greedy, modest = clients(engine, 2, config)
+    modest.send(modest.headers(1, REQUEST), modest.data(1, message(bytes(10_000))))
+    greedy.send(greedy.headers(1, REQUEST), greedy.headers(3, REQUEST))
+    greedy.send(greedy.data(3, message(bytes(15_000))))
+    for _ in range(4):
+        greedy.send(greedy.data(1, message(bytes(15_000))))
+    assert not greedy.calls[0].ended
+    modest.send(*(modest.headers(stream_id, REQUEST) for stream_id in range(3, 30, 2)))
+    for stream_id in range(3, 13, 2):
+        modest.send(modest.data(stream_id, message(bytes(15_000))))
+    greedy.send(*(greedy.data(3, message(bytes(15_000))) for _ in range(3)))
+    ended = [call for peer in (greedy, modest) for call in peer.calls if call.ended]
+    assert [call.status.code for call in ended] == [StatusCode.RESOURCE_EXHAUSTED]
+    assert ended[0] in greedy.calls
+    assert budget.held <= 200_000
+
+
+def test_what_is_guaranteed_is_not_taken(engine: EngineName) -> None:
+    config = ConnectionConfig(memory_budget=MemoryBudget(held=1000))
+    peers = clients(engine, 3, config)
+    for peer in peers:
+        peer.send(peer.headers(1, REQUEST), peer.data(1, message(bytes(16_000))))
+    assert not any(peer.calls[0].ended for peer in peers)
+    assert 3 * GUARANTEED_MEMORY > 3 * 16_000
+
+
+def test_a_connection_that_ends_leaves_the_budget(engine: EngineName) -> None:
+    budget = MemoryBudget()
+    first, second = clients(engine, 2, ConnectionConfig(memory_budget=budget))
+    for peer in (first, second):
+        peer.send(peer.headers(1, REQUEST), peer.data(1, message(bytes(10_000))))
+    assert budget.held == 2 * (10_000 + MESSAGE_OVERHEAD)
+    first.connection.lost("gone")
+    assert budget.held == 10_000 + MESSAGE_OVERHEAD
+    second.send(second.reset(1, 8))
+    assert budget.held == 0
+    assert budget.unsent < 1000
+
+
+def test_handlers_wait_for_all_connections(engine: EngineName) -> None:
+    budget = MemoryBudget(unsent=1_000_000)
+    config = ConnectionConfig(memory_budget=budget)
+    peers = [ScriptedClient(engine, config, INITIAL_WINDOW_SIZE=0) for _ in range(4)]
+    for peer in peers[:3]:
+        peer.send(*peer.request(1))
+        peer.connection.send_response(peer.calls[0], bytes(400_000))
+        peer.send(*peer.request(3))
+    assert [peer.connection.is_send_full for peer in peers] == [True, True, True, False]
+    peers[0].send(peers[0].window_update(1, 500_000), peers[0].window_update(0, 500_000))
+    drain(peers[0].connection)
+    assert not any(peer.connection.is_send_full for peer in peers)
+
+
+def test_relieve_without_anything_held(engine: EngineName) -> None:
+    with ScriptedClient(engine) as peer:
+        peer.connection.relieve()
+        peer.send(peer.headers(1, REQUEST))
+        peer.connection.relieve()
+        assert not peer.calls[0].ended
+
+
+# -- the parts
+
+
+def test_holdings() -> None:
+    holdings = Holdings(1 << 20, 1000, ends_calls=True)
+    assert holdings.memory == 1 << 20
+    assert Holdings(CONNECTION_MEMORY, 1 << 30, ends_calls=True).memory == 2 << 30
+    assert holdings.window(1 << 18) == 1 << 18
+    holdings.octets = (1 << 20) - 100_000
+    assert holdings.window(1 << 18) == 100_000
+    holdings.octets = 1 << 20
+    assert holdings.window(1 << 18) == LEAST_WINDOW
+    assert holdings.window(1000) == 1000
+    assert not holdings.are_too_large
+    holdings.octets += 1
+    assert holdings.are_too_large
+    assert not Holdings(0, 0, ends_calls=False).are_too_large
+
+
+def test_grown_windows_are_half_of_the_memory() -> None:
+    holdings = Holdings(1000, 0, ends_calls=True)
+    assert holdings.stream_window(1, 100, 300) == 300
+    assert holdings.stream_window(3, 100, 300) == 200
+    assert holdings.stream_window(5, 100, 300) == 100
+    assert holdings.stream_window(1, 300, 500) == 300
+    holdings.is_over(3)
+    holdings.is_over(3)
+    assert holdings.stream_window(1, 300, 500) == 500
+    holdings.is_over(1)
+    holdings.octets = 251
+    assert holdings.stream_window(5, 100, 300) == 100
+
+
+def test_one_message_after_the_other_goes_on() -> None:
+    holdings = Holdings(1000, 0, ends_calls=True)
+    assert holdings.may_go_on(1)
+    holdings.octets = 251
+    assert [holdings.may_go_on(stream_id) for stream_id in (1, 3, 1, 5)] == [True, False, True, False]
+    assert holdings.due() == []
+    holdings.is_whole(3)
+    holdings.is_whole(1)
+    assert holdings.due() == [5]
+    assert not holdings.may_go_on(7)
+    holdings.octets = 250
+    assert holdings.due() == [7]
+    assert holdings.due() == []
+
+
+class Holder:
+    """A connection with a few calls."""
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        self.budget = budget
+        self.calls: list[int] = []
+        self.lost = 0
+
+    def take(self, octets: int) -> None:
+        self.calls.append(octets)
+        self.budget.update(self, sum(self.calls), 0)
+
+    def relieve(self) -> None:
+        if self.calls:
+            self.lost += 1
+            self.calls.remove(max(self.calls))
+        self.budget.update(self, sum(self.calls), 0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 3000)), max_size=400))
+def test_a_budget_is_kept(steps: list[tuple[int, int]]) -> None:
+    budget = MemoryBudget(10_000, guaranteed=1000)
+    holders = [Holder(budget) for _ in range(5)]
+    for number, octets in steps:
+        before = [sum(holder.calls) for holder in holders]
+        holders[number].take(octets)
+        before[number] += octets
+        held = [sum(holder.calls) for holder in holders]
+        assert budget.held == sum(held) <= 10_000
+        for index, holder in enumerate(holders):
+            assert holder.lost or held[index] == before[index]
+            assert held[index] == before[index] or before[index] > 1000, "what is guaranteed is left"
+
+
+def test_a_budget_may_have_to_wait() -> None:
+    """Until whoever drives the greediest connection has come to it, nobody else is asked."""
+    asked: list[object] = []
+    budget = MemoryBudget(100, guaranteed=10, relieve=asked.append)
+    first, second = Holder(budget), Holder(budget)
+    first.take(90)
+    second.take(50)
+    second.take(5)
+    assert asked == [first]
+    first.relieve()
+    assert budget.held == 55
+    second.take(60)
+    assert asked == [first, second]
+
+
+@pytest.mark.parametrize("held", [0, 7])
+def test_a_sum_that_got_lost_is_made_anew(held: int) -> None:
+    budget = MemoryBudget()
+    holder = Holder(budget)
+    budget._held_total = budget._unsent_total = 999
+    for _ in range(300):
+        budget.update(holder, held, held)
+    assert (budget.held, budget.unsent) == (held, held)

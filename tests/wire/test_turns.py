@@ -1,0 +1,259 @@
+"""Turns: what a connection has no time for in one, it does in the next, and nothing else comes of it."""
+
+from __future__ import annotations
+
+import gzip
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.wire.peers import RecordingCall, RecordingDriver, drain
+from tests.wire.scripted import PREFACE, REQUEST, RESPONSE, ScriptedClient, ScriptedServer, frame, message
+from tests.wire.test_hostile_input import DOWNWARD, FRAMES, UPWARD, VALID, seen, start_client, start_server
+
+from puregrpc.wire import EngineName, client_connection, server_connection
+from puregrpc.wire.connection import Connection, ConnectionConfig, Request
+from puregrpc.wire.limits import MAX_UNSENT_HEADERS, TURN_MESSAGES
+from puregrpc.wire.status import Status, StatusCode
+
+
+class Clock:
+    """Every look at it takes a millisecond."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return self.looks / 1000
+
+
+def act(connection: Connection, now: float = 0.0) -> int:
+    """Let a connection go on until it has done all. Gives how many turns it took."""
+    turns = 0
+    while connection.has_input:
+        connection.proceed(now)
+        turns += 1
+        assert turns < 100_000
+    return turns
+
+
+def flood(streams: int, *, end: bool = True) -> list[bytes]:
+    peer = ScriptedClient("fast")
+    return [peer.headers(2 * number + 1, REQUEST, end=end).serialize() for number in range(streams)]
+
+
+def test_a_turn_ends_and_the_next_goes_on(engine: EngineName) -> None:
+    with ScriptedClient(engine, ConnectionConfig(max_concurrent_streams=10_000)) as peer:
+        peer.connection.limit_turns(Clock(), 0.004)
+        peer.send(*flood(3000))
+        first = len(peer.calls)
+        assert 0 < first < 1500
+        assert peer.connection.has_input
+        peer.connection.proceed(peer.now)
+        assert first < len(peer.calls) < 3000
+        assert act(peer.connection, peer.now) > 0
+        assert len(peer.calls) == 3000
+        assert not peer.connection.has_input
+        assert all(call.half_closed for call in peer.calls)
+
+
+def test_without_a_limit_there_is_one_turn(engine: EngineName) -> None:
+    with ScriptedClient(engine) as peer:
+        peer.send(*flood(900))
+        assert len(peer.calls) == 900
+        assert not peer.connection.has_input
+        peer.connection.proceed(peer.now)
+
+
+def test_what_comes_while_there_is_input_waits_behind_it(engine: EngineName) -> None:
+    with ScriptedClient(engine) as peer:
+        peer.connection.limit_turns(Clock(), 0.0)
+        peer.send(*flood(300))
+        peer.send(frame(6, 0, 0, b"12345678"))
+        peer.connection.receive(b"", peer.now)
+        assert not peer.driver.closed
+        act(peer.connection)
+        assert len(peer.calls) == 300
+        assert all(call.half_closed for call in peer.calls)
+        assert "Ping ACK" in peer.said()
+        assert peer.driver.closed == ["the peer closed the connection"]
+
+
+def test_deadlines_are_kept_between_turns(engine: EngineName) -> None:
+    with ScriptedServer(engine) as peer:
+        peer.connection.limit_turns(Clock(), 0.0)
+        call, other = peer.call(deadline=peer.now + 1), peer.call()
+        peer.said()
+        peer.send(*(frame(6, 0, 0, bytes(8)) for _ in range(500)), peer.headers(1, RESPONSE))
+        assert peer.connection.has_input
+        peer.now += 1
+        peer.connection.proceed(peer.now)
+        assert call.status.code == StatusCode.DEADLINE_EXCEEDED
+        assert not other.ended
+        act(peer.connection, peer.now)
+        peer.said()
+
+
+def test_many_deadlines_at_once_take_several_turns(engine: EngineName) -> None:
+    with ScriptedServer(engine, MAX_CONCURRENT_STREAMS=1000) as peer:
+        calls = [peer.call(deadline=peer.now + 1) for _ in range(500)]
+        peer.said()
+        peer.connection.limit_turns(Clock(), 0.1)
+        peer.wait(1)
+        assert 0 < sum(call.ended for call in calls) < 500
+        turns = 0
+        while (when := peer.connection.next_time()) is not None and when <= peer.now:
+            peer.wait(0)
+            turns += 1
+        assert 2 < turns < 500
+        assert all(call.status.code == StatusCode.DEADLINE_EXCEEDED for call in calls)
+        peer.said()
+
+
+def test_what_comes_after_the_deadline_is_not_given(engine: EngineName) -> None:
+    with ScriptedServer(engine) as peer:
+        call = peer.call(deadline=peer.now + 1)
+        peer.said()
+        peer.now += 1
+        peer.send(*peer.answer(1))
+        assert call.events[0][0] == "end"
+        assert call.status.code == StatusCode.DEADLINE_EXCEEDED
+        assert peer.said() == ["RstStream 1 CANCEL"]
+
+
+def test_a_large_message_is_inflated_in_slices(engine: EngineName) -> None:
+    text = bytes(4 << 20)
+    compressed = message(gzip.compress(text), compressed=True)
+    with ScriptedServer(engine) as peer:
+        peer.connection.limit_turns(Clock(), 0.0)
+        call, other = peer.call(), peer.call()
+        peer.said()
+        peer.send(
+            peer.headers(1, [*RESPONSE, ("grpc-encoding", "gzip")]), peer.headers(3, RESPONSE), peer.data(1, compressed)
+        )
+        peer.send(peer.data(3, message(b"small")))
+        assert act(peer.connection) > 8
+        assert call.messages == [text]
+        assert other.messages == [b"small"]
+        peer.said()
+
+
+def test_a_call_that_ends_while_its_message_is_inflated(engine: EngineName) -> None:
+    compressed = message(gzip.compress(bytes(4 << 20)), compressed=True)
+    with ScriptedServer(engine) as peer:
+        peer.connection.limit_turns(Clock(), 0.0)
+        call, other = peer.call(deadline=peer.now + 1), peer.call()
+        peer.said()
+        peer.send(peer.headers(1, [*RESPONSE, ("grpc-encoding", "gzip")]), peer.headers(3, RESPONSE))
+        act(peer.connection)
+        peer.send(peer.data(1, compressed), peer.data(3, message(b"small")))
+        peer.now += 1
+        act(peer.connection, peer.now)
+        assert call.messages == []
+        assert call.status.code == StatusCode.DEADLINE_EXCEEDED
+        assert other.messages == [b"small"]
+        peer.said()
+
+
+def test_many_small_messages_in_a_frame(engine: EngineName) -> None:
+    count = 4 * TURN_MESSAGES
+    with ScriptedServer(engine) as peer:
+        peer.connection.limit_turns(Clock(), 0.0)
+        call = peer.call()
+        peer.said()
+        peer.send(peer.headers(1, RESPONSE), peer.data(1, message(b"abc") * count))
+        assert act(peer.connection) >= 3
+        assert call.messages == [b"abc"] * count
+
+
+def test_a_server_whose_answers_are_not_taken_reads_no_further(engine: EngineName) -> None:
+    with ScriptedClient(engine, ConnectionConfig(max_concurrent_streams=10_000)) as peer:
+        connection = peer.connection
+        connection.limit_turns(Clock(), 0.004)
+        status = Status(StatusCode.UNIMPLEMENTED, "x" * 4000)
+
+        def answer(call: RecordingCall, what: str) -> None:
+            if what == "half-close":
+                connection.send_trailers(call, status)
+
+        def new_call(_request: Request) -> RecordingCall:
+            call = RecordingCall()
+            call.reaction = answer
+            return call
+
+        peer.driver.on_request = new_call
+        peer.send(*flood(1000))
+        for _ in range(300):
+            connection.proceed(peer.now)
+        assert connection.is_output_clogged
+        assert connection.is_send_full
+        assert connection.has_input
+        assert len(peer.calls) < MAX_UNSENT_HEADERS // 4000 + 100
+        while connection.has_input:
+            drain(connection)
+            assert not connection.is_output_clogged
+            connection.proceed(peer.now)
+        drain(connection)
+        assert len(peer.calls) == 1000
+        assert not connection.is_send_full
+
+
+def test_large_answers_without_window_fill_the_connection(engine: EngineName) -> None:
+    with ScriptedClient(engine, INITIAL_WINDOW_SIZE=0) as peer:
+        for number in range(20):
+            peer.send(*peer.request(2 * number + 1))
+            assert peer.connection.is_send_full is (number > 16)
+            peer.connection.send_response(peer.calls[-1], bytes(500_000))
+        drain(peer.connection)
+        assert not peer.connection.is_output_clogged, "the client's WINDOW_UPDATE must be read"
+        peer.send(peer.reset(1, 8), peer.reset(3, 8), peer.reset(5, 8), peer.reset(7, 8))
+        assert not peer.connection.is_send_full
+
+
+# -- in turns or at once, the same comes of it
+
+
+def in_turns(connection: Connection, pieces: list[bytes]) -> None:
+    connection.limit_turns(Clock(), 0.0)
+    for piece in pieces:
+        connection.receive(piece, 0.0)
+        act(connection)
+    connection.lost("over")
+
+
+def at_once(connection: Connection, pieces: list[bytes]) -> None:
+    for piece in pieces:
+        connection.receive(piece, 0.0)
+    connection.lost("over")
+
+
+def test_a_conversation_in_turns(engine: EngineName) -> None:
+    outcomes = []
+    for feed in (in_turns, at_once):
+        driver = RecordingDriver()
+        server = server_connection(driver, engine=engine)
+        server.start(0.0)
+        feed(server, [UPWARD])
+        client_driver = RecordingDriver()
+        client = client_connection(client_driver, engine=engine)
+        client.start(0.0)
+        calls = [RecordingCall() for _ in range(3)]
+        for call in calls:
+            client.open_call(call, Request("/a.B/C", "x"), message=b"q", end=True)
+        feed(client, [DOWNWARD])
+        outcomes.append(([seen(call) for call in driver.calls], [seen(call) for call in calls]))
+    assert outcomes[0] == outcomes[1]
+
+
+@given(st.lists(st.one_of(FRAMES, VALID), max_size=12))
+@settings(max_examples=50)
+def test_random_frames_in_turns(engine: EngineName, frames: list[bytes]) -> None:
+    outcomes = []
+    for feed in (in_turns, at_once):
+        server, driver = start_server(engine)
+        request = ScriptedClient("fast").headers(1, REQUEST).serialize()
+        feed(server, [b"".join([PREFACE, frame(4, 0, 0, b""), request, *frames])])
+        client, client_driver, calls = start_client(engine)
+        feed(client, [b"".join([frame(4, 0, 0, b""), *frames])])
+        outcomes.append(([seen(call) for call in (*driver.calls, *calls)], driver.closed, client_driver.closed))
+    assert outcomes[0] == outcomes[1]
