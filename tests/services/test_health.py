@@ -11,6 +11,7 @@ import trio
 from grpc_health.v1 import health as grpcio_health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.server.serving import run_beside
+from tests.worlds import LOOPS, run
 
 from puregrpc.channel import open_channel
 from puregrpc.errors import RpcError
@@ -43,7 +44,7 @@ def test_with_grpcios_stub() -> None:
                 listed = stub.List(health_pb2.HealthListRequest()).statuses
                 assert {name: entry.status for name, entry in listed.items()} == {"": 1, "pkg.Good": 1, "pkg.Bad": 2}
 
-    run_beside(server, client)
+    run_beside(server, "trio", client)
 
 
 def test_watch_tells_each_change_and_the_end() -> None:
@@ -100,7 +101,8 @@ def test_a_watch_does_not_hold_up_the_end_of_a_server() -> None:
     trio.run(main)
 
 
-def test_functions_with_grpcios_service() -> None:
+@pytest.mark.parametrize("world", LOOPS)
+def test_functions_with_grpcios_service(world: str) -> None:
     server = grpc.server(futures.ThreadPoolExecutor(4))
     servicer = grpcio_health.HealthServicer()
     servicer.set("pkg.Bad", health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -109,19 +111,18 @@ def test_functions_with_grpcios_service() -> None:
     server.start()
 
     async def main() -> None:
-        with trio.fail_after(10):
-            async with open_channel(f"127.0.0.1:{port}") as channel:
-                assert await health.check(channel) is ServingStatus.SERVING
-                assert await health.check(channel, "pkg.Bad") is ServingStatus.NOT_SERVING
-                with pytest.raises(RpcError, match="NOT_FOUND"):
-                    await health.check(channel, "pkg.None")
-                statuses = health.watch(channel, "pkg.Bad")
-                async for status in statuses:
-                    assert status is ServingStatus.NOT_SERVING
-                    break
-                await statuses.aclose()  # type: ignore[attr-defined]  # an async generator has it
+        async with open_channel(f"127.0.0.1:{port}") as channel:
+            assert await health.check(channel) is ServingStatus.SERVING
+            assert await health.check(channel, "pkg.Bad") is ServingStatus.NOT_SERVING
+            with pytest.raises(RpcError, match="NOT_FOUND"):
+                await health.check(channel, "pkg.None")
+            statuses = health.watch(channel, "pkg.Bad")
+            async for status in statuses:
+                assert status is ServingStatus.NOT_SERVING
+                break
+            await statuses.aclose()  # type: ignore[attr-defined]  # an async generator has it
 
     try:
-        trio.run(main)
+        run(main, world)
     finally:
         server.stop(0).wait()

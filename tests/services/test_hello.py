@@ -32,7 +32,7 @@ def test_with_grpcio() -> None:
             each = list(channel.stream_stream("/hello.HelloService/BidiHello")(iter([bert, ernie])))
             assert each == [b"\n\nhello Bert", b"\n\x0bhello Ernie"]
 
-    run_beside(hello_server(), client)
+    run_beside(hello_server(), "trio", client)
 
 
 def test_with_puregrpc() -> None:

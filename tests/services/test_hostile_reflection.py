@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
-import trio
 from google.protobuf import descriptor_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +21,7 @@ from tests.codec.test_generated_code import large_file, nasty_file
 from tests.schema.test_hostile_descriptors import BROKEN, change_something, plain_file
 from tests.server.serving import run_beside
 from tests.services.test_reflection import answering
+from tests.worlds import LOOPS, run
 
 from puregrpc import AsyncClient, Client, StatusInternal
 from puregrpc.errors import ConnectError, EncodeError, Error, NotConnected, RemoteProtocolError, RpcError, SchemaError
@@ -86,7 +86,7 @@ def with_client(server: Server, body: Callable[[Client, str], None]) -> None:
         finally:
             client.close()
 
-    run_beside(server, connect)
+    run_beside(server, "asyncio", connect)
 
 
 def with_service(file: File, message: str) -> File:
@@ -365,21 +365,21 @@ def test_descriptors_with_anything_changed() -> None:
 
         reflected()
 
-    run_beside(hostile_server(reflecting(services)), check)
+    run_beside(hostile_server(reflecting(services)), "asyncio", check)
 
 
+@pytest.mark.parametrize("world", LOOPS)
 @pytest.mark.parametrize("change", list(BROKEN.values())[::12], ids=list(BROKEN)[::12])
-def test_the_async_client(change: Callable[[File], object]) -> None:
+def test_the_async_client(world: str, change: Callable[[File], object]) -> None:
     file = plain_file()
     change(file)
 
     async def main() -> None:
-        with trio.fail_after(10):
-            async with hostile_server(reflecting({"a.S": [file]})) as server, AsyncClient() as client:
-                await client.connect(server.addresses[0], plaintext=True, reflect=True)
-                with pytest.raises(SchemaError, match=UNUSABLE):
-                    await client.invoke("a.S/Do", {})
-                response = await client.invoke("hello.HelloService/SayHello", {"greeting": "Bert"})
-                assert response.message == {"reply": "hello Bert"}
+        async with hostile_server(reflecting({"a.S": [file]})) as server, AsyncClient() as client:
+            await client.connect(server.addresses[0], plaintext=True, reflect=True)
+            with pytest.raises(SchemaError, match=UNUSABLE):
+                await client.invoke("a.S/Do", {})
+            response = await client.invoke("hello.HelloService/SayHello", {"greeting": "Bert"})
+            assert response.message == {"reply": "hello Bert"}
 
-    trio.run(main)
+    run(main, world)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from concurrent import futures
+from functools import partial
 from typing import Any
 
 import grpc
 import pytest
-import trio
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection as grpcio_reflection
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tests.server.serving import run_beside
+from tests.worlds import LOOPS, move_on_after, run, sleep
 
 from puregrpc.channel import open_channel
 from puregrpc.errors import RemoteProtocolError, RpcError, SchemaError
@@ -48,13 +49,14 @@ def reflecting_server(**options: Any) -> Server:
     return server
 
 
-def run_with_client(server: Server, body: Callable[[ReflectionClient], Any]) -> None:
+def run_with_client(make_server: Callable[[], Server], body: Callable[[ReflectionClient], Any]) -> None:
     async def main() -> None:
-        with trio.fail_after(10):
-            async with server, open_channel(server.addresses[0]) as channel, open_reflection(channel) as client:
-                await body(client)
+        server = make_server()
+        async with server, open_channel(server.addresses[0]) as channel, open_reflection(channel) as client:
+            await body(client)
 
-    trio.run(main)
+    for world in LOOPS:
+        run(main, world)
 
 
 def test_with_grpcios_client() -> None:
@@ -73,7 +75,8 @@ def test_with_grpcios_client() -> None:
             assert pool.FindMessageTypeByName("top.Top").fields_by_name["middle"].full_name == "top.Top.middle"
             assert list(database.FindAllExtensionNumbers("top.Top")) == [100, 101]
 
-    run_beside(reflecting_server(), client)
+    for world in ("trio", "asyncio"):
+        run_beside(reflecting_server(), world, client)
 
 
 @pytest.mark.parametrize("versions", [["v1", "v1alpha"], ["v1"], ["v1alpha"]])
@@ -104,7 +107,7 @@ def test_both_halves(versions: list[str]) -> None:
         # The stream is still good after errors, and what was sent before is sent again when it is asked for.
         assert names(await client.file_by_filename("bottom.proto")) == ["bottom.proto"]
 
-    run_with_client(reflecting_server(versions=versions), body)
+    run_with_client(partial(reflecting_server, versions=versions), body)
 
 
 def names(files: list[bytes]) -> list[str]:
@@ -118,7 +121,7 @@ def test_imports_come_along_once() -> None:
         assert set(first) == {"top.proto", "middle.proto", "bottom.proto", "google/protobuf/any.proto"}
         assert names(await client.file_by_filename("middle.proto")) == ["middle.proto"]
 
-    run_with_client(reflecting_server(), body)
+    run_with_client(reflecting_server, body)
 
 
 def test_client_with_grpcios_service() -> None:
@@ -128,17 +131,17 @@ def test_client_with_grpcios_service() -> None:
     server.start()
 
     async def main() -> None:
-        with trio.fail_after(10):
-            async with open_channel(f"127.0.0.1:{port}") as channel, open_reflection(channel) as client:
-                registry = Registry()
-                assert await client.load(registry) == ["grpc.health.v1.Health"]
-                assert client.version == "v1alpha"
-                found = registry.service("grpc.health.v1.Health")
-                methods = [method.name for method in found.methods]
-                assert methods == list(health_pb2.DESCRIPTOR.services_by_name["Health"].methods_by_name)
+        async with open_channel(f"127.0.0.1:{port}") as channel, open_reflection(channel) as client:
+            registry = Registry()
+            assert await client.load(registry) == ["grpc.health.v1.Health"]
+            assert client.version == "v1alpha"
+            found = registry.service("grpc.health.v1.Health")
+            methods = [method.name for method in found.methods]
+            assert methods == list(health_pb2.DESCRIPTOR.services_by_name["Health"].methods_by_name)
 
     try:
-        trio.run(main)
+        for world in LOOPS:
+            run(main, world)
     finally:
         server.stop(0).wait()
 
@@ -181,7 +184,7 @@ def test_bad_answers(answer: dict[str, Any] | None, error: type[Exception]) -> N
             with pytest.raises(error):
                 await client.list_services()
 
-    run_with_client(answering(lambda _: answer), body)
+    run_with_client(lambda: answering(lambda _: answer), body)
 
 
 def test_bytes_that_are_no_answer() -> None:
@@ -189,7 +192,7 @@ def test_bytes_that_are_no_answer() -> None:
         with pytest.raises(RemoteProtocolError):
             await client.list_services()
 
-    run_with_client(answering(lambda _: b"\xff\xff\xff"), body)
+    run_with_client(lambda: answering(lambda _: b"\xff\xff\xff"), body)
 
 
 @pytest.mark.parametrize("garbage", ["AAAA", "/////w==", ""])
@@ -198,7 +201,8 @@ def test_files_that_are_no_descriptors(garbage: str) -> None:
         with pytest.raises(SchemaError):
             await client.load(Registry(), ["pkg.Service"])
 
-    run_with_client(answering(lambda _: {"fileDescriptorResponse": {"fileDescriptorProto": [garbage]}}), body)
+    answer = {"fileDescriptorResponse": {"fileDescriptorProto": [garbage]}}
+    run_with_client(lambda: answering(lambda _: answer), body)
 
 
 def test_a_server_that_ends_the_stream_after_each_answer() -> None:
@@ -209,10 +213,34 @@ def test_a_server_that_ends_the_stream_after_each_answer() -> None:
         return {"listServicesResponse": {"service": [{"name": "a.B"}]}} if len(asked) % 2 else None
 
     async def body(client: ReflectionClient) -> None:
+        asked.clear()
         for _ in range(3):
             assert await client.list_services() == ["a.B"]
 
-    run_with_client(answering(answers), body)
+    run_with_client(lambda: answering(answers), body)
+
+
+def test_a_question_that_is_given_up_leaves_no_answer_for_the_next() -> None:
+    async def info(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        messages, types = codec(REFLECTION), contract(REFLECTION).messages
+        async for request in requests:
+            question = messages.decode(types[0], request)
+            if "fileByFilename" in question:
+                await sleep(0.2)
+                yield messages.encode(types[2], {"errorResponse": {"errorCode": 5, "errorMessage": "too late"}})
+            else:
+                yield messages.encode(types[2], {"listServicesResponse": {"service": [{"name": "a.B"}]}})
+
+    def make_server() -> Server:
+        server = Server("127.0.0.1:0")
+        server.add_method(Method("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", info, Shape.BIDI))
+        return server
+
+    async def body(client: ReflectionClient) -> None:
+        assert await move_on_after(0.1, partial(client.file_by_filename, "a.proto"))
+        assert await client.list_services() == ["a.B"]
+
+    run_with_client(make_server, body)
 
 
 def test_no_reflection() -> None:
@@ -221,9 +249,12 @@ def test_no_reflection() -> None:
             with pytest.raises(RpcError, match="UNIMPLEMENTED"):
                 await client.list_services()
 
-    server = Server("127.0.0.1:0")
-    HelloService().add_to(server)
-    run_with_client(server, body)
+    def make_server() -> Server:
+        server = Server("127.0.0.1:0")
+        HelloService().add_to(server)
+        return server
+
+    run_with_client(make_server, body)
 
 
 def test_the_contracts_are_those_of_their_services() -> None:

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import trio
 
+from puregrpc.channel.target import Target
+from puregrpc.errors import ConnectError
+from puregrpc.kernel import Kernel
+from puregrpc.kernel.connecting import connect, dial
+from puregrpc.kernel.listening import Listener, listen
+from puregrpc.kernel.streams import ByteStream, SocketStream
 from puregrpc.trace import Chunk, Direction
-from puregrpc.transport import ByteStream, Listener, TlsOptions, connect, listen
+from puregrpc.transport import TlsOptions
 
-__all__ = ["Encrypted", "Observer", "TlsFront", "forward", "open_listeners", "serve_until_cancelled"]
+__all__ = ["Encrypted", "Handler", "Observer", "TlsFront", "connect_to", "forward", "serve_until_cancelled"]
 
 READ_SIZE = 1 << 16
 
 Observer = Callable[[bool, bytes, float], None]
 """Called with whether the client sent it, the octets, and trio's time (seconds)."""
 
+Handler = Callable[[ByteStream], Awaitable[None]]
+"""Called with each connection, which is closed when it returns."""
 
-async def open_listeners(address: str, tls: TlsOptions | None) -> list[Listener]:
-    """Listen on an address; raises as `puregrpc.transport.listen`."""
-    return await listen(address, tls=tls)
+
+async def connect_to(kernel: Kernel, target: Target, until: float) -> SocketStream:
+    """A connection to the first address of a target that answers. Raises ConnectError if none does by ``until``."""
+    addresses = list(target.addresses) or await kernel.resolve(target.host, target.port, until)
+    return await connect(kernel, addresses, until)
 
 
 async def forward(client: ByteStream, server: ByteStream, observe: Observer) -> None:
@@ -35,7 +44,7 @@ async def forward(client: ByteStream, server: ByteStream, observe: Observer) -> 
             if not data:
                 target.send_eof()
                 return
-            observe(from_client, data, trio.current_time())
+            observe(from_client, data, source.kernel.now())
             await send(target, data)
 
     try:
@@ -75,16 +84,30 @@ async def send(stream: ByteStream, data: bytes) -> None:
             await stream.wait_writable()
 
 
-async def serve_until_cancelled(listeners: list[Listener], handler: Callable[[ByteStream], Awaitable[None]]) -> None:
+async def serve_until_cancelled(listeners: list[Listener], handler: Handler) -> None:
     """Accept connections on all listeners and run ``handler`` with each; handshakes that fail are passed over."""
+
+    async def accept(listener: Listener) -> None:
+        while True:
+            nursery.start_soon(handle, listener, await listener.accept())
+
+    async def handle(listener: Listener, accepted: ByteStream) -> None:
+        stream = accepted
+        try:
+            stream = await listener.secure(accepted)
+            await handler(stream)
+        except ConnectError:
+            return
+        finally:
+            stream.close()
+
     try:
         async with trio.open_nursery() as nursery:
             for listener in listeners:
-                nursery.start_soon(listener.serve, handler)
+                nursery.start_soon(accept, listener)
     finally:
         for listener in listeners:
-            with suppress(OSError):
-                listener.close()
+            listener.close()
 
 
 @dataclass(slots=True)
@@ -115,20 +138,14 @@ class TlsFront:
         """What was seen of the connection that a handler knows as coming from ``peer``."""
         return self._connections.get(peer)
 
-    async def serve(
-        self,
-        listeners: list[Listener],
-        handler: Callable[[ByteStream], Awaitable[None]],
-        *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
+    async def serve(self, kernel: Kernel, listeners: list[Listener], handler: Handler) -> None:
         """Serve until cancelled. Raises InvalidArgument if the certificate cannot be used."""
         with tempfile.TemporaryDirectory() as folder:
             keys = Path(folder) / "keys"
-            (inner,) = await open_listeners("127.0.0.1:0", replace(self.tls, key_log_file=keys))
+            (inner,) = await listen(kernel, "127.0.0.1:0", tls=replace(self.tls, key_log_file=keys))
 
             async def relay(client: ByteStream) -> None:
-                server = await connect([inner.address])
+                server = await dial(kernel, inner.address)
                 seen = self._connections[server.local] = Encrypted(client.peer)
 
                 def observe(from_client: bool, data: bytes, now: float) -> None:
@@ -140,6 +157,5 @@ class TlsFront:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(serve_until_cancelled, [inner], handler)
                     nursery.start_soon(serve_until_cancelled, listeners, relay)
-                    task_status.started()
             finally:
                 self.key_log = keys.read_text(encoding="ascii") if keys.exists() else ""

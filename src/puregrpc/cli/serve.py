@@ -13,6 +13,7 @@ import trio
 from puregrpc._version import __version__
 from puregrpc.cli.schema_files import load_schema_files
 from puregrpc.cli.script import load_script, script_handlers
+from puregrpc.cli.script_handlers import MAX_THREADS
 from puregrpc.errors import ConnectError, InvalidArgument, SchemaError
 from puregrpc.proto.descriptors import ServiceDescriptor
 from puregrpc.server import Server, ServerConfig, stop_on_signal
@@ -115,7 +116,7 @@ def make_server(arguments: argparse.Namespace) -> Server:
         )
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     target = f"unix:{arguments.unix}" if arguments.unix else f"{host}:{arguments.port}"
-    server = Server(target, tls=tls, config=ServerConfig(engine=arguments.engine))
+    server = Server(target, tls=tls, config=ServerConfig(engine=arguments.engine, handler_threads=MAX_THREADS))
     if not arguments.proto and not arguments.protoset:
         add_demo_services(server)
         return server

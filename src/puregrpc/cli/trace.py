@@ -19,10 +19,15 @@ import trio
 from puregrpc.channel import Channel
 from puregrpc.channel.target import parse_target
 from puregrpc.cli.call import CallOptions, load_method, make_call
-from puregrpc.cli.middle import Encrypted, TlsFront, forward, open_listeners, serve_until_cancelled
+from puregrpc.cli.middle import Encrypted, TlsFront, connect_to, forward, serve_until_cancelled
 from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_options, debug_option, schema_options
 from puregrpc.cli.output import in_options, note, print_line, print_styled_lines, progress
 from puregrpc.errors import ConnectError, Error, InvalidArgument
+from puregrpc.kernel import Kernel
+from puregrpc.kernel.connecting import secure
+from puregrpc.kernel.listening import listen as listen_on
+from puregrpc.kernel.ownership import open_kernel
+from puregrpc.kernel.streams import ByteStream
 from puregrpc.schema import Registry
 from puregrpc.trace import Chunk, Direction, Explainer, Recorder, Recording, explain
 from puregrpc.trace.reading import read_recordings
@@ -30,7 +35,7 @@ from puregrpc.trace.showing.json_lines import explanation_lines
 from puregrpc.trace.showing.ladder import Detail, Ladder, Line, call_lines
 from puregrpc.trace.showing.page import html_page
 from puregrpc.trace.showing.pcapng import write_pcapng
-from puregrpc.transport import ByteStream, Listener, SocketStream, TlsOptions, connect, start_tls_client
+from puregrpc.transport import TlsOptions
 
 __all__ = ["Forms", "Middle", "trace"]
 
@@ -263,34 +268,27 @@ class _Relay:
     @asynccontextmanager
     async def _open_through_relay(self, address: str, tls: TlsOptions, tap: Recorder) -> AsyncIterator[Channel]:
         parsed = parse_target(address)
-        (listener,) = await open_listeners("127.0.0.1:0", None)
 
         async def handle(client: ByteStream) -> None:
+            kernel = client.kernel
             try:
-                server = await connect(await parsed.resolve())
+                server = await connect_to(kernel, parsed, kernel.now() + self.connection.connect_timeout)
             except ConnectError as error:
                 note(str(error), "bold red")
-                client.close()
                 return
             self.server, self.client = server.peer, server.local
             await forward(client, server, self._observe)
 
-        failure: BaseException | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve_until_cancelled, [listener], handle)
-            try:
-                async with self.connection.open(
-                    f"https://{listener.address}",
-                    tap=tap,
-                    tls=replace(tls, server_name=tls.server_name or parsed.host),
-                    authority=self.connection.authority or parsed.authority,
-                ) as channel:
-                    yield channel
-            except BaseException as error:  # raised again below, where the nursery does not wrap it
-                failure = error
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        async with open_kernel("puregrpc trace") as kernel:
+            (listener,) = await listen_on(kernel, "127.0.0.1:0")
+            kernel.spawn(serve_until_cancelled, [listener], handle)
+            async with self.connection.open(
+                f"https://{listener.address}",
+                tap=tap,
+                tls=replace(tls, server_name=tls.server_name or parsed.host),
+                authority=self.connection.authority or parsed.authority,
+            ) as channel:
+                yield channel
 
     def _observe(self, from_client: bool, data: bytes, now: float) -> None:
         self.encrypted.append(Chunk(now, Direction.CLIENT if from_client else Direction.SERVER, data))
@@ -344,14 +342,15 @@ class Middle:
             except InvalidArgument as error:
                 raise InvalidArgument(in_options(str(error)).replace("--", "--listen-")) from None
             self.front = TlsFront(tls)
-        listeners: list[Listener] = await open_listeners(address, None)
-        for listener in listeners:
-            note(f"listening on {listener.address}, passing on to {self.address}")
-        task_status.started([str(listener.address) for listener in listeners])
-        if self.front is not None:
-            await self.front.serve(listeners, self._handle)
-        else:
-            await serve_until_cancelled(listeners, self._handle)
+        async with open_kernel("puregrpc trace") as kernel:
+            listeners = await listen_on(kernel, address)
+            for listener in listeners:
+                note(f"listening on {listener.address}, passing on to {self.address}")
+            task_status.started([str(listener.address) for listener in listeners])
+            if self.front is not None:
+                await self.front.serve(kernel, listeners, self._handle)
+            else:
+                await serve_until_cancelled(listeners, self._handle)
 
     async def _handle(self, client: ByteStream) -> None:
         number = len(self.recorders)
@@ -362,15 +361,14 @@ class Middle:
         self.recorders.append(recorder)
         self.explainers.append(explainer)
         try:
-            server = await self._connect()
+            server = await self._connect(client.kernel)
         except ConnectError as error:
             note(f"connection {number + 1}: {error}", "bold red")
-            client.close()
             return
         live = not self.form.as_json and self.form.ladder.detail is not Detail.OCTETS
         if live:
             print_lines(self.form.ladder.head(recorder.client, recorder.server), number + 1)
-        start = trio.current_time()
+        start = client.kernel.now()
 
         def observe(from_client: bool, data: bytes, now: float) -> None:
             direction = Direction.CLIENT if from_client else Direction.SERVER
@@ -383,19 +381,17 @@ class Middle:
         if live:
             print_lines(call_lines(call.summary() for call in explainer.conversation.calls.values()), number + 1)
 
-    async def _connect(self) -> ByteStream:
+    async def _connect(self, kernel: Kernel) -> ByteStream:
         parsed = parse_target(self.address)
         tls = self.connection.tls(enabled=self.encrypted)
-        with trio.move_on_after(self.connection.connect_timeout):
-            stream: SocketStream = await connect(await parsed.resolve())
-            return (
-                stream
-                if tls is None
-                else await start_tls_client(
-                    stream, tls.client_context(), tls.server_name or parsed.host, require_alpn=tls.require_alpn
-                )
-            )
-        raise ConnectError(f"{self.address} does not answer within {self.connection.connect_timeout:g} s")
+        until = kernel.now() + self.connection.connect_timeout
+        stream = await connect_to(kernel, parsed, until)
+        if tls is None:
+            return stream
+        name = tls.server_name or parsed.host
+        return await secure(
+            kernel, stream, tls.client_context(), until, server_name=name, require_alpn=tls.require_alpn
+        )
 
     def finish(self) -> None:
         """Write the files, and what could not be told while it happened."""

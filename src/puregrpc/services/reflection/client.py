@@ -127,6 +127,10 @@ class ReflectionClient:
             except DecodeError as error:
                 self._call = None
                 raise RemoteProtocolError(f"server reflection: the answer cannot be read: {error}") from None
+            except BaseException:  # interrupted: the answer may still come, and would be taken for the next one
+                self._call = None
+                call.cancel()
+                raise
             if answer is not None:
                 return answer
             # The server ended the stream: some do after each answer. On a new stream it must answer.
