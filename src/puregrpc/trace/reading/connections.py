@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from puregrpc.errors import InvalidArgument
 from puregrpc.trace.http1 import behind_tunnels
-from puregrpc.trace.reading.packets import LINK_TYPES, Endpoint, Segment, read_segment
+from puregrpc.trace.reading.packets import Endpoint, PacketReader, Segment
 from puregrpc.trace.reading.tls import decrypt, is_tls
 from puregrpc.trace.recording import Chunk, Direction, Recording
 
@@ -86,7 +86,7 @@ class _Connection:
     first: dict[Endpoint, int] = field(default_factory=dict)
     """The number of the first octet that was seen of each end, less one: that of SYN."""
     streams: dict[Endpoint, _Stream] = field(default_factory=dict)
-    pieces: list[tuple[float, Endpoint, bytes, int]] = field(default_factory=list)
+    pieces: list[tuple[int, Endpoint, bytes, int]] = field(default_factory=list)
     """Time, sender, octets, how many octets are missing before them."""
     notes: list[str] = field(default_factory=list)
     reset: bool = False
@@ -127,7 +127,7 @@ class _Connection:
             if not self.skip(peer, segment.destination, segment.time, acknowledged):
                 break
 
-    def drain(self, stream: _Stream, sender: Endpoint, time: float) -> None:
+    def drain(self, stream: _Stream, sender: Endpoint, time: int) -> None:
         """Hand on what comes next, as far as there is no hole."""
         while stream.next is not None and stream.places and stream.places[0] <= stream.next:
             place = heappop(stream.places)
@@ -146,7 +146,7 @@ class _Connection:
                 stream.cut += segment.missing
                 stream.next += segment.missing
 
-    def skip(self, stream: _Stream, sender: Endpoint, time: float, acknowledged: int | None) -> bool:
+    def skip(self, stream: _Stream, sender: Endpoint, time: int, acknowledged: int | None) -> bool:
         """Give up a hole; False if nothing behind it is there yet (or was acknowledged)."""
         if stream.next is None or not stream.places:
             return False
@@ -158,19 +158,19 @@ class _Connection:
         self.drain(stream, sender, time)
         return True
 
-    def finish(self, time: float) -> None:
+    def finish(self, time: int) -> None:
         for sender, stream in self.streams.items():
             while self.skip(stream, sender, time, None):
                 pass
             if stream.cut:
                 self.notes.append(f"{stream.cut} octets that {_name(sender)} sent at the end are missing")
 
-    def recording(self, start: float) -> Recording:
+    def recording(self, start: int) -> Recording:
         chunks = []
         lost = 0
         for time, sender, data, cut in self.pieces:
             direction = Direction.CLIENT if sender == self.client else Direction.SERVER
-            chunks.append(Chunk(time - start, direction, data, cut))
+            chunks.append(Chunk((time - start) / 1e9, direction, data, cut))
             lost += cut
         notes = list(self.notes)
         if lost:
@@ -183,7 +183,7 @@ class _Connection:
             _name(self.server),
             from_start=self.saw_start,
             start_seen=self.saw_start,
-            start_time=start,
+            start_time=start / 1e9,
             notes=tuple(notes),
         )
 
@@ -196,11 +196,12 @@ def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str 
     connections: dict[frozenset[Endpoint], _Connection] = {}
     finished: list[_Connection] = []
     unknown_links: set[int] = set()
+    reader = PacketReader()
     for packet in capture.packets:
-        if packet.link_type not in LINK_TYPES:
+        if not reader.reads(packet.link_type):
             unknown_links.add(packet.link_type)
             continue
-        segment = read_segment(packet)
+        segment = reader.segment(packet)
         if segment is None:
             continue
         ends = frozenset((segment.source, segment.destination))
@@ -211,7 +212,7 @@ def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str 
                 finished.append(connection)
             connection = connections[ends] = _begin(segment)
         connection.take(segment)
-    last = capture.packets[-1].time if capture.packets else 0.0
+    last = capture.packets[-1].nanoseconds if capture.packets else 0
     found = [*finished, *connections.values()]
     for connection in found:
         connection.finish(last)
@@ -224,7 +225,7 @@ def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str 
     keys = f"{capture.key_log}\n{key_log}"
     recordings = []
     for connection in found:
-        connection.notes[:0] = capture.notes[:MAX_NOTES]
+        connection.notes[:0] = [*capture.notes[:MAX_NOTES], *reader.fragments.notes()]
         recordings.append(_without_tls(connection.recording(connection.pieces[0][0]), keys))
     return recordings
 
