@@ -17,13 +17,15 @@ from puregrpc.trace.recording import Chunk, Direction, Recording
 __all__ = ["decrypt", "is_tls"]
 
 HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC, APPLICATION_DATA = 22, 21, 20, 23
-CLIENT_HELLO, SERVER_HELLO, FINISHED, KEY_UPDATE = 1, 2, 20, 24
-SUPPORTED_VERSIONS = 43
+CLIENT_HELLO, SERVER_HELLO, END_OF_EARLY_DATA, FINISHED, KEY_UPDATE = 1, 2, 5, 20, 24
+EARLY_DATA, SUPPORTED_VERSIONS = 42, 43
 TLS_1_2, TLS_1_3 = 0x0303, 0x0304
-SMALLEST_RECORD = 5 + 16
-"""The head of a record and the tag of its cipher (RFC 8446, section 5.2)."""
+SMALLEST_RECORD = 5 + 8
+"""The head of a record and the shortest tag of a cipher (RFC 8446, section 5.2; RFC 6655)."""
 
 MAX_RECORD = (1 << 14) + 2048
+MAX_EARLY = 1024
+"""So many records of early data wait for the server's hello."""
 MAX_TRIES = 100_000
 """So often a record behind a hole is tried with another number: half a second or so for records of 16 KiB."""
 
@@ -33,25 +35,51 @@ class _Suite:
     name: str
     key: int
     hash: str
-    chacha: bool = False
+    kind: str = "GCM"
+    tag: int = 16
+
+    @property
+    def is_chacha(self) -> bool:
+        """Whether nonces are made as RFC 7905 says, and not as RFC 5288 does."""
+        return self.kind == "CHACHA20"
 
 
-SUITES = {
-    0x1301: _Suite("TLS_AES_128_GCM_SHA256", 16, "sha256"),
-    0x1302: _Suite("TLS_AES_256_GCM_SHA384", 32, "sha384"),
-    0x1303: _Suite("TLS_CHACHA20_POLY1305_SHA256", 32, "sha256", chacha=True),
-    0x009C: _Suite("TLS_RSA_WITH_AES_128_GCM_SHA256", 16, "sha256"),
-    0x009D: _Suite("TLS_RSA_WITH_AES_256_GCM_SHA384", 32, "sha384"),
-    0x009E: _Suite("TLS_DHE_RSA_WITH_AES_128_GCM_SHA256", 16, "sha256"),
-    0x009F: _Suite("TLS_DHE_RSA_WITH_AES_256_GCM_SHA384", 32, "sha384"),
-    0xC02B: _Suite("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", 16, "sha256"),
-    0xC02C: _Suite("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", 32, "sha384"),
-    0xC02F: _Suite("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", 16, "sha256"),
-    0xC030: _Suite("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", 32, "sha384"),
-    0xCCA8: _Suite("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", 32, "sha256", chacha=True),
-    0xCCA9: _Suite("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", 32, "sha256", chacha=True),
-    0xCCAA: _Suite("TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256", 32, "sha256", chacha=True),
-}
+def _suites() -> dict[int, _Suite]:
+    """The AEAD suites, by number (https://www.iana.org/assignments/tls-parameters)."""
+    made = {
+        0x1301: _Suite("TLS_AES_128_GCM_SHA256", 16, "sha256"),
+        0x1302: _Suite("TLS_AES_256_GCM_SHA384", 32, "sha384"),
+        0x1303: _Suite("TLS_CHACHA20_POLY1305_SHA256", 32, "sha256", "CHACHA20"),
+        0x1304: _Suite("TLS_AES_128_CCM_SHA256", 16, "sha256", "CCM"),
+        0x1305: _Suite("TLS_AES_128_CCM_8_SHA256", 16, "sha256", "CCM", 8),
+        0xD001: _Suite("TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256", 16, "sha256"),
+        0xD002: _Suite("TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384", 32, "sha384"),
+        0xD003: _Suite("TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256", 16, "sha256", "CCM", 8),
+        0xD005: _Suite("TLS_ECDHE_PSK_WITH_AES_128_CCM_SHA256", 16, "sha256", "CCM"),
+    }
+    gcm = {
+        0x009C: "RSA", 0x009E: "DHE_RSA", 0x00A8: "PSK", 0x00AA: "DHE_PSK", 0x00AC: "RSA_PSK",
+        0xC02B: "ECDHE_ECDSA", 0xC02F: "ECDHE_RSA",
+    }  # fmt: skip
+    for number, exchange in gcm.items():
+        made[number] = _Suite(f"TLS_{exchange}_WITH_AES_128_GCM_SHA256", 16, "sha256")
+        made[number + 1] = _Suite(f"TLS_{exchange}_WITH_AES_256_GCM_SHA384", 32, "sha384")
+    chacha = ("ECDHE_RSA", "ECDHE_ECDSA", "DHE_RSA", "PSK", "ECDHE_PSK", "DHE_PSK", "RSA_PSK")
+    for number, exchange in enumerate(chacha, 0xCCA8):
+        made[number] = _Suite(f"TLS_{exchange}_WITH_CHACHA20_POLY1305_SHA256", 32, "sha256", "CHACHA20")
+    ccm = {0xC09C: ("RSA", "DHE_RSA"), 0xC0A4: ("PSK", "DHE_PSK"), 0xC0AC: ("ECDHE_ECDSA",)}
+    for first, exchanges in ccm.items():
+        for place, exchange in enumerate(exchanges):
+            for size in (128, 256):
+                number = first + 2 * place + (size == 256)
+                # For each pair the suites with a tag of 8 octets follow those with one of 16 (RFC 6655, RFC 7251).
+                made[number] = _Suite(f"TLS_{exchange}_WITH_AES_{size}_CCM", size // 8, "sha256", "CCM")
+                short = number + 2 * len(exchanges)
+                made[short] = _Suite(f"TLS_{exchange}_WITH_AES_{size}_CCM_8", size // 8, "sha256", "CCM", 8)
+    return made
+
+
+SUITES = _suites()
 
 
 class _Cipher(Protocol):
@@ -97,7 +125,7 @@ class _Keys:
     secret: bytes = b""
     sequence: int = 0
     explicit: bool = False
-    """TLS 1.2 with AES-GCM: 8 octets of the nonce stand in the record (RFC 5288)."""
+    """TLS 1.2 with AES: 8 octets of the nonce stand in the record (RFC 5288, RFC 6655)."""
 
 
 @dataclass(slots=True)
@@ -115,6 +143,11 @@ class _Side:
     searched: int = 0
     gap: bool = False
     """Something was lost before the next octets that can be decrypted."""
+    early: list[tuple[float, bytes, bytes]] | None = None
+    """TLS 1.3: records that came before the suite is known: data that the client did not wait with (section 2.3)."""
+    early_keys: _Keys | None = None
+    skips_early: bool = False
+    """Early data may be there that the server refuses, or that the key log has no key for."""
 
 
 class _Session:
@@ -245,8 +278,15 @@ class _Session:
                 side.keys = self._keys_of_tls_1_2(side.direction)
                 side.encrypted = True
             return
+        if not self.version and kind == APPLICATION_DATA and side.early is not None:
+            if len(side.early) < MAX_EARLY:
+                side.early.append((time, head, body))
+            return
         if self.version == TLS_1_3 and kind == APPLICATION_DATA:
-            kind, body = self._open_1_3(side, head, body)
+            opened = self._open_early(side, head, body) or self._open_or_skip(side, head, body)
+            if opened is None:
+                return
+            kind, body = opened
         elif side.keys is not None and side.encrypted:
             body = self._open_1_2(side, kind, head, body)
         elif kind == APPLICATION_DATA:
@@ -257,6 +297,55 @@ class _Session:
         elif kind == APPLICATION_DATA and body:
             self.chunks.append(Chunk(time, side.direction, body, None if side.gap else 0))
             side.gap = False
+
+    def _open_early(self, side: _Side, head: bytes, body: bytes) -> tuple[int, bytes] | None:
+        """A record of early data; None if it is none."""
+        if side.early_keys is None:
+            return None
+        keys, side.keys = side.keys, side.early_keys
+        try:
+            return self._open_1_3(side, head, body)
+        except _Undecryptable:
+            side.early_keys = None  # refused: the server passes it over, until what comes fits the next keys
+            return None
+        finally:
+            side.keys = keys
+
+    def _open_or_skip(self, side: _Side, head: bytes, body: bytes) -> tuple[int, bytes] | None:
+        """A record; None for early data that is passed over, as the server does (RFC 8446, section 4.2.10)."""
+        try:
+            opened = self._open_1_3(side, head, body)
+        except _Undecryptable:
+            if not side.skips_early:
+                raise
+            self._note_early()
+            return None
+        side.skips_early = False
+        return opened
+
+    def _note_early(self) -> None:
+        note = "early data is not decrypted: the server refused it, or the key log has no CLIENT_EARLY_TRAFFIC_SECRET"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _begin_early(self, client: _Side) -> None:
+        """The suite is known: what the client sent without waiting can be decrypted now."""
+        if client.early is None:
+            return
+        waiting, client.early = client.early, None
+        client.skips_early = True
+        secret = self.secrets.get(("CLIENT_EARLY_TRAFFIC_SECRET", self.client_random))
+        if secret is not None:
+            client.early_keys = self._keys_of_tls_1_3(secret)
+        for time, head, body in waiting:
+            opened = self._open_early(client, head, body)
+            if opened is None:
+                self._note_early()
+            elif opened[0] == APPLICATION_DATA and opened[1]:
+                self.chunks.append(Chunk(time, client.direction, opened[1]))
+            elif opened[0] == HANDSHAKE:
+                client.handshake += opened[1]
+                self._handshake(client)
 
     # -- the handshake
 
@@ -270,8 +359,11 @@ class _Session:
             del side.handshake[: 4 + length]
             if kind == CLIENT_HELLO and len(body) >= 34:
                 self.client_random = body[2:34]
+                side.early = [] if EARLY_DATA in _extensions(body) else None
             elif kind == SERVER_HELLO and len(body) >= 35:
                 self._server_hello(body)
+            elif kind == END_OF_EARLY_DATA:
+                side.early_keys = None
             elif kind == FINISHED and self.version == TLS_1_3:
                 self._establish(side)
             elif kind == KEY_UPDATE and side.keys is not None:
@@ -304,12 +396,17 @@ class _Session:
             place += 4 + size
         # RFC 8446, section 4.1.3: this random marks a request to begin again, and no keys come of it.
         again = hashlib.sha256(b"HelloRetryRequest").digest()
+        client = self.sides[Direction.CLIENT]
+        if self.version == TLS_1_3 and self.server_random == again and client.early is not None:
+            client.early, client.skips_early = None, True  # this refuses early data, too
+            self._note_early()
         if self.version == TLS_1_3 and self.server_random != again:
             for direction, label in (
                 (Direction.CLIENT, "CLIENT_HANDSHAKE_TRAFFIC_SECRET"),
                 (Direction.SERVER, "SERVER_HANDSHAKE_TRAFFIC_SECRET"),
             ):
                 self.sides[direction].keys = self._keys_of_tls_1_3(self._secret(label))
+            self._begin_early(client)
 
     def _secret(self, label: str) -> bytes:
         secret = self.secrets.get((label, self.client_random))
@@ -326,10 +423,13 @@ class _Session:
 
     def _cipher(self, key: bytes) -> _Cipher:
         try:
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+            from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
         except ImportError:
             raise _Undecryptable("that needs the cryptography package: pip install 'puregrpc[trace]'") from None
-        return ChaCha20Poly1305(key) if self._suite().chacha else AESGCM(key)
+        suite = self._suite()
+        if suite.kind == "CCM":
+            return AESCCM(key, suite.tag)
+        return ChaCha20Poly1305(key) if suite.is_chacha else AESGCM(key)
 
     def _keys_of_tls_1_3(self, secret: bytes) -> _Keys:
         """RFC 8446, section 7.3."""
@@ -342,13 +442,13 @@ class _Session:
         """RFC 5246, section 6.3; RFC 5288 and RFC 7905 for the nonces."""
         suite = self._suite()
         master = self._secret("CLIENT_RANDOM")
-        iv_size = 12 if suite.chacha else 4
+        iv_size = 12 if suite.is_chacha else 4
         seed = b"key expansion" + self.server_random + self.client_random
         block = _prf(master, seed, 2 * (suite.key + iv_size), suite.hash)
         offset = 0 if direction is Direction.CLIENT else 1
         key = block[offset * suite.key :][: suite.key]
         iv = block[2 * suite.key + offset * iv_size :][:iv_size]
-        return _Keys(self._cipher(key), iv, explicit=not suite.chacha)
+        return _Keys(self._cipher(key), iv, explicit=not suite.is_chacha)
 
     # -- ciphers
 
@@ -372,7 +472,11 @@ class _Session:
             nonce, body = keys.iv + body[:8], body[8:]
         else:
             nonce = _xor(keys.iv, keys.sequence)
-        associated = struct.pack("!QB", keys.sequence, kind) + head[1:3] + struct.pack("!H", max(len(body) - 16, 0))
+        associated = (
+            struct.pack("!QB", keys.sequence, kind)
+            + head[1:3]
+            + struct.pack("!H", max(len(body) - self._suite().tag, 0))
+        )
         return _open(keys, nonce, body, associated)
 
 
@@ -385,6 +489,22 @@ def _open(keys: _Keys, nonce: bytes, body: bytes, associated: bytes) -> bytes:
         raise _Undecryptable(f"record {keys.sequence} does not fit the keys of the key log") from None
     keys.sequence += 1
     return plain
+
+
+def _extensions(hello: bytes) -> set[int]:
+    """The types of the extensions of a client's hello (RFC 8446, section 4.1.2), as far as it is one."""
+    found = set()
+    try:
+        place = 35 + hello[34]
+        place += 2 + int.from_bytes(hello[place : place + 2], "big")
+        place += 1 + hello[place] + 2
+        while place + 4 <= len(hello):
+            kind, size = struct.unpack_from("!HH", hello, place)
+            found.add(kind)
+            place += 4 + size
+    except IndexError:
+        pass
+    return found
 
 
 def _xor(iv: bytes, sequence: int) -> bytes:
