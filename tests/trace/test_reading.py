@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import struct
 import time
 from collections.abc import Iterable
@@ -220,6 +221,37 @@ def test_a_capture_that_begins_mid_connection() -> None:
     assert "who is the client is a guess" in read.notes[-1]
     assert read.server == "127.0.0.2:50051" or read.client == "127.0.0.2:50051"
     assert_every_octet_is_explained(explain(read))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 5))
+def test_a_capture_that_begins_mid_connection_with_segments_exchanged(seed: int, reach: int) -> None:
+    script = Script().unary(b"\x0a\x01a", b"\x0a\x01b")
+    for number in range(6):
+        script.ping(CLIENT, bytes([number]) * 8).ping(SERVER, bytes([number]) * 8, "ACK")
+    packets = packets_of(script.recording())[23:]
+    (expected,) = read_recordings(pcap(packets))
+    draw = random.Random(seed)
+    exchanged = sorted(enumerate(packets), key=lambda item: item[0] + draw.uniform(0, reach))
+    (read,) = read_recordings(pcap([packet for _, packet in exchanged]))
+    ends = {expected.client: expected, expected.server: expected}
+    for direction, end in ((CLIENT, read.client), (SERVER, read.server)):
+        same = CLIENT if ends[end].client == end else SERVER
+        assert read.octets(direction) == expected.octets(same)
+    assert not any(chunk.lost for chunk in read.chunks)
+
+
+def test_the_end_of_a_connection_and_another_one_with_its_ports() -> None:
+    packets = packets_of(whole_conversation())
+    shifted = []
+    for packet in packets:
+        data = bytearray(packet.data)
+        for at in (24, 28):
+            number = struct.unpack_from("!I", data, at)[0]
+            struct.pack_into("!I", data, at, (number + 500_000) & 0xFFFFFFFF if number else 0)
+        shifted.append(Packet(packet.nanoseconds + 10**9, 101, bytes(data), len(data)))
+    first, second = read_recordings(pcap([packets[-4], packets[-3], *shifted]))
+    assert len(first.chunks) == 1
+    same_octets(second, whole_conversation())
 
 
 @pytest.mark.parametrize("form", ["pcap", "pcapng"])

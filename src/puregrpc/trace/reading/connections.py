@@ -26,6 +26,10 @@ PATIENCE = 16
 """Captures from several queues show packets in another order than they were sent in: an acknowledgement may come
 before what it acknowledges."""
 
+UNSETTLED = 8
+"""Where the beginning of a connection is not in the capture, so many segments of each side are looked at before the
+first of them is known: they may have come in another order, too."""
+
 MAX_WAITING = 4 << 20
 """So many octets may wait behind a hole before it counts as lost."""
 
@@ -51,6 +55,8 @@ class _Stream:
     held: int = 0
     patience: int = PATIENCE
     """How many acknowledgements of what lies behind a hole are still waited for."""
+    unsettled: int = 0
+    """So many segments are still looked at before ``next`` is known."""
     cut: int = 0
     """Octets at ``next`` that were sent but not kept by the capture."""
 
@@ -62,6 +68,7 @@ class _Stream:
         """Where the octets of a segment belong; SYN takes a number itself (RFC 9293, section 3.4)."""
         place = self.place((segment.sequence + 1) & 0xFFFFFFFF if segment.syn else segment.sequence)
         if self.next is None or (segment.syn and not self.begun):
+            self.unsettled = UNSETTLED if self.next is None and not segment.syn else 0
             self.next = place
         return place
 
@@ -90,6 +97,12 @@ class _Connection:
     """Time, sender, octets, how many octets are missing before them."""
     notes: list[str] = field(default_factory=list)
     reset: bool = False
+    has_settled: bool = False
+
+    @property
+    def has_data(self) -> bool:
+        """Whether any octets of it were seen."""
+        return bool(self.pieces) or any(stream.waiting for stream in self.streams.values())
 
     def begins_with(self, segment: Segment) -> bool:
         """Whether a SYN is of this connection, late or repeated, and not of a later one with the same ports."""
@@ -106,14 +119,31 @@ class _Connection:
         place = stream.begin(segment)
         if segment.payload or segment.missing:
             stream.wait(place, segment)
-            self.drain(stream, segment.source, segment.time)
-        if segment.acknowledged is not None and peer.waiting:
+            if stream.unsettled > 1:
+                stream.unsettled -= 1
+            else:
+                self.settle(stream, segment.source)
+                self.drain(stream, segment.source, segment.time)
+        if segment.acknowledged is not None and peer.waiting and not peer.unsettled:
             self.acknowledge(peer, segment)
         if stream.held > MAX_WAITING or len(stream.places) > MAX_WAITING_SEGMENTS:
+            self.settle(stream, segment.source)
             self.skip(stream, segment.source, segment.time, None)
         if segment.rst and not self.reset:
             self.reset = True
             self.notes.append(f"{_name(segment.source)} reset the TCP connection")
+
+    def settle(self, stream: _Stream, sender: Endpoint) -> None:
+        """The first of the segments that wait is where the capture begins; each is told with its own time."""
+        if not stream.unsettled:
+            return
+        stream.unsettled = 0
+        stream.next = stream.places[0] if stream.places else stream.next
+        self.has_settled = True
+        time = 0
+        while stream.places and stream.next is not None and stream.places[0] <= stream.next:
+            time = max(time, stream.waiting[stream.places[0]].time)
+            self.drain(stream, sender, time, most=1)
 
     def acknowledge(self, peer: _Stream, segment: Segment) -> None:
         """The receiver has what the capture has not: unless it comes soon, out of order, it never will."""
@@ -127,9 +157,10 @@ class _Connection:
             if not self.skip(peer, segment.destination, segment.time, acknowledged):
                 break
 
-    def drain(self, stream: _Stream, sender: Endpoint, time: int) -> None:
-        """Hand on what comes next, as far as there is no hole."""
-        while stream.next is not None and stream.places and stream.places[0] <= stream.next:
+    def drain(self, stream: _Stream, sender: Endpoint, time: int, most: int = MAX_WAITING_SEGMENTS + 1) -> None:
+        """Hand on what comes next, as far as there is no hole, and ``most`` segments at most."""
+        while most > 0 and stream.next is not None and stream.places and stream.places[0] <= stream.next:
+            most -= 1
             place = heappop(stream.places)
             segment = stream.waiting.pop(place)
             stream.held -= len(segment.payload)
@@ -160,10 +191,23 @@ class _Connection:
 
     def finish(self, time: int) -> None:
         for sender, stream in self.streams.items():
+            self.settle(stream, sender)
+        if self.has_settled:
+            self.order()
+        for sender, stream in self.streams.items():
             while self.skip(stream, sender, time, None):
                 pass
             if stream.cut:
                 self.notes.append(f"{stream.cut} octets that {_name(sender)} sent at the end are missing")
+
+    def order(self) -> None:
+        """Put what both sides sent into the order of its times, without changing that of either side."""
+        latest: dict[Endpoint, int] = {}
+        keyed = []
+        for piece in self.pieces:
+            latest[piece[1]] = max(latest.get(piece[1], 0), piece[0])
+            keyed.append((latest[piece[1]], piece))
+        self.pieces = [piece for _, piece in sorted(keyed, key=lambda item: item[0])]
 
     def recording(self, start: int) -> Recording:
         chunks = []
@@ -207,7 +251,7 @@ def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str 
         ends = frozenset((segment.source, segment.destination))
         connection = connections.get(ends)
         fresh = segment.syn and segment.acknowledged is None
-        if connection is None or (fresh and connection.pieces and not connection.begins_with(segment)):
+        if connection is None or (fresh and connection.has_data and not connection.begins_with(segment)):
             if connection is not None:
                 finished.append(connection)
             connection = connections[ends] = _begin(segment)
