@@ -16,6 +16,7 @@ from tests.trace.test_explainer import whole_conversation
 from puregrpc.trace import Chunk, Direction, Recording, explain
 from puregrpc.trace.reading import read_recordings, tls
 from puregrpc.trace.reading.tls import decrypt, is_tls
+from puregrpc.trace.reading.tls_suites import expand_label
 from puregrpc.trace.showing.pcapng import write_pcapng
 
 CLIENT, SERVER = Direction.CLIENT, Direction.SERVER
@@ -25,6 +26,8 @@ VERSIONS = {
     "TLS 1.2, AES-256-GCM": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"),
     "TLS 1.2, AES-128-CCM": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-CCM:@SECLEVEL=0"),
     "TLS 1.2, AES-256-CCM-8": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES256-CCM8:@SECLEVEL=0"),
+    "TLS 1.2, AES-128-CBC": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"),
+    "TLS 1.2, AES-256-CBC": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES256-SHA384:@SECLEVEL=0"),
     "TLS 1.2, ChaCha20": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"),
 }
 
@@ -32,7 +35,7 @@ VERSIONS = {
 class Tls:
     """A client and a server of ssl that exchange records through memory, which are recorded."""
 
-    def __init__(self, version: ssl.TLSVersion, ciphers: str | None, key_log: Path) -> None:
+    def __init__(self, version: ssl.TLSVersion, ciphers: str | None, key_log: Path, options: int = 0) -> None:
         authority = trustme.CA()
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost").configure_cert(server)
@@ -44,6 +47,7 @@ class Tls:
             if ciphers is not None:
                 context.set_ciphers(ciphers)
             context.set_alpn_protocols(["h2"])
+            context.options |= options
         self.chunks: list[Chunk] = []
         self.into = {CLIENT: ssl.MemoryBIO(), SERVER: ssl.MemoryBIO()}
         self.out = {CLIENT: ssl.MemoryBIO(), SERVER: ssl.MemoryBIO()}
@@ -86,6 +90,17 @@ def test_what_was_encrypted_is_explained(version: str, tmp_path: Path) -> None:
     assert_every_octet_is_explained(explain(read))
     (again,) = read_recordings(write_pcapng(read))
     assert [chunk.data for chunk in again.chunks] == [chunk.data for chunk in read.chunks], "its key log is in the file"
+
+
+@pytest.mark.parametrize("version", [version for version in VERSIONS if "CBC" in version])
+def test_cbc_where_the_code_is_encrypted_too(version: str, tmp_path: Path) -> None:
+    """As it was before RFC 7366."""
+    no_encrypt_then_mac = 0x80000
+    made = Tls(*VERSIONS[version], tmp_path / "keys", no_encrypt_then_mac)
+    for chunk in whole_conversation().chunks:
+        made.send(chunk.direction, chunk.data, chunk.time)
+    read = decrypt(Recording(tuple(made.chunks)), (tmp_path / "keys").read_text())
+    assert [chunk.data for chunk in read.chunks] == [chunk.data for chunk in whole_conversation().chunks]
 
 
 def test_without_keys_it_says_so(tmp_path: Path) -> None:
@@ -207,8 +222,8 @@ def with_early_data(recording: Recording, *records: bytes, offers: bool = True) 
 
 def sealed(number: int, kind: int, data: bytes, algorithm: str = "sha384") -> bytes:
     """A record of early data in AES-256-GCM."""
-    key = tls._expand_label(EARLY_SECRET, b"key", 32, algorithm)
-    iv = tls._expand_label(EARLY_SECRET, b"iv", 12, algorithm)
+    key = expand_label(EARLY_SECRET, b"key", 32, algorithm)
+    iv = expand_label(EARLY_SECRET, b"iv", 12, algorithm)
     head = b"\x17\x03\x03" + (len(data) + 17).to_bytes(2, "big")
     nonce = bytes(a ^ b for a, b in zip(iv, number.to_bytes(12, "big"), strict=True))
     return head + AESGCM(key).encrypt(nonce, data + bytes([kind]), head)

@@ -1,4 +1,4 @@
-"""TLS decrypted with a key log (SSLKEYLOGFILE, draft-ietf-tls-keylogfile): TLS 1.3 and the AEAD suites of TLS 1.2.
+"""TLS decrypted with a key log (SSLKEYLOGFILE, draft-ietf-tls-keylogfile): TLS 1.3, and TLS 1.2 with AES or ChaCha20.
 
 The ciphers come from the cryptography package, an extra (``puregrpc[trace]``); without it, or without the keys, the
 recording stays encrypted and a note says why.
@@ -10,15 +10,15 @@ import hashlib
 import hmac
 import struct
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
+from puregrpc.trace.reading.tls_suites import SUITES, Cipher, Suite, Undecryptable, cipher_of, expand_label, prf
 from puregrpc.trace.recording import Chunk, Direction, Recording
 
 __all__ = ["decrypt", "is_tls"]
 
 HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC, APPLICATION_DATA = 22, 21, 20, 23
 CLIENT_HELLO, SERVER_HELLO, END_OF_EARLY_DATA, FINISHED, KEY_UPDATE = 1, 2, 5, 20, 24
-EARLY_DATA, SUPPORTED_VERSIONS = 42, 43
+ENCRYPT_THEN_MAC, EARLY_DATA, SUPPORTED_VERSIONS = 22, 42, 43
 TLS_1_2, TLS_1_3 = 0x0303, 0x0304
 SMALLEST_RECORD = 5 + 8
 """The head of a record and the shortest tag of a cipher (RFC 8446, section 5.2; RFC 6655)."""
@@ -28,66 +28,6 @@ MAX_EARLY = 1024
 """So many records of early data wait for the server's hello."""
 MAX_TRIES = 100_000
 """So often a record behind a hole is tried with another number: half a second or so for records of 16 KiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Suite:
-    name: str
-    key: int
-    hash: str
-    kind: str = "GCM"
-    tag: int = 16
-
-    @property
-    def is_chacha(self) -> bool:
-        """Whether nonces are made as RFC 7905 says, and not as RFC 5288 does."""
-        return self.kind == "CHACHA20"
-
-
-def _suites() -> dict[int, _Suite]:
-    """The AEAD suites, by number (https://www.iana.org/assignments/tls-parameters)."""
-    made = {
-        0x1301: _Suite("TLS_AES_128_GCM_SHA256", 16, "sha256"),
-        0x1302: _Suite("TLS_AES_256_GCM_SHA384", 32, "sha384"),
-        0x1303: _Suite("TLS_CHACHA20_POLY1305_SHA256", 32, "sha256", "CHACHA20"),
-        0x1304: _Suite("TLS_AES_128_CCM_SHA256", 16, "sha256", "CCM"),
-        0x1305: _Suite("TLS_AES_128_CCM_8_SHA256", 16, "sha256", "CCM", 8),
-        0xD001: _Suite("TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256", 16, "sha256"),
-        0xD002: _Suite("TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384", 32, "sha384"),
-        0xD003: _Suite("TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256", 16, "sha256", "CCM", 8),
-        0xD005: _Suite("TLS_ECDHE_PSK_WITH_AES_128_CCM_SHA256", 16, "sha256", "CCM"),
-    }
-    gcm = {
-        0x009C: "RSA", 0x009E: "DHE_RSA", 0x00A8: "PSK", 0x00AA: "DHE_PSK", 0x00AC: "RSA_PSK",
-        0xC02B: "ECDHE_ECDSA", 0xC02F: "ECDHE_RSA",
-    }  # fmt: skip
-    for number, exchange in gcm.items():
-        made[number] = _Suite(f"TLS_{exchange}_WITH_AES_128_GCM_SHA256", 16, "sha256")
-        made[number + 1] = _Suite(f"TLS_{exchange}_WITH_AES_256_GCM_SHA384", 32, "sha384")
-    chacha = ("ECDHE_RSA", "ECDHE_ECDSA", "DHE_RSA", "PSK", "ECDHE_PSK", "DHE_PSK", "RSA_PSK")
-    for number, exchange in enumerate(chacha, 0xCCA8):
-        made[number] = _Suite(f"TLS_{exchange}_WITH_CHACHA20_POLY1305_SHA256", 32, "sha256", "CHACHA20")
-    ccm = {0xC09C: ("RSA", "DHE_RSA"), 0xC0A4: ("PSK", "DHE_PSK"), 0xC0AC: ("ECDHE_ECDSA",)}
-    for first, exchanges in ccm.items():
-        for place, exchange in enumerate(exchanges):
-            for size in (128, 256):
-                number = first + 2 * place + (size == 256)
-                # For each pair the suites with a tag of 8 octets follow those with one of 16 (RFC 6655, RFC 7251).
-                made[number] = _Suite(f"TLS_{exchange}_WITH_AES_{size}_CCM", size // 8, "sha256", "CCM")
-                short = number + 2 * len(exchanges)
-                made[short] = _Suite(f"TLS_{exchange}_WITH_AES_{size}_CCM_8", size // 8, "sha256", "CCM", 8)
-    return made
-
-
-SUITES = _suites()
-
-
-class _Cipher(Protocol):
-    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
-
-
-class _Undecryptable(Exception):  # noqa: N818 - control flow inside this module
-    """``args[0]`` says why the rest of a direction cannot be decrypted."""
 
 
 def is_tls(recording: Recording) -> bool:
@@ -100,7 +40,7 @@ def decrypt(recording: Recording, key_log: str) -> Recording:
     """The recording without TLS, as far as the key log allows; otherwise as it is, with a note that says why."""
     try:
         return _Session(key_log).read(recording)
-    except _Undecryptable as reason:
+    except Undecryptable as reason:
         return replace(recording, notes=(*recording.notes, f"TLS is not decrypted: {reason}"))
 
 
@@ -120,10 +60,12 @@ def _secrets(key_log: str) -> dict[tuple[str, bytes], bytes]:
 class _Keys:
     """What one direction is encrypted with: a cipher, its nonces, and the secret that the next keys come from."""
 
-    cipher: _Cipher
+    cipher: Cipher
     iv: bytes
     secret: bytes = b""
     sequence: int = 0
+    mac: bytes = b""
+    """Of CBC: the key that messages are authenticated with."""
     explicit: bool = False
     """TLS 1.2 with AES: 8 octets of the nonce stand in the record (RFC 5288, RFC 6655)."""
 
@@ -156,15 +98,16 @@ class _Session:
         self.sides = {direction: _Side(direction) for direction in Direction}
         self.client_random = b""
         self.server_random = b""
-        self.suite: _Suite | None = None
+        self.suite: Suite | None = None
         self.version = 0
+        self.encrypt_then_mac = False
         self.chunks: list[Chunk] = []
         self.notes: list[str] = []
         self.tries = MAX_TRIES
 
     def read(self, recording: Recording) -> Recording:
         if not self.secrets:
-            raise _Undecryptable("there is no key log (SSLKEYLOGFILE)")
+            raise Undecryptable("there is no key log (SSLKEYLOGFILE)")
         for chunk in recording.chunks:
             side = self.sides[chunk.direction]
             if side.broken:
@@ -178,12 +121,12 @@ class _Session:
                 if side.hidden:
                     self._resume(side)
                 self._records(side, chunk.time)
-            except _Undecryptable as reason:
+            except Undecryptable as reason:
                 if not self.chunks:
                     raise
                 self._break(side, str(reason))
         if self.suite is None:
-            raise _Undecryptable("the handshake is not in the recording")
+            raise Undecryptable("the handshake is not in the recording")
         for side in self.sides.values():
             if side.hidden:
                 self._break(side, "octets are missing, and with them the place in the stream of records")
@@ -242,14 +185,14 @@ class _Session:
         for number in range(first, first + side.hidden + 1):
             self.tries -= 1
             if self.tries < 0:
-                raise _Undecryptable("too many holes to find the place in the stream of records again")
+                raise Undecryptable("too many holes to find the place in the stream of records again")
             keys.sequence = number
             try:
                 if self.version == TLS_1_3:
                     self._open_1_3(side, record[:5], record[5:])
                 else:
                     self._open_1_2(side, kind, record[:5], record[5:])
-            except _Undecryptable:
+            except Undecryptable:
                 continue
             keys.sequence = number
             side.hidden = 0
@@ -264,7 +207,7 @@ class _Session:
         while len(side.buffer) >= 5 and not side.hidden:
             kind, _, length = struct.unpack_from("!BHH", side.buffer)
             if not 20 <= kind <= 23 or length > MAX_RECORD:
-                raise _Undecryptable(f"no TLS record: type {kind}, {length} octets")
+                raise Undecryptable(f"no TLS record: type {kind}, {length} octets")
             if len(side.buffer) < 5 + length:
                 return
             head = bytes(side.buffer[:5])
@@ -290,7 +233,7 @@ class _Session:
         elif side.keys is not None and side.encrypted:
             body = self._open_1_2(side, kind, head, body)
         elif kind == APPLICATION_DATA:
-            raise _Undecryptable("the handshake is not in the recording")
+            raise Undecryptable("the handshake is not in the recording")
         if kind == HANDSHAKE:
             side.handshake += body
             self._handshake(side)
@@ -305,7 +248,7 @@ class _Session:
         keys, side.keys = side.keys, side.early_keys
         try:
             return self._open_1_3(side, head, body)
-        except _Undecryptable:
+        except Undecryptable:
             side.early_keys = None  # refused: the server passes it over, until what comes fits the next keys
             return None
         finally:
@@ -315,7 +258,7 @@ class _Session:
         """A record; None for early data that is passed over, as the server does (RFC 8446, section 4.2.10)."""
         try:
             opened = self._open_1_3(side, head, body)
-        except _Undecryptable:
+        except Undecryptable:
             if not side.skips_early:
                 raise
             self._note_early()
@@ -367,9 +310,9 @@ class _Session:
             elif kind == FINISHED and self.version == TLS_1_3:
                 self._establish(side)
             elif kind == KEY_UPDATE and side.keys is not None:
-                algorithm = self._suite().hash
+                algorithm = self._suite_of_hello().hash
                 size = hashlib.new(algorithm).digest_size
-                side.keys = self._keys_of_tls_1_3(_expand_label(side.keys.secret, b"traffic upd", size, algorithm))
+                side.keys = self._keys_of_tls_1_3(expand_label(side.keys.secret, b"traffic upd", size, algorithm))
 
     def _establish(self, side: _Side) -> None:
         """The handshake is over: from here on the keys of application data (RFC 8446, section 7.1)."""
@@ -381,11 +324,11 @@ class _Session:
         session = body[34]
         place = 35 + session
         if len(body) < place + 3:
-            raise _Undecryptable("the server's hello is cut")
+            raise Undecryptable("the server's hello is cut")
         (number,) = struct.unpack_from("!H", body, place)
         suite = SUITES.get(number)
         if suite is None:
-            raise _Undecryptable(f"cipher suite 0x{number:04x} is not an AEAD suite that is known")
+            raise Undecryptable(f"cipher suite 0x{number:04x} is not a suite that is known")
         self.suite = suite
         self.version = TLS_1_2
         place += 5
@@ -393,6 +336,8 @@ class _Session:
             kind, size = struct.unpack_from("!HH", body, place)
             if kind == SUPPORTED_VERSIONS and size == 2:
                 (self.version,) = struct.unpack_from("!H", body.ljust(place + 6, b"\0"), place + 4)
+            if kind == ENCRYPT_THEN_MAC:
+                self.encrypt_then_mac = True
             place += 4 + size
         # RFC 8446, section 4.1.3: this random marks a request to begin again, and no keys come of it.
         again = hashlib.sha256(b"HelloRetryRequest").digest()
@@ -411,44 +356,45 @@ class _Session:
     def _secret(self, label: str) -> bytes:
         secret = self.secrets.get((label, self.client_random))
         if secret is None:
-            raise _Undecryptable(f"the key log has no {label} for this connection")
+            raise Undecryptable(f"the key log has no {label} for this connection")
         return secret
 
     # -- keys
 
-    def _suite(self) -> _Suite:
+    def _suite_of_hello(self) -> Suite:
         if self.suite is None:
-            raise _Undecryptable("the handshake is not in the recording")
+            raise Undecryptable("the handshake is not in the recording")
         return self.suite
-
-    def _cipher(self, key: bytes) -> _Cipher:
-        try:
-            from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
-        except ImportError:
-            raise _Undecryptable("that needs the cryptography package: pip install 'puregrpc[trace]'") from None
-        suite = self._suite()
-        if suite.kind == "CCM":
-            return AESCCM(key, suite.tag)
-        return ChaCha20Poly1305(key) if suite.is_chacha else AESGCM(key)
 
     def _keys_of_tls_1_3(self, secret: bytes) -> _Keys:
         """RFC 8446, section 7.3."""
-        suite = self._suite()
-        key = _expand_label(secret, b"key", suite.key, suite.hash)
-        iv = _expand_label(secret, b"iv", 12, suite.hash)
-        return _Keys(self._cipher(key), iv, secret)
+        suite = self._suite_of_hello()
+        key = expand_label(secret, b"key", suite.key, suite.hash)
+        iv = expand_label(secret, b"iv", 12, suite.hash)
+        return _Keys(cipher_of(suite, key), iv, secret)
 
     def _keys_of_tls_1_2(self, direction: Direction) -> _Keys:
         """RFC 5246, section 6.3; RFC 5288 and RFC 7905 for the nonces."""
-        suite = self._suite()
+        suite = self._suite_of_hello()
         master = self._secret("CLIENT_RANDOM")
+        if suite.mac:
+            return self._keys_of_cbc(master, direction)
         iv_size = 12 if suite.is_chacha else 4
         seed = b"key expansion" + self.server_random + self.client_random
-        block = _prf(master, seed, 2 * (suite.key + iv_size), suite.hash)
+        block = prf(master, seed, 2 * (suite.key + iv_size), suite.hash)
         offset = 0 if direction is Direction.CLIENT else 1
         key = block[offset * suite.key :][: suite.key]
         iv = block[2 * suite.key + offset * iv_size :][:iv_size]
-        return _Keys(self._cipher(key), iv, explicit=not suite.is_chacha)
+        return _Keys(cipher_of(suite, key), iv, explicit=not suite.is_chacha)
+
+    def _keys_of_cbc(self, master: bytes, direction: Direction) -> _Keys:
+        suite = self._suite_of_hello()
+        mac_size = hashlib.new(suite.mac).digest_size
+        seed = b"key expansion" + self.server_random + self.client_random
+        block = prf(master, seed, 2 * (mac_size + suite.key), suite.hash)
+        offset = 0 if direction is Direction.CLIENT else 1
+        key = block[2 * mac_size + offset * suite.key :][: suite.key]
+        return _Keys(cipher_of(suite, key), b"", mac=block[offset * mac_size :][:mac_size])
 
     # -- ciphers
 
@@ -456,18 +402,41 @@ class _Session:
         """RFC 8446, section 5.2."""
         keys = side.keys
         if keys is None:
-            raise _Undecryptable("encrypted before the handshake")
+            raise Undecryptable("encrypted before the handshake")
         plain = _open(keys, _xor(keys.iv, keys.sequence), body, head)
         plain = plain.rstrip(b"\0")
         if not plain:
-            raise _Undecryptable("a record without a type")
+            raise Undecryptable("a record without a type")
         return plain[-1], plain[:-1]
+
+    def _open_cbc(self, keys: _Keys, kind: int, head: bytes, body: bytes) -> bytes:
+        """RFC 5246, section 6.2.3.2; RFC 7366 where the code is of what was encrypted."""
+        size = hashlib.new(self._suite_of_hello().mac).digest_size
+        first = struct.pack("!QB", keys.sequence, kind) + head[1:3]
+        wrong = Undecryptable(f"record {keys.sequence} does not fit the keys of the key log")
+        mac = b""
+        if self.encrypt_then_mac:
+            body, mac = body[:-size], body[-size:]
+            told = first + struct.pack("!H", len(body)) + body
+        if len(body) < 32 or len(body) % 16:
+            raise wrong
+        plain = keys.cipher.decrypt(body[:16], body[16:], None)
+        plain = plain[: -plain[-1] - 1]
+        if not self.encrypt_then_mac:
+            plain, mac = plain[:-size], plain[-size:]
+            told = first + struct.pack("!H", len(plain)) + plain
+        if not hmac.compare_digest(hmac.digest(keys.mac, told, self._suite_of_hello().mac), mac):
+            raise wrong
+        keys.sequence += 1
+        return plain
 
     def _open_1_2(self, side: _Side, kind: int, head: bytes, body: bytes) -> bytes:
         """RFC 5246, section 6.2.3.3."""
         keys = side.keys
         if keys is None:
-            raise _Undecryptable("encrypted before the handshake")
+            raise Undecryptable("encrypted before the handshake")
+        if keys.mac:
+            return self._open_cbc(keys, kind, head, body)
         if keys.explicit:
             nonce, body = keys.iv + body[:8], body[8:]
         else:
@@ -475,7 +444,7 @@ class _Session:
         associated = (
             struct.pack("!QB", keys.sequence, kind)
             + head[1:3]
-            + struct.pack("!H", max(len(body) - self._suite().tag, 0))
+            + struct.pack("!H", max(len(body) - self._suite_of_hello().tag, 0))
         )
         return _open(keys, nonce, body, associated)
 
@@ -486,7 +455,7 @@ def _open(keys: _Keys, nonce: bytes, body: bytes, associated: bytes) -> bytes:
     try:
         plain = keys.cipher.decrypt(nonce, body, associated)
     except (InvalidTag, ValueError):
-        raise _Undecryptable(f"record {keys.sequence} does not fit the keys of the key log") from None
+        raise Undecryptable(f"record {keys.sequence} does not fit the keys of the key log") from None
     keys.sequence += 1
     return plain
 
@@ -509,26 +478,3 @@ def _extensions(hello: bytes) -> set[int]:
 
 def _xor(iv: bytes, sequence: int) -> bytes:
     return bytes(a ^ b for a, b in zip(iv, sequence.to_bytes(len(iv), "big"), strict=True))
-
-
-def _expand_label(secret: bytes, label: bytes, size: int, algorithm: str) -> bytes:
-    """HKDF-Expand-Label with an empty context (RFC 8446, section 7.1; RFC 5869)."""
-    full = b"tls13 " + label
-    info = struct.pack("!HB", size, len(full)) + full + b"\0"
-    out = block = b""
-    counter = 1
-    while len(out) < size:
-        block = hmac.digest(secret, block + info + bytes([counter]), algorithm)
-        out += block
-        counter += 1
-    return out[:size]
-
-
-def _prf(secret: bytes, seed: bytes, size: int, algorithm: str) -> bytes:
-    """The pseudorandom function of TLS 1.2 (RFC 5246, section 5)."""
-    out = b""
-    a = seed
-    while len(out) < size:
-        a = hmac.digest(secret, a, algorithm)
-        out += hmac.digest(secret, a + seed, algorithm)
-    return out[:size]
