@@ -53,7 +53,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "metrics": {"ddsketch"},
     "schema": {PROTOBUF},
     "codec": {PROTOBUF},
-    "trace": {"hpack", "hyperframe", PROTOBUF, "dpkt", "cryptography"},
+    "trace": {"hpack", "hyperframe", PROTOBUF, "cryptography"},
     "transport": {"trio"},
     "channel": {"trio", PROTOBUF},
     "server": {"trio", "exceptiongroup", PROTOBUF},

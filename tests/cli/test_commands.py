@@ -7,15 +7,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Ran
+from tests.trace.conversations import Script
 from tests.trace.snapshots import assert_snapshot
+from tests.trace.test_explainer import whole_conversation
 
 from puregrpc._version import __version__
 from puregrpc.trace import explain
 from puregrpc.trace.reading import read_recordings
+from puregrpc.trace.showing.json_lines import recording_lines
 
 KEPT = Path(__file__).parent / "kept"
 PROTO = """
@@ -246,6 +250,26 @@ def test_a_trace_of_a_call_in_every_form(run: Callable[..., Ran], address: str, 
     assert [json.loads(line)["path"] for line in lines if line.startswith('{"call"')] == [
         "/hello.HelloService/SayHello"
     ]
+
+
+def test_some_connections_and_calls_of_a_capture(run: Callable[..., Ran], tmp_path: Path) -> None:
+    first, second = whole_conversation(), Script().unary().recording()
+    lines = [*recording_lines(replace(first, server="b:80")), *recording_lines(replace(second, server="c:90"))]
+    (tmp_path / "both").write_text("\n".join(lines))
+    read = ("trace", "--detail", "frames", "--read", str(tmp_path / "both"))
+    everything = run(*read).out.splitlines()
+    assert everything[0].startswith("   1  client → b:80  ")
+    assert everything[1].startswith("   2  client → c:90  ")
+    only = run(*read, "--connection", "2").out
+    assert "b:80" not in only
+    assert run(*read, "--port", "90").out == only
+    call = run(*read, "--port", "80", "--stream", "3", "--method", "SayHello").out
+    assert "stream 3" in call
+    assert "stream 1 " not in call
+    nothing = run(*read, "--method", "Nope")
+    assert (nothing.status, nothing.out.count("│")) == (1, 0)
+    assert "no call is of this stream and method; there are streams 1, 3; methods" in nothing.err
+    assert run("trace", "--port", "1", "--listen", "127.0.0.1:0", "--to", "x:1").status == 2
 
 
 def test_a_capture_that_cannot_be_read(run: Callable[..., Ran], tmp_path: Path) -> None:

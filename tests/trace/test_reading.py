@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import struct
 import time
 from collections.abc import Iterable
@@ -47,7 +48,7 @@ def pcap(packets: Iterable[Packet], link: int = 101, head: bytes = b"", order: s
     magic = 0xA1B23C4D if nano else 0xA1B2C3D4
     out = [struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 262_144, link)]
     for packet in packets:
-        seconds, fraction = divmod(round(packet.time * (1e9 if nano else 1e6)), 10**9 if nano else 10**6)
+        seconds, fraction = divmod(packet.nanoseconds // (1 if nano else 1000), 10**9 if nano else 10**6)
         data = head + packet.data
         out.append(struct.pack(order + "IIII", seconds, fraction, len(data), packet.original_length + len(head)) + data)
     return b"".join(out)
@@ -84,7 +85,7 @@ def test_ipv6() -> None:
         a, b = bytes(15) + b"\x01", bytes(15) + b"\x02"
         source, target = (a, b) if packet.data[12:16] == bytes([127, 0, 0, 1]) else (b, a)
         data = struct.pack("!IHBB", 6 << 28, len(tcp), 6, 64) + source + target + tcp
-        packets.append(Packet(packet.time, 101, data, len(data)))
+        packets.append(Packet(packet.nanoseconds, 101, data, len(data)))
     (read,) = read_recordings(pcap(packets))
     same_octets(read, whole_conversation())
     assert read.client == "[::1]:49152"
@@ -117,7 +118,7 @@ def test_lost_segments_are_said() -> None:
 
 def test_packets_that_were_cut_by_the_capture() -> None:
     script = Script().unary(bytes(500), b"")
-    packets = [Packet(p.time, 101, p.data[:200], len(p.data)) for p in packets_of(script.recording())]
+    packets = [Packet(p.nanoseconds, 101, p.data[:200], len(p.data)) for p in packets_of(script.recording())]
     (read,) = read_recordings(pcap(packets))
     # 514 octets of DATA, of which the capture kept 160 behind the IP and TCP headers.
     assert [chunk.lost for chunk in read.chunks if chunk.lost] == [] or read.notes
@@ -142,7 +143,7 @@ def test_ports_that_are_used_again() -> None:
         for at in (24, 28):
             number = int.from_bytes(data[at : at + 4], "big")
             data[at : at + 4] = ((number + 77_777) & 0xFFFFFFFF if number else 0).to_bytes(4, "big")
-        later.append(Packet(packet.time + 9, 101, bytes(data), len(data)))
+        later.append(Packet(packet.nanoseconds + 9 * 10**9, 101, bytes(data), len(data)))
     read = read_recordings(pcap([*packets, *later]))
     assert len(read) == 2
     for recording in read:
@@ -156,7 +157,7 @@ def test_sequence_numbers_that_begin_again_at_zero() -> None:
         for at in (24, 28):
             number = (int.from_bytes(data[at : at + 4], "big") - 1100) & 0xFFFFFFFF
             data[at : at + 4] = number.to_bytes(4, "big")
-        packets.append(Packet(packet.time, 101, bytes(data), len(data)))
+        packets.append(Packet(packet.nanoseconds, 101, bytes(data), len(data)))
     for place in range(4, len(packets) - 6, 5):
         packets[place : place + 6] = packets[place : place + 6][::-1]
     (read,) = read_recordings(pcap(packets))
@@ -170,7 +171,7 @@ def test_many_holes_take_no_time() -> None:
     packets = []
     for number in range(30_000):
         data[24:28] = (number * 100).to_bytes(4, "big")
-        packets.append(Packet(0.0, 101, bytes(data), len(data)))
+        packets.append(Packet(0, 101, bytes(data), len(data)))
     before = time.process_time()
     (read,) = read_recordings(pcap(packets))
     assert time.process_time() - before < 15
@@ -204,7 +205,9 @@ def test_blocks_of_pcapng(order: str) -> None:
             out.append(block(order, 3, struct.pack(order + "I", size) + data[:99]))
     capture = read_capture_file(b"".join(out))
     assert capture.notes == []
-    assert [packet.time for packet in capture.packets] == [float(n - (n % 3 == 2)) for n in range(len(packets))]
+    assert [packet.nanoseconds for packet in capture.packets] == [
+        10**9 * (n - (n % 3 == 2)) for n in range(len(packets))
+    ]
     assert [packet.original_length for packet in capture.packets] == [len(packet.data) for packet in packets]
     whole = [packet.data[:99] if n % 3 == 2 else packet.data for n, packet in enumerate(packets)]
     assert [packet.data for packet in capture.packets] == whole
@@ -218,6 +221,37 @@ def test_a_capture_that_begins_mid_connection() -> None:
     assert "who is the client is a guess" in read.notes[-1]
     assert read.server == "127.0.0.2:50051" or read.client == "127.0.0.2:50051"
     assert_every_octet_is_explained(explain(read))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 5))
+def test_a_capture_that_begins_mid_connection_with_segments_exchanged(seed: int, reach: int) -> None:
+    script = Script().unary(b"\x0a\x01a", b"\x0a\x01b")
+    for number in range(6):
+        script.ping(CLIENT, bytes([number]) * 8).ping(SERVER, bytes([number]) * 8, "ACK")
+    packets = packets_of(script.recording())[23:]
+    (expected,) = read_recordings(pcap(packets))
+    draw = random.Random(seed)
+    exchanged = sorted(enumerate(packets), key=lambda item: item[0] + draw.uniform(0, reach))
+    (read,) = read_recordings(pcap([packet for _, packet in exchanged]))
+    ends = {expected.client: expected, expected.server: expected}
+    for direction, end in ((CLIENT, read.client), (SERVER, read.server)):
+        same = CLIENT if ends[end].client == end else SERVER
+        assert read.octets(direction) == expected.octets(same)
+    assert not any(chunk.lost for chunk in read.chunks)
+
+
+def test_the_end_of_a_connection_and_another_one_with_its_ports() -> None:
+    packets = packets_of(whole_conversation())
+    shifted = []
+    for packet in packets:
+        data = bytearray(packet.data)
+        for at in (24, 28):
+            number = struct.unpack_from("!I", data, at)[0]
+            struct.pack_into("!I", data, at, (number + 500_000) & 0xFFFFFFFF if number else 0)
+        shifted.append(Packet(packet.nanoseconds + 10**9, 101, bytes(data), len(data)))
+    first, second = read_recordings(pcap([packets[-4], packets[-3], *shifted]))
+    assert len(first.chunks) == 1
+    same_octets(second, whole_conversation())
 
 
 @pytest.mark.parametrize("form", ["pcap", "pcapng"])
@@ -344,7 +378,7 @@ def test_any_json_lines_are_read_or_refused(lines: list[dict[str, object]]) -> N
         (b"\xa1\xb2\xc3\xd4", "has 24 octets, and only 4 are there"),
         (b"\x0a\x0d\x0d\x0a", "without its byte-order magic"),
         (pcap([]), "no TCP connection with data in 0 packets"),
-        (pcap([Packet(0.0, 9, b"abc", 3)], 9), r"link types \[9\] are not known"),
+        (pcap([Packet(0, 147, b"abc", 3)], 147), r"link types \[147\] are not known"),
     ],
 )
 def test_files_that_cannot_be_read(data: bytes, expected: str) -> None:
@@ -389,7 +423,7 @@ def test_reassembly_of_overlapping_segments(cuts: list[tuple[int, int]], order: 
         tcp[24:28] = struct.pack("!I", 1001 + at)
         payload = stream[at : at + size]
         data = tcp[:2] + struct.pack("!H", 40 + len(payload)) + tcp[4:] + payload
-        packets.append(Packet(0.0, 101, bytes(data), len(data)))
+        packets.append(Packet(0, 101, bytes(data), len(data)))
     (read,) = read_recordings(pcap(packets))
     assert read.octets(CLIENT) == stream
     assert all(chunk.lost == 0 for chunk in read.chunks)

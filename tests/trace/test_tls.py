@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.trace.conversations import assert_every_octet_is_explained
 from tests.trace.test_explainer import whole_conversation
 
 from puregrpc.trace import Chunk, Direction, Recording, explain
-from puregrpc.trace.reading import read_recordings
+from puregrpc.trace.reading import read_recordings, tls
 from puregrpc.trace.reading.tls import decrypt, is_tls
+from puregrpc.trace.reading.tls_suites import expand_label
 from puregrpc.trace.showing.pcapng import write_pcapng
 
 CLIENT, SERVER = Direction.CLIENT, Direction.SERVER
@@ -21,6 +24,10 @@ VERSIONS = {
     "TLS 1.3": (ssl.TLSVersion.TLSv1_3, None),
     "TLS 1.2, AES-128-GCM": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"),
     "TLS 1.2, AES-256-GCM": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"),
+    "TLS 1.2, AES-128-CCM": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-CCM:@SECLEVEL=0"),
+    "TLS 1.2, AES-256-CCM-8": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES256-CCM8:@SECLEVEL=0"),
+    "TLS 1.2, AES-128-CBC": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"),
+    "TLS 1.2, AES-256-CBC": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES256-SHA384:@SECLEVEL=0"),
     "TLS 1.2, ChaCha20": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"),
 }
 
@@ -28,7 +35,7 @@ VERSIONS = {
 class Tls:
     """A client and a server of ssl that exchange records through memory, which are recorded."""
 
-    def __init__(self, version: ssl.TLSVersion, ciphers: str | None, key_log: Path) -> None:
+    def __init__(self, version: ssl.TLSVersion, ciphers: str | None, key_log: Path, options: int = 0) -> None:
         authority = trustme.CA()
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost").configure_cert(server)
@@ -40,6 +47,7 @@ class Tls:
             if ciphers is not None:
                 context.set_ciphers(ciphers)
             context.set_alpn_protocols(["h2"])
+            context.options |= options
         self.chunks: list[Chunk] = []
         self.into = {CLIENT: ssl.MemoryBIO(), SERVER: ssl.MemoryBIO()}
         self.out = {CLIENT: ssl.MemoryBIO(), SERVER: ssl.MemoryBIO()}
@@ -82,6 +90,17 @@ def test_what_was_encrypted_is_explained(version: str, tmp_path: Path) -> None:
     assert_every_octet_is_explained(explain(read))
     (again,) = read_recordings(write_pcapng(read))
     assert [chunk.data for chunk in again.chunks] == [chunk.data for chunk in read.chunks], "its key log is in the file"
+
+
+@pytest.mark.parametrize("version", [version for version in VERSIONS if "CBC" in version])
+def test_cbc_where_the_code_is_encrypted_too(version: str, tmp_path: Path) -> None:
+    """As it was before RFC 7366."""
+    no_encrypt_then_mac = 0x80000
+    made = Tls(*VERSIONS[version], tmp_path / "keys", no_encrypt_then_mac)
+    for chunk in whole_conversation().chunks:
+        made.send(chunk.direction, chunk.data, chunk.time)
+    read = decrypt(Recording(tuple(made.chunks)), (tmp_path / "keys").read_text())
+    assert [chunk.data for chunk in read.chunks] == [chunk.data for chunk in whole_conversation().chunks]
 
 
 def test_without_keys_it_says_so(tmp_path: Path) -> None:
@@ -178,3 +197,77 @@ def test_broken_records(tmp_path: Path) -> None:
             chunks = [*encrypted.chunks]
             chunks[place] = Chunk(chunk.time, chunk.direction, bytes(data))
             explain(decrypt(Recording(tuple(chunks)), keys))
+
+
+EARLY_SECRET = bytes(range(48))
+
+
+def with_early_data(recording: Recording, *records: bytes, offers: bool = True) -> Recording:
+    """The recording with records of the client behind its hello, which says (``offers``) that they may be there."""
+    first, *rest = recording.chunks
+    hello = bytearray(first.data)
+    if offers:
+        length = int.from_bytes(hello[3:5], "big")
+        assert len(hello) == 5 + length
+        place = 9 + 34
+        place += 1 + hello[place]
+        place += 2 + int.from_bytes(hello[place : place + 2], "big")
+        place += 1 + hello[place]
+        for at, size in ((3, 2), (6, 3), (place, 2)):  # of the record, the message, the extensions
+            hello[at : at + size] = (int.from_bytes(hello[at : at + size], "big") + 4).to_bytes(size, "big")
+        hello += bytes.fromhex("002a0000")
+    early = tuple(Chunk(0.0, CLIENT, record) for record in records)
+    return replace(recording, chunks=(replace(first, data=bytes(hello)), *early, *rest))
+
+
+def sealed(number: int, kind: int, data: bytes, algorithm: str = "sha384") -> bytes:
+    """A record of early data in AES-256-GCM."""
+    key = expand_label(EARLY_SECRET, b"key", 32, algorithm)
+    iv = expand_label(EARLY_SECRET, b"iv", 12, algorithm)
+    head = b"\x17\x03\x03" + (len(data) + 17).to_bytes(2, "big")
+    nonce = bytes(a ^ b for a, b in zip(iv, number.to_bytes(12, "big"), strict=True))
+    return head + AESGCM(key).encrypt(nonce, data + bytes([kind]), head)
+
+
+def early_log(keys: Path) -> str:
+    lines = keys.read_text()
+    random = lines.splitlines()[-1].split()[1]
+    return f"{lines}CLIENT_EARLY_TRAFFIC_SECRET {random} {EARLY_SECRET.hex()}\n"
+
+
+def test_early_data_is_decrypted(tmp_path: Path) -> None:
+    encrypted = conversation("TLS 1.3", tmp_path / "keys")
+    end = b"\x05\0\0\0"
+    records = [sealed(0, 23, b"early"), sealed(1, 23, b" data"), sealed(2, 22, end)]
+    read = decrypt(with_early_data(encrypted, *records), early_log(tmp_path / "keys"))
+    assert [chunk.data for chunk in read.chunks] == [b"early", b" data", *(c.data for c in whole_conversation().chunks)]
+    assert not any("early" in note for note in read.notes)
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+def test_early_data_that_is_refused_or_has_no_key_costs_nothing_else(has_key: bool, tmp_path: Path) -> None:
+    encrypted = conversation("TLS 1.3", tmp_path / "keys")
+    log = early_log(tmp_path / "keys") if has_key else (tmp_path / "keys").read_text()
+    records = [b"\x17\x03\x03\0\x20" + bytes(32)] * 3
+    read = decrypt(with_early_data(encrypted, *records), log)
+    assert [chunk.data for chunk in read.chunks] == [c.data for c in whole_conversation().chunks]
+    assert any(note.startswith("early data is not decrypted") for note in read.notes)
+    assert_every_octet_is_explained(explain(read))
+
+
+def test_early_data_that_comes_after_the_hello_of_the_server(tmp_path: Path) -> None:
+    encrypted = conversation("TLS 1.3", tmp_path / "keys")
+    late = with_early_data(encrypted)
+    place = next(n for n, chunk in enumerate(late.chunks) if chunk.direction is SERVER) + 1
+    records = tuple(Chunk(0.0, CLIENT, record) for record in (sealed(0, 23, b"early"), sealed(1, 22, b"\x05\0\0\0")))
+    read = decrypt(
+        replace(late, chunks=(*late.chunks[:place], *records, *late.chunks[place:])), early_log(tmp_path / "keys")
+    )
+    assert read.octets(CLIENT) == b"early" + whole_conversation().octets(CLIENT)
+
+
+def test_a_hello_in_any_state_offers_early_data_or_does_not() -> None:
+    hello = bytes.fromhex("0303") + bytes(32) + b"\0" + bytes.fromhex("0002130101000004002a0000")
+    assert tls._extensions(hello) == {42}
+    for size in range(len(hello)):
+        assert tls._extensions(hello[:size]) <= {42}

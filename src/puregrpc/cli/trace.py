@@ -29,12 +29,13 @@ from puregrpc.kernel.listening import listen as listen_on
 from puregrpc.kernel.ownership import open_kernel
 from puregrpc.kernel.streams import ByteStream
 from puregrpc.schema import Registry
-from puregrpc.trace import Chunk, Direction, Explainer, Recorder, Recording, explain
+from puregrpc.trace import Chunk, Direction, Explainer, Explanation, Recorder, Recording, explain
 from puregrpc.trace.reading import read_recordings
 from puregrpc.trace.showing.json_lines import explanation_lines
 from puregrpc.trace.showing.ladder import Detail, Ladder, Line, call_lines
 from puregrpc.trace.showing.page import html_page
 from puregrpc.trace.showing.pcapng import write_pcapng
+from puregrpc.trace.showing.selection import Selection, describe_recording
 from puregrpc.transport import TlsOptions
 
 __all__ = ["Forms", "Middle", "trace"]
@@ -60,6 +61,12 @@ STYLES = {
 @click.argument("arguments", metavar="[TARGET METHOD]", nargs=-1)
 @click.option("--read", "file", metavar="FILE", help="Explain a capture: pcapng, pcap, hex dump, JSON lines; -: stdin.")
 @click.option("--key-log", metavar="FILE", help="TLS keys for --read (SSLKEYLOGFILE).")
+@click.option("--connection", "connections", type=int, metavar="N", multiple=True, help="Of --read: only connection N.")
+@click.option("--port", "ports", type=int, metavar="N", multiple=True, help="Of --read: only connections of this port.")
+@click.option("--stream", "streams", type=int, metavar="N", multiple=True, help="Of --read: only this stream.")
+@click.option(
+    "--method", "methods", metavar="NAME", multiple=True, help="Of --read: only calls of this method or service."
+)
 @click.option("--listen", metavar="ADDRESS", help="Listen here and pass everything on to --to, as a man in the middle.")
 @click.option("--to", metavar="TARGET", help="Where --listen passes it on to.")
 @click.option("--listen-cert", metavar="FILE", help="Certificate chain (PEM) that --listen shows: clients use TLS.")
@@ -99,11 +106,14 @@ def trace(
     form = Forms(
         schema=schema, **{name: options.pop(name) for name in ("detail", "html", "pcapng", "jsonl", "as_json")}
     )
+    selection = Selection(**{name: options.pop(name) for name in ("connections", "ports", "streams", "methods")})
+    if selection != Selection() and file is None:
+        raise click.UsageError("--connection, --port, --stream and --method choose from what --read reads")
     given = [bool(arguments), file is not None, listen is not None]
     if given.count(True) != 1:
         raise click.UsageError("one of these is needed: TARGET METHOD, --read FILE, --listen ADDRESS --to TARGET")
     if file is not None:
-        return _read(file, options["key_log"], form)
+        return _read(file, options["key_log"], form, selection)
     if listen is not None:
         to = options["to"]
         if to is None:
@@ -146,13 +156,18 @@ class Forms:
 
     def show(self, recording: Recording, *, ladder: bool = True) -> None:
         """Explain one recording in all forms that were asked for."""
-        self.count += 1
         with without_collector():
-            self._show(recording, ladder=ladder)
+            self.show_explanation(self.explain(recording), ladder=ladder)
 
-    def _show(self, recording: Recording, *, ladder: bool) -> None:
+    def explain(self, recording: Recording) -> Explanation:
+        """Explain one recording."""
         with progress("explaining"):
-            explanation = explain(recording, registry=self.registry)
+            return explain(recording, registry=self.registry)
+
+    def show_explanation(self, explanation: Explanation, *, ladder: bool = True) -> None:
+        """Show an explanation in all forms that were asked for."""
+        self.count += 1
+        recording = explanation.recording
         if self.as_json:
             for line in explanation_lines(explanation):
                 print_line(line)
@@ -201,15 +216,30 @@ def print_lines(lines: Iterable[Line], connection: int | None = None) -> None:
 # -- a capture
 
 
-def _read(file: str, key_log: str | None, form: Forms) -> int:
+def _read(file: str, key_log: str | None, form: Forms, selection: Selection) -> int:
     data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     keys = Path(key_log).read_text(encoding="ascii", errors="replace") if key_log is not None else ""
     with progress("reading"):
         recordings = read_recordings(data, file, key_log=keys)
-    for number, recording in enumerate(recordings):
-        if number and not form.as_json:
-            print_line()
-        form.show(recording)
+    chosen = selection.of_recordings(recordings)
+    if len(chosen) > 1 and not form.as_json:
+        for number, recording in chosen:
+            print_line(describe_recording(number, recording))
+    passed_over: list[Explanation] = []
+    shown = 0
+    for _, recording in chosen:
+        with without_collector():
+            explanation = form.explain(recording)
+            selected = selection.of(explanation)
+            if selection.selects_calls and not selected.calls:
+                passed_over.append(replace(explanation, entries=(), buffers=()))
+                continue
+            if (shown or len(chosen) > 1) and not form.as_json:
+                print_line()
+            form.show_explanation(selected)
+            shown += 1
+    if not shown:
+        selection.refuse_nothing(passed_over)
     return 0
 
 

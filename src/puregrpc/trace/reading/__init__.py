@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import zlib
+
 from puregrpc.errors import InvalidArgument
 from puregrpc.trace.reading.capture_file import is_capture, read_capture_file
+from puregrpc.trace.reading.connections import read_connections
 from puregrpc.trace.reading.hexdump import read_hexdump
 from puregrpc.trace.reading.json_lines import read_json_lines
 from puregrpc.trace.recording import Recording
 
 __all__ = ["read_recordings"]
 
+GZIP = b"\x1f\x8b"
+MAX_INFLATED, MAX_RATIO = 256 << 20, 32
+"""A compressed capture is inflated to so many octets, or so many times its own."""
+
 
 def read_recordings(data: bytes, name: str = "<capture>", *, key_log: str = "") -> list[Recording]:
     """The connections in a file, whatever form it has, each as a recording.
 
     ``key_log`` holds the lines of a TLS key log (SSLKEYLOGFILE), besides those that a pcapng file brings itself.
-    Captures of packets need the extra ``puregrpc[trace]``. Raises InvalidArgument if the file is none of the forms
-    that can be read, or holds no connection.
+    Decrypting needs the extra ``puregrpc[trace]``. The file may be compressed with gzip. Raises InvalidArgument if it
+    is none of the forms that can be read, or holds no connection.
     """
+    if data.startswith(GZIP):
+        data = _inflated(data, name)
     if is_capture(data):
-        # The packet library is an extra: everything else can be read without it.
-        try:
-            from puregrpc.trace.reading.connections import read_connections
-        except ImportError:
-            raise InvalidArgument(f"{name}: reading packets needs dpkt: pip install 'puregrpc[trace]'") from None
         return read_connections(read_capture_file(data, name), name, key_log=key_log)
     try:
         text = data.decode("utf-8")
@@ -34,3 +38,22 @@ def read_recordings(data: bytes, name: str = "<capture>", *, key_log: str = "") 
     if text.lstrip().startswith("{"):
         return read_json_lines(text, name)
     return [read_hexdump(text, name)]
+
+
+def _inflated(data: bytes, name: str) -> bytes:
+    """A file that was compressed with gzip (RFC 1952), in one member or several."""
+    most = max(MAX_INFLATED, MAX_RATIO * len(data))
+    parts: list[bytes] = []
+    size = 0
+    while data.startswith(GZIP):
+        inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            part = inflater.decompress(data, most - size + 1)
+        except zlib.error as error:
+            raise InvalidArgument(f"{name}: not gzip: {error}") from None
+        size += len(part)
+        if size > most:
+            raise InvalidArgument(f"{name}: it inflates to more than {most} octets")
+        parts.append(part)
+        data = inflater.unused_data
+    return b"".join(parts)

@@ -15,11 +15,17 @@ __all__ = ["Capture", "Packet", "is_capture", "read_capture_file"]
 
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 PCAP_MAGICS = {
-    b"\xa1\xb2\xc3\xd4": (">", 1e-6),
-    b"\xd4\xc3\xb2\xa1": ("<", 1e-6),
-    b"\xa1\xb2\x3c\x4d": (">", 1e-9),
-    b"\x4d\x3c\xb2\xa1": ("<", 1e-9),
+    b"\xa1\xb2\xc3\xd4": (">", 1000),
+    b"\xd4\xc3\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\x3c\x4d": (">", 1),
+    b"\x4d\x3c\xb2\xa1": ("<", 1),
+    b"\xa1\xb2\xcd\x34": (">", 1000),
+    b"\x34\xcd\xb2\xa1": ("<", 1000),
 }
+"""Magic -> byte order and nanoseconds of a unit of time."""
+
+MODIFIED_MAGICS = {b"\xa1\xb2\xcd\x34", b"\x34\xcd\xb2\xa1"}
+"""Those of a patch of libpcap whose heads of packets have 8 octets more."""
 INTERFACE, PACKET, SIMPLE_PACKET, ENHANCED_PACKET, DECRYPTION_SECRETS = 1, 2, 3, 6, 10
 """Types of blocks; PACKET is the obsolete one, which files of old programs have."""
 
@@ -29,12 +35,12 @@ TIME_RESOLUTION, TIME_OFFSET = 9, 14
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One packet: when it was seen (seconds since 1970), what it begins with, and its octets.
+    """One packet: when it was seen (nanoseconds since 1970), what it begins with, and its octets.
 
     ``original_length`` is more than ``len(data)`` if the capture kept only the beginning.
     """
 
-    time: float
+    nanoseconds: int
     link_type: int
     data: bytes
     original_length: int
@@ -64,7 +70,8 @@ def read_capture_file(data: bytes, name: str = "<capture>") -> Capture:
 
 
 def _read_pcap(data: bytes, name: str) -> Capture:
-    order, resolution = PCAP_MAGICS[data[:4]]
+    order, unit = PCAP_MAGICS[data[:4]]
+    head = 24 if data[:4] in MODIFIED_MAGICS else 16
     if len(data) < 24:
         raise InvalidArgument(f"{name}: the file header of pcap has 24 octets, and only {len(data)} are there")
     (link_type,) = struct.unpack_from(order + "I", data, 20)
@@ -72,16 +79,16 @@ def _read_pcap(data: bytes, name: str) -> Capture:
     capture = Capture()
     position = 24
     while position < len(data):
-        if position + 16 > len(data):
+        if position + head > len(data):
             capture.notes.append(f"the file ends inside the head of packet {len(capture.packets)}")
             break
         seconds, fraction, held, original = struct.unpack_from(order + "IIII", data, position)
-        position += 16
+        position += head
         if position + held > len(data):
             capture.notes.append(f"the file ends inside packet {len(capture.packets)}")
             break
-        time = seconds + fraction * resolution
-        capture.packets.append(Packet(time, link_type, data[position : position + held], original))
+        nanoseconds = seconds * 10**9 + fraction * unit
+        capture.packets.append(Packet(nanoseconds, link_type, data[position : position + held], original))
         position += held
     return capture
 
@@ -91,7 +98,8 @@ class _Interface:
     link_type: int
     kept: int = 0
     """The most octets of a packet that are kept; 0 stands for all of them."""
-    resolution: float = 1e-6
+    units: int = 10**6
+    """Units of time in a second."""
     offset: int = 0
 
 
@@ -133,12 +141,12 @@ def _read_block(capture: Capture, interfaces: list[_Interface], order: str, kind
             capture.notes.append(f"packet {len(capture.packets)} is not readable")
             return
         interface = interfaces[number]
-        time = (high << 32 | low) * interface.resolution + interface.offset
-        capture.packets.append(Packet(time, interface.link_type, body[20 : 20 + held], original))
+        nanoseconds = (high << 32 | low) * 10**9 // interface.units + interface.offset * 10**9
+        capture.packets.append(Packet(nanoseconds, interface.link_type, body[20 : 20 + held], original))
     elif kind == SIMPLE_PACKET and len(body) >= 4 and interfaces:
         (original,) = struct.unpack_from(order + "I", body)
         held = min(original, interfaces[0].kept or original)
-        last = capture.packets[-1].time if capture.packets else 0.0
+        last = capture.packets[-1].nanoseconds if capture.packets else 0
         capture.packets.append(Packet(last, interfaces[0].link_type, body[4 : 4 + held], original))
     elif kind == DECRYPTION_SECRETS and len(body) >= 8:
         secrets, size = struct.unpack_from(order + "II", body)
@@ -148,17 +156,17 @@ def _read_block(capture: Capture, interfaces: list[_Interface], order: str, kind
 
 def _read_interface(order: str, body: bytes) -> _Interface:
     link_type, _, kept = struct.unpack_from(order + "HHI", body)
-    resolution, offset = 1e-6, 0
+    units, offset = 10**6, 0
     position = 8
     while position + 4 <= len(body):
         code, size = struct.unpack_from(order + "HH", body, position)
         value = body[position + 4 : position + 4 + size]
         if code == TIME_RESOLUTION and size == 1 and value:
             exponent = value[0] & 0x7F
-            resolution = 2.0**-exponent if value[0] & 0x80 else 10.0**-exponent
+            units = 2**exponent if value[0] & 0x80 else 10**exponent
         elif code == TIME_OFFSET and len(value) == 8:
             (offset,) = struct.unpack(order + "q", value)
         elif code == 0:
             break
         position += 4 + size + -size % 4
-    return _Interface(link_type, kept, resolution, offset)
+    return _Interface(link_type, kept, units, offset)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from puregrpc.errors import InvalidArgument
 from puregrpc.trace.http1 import behind_tunnels
-from puregrpc.trace.reading.packets import LINK_TYPES, Endpoint, Segment, read_segment
+from puregrpc.trace.reading.packets import Endpoint, PacketReader, Segment
 from puregrpc.trace.reading.tls import decrypt, is_tls
 from puregrpc.trace.recording import Chunk, Direction, Recording
 
@@ -25,6 +25,10 @@ HALF = 1 << 31
 PATIENCE = 16
 """Captures from several queues show packets in another order than they were sent in: an acknowledgement may come
 before what it acknowledges."""
+
+UNSETTLED = 8
+"""Where the beginning of a connection is not in the capture, so many segments of each side are looked at before the
+first of them is known: they may have come in another order, too."""
 
 MAX_WAITING = 4 << 20
 """So many octets may wait behind a hole before it counts as lost."""
@@ -51,6 +55,8 @@ class _Stream:
     held: int = 0
     patience: int = PATIENCE
     """How many acknowledgements of what lies behind a hole are still waited for."""
+    unsettled: int = 0
+    """So many segments are still looked at before ``next`` is known."""
     cut: int = 0
     """Octets at ``next`` that were sent but not kept by the capture."""
 
@@ -62,6 +68,7 @@ class _Stream:
         """Where the octets of a segment belong; SYN takes a number itself (RFC 9293, section 3.4)."""
         place = self.place((segment.sequence + 1) & 0xFFFFFFFF if segment.syn else segment.sequence)
         if self.next is None or (segment.syn and not self.begun):
+            self.unsettled = UNSETTLED if self.next is None and not segment.syn else 0
             self.next = place
         return place
 
@@ -86,10 +93,16 @@ class _Connection:
     first: dict[Endpoint, int] = field(default_factory=dict)
     """The number of the first octet that was seen of each end, less one: that of SYN."""
     streams: dict[Endpoint, _Stream] = field(default_factory=dict)
-    pieces: list[tuple[float, Endpoint, bytes, int]] = field(default_factory=list)
+    pieces: list[tuple[int, Endpoint, bytes, int]] = field(default_factory=list)
     """Time, sender, octets, how many octets are missing before them."""
     notes: list[str] = field(default_factory=list)
     reset: bool = False
+    has_settled: bool = False
+
+    @property
+    def has_data(self) -> bool:
+        """Whether any octets of it were seen."""
+        return bool(self.pieces) or any(stream.waiting for stream in self.streams.values())
 
     def begins_with(self, segment: Segment) -> bool:
         """Whether a SYN is of this connection, late or repeated, and not of a later one with the same ports."""
@@ -106,14 +119,31 @@ class _Connection:
         place = stream.begin(segment)
         if segment.payload or segment.missing:
             stream.wait(place, segment)
-            self.drain(stream, segment.source, segment.time)
-        if segment.acknowledged is not None and peer.waiting:
+            if stream.unsettled > 1:
+                stream.unsettled -= 1
+            else:
+                self.settle(stream, segment.source)
+                self.drain(stream, segment.source, segment.time)
+        if segment.acknowledged is not None and peer.waiting and not peer.unsettled:
             self.acknowledge(peer, segment)
         if stream.held > MAX_WAITING or len(stream.places) > MAX_WAITING_SEGMENTS:
+            self.settle(stream, segment.source)
             self.skip(stream, segment.source, segment.time, None)
         if segment.rst and not self.reset:
             self.reset = True
             self.notes.append(f"{_name(segment.source)} reset the TCP connection")
+
+    def settle(self, stream: _Stream, sender: Endpoint) -> None:
+        """The first of the segments that wait is where the capture begins; each is told with its own time."""
+        if not stream.unsettled:
+            return
+        stream.unsettled = 0
+        stream.next = stream.places[0] if stream.places else stream.next
+        self.has_settled = True
+        time = 0
+        while stream.places and stream.next is not None and stream.places[0] <= stream.next:
+            time = max(time, stream.waiting[stream.places[0]].time)
+            self.drain(stream, sender, time, most=1)
 
     def acknowledge(self, peer: _Stream, segment: Segment) -> None:
         """The receiver has what the capture has not: unless it comes soon, out of order, it never will."""
@@ -127,9 +157,10 @@ class _Connection:
             if not self.skip(peer, segment.destination, segment.time, acknowledged):
                 break
 
-    def drain(self, stream: _Stream, sender: Endpoint, time: float) -> None:
-        """Hand on what comes next, as far as there is no hole."""
-        while stream.next is not None and stream.places and stream.places[0] <= stream.next:
+    def drain(self, stream: _Stream, sender: Endpoint, time: int, most: int = MAX_WAITING_SEGMENTS + 1) -> None:
+        """Hand on what comes next, as far as there is no hole, and ``most`` segments at most."""
+        while most > 0 and stream.next is not None and stream.places and stream.places[0] <= stream.next:
+            most -= 1
             place = heappop(stream.places)
             segment = stream.waiting.pop(place)
             stream.held -= len(segment.payload)
@@ -146,7 +177,7 @@ class _Connection:
                 stream.cut += segment.missing
                 stream.next += segment.missing
 
-    def skip(self, stream: _Stream, sender: Endpoint, time: float, acknowledged: int | None) -> bool:
+    def skip(self, stream: _Stream, sender: Endpoint, time: int, acknowledged: int | None) -> bool:
         """Give up a hole; False if nothing behind it is there yet (or was acknowledged)."""
         if stream.next is None or not stream.places:
             return False
@@ -158,19 +189,32 @@ class _Connection:
         self.drain(stream, sender, time)
         return True
 
-    def finish(self, time: float) -> None:
+    def finish(self, time: int) -> None:
+        for sender, stream in self.streams.items():
+            self.settle(stream, sender)
+        if self.has_settled:
+            self.order()
         for sender, stream in self.streams.items():
             while self.skip(stream, sender, time, None):
                 pass
             if stream.cut:
                 self.notes.append(f"{stream.cut} octets that {_name(sender)} sent at the end are missing")
 
-    def recording(self, start: float) -> Recording:
+    def order(self) -> None:
+        """Put what both sides sent into the order of its times, without changing that of either side."""
+        latest: dict[Endpoint, int] = {}
+        keyed = []
+        for piece in self.pieces:
+            latest[piece[1]] = max(latest.get(piece[1], 0), piece[0])
+            keyed.append((latest[piece[1]], piece))
+        self.pieces = [piece for _, piece in sorted(keyed, key=lambda item: item[0])]
+
+    def recording(self, start: int) -> Recording:
         chunks = []
         lost = 0
         for time, sender, data, cut in self.pieces:
             direction = Direction.CLIENT if sender == self.client else Direction.SERVER
-            chunks.append(Chunk(time - start, direction, data, cut))
+            chunks.append(Chunk((time - start) / 1e9, direction, data, cut))
             lost += cut
         notes = list(self.notes)
         if lost:
@@ -183,7 +227,7 @@ class _Connection:
             _name(self.server),
             from_start=self.saw_start,
             start_seen=self.saw_start,
-            start_time=start,
+            start_time=start / 1e9,
             notes=tuple(notes),
         )
 
@@ -196,22 +240,23 @@ def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str 
     connections: dict[frozenset[Endpoint], _Connection] = {}
     finished: list[_Connection] = []
     unknown_links: set[int] = set()
+    reader = PacketReader()
     for packet in capture.packets:
-        if packet.link_type not in LINK_TYPES:
+        if not reader.reads(packet.link_type):
             unknown_links.add(packet.link_type)
             continue
-        segment = read_segment(packet)
+        segment = reader.segment(packet)
         if segment is None:
             continue
         ends = frozenset((segment.source, segment.destination))
         connection = connections.get(ends)
         fresh = segment.syn and segment.acknowledged is None
-        if connection is None or (fresh and connection.pieces and not connection.begins_with(segment)):
+        if connection is None or (fresh and connection.has_data and not connection.begins_with(segment)):
             if connection is not None:
                 finished.append(connection)
             connection = connections[ends] = _begin(segment)
         connection.take(segment)
-    last = capture.packets[-1].time if capture.packets else 0.0
+    last = capture.packets[-1].nanoseconds if capture.packets else 0
     found = [*finished, *connections.values()]
     for connection in found:
         connection.finish(last)
@@ -224,7 +269,7 @@ def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str 
     keys = f"{capture.key_log}\n{key_log}"
     recordings = []
     for connection in found:
-        connection.notes[:0] = capture.notes[:MAX_NOTES]
+        connection.notes[:0] = [*capture.notes[:MAX_NOTES], *reader.fragments.notes()]
         recordings.append(_without_tls(connection.recording(connection.pieces[0][0]), keys))
     return recordings
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Frame, Part, Representation
-from puregrpc.trace.text import printable
+from puregrpc.trace.text import escaped, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,13 +46,6 @@ class Run(NamedTuple):
 Line = tuple[Run, ...]
 
 
-def _safe(text: str) -> str:
-    """Text that a peer may have chosen, without what a terminal would obey."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def plain(lines: Iterable[Line]) -> str:
     """Lines as text without colours."""
     return "".join("".join(run.text for run in line).rstrip() + "\n" for line in lines)
@@ -69,21 +62,21 @@ class Ladder:
         recording = explanation.recording
         yield from self.head(recording.client, recording.server)
         for note in recording.notes:
-            yield self._below(Run(_safe(note), "problem"))
+            yield self._below(Run(escaped(note), "problem"))
         for entry in explanation.entries:
             yield from self.entry(entry, explanation)
         yield from call_lines(explanation.calls)
 
     def head(self, client: str, server: str) -> Iterator[Line]:
         """The names above the rails."""
-        client, server = _safe(client), _safe(server)
+        client, server = escaped(client), escaped(server)
         gap = max(ARROW_WIDTH - len(client), 2)
         yield (Run(" " * 12), Run(client, "client"), Run(" " * gap), Run(server, "server"))
 
     def entry(self, entry: Frame | Stretch, explanation: Explanation | None = None) -> Iterator[Line]:
         """One frame or stretch. Octets can be shown only with the explanation that it is from."""
         for line in self._entry(entry, explanation):
-            yield tuple(Run(_safe(run.text), run.style) for run in line)
+            yield tuple(Run(escaped(run.text), run.style) for run in line)
 
     def _entry(self, entry: Frame | Stretch, explanation: Explanation | None) -> Iterator[Line]:
         yield self._arrow(entry)
@@ -267,8 +260,8 @@ def call_lines(calls: Iterable[CallSummary]) -> Iterator[Line]:
         took = "" if call.end is None else f" after {(call.end - call.start) * 1000:.1f} ms"
         yield (
             Run(f"stream {call.stream_id:<4} ", "frame"),
-            Run(_safe(call.path) or "(method not in the recording)", "name"),
-            Run(_safe(f"  {call.outcome}{took}"), "event"),
+            Run(escaped(call.path) or "(method not in the recording)", "name"),
+            Run(escaped(f"  {call.outcome}{took}"), "event"),
             Run(f"  {call.sent_messages} sent, {call.received_messages} received", "note"),
         )
 
