@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from puregrpc.channel import Channel as Channel
     from puregrpc.channel import open_channel as open_channel
     from puregrpc.client.async_client import AsyncClient as AsyncClient
-    from puregrpc.client.streams.async_stream import AsyncStream as AsyncStream
     from puregrpc.client.check import check as check
     from puregrpc.client.check import fail as fail
     from puregrpc.client.check import sleep as sleep
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from puregrpc.client.results.constants import StatusUnimplemented as StatusUnimplemented
     from puregrpc.client.results.constants import StatusUnknown as StatusUnknown
     from puregrpc.client.results.records import Response as Response
+    from puregrpc.client.streams.async_stream import AsyncStream as AsyncStream
     from puregrpc.client.streams.stream import Stream as Stream
     from puregrpc.errors import Error as Error
     from puregrpc.errors import RpcError as RpcError

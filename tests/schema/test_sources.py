@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Coroutine
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import pytest
@@ -130,3 +133,96 @@ def test_compiled_and_serialized_files_mean_the_same(tmp_path: Path) -> None:
     from_descriptor = Registry()
     from_descriptor.add_file_descriptor_proto(file.to_proto())
     compiled.add_file(from_descriptor.files["a.proto"])  # the same file twice: no clash, as nothing differs
+
+
+class Chain(Peer):
+    """A peer whose files import one another, one after the other, without end or up to ``last``."""
+
+    def __init__(self, last: int, *, padding: int = 0) -> None:
+        super().__init__([])
+        self.last = last
+        self.padding = padding
+        self.now = 0.0
+        self.seconds_for_each = 0.0
+
+    def file(self, number: int) -> list[bytes]:
+        self.now += self.seconds_for_each
+        made = descriptor_pb2.FileDescriptorProto(name=f"{number}.proto", package=f"p{number}", syntax="proto3")
+        if number < self.last:
+            made.dependency.append(f"{number + 1}.proto")
+        if self.padding:
+            made.source_code_info.location.add(leading_comments="x" * self.padding)
+        return [made.SerializeToString()]
+
+    async def file_containing_symbol(self, symbol: str) -> list[bytes]:
+        return self.file(0)
+
+    async def file_by_filename(self, name: str) -> list[bytes]:
+        return self.file(int(name.removesuffix(".proto")))
+
+
+def lines_of(chain: Chain) -> int:
+    count = 0
+
+    def line(_frame: FrameType, event: str, _: object) -> object:
+        nonlocal count
+        count += event == "line"
+        return line
+
+    before = sys.gettrace()
+    sys.settrace(line)  # type: ignore[arg-type]
+    try:
+        run(load_symbols(Registry(), chain, ["p0.S"]))
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_chains_of_imports_cost_what_their_files_cost() -> None:
+    lines_of(Chain(10))
+    assert lines_of(Chain(800)) <= lines_of(Chain(200)) * 4**1.2
+    begin = time.process_time()
+    assert len(run(load_symbols(Registry(), Chain(4_000), ["p0.S"]))) == 4_001
+    assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize(
+    ("chain", "seconds_for_each", "problem"),
+    [
+        (Chain(10**9), 0.0, r"more than 20000 (files|others)"),
+        (Chain(10**9, padding=1 << 22), 0.0, r"with more than 268435456 bytes"),
+        (Chain(10**9), 0.1, r"had not described all its files after 60 seconds"),
+    ],
+    ids=["files", "bytes", "seconds"],
+)
+def test_chains_without_end_have_one(chain: Chain, seconds_for_each: float, problem: str) -> None:
+    chain.seconds_for_each = seconds_for_each
+    registry = Registry()
+    begin = time.process_time()
+    with pytest.raises(SchemaError, match=problem):
+        run(load_symbols(registry, chain, ["p0.S"], clock=lambda: chain.now))
+    assert time.process_time() - begin < 20
+    assert not registry.files
+
+
+def test_a_file_that_imports_too_many_is_not_asked_about() -> None:
+    class Wide(Peer):
+        async def file_containing_symbol(self, symbol: str) -> list[bytes]:
+            made = descriptor_pb2.FileDescriptorProto(name="wide.proto", dependency=map(str, range(30_000)))
+            return [made.SerializeToString()]
+
+    peer = Wide([])
+    with pytest.raises(SchemaError, match=r"import more than 20000 others"):
+        run(load_symbols(Registry(), peer, ["p.S"]))
+    assert not peer.asked
+
+
+def test_many_extensions_of_many_ranges() -> None:
+    file = descriptor_pb2.FileDescriptorProto(name="x.proto", syntax="proto2")
+    message = file.message_type.add(name="M")
+    for number in range(100_000, 105_000):
+        message.extension_range.add(start=number, end=number + 1)
+        file.extension.add(name=f"x{number}", number=number, label=1, type=FIELD.TYPE_INT32, extendee=".M")
+    begin = time.process_time()
+    Registry().add_file_descriptor_proto(file)
+    assert time.process_time() - begin < 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from puregrpc.proto.check.usage import check_lifetimes, check_targets, rules_use
 from puregrpc.proto.check.validator import Validator
 from puregrpc.proto.collecting import making_what_stays
 from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
-from puregrpc.proto.diagnostics import Diagnostic
+from puregrpc.proto.diagnostics import MAX_DIAGNOSTICS, Diagnostic
 from puregrpc.proto.find.folders import FolderResolver, where_searched
 from puregrpc.proto.find.import_paths import canonical_path, is_import_path, why_refused
 from puregrpc.proto.find.resolver import (
@@ -35,7 +36,7 @@ from puregrpc.proto.parse import ast
 from puregrpc.proto.parse.ast import Node
 from puregrpc.proto.parse.lexer import decode_source, scan, tokenize
 from puregrpc.proto.parse.parser import Parser
-from puregrpc.proto.parse.token_stream import NotQuick
+from puregrpc.proto.parse.token_stream import NotQuick, TooManyErrors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,13 +104,18 @@ class Compilation:
         self.builtin: Compilation | None = None
         """The compilation of the descriptor.proto that ships with this package, once it has been asked for."""
         self.is_builtin = False
+        self.locators: dict[str, ProblemLocator] = {}
+        """Of files that are not built yet: there may be many circles of imports through one."""
         self.diagnostics: list[Diagnostic] = []
+        self.counts = [0, 0]
+        """How many of them are errors, and how many are warnings."""
 
     def run(self, names: list[str]) -> list[FileDescriptor]:
         """Compile the files. Raises CompileError."""
         self.requested.update(names)
-        for name in names:
-            self.load(name)
+        with suppress(TooManyErrors):
+            for name in names:
+                self.load(name)
         self.warn_of_generic_services(names)
         errors = [str(diagnostic) for diagnostic in self.diagnostics if not diagnostic.is_warning]
         if errors:
@@ -124,9 +130,16 @@ class Compilation:
                     self.report(Diagnostic(name, 0, 0, GENERIC_SERVICES, is_warning=True))
 
     def report(self, diagnostic: Diagnostic) -> None:
+        """Let a finding be known. Raises TooManyErrors, behind the last error that is."""
+        kind = int(diagnostic.is_warning)
+        if self.counts[kind] >= MAX_DIAGNOSTICS:
+            return
+        self.counts[kind] += 1
         self.diagnostics.append(diagnostic)
         if self.reporter is not None:
             self.reporter.report(diagnostic)
+        if not kind and self.counts[kind] == MAX_DIAGNOSTICS:
+            raise TooManyErrors
 
     def load(self, name: str) -> None:
         """Read, parse and build a file behind everything it imports, depth first, as protoc does."""
@@ -135,25 +148,33 @@ class Compilation:
         if not self.read(name):
             return
         stack = [(name, iter(self.trees[name].imports))]
+        depths = {name: 0}
         while stack:
             current, imports = stack[-1]
             imported = next(imports, None)
             if imported is None:
                 stack.pop()
+                del depths[current]
                 self.build(self.trees.pop(current))
+                self.locators.pop(current, None)
                 continue
             path = imported.path
             if path in self.linker.files:
                 continue
-            open_names = [name for name, _ in stack]
-            if path in open_names:
-                self.report_cycle(open_names[open_names.index(path) :])
+            if path in depths:
+                names = [name for name, _ in stack[depths[path] : depths[path] + MAX_FILES_SHOWN]]
+                self.report_cycle(names, stack[-1][0])
             elif path not in self.failed and self.read(path, may_be_missing=self.is_dispensable(current, imported)):
+                depths[path] = len(stack)
                 stack.append((path, iter(self.trees[path].imports)))
 
-    def report_cycle(self, names: list[str]) -> None:
-        """A file imports itself; protoc says so about the first file of the cycle, at its import of the second."""
-        message = f"File recursively imports itself: {' -> '.join([*names, names[0]])}"
+    def report_cycle(self, names: list[str], last: str) -> None:
+        """A file imports itself; protoc says so about the first file of the cycle, at its import of the second.
+
+        ``names`` are the first files of the cycle, and all if the ``last`` is among them.
+        """
+        shown = [*names, names[0]] if names[-1] == last else [*names, "...", last, names[0]]
+        message = f"File recursively imports itself: {' -> '.join(shown)}"
         file = LinkedFile(self.trees[names[0]], FileDescriptor(names[0]), PROTO2)
         file.import_error(names[1] if len(names) > 1 else names[0], message)
         self.report_problems(file)
@@ -210,10 +231,9 @@ class Compilation:
         if self.is_builtin or DESCRIPTOR_PROTO in self.requested:
             return False
         builtin = self.builtin_with_rules()
-        if text != builtin.texts[DESCRIPTOR_PROTO] or not self.linker.table.adopt(builtin.linker.table):
+        if text != builtin.texts[DESCRIPTOR_PROTO]:
             return False
-        self.linker.finish(builtin.linker.files[DESCRIPTOR_PROTO])
-        return True
+        return self.linker.adopt(builtin.linker.files[DESCRIPTOR_PROTO], builtin.linker.table)
 
     def take(self, name: str, found: FileDescriptor | descriptor_pb2.FileDescriptorProto) -> bool:
         """Take a file as it is described; False if the description is not one that can be used."""
@@ -237,7 +257,10 @@ class Compilation:
     def parse_exactly(self, name: str, text: str) -> ast.File:
         tokens = scan(text)
         parser = Parser(tokens)
-        tree = parser.parse(name)
+        try:
+            tree = parser.parse(name)
+        except TooManyErrors:
+            tree = ast.File(name)
         found = [(token, 0, offset, message, False) for token, offset, message in tokens.errors if token <= parser.at]
         found += [(token, 1, tokens.starts[token], message, False) for token, message in parser.errors]
         if name not in self.warned:
@@ -268,7 +291,8 @@ class Compilation:
             self.report_problems(file)
         if file.has_errors:
             self.failed.add(name)
-            self.linker.forget(file)
+            if file.is_declared:
+                self.linker.forget(file)
             return
         file.descriptor.source = self.source(name, file)
         self.linker.finish(file)
@@ -340,16 +364,26 @@ class Compilation:
                 name, message, hint = file.descriptor.name, _as_text(problem.message), problem.hint
                 self.report(Diagnostic(name, 0, 0, message, is_warning=problem.is_warning, hint=hint))
             return
-        tokens = scan(self.texts[file.descriptor.name])
-        if tokens.errors:  # inside an aggregate, where the quick tokens were taken as they were
-            self.parse_exactly(file.descriptor.name, self.texts[file.descriptor.name])
+        locator = self.locator(file)
+        if locator is None:
             return
-        locator = ProblemLocator(file.tree, walk_source(tokens))
         for problem in file.problems:
             place = locator.locate(problem)
             line, column = (place[0] + 1, place[1] + 1) if place is not None else (0, 0)
             name, message, hint = file.descriptor.name, _as_text(problem.message), problem.hint
             self.report(Diagnostic(name, line, column, message, is_warning=problem.is_warning, hint=hint))
+
+    def locator(self, file: LinkedFile) -> ProblemLocator | None:
+        """What finds places in a file; None if its tokens have errors, which are then reported."""
+        name = file.descriptor.name
+        known = self.locators.get(name)
+        if known is None and name not in self.failed:
+            tokens = scan(self.texts[name])
+            if tokens.errors:  # inside an aggregate, where the quick tokens were taken as they were
+                self.parse_exactly(name, self.texts[name])
+                return None
+            known = self.locators[name] = ProblemLocator(file.tree, walk_source(tokens))
+        return known
 
 
 def _as_text(message: str) -> str:
@@ -367,6 +401,7 @@ def _why_unreadable(error: OSError) -> str:
 
 
 DESCRIPTOR_PROTO = "google/protobuf/descriptor.proto"
+MAX_FILES_SHOWN = 100
 EMPTY_TREE = ast.File("")
 GENERIC_SERVICE_OPTIONS = ("cc_generic_services", "java_generic_services", "py_generic_services")
 GENERIC_SERVICES = (

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_FIELD_NUMBER",
+    "MAX_NAME_LENGTH",
+    "MAX_PACKAGE_PARTS",
     "DescriptorSource",
     "Edition",
     "EnumDescriptor",
@@ -36,6 +38,13 @@ __all__ = [
 
 MAX_FIELD_NUMBER = (1 << 29) - 1
 """Three bits of a 32-bit tag are the wire type (https://protobuf.dev/programming-guides/encoding/#structure)."""
+
+
+MAX_NAME_LENGTH = 4096
+"""Of a full name. Full names repeat the names they are nested in, so a limit on them bounds the memory of a schema."""
+
+MAX_PACKAGE_PARTS = 128
+"""Names are looked for in each of the packages around them, and each of these is known by its own full name."""
 
 
 class FieldType(IntEnum):

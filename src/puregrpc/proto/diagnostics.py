@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Diagnostic", "Reporter"]
+__all__ = ["MAX_DIAGNOSTICS", "Diagnostic", "Reporter"]
+
+MAX_DIAGNOSTICS = 1000
+"""Errors of one compilation, and warnings: whoever has more has one cause for them all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from puregrpc.proto.descriptors import (
     ServiceDescriptor,
 )
 from puregrpc.proto.json_names import json_name
+from puregrpc.proto.link.range_index import RangeIndex
 from puregrpc.proto.output.given_source import GivenSource
 from puregrpc.schema import checks
 from puregrpc.schema.defaults import default_of, implied_default
@@ -101,9 +102,10 @@ class FileBuilder:
             file.services.append(self._service(service))
         for message in self._messages:
             checks.check_linked_message(message, strict_json=message.full_name in self._strict_json)
+        indexes: dict[MessageDescriptor, RangeIndex] = {}
         for pending in self._pending:
             if pending.target.is_extension:
-                checks.check_linked_extension(pending.target)
+                checks.check_linked_extension(pending.target, indexes)
         self._pending.clear()
         return file
 

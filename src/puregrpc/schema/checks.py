@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from google.protobuf import descriptor_pb2
 
 from puregrpc.errors import SchemaError
-from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, FieldDescriptor, FieldType, MessageDescriptor
+from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, MAX_NAME_LENGTH, FieldDescriptor, FieldType, MessageDescriptor
 from puregrpc.proto.json_names import json_name
+from puregrpc.proto.link.range_index import RangeIndex
 from puregrpc.schema import limits
 
 __all__ = [
@@ -52,16 +53,14 @@ def full_name(scope: str, name: str, where: str) -> str:
     if not _is_text(name) or not _IDENTIFIER.match(name):
         raise SchemaError(f"{scope or where}: {name[:80]!r} is not an identifier")
     full = f"{scope}.{name}" if scope else name
-    if len(full) > limits.MAX_NAME_LENGTH:
-        raise SchemaError(
-            f"{where}: a full name has {len(full)} characters, over the limit of {limits.MAX_NAME_LENGTH}"
-        )
+    if len(full) > MAX_NAME_LENGTH:
+        raise SchemaError(f"{where}: a full name has {len(full)} characters, over the limit of {MAX_NAME_LENGTH}")
     return full
 
 
 def check_full_name(name: str, where: str) -> None:
     """A dotted name of a type that is only referred to."""
-    if len(name) > limits.MAX_NAME_LENGTH or not _FULL_IDENTIFIER.match(name):
+    if len(name) > MAX_NAME_LENGTH or not _FULL_IDENTIFIER.match(name):
         raise SchemaError(f"{where}: {name[:80]!r} is not the name of a type")
 
 
@@ -76,7 +75,7 @@ def check_unique(names: Iterable[str], where: str, kind: str) -> None:
 
 def check_file(proto: descriptor_pb2.FileDescriptorProto) -> None:
     """The file's own name and package."""
-    if not _is_text(proto.name) or not proto.name or len(proto.name) > limits.MAX_NAME_LENGTH:
+    if not _is_text(proto.name) or not proto.name or len(proto.name) > MAX_NAME_LENGTH:
         raise SchemaError(f"{proto.name[:80]!r} is not the name of a file")
     if "\0" in proto.name or not proto.name.isprintable():
         raise SchemaError(f"{proto.name[:80]!r} is not the name of a file: it has characters that cannot be printed")
@@ -205,8 +204,8 @@ def check_linked_message(message: MessageDescriptor, *, strict_json: bool) -> No
         raise SchemaError(f"{message.full_name}: a map key is an integer, a bool or a string")
 
 
-def check_linked_extension(extension: FieldDescriptor) -> None:
-    """An extension fits the message it extends."""
+def check_linked_extension(extension: FieldDescriptor, indexes: dict[MessageDescriptor, RangeIndex]) -> None:
+    """An extension fits the message it extends. ``indexes`` remembers the ranges of those that were asked for."""
     extended = extension.containing_type
     name = extension.full_name
     if extended is None:
@@ -217,7 +216,10 @@ def check_linked_extension(extension: FieldDescriptor) -> None:
         raise SchemaError(f"{name}: an extension cannot be required")
     if extended.file is None:
         return  # it is in a missing import
-    if not any(start <= extension.number < end for start, end in extended.extension_ranges):
+    index = indexes.get(extended)
+    if index is None:
+        index = indexes[extended] = RangeIndex(extended.extension_ranges)
+    if not index.holds(extension.number):
         raise SchemaError(f"{name}: {extended.full_name} has no extension range with the number {extension.number}")
     if extended.is_message_set and (extension.type is not FieldType.MESSAGE or extension.is_repeated):
         raise SchemaError(f"{name}: extensions of a message set are optional messages")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 MAX_DESCRIPTOR_BYTES = 256 * 1024 * 1024
-"""Of one FileDescriptorSet. The sets of the largest public APIs, with comments, are around 100 MB."""
+"""Of one FileDescriptorSet, or of all that a peer gives for one request.
 
-MAX_NAME_LENGTH = 4096
-"""Of a full name. Full names repeat the names they are nested in, so a limit on them bounds the memory of a schema."""
+The sets of the largest public APIs, with comments, are around 100 MB.
+"""
+
+MAX_SECONDS = 60
+"""For all the files of one request to a peer: googleapis, asked for file by file, takes a few."""
 
 MAX_JSON_NAME_LENGTH = 4096
 

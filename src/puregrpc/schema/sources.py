@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -103,45 +104,60 @@ def load_protoset(registry: Registry, path: str | PathLike[str]) -> list[FileDes
     """
     try:
         data = Path(path).read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise SchemaError(f"couldn't open protoset: {error}") from None
     return registry.add_file_descriptor_set(data, source=f"couldn't unmarshal protoset file {fspath(path)}")
 
 
 async def load_symbols(
-    registry: Registry, source: FileDescriptorSource, symbols: Iterable[str]
+    registry: Registry,
+    source: FileDescriptorSource,
+    symbols: Iterable[str],
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[FileDescriptor]:
     """Ask ``source`` for the files that declare ``symbols`` (services, messages) and all they import; add them.
 
     Returns the files that were added or were there already, in the order they were given. An import that the source
     does not know is tolerated when it is a well-known file or the source answers with a SchemaError. Raises
-    SchemaError if what it gives is not a valid descriptor or goes on for more than ``MAX_FILES`` files.
+    SchemaError if what it gives is not a valid descriptor, or goes on for more than ``MAX_FILES`` files,
+    ``limits.MAX_DESCRIPTOR_BYTES`` or ``limits.MAX_SECONDS``. An answer that does not come is the source's to end.
     """
     protos: dict[str, descriptor_pb2.FileDescriptorProto] = {}
+    wanted: dict[str, None] = {}
+    asked: set[str] = set()
+    octets = 0
+    end = clock() + limits.MAX_SECONDS
 
     def take(answers: list[bytes]) -> None:
+        nonlocal octets
         for answer in answers:
+            octets += len(answer)
+            if octets > limits.MAX_DESCRIPTOR_BYTES:
+                raise SchemaError(f"the peer described its files with more than {limits.MAX_DESCRIPTOR_BYTES} bytes")
             proto = _parse(answer)
             known = protos.setdefault(proto.name, proto)
-            if known is not proto and known != proto:
-                raise SchemaError(f"{proto.name}: the peer gave two different files of this name")
+            if known is not proto:
+                if known != proto:
+                    raise SchemaError(f"{proto.name}: the peer gave two different files of this name")
+                continue
             if len(protos) > MAX_FILES:
                 raise SchemaError(f"the peer described more than {MAX_FILES} files")
+            new = set(proto.dependency) - asked - registry.files.keys()
+            asked.update(new)
+            wanted.update(dict.fromkeys(sorted(new, reverse=True)))
+        if len(asked) > MAX_FILES:
+            raise SchemaError(f"the peer's files import more than {MAX_FILES} others")
+        if clock() > end:
+            raise SchemaError(f"the peer had not described all its files after {limits.MAX_SECONDS} seconds")
 
     for symbol in symbols:
         take(await source.file_containing_symbol(symbol))
-    asked: set[str] = set()
-    while wanted := _imports(protos, registry) - asked:
-        for name in sorted(wanted):
-            asked.add(name)
-            answers = await _answer_or_nothing(source.file_by_filename(name))
-            take(answers)
+    while wanted:
+        name, _ = wanted.popitem()
+        if name not in protos:
+            take(await _answer_or_nothing(source.file_by_filename(name)))
     return registry.add_file_descriptor_protos(protos.values())
-
-
-def _imports(protos: dict[str, descriptor_pb2.FileDescriptorProto], registry: Registry) -> set[str]:
-    needed = {name for proto in protos.values() for name in proto.dependency}
-    return needed - protos.keys() - registry.files.keys()
 
 
 async def _answer_or_nothing(request: Awaitable[list[bytes]]) -> list[bytes]:

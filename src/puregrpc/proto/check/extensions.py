@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, FieldDescriptor, MessageDescriptor
 from puregrpc.proto.locate.problem import Role
+from puregrpc.proto.options.usage_rules import DeclaredRanges, declarations_of
 from puregrpc.proto.options.values import OptionMessage
 from puregrpc.proto.parse import ast
 from puregrpc.proto.parse.ast import Node
@@ -24,11 +25,6 @@ UNVERIFIED = 1
 QUALIFIED_NAME = re.compile(r"(?:\.[A-Za-z0-9_]+)+")
 
 
-def _declarations(options: OptionMessage | None) -> Sequence[OptionMessage]:
-    found = options.get("declaration") if options is not None else None
-    return [item for item in found if isinstance(item, OptionMessage)] if isinstance(found, list) else ()
-
-
 def check_extension_ranges(
     message: ast.Message, descriptor: MessageDescriptor, file: LinkedFile, options: Mapping[Node, OptionMessage]
 ) -> None:
@@ -39,7 +35,7 @@ def check_extension_ranges(
         if extension_range.end > largest + 1:
             file.error(message, Role.NUMBER, f"Extension numbers cannot be greater than {largest}.")
         range_options = options.get(extension_range)
-        declarations = _declarations(range_options)
+        declarations = declarations_of(range_options)
         if not declarations or range_options is None:
             continue
         if range_options.get("verification") == UNVERIFIED:
@@ -102,31 +98,32 @@ def check_declared(
     descriptor: FieldDescriptor,
     extendee: MessageDescriptor,
     file: LinkedFile,
-    ranges: Sequence[tuple[int, int, OptionMessage]],
+    ranges: DeclaredRanges,
 ) -> None:
     """An extension of a range with declarations is one of them, by number, name and type.
 
-    ``ranges`` are those of the message that have options: (start, end, options). Extensions of the options messages are
-    left alone, as protoc leaves them.
+    ``ranges`` are those of the message that have options. Extensions of the options messages are left alone, as protoc
+    leaves them.
     """
     if extendee.file is not None and extendee.file.name == "google/protobuf/descriptor.proto":
         return
     number = field.number
-    options = next((options for start, end, options in ranges if start <= number < end), None)
-    declarations = _declarations(options)
-    if options is None or not (declarations or options.get("verification") == 0):
+    options = ranges.options_of(number)
+    if options is None:
         return
-    for declaration in declarations:
-        if declaration.get("number") != number:
-            continue
-        if declaration.get("reserved"):
-            file.error(
-                field,
-                Role.EXTENDEE,
-                f"Cannot use number {number} for extension field {descriptor.full_name}, as it is reserved in the "
-                f"extension declarations for message {extendee.full_name}.",
-            )
-            return
+    declared = ranges.declared(options)
+    if not declared and options.get("verification") != 0:
+        return
+    declaration = declared.get(number)
+    if declaration is not None and declaration.get("reserved"):
+        file.error(
+            field,
+            Role.EXTENDEE,
+            f"Cannot use number {number} for extension field {descriptor.full_name}, as it is reserved in the "
+            f"extension declarations for message {extendee.full_name}.",
+        )
+        return
+    if declaration is not None:
         _check_against(declaration, field, descriptor, extendee, file)
         return
     file.error(

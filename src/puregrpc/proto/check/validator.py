@@ -67,6 +67,7 @@ class Validator:
         self.descriptor = file.descriptor
         self.options = options
         self.warns_of_imports = warns_of_imports
+        self.numbers_behind: dict[ast.Enum, dict[int, int]] = {}
         self.is_proto3 = self.tree.syntax == "proto3"
         self.is_edition = self.tree.syntax == "editions"
         self.edition = self.tree.edition
@@ -206,7 +207,8 @@ class Validator:
         """Warn of imports that nothing in the file needs; a file that itself imports publicly is never one."""
         file = self.file
         used = file.used
-        by_name = {dependency.name: dependency for dependency in file.visible | file.visible_for_options}
+        dependencies = [*self.descriptor.dependencies, *self.descriptor.option_dependencies]
+        by_name = {dependency.name: dependency for dependency in dependencies}
         for imported in self.tree.imports:
             dependency = by_name.get(imported.path)
             if (
@@ -404,14 +406,20 @@ class Validator:
             if first is not value.name:
                 self.duplicate_number(enum, descriptor, value, first)
 
+    def free_numbers(self, enum: ast.Enum) -> dict[int, int]:
+        """For each number of an enum the next one that it has not got, worked out once."""
+        known = self.numbers_behind.get(enum)
+        if known is None:
+            known = self.numbers_behind[enum] = {}
+            for number in sorted({value.number for value in enum.values}, reverse=True):
+                known[number] = known.get(number + 1, number + 1)
+        return known
+
     def duplicate_number(self, enum: ast.Enum, descriptor: EnumDescriptor, value: ast.EnumValue, first: str) -> None:
         if self.file.is_full():
             return
         scope = descriptor.full_name.removesuffix(enum.name)
-        used = {other.number for other in enum.values}
-        following = value.number + 1
-        while following in used:
-            following += 1
+        following = self.free_numbers(enum)[value.number]
         message = (
             f'"{scope}{value.name}" uses the same enum value as "{scope}{first}". If this is intended, set '
             "'option allow_alias = true;' to the enum definition."

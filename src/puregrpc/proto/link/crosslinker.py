@@ -43,6 +43,7 @@ class CrossLinker:
         self.table = table
         self.file = file
         self.extensions = extensions
+        self.next_numbers: dict[ast.Message, str] = {}
         self.has_features = file.tree.syntax == "editions"
         """Whether options can set features; elsewhere they are refused later."""
 
@@ -144,8 +145,15 @@ class CrossLinker:
             field,
             Role.NUMBER,
             f'Field number {field.number} has already been used in "{parent.full_name if parent else ""}" by field '
-            f'"{other.name}". {_next_number(message)}.',
+            f'"{other.name}". {self.next_number(message)}.',
         )
+
+    def next_number(self, message: ast.Message) -> str:
+        """Which number a message has left, worked out once."""
+        known = self.next_numbers.get(message)
+        if known is None:
+            known = self.next_numbers[message] = _next_number(message)
+        return known
 
     def field(self, field: ast.Field, descriptor: FieldDescriptor, scope: str, parent: Features) -> bool:
         """Link one field; False if its type or extendee is not what it should be."""
@@ -197,7 +205,7 @@ class CrossLinker:
                 presence != "IMPLICIT" or kind == MESSAGE or field.oneof_index >= 0 or field.extendee != ""
             )
             if kind != MESSAGE:
-                descriptor.default = default_value(field, descriptor)
+                descriptor.default = default_value(field, descriptor, self.table)
         if kind == STRING:
             descriptor.validates_utf8 = features.utf8_validation == "VERIFY"
         if field.extendee:
@@ -218,7 +226,7 @@ class CrossLinker:
         if not self.check_visibility(found, field, Role.EXTENDEE, "target of extend"):
             return False
         descriptor.containing_type = found
-        if not any(start <= field.number < end for start, end in found.extension_ranges):
+        if not self.table.is_extension_number(found, field.number):
             self.file.error(
                 field, Role.NUMBER, f'"{found.full_name}" does not declare {field.number} as an extension number.'
             )
@@ -244,7 +252,7 @@ class CrossLinker:
         default = field.default or ""
         if not is_identifier(default):
             self.file.error(field, Role.DEFAULT, "Default value for an enum field must be an identifier.")
-        elif all(value.name != default for value in enum.values):
+        elif self.table.value_number(enum, default) is None:
             self.file.error(field, Role.DEFAULT, f'Enum type "{enum.full_name}" has no value named "{default}".')
 
     def method(self, method: ast.Method, service: ServiceDescriptor) -> None:

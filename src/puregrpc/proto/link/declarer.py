@@ -19,6 +19,7 @@ from puregrpc.proto.descriptors import (
 )
 from puregrpc.proto.json_names import json_name
 from puregrpc.proto.link.linked_file import LinkedFile
+from puregrpc.proto.link.range_index import RangeIndex
 from puregrpc.proto.link.symbol_table import SymbolTable
 from puregrpc.proto.locate.problem import Role
 from puregrpc.proto.parse import ast
@@ -250,53 +251,65 @@ class Declarer:
         if not _clash(ranges, [field.number for field in message.fields]):
             self.check_reserved_names(message)
             return
-        for index, (start, end) in enumerate(reserved):
-            for other_start, other_end in reserved[index + 1 :]:
-                if end > other_start and other_end > start:
-                    error(
-                        ReservedRange(message, index),
-                        Role.NUMBER,
-                        f"Reserved range {other_start} to {other_end - 1} overlaps with already-defined range "
-                        f"{start} to {end - 1}.",
-                    )
+        in_reserved = RangeIndex(reserved)
+        in_extensions = RangeIndex((each.start, each.end) for each in extensions)
+        self.check_reserved_overlaps(message, in_reserved)
         self.check_reserved_twice(message, "Field name")
         names = set(message.reserved_names)
         for field in message.fields:
+            if self.file.is_full():
+                return
             number = field.number
-            for extension_range in extensions:
-                if extension_range.start <= number < extension_range.end:
-                    self.file.number_hints.request(message, extension_range)
-                    error(
-                        extension_range,
-                        Role.NUMBER,
-                        f"Extension range {extension_range.start} to {extension_range.end - 1} includes field "
-                        f'"{field.name}" ({number}).',
-                    )
-            for index, (start, end) in enumerate(reserved):
-                if start <= number < end:
-                    self.file.number_hints.request(message, ReservedRange(message, index))
-                    error(
-                        ReservedRange(message, index),
-                        Role.NUMBER,
-                        f'Field "{field.name}" uses reserved number {number}.',
-                    )
+            for index in in_extensions.holding(number):
+                extension_range = extensions[index]
+                self.file.number_hints.request(message, extension_range)
+                error(
+                    extension_range,
+                    Role.NUMBER,
+                    f"Extension range {extension_range.start} to {extension_range.end - 1} includes field "
+                    f'"{field.name}" ({number}).',
+                )
+            for index in in_reserved.holding(number):
+                place = ReservedRange(message, index)
+                self.file.number_hints.request(message, place)
+                error(place, Role.NUMBER, f'Field "{field.name}" uses reserved number {number}.')
             if field.name in names:
                 error(field, Role.NAME, f'Field name "{field.name}" is reserved.')
         for index, extension_range in enumerate(extensions):
+            if self.file.is_full():
+                return
             mine = f"{extension_range.start} to {extension_range.end - 1}"
-            for start, end in reserved:
-                if extension_range.end > start and end > extension_range.start:
+            for other in in_reserved.overlapping(extension_range.start, extension_range.end):
+                start, end = reserved[other]
+                error(
+                    extension_range,
+                    Role.NUMBER,
+                    f"Extension range {mine} overlaps with reserved range {start} to {end - 1}.",
+                )
+            for other in in_extensions.overlapping(extension_range.start, extension_range.end):
+                if other > index:
                     error(
                         extension_range,
                         Role.NUMBER,
-                        f"Extension range {mine} overlaps with reserved range {start} to {end - 1}.",
+                        f"Extension range {extensions[other].start} to {extensions[other].end - 1} overlaps with "
+                        f"already-defined range {mine}.",
                     )
-            for other in extensions[index + 1 :]:
-                if extension_range.end > other.start and other.end > extension_range.start:
-                    error(
-                        extension_range,
+
+    def check_reserved_overlaps(self, owner: ast.Message | ast.Enum, index: RangeIndex) -> None:
+        """No two reserved ranges of a message overlap, or, with their ends inside, of an enum."""
+        ends_inside = int(isinstance(owner, ast.Enum))
+        ranges = owner.reserved_ranges
+        for mine, (start, end) in enumerate(ranges):
+            if self.file.is_full():
+                return
+            for other in index.overlapping(start, end + ends_inside):
+                if other > mine:
+                    other_start, other_end = ranges[other]
+                    self.file.error(
+                        ReservedRange(owner, mine),
                         Role.NUMBER,
-                        f"Extension range {other.start} to {other.end - 1} overlaps with already-defined range {mine}.",
+                        f"Reserved range {other_start} to {other_end - 1 + ends_inside} overlaps with already-defined "
+                        f"range {start} to {end - 1 + ends_inside}.",
                     )
 
     def check_reserved_names(self, message: ast.Message) -> None:
@@ -321,25 +334,19 @@ class Declarer:
             [(start, end + 1) for start, end in reserved], [value.number for value in enum.values]
         ):
             return
-        for index, (start, end) in enumerate(reserved):
-            for other_start, other_end in reserved[index + 1 :]:
-                if end >= other_start and other_end >= start:
-                    self.file.error(
-                        ReservedRange(enum, index),
-                        Role.NUMBER,
-                        f"Reserved range {other_start} to {other_end} overlaps with already-defined range "
-                        f"{start} to {end}.",
-                    )
+        index = RangeIndex((start, end + 1) for start, end in reserved)
+        self.check_reserved_overlaps(enum, index)
         self.check_reserved_twice(enum, "Enum value")
         names = set(enum.reserved_names)
         for value in enum.values:
-            for index, (start, end) in enumerate(reserved):
-                if start <= value.number <= end:
-                    self.file.error(
-                        ReservedRange(enum, index),
-                        Role.NUMBER,
-                        f'Enum value "{value.name}" uses reserved number {value.number}.',
-                    )
+            if self.file.is_full():
+                return
+            for place in index.holding(value.number):
+                self.file.error(
+                    ReservedRange(enum, place),
+                    Role.NUMBER,
+                    f'Enum value "{value.name}" uses reserved number {value.number}.',
+                )
             if value.name in names:
                 self.file.error(value, Role.NAME, f'Enum value "{value.name}" is reserved.')
 

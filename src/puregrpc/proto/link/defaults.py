@@ -9,7 +9,8 @@ from puregrpc.proto.descriptors import FieldType
 from puregrpc.proto.parse.literals import format_float
 
 if TYPE_CHECKING:
-    from puregrpc.proto.descriptors import FieldDescriptor
+    from puregrpc.proto.descriptors import EnumDescriptor, FieldDescriptor
+    from puregrpc.proto.link.symbol_table import SymbolTable
     from puregrpc.proto.parse import ast
 
 __all__ = ["default_value"]
@@ -25,12 +26,12 @@ OCTAL_ESCAPE = re.compile(r"\\(?:([0-7]{3})|(.))", re.DOTALL)
 SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
-def default_value(node: ast.Field, descriptor: FieldDescriptor) -> object:
+def default_value(node: ast.Field, descriptor: FieldDescriptor, table: SymbolTable) -> object:
     """The default of a singular field that is no message; for an enum, the number."""
     kind = descriptor.type
     text = node.default
     if descriptor.enum_type is not None:
-        return _enum_default(text, descriptor)
+        return _enum_default(text, descriptor.enum_type, table)
     if text is None:
         return IMPLIED.get(kind, 0)
     if kind == FieldType.DOUBLE:
@@ -46,15 +47,11 @@ def default_value(node: ast.Field, descriptor: FieldDescriptor) -> object:
     return int(text)
 
 
-def _enum_default(text: str | None, descriptor: FieldDescriptor) -> int:
-    enum = descriptor.enum_type
-    if enum is None or not enum.values:
-        return 0
-    if text is not None:
-        for value in enum.values:
-            if value.name == text:
-                return value.number
-    return enum.values[0].number
+def _enum_default(text: str | None, enum: EnumDescriptor, table: SymbolTable) -> int:
+    number = table.value_number(enum, text) if text is not None else None
+    if number is not None:
+        return number
+    return enum.values[0].number if enum.values else 0
 
 
 def _unescape(text: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from puregrpc.proto.descriptors import EnumDescriptor, FieldDescriptor, MessageDescriptor
@@ -19,6 +20,10 @@ __all__ = ["hint_for_option", "hint_for_type"]
 
 MAX_HINTS = 20
 """Hints for one file; further errors are likely to have the same cause."""
+
+MAX_NAME = 100
+MAX_NAMES = 5000
+"""What is compared, one with each of the others."""
 
 FILES_BY_TYPE = {
     **dict.fromkeys(("Struct", "Value", "ListValue", "NullValue"), "struct"),
@@ -44,7 +49,7 @@ def hint_for_type(name: str, table: SymbolTable, file: LinkedFile) -> str:
     known = {
         full_name.rpartition(".")[2]: full_name
         for full_name, (symbol, owner) in table.symbols.items()
-        if isinstance(symbol, (MessageDescriptor, EnumDescriptor)) and owner in file.visible
+        if isinstance(symbol, (MessageDescriptor, EnumDescriptor)) and table.sees(file, owner)
     }
     if last in known:
         return f'did you mean "{_short(known[last], file)}"?'
@@ -59,7 +64,7 @@ def hint_for_option(name: str, message: MessageDescriptor, table: SymbolTable, f
     names = {field.name: field.name for field in message.fields}
     for full_name, (symbol, owner) in table.symbols.items():
         if isinstance(symbol, FieldDescriptor) and symbol.is_extension and symbol.containing_type is message:
-            imported = "" if owner in file.visible else f', from "{owner.name}"'
+            imported = "" if table.sees(file, owner) else f', from "{owner.name}"'
             names[full_name] = f"({full_name}){imported}"
     last = name.rpartition(".")[2]
     for full_name, shown in names.items():
@@ -69,7 +74,10 @@ def hint_for_option(name: str, message: MessageDescriptor, table: SymbolTable, f
 
 
 def _did_you_mean(name: str, names: Iterable[str], shown: dict[str, str]) -> str:
-    matches = get_close_matches(name, list(names), n=1, cutoff=0.7)
+    if len(name) > MAX_NAME:
+        return ""
+    short = [each for each in islice(names, MAX_NAMES) if len(each) <= MAX_NAME]
+    matches = get_close_matches(name, short, n=1, cutoff=0.7)
     return f'did you mean "{shown.get(matches[0], matches[0])}"?' if matches else ""
 
 

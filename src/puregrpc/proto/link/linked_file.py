@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from puregrpc.proto.descriptors import EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor
+from puregrpc.proto.diagnostics import MAX_DIAGNOSTICS
 from puregrpc.proto.link.features import Features
 from puregrpc.proto.link.number_hints import NumberHints
 from puregrpc.proto.link.symbols import Symbol
-from puregrpc.proto.locate.problem import MAX_PROBLEMS, Problem, Role
+from puregrpc.proto.locate.problem import Problem, Role
 from puregrpc.proto.parse import ast
 from puregrpc.proto.parse.ast import Node
 
@@ -22,11 +23,11 @@ class LinkedFile:
     tree: ast.File
     descriptor: FileDescriptor
     features: Features
-    visible: set[FileDescriptor] = field(default_factory=set)
-    """The file itself, its imports, and what those import publicly."""
-    visible_for_options: set[FileDescriptor] = field(default_factory=set)
+    visible: int = 0
+    """The file itself, its imports, and what those import publicly: a bit for each (see SymbolTable.bits)."""
+    visible_for_options: int = 0
     """What ``import option`` makes visible, to the names of options only."""
-    exported: set[FileDescriptor] = field(default_factory=set)
+    exported: int = 0
     """The file itself and what it imports publicly, at any distance."""
     used: set[FileDescriptor] = field(default_factory=set)
     inner_names: set[str] = field(default_factory=set)
@@ -34,7 +35,11 @@ class LinkedFile:
     resolved: dict[str, Symbol] = field(default_factory=dict)
     """What names mean that mean the same everywhere in the file, as far as they have been resolved."""
     problems: list[Problem] = field(default_factory=list)
+    errors: int = 0
+    """How many of the problems are errors."""
     has_errors: bool = False
+    is_declared: bool = True
+    """False if nothing of the file was entered anywhere."""
     has_json_names: bool = False
     """Whether a field has the option json_name."""
     optimizes_for_lite: bool = False
@@ -44,25 +49,29 @@ class LinkedFile:
     ranges_with_options: list[tuple[ast.ExtensionRange, MessageDescriptor]] = field(default_factory=list)
 
     def is_full(self) -> bool:
-        """Whether so many problems were found that there is no use in describing more."""
-        return len(self.problems) >= MAX_PROBLEMS
+        """Whether so many errors were found that there is no use in describing more."""
+        return self.errors >= MAX_DIAGNOSTICS
 
     def error(self, node: Node, role: str, message: str, hint: str = "") -> None:
         """Note that something is wrong with a part of ``node``."""
-        if len(self.problems) < MAX_PROBLEMS:
+        if self.errors < MAX_DIAGNOSTICS:
             self.problems.append(Problem(node, role, message, hint=hint))
+            self.errors += 1
         self.has_errors = True
 
     def warn(self, node: Node, role: str, message: str) -> None:
         """Note something that is suspicious but allowed."""
-        if len(self.problems) < MAX_PROBLEMS:
+        if len(self.problems) - self.errors < MAX_DIAGNOSTICS:
             self.problems.append(Problem(node, role, message, is_warning=True))
 
     def import_error(self, path: str, message: str) -> None:
         """Note that the import of ``path`` is at fault."""
-        self.problems.append(Problem(self.tree, Role.IMPORT, message, name=path))
+        if self.errors < MAX_DIAGNOSTICS:
+            self.problems.append(Problem(self.tree, Role.IMPORT, message, name=path))
+            self.errors += 1
         self.has_errors = True
 
     def warn_import(self, path: str, message: str) -> None:
         """Note that the import of ``path`` is suspicious."""
-        self.problems.append(Problem(self.tree, Role.IMPORT, message, is_warning=True, name=path))
+        if len(self.problems) - self.errors < MAX_DIAGNOSTICS:
+            self.problems.append(Problem(self.tree, Role.IMPORT, message, is_warning=True, name=path))

@@ -12,6 +12,7 @@ from puregrpc.proto.link.crosslinker import CrossLinker
 from puregrpc.proto.link.declarer import Declarer
 from puregrpc.proto.link.features import file_features
 from puregrpc.proto.link.linked_file import LinkedFile
+from puregrpc.proto.link.name_lengths import names_too_long
 from puregrpc.proto.link.symbol_table import SymbolTable
 from puregrpc.proto.locate.problem import Role
 from puregrpc.proto.parse import ast
@@ -27,12 +28,19 @@ class Linker:
     def __init__(self) -> None:
         self.table = SymbolTable()
         self.files: dict[str, LinkedFile] = {}
+        self.exported: dict[FileDescriptor, int] = {}
+        """What each of them exports, in this table's bits."""
         self.extensions: dict[tuple[MessageDescriptor, int], FieldDescriptor] = {}
 
     def link(self, tree: ast.File) -> LinkedFile:
         """Link one file; an import that has not been linked before is an error of the file."""
         descriptor = FileDescriptor(tree.name, tree.package, _edition(tree))
         file = LinkedFile(tree, descriptor, file_features(tree))
+        for node, problem in names_too_long(tree):
+            file.error(node, Role.NAME, problem)
+        if file.has_errors:
+            file.is_declared = False
+            return file
         self.table.add_package(file)
         self.add_imports(file)
         Declarer(self.table, file).declare()
@@ -44,6 +52,15 @@ class Linker:
     def finish(self, file: LinkedFile) -> None:
         """Let other files import this one, which has no errors."""
         self.files[file.descriptor.name] = file
+        self.exported[file.descriptor] = file.exported
+
+    def adopt(self, file: LinkedFile, table: SymbolTable) -> bool:
+        """Share a file without imports that another linker has linked; False if that cannot be."""
+        if not self.table.adopt(table):
+            return False
+        self.files[file.descriptor.name] = file
+        self.exported[file.descriptor] = self.table.bit(file.descriptor)
+        return True
 
     def forget(self, file: LinkedFile) -> None:
         """Take back what a file with errors has declared."""
@@ -54,8 +71,7 @@ class Linker:
 
     def add_imports(self, file: LinkedFile) -> None:
         descriptor = file.descriptor
-        file.visible.add(descriptor)
-        file.exported.add(descriptor)
+        file.visible = file.exported = self.table.bit(descriptor)
         descriptor.missing_dependencies += sorted(file.tree.missing_imports)
         seen: set[str] = set()
         imports = file.tree.imports
@@ -71,13 +87,14 @@ class Linker:
                 descriptor.missing_dependencies.append(path)
             elif imported.modifier == "option":
                 descriptor.option_dependencies.append(dependency.descriptor)
-                file.visible_for_options |= dependency.exported
+                file.visible_for_options |= self.exported[dependency.descriptor]
             else:
                 descriptor.dependencies.append(dependency.descriptor)
-                file.visible |= dependency.exported
+                exported = self.exported[dependency.descriptor]
+                file.visible |= exported
                 if imported.modifier == "public":
                     descriptor.public_dependencies.append(dependency.descriptor)
-                    file.exported |= dependency.exported
+                    file.exported |= exported
 
 
 def _edition(tree: ast.File) -> Edition:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from puregrpc.proto.descriptors import EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor
 from puregrpc.proto.link.linked_file import LinkedFile
+from puregrpc.proto.link.range_index import RangeIndex
 from puregrpc.proto.link.symbols import AGGREGATES, TYPES, Package, Symbol
 from puregrpc.proto.locate.element_paths import element_names
 from puregrpc.proto.locate.problem import Role
@@ -14,17 +15,32 @@ from puregrpc.proto.parse.ast import Node
 
 __all__ = ["SymbolTable"]
 
+FEW = 8
+"""Ranges that are looked through one by one."""
+
 
 class SymbolTable:
     """All symbols of one compilation."""
 
     def __init__(self) -> None:
         self.symbols: dict[str, tuple[Symbol, FileDescriptor]] = {}
+        self.bits: dict[FileDescriptor, int] = {}
+        """A bit for each file: sets of files are numbers, as chains of public imports make many large ones."""
         self.local: dict[MessageDescriptor | EnumDescriptor, str] = {}
         """Types that other files may not use (``local``, edition 2024), and why."""
         self.reserved_names: dict[MessageDescriptor, list[str]] = {}
+        self.range_indexes: dict[MessageDescriptor, RangeIndex] = {}
+        self.enum_numbers: dict[EnumDescriptor, dict[str, int]] = {}
         self.lite_files: set[FileDescriptor] = set()
         """The files with optimize_for = LITE_RUNTIME."""
+
+    def bit(self, file: FileDescriptor) -> int:
+        """The bit of a file."""
+        return self.bits.setdefault(file, 1 << len(self.bits))
+
+    def sees(self, file: LinkedFile, other: FileDescriptor) -> bool:
+        """Whether a file may use what another declares."""
+        return self.bits[other] & file.visible != 0
 
     def add(self, full_name: str, symbol: Symbol, node: Node, file: LinkedFile) -> bool:
         """Enter a symbol. If the name is taken, an error is noted and False returned."""
@@ -53,11 +69,31 @@ class SymbolTable:
                 message = f'"{name}" is already defined (as something other than a package) in file "{other.name}".'
                 file.error(file.tree, Role.NAME, message)
                 return
-            package.files.add(file.descriptor)
+            package.files |= self.bit(file.descriptor)
             name = name.rpartition(".")[0]
 
+    def is_extension_number(self, message: MessageDescriptor, number: int) -> bool:
+        """Whether a message leaves a number to extensions."""
+        ranges = message.extension_ranges
+        if len(ranges) < FEW:
+            return any(start <= number < end for start, end in ranges)
+        index = self.range_indexes.get(message)
+        if index is None:
+            index = self.range_indexes[message] = RangeIndex(ranges)
+        return index.holds(number)
+
+    def value_number(self, enum: EnumDescriptor, name: str) -> int | None:
+        """The number of an enum's value."""
+        known = self.enum_numbers.get(enum)
+        if known is None:
+            known = self.enum_numbers[enum] = {value.name: value.number for value in reversed(enum.values)}
+        return known.get(name)
+
     def adopt(self, other: SymbolTable) -> bool:
-        """Take over all of another table, to be shared with it; False, and nothing done, if a name is taken."""
+        """Take over another table, of one file without imports, to be shared with it.
+
+        False, and nothing done, if a name is taken.
+        """
         packages = {name for name, (symbol, _) in other.symbols.items() if isinstance(symbol, Package)}
         for name in other.symbols.keys() & self.symbols.keys():
             if name not in packages or not isinstance(self.symbols[name][0], Package):
@@ -66,7 +102,7 @@ class SymbolTable:
             if isinstance(symbol, Package):
                 package, _ = self.symbols.setdefault(name, (Package(name), owner))
                 if isinstance(package, Package):
-                    package.files |= symbol.files
+                    package.files |= self.bit(owner)
             else:
                 self.symbols[name] = (symbol, owner)
         self.local.update(other.local)
@@ -85,7 +121,7 @@ class SymbolTable:
         while name:
             known = self.symbols.get(name)
             if known is not None and isinstance(known[0], Package):
-                known[0].files.discard(descriptor)
+                known[0].files &= ~self.bit(descriptor)
                 if not known[0].files:
                     del self.symbols[name]
             name = name.rpartition(".")[0]
@@ -128,15 +164,14 @@ class SymbolTable:
         if known is None:
             return None
         symbol, owner = known
-        if owner in file.visible:
+        bit = self.bits[owner]
+        if bit & file.visible:
             if not isinstance(symbol, Package):
                 file.used.add(owner)
             return symbol
         if isinstance(symbol, Package):
-            if symbol.files.isdisjoint(file.visible) and symbol.files.isdisjoint(file.visible_for_options):
-                return None
-            return symbol
-        if owner in file.visible_for_options and isinstance(symbol, FieldDescriptor):
+            return symbol if symbol.files & (file.visible | file.visible_for_options) else None
+        if bit & file.visible_for_options and isinstance(symbol, FieldDescriptor):
             file.used.add(owner)
             return symbol
         return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from puregrpc.proto.descriptors import (
     EnumDescriptor,
     EnumValueDescriptor,
     FieldDescriptor,
-    FileDescriptor,
     MessageDescriptor,
     MethodDescriptor,
     OneofDescriptor,
@@ -20,10 +19,10 @@ __all__ = ["AGGREGATES", "TYPES", "Package", "Symbol"]
 
 @dataclass(slots=True, eq=False)
 class Package:
-    """A package, or the outer part of one, and the files that have it."""
+    """A package, or the outer part of one, and the files that have it, a bit for each."""
 
     name: str
-    files: set[FileDescriptor] = field(default_factory=set)
+    files: int = 0
 
 
 Symbol = (

@@ -10,10 +10,7 @@ from typing import Final
 
 from puregrpc.proto.parse.ast import Node
 
-__all__ = ["MAX_PROBLEMS", "Problem", "Role"]
-
-MAX_PROBLEMS = 1000
-"""Findings for one file: whoever has more has one cause for them all."""
+__all__ = ["Problem", "Role"]
 
 
 class Role:

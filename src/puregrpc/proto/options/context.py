@@ -25,7 +25,6 @@ class OptionContext:
         self.builtin_options = builtin_options
         """An options message, by its full name, of the descriptor.proto that ships with this package."""
         self.fields: dict[MessageDescriptor, dict[str, FieldDescriptor]] = {}
-        self.values: dict[EnumDescriptor, dict[str, int]] = {}
 
     def fields_by_name(self, message: MessageDescriptor) -> Mapping[str, FieldDescriptor]:
         """The fields of a message."""
@@ -36,10 +35,7 @@ class OptionContext:
 
     def enum_number(self, enum: EnumDescriptor, name: str) -> int | None:
         """The number of an enum's value."""
-        known = self.values.get(enum)
-        if known is None:
-            known = self.values[enum] = {value.name: value.number for value in enum.values}
-        return known.get(name)
+        return self.table.value_number(enum, name)
 
     def reserved_names(self, message: MessageDescriptor) -> Sequence[str]:
         """The reserved names of a message."""

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from puregrpc.proto.descriptors import EnumDescriptor, FieldDescriptor, MessageDescriptor
+from puregrpc.proto.link.range_index import RangeIndex
 from puregrpc.proto.options.values import OptionMessage, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FeatureSupport", "UsageRule", "UsageRules"]
+__all__ = ["DeclaredRanges", "FeatureSupport", "UsageRule", "UsageRules", "declarations_of"]
 
 RETENTION_SOURCE = 2
 
@@ -41,6 +42,43 @@ class UsageRule:
     support: FeatureSupport | None
 
 
+class DeclaredRanges:
+    """The extension ranges of a message that have options, and the extensions that they declare."""
+
+    def __init__(self) -> None:
+        self.ranges: list[tuple[int, int]] = []
+        self.options: list[OptionMessage] = []
+        self.index: RangeIndex | None = None
+        self.declarations: dict[OptionMessage, dict[object, OptionMessage]] = {}
+
+    def add(self, start: int, end: int, options: OptionMessage) -> None:
+        """Add a range, its end left out."""
+        self.ranges.append((start, end))
+        self.options.append(options)
+        self.index = None
+
+    def options_of(self, number: int) -> OptionMessage | None:
+        """The options of the first range that holds a number."""
+        if self.index is None:
+            self.index = RangeIndex(self.ranges)
+        return next((self.options[index] for index in self.index.holding(number)), None)
+
+    def declared(self, options: OptionMessage) -> dict[object, OptionMessage]:
+        """What the options of a range declare, by number; of two declarations with one number the first."""
+        known = self.declarations.get(options)
+        if known is None:
+            known = self.declarations[options] = {}
+            for declaration in declarations_of(options):
+                known.setdefault(declaration.get("number"), declaration)
+        return known
+
+
+def declarations_of(options: OptionMessage | None) -> list[OptionMessage]:
+    """ExtensionRangeOptions.declaration."""
+    found = options.get("declaration") if options is not None else None
+    return [item for item in found if isinstance(item, OptionMessage)] if isinstance(found, list) else []
+
+
 class UsageRules:
     """The rules for fields, enum values and extension ranges, as the options of files that are through give them."""
 
@@ -49,8 +87,8 @@ class UsageRules:
         self.values: dict[tuple[EnumDescriptor, int], FeatureSupport] = {}
         self.enums: set[EnumDescriptor] = set()
         """The enums that ``values`` has values of."""
-        self.declared_ranges: dict[MessageDescriptor, list[tuple[int, int, OptionMessage]]] = {}
-        """Extension ranges with options: (start, end, options)."""
+        self.declared_ranges: dict[MessageDescriptor, DeclaredRanges] = {}
+        """The extension ranges of messages that have options."""
         self.without: set[FieldDescriptor] = set()
         """Fields of files that are through with which nothing comes that has a rule."""
 
@@ -90,7 +128,7 @@ class UsageRules:
 
     def add_range(self, message: MessageDescriptor, start: int, end: int, options: OptionMessage) -> None:
         """Note what an extension range, the end left out, declares."""
-        self.declared_ranges.setdefault(message, []).append((start, end, options))
+        self.declared_ranges.setdefault(message, DeclaredRanges()).add(start, end, options)
 
     def may_be_used_in(self, message: OptionMessage) -> bool:
         """Whether ``used_in`` might have an answer; what says no is remembered, field by field."""

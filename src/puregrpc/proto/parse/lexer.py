@@ -16,6 +16,8 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
+from puregrpc.proto.diagnostics import MAX_DIAGNOSTICS
+
 __all__ = ["END", "LOOKAHEAD", "ExactTokens", "TokenKind", "decode_source", "is_identifier", "scan", "tokenize"]
 
 END = "\0"
@@ -37,10 +39,10 @@ QUICK_TOKEN = re.compile(
     r"|\.?\d[\w.]*(?:(?<=[eE])[+-][\w.]*)?"  # a number, or what looks like one
     r"|[!#-&(-/:-@\[-`{-~]"
     r"|\0"
-    r")|[\s\S])",
+    r")|[\"'].*|[\s\S])",
     re.ASCII,
 )
-"""One group: the token; empty for what cannot be part of a source."""
+"""One group: the token; empty for what cannot be part of a source, as a string that does not end."""
 
 LOOKAHEAD = 6
 """How many tokens the parser looks at in one go."""
@@ -95,17 +97,36 @@ class ExactTokens:
     """(token that was being read, offset, message)."""
     line_starts: list[int] = field(default_factory=list)
     has_tabs: bool = False
+    tabs: list[int] = field(default_factory=list)
+    """The offsets of tabs, once a position has been asked for."""
+    columns_behind_tabs: list[int] = field(default_factory=list)
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both from 0; a tab goes on to the next multiple of eight."""
         line = bisect_right(self.line_starts, offset) - 1
         start = self.line_starts[line]
-        if not self.has_tabs or self.text.find("\t", start, offset) < 0:
+        if not self.has_tabs:
             return line, offset - start
-        column = 0
-        for character in self.text[start:offset]:
-            column += TAB_WIDTH - column % TAB_WIDTH if character == "\t" else 1
-        return line, column
+        if not self.tabs:
+            self.find_tabs()
+        tab = bisect_right(self.tabs, offset - 1) - 1
+        if tab < 0 or self.tabs[tab] < start:
+            return line, offset - start
+        return line, self.columns_behind_tabs[tab] + offset - self.tabs[tab] - 1
+
+    def find_tabs(self) -> None:
+        """Work out the columns behind tabs, each from the tab before it: of one long line there may be many."""
+        line = 0
+        last = column = -1
+        for match in re.finditer("\t", self.text):
+            offset = match.start()
+            line = bisect_right(self.line_starts, offset, line) - 1
+            start = self.line_starts[line]
+            column = column + offset - last - 1 if last >= start else offset - start
+            column += TAB_WIDTH - column % TAB_WIDTH
+            last = offset
+            self.tabs.append(offset)
+            self.columns_behind_tabs.append(column)
 
     def start(self, index: int) -> tuple[int, int]:
         """Line and column, from 0, at which token ``index`` begins."""
@@ -197,7 +218,7 @@ class _Scanner:
         result.line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         result.has_tabs = "\t" in text
         offset = self.skip_trivia(bom)
-        while offset < len(text):
+        while offset < len(text) and len(result.errors) < MAX_DIAGNOSTICS:
             offset = self.skip_trivia(self.token(offset))
         self.add(TokenKind.END, len(text), len(text))
         result.texts[-1] = END

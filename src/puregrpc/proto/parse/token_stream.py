@@ -9,10 +9,20 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
+from puregrpc.proto.diagnostics import MAX_DIAGNOSTICS
 from puregrpc.proto.parse.lexer import END, ExactTokens
 from puregrpc.proto.parse.literals import parse_float, parse_integer, unescape
 
-__all__ = ["LARGEST_INT32", "LARGEST_UINT64", "QUOTES", "SMALL_INTEGERS", "NotQuick", "SkipStatement", "TokenStream"]
+__all__ = [
+    "LARGEST_INT32",
+    "LARGEST_UINT64",
+    "QUOTES",
+    "SMALL_INTEGERS",
+    "NotQuick",
+    "SkipStatement",
+    "TokenStream",
+    "TooManyErrors",
+]
 
 INTEGER_TOKEN = re.compile(r"0[xX]\w*|[0-9]+")
 QUOTES = ('"', "'")
@@ -31,6 +41,10 @@ class SkipStatement(Exception):  # noqa: N818 - how a rule that failed gets back
     """The statement cannot be parsed; its error is noted."""
 
 
+class TooManyErrors(Exception):  # noqa: N818 - not a fault: how the parse ends
+    """So many errors were found that nobody wants more of them."""
+
+
 class TokenStream:
     """A list of tokens and the place in it."""
 
@@ -47,6 +61,8 @@ class TokenStream:
         if not self.exact:
             raise NotQuick
         self.errors.append((self.at if token is None else token, message))
+        if len(self.errors) >= MAX_DIAGNOSTICS:
+            raise TooManyErrors
 
     def fail(self, message: str) -> NoReturn:
         """Note an error at the current token and give up on the statement."""
