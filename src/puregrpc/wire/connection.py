@@ -26,7 +26,7 @@ from puregrpc.wire.metadata import Metadata
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "Call",
@@ -244,7 +244,35 @@ class Connection(ABC):
 
     @abstractmethod
     def receive(self, data: bytes, now: float) -> None:
-        """Take octets that the peer sent, cut anywhere. An empty ``data`` is the end of the peer's stream."""
+        """Take octets that the peer sent, cut anywhere. An empty ``data`` is the end of the peer's stream.
+
+        All of them act at once, unless `limit_turns` was called: then what a turn has no time for is kept, and
+        `has_input` is True. Deadlines that have passed at ``now`` end their calls first.
+        """
+
+    def limit_turns(self, clock: Callable[[], float], seconds: float = 0.004) -> None:  # noqa: B027
+        """From now on act on input for about so many seconds at a time. Whoever calls this keeps to three things.
+
+        While `has_input`, he reads nothing more, lets others have their turn and calls `proceed`. While
+        `is_output_clogged`, he does that only once the transport has taken some output. And he calls `data_to_send` in
+        between. ``clock`` gives seconds that pass, such as `time.perf_counter`; the time of `receive` may be another.
+        """
+
+    @property
+    def has_input(self) -> bool:
+        """Octets that came are still to be acted on: `proceed` is to be called. False without `limit_turns`."""
+        return False
+
+    def proceed(self, now: float) -> None:
+        """Go on with the input for a turn; `advance` is part of it."""
+        self.advance(now)
+
+    @property
+    def is_output_clogged(self) -> bool:
+        """Server: so much waits for the transport to take it that no further input should be read. What flow control
+        holds back does not count, since the peer's WINDOW_UPDATE must be read. Always False in a client, which would
+        else wait for a server that waits for it."""
+        return False
 
     @abstractmethod
     def data_to_send(self, limit: int = 1 << 18) -> bytes:
