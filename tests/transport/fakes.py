@@ -47,6 +47,14 @@ class EchoConnection(Connection):
         """To be told the time so many seconds after something comes."""
         self.times: list[float] = []
         self.started = False
+        self.turn: int | None = None
+        """How many octets of the input act in one turn; None: all that came."""
+        self.kept = b""
+        self.turns = 0
+        """How many turns went on with the input."""
+        self.peer_is_done = False
+        self.most_output: int | None = None
+        """How much may wait before the output is clogged."""
 
     def put(self, data: bytes) -> None:
         was_empty = not self.output
@@ -63,18 +71,39 @@ class EchoConnection(Connection):
         self.started = True
 
     def receive(self, data: bytes, now: float) -> None:
-        if not data:
+        self.kept += data
+        self.peer_is_done = not data
+        self._act(now)
+
+    @property
+    def has_input(self) -> bool:
+        return bool(self.kept) and self.closed is None
+
+    @property
+    def is_output_clogged(self) -> bool:
+        return self.most_output is not None and len(self.output) > self.most_output
+
+    def proceed(self, now: float) -> None:
+        self.advance(now)
+        self.turns += 1
+        if not self.is_output_clogged and self.closed is None:
+            self._act(now)
+
+    def _act(self, now: float) -> None:
+        turn = len(self.kept) if self.turn is None else self.turn
+        data, self.kept = self.kept[:turn], self.kept[turn:]
+        if data:
+            if not self.inbox:
+                self.driver.on_ready()
+            self.inbox += data
+            if self.asks_for is not None:
+                self.wake_at = now + self.asks_for
+            if self.echo:
+                self.put(data)
+            if b"close" in data:
+                self.end("asked to close")
+        if self.peer_is_done and not self.kept:
             self.end("end of stream")
-            return
-        if not self.inbox:
-            self.driver.on_ready()
-        self.inbox += data
-        if self.asks_for is not None:
-            self.wake_at = now + self.asks_for
-        if self.echo:
-            self.put(data)
-        if b"close" in data:
-            self.end("asked to close")
 
     def data_to_send(self, limit: int = 1 << 18) -> bytes:
         data = bytes(self.output[:limit])

@@ -21,7 +21,7 @@ from puregrpc.wire import EngineName, client_connection, server_connection
 from puregrpc.wire.connection import Call, ConnectionConfig, Metadata, Request, ServerCall, ServerConnection
 from puregrpc.wire.status import OK, Status, StatusCode
 from tests.kernel.test_streams import make_pair
-from tests.kernel.worlds import EACH_LOOP, UVLOOP, receive_exactly, run, send_all
+from tests.kernel.worlds import EACH_LOOP, UVLOOP, receive_all, receive_exactly, run, send_all
 from tests.transport.fakes import Owner, echo_session
 
 EACH_ENGINE = pytest.mark.parametrize("engine", ["fast", "h2"])
@@ -162,6 +162,136 @@ def test_what_is_sent_from_a_callback_goes_with_the_turn(world: str) -> None:
         connection.receive = receive  # type: ignore[method-assign]
         theirs.close()
         await session.wait_over()
+
+    run(world, test)
+
+
+# -- input and output that take their time
+
+SLOW_KINDS = pytest.mark.parametrize("kind", ["memory", "socket", "TLS 1.3 over memory", "TLS 1.3 over socket"])
+
+
+@EACH_LOOP
+@SLOW_KINDS
+def test_others_have_their_turns_while_a_lot_is_acted_on(world: str, kind: str) -> None:
+    async def test(kernel: Kernel) -> None:
+        ours, theirs = await make_pair(kernel, kind, 1 << 20)
+        session = echo_session(kernel, ours, echo=False)
+        connection = session.connection
+        connection.turn = 1000
+        await session.start()
+        payload = bytes(range(250)) * 2000
+        sending = kernel.spawn(send_all, theirs, payload)
+        seen, kept, until = [0], 0, kernel.now() + 30
+        while len(connection.inbox) < len(payload) and kernel.now() < until:
+            await kernel.checkpoint()
+            seen.append(len(connection.inbox))
+            kept = max(kept, len(connection.kept))
+        assert bytes(connection.inbox) == payload
+        assert connection.turns > 300
+        assert max(later - earlier for earlier, later in pairwise(seen)) <= 4000
+        assert kept <= 300_000  # what a read brings
+        await sending.join()
+        theirs.close()
+        await session.wait_over()
+        assert session.end_reason == "end of stream"
+
+    run(world, test)
+
+
+@EACH_LOOP
+@SLOW_KINDS
+def test_nothing_is_read_while_the_peer_takes_no_output(world: str, kind: str) -> None:
+    async def test(kernel: Kernel) -> None:
+        ours, theirs = await make_pair(kernel, kind, 10_000)
+        session = echo_session(kernel, ours)
+        connection = session.connection
+        connection.turn, connection.most_output = 3000, 20_000
+        await session.start()
+        payload = bytes(range(250)) * 20_000
+        sending = kernel.spawn(send_all, theirs, payload)
+        before = -1
+        while before != len(connection.inbox):
+            before = len(connection.inbox)
+            await kernel.sleep(kernel.now() + 0.1)
+        turns = connection.turns
+        assert len(connection.output) <= 23_000
+        await kernel.sleep(kernel.now() + 0.1)
+        assert connection.turns == turns
+        assert await receive_exactly(theirs, len(payload)) == payload
+        await sending.join()
+        theirs.close()
+        assert await session.wait_over(kernel.now() + 20)
+
+    run(world, test)
+
+
+@EACH_LOOP
+@SLOW_KINDS
+@pytest.mark.parametrize("how", ["in order", "at once"])
+def test_what_came_before_the_end_acts_before_it(world: str, kind: str, how: str) -> None:
+    async def test(kernel: Kernel) -> None:
+        ours, theirs = await make_pair(kernel, kind, 1 << 20)
+        session = echo_session(kernel, ours, echo=False)
+        connection = session.connection
+        connection.turn = 1000
+        await session.start()
+        payload = bytes(range(250)) * 2000
+        await send_all(theirs, payload)
+        if how == "in order":
+            theirs.send_eof()
+        else:
+            theirs.close()
+        assert await session.wait_over(kernel.now() + 30)
+        assert bytes(connection.inbox) == payload
+        assert session.end_reason == "end of stream"
+        theirs.close()
+
+    run(world, test)
+
+
+@EACH_LOOP
+def test_what_came_before_the_connection_broke_acts_in_turns(world: str) -> None:
+    async def test(kernel: Kernel) -> None:
+        ours, theirs = await make_pair(kernel, "socket")
+        session = echo_session(kernel, ours, echo=False, linger=5.0)
+        connection = session.connection
+        connection.turn = 1000
+        await session.start()
+        connection.put(bytes(5_000_000))  # which is not read: closing resets the connection
+        await kernel.checkpoint()
+        payload = bytes(range(250)) * 400
+        await send_all(theirs, payload)
+        theirs.close()
+        seen, until = [0], kernel.now() + 30
+        while not session.is_over and kernel.now() < until:
+            await kernel.checkpoint()
+            seen.append(len(connection.inbox))
+        assert bytes(connection.inbox) == payload
+        assert max(later - earlier for earlier, later in pairwise(seen)) <= 4000
+
+    run(world, test)
+
+
+@EACH_LOOP
+@SLOW_KINDS
+def test_a_session_that_is_behind_is_closed_in_order(world: str, kind: str) -> None:
+    async def test(kernel: Kernel) -> None:
+        ours, theirs = await make_pair(kernel, kind, 1 << 20)
+        session = echo_session(kernel, ours, echo=False, linger=30)
+        connection = session.connection
+        connection.turn = 1
+        await session.start()
+        await send_all(theirs, bytes(500_000))
+        while not connection.has_input:
+            await kernel.checkpoint()
+        connection.put(b"the last words")
+        connection.go_away()
+        session.push()
+        assert await receive_all(theirs) == b"the last words"
+        theirs.close()
+        assert await session.wait_over(kernel.now() + 10)
+        assert session.end_reason == "went away"
 
     run(world, test)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["describe", "explain_tls", "in_seconds"]
+__all__ = ["TlsError", "describe", "explain_tls", "in_seconds"]
 
 STRICT_FAULTS = range(80, 94)
 """What OpenSSL calls the faults that VERIFY_X509_STRICT alone finds (X509_V_ERR_...)."""
@@ -42,6 +42,10 @@ ALERTS = {
     "UNRECOGNIZED_NAME": "the peer does not know the name that it was asked for (server_name in TlsOptions)",
 }
 """Other alerts, and errors of OpenSSL, with what they mean."""
+
+
+class TlsError(ConnectionError):
+    """TLS failed; the text says why, in words that name the way out."""
 
 
 def describe(error: OSError) -> str:

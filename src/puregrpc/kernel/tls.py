@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from puregrpc.kernel.addresses import name_of_host
 from puregrpc.kernel.guard import guard_of
-from puregrpc.kernel.reasons import explain_tls
+from puregrpc.kernel.reasons import TlsError, explain_tls
 from puregrpc.kernel.streams import ByteStream
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ MOST_WRITTEN = 4 * RECORD_SIZE
 
 MOST_ANSWERED = 1 << 16
 """How many octets of TLS's own answers (KeyUpdate) may wait for a peer that does not take them."""
-
-
-class TlsError(ConnectionError):
-    """TLS failed; the text says why, in words that name the way out."""
 
 
 class TlsLayer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
@@ -66,6 +67,12 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         """The connection is over, and its last output is being sent."""
         self._has_sent_eof = False
         self._peer_has_ended = False
+        self._is_paused = False
+        """The transport is not to read."""
+        self._is_going_on = False
+        self._rest: deque[bytes] = deque()
+        """What came before the transport was lost, and has not acted yet."""
+        self._is_lost = False
         self._is_deserted = False
         super().__init__(kernel, stream, make_connection, owner, options)
 
@@ -194,15 +201,46 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
 
     def _read_stream(self) -> None:
         """Read what the stream has between the transport and the connection."""
-        while self.end_reason is None:
+        while self.end_reason is None and not self._is_behind:
             try:
                 data = self._bytes.receive_nowait(LARGEST_READ_SIZE)
             except OSError as error:
-                self._abort(self._write_error or broken(error))
+                self._abort(broken(error, self._write_error))
                 return
             if data is None:
                 return
             self._receive(data)
+
+    def _fell_behind(self) -> None:
+        if not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        # While the output is clogged, `_send_in_turn` comes to it.
+        if not self._is_going_on and not self.connection.is_output_clogged:
+            self._is_going_on = True
+            self._loop.call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._is_going_on = False
+        if self.end_reason is not None or self._is_lost:
+            return
+        try:
+            if self._is_behind:
+                self._go_on()
+            if not self._is_behind:
+                self._resume_reading()
+        except Exception as error:
+            self._give_up(error)
+
+    def _resume_reading(self) -> None:
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
+            if not self._is_direct:
+                self._read_stream()
 
     def pause_writing(self) -> None:
         self._served.is_full = True
@@ -220,12 +258,11 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             reason = CLOSED_HERE
         else:
             reason = broken(exc) if isinstance(exc, OSError) else failed_here(exc)
-        if self.end_reason is None:
-            self._write_error = self._write_error or reason
-            if isinstance(exc, OSError):
-                self._read_rest()
-            self._lost(self._write_error)
-        self._ended()
+        self._is_lost = True
+        self._write_error = self._write_error or reason
+        if self.end_reason is None and isinstance(exc, OSError):
+            self._read_rest()
+        self._act_on_rest()
 
     def _read_rest(self) -> None:
         """Read what had come before the transport failed: the peer may have said why it closed the connection."""
@@ -237,9 +274,27 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
                 data = stream.receive_nowait(LARGEST_READ_SIZE)
             except OSError:
                 return
-            if not data or self.end_reason is not None:
+            if not data:
                 return
-            self.data_received(data)
+            self._rest.append(data)
+
+    def _act_on_rest(self) -> None:
+        """The transport is lost. What came before acts, a turn after the other, and then it is the end."""
+        try:
+            if self.end_reason is not None:
+                self._rest.clear()
+            elif self._is_behind and not self.connection.is_output_clogged:
+                self._go_on()
+            elif self._rest and not self._is_behind:
+                self.data_received(self._rest.popleft())
+            else:
+                self._lost(self._write_error or CLOSED_HERE)
+        except Exception as error:
+            self._give_up(error)
+        if self.end_reason is None:
+            self._loop.call_soon(self._act_on_rest)
+        else:
+            self._ended()
 
     # -- time
 
@@ -261,10 +316,13 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             return
         try:
             self._tell_time()
-            if self._timer is None and self._armed < inf and self.end_reason is None:
-                self._set_timer(self._armed)
+            self._rearm()
         except Exception as error:
             self._give_up(error)
+
+    def _rearm(self) -> None:
+        if self._timer is None and self._armed < inf and self.end_reason is None:
+            self._set_timer(self._armed)
 
     # -- sending
 
@@ -314,6 +372,8 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
                     break
             if self.end_reason is not None:
                 self._go_on_ending()
+            elif self._is_paused:
+                self._go_on_soon()
         except Exception as error:
             self._give_up(error)
 
@@ -351,6 +411,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         if not self._is_ending:
             self._is_ending = True
             self._set_timer(self._now() + self.options.flush_timeout)
+            self._resume_reading()
         if self._has_output and not self._served.is_full:
             self._send_soon()
         elif not (self._served.is_full or self._unsent or self._has_sent_eof):

@@ -12,7 +12,7 @@ from puregrpc.kernel.streams import ByteStream
 from puregrpc.transport.amounts import READ_SIZE, next_read_size, without_first
 
 if TYPE_CHECKING:
-    from puregrpc.kernel.asyncio_kernel import AsyncioKernel
+    from puregrpc.kernel.asyncio_kernel import AsyncioKernel, AsyncioWaiter
 
 __all__ = ["ServedStream", "StreamTransport", "Transport"]
 
@@ -23,6 +23,10 @@ class Transport(Protocol):
     def set_write_buffer_limits(self, high: int) -> None: ...
 
     def write(self, data: bytes) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
 
     def abort(self) -> None: ...
 
@@ -108,6 +112,7 @@ class StreamTransport:
         self._protocol = protocol
         self._unsent: bytes | memoryview = b""
         self._error: Exception | None = None
+        self._pause: AsyncioWaiter | None = None
         self._task = kernel.spawn(self._run)
 
     def set_write_buffer_limits(self, high: int) -> None:
@@ -115,6 +120,14 @@ class StreamTransport:
 
     def abort(self) -> None:
         self._task.cancel()
+
+    def pause_reading(self) -> None:
+        self._pause = self._kernel.waiter()
+
+    def resume_reading(self) -> None:
+        if self._pause is not None:
+            self._pause.wake()
+            self._pause = None
 
     def write(self, data: bytes) -> None:
         self._unsent = data
@@ -137,6 +150,8 @@ class StreamTransport:
         stream = self._stream
         limit = READ_SIZE
         while True:
+            if self._pause is not None:
+                await self._pause.wait()
             await stream.wait_readable()
             data = stream.receive_nowait(limit)
             if data:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from puregrpc.kernel.reasons import describe
+from puregrpc.kernel.reasons import TlsError, describe
 
 __all__ = [
     "CLOSED_HERE",
@@ -18,8 +18,11 @@ PEER_CLOSED = "the peer closed the connection"
 CLOSED_HERE = "the connection was closed by this side"
 
 
-def broken(error: OSError) -> str:
-    """Reading or writing failed."""
+def broken(error: OSError, write_error: str | None = None) -> str:
+    """Reading or writing failed; ``write_error``: after writing had failed for this reason, which is the one that
+    counts, unless the peer has said in TLS why it does not go on."""
+    if write_error is not None and not isinstance(error, TlsError):
+        return write_error
     return f"the connection broke: {describe(error)}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from math import inf
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from puregrpc.transport.end_reasons import broken, no_settings
@@ -48,12 +49,15 @@ class LoopSession(Session[ConnectionT]):
         self._handshake_deadline = inf
         self._write_error: str | None = None
         """Nothing can be written any more. What the peer sent before that is still to be read."""
+        self._is_behind = False
+        """There is more input, or output, than there was time for."""
         self._last_reading = inf
         """After a failed write: how long."""
         self._now = kernel.now
         self._secret_names = options.secret_names
         self._keepalive = options.keepalive
         super().__init__(kernel, stream, make_connection, owner, options)
+        self.connection.limit_turns(perf_counter)
 
     def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
         return function(*arguments, **keywords)
@@ -99,9 +103,23 @@ class LoopSession(Session[ConnectionT]):
         if self.end_reason is not None:
             self._go_on_ending()
             return
-        when = self.connection.next_time()
+        connection = self.connection
+        when = connection.next_time()
         if when is not None and when < self._armed:
             self.arm(when)
+        self._is_behind = connection.has_input or (self._has_output and connection.is_output_clogged)
+        if self._is_behind:
+            self._fell_behind()
+
+    @abstractmethod
+    def _fell_behind(self) -> None:
+        """Nothing more is to be read until `_go_on` has caught up, in turns to come."""
+
+    def _go_on(self) -> None:
+        """A turn: the connection goes on with what came before."""
+        self._holding = IN_TURN
+        self.connection.proceed(self._now())
+        self._end_turn()
 
     @abstractmethod
     def _go_on_ending(self) -> None:

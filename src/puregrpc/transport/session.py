@@ -322,7 +322,7 @@ class Session(Driver, Generic[ConnectionT]):
             self._lost(foreign)
             return
         self.connection.receive(data, now)
-        if not data:
+        if not data and not self.connection.has_input:
             self._lost(PEER_CLOSED)
 
     def _lost(self, reason: str) -> None:

@@ -49,6 +49,8 @@ class TrioSession(LoopSession[ConnectionT]):
         self._unsent: list[bytes | memoryview] = []
         self._writer: trio.lowlevel.Task | None = None
         self._writing_ended: trio.Event | None = None
+        self._taking: TrioWaiter | None = None
+        """The reader waits until the stream takes something."""
         self._is_writing = False
         self._nursery: trio.Nursery | None = None
         super().__init__(kernel, stream, make_connection, owner, options)
@@ -143,12 +145,17 @@ class TrioSession(LoopSession[ConnectionT]):
         limit = READ_SIZE
         in_turn = 0
         while self.end_reason is None:
+            if self._is_behind:
+                await self._let_others_go_on()
+                self._go_on()
+                in_turn = 0
+                continue
             if not in_turn:
                 await wait_readable()
             try:
                 data = receive_nowait(limit)
             except OSError as error:
-                self._abort(self._write_error or broken(error))
+                self._abort(broken(error, self._write_error))
                 return
             if data is None:
                 in_turn = 0
@@ -161,6 +168,16 @@ class TrioSession(LoopSession[ConnectionT]):
                 in_turn = 0
             if size >= READ_SIZE or limit > READ_SIZE:
                 limit = next_read_size(limit, size)
+
+    def _fell_behind(self) -> None:
+        """The reader sees it."""
+
+    async def _let_others_go_on(self) -> None:
+        if self.connection.is_output_clogged:
+            self._taking = TrioWaiter()
+            await self._taking.wait()
+        else:
+            await trio.lowlevel.checkpoint()
 
     def _go_on_ending(self) -> None:
         """The reader is at its end, and goes on with `_finish`."""
@@ -195,6 +212,9 @@ class TrioSession(LoopSession[ConnectionT]):
             self._write_failed(error)
             return pieces
         self.bytes_sent += taken
+        if self._taking is not None and taken:
+            self._taking.wake()
+            self._taking = None
         if len(pieces) == 1:
             return [] if taken == len(first) else [memoryview(first)[taken:]]
         rest = without_first(taken, pieces)

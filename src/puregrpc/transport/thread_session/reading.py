@@ -233,7 +233,7 @@ class Reading:
             self._limit = next_read_size(self._limit, size)
 
     def _broken(self, error: OSError) -> None:
-        self._session.lost(self._session.writing.error or broken(error))
+        self._session.lost(broken(error, self._session.writing.error))
 
     def _time_left(self) -> float | None:
         """Seconds until the reader is to do something other than reading; None if that is to end everything."""
