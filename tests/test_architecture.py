@@ -13,29 +13,42 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "puregrpc"
 
 ROOMS: dict[str, set[str]] = {
+    "kernel": set(),
     "wire": set(),
     "proto": set(),
     "metrics": set(),
     "schema": {"proto"},
     "codec": {"schema", "proto"},
     "trace": {"wire", "codec", "schema", "proto"},
-    "transport": {"wire"},
-    "channel": {"transport", "wire", "codec", "schema", "proto"},
-    "server": {"transport", "wire", "codec", "schema", "proto"},
-    "services": {"channel", "server", "schema", "codec", "wire", "proto"},
-    "client": {"channel", "services", "schema", "codec", "metrics", "wire", "transport", "proto"},
-    "runner": {"client", "metrics"},
-    "fuzz": {"channel", "transport", "services", "schema", "codec", "wire"},
-    "testing": {"channel", "server", "transport", "wire", "schema", "fuzz"},
-    "integrations": {"client", "channel", "server", "metrics", "testing"},
+    "transport": {"kernel", "wire"},
+    "channel": {"kernel", "transport", "wire", "codec", "schema", "proto"},
+    "server": {"kernel", "transport", "wire", "codec", "schema", "proto"},
+    "services": {"channel", "server", "kernel", "schema", "codec", "wire", "proto"},
+    "client": {"channel", "services", "schema", "codec", "metrics", "wire", "transport", "kernel", "proto"},
+    "runner": {"client", "metrics", "kernel"},
+    "fuzz": {"channel", "server", "transport", "services", "schema", "codec", "proto", "wire", "trace", "kernel"},
+    "testing": {"channel", "server", "transport", "wire", "schema", "fuzz", "kernel"},
+    "integrations": {"client", "channel", "server", "metrics", "testing", "fuzz"},
     "cli": {
-        "wire", "proto", "metrics", "schema", "codec", "trace", "transport", "channel", "server", "services", "client",
-        "runner", "fuzz",
+        "kernel", "wire", "proto", "metrics", "schema", "codec", "trace", "transport", "channel", "server", "services",
+        "client", "runner", "fuzz",
     },
 }  # fmt: skip
 """Room -> the rooms it may import. Any room may import errors.py, _on_demand.py and _version.py."""
 
 FOLDERS: dict[str, dict[str, set[str]]] = {
+    "channel": {
+        "backends": set(),
+        "calls": {"backends"},
+        "blocking": {"calls", "backends"},
+    },
+    "client": {
+        "results": set(),
+        "params": {"results"},
+        "calls": {"params", "results"},
+        "network": {"calls", "params", "results"},
+        "streams": {"network", "calls", "params", "results"},
+    },
     "codec": {
         "wire_format": set(),
         "values": {"wire_format"},
@@ -53,15 +66,16 @@ THIRD_PARTY: dict[str, set[str]] = {
     "metrics": {"ddsketch"},
     "schema": {PROTOBUF},
     "codec": {PROTOBUF},
-    "trace": {"hpack", "hyperframe", PROTOBUF, "cryptography"},
+    "trace": {"hpack", "cryptography"},
+    "kernel": {"trio", "exceptiongroup"},
     "transport": {"trio"},
-    "channel": {"trio", PROTOBUF},
+    "channel": {"trio", "typing_extensions", PROTOBUF},
     "server": {"trio", "exceptiongroup", PROTOBUF},
-    "services": {"trio", PROTOBUF},
-    "client": {"trio", PROTOBUF, "typing_extensions"},
-    "runner": {"trio"},
-    "fuzz": {"trio", "hypothesis", "hyperframe", "hpack"},
-    "testing": {"trio", "hyperframe", "hpack"},
+    "services": {PROTOBUF},
+    "client": {"trio", "typing_extensions", PROTOBUF},
+    "runner": set(),
+    "fuzz": {"hypothesis", "hyperframe", "hpack"},
+    "testing": {"typing_extensions", "hyperframe", "hpack"},
     "integrations": {"pytest", "locust", "opentelemetry"},
     "cli": {"click", "rich", "trio", PROTOBUF},
     "errors.py": set(),
@@ -72,6 +86,12 @@ THIRD_PARTY: dict[str, set[str]] = {
     "__main__.py": set(),
 }
 """Room or module -> what it may import besides the standard library and puregrpc."""
+
+WORLD_MODULES = {
+    "kernel.asyncio_jobs", "kernel.asyncio_kernel", "kernel.trio_jobs", "kernel.trio_kernel",
+    "transport.asyncio_session", "transport.asyncio_streams", "transport.trio_session",
+}  # fmt: skip
+"""The modules that know trio or asyncio: the rest of the library is written once. Types may be named anywhere."""
 
 SANS_IO = {"wire", "proto"}
 NOT_SANS_IO = {"socket", "ssl", "select", "selectors", "asyncio", "threading", "time", "random", "logging"}
@@ -94,25 +114,12 @@ ABOVE_PHASES = {"__init__", "compiler"}
 CYCLES: dict[frozenset[str], str] = {
     frozenset({"metrics.export", "metrics.registry", "metrics.summary"}): "a registry gives out its own export",
     frozenset({"schema.message_classes", "schema.registry"}): "a registry gives out classes, which ask it for files",
-    frozenset({"codec.any_value", "codec.compiler"}): "the content of an Any is encoded by functions made on first use",
-    frozenset({"channel.health", "channel.subchannel"}): "a subchannel watches its health by calls over itself",
-    frozenset({"channel.call", "channel.core", "channel.interceptors", "channel.options"}): (
-        "types only: calls, and what is wrapped around them, name one another"
-    ),
     frozenset(
         {
-            "channel.blocking", "channel.blocking_balancing", "channel.blocking_call", "channel.blocking_interceptors",
-            "channel.blocking_methods", "channel.blocking_subchannel",
+            "server.ageing", "server.call", "server.connections", "server.context", "server.interceptor",
+            "server.mixing", "server.routing", "server.session", "server.thread_call",
         }
-    ): "types only: the same on threads",
-    frozenset({"server.call", "server.context", "server.interceptor", "server.server", "server.session"}): (
-        "types only: a handler's context leads back to its call and its server"
-    ),
-    frozenset({"client.core", "client.debug"}): "types only: what is logged of a client's calls",
-    frozenset({"client.async_client", "client.async_stream"}): "a client opens streams, and a stream is made from one",
-    frozenset({"client.client", "client.exit", "client.stream", "client.stub", "client.type_stubs"}): (
-        "a client opens streams and makes stubs, which are made from one"
-    ),
+    ): "types only: a handler's context leads back to its call, its connection and its server",
 }  # fmt: skip
 """Modules of a room that import one another in a circle, types included, and why they may."""
 
@@ -182,6 +189,29 @@ def test_imports(path: Path) -> None:
     assert third_party_in(names) <= THIRD_PARTY[owner], "a library that the table does not allow"
     if owner in SANS_IO:
         assert not {name.split(".")[0] for name in names} & NOT_SANS_IO
+
+
+def imports_that_run(path: Path) -> set[str]:
+    """The names of packages that a file imports, other than for types."""
+    found: set[str] = set()
+    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            pending += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.add(str(node.module).split(".")[0])
+        pending += ast.iter_child_nodes(node)
+    return found
+
+
+def test_event_loops_are_known_to_few_modules() -> None:
+    library = {name: path for name, path in MODULES.items() if name.split(".")[0] not in ("cli", "integrations")}
+    knowing = {name for name, path in library.items() if imports_that_run(path) & {"trio", "asyncio"}}
+    assert knowing == WORLD_MODULES
 
 
 @pytest.mark.parametrize("room", FOLDERS)
@@ -283,7 +313,7 @@ def loaded_by(code: str) -> set[str]:
             {"trio", "ssl", "google.protobuf", "puregrpc.client", "puregrpc.channel", "puregrpc.server"},
         ),
         (
-            "from puregrpc import Client, Stream; import puregrpc.client.sockets",
+            "from puregrpc import Client, Stream; import puregrpc.client.network.connection",
             {
                 "trio",
                 "asyncio",
@@ -299,7 +329,7 @@ def loaded_by(code: str) -> set[str]:
         ),
         (
             "from puregrpc import AsyncClient, open_channel",
-            {"puregrpc.server", "puregrpc.services", "puregrpc.cli", "puregrpc.transport.blocking"},
+            {"puregrpc.server", "puregrpc.services", "puregrpc.cli", "puregrpc.transport.thread_session"},
         ),
         ("from puregrpc import Server", {"puregrpc.client", "puregrpc.channel", "puregrpc.cli"}),
     ],

@@ -21,7 +21,7 @@ from puregrpc.channel import (
     RetryPolicy,
     UnaryResult,
 )
-from puregrpc.channel.calls.interceptors import ProceedBlockingStream, ProceedBlockingUnary
+from puregrpc.channel.blocking.interceptors import ProceedBlockingStream, ProceedBlockingUnary
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
 from puregrpc.kernel.addresses import TcpAddress
 from puregrpc.kernel.thread_kernel import ThreadKernel

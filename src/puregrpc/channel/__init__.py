@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from puregrpc.channel.blocking.call import BlockingCall as BlockingCall
     from puregrpc.channel.blocking.call import OpeningBlockingCall as OpeningBlockingCall
     from puregrpc.channel.blocking.channel import BlockingChannel as BlockingChannel
+    from puregrpc.channel.blocking.interceptors import BlockingInterceptor as BlockingInterceptor
     from puregrpc.channel.blocking.methods import BlockingStreamStreamMethod as BlockingStreamStreamMethod
     from puregrpc.channel.blocking.methods import BlockingStreamUnaryMethod as BlockingStreamUnaryMethod
     from puregrpc.channel.blocking.methods import BlockingUnaryStreamMethod as BlockingUnaryStreamMethod
     from puregrpc.channel.blocking.methods import BlockingUnaryUnaryMethod as BlockingUnaryUnaryMethod
     from puregrpc.channel.calls.call import ClientCall as ClientCall
-    from puregrpc.channel.calls.interceptors import BlockingInterceptor as BlockingInterceptor
     from puregrpc.channel.calls.interceptors import Interceptor as Interceptor
     from puregrpc.channel.calls.methods import OpeningCall as OpeningCall
     from puregrpc.channel.calls.methods import StreamStreamMethod as StreamStreamMethod
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "BlockingCall": "blocking.call",
     "BlockingChannel": "blocking.channel",
-    "BlockingInterceptor": "calls.interceptors",
+    "BlockingInterceptor": "blocking.interceptors",
     "BlockingStreamStreamMethod": "blocking.methods",
     "BlockingStreamUnaryMethod": "blocking.methods",
     "BlockingUnaryStreamMethod": "blocking.methods",

@@ -17,7 +17,7 @@ from puregrpc.channel.backends.tunnel import tunnel
 from puregrpc.channel.calls.outcome import CANCELLED_HERE, rpc_error
 from puregrpc.channel.calls.retry import RetryThrottle
 from puregrpc.channel.details import CallCredentials, CallDetails, deadline_of, metadata_of
-from puregrpc.channel.options import ChannelOptions, check_secure
+from puregrpc.channel.options import ChannelOptions, Connector, check_secure
 from puregrpc.channel.target import Target
 from puregrpc.errors import ConnectError, NotConnected, RpcError
 from puregrpc.kernel import Kernel, Waiter, Waiters
@@ -32,7 +32,7 @@ from puregrpc.wire.status import StatusCode
 if TYPE_CHECKING:
     from puregrpc.kernel.streams import ByteStream
 
-__all__ = ["ChannelCore", "Connector"]
+__all__ = ["ChannelCore"]
 
 T = TypeVar("T")
 
@@ -44,8 +44,6 @@ CLOSE_TIMEOUT = 10.0
 
 TOO_MANY_PINGS = "too_many_pings"
 """The debug data of a server that is pinged more often than it allows (gRFC A8)."""
-
-Connector = Callable[[], Awaitable["ByteStream"]]
 
 
 class ChannelCore:

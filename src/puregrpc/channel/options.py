@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union, get_args
 
@@ -19,7 +19,7 @@ from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
 if TYPE_CHECKING:
     import ssl
 
-    from puregrpc.channel.core import Connector
+    from puregrpc.kernel.streams import ByteStream
     from puregrpc.kernel.tap import Tap
     from puregrpc.proto.descriptors import MethodDescriptor
     from puregrpc.transport import TlsOptions
@@ -28,6 +28,7 @@ __all__ = [
     "DEFAULT_ENGINE",
     "ChannelKeywords",
     "ChannelOptions",
+    "Connector",
     "LoadBalancing",
     "Method",
     "channel_options",
@@ -36,6 +37,9 @@ __all__ = [
 ]
 
 LoadBalancing = Literal["pick_first", "round_robin"]
+
+Connector = Callable[[], Awaitable["ByteStream"]]
+"""Makes a connection to the server, in place of the channel."""
 
 USER_AGENT = f"grpc-python-puregrpc/{__version__}"
 """PROTOCOL-HTTP2, "User Agents": grpc-LANGUAGE-VARIANT/VERSION."""

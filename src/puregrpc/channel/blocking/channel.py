@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.channel.blocking.call import OpeningBlockingCall
+from puregrpc.channel.blocking.interceptors import BlockingInterceptor
 from puregrpc.channel.blocking.methods import (
     BlockingStreamStreamMethod,
     BlockingStreamUnaryMethod,
@@ -17,7 +18,6 @@ from puregrpc.channel.blocking.methods import (
     BlockingUnaryUnaryMethod,
 )
 from puregrpc.channel.calls.bound_method import binding
-from puregrpc.channel.calls.interceptors import BlockingInterceptor
 from puregrpc.channel.core import ChannelCore
 from puregrpc.channel.details import CallCredentials, CallDetails, Deserializer, MetadataLike, Serializer, metadata_of
 from puregrpc.channel.options import ChannelKeywords, ChannelOptions, Method, channel_options, path_of

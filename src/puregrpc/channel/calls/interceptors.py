@@ -1,39 +1,22 @@
-"""Interceptors: code of the user's around each call, of every shape; one base class for each face of the channel."""
+"""Interceptors: code of the user's around each call, of every shape."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from puregrpc.channel.calls.call import ClientCall
 from puregrpc.channel.calls.outcome import UnaryResult
 from puregrpc.channel.details import CallDetails
 
-if TYPE_CHECKING:
-    from puregrpc.channel.blocking.call import BlockingCall
-
-__all__ = [
-    "BlockingInterceptor",
-    "Interceptor",
-    "ProceedBlockingStream",
-    "ProceedBlockingUnary",
-    "ProceedStream",
-    "ProceedUnary",
-    "around",
-]
+__all__ = ["Interceptor", "ProceedStream", "ProceedUnary", "around"]
 
 ProceedUnary = Callable[[CallDetails, Any], Awaitable[UnaryResult[Any]]]
 """Make the call, or go to the next interceptor."""
 
 ProceedStream = Callable[[CallDetails], AbstractAsyncContextManager[ClientCall[Any, Any]]]
-"""Open the call, or go to the next interceptor."""
-
-ProceedBlockingUnary = Callable[[CallDetails, Any], UnaryResult[Any]]
-"""Make the call, or go to the next interceptor."""
-
-ProceedBlockingStream = Callable[[CallDetails], "AbstractContextManager[BlockingCall[Any, Any]]"]
 """Open the call, or go to the next interceptor."""
 
 
@@ -51,20 +34,6 @@ class Interceptor:
 
     def stream(self, details: CallDetails, proceed: ProceedStream) -> AbstractAsyncContextManager[ClientCall[Any, Any]]:
         """Around the opening of a call of any other shape; typically ``@asynccontextmanager`` is put on it."""
-        return proceed(details)
-
-
-class BlockingInterceptor:
-    """As `Interceptor`, for the calls of a blocking channel."""
-
-    def unary(self, details: CallDetails, request: Any, proceed: ProceedBlockingUnary) -> UnaryResult[Any]:
-        """Around a call with one request and one response."""
-        return proceed(details, request)
-
-    def stream(
-        self, details: CallDetails, proceed: ProceedBlockingStream
-    ) -> AbstractContextManager[BlockingCall[Any, Any]]:
-        """Around the opening of a call of any other shape; typically ``@contextmanager`` is put on it."""
         return proceed(details)
 
 
