@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from puregrpc import BlockingServer
 from puregrpc.schema import Registry, load_files
-from puregrpc.server import BlockingServer, Context
+from puregrpc.server import Context
 
 Message = dict[str, Any]
 
