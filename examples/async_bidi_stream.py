@@ -1,11 +1,10 @@
-"""A bidirectional stream in a trio program: one task writes, another reads.
+"""A bidirectional stream on asyncio: one task writes, another reads.
 
 ``python examples/async_bidi_stream.py 127.0.0.1:50051``.
 """
 
+import asyncio
 import sys
-
-import trio
 
 from puregrpc import AsyncClient, AsyncStream
 
@@ -21,10 +20,10 @@ async def main() -> None:
         client.load(["definitions"], "hello.proto")
         await client.connect(sys.argv[1], plaintext=True)
         stream = client.stream("hello.HelloService/BidiHello")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(greet, stream)
-            async for message in stream:
-                print(message["reply"])
+        writing = asyncio.create_task(greet(stream))
+        async for message in stream:
+            print(message["reply"])
+        await writing
 
 
-trio.run(main)
+asyncio.run(main())

@@ -1,8 +1,7 @@
-"""A client stream in a trio program, with handlers. ``python examples/async_client_stream.py 127.0.0.1:50051``."""
+"""A client stream on asyncio, with handlers. ``python examples/async_client_stream.py 127.0.0.1:50051``."""
 
+import asyncio
 import sys
-
-import trio
 
 from puregrpc import AsyncClient, AsyncStream
 
@@ -19,4 +18,4 @@ async def main() -> None:
         await stream.wait()
 
 
-trio.run(main)
+asyncio.run(main())

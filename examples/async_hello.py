@@ -1,9 +1,8 @@
-"""hello.py as a trio program. ``python examples/async_hello.py 127.0.0.1:50051``."""
+"""A call, on asyncio. ``python examples/async_hello.py 127.0.0.1:50051``."""
 
+import asyncio
 import json
 import sys
-
-import trio
 
 from puregrpc import AsyncClient, StatusOK, check
 
@@ -18,4 +17,4 @@ async def main() -> None:
     print(client.metrics.summary())
 
 
-trio.run(main)
+asyncio.run(main())

@@ -1,8 +1,7 @@
-"""A server stream in a trio program, read by iteration. ``python examples/async_server_stream.py 127.0.0.1:50051``."""
+"""A server stream on asyncio, read by iteration. ``python examples/async_server_stream.py 127.0.0.1:50051``."""
 
+import asyncio
 import sys
-
-import trio
 
 from puregrpc import AsyncClient
 
@@ -17,4 +16,4 @@ async def main() -> None:
             print(message["reply"])
 
 
-trio.run(main)
+asyncio.run(main())

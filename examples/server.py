@@ -1,17 +1,16 @@
-"""A server of one's own: route_guide.proto's FeatureExplorer, with health, reflection and a drain on SIGTERM.
+"""A server on asyncio: route_guide.proto's FeatureExplorer, with health, reflection and a drain on SIGTERM.
 
 ``python examples/server.py [127.0.0.1:50051]``; then, in another terminal, with any client, such as
 ``grpcurl -plaintext 127.0.0.1:50051 main.FeatureExplorer/ListFeatures``.
 """
 
+import asyncio
 import logging
 import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-
-import trio
 
 from puregrpc.schema import Registry, load_files
 from puregrpc.server import Context, Interceptor, Server, ServerConfig, stop_on_signal
@@ -60,10 +59,10 @@ async def main(address: str) -> None:
     health.add_to(server)
     ReflectionService().add_to(server)
 
-    async with server, trio.open_nursery() as nursery:
-        await nursery.start(stop_on_signal, server)
+    async with server:
         print(f"listening on {server.addresses[0]}", flush=True)
+        await stop_on_signal(server)
 
 
 logging.basicConfig(level=logging.INFO)
-trio.run(main, sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:50051")
+asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:50051"))

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,25 +57,33 @@ def test_the_script(server: str, tmp_path: Path) -> None:
     assert "✓ status is OK" in output
 
 
-def test_the_trio_script(server: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "printed"), [("AsyncClient", "{'reply': 'hello Bert'}\n"), ("open_channel", "b'\\n\\nhello Bert'\n")]
+)
+def test_the_programs_of_loops(server: str, tmp_path: Path, text: str, printed: str) -> None:
     program = tmp_path / "script.py"
-    program.write_text(block_with("AsyncClient").replace("127.0.0.1:50051", server))
-    assert run(program) == "{'reply': 'hello Bert'}\n"
+    program.write_text(block_with(text).replace("127.0.0.1:50051", server))
+    assert run(program) == printed
 
 
-def test_the_channel(server: str, tmp_path: Path) -> None:
-    body = block_with("open_channel").replace("127.0.0.1:50051", server)
-    header, _, rest = body.partition("\n\n")
+def test_the_service_of_fastapi(server: str, tmp_path: Path) -> None:
+    drive = """
+import asyncio
+
+async def drive():
+    async with lifespan(app):
+        print(await asyncio.gather(greet("Bert"), greet("Ernie")))
+
+asyncio.run(drive())
+"""
     program = tmp_path / "script.py"
-    program.write_text(
-        f"import trio\n{header}\nasync def main():\n{textwrap.indent(rest, '    ')}\n    print(reply)\ntrio.run(main)\n"
-    )
-    assert run(program) == "b'\\n\\nhello Bert'\n"
+    program.write_text(block_with("FastAPI").replace("127.0.0.1:50051", server) + drive)
+    assert run(program) == "[{'reply': 'hello Bert'}, {'reply': 'hello Ernie'}]\n"
 
 
 def test_the_message_classes(tmp_path: Path) -> None:
     program = tmp_path / "script.py"
-    program.write_text(block_with("protos("))
+    program.write_text(block_with("SerializeToString())"))
     assert run(program) == "b'\\n\\x04Bert'\n"
 
 
@@ -96,10 +103,10 @@ def test_the_commands(server: str, command: str) -> None:
 
 def test_the_server(tmp_path: Path) -> None:
     program = tmp_path / "script.py"
-    text = block_with("Server(").replace("127.0.0.1:50051", "127.0.0.1:0").replace("examples/", "")
+    text = block_with("server.serve()").replace("127.0.0.1:50051", "127.0.0.1:0").replace("examples/", "")
     served = "    await server.serve()\n"
     assert served in text
-    started = "    async with trio.open_nursery() as nursery:\n        print(*await nursery.start(server.serve))\n"
+    started = "    async with server:\n        print(*server.addresses)\n        await asyncio.sleep(1000)\n"
     program.write_text(text.replace(served, started))
     process = subprocess.Popen(
         [sys.executable, program], cwd=ROOT / "examples", env=ENVIRONMENT, stdout=subprocess.PIPE, text=True

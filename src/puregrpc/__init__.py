@@ -12,6 +12,7 @@ from puregrpc._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from puregrpc import errors as errors
+    from puregrpc.channel import BlockingChannel as BlockingChannel
     from puregrpc.channel import Channel as Channel
     from puregrpc.channel import open_channel as open_channel
     from puregrpc.client.async_client import AsyncClient as AsyncClient
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from puregrpc.metrics import Trend as Trend
     from puregrpc.metrics import group as group
     from puregrpc.protos import protos as protos
+    from puregrpc.server import BlockingServer as BlockingServer
     from puregrpc.server import Server as Server
     from puregrpc.transport import TlsOptions as TlsOptions
 
@@ -67,6 +69,8 @@ _CONSTANTS = (
 _MODULES = {
     "AsyncClient": "client.async_client",
     "AsyncStream": "client.streams.async_stream",
+    "BlockingChannel": "channel",
+    "BlockingServer": "server",
     "Channel": "channel",
     "Client": "client.client",
     "Counter": "metrics",

@@ -10,6 +10,8 @@ import puregrpc
 NAMES = [
     "AsyncClient",
     "AsyncStream",
+    "BlockingChannel",
+    "BlockingServer",
     "Channel",
     "Client",
     "Counter",

@@ -204,7 +204,8 @@ def test_an_accept_that_is_interrupted_loses_nobody(world: str) -> None:
         stream = await dial(kernel, listener.address, kernel.now() + 10)
         await accept()
         assert [each.peer for each in accepted] == [stream.local]
-        for each in (stream, *accepted, listener):
+        close([listener])
+        for each in (stream, *accepted):
             each.close()
 
     run(world, test)

@@ -140,9 +140,11 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         self._abort(CLOSED_HERE)
 
     def _abort(self, reason: str) -> None:
-        self._lost(reason)
-        self._is_cut = True
-        self._close()
+        try:
+            self._lost(reason)
+        finally:
+            self._is_cut = True
+            self._close()
 
     def _give_up(self, error: Exception) -> None:
         """After an error that must not be: calls are not to wait for a session that is no more."""
@@ -162,9 +164,11 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._served.close()
-        self._kernel.detach(self._close_here)
-        self._is_over_now()
+        try:
+            self._served.close()
+            self._is_over_now()
+        finally:
+            self._kernel.detach(self._close_here)
 
     # -- what the transport tells
 

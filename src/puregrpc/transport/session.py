@@ -329,8 +329,10 @@ class Session(Driver, Generic[ConnectionT]):
         """The connection is over, without anything more to be sent. With the mutex held; idempotent."""
         if self.end_reason is None:
             self._is_cut = True
-            self.connection.lost(reason)
-            self.on_closed(reason)  # for a connection that was over before it began
+            try:
+                self.connection.lost(reason)
+            finally:
+                self.on_closed(reason)  # for a connection that was over before it began, or failed in the middle of it
 
     def _is_over_now(self) -> None:
         """The stream is closed, and nothing of the session runs any more. Without the mutex, once."""

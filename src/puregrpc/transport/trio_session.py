@@ -93,9 +93,11 @@ class TrioSession(LoopSession[ConnectionT]):
             self._end()
 
     def _end(self) -> None:
-        self._lost(CLOSED_HERE)
-        self.stream.close()
-        self._is_over_now()
+        try:
+            self._lost(CLOSED_HERE)
+        finally:
+            self.stream.close()
+            self._is_over_now()
 
     def abort(self, reason: str) -> None:
         try:
@@ -109,10 +111,12 @@ class TrioSession(LoopSession[ConnectionT]):
                 self.kernel.call_soon(self._abort, reason)
 
     def _abort(self, reason: str) -> None:
-        self._lost(reason)
-        self._is_cut = True
-        if self._ending is not None:
-            self._ending.cancel()
+        try:
+            self._lost(reason)
+        finally:
+            self._is_cut = True
+            if self._ending is not None:
+                self._ending.cancel()
         if not self._is_started and not self.is_over:
             self._end()
 

@@ -1,0 +1,21 @@
+"""async_hello.py on trio, with the same client. ``python examples/trio_hello.py 127.0.0.1:50051``."""
+
+import json
+import sys
+
+import trio
+
+from puregrpc import AsyncClient, StatusOK, check
+
+
+async def main() -> None:
+    async with AsyncClient() as client:
+        client.load(["definitions"], "hello.proto")
+        await client.connect(sys.argv[1], plaintext=True)
+        response = await client.invoke("hello.HelloService/SayHello", {"greeting": "Bert"})
+        check(response, {"status is OK": lambda r: r and r.status == StatusOK})
+        print(json.dumps(response.message))
+    print(client.metrics.summary())
+
+
+trio.run(main)
