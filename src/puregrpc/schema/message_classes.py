@@ -71,8 +71,17 @@ def _file_name(descriptor: MessageDescriptor) -> str:
 
 
 def _complete(file: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:
-    """The file's proto without the imports that are missing, which no pool would take."""
+    """The file's proto as pools take it: without the imports that are missing, and with all types said."""
     proto = file.to_proto()
+    messages = list(zip(proto.message_type, file.messages, strict=True))
+    fields = list(zip(proto.extension, file.extensions, strict=True))
+    for message, described in messages:
+        messages += zip(message.nested_type, described.nested_types, strict=True)
+        fields += zip(message.field, described.fields, strict=True)
+        fields += zip(message.extension, described.extensions, strict=True)
+    for field, known in fields:
+        if not field.HasField("type"):
+            field.type = field.Type.ValueType(known.type)
     if file.missing_dependencies:
         kept = [name for name in proto.dependency if name not in file.missing_dependencies]
         public = [kept.index(each.name) for each in file.public_dependencies if each.name in kept]
