@@ -302,7 +302,7 @@ def test_nested_while_it_waits_for_others_to_read(
 ) -> None:
     with Handle(client):
         once = Once(monkeypatch, ThreadWaiter, "_acquire", lambda: nested(client))
-        assert client.call(b"outer").message == b"outer"
+        assert client.call(b"0.1", SLEEP).message == b"0.1"
     assert once.outcome == b"nested"
 
 
@@ -443,26 +443,29 @@ def test_a_connection_that_may_be_half_way_is_given_up(
     assert client.call(b"after").message == b"after"
 
 
-@pytest.mark.parametrize("name", ["send", "wait_writable"])
-def test_what_may_be_half_sent_is_given_up(client: Client, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_be_half_sent_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     session = client.session
-    once = Once(monkeypatch, session._endpoint, name, interrupt)
-    if name == "wait_writable":
-        once.thread = -1
-        once.__dict__["thread"] = _AnyThread()
-    with pytest.raises(KeyboardInterrupt) if name == "send" else pytest.raises(AssertionError):
-        call = client.call(bytes(5_000_000))
-        assert call.status is not None
-        assert call.status.code != StatusCode.UNAVAILABLE
-    assert session.end_reason is not None
+    Once(monkeypatch, session._endpoint, "send", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        client.call()
+    assert session.end_reason == module.INTERRUPTED
     assert client.call(b"after").message == b"after"
 
 
-class _AnyThread:
-    def __eq__(self, _other: object) -> bool:
-        return True
+def test_an_error_in_the_thread_that_writes_ends_the_connection(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_timeout: float) -> bool:
+        raise ZeroDivisionError("of all things")
 
-    __hash__ = None  # type: ignore[assignment]
+    session = client.session
+    monkeypatch.setattr(session._endpoint, "send", lambda _pieces: 0)
+    monkeypatch.setattr(session._endpoint, "wait_writable", fail)
+    call = client.call()
+    assert call.status is not None
+    assert call.status.code == StatusCode.UNAVAILABLE
+    assert eventually(lambda: "of all things" in caplog.text)
+    assert client.call(b"after").message == b"after"
 
 
 def test_only_the_librarys_own_errors_leave_the_connection_whole(client: Client) -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from puregrpc.client.calls import health
-from puregrpc.client.calls.core import PreparedCall
+from puregrpc.client.calls.prepared import PreparedCall
 from puregrpc.client.calls.requests import CallRequest
 from puregrpc.client.network.connection import Connection
 from puregrpc.client.params.call import INVOKE_TIMEOUT, CallKeywords

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from puregrpc.channel.calls.unary import UnaryCall
 from puregrpc.client.calls import health
-from puregrpc.client.calls.core import PreparedCall
+from puregrpc.client.calls.prepared import PreparedCall
 from puregrpc.client.calls.requests import CallRequest, Outcome, failed_outcome
 from puregrpc.client.exit import close_at_exit
 from puregrpc.client.network.blocking import BlockingConnection

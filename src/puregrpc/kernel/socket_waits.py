@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+import weakref
 from math import inf
 
 from puregrpc.kernel.polling import Wakeup, wait_for_socket
@@ -25,7 +26,10 @@ class SocketWaits:
     def __init__(self, threads: WorkerThreads) -> None:
         self.threads = threads
         self.active: set[_SocketWait] = set()
+        self.closing: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        """Those that may be closed at any moment. Who begins to wait for one is not heard of by `forget` any more."""
         self._wakeups: list[Wakeup] = []
+        self._most_kept = MOST_KEPT
 
     async def wait(self, sock: socket.socket, until: float, *, write: bool) -> bool:
         """See `Kernel.wait_readable` and `Kernel.wait_writable`."""
@@ -37,6 +41,7 @@ class SocketWaits:
 
     def forget(self, sock: socket.socket) -> None:
         """See `Kernel.forget_socket`."""
+        self.closing.add(sock)
         for wait in list(self.active):
             if wait.sock is sock:
                 wait.end()
@@ -50,14 +55,19 @@ class SocketWaits:
     def give_back(self, wakeup: Wakeup | None) -> None:
         if wakeup is None:
             return
-        if len(self._wakeups) < MOST_KEPT:
+        if len(self._wakeups) < self._most_kept:
             wakeup.clear()
             self._wakeups.append(wakeup)
         else:
             wakeup.close()
 
     def close(self) -> None:
-        """Let the wakeups go. After `os.fork`, in the child: those of the parent's, which would hear of them."""
+        """Let the wakeups go, and keep none any more."""
+        self._most_kept = 0
+        self.forget_wakeups()
+
+    def forget_wakeups(self) -> None:
+        """After `os.fork`, in the child: they are the parent's, which would hear of them."""
         for wakeup in self._wakeups:
             wakeup.close()
         self._wakeups.clear()
@@ -90,6 +100,8 @@ class _SocketWait(Request):
         try:
             self._wakeup = wakeup
             waits.active.add(self)
+            if self.sock in waits.closing:
+                return True
             if runner is None:
                 return self._poll(wakeup, None)
             runner.waiting = self

@@ -178,8 +178,8 @@ class ThreadKernel(Kernel):
             if runner.thread != me:
                 await runner.join()
         self.timers.close()
-        for thread in self._threads.close():
-            thread.join()
+        self._threads.end()
+        self._threads.join()
         self._sockets.close()
 
     def _end(self) -> None:
@@ -196,13 +196,13 @@ class ThreadKernel(Kernel):
         """The interpreter is about to wait for the threads."""
         self._end()
         self.timers.close()
-        self._threads.close()
+        self._threads.end()
 
     def forked(self) -> None:
         """This is a child of `os.fork`."""
         for forgetful in (self._threads, self._calls, self._resolvers, self.timers):
             forgetful.forget()
-        self._sockets.close()
+        self._sockets.forget_wakeups()
         self._tasks.clear()
         self._parked.clear()
         for attached in list(self._attached):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,10 @@ logger = logging.getLogger("puregrpc.kernel")
 
 LONGEST_IDLE = 10.0
 """How long (seconds) a thread waits for something to do."""
+
+
+LONGEST_START = 1.0
+"""How long (seconds) it may take to start a thread."""
 
 
 class Work:
@@ -54,22 +59,36 @@ class WorkerThreads:
 
     def submit(self, work: Work) -> None:
         """Have something done now. Raises LocalProtocolError after `close`, RuntimeError if no thread can start."""
-        worker = self._mutex.locked(self._take)
+        worker, is_new = self._mutex.locked(self._take)
         worker.work = work
-        if worker.thread is None:
-            worker.thread = self._thread(worker)
-            try:
-                worker.thread.start()
-            except RuntimeError:
-                self._mutex.locked(self._workers.discard, worker)
-                raise
-        else:
+        if not is_new:
             worker.wake.set()
+            return
+        thread = self._thread(worker)
+        try:
+            thread.start()
+            worker.thread = thread
+        except BaseException:
+            if thread.ident is None:
+                self._mutex.locked(self._forget, worker)
+            else:
+                worker.thread = thread
+            raise
 
-    def close(self) -> list[threading.Thread]:
-        """Take nothing more. Gives the threads that end now or when their work is done, to be joined: but for the one
-        that asks, and those whose work is abandoned."""
-        return self._mutex.locked(self._close)
+    def end(self) -> None:
+        """Take nothing more: each thread ends when its work is done."""
+        self._mutex.locked(self._end)
+
+    def join(self) -> None:
+        """After `end`: wait for the threads, but for this one and for those whose work is abandoned."""
+        until = time.monotonic() + LONGEST_START
+        while (worker := self._mutex.locked(self._next_to_join)) is not None:
+            if worker.thread is None and time.monotonic() < until:
+                time.sleep(0.001)  # it is about to be started, unless whoever was to do so was interrupted
+                continue
+            if worker.thread is not None:
+                worker.thread.join()
+            self._mutex.locked(self._forget, worker)
 
     def forget(self) -> None:
         """After `os.fork`, in the child: there are no threads."""
@@ -87,30 +106,28 @@ class WorkerThreads:
 
     def _serve(self, worker: _Worker) -> None:
         thread = threading.current_thread()
-        try:
-            while worker.work is not None:
-                thread.name = worker.work.name
-                worker.work.run()
-                thread.name = "puregrpc idle"
-                if (
-                    self._mutex.locked(self._rest, worker)
-                    and not worker.wake.wait(LONGEST_IDLE)
-                    and not self._mutex.locked(self._retire, worker)
-                ):
-                    worker.wake.wait()
-        finally:
-            self._mutex.locked(self._workers.discard, worker)
+        while worker.work is not None:
+            thread.name = worker.work.name
+            worker.work.run()
+            thread.name = "puregrpc idle"
+            if (
+                self._mutex.locked(self._rest, worker)
+                and not worker.wake.wait(LONGEST_IDLE)
+                and not self._mutex.locked(self._retire, worker)
+            ):
+                worker.wake.wait()
 
     # -- with the mutex held
 
-    def _take(self) -> _Worker:
+    def _take(self) -> tuple[_Worker, bool]:
+        """A worker, and whether it has no thread yet."""
         if self._is_closed:
             raise LocalProtocolError("the kernel is closed: nothing can be begun in it any more")
         if self._idle:
-            return self._idle.pop()
+            return self._idle.pop(), False
         worker = _Worker()
         self._workers.add(worker)
-        return worker
+        return worker, True
 
     def _rest(self, worker: _Worker) -> bool:
         """What the worker did is done. False: it is to end."""
@@ -124,30 +141,41 @@ class WorkerThreads:
         if worker not in self._idle:
             return False
         self._idle.remove(worker)
+        self._workers = {other for other in self._workers if not other.is_gone()}
+        worker.has_retired = True  # but it stays, for `join`, as long as its thread is there
         return True
 
-    def _close(self) -> list[threading.Thread]:
+    def _end(self) -> None:
         self._is_closed = True
         self._idle.clear()
         for worker in self._workers:
             worker.wake.set()  # whether or not it is idle: who took one may have been interrupted before it did so
+
+    def _next_to_join(self) -> _Worker | None:
         me = threading.current_thread()
-        return [
-            worker.thread
-            for worker in self._workers
-            if worker.thread not in (None, me) and not (worker.work is not None and worker.work.is_abandoned)
-        ]
+        for worker in self._workers:
+            if worker.thread is not me and not (worker.work is not None and worker.work.is_abandoned):
+                return worker
+        return None
+
+    def _forget(self, worker: _Worker) -> None:
+        self._workers.discard(worker)
 
 
 class _Worker:
     """A thread, and what it does or is to do next."""
 
-    __slots__ = ("thread", "wake", "work")
+    __slots__ = ("has_retired", "thread", "wake", "work")
 
     def __init__(self) -> None:
+        self.has_retired = False
         self.thread: threading.Thread | None = None
         self.work: Work | None = None
         self.wake = Signal()
+
+    def is_gone(self) -> bool:
+        """Its thread has ended."""
+        return self.has_retired and self.thread is not None and not self.thread.is_alive()
 
 
 class Lane:

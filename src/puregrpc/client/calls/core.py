@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from puregrpc.client.calls.log import CallLog
-from puregrpc.client.calls.measure import CallSeries, Meter
-from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome
+from puregrpc.client.calls.measure import Meter
+from puregrpc.client.calls.metadata import grouped, metadata_problem, sendable
+from puregrpc.client.calls.prepared import BoundMethod, PreparedCall
+from puregrpc.client.calls.requests import Outcome, UnaryOutcome
 from puregrpc.client.params.call import INVOKE_TIMEOUT, NO_PARAMS, CallParams, call_params
 from puregrpc.client.params.connect import MAX_SEND_SIZE, ConnectParams
 from puregrpc.client.params.definitions import base_folders, find_sources, method_infos
@@ -23,44 +24,13 @@ from puregrpc.errors import DecodeError, InvalidArgument, NotConnected
 from puregrpc.metrics import Metrics, current_group, running_metrics
 from puregrpc.metrics.current import SCRIPT
 from puregrpc.proto import compile as compile_proto
-from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.schema import Registry, load_files, load_protoset
-from puregrpc.wire.metadata import is_reserved
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["BoundMethod", "ClientCore", "PreparedCall"]
+__all__ = ["NOT_CONNECTED", "UNMARSHAL", "ClientCore"]
 
 NOT_CONNECTED = "no gRPC connection, you must call connect first"
 UNMARSHAL = "grpc: failed to unmarshal the received message: "
-
-_NAME = re.compile(r"[0-9a-z_.-]+")
-_VALUE = re.compile(r"[ -~]*")
-
-
-@dataclass(frozen=True, slots=True)
-class BoundMethod:
-    """A method with the way its messages become bytes."""
-
-    descriptor: MethodDescriptor = field(repr=False)
-    path: str
-    encode: Callable[[Any], bytes]
-    decode: Callable[[bytes], Any]
-
-
-@dataclass(slots=True)
-class PreparedCall(CallRequest):
-    """A call that is ready to be sent, or that cannot be and has ended already (``refused``)."""
-
-    method: BoundMethod = field(kw_only=True, repr=False)
-    params: CallParams = field(kw_only=True)
-    series: CallSeries = field(kw_only=True, repr=False)
-    """Where its samples go."""
-    began: float = field(kw_only=True)
-    decode: Callable[[bytes], Any] = field(kw_only=True)
-    """Makes what the response shows of its message: a dict, or a google.protobuf object."""
-    refused: Status | None = None
-    measured: bool = True
-    """Whether the refusal counts as a call in the metrics."""
 
 
 @dataclass(slots=True)
@@ -235,32 +205,3 @@ class ClientCore:
             return []
         found: list[dict[str, Any]] = decoded["details"]
         return found
-
-
-def grouped(metadata: Sequence[tuple[str, str | bytes]]) -> dict[str, list[str | bytes]]:
-    """Metadata as name -> list of values."""
-    found: dict[str, list[str | bytes]] = {}
-    for name, value in metadata:
-        found.setdefault(name, []).append(value)
-    return found
-
-
-def metadata_problem(metadata: Sequence[tuple[str, str | bytes]]) -> str:
-    """Why metadata cannot be sent, in grpc-go's words; empty if it can."""
-    for name, value in metadata:
-        if not name:
-            return "there is an empty key in the header"
-        if name.startswith(":"):
-            continue
-        if not _NAME.fullmatch(name):
-            return f'header key "{name}" contains illegal characters not in [0-9a-z-_.]'
-        if isinstance(value, str) and not _VALUE.fullmatch(value):
-            return f'header key "{name}" contains value with non-printable ASCII characters'
-    return ""
-
-
-def sendable(metadata: Sequence[tuple[str, str | bytes]]) -> tuple[tuple[str, str | bytes], ...]:
-    """Metadata without what HTTP/2 and gRPC set themselves, which k6 leaves out silently too."""
-    if not metadata:
-        return ()
-    return tuple((name, value) for name, value in metadata if not is_reserved(name))

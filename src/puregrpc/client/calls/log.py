@@ -15,7 +15,7 @@ from puregrpc.errors import DecodeError
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
-    from puregrpc.client.calls.core import PreparedCall
+    from puregrpc.client.calls.prepared import PreparedCall
     from puregrpc.client.calls.requests import UnaryOutcome
     from puregrpc.codec import Codec
     from puregrpc.proto.descriptors import MessageDescriptor

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from puregrpc.client.calls.core import UNMARSHAL, ClientCore, grouped, metadata_problem, sendable
+from puregrpc.client.calls.core import UNMARSHAL, ClientCore
 from puregrpc.client.calls.log import LOGGER
+from puregrpc.client.calls.metadata import grouped, metadata_problem, sendable
 from puregrpc.client.calls.requests import CallRequest, Outcome
 from puregrpc.client.network.inbox import BACKLOG_OCTETS
 from puregrpc.client.params.call import CallKeywords, call_params

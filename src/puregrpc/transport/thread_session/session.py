@@ -153,6 +153,7 @@ class ThreadSession(Session[ConnectionT]):
                     connection.lost(reason)
         for call in list(self.calls):
             self.calls.discard(call)
+            call.wire_state = None  # the other connection does not know it
             call.on_end(Status(StatusCode.UNAVAILABLE, reason), (), unprocessed=False)
         self.cut(reason)
 

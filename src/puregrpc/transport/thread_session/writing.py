@@ -138,7 +138,11 @@ class Writing:
         does for all of them."""
         session = self._session
         if session.connection.open_calls > 1 and sum(map(len, pieces)) < MOST_GATHERED:
-            time.sleep(0)
+            try:
+                time.sleep(0)
+            except BaseException:  # a greenlet is given up here, and nothing of this was sent yet
+                self._leave(pieces)
+                raise
             if self.has_output:
                 more = session.guarded(self.take)
                 self.sender = get_ident()
