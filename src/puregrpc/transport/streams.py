@@ -101,7 +101,7 @@ class SocketStream(ByteStream):
         option = getattr(socket, "TCP_USER_TIMEOUT", None)
         if option is not None and self.socket.family in (socket.AF_INET, socket.AF_INET6):
             with suppress(OSError):  # an older kernel, or a connection that is gone already
-                self.socket.setsockopt(socket.IPPROTO_TCP, option, min(int(seconds * 1000), 2**31 - 1))
+                self.socket.setsockopt(socket.IPPROTO_TCP, option, int(min(seconds * 1000, 2**31 - 1)))
 
     def receive_nowait(self, limit: int) -> bytes | None:
         if self._tls is not None:

@@ -23,6 +23,10 @@ SEND_BUFFER_SIZE = 64 << 10
 """How much of a call's outgoing data may wait for flow control before its sender is held back: as much as a peer's
 first window (RFC 9113, section 6.9.2) takes in one go."""
 
+MAX_GRPC_MESSAGE_SIZE = 8 << 10
+"""The longest grpc-message sent, percent-encoded: half of what our own clients and grpcio's take as headers by default.
+Texts that echo what a peer sent grow threefold when they are encoded."""
+
 MAX_FRAME_SIZE = 16 << 10
 """The largest frame received: what every HTTP/2 peer may send (RFC 9113, section 4.2)."""
 
