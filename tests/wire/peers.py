@@ -25,6 +25,7 @@ class RecordingCall(ServerCall):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[tuple[Any, ...]] = []
+        self.left_out: list[str] = []
         self.reaction: Callable[[RecordingCall, str], None] | None = None
 
     def _note(self, *event: Any) -> None:
@@ -47,6 +48,10 @@ class RecordingCall(ServerCall):
 
     def on_writable(self) -> None:
         self._note("writable")
+
+    def on_left_out(self, what: str) -> None:
+        assert not self.ended, f"{what} after the end"
+        self.left_out.append(what)
 
     @property
     def ended(self) -> bool:

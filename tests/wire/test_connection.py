@@ -451,27 +451,6 @@ def test_a_message_above_the_send_limit(engine: EngineName) -> None:
         assert sum(int(line.split()[2]) for line in said if line.startswith("Data")) == 210
 
 
-def test_headers_above_what_the_server_takes(engine: EngineName) -> None:
-    with ScriptedServer(engine, MAX_HEADER_LIST_SIZE=1000) as peer:
-        with pytest.raises(InvalidArgument, match="1000"):
-            peer.connection.open_call(RecordingCall(), Request("/a.B/C", "x", (("x", "v" * 1000),)))
-        peer.unary()
-
-
-def test_headers_above_what_the_client_takes(engine: EngineName) -> None:
-    large = (("x", "v" * 1000),)
-    with ScriptedClient(engine, MAX_HEADER_LIST_SIZE=1000) as peer:
-        peer.send(*peer.request())
-        [call] = peer.calls
-        with pytest.raises(InvalidArgument, match="1000"):
-            peer.connection.send_headers(call, large)
-        with pytest.raises(InvalidArgument, match="1000"):
-            peer.connection.send_trailers(call, OK, large)
-        assert peer.said() == []
-        peer.connection.send_trailers(call, Status(13, "the metadata is too large"))
-        assert peer.said() == ["Headers 1 END_STREAM"]
-
-
 def test_a_response_with_bad_trailers_sends_nothing(engine: EngineName) -> None:
     with ScriptedClient(engine) as peer:
         peer.send(*peer.request())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
-import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +11,7 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, w
 
 from puregrpc.errors import InvalidArgument, RpcError
 from puregrpc.server.context import Context
-from puregrpc.server.groups import only_exception
+from puregrpc.server.faults import contain, log_exception, only_exception
 from puregrpc.server.interceptor import closing
 from puregrpc.server.method import Deserializer, Method, Serializer
 from puregrpc.wire.compression import CompressedMessage
@@ -21,15 +19,10 @@ from puregrpc.wire.connection import Metadata, ServerCall
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import OK, Status, StatusCode
 
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
-
 if TYPE_CHECKING:
     from puregrpc.server.session import ServerSession
 
 __all__ = ["IncomingCall", "RejectedCall", "RequestStream", "Route", "StreamRequestCall", "UnaryRequestCall"]
-
-logger = logging.getLogger("puregrpc.server")
 
 MESSAGES_PER_TURN = 32
 """After so many messages that needed no waiting, a stream lets the other tasks run."""
@@ -114,6 +107,9 @@ class IncomingCall(ServerCall):
             self.cancel_scope.cancel()
             self.cancel_scope = None
 
+    def on_left_out(self, what: str) -> None:
+        self.session.left_out(self, what)
+
     def on_writable(self) -> None:
         if self.writer is not None:
             reschedule(self.writer)
@@ -135,10 +131,8 @@ class IncomingCall(ServerCall):
                 self.finish(OK)
             else:
                 self.respond(await response if hasattr(response, "__await__") else response)
-        except Exception as error:
-            self.fail(error)
-        except BaseExceptionGroup as error:
-            self.fail_beside(error)
+        except BaseException as error:
+            contain(error, self.fail)
 
     def begin(self) -> Any:
         """Call the handler: gives a response, an awaitable of one, or an async iterator of many."""
@@ -152,7 +146,7 @@ class IncomingCall(ServerCall):
         try:
             return self.serialize(response)
         except Exception as error:
-            logger.exception("%s: the handler's response does not fit its type", self.describe())
+            log_exception(error, "%s: the handler's response does not fit its type", self.describe())
             raise RpcError(StatusCode.INTERNAL, f"the response could not be written: {error}") from error
 
     # -- sending
@@ -167,6 +161,8 @@ class IncomingCall(ServerCall):
     def _send_message(self, data: bytes) -> None:
         if not self.headers_sent:
             self.send_headers()
+            if self.ended is not None:
+                return
         compress, self.compress_next = self.compress_next, True
         try:
             self.session.connection.send_message(self, data, compress=compress)
@@ -213,7 +209,8 @@ class IncomingCall(ServerCall):
         finally:
             if alone:
                 session.flush()
-        session.count_end(0)
+        if self.ended is None:
+            session.count_end(0)
 
     def finish(self, status: Status) -> None:
         """End the call with a status and the handler's trailing metadata. Nothing happens if it is over."""
@@ -223,30 +220,26 @@ class IncomingCall(ServerCall):
 
     # -- failing
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """End the call with the status that an exception of its handler stands for."""
         cause = only_exception(error)
         if isinstance(cause, RpcError) and cause.code != StatusCode.OK:
             try:
                 self.finish(Status(cause.code, str(cause.message), cause.details))
-            except Exception:
-                logger.exception("%s: the handler's status cannot be sent", self.describe())
+            except Exception as problem:
+                log_exception(problem, "%s: the handler's status cannot be sent", self.describe())
                 self.finish(Status(StatusCode.UNKNOWN, "the handler raised a status that cannot be sent"))
             return
-        logger.error("%s: the handler raised %s", self.describe(), type(cause).__name__, exc_info=error)
+        log_exception(error, "%s: the handler raised %s", self.describe(), type(cause).__name__)
         self.finish(Status(StatusCode.UNKNOWN, f"the handler raised {type(cause).__name__}"))
 
-    def fail_beside(self, group: BaseExceptionGroup[BaseException]) -> None:
-        """A nursery of the handler was cancelled, and raised something besides: that ends this call, not the server."""
-        errors, others = group.split(Exception)
-        if errors is not None:
-            self.fail(errors)
-        if others is not None:
-            raise others
+    def crashed(self, error: BaseException) -> None:
+        """What nobody foresaw was raised beside the handler."""
+        self.session.call_crashed(self, error)
 
     def describe(self) -> str:
         """Names the connection, the stream and the method, for the log."""
-        return f"{self.session.peer} stream {self.wire_id} {self.request.path}"
+        return self.session.describe(self)
 
 
 class UnaryRequestCall(IncomingCall):
@@ -305,8 +298,8 @@ class UnaryRequestCall(IncomingCall):
                 self.session.submit(self)
             else:
                 self.respond(response)
-        except Exception as error:
-            self.fail(error)
+        except BaseException as error:
+            contain(error, self.fail)
 
 
 class StreamRequestCall(IncomingCall):
@@ -400,6 +393,13 @@ class RejectedCall(ServerCall):
         self.cancel_scope: trio.CancelScope | None = None
         self.status = status
         self.session = session
+
+    def on_left_out(self, what: str) -> None:
+        self.session.left_out(self, what)
+
+    def crashed(self, error: BaseException) -> None:
+        """What nobody foresaw was raised."""
+        self.session.call_crashed(self, error)
 
     async def run(self) -> None:
         """Send the status."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -17,7 +17,7 @@ from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError
 from puregrpc.schema import Registry
 from puregrpc.server.call import Route
 from puregrpc.server.config import ServerConfig
-from puregrpc.server.groups import only_exception
+from puregrpc.server.faults import contain, is_cancellation, log_exception, only_exception
 from puregrpc.server.interceptor import Interceptor, intercepted
 from puregrpc.server.method import Method
 from puregrpc.server.service import Messages, ServiceLike, service_methods
@@ -38,6 +38,12 @@ __all__ = ["Server"]
 
 logger = logging.getLogger("puregrpc.server")
 
+ACCEPT_PAUSE = 0.5
+"""How long to wait, in seconds, before accepting again after that has failed as nobody foresaw."""
+
+MAX_SHOWN_NAME = 200
+"""Characters of a service's or method's name that a status repeats to who asked for it: he knows it."""
+
 FORCED_CLOSE_TIMEOUT = 1.0
 """How long the last frames of a connection that is closed by force may take to be sent, in seconds."""
 
@@ -57,7 +63,8 @@ class Server:
     ``tls``; `add_listener` adds others. ``interceptors`` go around every handler, the first outermost.
 
     Each call runs in a task of its own. What a handler raises ends its call: an RpcError with its status, anything
-    else with UNKNOWN and the exception's type (the traceback goes to the log ``puregrpc.server``).
+    else with UNKNOWN and the exception's type (the traceback goes to the log ``puregrpc.server``). KeyboardInterrupt
+    and SystemExit alone end the server: they leave it as they are.
     """
 
     def __init__(
@@ -134,9 +141,9 @@ class Server:
         """The status of a call to a path that is not served."""
         service, _, name = path.removeprefix("/").rpartition("/")
         if service in self._services:
-            text = f"unknown method {name} for service {service}"
+            text = f"unknown method {_shown(name)} for service {service}"
         else:
-            text = f"unknown service {service}" if service else f"malformed method name {path!r}"
+            text = f"unknown service {_shown(service)}" if service else f"malformed method name {_shown(path)!r}"
         return Status(StatusCode.UNIMPLEMENTED, text)
 
     # -- where it listens
@@ -185,19 +192,31 @@ class Server:
         if not self._is_stopping:
             self._is_stopping = True
             for callback in self._on_stop:
-                callback()
+                try:
+                    callback()
+                except BaseException as error:
+                    contain(error, self._stop_callback_failed)
         for listener in self._listeners:
             listener.close()
-        for session in self._sessions:
-            session.go_away(b"the server is stopping")
+        for session in list(self._sessions):
+            try:
+                session.go_away(b"the server is stopping")
+            except BaseException as error:
+                contain(error, session.crashed)
         with trio.move_on_after(inf if grace is None else grace):
             await self._wait_until_connections_ended()
         for session in list(self._sessions):
-            session.abort("the server was stopped")
+            try:
+                session.abort("the server was stopped")
+            except BaseException as error:
+                contain(error, session.crashed)
         with trio.move_on_after(FORCED_CLOSE_TIMEOUT):
             await self._wait_until_connections_ended()
         self._connections.cancel_scope.cancel()
         self._stopped.set()
+
+    def _stop_callback_failed(self, error: BaseException) -> None:
+        log_exception(error, "a callback of call_on_stop raised %s", type(error).__name__)
 
     async def serve_stream(self, stream: ByteStream, *, tap: Tap | None = None) -> None:
         """Serve one connection over a byte stream that came from elsewhere, until it ends. The server must run."""
@@ -206,16 +225,21 @@ class Server:
         if self._is_stopping:
             stream.close()
             return
-        session = ServerSession(self, self._workers, stream, tap)
-        self._sessions.add(session)
+        session: ServerSession | None = None
         try:
+            session = ServerSession(self, self._workers, stream, tap)
+            self._sessions.add(session)
             await session.run_within_limits()
-        except Exception:
-            # A fault of ours must not take the other connections along.
-            logger.exception("%s: the connection ended with an internal error", stream.peer)
+        except BaseException as error:
+            contain(error, partial(self._connection_failed, stream))
         finally:
-            self._sessions.discard(session)
+            if session is not None:
+                self._sessions.discard(session)
+            stream.close()
             self._connection_ended.unpark_all()
+
+    def _connection_failed(self, stream: ByteStream, error: BaseException) -> None:
+        log_exception(error, "%s: the connection ended with an internal error", stream.peer)
 
     def adopt(self, stream: ByteStream, *, tap: Tap | None = None) -> None:
         """Serve one connection over a byte stream that came from elsewhere, in a task of the server's own."""
@@ -257,9 +281,9 @@ class Server:
                 try:
                     yield
                     await self.stop(self.config.stop_grace)
-                except trio.Cancelled:
-                    raise
                 except BaseException as error:
+                    if is_cancellation(error):  # perhaps because of what the nursery raises below
+                        raise
                     failure = error
                 calls.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -287,10 +311,16 @@ class Server:
                 await self._connection_ended.park()
             try:
                 stream = await listener.accept()
+                connections.start_soon(self._serve_socket, listener, stream, name=f"connection of {stream.peer}")
+                self._open_connections += 1
             except trio.ClosedResourceError:
                 return
-            self._open_connections += 1
-            connections.start_soon(self._serve_socket, listener, stream, name=f"puregrpc connection of {stream.peer}")
+            except BaseException as error:
+                contain(error, partial(self._accepting_failed, listener))
+                await trio.sleep(ACCEPT_PAUSE)
+
+    def _accepting_failed(self, listener: Listener, error: BaseException) -> None:
+        log_exception(error, "%s: accepting a connection failed", listener.address)
 
     async def _serve_socket(self, listener: Listener, stream: SocketStream) -> None:
         try:
@@ -298,7 +328,10 @@ class Server:
                 stream.limit_unacknowledged_time(self.config.keepalive_timeout)
             await self.serve_stream(await listener.secure(stream))
         except ConnectError as error:
-            logger.info("%s", error)
+            with suppress(Exception):  # that the log fails is no reason to end anything
+                logger.info("%s", error)
+        except BaseException as error:
+            contain(error, partial(self._connection_failed, stream))
         finally:
             stream.close()
             self._open_connections -= 1
@@ -307,3 +340,7 @@ class Server:
     async def _wait_until_connections_ended(self) -> None:
         while self._open_connections or self._sessions:
             await self._connection_ended.park()
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= MAX_SHOWN_NAME else f"{name[:MAX_SHOWN_NAME]}..."

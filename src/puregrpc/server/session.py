@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
+from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
@@ -10,10 +12,12 @@ import trio
 
 from puregrpc import wire
 from puregrpc.server.call import RejectedCall, UnaryRequestCall
+from puregrpc.server.faults import contain, log_exception
 from puregrpc.transport.session import Session
 from puregrpc.transport.streams import ByteStream, SocketStream
 from puregrpc.transport.tap import Tap
 from puregrpc.wire.connection import Request, ServerCall, ServerConnection
+from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from puregrpc.server.workers import Workers
 
 __all__ = ["ServerSession"]
+
+logger = logging.getLogger("puregrpc.server")
 
 
 class ServerSession(Session[ServerConnection]):
@@ -41,6 +47,7 @@ class ServerSession(Session[ServerConnection]):
         self.started_at = trio.current_time()
         self.calls_started = 0
         self._routes = server.routes
+        self._has_said_left_out = False
         self._socket_stream = stream if isinstance(stream, SocketStream) else None
 
     @property
@@ -80,7 +87,39 @@ class ServerSession(Session[ServerConnection]):
 
     def run_plain(self, call: UnaryRequestCall) -> None:
         """Run the call of a plain function here and now, in a context of its own."""
-        copy_context().run(call.run_plain)
+        try:
+            copy_context().run(call.run_plain)
+        except BaseException as error:
+            contain(error, call.crashed)
+
+    def describe(self, call: ServerCall) -> str:
+        """Names the connection, the stream and the method of a call, for the log."""
+        return f"{self.peer} stream {call.wire_id} {call.request.path}"
+
+    def left_out(self, call: ServerCall, what: str) -> None:
+        """Say that something of an answer does not fit; once for a connection, since each of its calls may bring it."""
+        level = logging.DEBUG if self._has_said_left_out else logging.WARNING
+        self._has_said_left_out = True
+        with suppress(Exception):  # that the log fails is no reason to end anything
+            logger.log(level, "%s: left out of the answer, for it does not fit: %s", self.describe(call), what)
+
+    def call_crashed(self, call: ServerCall, error: BaseException) -> None:
+        """End a call that this side's own code could not go on with: by RST_STREAM, or else with its connection."""
+        log_exception(error, "%s: the call ended with an internal error", self.describe(call))
+        try:
+            if call.wire_state is not None:
+                self.connection.reset(call, ErrorCode.INTERNAL_ERROR)
+                self.count_end(StatusCode.INTERNAL)
+        except Exception as problem:
+            self.crashed(problem)
+
+    def crashed(self, error: BaseException) -> None:
+        """End the connection, which this side's own code could not go on with. Raises nothing."""
+        log_exception(error, "%s: the connection ended with an internal error", self.peer)
+        try:
+            self.abort("the server had an internal error")
+        except Exception as problem:
+            log_exception(problem, "%s: the connection did not end in order", self.peer)
 
     def count_end(self, code: int) -> None:
         """A call is over: with this status, or cancelled for this reason."""

@@ -13,6 +13,8 @@ from typing import Protocol
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
+from puregrpc.server.faults import contain
+
 __all__ = ["Job", "Workers"]
 
 MAX_IDLE_TASKS = 200
@@ -26,7 +28,10 @@ class Job(Protocol):
     """Set before the job runs. Whoever cancels it sets None here, so that the task gets another scope."""
 
     async def run(self) -> None:
-        """The whole of the call. Raises nothing but what must end the server."""
+        """The whole of the call."""
+
+    def crashed(self, error: BaseException) -> None:
+        """`run` raised: end the call. Raises nothing."""
 
 
 class _Worker:
@@ -71,7 +76,10 @@ class Workers:
                     running = worker.job
                     worker.job = None
                     running.cancel_scope = scope
-                    await running.run()
+                    try:
+                        await running.run()
+                    except BaseException as error:
+                        contain(error, running.crashed)
                     if running.cancel_scope is None:
                         del running
                         break

@@ -25,6 +25,7 @@ from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.connect_rules import describe
 from puregrpc.transport.driving import LARGEST_READ_SIZE, READ_SIZE, SessionCounters, describe_foreign_protocol
 from puregrpc.transport.tap import Tap
+from puregrpc.transport.tls import send_close_notify, shut_down
 from puregrpc.transport.waking import Signal
 from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
@@ -122,6 +123,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         """Threads are greenlets (gevent, eventlet): each runs until it waits."""
         # OpenSSL lets only one thread at a time use a connection, so with TLS nobody may wait inside of it.
         self._tls_lock = threading.Lock()
+        self._is_tls_over = False
         self._keeps_time = keeps_time
         self._tap = tap
         self._settled = Signal()
@@ -224,7 +226,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             call.on_end(Status(StatusCode.UNAVAILABLE, INTERRUPTED), (), unprocessed=False)
         self.calls.clear()
         self.on_closed(INTERRUPTED)
-        self._shut_down_socket()
+        shut_down(self.socket, socket.SHUT_RDWR)
         self._attention.set()
 
     def flush(self) -> None:
@@ -321,7 +323,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         """End the connection at once, as if it had broken."""
         with self.mutex:
             self._lost(reason)
-        self._shut_down_socket()
+        shut_down(self.socket, socket.SHUT_RDWR)
         self._attention.set()
 
     def close(self) -> None:
@@ -332,7 +334,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         self.flush()
         self._attention.set()
         self._reader.join(LINGER)
-        self._shut_down_socket()
+        shut_down(self.socket, socket.SHUT_RDWR)
         if self._reader.ident is not None:
             self._reader.join()
         self._writer_wanted.set()
@@ -346,14 +348,14 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         """The connection has nothing more to send. Called with the mutex held."""
         if self.end_reason is not None and not self._shut_down:
             self._shut_down = True
-            try:
-                self.socket.shutdown(socket.SHUT_WR)  # the peer closes its side, and so the reader comes to its end
-            except OSError:
-                return
+            if isinstance(self.socket, ssl.SSLSocket) and self._write_error is None:
+                with self._tls_lock:
+                    self._is_tls_over = send_close_notify(self.socket)
+            shut_down(self.socket, socket.SHUT_WR)  # the peer closes its side, and so the reader comes to its end
 
     def _send(self, data: bytes | memoryview) -> int:
         """Send what the socket takes at once. On a broken socket all counts as sent: the reader tells of the loss."""
-        if self._write_error is not None:
+        if self._write_error is not None or self._shut_down:
             return len(data)
         # Before it is sent: another thread may receive the answer before this one comes to tell the tap.
         began = time.monotonic() if self._tap is not None else 0.0
@@ -367,7 +369,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             return 0
         except OSError as error:
             self._write_error = f"the connection broke: {describe(error)}"
-            self._shut_down_socket(socket.SHUT_WR)
+            shut_down(self.socket, socket.SHUT_WR)
             return len(data)
         self.bytes_sent += taken
         if self._tap is not None:
@@ -463,7 +465,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             self.interrupted()
             raise
         finally:
-            self._shut_down_socket()
+            shut_down(self.socket, socket.SHUT_RDWR)
 
     def sees_to(self, deadline: float, now: float) -> bool:
         """Whether the reader sees to the deadline of a call that is open; who waits for the call need not.
@@ -560,7 +562,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
         else:
             try:
                 with self._tls_lock:
-                    data = self.socket.recv(limit)
+                    data = b"" if self._is_tls_over else self.socket.recv(limit)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return None
         if self._tap is not None and data:
@@ -569,7 +571,7 @@ class BlockingSession(Driver, Generic[ConnectionT]):
 
     def _tls_pending(self) -> bool:
         with self._tls_lock:
-            return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
+            return isinstance(self.socket, ssl.SSLSocket) and (self._is_tls_over or self.socket.pending() > 0)
 
     def _time_left(self) -> float | None:
         with self.mutex:
@@ -582,9 +584,3 @@ class BlockingSession(Driver, Generic[ConnectionT]):
             self.connection.lost(reason)
         if self.end_reason is None:
             self.on_closed(reason)
-
-    def _shut_down_socket(self, how: int = socket.SHUT_RDWR) -> None:
-        try:
-            self.socket.shutdown(how)
-        except OSError:
-            return

@@ -31,7 +31,13 @@ def describe(error: OSError) -> str:
 
 
 def check_alpn(tls: ssl.SSLSocket, peer: str, *, require_alpn: bool) -> None:
-    """Close ``tls`` and raise ConnectError if the peer did not agree on HTTP/2 (RFC 9113, section 3.2)."""
+    """Close ``tls`` and raise ConnectError if the peer did not agree on HTTP/2 (RFC 9113, section 3.2).
+
+    So too where there was no handshake, because the connection was gone before it: what is read then is plaintext.
+    """
+    if tls.version() is None:
+        tls.close()
+        raise ConnectError(f"{peer} closed the connection before the TLS handshake")
     protocol = tls.selected_alpn_protocol()
     if require_alpn and protocol != ALPN_H2:
         tls.close()

@@ -60,7 +60,10 @@ class Listener:
                 continue  # the peer gave up before it was accepted
             plain = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
             name = str(TcpAddress(peer[0], peer[1])) if isinstance(self.address, TcpAddress) else "unix:"
-            return SocketStream(plain, local=str(self.address), peer=name)
+            try:
+                return SocketStream(plain, local=str(self.address), peer=name)
+            except OSError:  # on some systems no option of a connection that is gone already can be set
+                plain.close()
 
     async def secure(self, stream: SocketStream) -> SocketStream:
         """Do the TLS handshake, if this listener has TLS, within the handshake timeout; ConnectError if that fails."""

@@ -171,9 +171,11 @@ class Session(Driver, Generic[ConnectionT]):
     def abort(self, reason: str) -> None:
         """End the connection at once, as if it had broken: every call ends with UNAVAILABLE and ``reason``."""
         self._aborted = True
-        self.connection.lost(reason)
-        if self.end_reason is None:
-            self.on_closed(reason)
+        try:
+            self.connection.lost(reason)
+        finally:
+            if self.end_reason is None:
+                self.on_closed(reason)
 
     async def run(self) -> None:
         """Move bytes until the connection is over, then send what is left, close in order and return.
@@ -198,9 +200,11 @@ class Session(Driver, Generic[ConnectionT]):
                     self._nursery = None  # it takes no more tasks from here on
                 nursery.cancel_scope.cancel()
         finally:
-            if not self.is_closed:
-                self.abort("the connection was closed by this side")
-            self.stream.close()
+            try:
+                if not self.is_closed:
+                    self.abort("the connection was closed by this side")
+            finally:
+                self.stream.close()
 
     # -- reading, and the time
 

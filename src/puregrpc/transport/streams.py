@@ -15,6 +15,7 @@ from contextlib import suppress
 import trio
 
 from puregrpc.transport.tap import Tap
+from puregrpc.transport.tls import send_close_notify, shut_down
 
 __all__ = ["ByteStream", "MemoryStream", "SocketStream", "TappedStream", "memory_stream_pair"]
 
@@ -84,6 +85,7 @@ class SocketStream(ByteStream):
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self.gathers = self._tls is None and hasattr(sock, "sendmsg")
         self._write_waits_for_read = False
+        self._is_tls_over = False
 
     @property
     def tls(self) -> ssl.SSLSocket | None:
@@ -99,7 +101,7 @@ class SocketStream(ByteStream):
         option = getattr(socket, "TCP_USER_TIMEOUT", None)
         if option is not None and self.socket.family in (socket.AF_INET, socket.AF_INET6):
             with suppress(OSError):  # an older kernel, or a connection that is gone already
-                self.socket.setsockopt(socket.IPPROTO_TCP, option, min(int(seconds * 1000), 2**31 - 1))
+                self.socket.setsockopt(socket.IPPROTO_TCP, option, int(min(seconds * 1000, 2**31 - 1)))
 
     def receive_nowait(self, limit: int) -> bytes | None:
         if self._tls is not None:
@@ -111,6 +113,8 @@ class SocketStream(ByteStream):
 
     def _receive_tls(self, tls: ssl.SSLSocket, limit: int) -> bytes | None:
         """Gather records (16 KiB each at most, RFC 8446, section 5.1) up to ``limit``."""
+        if self._is_tls_over:
+            return b""
         parts: list[bytes] = []
         size = 0
         while size < limit:
@@ -129,7 +133,7 @@ class SocketStream(ByteStream):
         return b"".join(parts) if parts else None
 
     async def wait_readable(self) -> None:
-        if self._tls is not None and self._tls.pending():
+        if self._tls is not None and (self._is_tls_over or self._tls.pending()):
             await trio.lowlevel.checkpoint()
         else:
             await trio.lowlevel.wait_readable(self.socket)
@@ -160,11 +164,9 @@ class SocketStream(ByteStream):
             await trio.lowlevel.wait_writable(self.socket)
 
     def send_eof(self) -> None:
-        with suppress(OSError, ValueError):  # ssl.SSLError is an OSError; ValueError: the handshake was never done
-            if self._tls is not None:
-                self._tls.unwrap()  # sends close_notify (RFC 8446, section 6.1), then wants to read the peer's
-        with suppress(OSError):  # there are peers that do not answer close_notify before TCP's FIN
-            socket.socket.shutdown(self.socket, socket.SHUT_WR)  # SSLSocket's own would forget the TLS that is read
+        if self._tls is not None and not self._is_tls_over:
+            self._is_tls_over = send_close_notify(self._tls)
+        shut_down(self.socket, socket.SHUT_WR)  # there are peers that do not answer close_notify before TCP's FIN
 
     def close(self) -> None:
         if self.socket.fileno() >= 0:

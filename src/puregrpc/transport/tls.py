@@ -1,8 +1,9 @@
-"""TLS for both ends: options as people have them (PEM text or files) and the ssl contexts made from them."""
+"""TLS for both ends: options as people have them (PEM text or files), the ssl contexts made from them, and its end."""
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import warnings
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,7 @@ from pathlib import Path
 from puregrpc.errors import InvalidArgument
 from puregrpc.transport.connect_rules import ALPN_H2
 
-__all__ = ["InsecureTlsWarning", "TlsOptions"]
-
-"""RFC 9113, section 3.2: how TLS says that the connection speaks HTTP/2."""
+__all__ = ["InsecureTlsWarning", "TlsOptions", "send_close_notify", "shut_down"]
 
 
 class InsecureTlsWarning(UserWarning):
@@ -147,3 +146,28 @@ def _load_chain(context: ssl.SSLContext, chain: str, key: str | None, password: 
         raise InvalidArgument(f"certificate_chain and private_key do not go together: {error}") from None
     finally:
         Path(path).unlink()
+
+
+def send_close_notify(tls: ssl.SSLSocket) -> bool:
+    """Say in TLS that nothing more will be sent (RFC 8446, section 6.1). Waits for nothing, never fails.
+
+    True if the peer has said so as well. TLS is over then and its object gone: neither read nor write ``tls`` any
+    more, for that would be plaintext.
+    """
+    try:
+        tls.unwrap()
+    except (OSError, ValueError):  # it wants to read the peer's close_notify; ValueError: no handshake was done
+        return False
+    return True
+
+
+def shut_down(sock: socket.socket, how: int) -> None:
+    """Shut down a socket that may be in TLS (``how`` as in `socket.socket.shutdown`). Never fails.
+
+    ``SSLSocket.shutdown`` would drop the TLS object, and what the socket receives from then on be taken for what came
+    through TLS, whoever on the way has sent it.
+    """
+    try:
+        socket.socket.shutdown(sock, how)
+    except OSError:
+        return

@@ -28,7 +28,7 @@ from puregrpc.wire.limits import (
 )
 from puregrpc.wire.memory import MemoryBudget
 from puregrpc.wire.metadata import Metadata
-from puregrpc.wire.status import Status
+from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,6 +149,9 @@ class ServerCall(Call):
 
     __slots__ = ("request",)
     request: Request
+
+    def on_left_out(self, what: str) -> None:
+        """``what`` of the answer is not sent: it does not fit what the client takes as headers, or a limit of ours."""
 
 
 class Driver(Protocol):
@@ -406,21 +409,35 @@ class ClientConnection(Connection):
         Beyond the peer's MAX_CONCURRENT_STREAMS the call waits its turn; grpc-timeout is worked out from
         ``deadline`` when the headers are really sent. Names in ``secret_names`` are sent "never indexed" (RFC 7541,
         section 7.1.3). Raises LocalProtocolError if no new call may be opened, InvalidArgument for bad metadata.
+        A call whose headers are larger than the server takes ends with RESOURCE_EXHAUSTED before it is sent.
         """
 
     @abstractmethod
     def half_close(self, call: Call) -> None:
         """The client has sent all its messages. Idempotent; nothing happens on a call that has ended."""
 
+    def _refuse_headers(self, call: Call, size: int, most: int) -> None:
+        """End a call whose request headers do not fit, of which the connection knows nothing (any more)."""
+        problem = f"the request's headers take {size} octets, the server takes {most} at most"
+        call.on_end(Status(StatusCode.RESOURCE_EXHAUSTED, problem), (), unprocessed=False)
+
 
 class ServerConnection(Connection):
-    """The server's end."""
+    """The server's end.
+
+    Nothing here fails because of the size of header lists. What does not fit SETTINGS_MAX_HEADER_LIST_SIZE of the
+    client is left out (see `headers.fit_trailers`), of which `ServerCall.on_left_out` tells; and where not even a
+    status fits, RST_STREAM(INTERNAL_ERROR) ends the call.
+    """
 
     __slots__ = ()
 
     @abstractmethod
     def send_headers(self, call: ServerCall, metadata: Metadata = (), *, encoding: str = "identity") -> None:
         """Send the initial metadata. LocalProtocolError if they are out, InvalidArgument if metadata is bad.
+
+        Metadata that do not fit are left out. Where the headers do not fit without them either, the call ends with
+        RESOURCE_EXHAUSTED, and the owner is told with ``on_end``.
 
         An ``encoding`` that the client does not accept (``request.accept_encodings``) falls back to identity.
         """
@@ -430,8 +447,8 @@ class ServerConnection(Connection):
         """End the call with a status, behind all of its messages; trailers-only if no headers were sent.
 
         If the client has not half-closed yet, RST_STREAM(NO_ERROR) follows once the trailers are out (RFC 9113,
-        section 8.1). The owner gets no further callback. InvalidArgument if metadata is bad, or too large for what
-        the client announced (SETTINGS_MAX_HEADER_LIST_SIZE); nothing has been sent then.
+        section 8.1). The owner gets no further callback. InvalidArgument if metadata is bad; nothing has been sent
+        then.
         """
 
     @abstractmethod
@@ -444,3 +461,10 @@ class ServerConnection(Connection):
         status: Status | None = None,
     ) -> None:
         """The whole of a unary response: headers (if not sent yet), one message, trailers. Status OK by default."""
+
+    def _refuse_headers(self, call: ServerCall, size: int, most: int) -> None:
+        """End a call whose response headers do not fit."""
+        problem = f"the response's headers take {size} octets, the client takes {most} at most"
+        status = Status(StatusCode.RESOURCE_EXHAUSTED, problem)
+        self.send_trailers(call, status)
+        call.on_end(status, (), unprocessed=False)

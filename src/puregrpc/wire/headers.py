@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
 from puregrpc.wire.compression import CODINGS, accept_encoding_value, coding_for, parse_accept_encoding
 from puregrpc.wire.connection import Request
 from puregrpc.wire.deadline import encode_timeout, parse_timeout
-from puregrpc.wire.metadata import RESERVED, HeaderField, Metadata, decode_field, encode_metadata
+from puregrpc.wire.limits import MAX_GRPC_MESSAGE_SIZE
+from puregrpc.wire.metadata import (
+    RESERVED,
+    HeaderField,
+    Metadata,
+    decode_field,
+    encode_metadata,
+    header_list_size,
+)
 from puregrpc.wire.status import (
     Status,
     StatusCode,
@@ -23,7 +32,9 @@ __all__ = [
     "NO_PSEUDO",
     "Refusal",
     "ResponseHead",
+    "Trailers",
     "check_fields",
+    "fit_trailers",
     "foreign_failure",
     "parse_request",
     "parse_response",
@@ -35,6 +46,8 @@ __all__ = [
 ]
 
 CONTENT_TYPE = b"application/grpc"
+
+UNBOUNDED = 2**62
 
 _PATH = re.compile(r"/[!-~]*")
 _AUTHORITY = re.compile(r"[!-~]*")
@@ -254,21 +267,61 @@ def response_fields(
     return fields
 
 
-def trailer_fields(
-    status: Status, metadata: Metadata, *, headers_too: bool = False, content_subtype: str = ""
-) -> list[HeaderField]:
-    """The trailers; with ``headers_too`` a trailers-only response. Raises InvalidArgument."""
+class Trailers(NamedTuple):
+    """Trailers as far as they fit."""
+
+    fields: list[HeaderField]
+    """Empty if not even grpc-status fits."""
+    left_out: str = ""
+    """What does not fit, in words; empty if all does."""
+
+
+def fit_trailers(
+    status: Status, metadata: Metadata, most: int | None, *, headers_too: bool = False, content_subtype: str = ""
+) -> Trailers:
+    """Trailers (with ``headers_too`` a trailers-only response) in a header list of ``most`` octets (None: any size).
+
+    The status' details come first if it is tight, then its message, which is shortened, then metadata, which go as a
+    whole or not at all. Raises InvalidArgument for metadata that cannot be sent.
+    """
+    custom = encode_metadata(metadata) if metadata else []
     fields: list[HeaderField] = []
     if headers_too:
         fields += ((b":status", b"200"), (b"content-type", _content_type(content_subtype)))
     fields.append((b"grpc-status", b"%d" % status.code))
-    if status.message:
-        fields.append((b"grpc-message", encode_grpc_message(status.message)))
+    room = UNBOUNDED if most is None else most - header_list_size(fields)
+    if room < 0:
+        return Trailers([], "the status")
+    left_out: list[str] = []
+    details: list[HeaderField] = []
     if status.details is not None:
-        fields.append((b"grpc-status-details-bin", _base64(status.details)))
-    if metadata:
-        fields += encode_metadata(metadata)
-    return fields
+        details = [(b"grpc-status-details-bin", _base64(status.details))]
+        if header_list_size(details) > room:
+            details = []
+            left_out.append("the status' details")
+        room -= header_list_size(details)
+    if status.message:
+        limit = min(room - header_list_size([(b"grpc-message", b"")]), MAX_GRPC_MESSAGE_SIZE)
+        value = encode_grpc_message(status.message[:MAX_GRPC_MESSAGE_SIZE], UNBOUNDED)
+        if len(status.message) > MAX_GRPC_MESSAGE_SIZE or len(value) > limit:
+            value = encode_grpc_message(status.message, limit)
+            left_out.append("a part of the status' message")
+        if value:
+            fields.append((b"grpc-message", value))
+            room -= header_list_size(fields[-1:])
+    fields += details
+    if header_list_size(custom) <= room:
+        fields += custom
+    else:
+        left_out.append("the trailing metadata")
+    return Trailers(fields, ", ".join(left_out))
+
+
+def trailer_fields(
+    status: Status, metadata: Metadata, *, headers_too: bool = False, content_subtype: str = ""
+) -> list[HeaderField]:
+    """The trailers of whatever size, but for grpc-message; see `fit_trailers`."""
+    return fit_trailers(status, metadata, None, headers_too=headers_too, content_subtype=content_subtype).fields
 
 
 def _base64(octets: bytes) -> bytes:

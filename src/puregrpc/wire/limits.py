@@ -71,6 +71,10 @@ TURN_MESSAGES = 256
 INFLATE_SLICE = 256 << 10
 """How much is inflated between two looks at the clock, about a millisecond."""
 
+MAX_GRPC_MESSAGE_SIZE = 8 << 10
+"""The longest grpc-message sent, percent-encoded: half of what our own clients and grpcio's take as headers by default.
+Texts that echo what a peer sent grow threefold when they are encoded."""
+
 MAX_FRAME_SIZE = 16 << 10
 """The largest frame received: what every HTTP/2 peer may send (RFC 9113, section 4.2)."""
 

@@ -8,6 +8,8 @@ from base64 import b64decode
 from dataclasses import dataclass
 from enum import IntEnum
 
+from puregrpc.wire.limits import MAX_GRPC_MESSAGE_SIZE
+
 __all__ = [
     "OK",
     "Status",
@@ -67,6 +69,9 @@ class Status:
 
 OK = Status(0)
 
+CUT = "..."
+"""What a message ends with that was too long."""
+
 _UNESCAPED = re.compile(rb"(?! )[ -$&-~]*(?<! )")
 _ESCAPED_OCTET = re.compile(rb"%([0-9A-Fa-f]{2})")
 _PERCENT_CODED = [
@@ -74,12 +79,28 @@ _PERCENT_CODED = [
 ]
 
 
-def encode_grpc_message(message: str) -> bytes:
+def encode_grpc_message(message: str, most: int = MAX_GRPC_MESSAGE_SIZE) -> bytes:
     """Percent-encode a status message for ``grpc-message`` (PROTOCOL-HTTP2, "Percent-Encoded").
 
-    A space at either end is encoded as well: a field value may not begin or end with one (RFC 9113, section 8.2.1).
+    What would take more than ``most`` octets is cut between two characters, and ends with three dots; it is empty if
+    not even those fit. A space at either end is encoded as well: a field value may not begin or end with one (RFC 9113,
+    section 8.2.1).
     Lone surrogates, which have no UTF-8, are sent as U+FFFD.
     """
+    if len(message) <= most and len(encoded := _percent_encode(message)) <= most:
+        return encoded
+    room = most - len(CUT)
+    if room < 0:
+        return b""
+    cut = _percent_encode(message[: room + 1])[:room]
+    escape = cut.rfind(b"%", -2)
+    if escape >= 0:  # it was cut behind the percent sign or the first digit
+        cut = cut[:escape]
+    octets = _ESCAPED_OCTET.sub(_unescaped, cut)
+    return _percent_encode(octets.decode("utf-8", "ignore") + CUT)
+
+
+def _percent_encode(message: str) -> bytes:
     octets = message.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
     if _UNESCAPED.fullmatch(octets):
         return octets
@@ -92,8 +113,12 @@ def encode_grpc_message(message: str) -> bytes:
 def decode_grpc_message(value: bytes) -> str:
     """Decode ``grpc-message``. What is damaged is kept as it came: the spec says never to fail or drop the message."""
     if b"%" in value:
-        value = _ESCAPED_OCTET.sub(lambda found: bytes((int(found[1], 16),)), value)
+        value = _ESCAPED_OCTET.sub(_unescaped, value)
     return value.decode("utf-8", "replace")
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return bytes((int(found[1], 16),))
 
 
 def decode_base64(value: bytes) -> bytes:

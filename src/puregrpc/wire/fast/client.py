@@ -107,8 +107,6 @@ class FastClientConnection(FastConnection, ClientConnection):
                 self._secret_names = tuple(secret_names)
                 self._metadata = MetadataEncoder(secret_names)
             metadata = self._metadata.encode(request.metadata)
-        if self._max_list_size is not None:
-            self._check_list_size(method, metadata, len(request.metadata))
         coding = None if request.encoding == "identity" else coding_for(request.encoding)
         length = -1
         pieces: tuple[bytes, ...] = ()
@@ -117,6 +115,9 @@ class FastClientConnection(FastConnection, ClientConnection):
             if coding is not None or length > self._max_send_message_size:
                 pieces = (encode_message(message, coding or IDENTITY, self._max_send_message_size),)
 
+        if self._max_list_size is not None and (size := self._excess(method, metadata, len(request.metadata))):
+            self._refuse_headers(call, size, self._max_list_size)
+            return
         call.wire_path = request.path
         call.wire_deadline = deadline
         call.wire_a = call.wire_inbound = call.wire_outbound = None

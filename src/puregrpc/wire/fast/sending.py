@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
-from puregrpc.errors import InvalidArgument, LocalProtocolError
+from puregrpc.errors import LocalProtocolError
 from puregrpc.wire.compression import CODINGS, Coding
 from puregrpc.wire.connection import Call, Connection, ConnectionConfig, Driver
 from puregrpc.wire.fast.hpack_decoder import HeaderDecoder
@@ -222,16 +222,14 @@ class Sending(Connection):
             )
         self.emit(b"".join(parts))
 
-    def _check_list_size(self, constant: ConstantFields, literals: bytes, entries: int) -> None:
-        """Raise InvalidArgument for a header list that the peer does not take. ``entries`` is how many literals."""
+    def _excess(self, constant: ConstantFields, literals: bytes, entries: int) -> int:
+        """The size of a header list, if the peer does not take so much; else 0. ``entries`` is how many literals."""
         most = self._max_list_size
         if most is None or constant.list_size + len(literals) + MOST_UNCOUNTED * entries <= most:
-            return
+            return 0
         run, fields = HeaderDecoder(len(literals) * ENTRY_OVERHEAD).decode(literals)
         size = constant.list_size + header_list_size(run.fields + fields)
-        if size > most:
-            what, who = ("request", "server") if self._client else ("response", "client")
-            raise InvalidArgument(f"the {what}'s headers take {size} octets, the {who} takes {most} at most")
+        return size if size > most else 0
 
     def emit_reset(self, stream_id: int, error_code: int) -> None:
         """Put RST_STREAM into the output."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 from puregrpc.errors import LocalProtocolError, RemoteProtocolError
 from puregrpc.wire.compression import coding_for, receiving_coding
@@ -36,9 +37,17 @@ from puregrpc.wire.fast.sending import (
 )
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
-from puregrpc.wire.headers import Refusal, check_fields, parse_request, response_fields, trailer_fields
+from puregrpc.wire.headers import (
+    Refusal,
+    check_fields,
+    fit_trailers,
+    parse_request,
+    response_fields,
+    trailer_fields,
+)
 from puregrpc.wire.keepalive import PingEnforcement
-from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
+from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT, MAX_GRPC_MESSAGE_SIZE
+from puregrpc.wire.metadata import encode_metadata, header_list_size
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
 __all__ = ["FastServerConnection"]
@@ -48,6 +57,9 @@ GOAWAY_PING = b"goaway!!"
 
 MAX_RESPONSE_KINDS = 100
 """How many kinds of response heads and trailers are remembered with their header fields."""
+
+SHORT_MESSAGE = MAX_GRPC_MESSAGE_SIZE // 27
+"""Characters of a status message that fit however they are encoded: a lone surrogate takes 27 octets."""
 
 MAX_SKIPPED_RANGES = 100
 """How many gaps in the client's stream ids are remembered; a client has no reason to leave any."""
@@ -117,8 +129,12 @@ class FastServerConnection(FastConnection, ServerConnection):
         coding = None if encoding == "identity" else coding_for(encoding)
         literals = self._metadata.encode(metadata) if metadata else b""
         head = self._head(encoding, call.request.content_subtype)
-        if self._max_list_size is not None:
-            self._check_list_size(head, literals, len(metadata))
+        if self._max_list_size is not None and self._excess(head, literals, len(metadata)):
+            if head.list_size > self._max_list_size:
+                self._refuse_headers(call, head.list_size, self._max_list_size)
+                return
+            call.on_left_out("the initial metadata")
+            literals = b""
         call.wire_b = coding
         call.wire_state = state | HEAD_SENT
         self._answered = True
@@ -128,11 +144,11 @@ class FastServerConnection(FastConnection, ServerConnection):
         state = call.wire_state
         if state is None or state & DETACHED:
             return
-        constant, literals = self._trailer_parts(
-            status, metadata, None if state & HEAD_SENT else call.request.content_subtype
-        )
-        if self._max_list_size is not None:
-            self._check_list_size(constant, literals, len(metadata) + 2)
+        parts = self._trailer_parts(call, status, metadata, headers_too=not state & HEAD_SENT)
+        if parts is None:
+            self.reset(call, ErrorCode.INTERNAL_ERROR)
+            return
+        constant, literals = parts
         if call.wire_outbound is None:
             self._send_trailer_block(call, constant, literals)
             self._stream_done(call)
@@ -161,21 +177,24 @@ class FastServerConnection(FastConnection, ServerConnection):
             or length > self._max_send_message_size
             or self._direct_octets > MAX_DIRECT_OCTETS
         ):
-            if not state & HEAD_SENT:
-                self.send_headers(call, metadata)
-            self.send_message(call, message)
-            self.send_trailers(call, OK if status is None else status, trailers)
+            self._send_parts(call, message, metadata, trailers, status)
             return
         encoder = self.encoder
         subtype = call.request.content_subtype
         head = self._identity_heads.get(subtype) or self._head("identity", subtype)
         literals = self._metadata.encode(metadata) if metadata else b""
+        if self._max_list_size is not None and (
+            self._excess(head, literals, len(metadata)) or self._ok_trailers.list_size > self._max_list_size
+        ):
+            self._send_parts(call, message, metadata, trailers, status)
+            return
         tail, tail_literals = self._ok_trailers, b""
         if trailers or (status is not None and status is not OK):
-            tail, tail_literals = self._trailer_parts(OK if status is None else status, trailers, None)
-        if self._max_list_size is not None:
-            self._check_list_size(head, literals, len(metadata))
-            self._check_list_size(tail, tail_literals, len(trailers) + 2)
+            parts = self._trailer_parts(call, OK if status is None else status, trailers, headers_too=False)
+            if parts is None:
+                self.reset(call, ErrorCode.INTERNAL_ERROR)
+                return
+            tail, tail_literals = parts
         head_block = head.block if head.version == encoder.version else encoder.encode(head)
         tail_block = tail.block if tail.version == encoder.version else encoder.encode(tail)
         if literals:
@@ -206,6 +225,17 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._signalled = True
             self.driver.on_output()
 
+    def _send_parts(
+        self, call: ServerCall, message: bytes, metadata: Metadata, trailers: Metadata, status: Status | None
+    ) -> None:
+        """Send a response step by step."""
+        if trailers:
+            encode_metadata(trailers)  # what is wrong with them must show before anything has been sent
+        if not call.wire_state & HEAD_SENT:
+            self.send_headers(call, metadata)
+        self.send_message(call, message)
+        self.send_trailers(call, OK if status is None else status, trailers)
+
     def _head(self, encoding: str, content_subtype: str) -> ConstantFields:
         key = (encoding, content_subtype)
         head = self._heads.get(key)
@@ -225,9 +255,13 @@ class FastServerConnection(FastConnection, ServerConnection):
         return head
 
     def _trailer_parts(
-        self, status: Status, metadata: Metadata, content_subtype: str | None
-    ) -> tuple[ConstantFields, bytes]:
-        """The constant fields of trailers and the octets of the others; with a content subtype of trailers-only."""
+        self, call: ServerCall, status: Status, metadata: Metadata, *, headers_too: bool
+    ) -> tuple[ConstantFields, bytes] | None:
+        """The constant fields of trailers and the octets of the others, as far as the client takes them.
+
+        With ``headers_too`` those of a trailers-only response. None if not even the status fits.
+        """
+        content_subtype = call.request.content_subtype if headers_too else None
         key = (status.code, content_subtype)
         constant = self._trailers.get(key)
         if constant is None:
@@ -243,6 +277,17 @@ class FastServerConnection(FastConnection, ServerConnection):
         if metadata or status.message or status.details is not None:
             varying = trailer_fields(status, ())[1:]
             literals = b"".join([literal(*field) for field in varying]) + self._metadata.encode(metadata)
+        if len(status.message) > SHORT_MESSAGE or (
+            self._max_list_size is not None and self._excess(constant, literals, len(metadata) + 2)
+        ):
+            trailers = fit_trailers(
+                status, metadata, self._max_list_size, headers_too=headers_too, content_subtype=content_subtype or ""
+            )
+            if trailers.left_out:
+                call.on_left_out(trailers.left_out)
+            if not trailers.fields:
+                return None
+            literals = b"".join([literal(*field) for field in trailers.fields[len(constant.fields) :]])
         return constant, literals
 
     def _send_trailer_block(self, call: Call, constant: ConstantFields, literals: bytes) -> None:
@@ -380,8 +425,12 @@ class FastServerConnection(FastConnection, ServerConnection):
     def _send_refusal(self, call: RefusedCall) -> None:
         call.answered = True
         refusal = call.refusal
+        fields = refusal.header_fields()
+        if self._max_list_size is not None and header_list_size(fields) > self._max_list_size:
+            self.reset(call, ErrorCode.INTERNAL_ERROR)
+            return
         block = self.encoder.encode(self._no_fields)
-        block += b"".join([literal(name, value) for name, value in refusal.header_fields()])
+        block += b"".join([literal(name, value) for name, value in fields])
         text = refusal.text.encode()
         call.wire_state |= HEAD_SENT
         self._answered = True
@@ -415,11 +464,13 @@ class FastServerConnection(FastConnection, ServerConnection):
         if call.wire_outbound is not None:
             self._reset_stream(call, error_code)
         else:
-            state = call.wire_state
-            subtype = call.request.content_subtype if isinstance(call, ServerCall) else ""
-            constant, literals = self._trailer_parts(status, (), None if state & HEAD_SENT else subtype)
-            self._send_trailer_block(call, constant, literals)
-            self._reset_stream(call, ErrorCode.NO_ERROR)
+            served = cast("ServerCall", call)
+            parts = self._trailer_parts(served, status, (), headers_too=not call.wire_state & HEAD_SENT)
+            if parts is None:
+                self._reset_stream(call, error_code)
+            else:
+                self._send_trailer_block(call, *parts)
+                self._reset_stream(call, ErrorCode.NO_ERROR)
         self._end_call(call, status)
 
     def _peer_reset(self, call: Call, error_code: int) -> None:

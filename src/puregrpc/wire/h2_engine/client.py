@@ -49,7 +49,10 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         if self._closed or self._going_away or self._sent_away:
             raise LocalProtocolError("no new call can be opened: the connection is closed or going away")
         self._now = max(self._now, now)
-        fields = self._request_fields(request)
+        config = self._config
+        fields = request_fields(
+            request, scheme=config.scheme, user_agent=config.user_agent, accept_encodings=config.accept_encodings
+        )
         coding = coding_for(request.encoding)
         stream = self._add(call, request.path, Half(REQUEST, "local"), Half(RESPONSE, "remote"))
         stream.coding = coding
@@ -61,6 +64,11 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         except InvalidArgument:
             self._forget(stream)
             raise
+        most, size = self._http2.peer_max_header_list_size, header_list_size(fields)
+        if most is not None and size > most:
+            self._forget(stream)
+            self._refuse_headers(call, size, most)
+            return
         if end:
             self._message_was_last(stream)
         call.wire_deadline = deadline
@@ -70,20 +78,6 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         self._queue.append((stream, [_header_tuple(name, value, secrets) for name, value in fields]))
         self._open_queued()
         self._tell_output()
-
-    def _request_fields(self, request: Request) -> list[HeaderField]:
-        config = self._config
-        fields = request_fields(
-            request,
-            scheme=config.scheme,
-            user_agent=config.user_agent,
-            accept_encodings=config.accept_encodings,
-        )
-        most = self._http2.peer_max_header_list_size
-        size = header_list_size(fields)
-        if most is not None and size > most:
-            raise InvalidArgument(f"the request's headers take {size} octets, the server takes {most} at most")
-        return fields
 
     def half_close(self, call: Call) -> None:
         stream: Stream[Call] | None = call.wire_state

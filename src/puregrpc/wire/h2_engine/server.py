@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from puregrpc.errors import InvalidArgument, RemoteProtocolError
+from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.call_state import REQUEST, RESPONSE, Half, Step
 from puregrpc.wire.compression import coding_for, receiving_coding
 from puregrpc.wire.connection import ConnectionConfig, Driver, Request, ServerCall, ServerConnection
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.base import H2Connection
 from puregrpc.wire.h2_engine.stream import Stream
-from puregrpc.wire.headers import NO_PSEUDO, Refusal, check_fields, parse_request, response_fields, trailer_fields
+from puregrpc.wire.headers import NO_PSEUDO, Refusal, check_fields, fit_trailers, parse_request, response_fields
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
 from puregrpc.wire.metadata import HeaderField, Metadata, encode_metadata, header_list_size
@@ -40,13 +40,23 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         if stream is None:
             return
         coding = coding_for(encoding if encoding in call.request.accept_encodings else "identity")
+        custom = encode_metadata(metadata)
         fields = response_fields(
-            metadata,
+            (),
             encoding=coding.name,
             content_subtype=call.request.content_subtype,
             accept_encodings=self._config.accept_encodings,
         )
-        self._check_size(fields)
+        most = self._http2.peer_max_header_list_size
+        if most is not None and not stream.sending.opened:
+            size = header_list_size(fields)
+            if size > most:
+                self._refuse_headers(call, size, most)
+                return
+            if size + header_list_size(custom) > most:
+                call.on_left_out("the initial metadata")
+                custom = []
+        fields += custom
         stream.sending.step(Step.HEADERS)
         stream.coding = coding
         self._http2.send_headers(stream.id, fields)
@@ -57,24 +67,10 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream: Stream[ServerCall] | None = call.wire_state
         if stream is None or stream.sending.ended:
             return
-        self._queue_trailers(stream, self._trailer_fields(stream, status, metadata))
-
-    def _trailer_fields(self, stream: Stream[ServerCall], status: Status, metadata: Metadata) -> list[HeaderField]:
-        fields = trailer_fields(
-            status,
-            metadata,
-            headers_too=not stream.sending.opened,
-            content_subtype=stream.call.request.content_subtype,
-        )
-        self._check_size(fields)
-        return fields
-
-    def _check_size(self, fields: list[HeaderField]) -> None:
-        most, size = self._http2.peer_max_header_list_size, header_list_size(fields)
-        if most is not None and size > most:
-            raise InvalidArgument(f"the response's headers take {size} octets, the client takes {most} at most")
-
-    def _queue_trailers(self, stream: Stream[ServerCall], fields: list[HeaderField]) -> None:
+        fields = self._trailer_fields(stream, status, metadata)
+        if not fields:
+            self.reset(call, ErrorCode.INTERNAL_ERROR)
+            return
         stream.sending.step(Step.TRAILERS)
         stream.trailers = fields
         stream.answered = True
@@ -84,6 +80,19 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             self._turns.remove(stream)
             self._send_frame(stream, 0)
         self._tell_output()
+
+    def _trailer_fields(self, stream: Stream[ServerCall], status: Status, metadata: Metadata) -> list[HeaderField]:
+        """What of the trailers the client takes; [] if not even the status."""
+        trailers = fit_trailers(
+            status,
+            metadata,
+            self._http2.peer_max_header_list_size,
+            headers_too=not stream.sending.opened,
+            content_subtype=stream.call.request.content_subtype,
+        )
+        if trailers.left_out:
+            stream.call.on_left_out(trailers.left_out)
+        return trailers.fields
 
     def send_response(
         self,
@@ -99,6 +108,8 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         encode_metadata(trailers)  # what is wrong with them must show before anything has been sent
         if not stream.sending.opened:
             self.send_headers(call, metadata)
+            if stream.sending.ended:  # they do not fit
+                return
         self.send_message(call, message)
         self.send_trailers(call, OK if status is None else status, trailers)
 
@@ -175,7 +186,12 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
     def _send_refusal(self, stream: Stream[ServerCall], refusal: Refusal) -> None:
         stream.refusal = None
         text = refusal.text.encode()
-        self._http2.send_headers(stream.id, refusal.header_fields(), end=not text)
+        fields = refusal.header_fields()
+        most = self._http2.peer_max_header_list_size
+        if most is not None and header_list_size(fields) > most:
+            self.reset(stream.call, ErrorCode.INTERNAL_ERROR)
+            return
+        self._http2.send_headers(stream.id, fields, end=not text)
         if text:
             stream.end_queued = True
             stream.outbound.append(text)
@@ -228,15 +244,11 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         A client that broke HTTP/2 is told with the reset's error code alone.
         """
         if error_code == ErrorCode.CANCEL and not stream.outbound and not stream.answered and not self._closed:
-            fields = trailer_fields(
-                status,
-                (),
-                headers_too=not stream.sending.opened,
-                content_subtype=stream.call.request.content_subtype,
-            )
-            self._http2.send_headers(stream.id, fields, end=True)
-            stream.wire_ended_locally = True
-            error_code = ErrorCode.NO_ERROR
+            fields = self._trailer_fields(stream, status, ())
+            if fields:
+                self._http2.send_headers(stream.id, fields, end=True)
+                stream.wire_ended_locally = True
+                error_code = ErrorCode.NO_ERROR
         self._reset_stream(stream, error_code)
         self._end_call(stream, status)
 
