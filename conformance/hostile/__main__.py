@@ -1,8 +1,8 @@
 """The hostile catalogue against puregrpc's connections in memory: ``python -m conformance.hostile [NAME ...]``.
 
 Each probe runs in a process of its own, against each engine. Of the victim are measured the processor time in all, the
-length of its turns (what another client would have waited, handlers apart) and the memory that it took in addition. With
-``--engine`` one engine only; ``--output FILE`` writes the table as Markdown.
+length of its turns (what another client would have waited, handlers apart) and the memory that it took in addition.
+With ``--engine`` one engine only; ``--output FILE`` writes the table as Markdown.
 """
 
 from __future__ import annotations

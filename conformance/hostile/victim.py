@@ -7,7 +7,15 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING
 
 from puregrpc.wire import EngineName, client_connection, server_connection
-from puregrpc.wire.connection import Call, ConnectionConfig, Request, ServerCall, ServerConnection
+from puregrpc.wire.connection import (
+    Call,
+    ClientConnection,
+    Connection,
+    ConnectionConfig,
+    Request,
+    ServerCall,
+    ServerConnection,
+)
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -62,6 +70,8 @@ class Asked(Call):
 
 class Victim:
     """Either end, and what every turn of it costs."""
+
+    connection: Connection
 
     def __init__(self) -> None:
         self.turns: list[float] = []
@@ -136,11 +146,13 @@ class Victim:
 class ServerVictim(Victim):
     """A server's connection and its handlers."""
 
+    connection: ServerConnection
+
     def __init__(self, engine: EngineName, handlers: Handlers, config: ConnectionConfig | None = None) -> None:
         super().__init__()
         self.handlers = handlers
         self.ready: list[Held] = []
-        self.connection: ServerConnection = server_connection(self, config, engine=engine)
+        self.connection = server_connection(self, config, engine=engine)
         self.connection.limit_turns(perf_counter)
         self.connection.start(perf_counter())
 
@@ -169,6 +181,8 @@ class ServerVictim(Victim):
 
 class ClientVictim(Victim):
     """A client's connection with a call open on stream 1."""
+
+    connection: ClientConnection
 
     def __init__(self, engine: EngineName) -> None:
         super().__init__()

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hyperframe.frame import Frame
+from hyperframe.frame import Frame, GoAwayFrame, PingFrame, WindowUpdateFrame
 from tests.wire.peers import RecordingCall
-from tests.wire.scripted import REQUEST, RESPONSE, TRAILERS, ScriptedClient, ScriptedServer, frame, message
+from tests.wire.scripted import (
+    REQUEST,
+    RESPONSE,
+    TRAILERS,
+    ScriptedClient,
+    ScriptedPeer,
+    ScriptedServer,
+    frame,
+    message,
+)
 
 from puregrpc.wire import EngineName
 from puregrpc.wire.connection import ConnectionConfig, Request
@@ -15,6 +24,13 @@ from puregrpc.wire.status import StatusCode
 
 CONFIG = ConnectionConfig(initial_stream_window=65_535, initial_connection_window=65_535, max_window=1 << 20)
 CALLS = 60
+
+
+def last_code(peer: ScriptedPeer) -> int:
+    """The error code of the GOAWAY that the peer was sent last."""
+    last = peer.received[-1]
+    assert isinstance(last, GoAwayFrame)
+    return int(last.error_code)
 
 
 class Client(ScriptedClient):
@@ -37,10 +53,9 @@ class Client(ScriptedClient):
     def look(self) -> None:
         self.said()
         for one in self.received[self._read :]:
-            name = type(one).__name__
-            if name == "WindowUpdateFrame" and one.stream_id in self.windows:
+            if isinstance(one, WindowUpdateFrame) and one.stream_id in self.windows:
                 self.windows[one.stream_id] += one.window_increment
-            elif name == "PingFrame" and "ACK" not in one.flags:
+            elif isinstance(one, PingFrame) and "ACK" not in one.flags:
                 self.now += 0.001
                 self.send(self.ping(one.opaque_data, ack=True))
         self._read = len(self.received)
@@ -101,7 +116,7 @@ def test_data_over_the_window_of_a_stream(engine: EngineName) -> None:
     peer.send(peer.data(stream_id, b"1"))
     assert peer.said()[-1].startswith("GoAway")
     assert peer.said() == []
-    assert peer.received[-1].error_code == 3
+    assert last_code(peer) == 3
 
 
 def test_data_over_the_window_of_the_connection() -> None:
@@ -122,7 +137,7 @@ def test_data_over_the_window_of_the_connection() -> None:
     peer.send(octets + frame(0, 0, stream_ids[-1], b"\0"))
     peer.said()
     assert peer.driver.closed
-    assert peer.received[-1].error_code == 3
+    assert last_code(peer) == 3
 
 
 @pytest.mark.parametrize(
@@ -153,7 +168,7 @@ def test_connection_errors(engine: EngineName, attack: Callable[[Client, int], F
     peer.send(attack(peer, stream_id))
     peer.said()
     assert peer.driver.closed
-    assert peer.received[-1].error_code == code
+    assert last_code(peer) == code
     assert peer.calls[-1].status.code == StatusCode.UNAVAILABLE
 
 
@@ -174,7 +189,7 @@ def test_settings_that_make_a_window_overflow(engine: EngineName) -> None:
     assert not peer.driver.closed
     peer.send(peer.settings(INITIAL_WINDOW_SIZE=65_536))
     peer.said()
-    assert peer.received[-1].error_code == 3
+    assert last_code(peer) == 3
 
 
 def test_a_client_that_has_lived(engine: EngineName) -> None:
@@ -201,7 +216,7 @@ def test_a_client_that_has_lived(engine: EngineName) -> None:
             window += sum(
                 one.window_increment
                 for one in peer.received[read:]
-                if type(one).__name__ == "WindowUpdateFrame" and one.stream_id == 0
+                if isinstance(one, WindowUpdateFrame) and not one.stream_id
             )
             read = len(peer.received)
         assert not peer.driver.closed
@@ -214,4 +229,4 @@ def test_a_client_that_has_lived(engine: EngineName) -> None:
         peer.send(peer.headers(stream_id, RESPONSE), *(peer.data(stream_id, message(bytes(10_000))) for _ in range(7)))
         peer.said()
         assert peer.driver.closed
-        assert peer.received[-1].error_code == 3
+        assert last_code(peer) == 3

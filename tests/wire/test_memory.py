@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hyperframe.frame import SettingsFrame, WindowUpdateFrame
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.wire.peers import RecordingCall, drain
@@ -93,8 +94,8 @@ def test_a_new_stream_of_a_server_has_a_small_window_that_opens_with_use(engine:
     with ScriptedClient(engine, shake_hands=False) as peer:
         peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", peer.settings(), peer.settings_ack())
         peer.said()
-        settings = next(one for one in peer.received if type(one).__name__ == "SettingsFrame" and one.settings)
-        assert settings.settings[4] == FIRST_STREAM_WINDOW
+        announced = [one.settings for one in peer.received if isinstance(one, SettingsFrame) and one.settings]
+        assert [settings[4] for settings in announced] == [FIRST_STREAM_WINDOW]
         peer.send(peer.headers(1, REQUEST))
         large = message(bytes(300_000))
         for start in range(0, 49_152, 16_384):
@@ -133,7 +134,7 @@ def test_messages_that_are_not_whole_take_turns(engine: EngineName) -> None:
                 peer.connection.send_response(call, b"")
         peer.said()
         for one in peer.received[known:]:
-            if type(one).__name__ == "WindowUpdateFrame":
+            if isinstance(one, WindowUpdateFrame):
                 windows[one.stream_id] += one.window_increment
         known = len(peer.received)
         assert peer.connection._holdings.octets < 8 << 20  # type: ignore[attr-defined]

@@ -58,8 +58,9 @@ def flood(
 
     def enter(octets: Callable[[], Iterator[bytes]]) -> Callable[[], Iterator[bytes]]:
         name = octets.__name__.replace("_", "-")
-        side = "client" if to_client else "server"
-        FLOODS.append(Probe(name, side, reference, sound, octets, handlers, takes_output, limits))
+        FLOODS.append(
+            Probe(name, "client" if to_client else "server", reference, sound, octets, handlers, takes_output, limits)
+        )
         return octets
 
     return enter
@@ -120,7 +121,7 @@ def settings_acknowledgements() -> Iterator[bytes]:
     yield from repeated(SETTINGS_ACK)
 
 
-@flood("CVE-2019-9512", "closes", limits=("PINGS",))
+@flood("CVE-2019-9512", "closes", limits=("PINGS", "MAX_PING_STRIKES", "MIN_PING_INTERVAL_WITHOUT_CALLS"))
 def pings() -> Iterator[bytes]:
     yield from repeated(frame(PING, 0, 0, bytes(8)))
 
@@ -148,6 +149,12 @@ def window_updates_of_a_stream() -> Iterator[bytes]:
 @flood("CVE-2019-9513", "closes", limits=("PRIORITY_FRAMES",))
 def priorities() -> Iterator[bytes]:
     yield from on_streams(lambda stream_id: frame(PRIORITY, 0, stream_id, b"\0\0\0\0\x10"))
+
+
+@flood("RFC 9113, section 4.2", "closes", limits=("MAX_FRAME_SIZE",))
+def frames_that_are_too_large() -> Iterator[bytes]:
+    yield OPENING
+    yield (1 << 20).to_bytes(3, "big") + bytes((DATA, 0, 0, 0, 0, 1)) + bytes(1 << 20)
 
 
 @flood("RFC 9113, section 4.1", "closes", limits=("UNKNOWN_FRAMES",))
@@ -193,7 +200,7 @@ def runs_of_indexes() -> Iterator[bytes]:
     yield from on_streams(lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, b"\x82" * 16000))
 
 
-@flood("RFC 9113, section 10.5.1", "any", limits=("MAX_HEADER_LIST_SIZE",))
+@flood("RFC 9113, section 10.5.1", "any", limits=("MAX_HEADER_LIST_SIZE", "LARGE_HEADER_BLOCK"))
 def requests_of_four_hundred_fields() -> Iterator[bytes]:
     first, following = indexed((*GRPC_REQUEST, (b"a", b"")))
     most = following + following[-1:] * 400
@@ -350,7 +357,7 @@ def empty_data() -> Iterator[bytes]:
     yield from repeated(frame(DATA, 0, 1), first=begun())
 
 
-@flood("CVE-2019-9511", "any", limits=("SMALL_PARTS",))
+@flood("CVE-2019-9511", "any", limits=("SMALL_PARTS", "SMALL_PART"))
 def one_octet_data() -> Iterator[bytes]:
     yield from repeated(frame(DATA, 0, 1, b"\0"), first=begun())
 
@@ -367,7 +374,7 @@ def data_on_a_closed_stream() -> Iterator[bytes]:
     )
 
 
-@flood("gRPC compression", "any", handlers="echo", limits=("DEFAULT_MAX_MESSAGE_SIZE",))
+@flood("gRPC compression", "any", handlers="echo", limits=("DEFAULT_MAX_MESSAGE_SIZE", "INFLATE_SLICE"))
 def gzip_bombs() -> Iterator[bytes]:
     compressed = message(_gzip(bytes(4 << 20)), 1)
     yield from _gzip_streams(compressed, FLOOD_SIZE // 4)
@@ -442,7 +449,7 @@ def messages_that_are_never_whole() -> Iterator[bytes]:
     "any",
     handlers="fail",
     takes_output=False,
-    limits=("MAX_UNSENT_HEADERS",),
+    limits=("MAX_UNSENT_HEADERS", "MAX_GRPC_MESSAGE_SIZE"),
 )
 def long_answers_that_are_not_read() -> Iterator[bytes]:
     fields: Fields = (*GRPC_REQUEST[:2], (b":path", b"/" + b"%" * 3900), *GRPC_REQUEST[3:])
@@ -473,6 +480,16 @@ def windows_that_open_octet_by_octet() -> Iterator[bytes]:
         yield b"".join(window(number, 1) for number in range(1, 41, 2))
 
 
+@flood("RFC 9113, section 5.1", "any", limits=("REMEMBERED_RESETS",))
+def resets_that_are_answered_with_data() -> Iterator[bytes]:
+    first, following = indexed((*GRPC_REQUEST, (b"grpc-timeout", b"1n")))
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, first)
+    ids = range(3, 4003, 2)
+    for start in range(0, len(ids), 500):
+        yield b"".join(frame(HEADERS, END_HEADERS, stream_id, following) for stream_id in ids[start : start + 500])
+    yield b"".join(frame(DATA, 0, stream_id, b"\0") for stream_id in ids)
+
+
 # -- from a server to a client
 
 RESPONSE_OPENING = frame(SETTINGS, 0, 0) + SETTINGS_ACK
@@ -481,6 +498,12 @@ RESPONSE_OPENING = frame(SETTINGS, 0, 0) + SETTINGS_ACK
 @flood("RFC 9113, section 8.1", "any", to_client=True, limits=("INFORMATIONAL_RESPONSES",))
 def informational_responses() -> Iterator[bytes]:
     yield from repeated(frame(HEADERS, END_HEADERS, 1, block(((b":status", b"103"),))), first=RESPONSE_OPENING)
+
+
+@flood("RFC 9113, section 8.1", "any", to_client=True, limits=("FOREIGN_BODY_SIZE",))
+def a_body_that_is_not_grpc() -> Iterator[bytes]:
+    head = block(((b":status", b"200"), (b"content-type", b"text/html")))
+    yield from repeated(frame(DATA, 0, 1, b"<p>" * 5000), first=RESPONSE_OPENING + frame(HEADERS, END_HEADERS, 1, head))
 
 
 @flood("RFC 9113, section 6.5.3", "closes", to_client=True, limits=("SETTINGS_ACKNOWLEDGEMENTS",))
@@ -499,7 +522,7 @@ def window_updates_to_a_client() -> Iterator[bytes]:
     yield from repeated(window(1, 1), first=RESPONSE_OPENING)
 
 
-@flood("RFC 9113, section 10.5", "any", to_client=True)
+@flood("RFC 9113, section 10.5", "any", to_client=True, limits=("TURN_MESSAGES",))
 def tiny_messages_to_a_client() -> Iterator[bytes]:
     first = RESPONSE_OPENING + frame(HEADERS, END_HEADERS, 1, block(GRPC_RESPONSE))
     yield from repeated(frame(DATA, 0, 1, message(b"") * 3200), first=first)

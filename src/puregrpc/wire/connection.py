@@ -268,8 +268,7 @@ class Connection(ABC):
         `has_input` is True. Deadlines that have passed at ``now`` end their calls first.
         """
 
-    @abstractmethod
-    def limit_turns(self, clock: Callable[[], float], seconds: float = TURN_TIME) -> None:
+    def limit_turns(self, clock: Callable[[], float], seconds: float = TURN_TIME) -> None:  # noqa: B027 - a default
         """From now on act on input for about so many seconds at a time. Whoever calls this keeps to three things.
 
         While `has_input`, he reads nothing more, lets others have their turn and calls `proceed`. While
@@ -278,13 +277,13 @@ class Connection(ABC):
         """
 
     @property
-    @abstractmethod
     def has_input(self) -> bool:
         """Octets that came are still to be acted on: `proceed` is to be called. False without `limit_turns`."""
+        return False
 
-    @abstractmethod
     def proceed(self, now: float) -> None:
         """Go on with the input for a turn; `advance` is part of it."""
+        self.advance(now)
 
     @abstractmethod
     def data_to_send(self, limit: int = 1 << 18) -> bytes:
@@ -302,20 +301,19 @@ class Connection(ABC):
         return [data] if data else []
 
     @property
-    @abstractmethod
     def is_output_clogged(self) -> bool:
         """Server: so much waits for the transport to take it that no further input should be read. What flow control
         holds back does not count, since the peer's WINDOW_UPDATE must be read. Always False in a client, which would
         else wait for a server that waits for it."""
+        return False
 
     @property
-    @abstractmethod
     def is_send_full(self) -> bool:
         """So much waits to be sent, for whatever reason, that no new handler or sender should begin. It may change with
         each call of `data_to_send`, `receive`, `proceed`, `advance` and `reset`."""
+        return False
 
-    @abstractmethod
-    def relieve(self) -> None:
+    def relieve(self) -> None:  # noqa: B027 - a default
         """End the call that holds most memory with RESOURCE_EXHAUSTED, if one holds any (see `MemoryBudget`)."""
 
     @abstractmethod

@@ -38,8 +38,8 @@ two queues. An empty message takes five octets of a window, and fifty times as m
 
 CONNECTION_MEMORY = 16 << 20
 """What a connection may hold of its peer's messages, whole ones that wait for their owner and parts of others, all
-streams together: four messages of the largest size, or a stream's grown window. Windows shrink as it fills up; a server
-ends the call that holds most once it is passed. At least twice the largest message that is allowed."""
+streams together: four messages of the largest size, and half of it is what windows may grow to. Windows shrink as it
+fills up; a server ends the call that holds most once it is passed. At least twice the largest message allowed."""
 
 SERVER_MEMORY = 32 << 20
 """What all connections of a server may hold together (`MemoryBudget`), half of what the process may grow by."""
@@ -74,6 +74,10 @@ TURN_MESSAGES = 256
 
 INFLATE_SLICE = 256 << 10
 """How much is inflated between two looks at the clock, about a millisecond."""
+
+MAX_GRPC_MESSAGE_SIZE = 8 << 10
+"""The longest grpc-message sent, percent-encoded: half of what our own clients and grpcio's take as headers by default.
+Texts that echo what a peer sent grow threefold when they are encoded."""
 
 MAX_FRAME_SIZE = 16 << 10
 """The largest frame received: what every HTTP/2 peer may send (RFC 9113, section 4.2)."""

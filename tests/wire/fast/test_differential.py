@@ -92,19 +92,9 @@ def both_end_the_connection(step: Step, expected: Observation, got: Observation)
 
 DIFFERENCES: tuple[Difference, ...] = (
     Difference(
-        "h2 answers some frames of a wrong length with PROTOCOL_ERROR, not FRAME_SIZE_ERROR",
-        "RFC 9113, section 4.2",
-        error_codes(1, 6),
-    ),
-    Difference(
         "padding that leaves no room for the rest of HEADERS: two faults in one, and each engine names another",
         "RFC 9113, section 6.2",
         error_codes(6, 1),
-    ),
-    Difference(
-        "h2 answers blocks with an index that does not exist with PROTOCOL_ERROR, not COMPRESSION_ERROR",
-        "RFC 9113, section 4.3; RFC 7541, section 2.3.3",
-        error_codes(1, 9),
     ),
     Difference(
         "h2 resets some streams again for each frame that comes on them; here what was on its way is ignored",

@@ -435,18 +435,36 @@ class FastConnection(Holding):
         if credit is not None:
             credit.received(len(data), padding)
         if reader is None:
-            taken = self._take_whole_messages(call, data, credit)
+            taken = self._take_whole_messages(call, data, 0, credit)
             if call.wire_state is None or call.wire_state & DETACHED:
                 return
             if taken == len(data):
                 self._data_taken(call, credit, flags)
-                return
-            reader = call.wire_inbound = MessageReader(self._max_message_size)
-            data = data[taken:]
+            else:
+                self._work(self._take_more(call, data, taken, credit, flags))
+            return
         if type(reader) is MeasuredReader and not reader.count(len(data)):
             self._stream_error(call.wire_id, "more octets than content-length says", ErrorCode.PROTOCOL_ERROR)
             return
         self._work(self._take_messages(call, reader, data, credit, flags))
+
+    def _take_more(
+        self, call: Call, data: bytes, taken: int, credit: StreamCredit | None, flags: int
+    ) -> Iterator[None]:
+        """What follows the first few whole messages of a frame: more of them, a step after every few, and a part."""
+        before = 0
+        while before < taken < len(data):
+            yield
+            if call.wire_state is None or call.wire_state & DETACHED:
+                return
+            before, taken = taken, self._take_whole_messages(call, data, taken, credit)
+            if call.wire_state is None or call.wire_state & DETACHED:
+                return
+        if taken == len(data):
+            self._data_taken(call, credit, flags)
+            return
+        reader = call.wire_inbound = MessageReader(self._max_message_size)
+        yield from self._take_messages(call, reader, data[taken:], credit, flags)
 
     def _take_messages(
         self, call: Call, reader: MessageReader, data: bytes, credit: StreamCredit | None, flags: int
@@ -530,9 +548,11 @@ class FastConnection(Holding):
             self._top_up(call)
         return more
 
-    def _take_whole_messages(self, call: Call, data: bytes, credit: StreamCredit | None) -> int:
-        """Hand out the whole, uncompressed messages at the beginning of ``data``; gives how many octets they took."""
-        start = 0
+    def _take_whole_messages(self, call: Call, data: bytes, start: int, credit: StreamCredit | None) -> int:
+        """Hand out the whole, uncompressed messages of ``data`` from ``start`` on, up to TURN_MESSAGES of them.
+
+        Gives where they end.
+        """
         end = len(data)
         limit = self._max_message_size
         holdings = self._holdings

@@ -1,0 +1,58 @@
+"""The catalogue of floods, in small: each against both engines, and every limit of the wire reached by one."""
+
+from __future__ import annotations
+
+import pytest
+from conformance.hostile.victim import ClientVictim, ServerVictim, Victim
+
+from puregrpc.fuzz.frames import PROBES
+from puregrpc.fuzz.probe import Probe
+from puregrpc.wire import EngineName, limits
+
+MOST_OCTETS = 1 << 16
+
+REACHED_ELSEWHERE = {
+    "Rate": "is no limit",
+    "SEND_BUFFER_SIZE": "tests/wire/test_flow_control.py: a sender is held back",
+    "STREAMS_BEFORE_SETTINGS": "tests/wire/test_connection.py: calls wait for SETTINGS",
+    "HANDSHAKE_TIMEOUT": "tests/wire/test_peer_faults_server.py: a client that says nothing",
+    "GOAWAY_PING_TIMEOUT": "tests/wire/test_connection.py: a graceful end",
+    "MAX_DATA_FRAME_SIZE": "tests/wire/test_flow_control.py: the peer's frame size",
+    "SERVER_MEMORY": "tests/wire/test_memory.py: the greediest connection of a server",
+    "SERVER_UNSENT": "tests/wire/test_memory.py: handlers wait for all connections",
+    "GUARANTEED_MEMORY": "tests/wire/test_memory.py: what is guaranteed",
+}
+"""Limits of what this side does, or that take several connections or time."""
+
+
+@pytest.fixture(params=["h2", "fast"])
+def engine(request: pytest.FixtureRequest) -> EngineName:
+    name: EngineName = request.param
+    return name
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=[probe.name for probe in PROBES])
+def test_a_flood(probe: Probe, engine: EngineName) -> None:
+    """It ends as its entry in the catalogue says; what it costs is for conformance/hostile to measure."""
+    victim: Victim = ServerVictim(engine, probe.handlers) if probe.to == "server" else ClientVictim(engine)
+    received = 0
+    for piece in probe.octets():
+        victim.feed(piece, takes_output=probe.takes_output or not received)
+        received += len(piece)
+        if victim.closed is not None or victim.connection.has_input or received > MOST_OCTETS:
+            break
+    if probe.sound == "closes" and received > MOST_OCTETS:
+        return
+    assert (victim.closed is not None) is (probe.sound == "closes") or probe.sound in ("any", "resets")
+
+
+def test_every_limit_is_reached_by_a_probe() -> None:
+    names = {name for name in vars(limits) if name[0].isupper() and name != "NamedTuple"}
+    reached = {name for probe in PROBES for name in probe.limits}
+    assert reached <= names, "a limit that there is not"
+    assert names - reached == set(REACHED_ELSEWHERE) & names, "a limit that no probe reaches"
+    assert set(REACHED_ELSEWHERE) <= names
+
+
+def test_names_are_unique() -> None:
+    assert len({probe.name for probe in PROBES}) == len(PROBES)
