@@ -128,13 +128,15 @@ class Context:
     def send_initial_metadata(self, metadata: MetadataLike = ()) -> None:
         """Send the response headers now; without this call they go out with the first message.
 
-        Raises LocalProtocolError if they are out, InvalidArgument for metadata that gRPC does not allow.
+        What is more than the client takes is left out, and the log ``puregrpc.server`` says so. Raises
+        LocalProtocolError if they are out, InvalidArgument for metadata that gRPC does not allow.
         """
         self._call.session.perform(self._call.send_headers, as_metadata(metadata))
 
     def set_trailing_metadata(self, metadata: MetadataLike) -> None:
         """The metadata that the call ends with, whatever its status. A later call replaces what an earlier one set.
 
+        They are left out if they are more than the client takes, which the log ``puregrpc.server`` says.
         Raises InvalidArgument for metadata that gRPC does not allow.
         """
         pairs = as_metadata(metadata)
@@ -158,7 +160,8 @@ class Context:
     def abort(self, code: int, message: str = "", details: bytes | None = None) -> NoReturn:
         """End the call with a status: raises the RpcError that does it (raising one yourself is the same).
 
-        ``details`` is a serialized google.rpc.Status. OK is not a way to end early: InvalidArgument.
+        ``details`` is a serialized google.rpc.Status. Of a ``message`` 8 KiB are sent (percent-encoded), or as much as
+        the client takes. OK is not a way to end early: InvalidArgument.
         """
         if code == StatusCode.OK:
             raise InvalidArgument("abort: the code must not be OK; return from the handler to end a call with OK")
