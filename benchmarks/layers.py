@@ -209,7 +209,8 @@ def blocking_client(form: str, calls: int) -> Costs:
                 assert response.status == 0
 
         many(WARM_UP)
-        session: Any = client._state.connection._core.try_pick()
+        connection: Any = client._state.connection
+        session = connection._core.try_pick()
         endpoint, reading = session._endpoint, session.reading
         sock, attention = endpoint.socket, reading.attention
         reading.attention = Never()

@@ -183,5 +183,5 @@ async def main(engine: Any) -> None:
 
 
 if __name__ == "__main__":
-    _, engine, world, *_ = [*sys.argv, "h2", "trio"]
+    _, engine, world = [*sys.argv, "h2", "trio"][:3]
     anyio.run(main, engine, backend=world)

@@ -138,7 +138,7 @@ async def at_once(channel: Any, number: int) -> list[object]:
     async def one(index: int) -> None:
         results[index] = await (unary(channel, "Echo") if index % 2 else stream(channel, "Many", index))
 
-    await beside(*(lambda index=index: one(index) for index in range(number)))  # type: ignore[misc]
+    await beside(*(lambda index=index: one(index) for index in range(number)))
     return [results[index] for index in sorted(results)]
 
 

@@ -149,7 +149,7 @@ def test_a_call_that_waits_ends_when_the_channel_is_closed() -> None:
 def slow_resolver(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     original = socket.getaddrinfo
 
-    def getaddrinfo(host: object, *arguments: Any, **keywords: Any) -> object:
+    def getaddrinfo(host: Any, *arguments: Any, **keywords: Any) -> object:
         if host in ("slow.example", b"slow.example"):
             if not keywords.get("flags", 0) & socket.AI_NUMERICHOST:
                 time.sleep(seconds)

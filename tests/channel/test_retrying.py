@@ -151,7 +151,7 @@ def test_a_call_that_never_left_goes_from_connection_to_connection(shape: str) -
 
             beside.start(call)
             for lost in range(4):
-                await until(lambda lost=lost: len(server.sessions) > lost and server.sessions[lost].is_ready)
+                await until(lambda lost=lost: len(server.sessions) > lost and server.sessions[lost].is_ready)  # type: ignore[misc]
                 await pause(0.02)
                 if lost == 3:
                     server.config = ConnectionConfig()

@@ -22,8 +22,8 @@ Deserializer = Callable[[bytes], ResponseT_co]
 MetadataLike = Mapping[str, str] | Mapping[str, bytes] | Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
 """Metadata as callers write it: a mapping, or pairs where a name may come again. Values of -bin names are bytes."""
 
-CallCredentials = Callable[["CallDetails"], Awaitable[MetadataLike]]
-"""Asked before each call for metadata that proves who calls, such as ``authorization: Bearer TOKEN``."""
+CallCredentials = Callable[["CallDetails"], Awaitable[MetadataLike] | MetadataLike]
+"""Asked before each call for metadata that proves who calls, such as ``authorization: Bearer TOKEN``. Async or plain."""
 
 
 def metadata_of(given: MetadataLike | None) -> Metadata:

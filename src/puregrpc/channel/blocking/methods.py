@@ -176,7 +176,7 @@ class BlockingUnaryUnaryMethod(_Method[RequestT, ResponseT]):
         now = self._kernel.now()
         deadline = None if timeout is None else deadline_of(timeout, now)
         try:
-            call = cast("ThreadSession", session).exchange_blocking(UnaryCall(session), head, deadline, data, now)
+            call = cast("ThreadSession[Any]", session).exchange_blocking(UnaryCall(session), head, deadline, data, now)
         except LocalProtocolError:
             if not session.is_going_away:  # else since it was chosen
                 raise
