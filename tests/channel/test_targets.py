@@ -24,6 +24,11 @@ from puregrpc.kernel.addresses import TcpAddress, UnixAddress
         ("[::1]:2", "::1", 2, "[::1]:2"),
         ("::1", "::1", 443, "::1"),
         ("127.0.0.1:3", "127.0.0.1", 3, "127.0.0.1:3"),
+        ("[fe80::1%lo]:4", "fe80::1%lo", 4, "[fe80::1%25lo]:4"),
+        ("[fe80::1%25lo]:4", "fe80::1%lo", 4, "[fe80::1%25lo]:4"),
+        ("dns:///[fe80::1%25lo]:4", "fe80::1%lo", 4, "[fe80::1%25lo]:4"),
+        ("fe80::1%lo", "fe80::1%lo", 443, "[fe80::1%25lo]"),
+        ("example.org.:1", "example.org.", 1, "example.org.:1"),
     ],
 )
 def test_hosts(text: str, host: str, port: int, authority: str) -> None:
@@ -37,6 +42,7 @@ def test_hosts(text: str, host: str, port: int, authority: str) -> None:
     [
         ("ipv4:10.0.0.1:1,10.0.0.2", (TcpAddress("10.0.0.1", 1), TcpAddress("10.0.0.2", 443))),
         ("ipv6:[::1]:1,[::2]:2", (TcpAddress("::1", 1), TcpAddress("::2", 2))),
+        ("ipv6:[fe80::1%25lo]:1", (TcpAddress("fe80::1%lo", 1),)),
         ("unix:relative/path", (UnixAddress("relative/path"),)),
         ("unix:/absolute", (UnixAddress("/absolute"),)),
         ("unix:///absolute", (UnixAddress("/absolute"),)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.kernel.addresses import Address, TcpAddress, UnixAddress, split_host_port
+from puregrpc.kernel.addresses import Address, TcpAddress, UnixAddress, escape_zone, split_host_port
 
 __all__ = ["DEFAULT_PORT", "Target", "parse_target"]
 
@@ -75,7 +75,8 @@ def _host_target(text: str, endpoint: str) -> Target:
         raise InvalidArgument(f"target {text!r}: {error}") from None
     if not host or any(character in host for character in "/ @?#"):
         raise InvalidArgument(f"{text!r} is not a target: one of {FORMS} is expected")
-    return Target(text, endpoint, host, port)
+    authority = f"[{endpoint}]" if "%" in host and not endpoint.startswith("[") else endpoint
+    return Target(text, escape_zone(authority), host, port)
 
 
 def _ip_target(text: str, scheme: str, rest: str) -> Target:
@@ -90,7 +91,7 @@ def _ip_target(text: str, scheme: str, rest: str) -> Target:
         if parsed.version != int(scheme[3]):
             raise InvalidArgument(f"target {text!r}: {host} is not an IPv{scheme[3]} address")
         addresses.append(TcpAddress(host, port))
-    return Target(text, str(addresses[0]), addresses[0].host, addresses[0].port, tuple(addresses))
+    return Target(text, escape_zone(str(addresses[0])), addresses[0].host, addresses[0].port, tuple(addresses))
 
 
 def _unix_target(text: str, scheme: str, rest: str) -> Target:
