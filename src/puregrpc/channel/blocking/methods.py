@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from puregrpc.channel.blocking.call import OpeningBlockingCall
 from puregrpc.channel.calls.bound_method import BoundMethod
