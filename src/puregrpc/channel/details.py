@@ -23,7 +23,7 @@ MetadataLike = Mapping[str, str] | Mapping[str, bytes] | Mapping[str, str | byte
 """Metadata as callers write it: a mapping, or pairs where a name may come again. Values of -bin names are bytes."""
 
 CallCredentials = Callable[["CallDetails"], Awaitable[MetadataLike] | MetadataLike]
-"""Asked before each call for metadata that proves who calls, such as ``authorization: Bearer TOKEN``. Async or plain."""
+"""Asked before each call for metadata that proves who calls, such as ``authorization: Bearer TOKEN``; async or not."""
 
 
 def metadata_of(given: MetadataLike | None) -> Metadata:
