@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from puregrpc import Client, Stream
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected
 from tests.client.conftest import free_address, tcp_server
-from tests.client.lab import DEFINITIONS, lab_server
+from tests.client.lab import DEFINITIONS, FILES, lab_server
 
 ECHO = "lab.Bench/Echo"
 
@@ -295,3 +297,30 @@ def test_one_client_loads_from_files_and_another_streams(lab: str) -> None:
         stream = Stream(client, "lab.Bench/Count")
         stream.write({"count": 2})
         assert [message["index"] for message in stream] == [0, 1]
+
+
+def test_a_client_that_is_dropped_closes_its_connection(lab: str) -> None:
+    def threads() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name.startswith("puregrpc")]
+
+    def use() -> Stream:
+        client = Client()
+        client.load([DEFINITIONS], *FILES[:4])
+        client.connect(lab, plaintext=True)
+        assert works(client)
+        stream = client.stream("lab.Bench/Converse")
+        stream.write({"text": "a"})
+        return stream
+
+    before = threads()
+    stream = use()
+    gc.collect()
+    stream.end()
+    assert [message["text"] for message in stream] == ["a"]  # a stream keeps its client
+    assert threads() != before
+    del stream
+    gc.collect()
+    until = time.monotonic() + 20
+    while threads() != before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threads() == before

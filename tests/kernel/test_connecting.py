@@ -159,8 +159,7 @@ def test_each_address_has_its_reason(world: str) -> None:
         began = kernel.now()
         with pytest.raises(ConnectError, match=rf"^could not connect to {hanging}: no answer within 0\.\d+ s$"):
             await dial(kernel, hanging, began + 0.2)
-        # Those that there was no time for.
-        with pytest.raises(ConnectError, match=r"any of 2 addresses: .*no answer.*; .*no answer within"):
+        with pytest.raises(ConnectError, match=r"any of 2 addresses: .*no answer within"):
             await connect(kernel, [hanging, closed], kernel.now() + 0.1)
         for sock in (full, *fillers):
             sock.close()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 from puregrpc.channel.backends.balancing import Balancer, PickFirst, RoundRobin
 from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.channel.backends.health import HealthCheck
-from puregrpc.channel.backends.racing import race
 from puregrpc.channel.backends.subchannel import Subchannel
 from puregrpc.channel.backends.tunnel import tunnel
 from puregrpc.channel.calls.outcome import CANCELLED_HERE, rpc_error
@@ -24,6 +23,7 @@ from puregrpc.kernel import Kernel, Waiter, Waiters
 from puregrpc.kernel.addresses import Address
 from puregrpc.kernel.connecting import CONNECTION_ATTEMPT_DELAY, dial, interleave_families, secure
 from puregrpc.kernel.process import THIS_PROCESS
+from puregrpc.kernel.racing import race
 from puregrpc.transport import ClientSession, Session, SessionOptions, open_session
 from puregrpc.wire import client_connection
 from puregrpc.wire.connection import ClientConnection, Driver, Metadata

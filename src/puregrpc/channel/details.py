@@ -49,7 +49,7 @@ class CallDetails:
     credentials: CallCredentials | None = None
     """In addition to those of the channel."""
     deadline: float | None = None
-    """trio's clock; worked out from ``timeout`` when the call is begun."""
+    """On the kernel's clock; worked out from ``timeout`` when the call is begun."""
     request: Request = field(default_factory=partial(Request, ""))
     """The request's head as it goes to the connection; made when the call is begun."""
 

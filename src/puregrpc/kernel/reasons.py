@@ -55,7 +55,7 @@ def describe(error: OSError) -> str:
 
 def in_seconds(time: float) -> str:
     """A time for people: what was left of a time-out of 5 s a moment ago is 5 s."""
-    return f"{time:.2g} s" if time < 100 else f"{time:.0f} s"
+    return f"{max(time, 0.0):.2g} s" if time < 100 else f"{time:.0f} s"
 
 
 def explain_tls(error: ssl.SSLError, *, server_side: bool, established: bool) -> str:

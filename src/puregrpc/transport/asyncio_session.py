@@ -57,9 +57,9 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         self._served, self._bytes = _serve(stream)
         if options.tap is not None:
             self._bytes = TappedStream(kernel, self._bytes, options.tap)
-        self._send_nowait = self._bytes.send_nowait
         self._is_direct = self._bytes is self._served
-        """What the transport receives is for the connection as it is."""
+        """What the transport receives is for the connection as it is, and what it sends from the connection."""
+        self._send_nowait = self._served.stream.send_nowait if self._is_direct else self._bytes.send_nowait
         self._unsent: list[bytes | memoryview] = []
         self._is_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -192,7 +192,11 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             self._read_stream()
         elif self.end_reason is None:
             self._holding = IN_TURN
-            self._take(data, self._now())
+            if data and self.bytes_received:  # as `_take`, a step less
+                self.bytes_received += len(data)
+                self.connection.receive(data, self._now())
+            else:
+                self._take(data, self._now())
             self._end_turn()
 
     def eof_received(self) -> bool:
@@ -352,7 +356,15 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
                 return
             self.bytes_sent += taken
             if taken < len(data):
-                self._unsent = [memoryview(data)[taken:]]
+                self._keep(memoryview(data)[taken:])
+
+    def _keep(self, rest: memoryview) -> None:
+        """What the stream did not take is the transport's to send, or is offered again when it has room."""
+        if self._is_direct:
+            self.bytes_sent += len(rest)
+            self._served.leave(rest)
+        else:
+            self._unsent = [rest]
 
     def _send_in_turn(self) -> None:
         self._is_scheduled = False
@@ -388,11 +400,11 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         self._unsent = []
         try:
             if len(pieces) > 1:
-                taken = self._bytes.send_pieces_nowait(pieces)  # all of them: there is a transport for the rest
+                taken = self._served.send_pieces_nowait(pieces)  # all of them
             else:
                 taken = self._send_nowait(pieces[0])
                 if taken < len(pieces[0]):
-                    self._unsent = [memoryview(pieces[0])[taken:]]
+                    self._keep(memoryview(pieces[0])[taken:])
         except OSError as error:
             self._write_failed(error)
             return

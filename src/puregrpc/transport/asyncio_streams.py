@@ -66,20 +66,24 @@ class ServedStream(ByteStream):
     def send_nowait(self, data: bytes | memoryview) -> int:
         if self.is_full or self.transport is None:
             return 0
-        size = len(data)
         taken = self._send_nowait(data)
-        if taken < size:
-            self.transport.write(bytes(memoryview(data)[taken:]))
-        return size
+        if taken < len(data):
+            self.leave(memoryview(data)[taken:])
+        return len(data)
 
     def send_pieces_nowait(self, pieces: Sequence[bytes | memoryview]) -> int:
         if self.is_full or self.transport is None:
             return 0
         rest = without_first(self.stream.send_pieces_nowait(pieces), list(pieces))
         if rest:
-            # Copied, so that the messages can go: their senders make the next ones in the same memory.
-            self.transport.write(b"".join(rest))
+            self.leave(*rest)
         return sum(map(len, pieces))
+
+    def leave(self, *rest: bytes | memoryview) -> None:
+        """The transport is to send this, before anything else."""
+        assert self.transport is not None
+        # Copied, so that the messages can go: their senders make the next ones in the same memory.
+        self.transport.write(b"".join(rest))
 
     def has_room(self) -> None:
         """The transport has written all that was left to it."""

@@ -180,9 +180,7 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
         deadline = None if timeout is None else deadline_of(timeout, now)
         call = await session.exchange(UnaryCall(session), head, deadline, data, now)
         if call.unprocessed:
-            details = self.details(metadata, timeout, wait_for_ready, None, None)
-            details.deadline, details.request = deadline, head
-            call = await exchange(core, details, data, first=call)
+            call = await self._again(core, call, data, head, deadline, wait_for_ready)
         message = call.result()
         return cast("ResponseT", message) if self._deserialize is None else self._deserialize(message)
 
@@ -207,9 +205,30 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
 
         Raises RpcError where there is no connection for it.
         """
-        core = self._channel.bound()
-        details = await core.prepare(self.details(metadata, timeout, None, None, None))
-        return await exchange(core, details, data)
+        core = self._channel.settled or self._channel.bound()
+        session = core.try_pick()
+        if session is None or not core.is_plain:
+            details = await core.prepare(self.details(metadata, timeout, None, None, None))
+            return await exchange(core, details, data)
+        head = self.head(metadata) if metadata else self._request
+        now = core.kernel.now()
+        deadline = None if timeout is None else deadline_of(timeout, now)
+        call = await session.exchange(UnaryCall(session), head, deadline, data, now)
+        return await self._again(core, call, data, head, deadline, None) if call.unprocessed else call
+
+    async def _again(
+        self,
+        core: ChannelCore,
+        call: UnaryCall,
+        data: bytes,
+        head: Request,
+        deadline: float | None,
+        wait_for_ready: bool | None,
+    ) -> UnaryCall:
+        """Go on after an attempt that the server did not begin."""
+        details = self.details(None, None, wait_for_ready, None, None)
+        details.deadline, details.request = deadline, head
+        return await exchange(core, details, data, first=call)
 
     async def _intercepted(self, core: ChannelCore, details: CallDetails, request: RequestT) -> UnaryResult[ResponseT]:
         proceed = around(core.options.interceptors, "unary", partial(self.result, core))

@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from puregrpc.errors import ConnectError
-from puregrpc.kernel import Kernel, Task, Waiter, Waiters
+from puregrpc.kernel.base import Kernel, Task, Waiter, Waiters
 
-__all__ = ["race"]
+__all__ = ["COULD_NOT_CONNECT", "race"]
+
+COULD_NOT_CONNECT = "could not connect to "
 
 T = TypeVar("T")
 
@@ -25,6 +27,8 @@ async def race(
     Returns what the first one to succeed gives; the others are cancelled, and what one of them gives all the same goes
     to ``discard``. Raises ConnectError with the reason of each attempt if none succeeds.
     """
+    if not attempts:
+        raise ConnectError("there is no address to connect to")
     if len(attempts) == 1:
         return await attempts[0]()
     runners = _Race(kernel, attempts, discard)
@@ -43,8 +47,8 @@ async def race(
     runners.give_up()
     if runners.winners:
         return runners.winners[0]
-    reasons = "; ".join(str(failure) for failure in runners.failures)
-    raise ConnectError(f"could not connect to any of {len(attempts)} addresses: {reasons}")
+    reasons = "; ".join(str(failure).removeprefix(COULD_NOT_CONNECT) for failure in runners.failures)
+    raise ConnectError(f"{COULD_NOT_CONNECT}any of {len(attempts)} addresses: {reasons}")
 
 
 class _Race(Generic[T]):
