@@ -16,10 +16,8 @@ PREFIX_SIZE = 5
 _IDENTITY = CODINGS["identity"]
 
 _GROWTH = 8
-_FIRST_GROWTH = 2
-_FIRST_PART = 96 << 10
-"""How many times what has come of a message is set aside for it, its length at most: twice as long as it is within a
-stream's first window, of which a thousand may wait; then eight times."""
+_MODEST_GROWTH = 2
+"""How many times what has come of a message is set aside for it, its length at most."""
 
 _MOST_SET_ASIDE = 16 << 20
 """Allocators take larger blocks from the system each time (glibc from 32 MiB on), and so can make them larger where
@@ -185,10 +183,9 @@ class MessageReader:
         if length > _MOST_SET_ASIDE:
             self._room = self.missing
             return body
-        here = came + count
-        growth = _FIRST_GROWTH if self.is_modest or here <= _FIRST_PART else _GROWTH
+        growth = _MODEST_GROWTH if self.is_modest else _GROWTH
         size = length
-        while size > growth * here:
+        while size > growth * (came + count):
             size = -(-size // growth)
         if size >= _LARGE:
             _allocator.expect(length)

@@ -48,7 +48,6 @@ class Holding(Controlled):
         held = reader.held
         self._holdings.octets += held - reader.charged
         reader.charged = held
-        reader.is_modest = not self._holdings.are_small
         if not held:
             self._holdings.is_whole(call.wire_id)
 

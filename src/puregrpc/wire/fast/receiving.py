@@ -471,6 +471,7 @@ class FastConnection(Holding):
     ) -> Iterator[None]:
         """Give the messages that ``data`` completes to the call, a step after every few of them."""
         inflates = not call.inflates_messages
+        reader.is_modest = not self._holdings.are_small
         given = 0
         try:
             for message in reader.feed(data):
@@ -538,6 +539,7 @@ class FastConnection(Holding):
             octets += more // step * length
             self._connection_received += octets - length
             call.wire_received -= octets - length
+        reader.is_modest = not self._holdings.are_small
         reader.take_parts([view[at : at + length] for at in range(start, last + 1, step)], octets)
         if length < SMALL_PART:
             self._floods.small_part(self._now, octets // length)

@@ -486,6 +486,7 @@ class H2Connection(Holding[CallT]):
         if stream.answered:
             return
         call, reader = stream.call, stream.reader
+        reader.is_modest = not self._holdings.are_small
         given = 0
         for message in reader.feed(data):
             if reader.is_compressed:

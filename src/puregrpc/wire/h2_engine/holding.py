@@ -73,7 +73,6 @@ class Holding(Connection, Generic[CallT]):
         held = reader.held
         self._holdings.octets += held - reader.charged
         reader.charged = held
-        reader.is_modest = not self._holdings.are_small
         if not held:
             self._holdings.is_whole(stream.id)
 
