@@ -25,7 +25,7 @@ from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
 from puregrpc.errors import InvalidArgument
 from puregrpc.kernel.thread_kernel import ThreadKernel
 from puregrpc.transport import SessionCounters
-from puregrpc.transport.thread_session.busy_poll import BUSY_POLL, LONGEST_BUSY_POLL
+from puregrpc.transport.busy_poll import BUSY_POLL, LONGEST_BUSY_POLL
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -15,7 +15,7 @@ from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected, R
 from puregrpc.kernel.thread_kernel import ThreadKernel
 from puregrpc.schema import Registry
 from puregrpc.transport import SessionCounters
-from puregrpc.transport.thread_session.busy_poll import BUSY_POLL
+from puregrpc.transport.busy_poll import BUSY_POLL
 
 __all__ = ["BlockingConnection"]
 

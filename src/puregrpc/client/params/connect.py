@@ -21,7 +21,7 @@ from puregrpc.client.params.reading import (
 )
 from puregrpc.client.params.tls import PemError, TlsParams, check_types_of_tls, read_tls
 from puregrpc.errors import InvalidArgument
-from puregrpc.transport.thread_session.busy_poll import LONGEST_BUSY_POLL
+from puregrpc.transport.busy_poll import LONGEST_BUSY_POLL
 
 if TYPE_CHECKING:
     from puregrpc.kernel.tap import Tap

@@ -16,9 +16,9 @@ from puregrpc.kernel.thread_kernel import is_cooperative
 from puregrpc.kernel.trampoline import ThreadWaiter
 from puregrpc.kernel.waking import Signal
 from puregrpc.transport.amounts import READ_SIZE, next_read_size
+from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.end_reasons import broken, failed_here, no_settings
 from puregrpc.transport.session import UnaryExchange
-from puregrpc.transport.thread_session.busy_poll import BusyPoll
 from puregrpc.transport.thread_session.endpoints import RECV_TIMEOUT, Endpoint
 from puregrpc.wire.connection import ClientConnection
 
