@@ -15,9 +15,10 @@ import grpc
 import pytest
 import trio
 
+from puregrpc import Client, HealthCheckServing, Stream
 from puregrpc.channel import Channel, open_channel
 from puregrpc.errors import RpcError
-from puregrpc.server import Server
+from puregrpc.server import BlockingServer, Server
 from puregrpc.services import add_demo_services
 from puregrpc.services.contracts import codec, method, service
 from puregrpc.services.grpcbin import title
@@ -176,3 +177,26 @@ def test_the_command_says_what_is_wrong() -> None:
 def test_every_service_of_the_demo_is_described() -> None:
     for file, name in [("hello.proto", "hello.HelloService"), ("grpcbin.proto", "grpcbin.GRPCBin")]:
         assert service(file, name).full_name == name
+
+
+def test_all_of_it_on_a_blocking_server() -> None:
+    server = BlockingServer("127.0.0.1:0")
+    add_demo_services(server)
+    (address,) = server.start()
+    try:
+        with Client() as client:
+            client.connect(address, plaintext=True, reflect=True)
+            response = client.invoke("hello.HelloService/SayHello", {"greeting": "Ada"})
+            assert response.message == {"reply": "hello Ada"}
+            assert client.health_check("hello.HelloService").status is HealthCheckServing
+            stream = Stream(client, "hello.HelloService/BidiHello")
+            for name in ("Ada", "Bob"):
+                stream.write({"greeting": name})
+            stream.end()
+            assert [message["reply"] for message in stream] == ["hello Ada", "hello Bob"]
+            many = Stream(client, "hello.HelloService/LotsOfReplies")
+            many.write({"greeting": "Ada"})
+            many.end()
+            assert len(list(many)) > 1
+    finally:
+        server.stop(0).wait(10)

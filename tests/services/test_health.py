@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent import futures
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -15,7 +17,7 @@ from tests.worlds import LOOPS, run
 
 from puregrpc.channel import open_channel
 from puregrpc.errors import RpcError
-from puregrpc.server import Server
+from puregrpc.server import BlockingServer, Server, ServerConfig
 from puregrpc.services import HealthService, ServingStatus, health
 
 
@@ -73,6 +75,66 @@ def test_watch_tells_each_change_and_the_end() -> None:
                 assert caught.value.code == 14
 
     trio.run(main)
+
+
+@pytest.mark.parametrize("world", LOOPS)
+def test_a_status_is_set_from_another_thread(world: str) -> None:
+    async def main() -> None:
+        server = Server("127.0.0.1:0")
+        service = HealthService()
+        service.add_to(server)
+        async with server, open_channel(server.addresses[0]) as channel:
+            setter = threading.Thread(target=service.set_status, args=("", ServingStatus.NOT_SERVING))
+            seen = []
+            async with aclosing(health.watch(channel)) as statuses:
+                async for status in statuses:
+                    seen.append(status)
+                    if len(seen) == 2:
+                        break
+                    setter.start()
+            setter.join()
+            assert seen == [ServingStatus.SERVING, ServingStatus.NOT_SERVING]
+
+    run(main, world)
+
+
+def test_a_watch_that_is_left_leaves_no_thread_in_a_blocking_server() -> None:
+    server = BlockingServer("127.0.0.1:0", config=ServerConfig(handler_threads=1))
+    HealthService().add_to(server)
+    (address,) = server.start()
+    try:
+        with grpc.insecure_channel(address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            for _ in range(3):
+                watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=20)
+                assert next(iter(watch)).status == 1
+                watch.cancel()
+            assert stub.Check(health_pb2.HealthCheckRequest(), timeout=20).status == 1
+    finally:
+        server.stop(0).wait(10)
+
+
+def test_watched_on_a_blocking_server() -> None:
+    server = BlockingServer("127.0.0.1:0")
+    service = HealthService()
+    service.add_to(server)
+    (address,) = server.start()
+    try:
+        with grpc.insecure_channel(address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            assert stub.Check(health_pb2.HealthCheckRequest()).status == 1
+            seen = []
+            with pytest.raises(grpc.RpcError, match="the server is stopping"):
+                for answer in stub.Watch(health_pb2.HealthCheckRequest(), timeout=20):
+                    seen.append(answer.status)
+                    if len(seen) == 1:
+                        service.set_status("", ServingStatus.UNKNOWN)
+                    elif len(seen) == 2:
+                        stopped = server.stop(5)
+            assert seen == [1, 0, 2]
+            stopped.wait(10)
+    finally:
+        server.stop(0).wait(10)
 
 
 def test_a_watch_does_not_hold_up_the_end_of_a_server() -> None:

@@ -12,6 +12,7 @@ from puregrpc.wire.metadata import encode_metadata
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
+    from puregrpc.kernel import Kernel
     from puregrpc.server.call import IncomingCall
     from puregrpc.wire.connection import Metadata
 
@@ -39,6 +40,11 @@ class Context:
 
     def __init__(self, call: IncomingCall) -> None:
         self._call = call
+
+    @property
+    def kernel(self) -> Kernel:
+        """What the server's coroutines wait with, for async handlers that serve in every world."""
+        return self._call.session.kernel
 
     # -- what the client sent
 

@@ -11,8 +11,10 @@ from puregrpc.codec.samples import example, is_well_known
 from puregrpc.proto import compile as compile_proto
 from puregrpc.proto.descriptors import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from puregrpc.schema import Registry
-from puregrpc.server import Context, Server
+from puregrpc.server import Context
+from puregrpc.server.base import ServerBase
 from puregrpc.server.method import Handler
+from puregrpc.services.serving import serve_service
 
 __all__ = ["ExampleService"]
 
@@ -33,7 +35,7 @@ class ExampleService:
         self._service = service
         self._handlers = handlers or {}
 
-    def add_to(self, server: Server) -> None:
+    def add_to(self, server: ServerBase) -> None:
         """Serve it on ``server``. Raises SchemaError if its file clashes with one that the server knows."""
         examples = {
             method.name: _ExampleMethod(method, server.codec).handler
@@ -41,7 +43,7 @@ class ExampleService:
             if method.name not in self._handlers
         }
         if self._service.methods:
-            server.add_service(self._service, {**examples, **self._handlers})
+            serve_service(server, self._service, {**examples, **self._handlers})
         _know_string_value(server.registry)
 
 

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from puregrpc.proto.descriptors import MethodDescriptor
-from puregrpc.server import Context, Server
+from puregrpc.server import Context
+from puregrpc.server.base import ServerBase
 from puregrpc.services.contracts import service
+from puregrpc.services.serving import serve_service
 from puregrpc.wire.status import Status, StatusCode
 
 __all__ = ["GRPCBinService"]
@@ -28,9 +30,9 @@ def title(code: int) -> str:
 class GRPCBinService:
     """The handlers, with messages as dicts."""
 
-    def add_to(self, server: Server) -> None:
+    def add_to(self, server: ServerBase) -> None:
         """Serve it."""
-        server.add_service(service("grpcbin.proto", "grpcbin.GRPCBin"), self)
+        serve_service(server, service("grpcbin.proto", "grpcbin.GRPCBin"), self)
 
     async def index(self, request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG002 - a handler
         methods: list[MethodDescriptor] = service("grpcbin.proto", "grpcbin.GRPCBin").methods

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import trio
-
-from puregrpc.channel import Channel
-from puregrpc.server import Context, Server
+from puregrpc.errors import NotConnected
+from puregrpc.kernel.events import Event
+from puregrpc.server import Context
 from puregrpc.services.contracts import codec, method, service_in
+from puregrpc.services.serving import serve_service
 from puregrpc.wire.status import StatusCode
+
+if TYPE_CHECKING:
+    from puregrpc.channel import Channel
+    from puregrpc.kernel import Kernel
+    from puregrpc.server.base import ServerBase
 
 __all__ = ["HealthService", "ServingStatus", "check", "list_statuses", "watch"]
 
@@ -32,17 +38,18 @@ class ServingStatus(IntEnum):
 class HealthService:
     """Tells how the services of a server are: `set_status` says it; clients ask with Check, List and Watch.
 
-    The empty name stands for the server as a whole, which is SERVING unless something else is set.
+    The empty name stands for the server as a whole, which is SERVING unless something else is set. One object may be
+    added to several servers, and spoken to from any thread.
     """
 
     def __init__(self) -> None:
         self._statuses: dict[str, ServingStatus] = {"": ServingStatus.SERVING}
-        self._changed = trio.Event()
+        self._watches: set[_Watch] = set()
         self._is_shut_down = False
 
-    def add_to(self, server: Server) -> None:
+    def add_to(self, server: ServerBase) -> None:
         """Serve it on ``server``. When that stops, everything becomes NOT_SERVING and the watches end."""
-        server.add_service(service_in(server.registry, FILE, SERVICE), self)
+        serve_service(server, service_in(server.registry, FILE, SERVICE), self)
         server.call_on_stop(self.shut_down)
 
     def set_status(self, service: str, status: ServingStatus) -> None:
@@ -58,13 +65,14 @@ class HealthService:
     def shut_down(self) -> None:
         """Make everything NOT_SERVING, for good, and end the watches (UNAVAILABLE) once they have told it."""
         self._is_shut_down = True
-        for name in self._statuses:
+        for name in tuple(self._statuses):
             self._statuses[name] = ServingStatus.NOT_SERVING
         self._tell()
 
     def _tell(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+        for watch in tuple(self._watches):
+            with suppress(NotConnected):  # its server is no more
+                watch.kernel.call_soon(watch.tell)
 
     async def check(self, request: dict[str, Any], context: Context) -> dict[str, Any]:
         """NOT_FOUND for a service that nothing is known of."""
@@ -75,21 +83,42 @@ class HealthService:
 
     async def list(self, request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG002 - a handler
         """All services that something is known of."""
-        return {"statuses": {name: {"status": status.name} for name, status in self._statuses.items()}}
+        return {"statuses": {name: {"status": status.name} for name, status in tuple(self._statuses.items())}}
 
     async def watch(self, request: dict[str, Any], context: Context) -> AsyncIterator[dict[str, Any]]:
         """The status now, and each new one."""
         told: ServingStatus | None = None
-        while True:
-            changed = self._changed
-            status = self._statuses.get(request["service"], ServingStatus.SERVICE_UNKNOWN)
-            if status is not told:
-                yield {"status": status.name}
-                told = status
-            elif self._is_shut_down:
-                context.abort(StatusCode.UNAVAILABLE, "the server is stopping")
-            else:
-                await changed.wait()
+        watch = _Watch(context.kernel)
+        self._watches.add(watch)
+        context.add_callback(watch.tell)
+        try:
+            while True:
+                changed = watch.changed
+                status = self._statuses.get(request["service"], ServingStatus.SERVICE_UNKNOWN)
+                if status is not told:
+                    yield {"status": status.name}
+                    told = status
+                elif self._is_shut_down:
+                    context.abort(StatusCode.UNAVAILABLE, "the server is stopping")
+                elif context.cancelled:  # where a thread waits, nothing else ends it
+                    return
+                else:
+                    await changed.wait()
+        finally:
+            self._watches.discard(watch)
+
+
+class _Watch:
+    """A call that waits for statuses to change."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.changed = Event(kernel)
+
+    def tell(self) -> None:
+        """Something has changed."""
+        changed, self.changed = self.changed, Event(self.kernel)
+        changed.set()
 
 
 async def check(channel: Channel, service: str = "", *, timeout: float | None = None) -> ServingStatus:
@@ -108,7 +137,7 @@ async def list_statuses(channel: Channel, *, timeout: float | None = None) -> di
     return {name: ServingStatus[entry["status"]] for name, entry in answer["statuses"].items()}
 
 
-async def watch(channel: Channel, service: str = "") -> AsyncIterator[ServingStatus]:
+async def watch(channel: Channel, service: str = "") -> AsyncGenerator[ServingStatus, None]:
     """The status of a service now, and each new one, until the call ends (RpcError) or the iteration is left."""
     ask = channel.unary_stream(method(FILE, SERVICE, "Watch"), codec=codec(FILE))
     async with ask({"service": service}) as call:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from puregrpc.server import Context, Server
+from puregrpc.server import Context
+from puregrpc.server.base import ServerBase
 from puregrpc.services.contracts import service
+from puregrpc.services.serving import serve_service
 
 __all__ = ["HelloService"]
 
@@ -21,9 +23,9 @@ def greeting(request: dict[str, Any]) -> str:
 class HelloService:
     """The handlers, with messages as dicts."""
 
-    def add_to(self, server: Server) -> None:
+    def add_to(self, server: ServerBase) -> None:
         """Serve it."""
-        server.add_service(service("hello.proto", "hello.HelloService"), self)
+        serve_service(server, service("hello.proto", "hello.HelloService"), self)
 
     async def say_hello(self, request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG002
         return {"reply": f"hello {greeting(request)}"}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from math import asin, cos, radians, sin, sqrt
 from typing import Any
 
-import trio
-
-from puregrpc.server import Context, Server
+from puregrpc.server import Context
+from puregrpc.server.base import ServerBase
 from puregrpc.services.contracts import service
+from puregrpc.services.serving import serve_service
 
 __all__ = ["FEATURES", "FeatureExplorerService", "RouteGuideService"]
 
@@ -70,9 +71,9 @@ def distance(a: Place, b: Place) -> int:
 class FeatureExplorerService:
     """The handlers of main.FeatureExplorer, with messages as dicts."""
 
-    def add_to(self, server: Server) -> None:
+    def add_to(self, server: ServerBase) -> None:
         """Serve it."""
-        server.add_service(service(FILE, "main.FeatureExplorer"), self)
+        serve_service(server, service(FILE, "main.FeatureExplorer"), self)
 
     async def get_feature(self, request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG002
         return feature(place(request))
@@ -96,16 +97,16 @@ class RouteGuideService:
     def __init__(self) -> None:
         self._notes: OrderedDict[Place, deque[dict[str, Any]]] = OrderedDict()
 
-    def add_to(self, server: Server) -> None:
+    def add_to(self, server: ServerBase) -> None:
         """Serve it."""
-        server.add_service(service(FILE, "main.RouteGuide"), self)
+        serve_service(server, service(FILE, "main.RouteGuide"), self)
 
     async def record_route(
         self,
         requests: AsyncIterator[dict[str, Any]],
         context: Context,  # noqa: ARG002
     ) -> dict[str, Any]:
-        started = trio.current_time()
+        started = time.monotonic()
         points = features = metres = 0
         last: Place | None = None
         async for request in requests:
@@ -115,7 +116,7 @@ class RouteGuideService:
             if last is not None:
                 metres += distance(last, where)
             last = where
-        elapsed = int(trio.current_time() - started)
+        elapsed = int(time.monotonic() - started)
         return {"pointCount": points, "featureCount": features, "distance": metres, "elapsedTime": elapsed}
 
     async def route_chat(

@@ -10,9 +10,11 @@ from typing import Any
 from puregrpc.errors import Error
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema import Registry
-from puregrpc.server import Context, Server
+from puregrpc.server import Context
+from puregrpc.server.base import ServerBase
 from puregrpc.services.contracts import service_in
 from puregrpc.services.reflection.index import FileIndex
+from puregrpc.services.serving import serve_service
 from puregrpc.wire.status import StatusCode
 
 __all__ = ["VERSIONS", "ReflectionService"]
@@ -35,7 +37,7 @@ class ReflectionService:
         self._services = services
         self._serialized: dict[str, str] = {}
 
-    def add_to(self, server: Server, *, versions: Iterable[str] = VERSIONS) -> None:
+    def add_to(self, server: ServerBase, *, versions: Iterable[str] = VERSIONS) -> None:
         """Serve it on ``server``."""
         index = FileIndex(self._registry if self._registry is not None else server.registry)
         services = self._services if self._services is not None else lambda: server.services
@@ -52,7 +54,7 @@ class ReflectionService:
             descriptor = service_in(
                 server.registry, f"{name.replace('.', '/')}/reflection.proto", f"{name}.ServerReflection"
             )
-            server.add_service(descriptor, {"ServerReflectionInfo": server_reflection_info})
+            serve_service(server, descriptor, {"ServerReflectionInfo": server_reflection_info})
 
     async def _answer_all(
         self,
