@@ -229,7 +229,8 @@ def test_a_closed_kernel_begins_nothing(world: str) -> None:
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio has eager tasks from Python 3.12 on")
 def test_a_task_does_not_begin_in_the_middle_of_its_spawning() -> None:
     async def test(kernel: Kernel) -> None:
-        loop_of(kernel).set_task_factory(asyncio.eager_task_factory)
+        factory: Any = getattr(asyncio, "eager_task_factory", None)
+        loop_of(kernel).set_task_factory(factory)
         began: list[str] = []
 
         async def work() -> None:
@@ -264,7 +265,8 @@ def test_what_a_function_gives_is_awaited_where_it_is_to_be(world: str) -> None:
     async def test(kernel: Kernel) -> None:
         pretends = Pretends()
         assert await kernel.call(lambda value: value, 1) == 1
-        assert await kernel.call(coroutine) == 3
+        asynchronous: Any = coroutine
+        assert await kernel.call(asynchronous) == 3
         assert await kernel.call(Awaited) == 3
         assert await kernel.call(lambda: pretends) is pretends
 
@@ -450,10 +452,13 @@ def test_a_resolver_that_takes_its_time_is_left_in_time(world: str, monkeypatch:
 class NoReadiness(asyncio.SelectorEventLoop):
     """A loop that cannot tell when a socket is ready, as Windows' proactor loop."""
 
-    def add_reader(self, *_: Any) -> None:
-        raise NotImplementedError
 
-    remove_reader = add_writer = remove_writer = add_reader  # type: ignore[assignment]
+def refuse(*_: object) -> None:
+    raise NotImplementedError
+
+
+for each in ("add_reader", "remove_reader", "add_writer", "remove_writer"):
+    setattr(NoReadiness, each, refuse)
 
 
 def run_without_readiness(test: Callable[[Kernel], Awaitable[None]]) -> None:

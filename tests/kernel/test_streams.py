@@ -11,12 +11,13 @@ from itertools import cycle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.kernel.certificates import VERSIONS, contexts
+from tests.kernel.certificates import VERSIONS, contexts, layers, shake_hands
 from tests.kernel.worlds import EACH_WORLD, receive_all, receive_exactly, receive_some, run, send_all, together
 
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.connecting import secure
 from puregrpc.kernel.streams import ByteStream, SocketStream, TappedStream, memory_stream_pair
+from puregrpc.kernel.tls import TlsError, TlsLayer, TlsStream
 
 Pair = tuple[ByteStream, ByteStream]
 
@@ -283,5 +284,44 @@ def test_unacknowledged_octets_may_be_limited(world: str) -> None:
         one.limit_unacknowledged_time(1.0)
         one.close()
         other.close()
+
+    run(world, test)
+
+
+class Rekeyed(TlsLayer):
+    """TLS with a peer that asks for new keys (KeyUpdate) with each octet, to which TLS owes an answer."""
+
+    def read(self, limit: int) -> bytes | None:
+        self._outgoing.write(bytes(1000))
+        return super().read(limit)
+
+
+@EACH_WORLD
+@pytest.mark.parametrize("takes_answers", [True, False])
+def test_answers_of_tls_are_not_collected_without_end(world: str, takes_answers: bool) -> None:
+    async def test(kernel: Kernel) -> None:
+        ours, theirs = memory_stream_pair(kernel, capacity=10_000)
+        client, server = layers()
+        shake_hands(client, server)
+        client.__class__ = Rekeyed
+        stream = TlsStream(kernel, ours, client)
+
+        def exchange() -> None:
+            for _ in range(300):
+                server.write(b"x")
+                theirs.send_nowait(server.take_output())
+                while stream.receive_nowait(10) is None:
+                    continue
+                if takes_answers:
+                    while theirs.receive_nowait(10_000):
+                        continue
+
+        if takes_answers:
+            exchange()
+        else:
+            with pytest.raises(TlsError, match="asks for new keys again and again, and takes none"):
+                exchange()
+        stream.close()
+        theirs.close()
 
     run(world, test)

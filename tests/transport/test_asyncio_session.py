@@ -8,6 +8,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable, Coroutine
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -277,7 +278,7 @@ def test_the_socket_of_a_dead_loop_is_closed_without_a_warning(tls: bool, how: s
     assert owner.over == 0
 
 
-@pytest.mark.skipif(UVLOOP.marks[0].args[0] is not False, reason="uvloop is not installed")
+@pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed")
 def test_the_socket_of_a_dead_uvloop_can_be_let_go() -> None:
     owner = Owner()
     with EchoPeer(tls=False) as peer, warnings.catch_warnings():

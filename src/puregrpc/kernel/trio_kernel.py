@@ -108,7 +108,7 @@ class TrioKernel(Kernel):
 
     def __init__(self, nursery: trio.Nursery, *, threads: int = DEFAULT_THREADS) -> None:
         self._nursery = nursery
-        self.now = trio.lowlevel.current_clock().current_time  # type: ignore[method-assign]  # for other threads too
+        self.now = trio.lowlevel.current_clock().current_time  # for other threads too
         self._token = trio.lowlevel.current_trio_token()
         self._tasks: set[TrioTask] = set()
         self._threads = trio.CapacityLimiter(threads)

@@ -164,6 +164,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._transport = self._served.transport = None
         try:
             self._served.close()
             self._is_over_now()
