@@ -22,7 +22,7 @@ from puregrpc.kernel.addresses import Address, TcpAddress, UnixAddress, address_
 from puregrpc.kernel.connecting import connect, dial, secure
 from puregrpc.kernel.listening import Listener, listen
 from puregrpc.kernel.streams import ByteStream, SocketStream, memory_stream_pair
-from puregrpc.kernel.tls import TlsStream
+from puregrpc.kernel.tls_stream import TlsStream
 
 HANGING = TcpAddress("192.0.2.1", 9)
 """TEST-NET-1 (RFC 5737) answers nowhere: it fails or it hangs."""

@@ -17,7 +17,8 @@ from tests.kernel.worlds import EACH_WORLD, receive_all, receive_exactly, receiv
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.connecting import secure
 from puregrpc.kernel.streams import ByteStream, SocketStream, TappedStream, memory_stream_pair
-from puregrpc.kernel.tls import TlsError, TlsLayer, TlsStream
+from puregrpc.kernel.tls import TlsError, TlsLayer
+from puregrpc.kernel.tls_stream import TlsStream
 
 Pair = tuple[ByteStream, ByteStream]
 

@@ -22,7 +22,7 @@ from puregrpc.kernel.streams import ByteStream, SocketStream
 if TYPE_CHECKING:
     import ssl
 
-    from puregrpc.kernel.tls import TlsStream
+    from puregrpc.kernel.tls_stream import TlsStream
 
 __all__ = ["ALPN_H2", "connect", "dial", "interleave_families", "secure"]
 
@@ -121,7 +121,8 @@ async def secure(
     Raises ConnectError that says what the peer did: no TLS at all, a certificate that is not good, no "h2" by ALPN
     where ``require_alpn`` asks for it, or nothing by ``until``.
     """
-    from puregrpc.kernel.tls import TlsError, TlsLayer, TlsStream
+    from puregrpc.kernel.tls import TlsError, TlsLayer
+    from puregrpc.kernel.tls_stream import TlsStream
 
     began = kernel.now()
     try:

@@ -464,7 +464,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
 def _serve(stream: ByteStream) -> tuple[ServedStream, ByteStream]:
     """What the transport is to serve: the stream, or the one under its TLS; and what the connection's octets take."""
     if stream.tls is not None:
-        from puregrpc.kernel.tls import TlsStream
+        from puregrpc.kernel.tls_stream import TlsStream
 
         if isinstance(stream, TlsStream):
             stream.inner = served = ServedStream(stream.inner)
