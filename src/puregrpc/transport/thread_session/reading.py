@@ -38,6 +38,10 @@ LONGEST_PAUSE = RECV_TIMEOUT
 """How long the reader waits at most before it looks at the time."""
 
 
+CLOGGED_PAUSE = 0.01
+"""How long the reader of a server waits before it looks again whether its client takes answers."""
+
+
 class Reading:
     """Who reads, and what is done with what comes."""
 
@@ -67,6 +71,11 @@ class Reading:
         # Greenlets change places for less than it costs one of them to poll.
         self._may_be_led = is_for_callers and not is_cooperative() and not session.options.keepalive
         self._busy_poll = BusyPoll(busy_poll if self._may_be_led else 0.0)
+        self._has_turns = not isinstance(session.connection, ClientConnection)
+        self._is_behind = False
+        """What came before is to be acted on, or the client to take answers, before more is read."""
+        if self._has_turns:
+            session.connection.limit_turns(time.perf_counter)
 
     # -- for callers
 
@@ -172,6 +181,10 @@ class Reading:
         if left <= 0:
             session.tell_time()
             return True
+        if self._is_behind:
+            if session.guarded(self._go_on):
+                time.sleep(min(left, CLOGGED_PAUSE))
+            return True
         self.looks_at = time.monotonic() + left
         is_waiting = endpoint.receive_waits and left >= LONGEST_PAUSE
         return not (is_waiting or endpoint.wait_readable(left)) or self._receive()
@@ -188,7 +201,7 @@ class Reading:
             return True
         session.guarded(self._act, data)
         self._turns += 1
-        return bool(data)
+        return bool(data) or self._is_behind
 
     def _leave_to_callers(self) -> None:
         """Return when it is the reader's turn: nobody reads for the calls there are, or nobody has for a while."""
@@ -226,11 +239,26 @@ class Reading:
 
     def _act(self, data: bytes) -> None:
         """Something came, or b"": the end."""
-        if self._session.end_reason is None:
-            self._session.take(data, time.monotonic())
+        session = self._session
+        if session.end_reason is None:
+            session.take(data, time.monotonic())
+            if self._has_turns:
+                self._look_behind()
         size = len(data)
         if size >= READ_SIZE or self._limit != READ_SIZE:
             self._limit = next_read_size(self._limit, size)
+
+    def _look_behind(self) -> bool:
+        connection = self._session.connection
+        is_clogged: bool = connection.is_output_clogged
+        self._is_behind = self._session.end_reason is None and (is_clogged or connection.has_input)
+        return is_clogged
+
+    def _go_on(self) -> bool:
+        """A turn: the connection goes on with what came before. True where the client takes no answers."""
+        if self._session.end_reason is None and not self._look_behind():
+            self._session.connection.proceed(time.monotonic())
+        return self._look_behind() and self._is_behind
 
     def _broken(self, error: OSError) -> None:
         self._session.lost(broken(error, self._session.writing.error))
