@@ -22,7 +22,7 @@ from puregrpc.server.base import ServerBase
 
 T = TypeVar("T")
 
-TIMEOUT = 120.0
+TIMEOUT = 60.0
 """A bound against hanging, in seconds; machines may be loaded."""
 
 LOOPS = ("trio", "asyncio")

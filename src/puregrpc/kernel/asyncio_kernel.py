@@ -6,20 +6,24 @@ import asyncio
 import socket
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel.addresses import TcpAddress, addresses_in, literal_addresses, no_address, question
 from puregrpc.kernel.base import DEFAULT_THREADS, Kernel, Waiters, call_logged, run_logged
 from puregrpc.kernel.current import running_loop
 from puregrpc.kernel.selecting import SelectingThread
+from puregrpc.kernel.signals import restoring_signals
+
+if TYPE_CHECKING:
+    import signal
 
 __all__ = ["AsyncioKernel", "AsyncioWaiter", "open_asyncio_kernel", "to_the_end"]
 
@@ -168,6 +172,24 @@ class AsyncioKernel(Kernel):
             self.loop.call_soon_threadsafe(call_logged, partial(function, *arguments, **keywords))
         except RuntimeError:
             raise NotConnected("the event loop of this kernel is closed") from None
+
+    @contextmanager
+    def on_signals(self, signals: Sequence[signal.Signals], function: Callable[[], object]) -> Iterator[None]:
+        added: list[signal.Signals] = []
+        with restoring_signals(signals):
+            try:
+                for each in signals:
+                    self.loop.add_signal_handler(each, call_logged, function)
+                    added.append(each)
+            except NotImplementedError:  # Windows, whose loops are woken by signals in any case
+                with super().on_signals(signals, function):
+                    yield
+                return
+            try:
+                yield
+            finally:
+                for each in added:
+                    self.loop.remove_signal_handler(each)
 
     def interrupts(self, error: BaseException) -> bool:
         if isinstance(error, asyncio.CancelledError):

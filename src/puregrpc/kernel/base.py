@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from math import inf
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
+    import signal
     import socket
 
     from puregrpc.kernel.addresses import TcpAddress
@@ -166,6 +169,17 @@ class Kernel(ABC):
         without it. It must not raise: what it raises is logged. Raises NotConnected once the kernel's world is over.
         """
         raise NotImplementedError
+
+    def on_signals(
+        self, signals: Sequence[signal.Signals], function: Callable[[], object]
+    ) -> AbstractContextManager[None]:
+        """Have a function called soon when one of the signals comes, as long as the body runs.
+
+        Raises LocalProtocolError outside of the main thread.
+        """
+        from puregrpc.kernel.signals import handling_signals  # seldom needed
+
+        return handling_signals(signals, partial(self.call_soon, function))
 
     def interrupts(self, error: BaseException) -> bool:
         """Whether an exception is meant for those around, and no fault of the code that it came through:

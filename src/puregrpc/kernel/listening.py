@@ -52,7 +52,8 @@ class ServerTls(Protocol):
 class Listener:
     """A socket that accepts connections. ``address`` is where it really listens (port 0 replaced by the port).
 
-    ``handshake_timeout`` (seconds) is how long a client may take for TLS.
+    ``handshake_timeout`` (seconds) is how long a client may take for TLS. ``is_shared``: others listen on the socket as
+    well, and a unix socket's file is theirs.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Listener:
         *,
         tls: ServerTls | None = None,
         handshake_timeout: float = HANDSHAKE_TIMEOUT,
+        is_shared: bool = False,
     ) -> None:
         sock.setblocking(False)
         self.kernel = kernel
@@ -70,6 +72,7 @@ class Listener:
         self._context = tls.server_context() if tls is not None else None
         self._require_alpn = tls is not None and tls.require_alpn
         self._handshake_timeout = handshake_timeout
+        self._is_shared = is_shared
 
     @property
     def is_tls(self) -> bool:
@@ -109,12 +112,12 @@ class Listener:
         )
 
     def close(self) -> None:
-        """Stop listening. A unix socket's file is removed. Idempotent."""
+        """Stop listening. A unix socket's file is removed, unless it is shared. Idempotent."""
         if self.socket.fileno() < 0:
             return
         self.kernel.forget_socket(self.socket)
         self.socket.close()
-        if isinstance(self.address, UnixAddress) and not self.address.abstract:
+        if isinstance(self.address, UnixAddress) and not (self.address.abstract or self._is_shared):
             Path(self.address.path).unlink(missing_ok=True)
 
 

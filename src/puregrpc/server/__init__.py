@@ -1,26 +1,48 @@
 """The server: listens, routes calls to handlers, and drains when it stops. On trio, asyncio and threads."""
 
-from puregrpc.server.blocking import BlockingServer
-from puregrpc.server.call import RequestStream
-from puregrpc.server.config import ServerConfig
-from puregrpc.server.context import Context
-from puregrpc.server.interceptor import Interceptor
-from puregrpc.server.method import Method, Shape, in_place
-from puregrpc.server.server import Server
-from puregrpc.server.signals import stop_on_signal
-from puregrpc.server.snapshot import ServerSnapshot, SessionSnapshot
+from __future__ import annotations
 
-__all__ = [
-    "BlockingServer",
-    "Context",
-    "Interceptor",
-    "Method",
-    "RequestStream",
-    "Server",
-    "ServerConfig",
-    "ServerSnapshot",
-    "SessionSnapshot",
-    "Shape",
-    "in_place",
-    "stop_on_signal",
-]
+from typing import TYPE_CHECKING
+
+from puregrpc._on_demand import on_demand
+
+if TYPE_CHECKING:
+    from puregrpc.server.blocking import BlockingServer as BlockingServer
+    from puregrpc.server.call import RequestStream as RequestStream
+    from puregrpc.server.config import ServerConfig as ServerConfig
+    from puregrpc.server.context import Context as Context
+    from puregrpc.server.interceptor import Interceptor as Interceptor
+    from puregrpc.server.method import Method as Method
+    from puregrpc.server.method import Shape as Shape
+    from puregrpc.server.method import in_place as in_place
+    from puregrpc.server.processes import WorkerProcesses as WorkerProcesses
+    from puregrpc.server.processes import WorkerSnapshot as WorkerSnapshot
+    from puregrpc.server.processes import WorkersSnapshot as WorkersSnapshot
+    from puregrpc.server.processes import serve as serve
+    from puregrpc.server.server import Server as Server
+    from puregrpc.server.signals import stop_on_signal as stop_on_signal
+    from puregrpc.server.snapshot import ServerSnapshot as ServerSnapshot
+    from puregrpc.server.snapshot import SessionSnapshot as SessionSnapshot
+
+_MODULES = {
+    "BlockingServer": "blocking",
+    "Context": "context",
+    "Interceptor": "interceptor",
+    "Method": "method",
+    "RequestStream": "call",
+    "Server": "server",
+    "ServerConfig": "config",
+    "ServerSnapshot": "snapshot",
+    "SessionSnapshot": "snapshot",
+    "Shape": "method",
+    "WorkerProcesses": "processes",
+    "WorkerSnapshot": "processes",
+    "WorkersSnapshot": "processes",
+    "in_place": "method",
+    "serve": "processes",
+    "stop_on_signal": "signals",
+}
+
+__all__ = [*_MODULES]
+
+__getattr__, __dir__ = on_demand(__name__, _MODULES)

@@ -47,7 +47,7 @@ class Target(NamedTuple):
     address: str
     tls: TlsOptions | None = None
     sockets: tuple[socket.socket, ...] = ()
-    """Sockets that listen there already, in place of new ones."""
+    """Sockets that listen there already, for other processes as well, in place of new ones."""
 
 
 class Connections:
@@ -88,7 +88,8 @@ class Connections:
             for address, tls, sockets in targets:
                 if sockets:
                     self._listeners += [
-                        Listener(self.kernel, sock, tls=tls, handshake_timeout=timeout) for sock in sockets
+                        Listener(self.kernel, sock, tls=tls, handshake_timeout=timeout, is_shared=True)
+                        for sock in sockets
                     ]
                 else:
                     self._listeners += await listen(self.kernel, address, tls=tls, handshake_timeout=timeout)
@@ -111,24 +112,21 @@ class Connections:
                 listener.close()
 
     async def _accept(self, listener: Listener) -> None:
+        kernel = self.kernel
         while True:
-            await self._wait_for(self._has_room)
+            stream: SocketStream | None = None
             try:
+                await self._wait_for(self._has_room)
                 stream = await listener.accept()
+                kernel.spawn(self._serve_accepted, listener, stream)
+                kernel.locked(self._count_accepted, 1)
             except NotConnected:
                 return
-            except BaseException as error:
-                contain(error, self.kernel, partial(self._accepting_failed, listener))
-                await self.kernel.sleep(self.kernel.now() + ACCEPT_PAUSE)
-                continue
-            self.kernel.locked(self._count_accepted, 1)
-            try:
-                self.kernel.spawn(self._serve_accepted, listener, stream)
-            except BaseException as error:  # such as no thread that can be started
-                stream.close()
-                self.kernel.locked(self._count_accepted, -1)
-                contain(error, self.kernel, partial(self._accepting_failed, listener))
-                await self.kernel.sleep(self.kernel.now() + ACCEPT_PAUSE)
+            except BaseException as error:  # also that no thread can be started
+                if stream is not None:
+                    stream.close()
+                contain(error, kernel, partial(self._accepting_failed, listener))
+                await kernel.sleep(kernel.now() + ACCEPT_PAUSE)
 
     def _has_room(self) -> bool:
         limit = self.config.max_connections

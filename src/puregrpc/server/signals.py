@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Sequence
 
-from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel import Kernel, Waiters
 from puregrpc.server.server import Server, StartedWith
 
-__all__ = ["handling_signals", "stop_on_signal"]
+__all__ = ["stop_on_signal"]
 
 
 async def stop_on_signal(
@@ -29,10 +26,6 @@ async def stop_on_signal(
     kernel = server.kernel
     count = _Count(kernel)
 
-    def note_signal() -> None:
-        with suppress(NotConnected):
-            kernel.call_soon(count.add)
-
     async def note_end() -> None:
         await server.wait_for_termination()
         count.end()
@@ -41,7 +34,7 @@ async def stop_on_signal(
         if await count.wait_for(2):
             await server.stop(0)
 
-    with handling_signals(signals, note_signal):
+    with kernel.on_signals(signals, count.add):
         tasks = [kernel.spawn(note_end)]
         try:
             if task_status is not None:
@@ -52,26 +45,6 @@ async def stop_on_signal(
         finally:
             for task in tasks:
                 task.cancel()
-
-
-@contextmanager
-def handling_signals(signals: Sequence[signal.Signals], handler: Callable[[], object]) -> Iterator[None]:
-    """Have a function called when one of the signals comes, in the place of what is done with it otherwise.
-
-    Raises LocalProtocolError outside of the main thread.
-    """
-    before: dict[signal.Signals, Any] = {}
-    try:
-        for each in signals:
-            before[each] = signal.signal(each, lambda *_: handler())
-        yield
-    except ValueError as error:
-        if before:
-            raise
-        raise LocalProtocolError(f"signals can only be received in the main thread: {error}") from None
-    finally:
-        for each, what in before.items():
-            signal.signal(each, signal.SIG_DFL if what is None else what)
 
 
 class _Count:
