@@ -12,7 +12,7 @@ import pytest
 from puregrpc.channel import BlockingChannel
 from puregrpc.errors import InvalidArgument, RpcError
 from puregrpc.kernel.polling import wait_for_socket
-from puregrpc.transport.thread_session import busy_poll
+from puregrpc.transport import busy_poll
 
 SLEEP = "test.Service/Sleep"
 

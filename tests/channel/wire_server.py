@@ -57,6 +57,12 @@ class WireSession(Driver):
     def on_ready(self) -> None:
         self.is_ready = True
 
+    def on_output(self) -> None:
+        """It is asked for in each turn."""
+
+    def on_going_away(self, reason: str) -> None:
+        """The connection itself tells."""
+
     def on_closed(self, reason: str) -> None:
         self.is_over = True
 

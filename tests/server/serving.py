@@ -103,13 +103,15 @@ class Running:
 
     def snapshot(self) -> ServerSnapshot:
         """The server as it stands."""
-        return self.perform(self.server.snapshot)
+        snapshot: ServerSnapshot = self.perform(self.server.snapshot)
+        return snapshot
 
     def perform(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function in the thread of the server's loop."""
         if isinstance(self.server, BlockingServer):
             return function(*arguments)
-        return self.server._running().threads.perform(function, *arguments)
+        result: T = self.server._running().threads.perform(function, *arguments)
+        return result
 
     def stop(self, grace: float | None = None) -> None:
         """Stop it, and wait for that."""

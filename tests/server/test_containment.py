@@ -497,7 +497,7 @@ class Trap:
                 return await original(*arguments, **keywords)
         else:
 
-            def method(*arguments: Any, **keywords: Any) -> Any:
+            def method(*arguments: Any, **keywords: Any) -> Any:  # type: ignore[misc]
                 self.spring()
                 return original(*arguments, **keywords)
 

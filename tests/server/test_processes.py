@@ -81,7 +81,7 @@ def ask(address: str, path: str = "/test.W/Pid", request: bytes = b"") -> Any:
 def all_pids(processes: WorkerProcesses) -> None:
     """Call until each worker has answered."""
     seen: set[int] = set()
-    block_until(lambda: seen.add(int(ask(processes.addresses[0]))) or seen == set(processes.pids), 60)  # type: ignore[func-returns-value]
+    block_until(lambda: seen.add(int(ask(processes.addresses[0]))) or seen == set(processes.pids), 60)  # type: ignore[func-returns-value, redundant-expr]
 
 
 def is_alive(pid: int) -> bool:
@@ -196,7 +196,7 @@ def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often(
         for number in range(1, 4):
             block_until(lambda: len(processes.pids) == 1, 60)
             os.kill(processes.pids[0], signal.SIGKILL)
-            block_until(lambda number=number: processes.snapshot().workers[0].restarts == number, 30)
+            block_until(lambda number=number: processes.snapshot().workers[0].restarts == number, 30)  # type: ignore[misc]
 
     serving(client, workers=1, world="asyncio")
     pauses = [record.args[-2] for record in caplog.records if isinstance(record.args, tuple)]
@@ -347,4 +347,4 @@ def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
         finally:
             process.kill()
         for pid in pids:
-            block_until(lambda pid=pid: not is_alive(int(pid)), 30)
+            block_until(lambda pid=pid: not is_alive(int(pid)), 30)  # type: ignore[misc]

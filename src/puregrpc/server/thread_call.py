@@ -184,7 +184,7 @@ class OnThread(IncomingCall):
 
     def _send_all(self, responses: Any) -> None:
         iterator = iter(responses)
-        self.outbox = Outbox(self)
+        self.outbox = Outbox(self)  # type: ignore[misc]  # the classes below have it
         try:
             for response in iterator:
                 if self.ended is not None:

@@ -284,10 +284,10 @@ class WorkerProcesses:
             if worker.process is not None:
                 worker.process.kill()
             return
-        self._send(worker, Sockets([len(listeners) for listeners in self._listeners]))
+        self._send(worker, Sockets([len(shared) for shared in self._listeners]))
         with suppress(OSError):
-            for listeners in self._listeners:
-                for listener in listeners:
+            for shared in self._listeners:
+                for listener in shared:
                     if worker.connection is not None and worker.pid is not None:
                         send_socket(worker.connection, listener.socket, worker.pid)
 
