@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from puregrpc.protos import protos as protos
     from puregrpc.server import BlockingServer as BlockingServer
     from puregrpc.server import Server as Server
+    from puregrpc.server import serve as serve
     from puregrpc.transport import TlsOptions as TlsOptions
 
 _CONSTANTS = (
@@ -88,6 +89,7 @@ _MODULES = {
     "fail": "client.check",
     "group": "metrics",
     "open_channel": "channel",
+    "serve": "server",
     "sleep": "client.check",
     **dict.fromkeys(_CONSTANTS, "client.results.constants"),
 }

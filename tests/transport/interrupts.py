@@ -1,6 +1,6 @@
 """A program whose main thread is interrupted by signals while it uses a session of threads.
 
-Arguments: what to do, for how many rounds, and ``tls`` or ``plain``. Whatever hangs, its stack is printed.
+Arguments: what to do, for how many rounds, and ``plain``, ``tls`` or ``polling``. If it hangs, the stacks are printed.
 """
 
 from __future__ import annotations
@@ -54,13 +54,18 @@ def is_usable(client: Client) -> None:
         raise AssertionError(f"no call goes through: {call.status}")
     session = client.session
     until = time.monotonic() + 5
-    while session.connection.open_calls and time.monotonic() < until:
+    while (left := left_open(client)) and time.monotonic() < until:
         time.sleep(0.01)  # a call that was dropped is cancelled soon
-    snapshot = session.locked(session.connection.snapshot)
-    assert not snapshot.calls, f"calls are left open: {snapshot.calls}, {session.calls}"
-    assert not session.calls
-    assert not session.writing.sender
-    assert session.reading.leader is None
+    assert not left, left
+    assert client.session is session
+
+
+def left_open(client: Client) -> str:
+    """What is not over."""
+    session = client.session
+    calls = session.locked(session.connection.snapshot).calls
+    parts = calls, session.calls, session.writing.sender, session.reading.leader
+    return str(parts) if any(parts) else ""
 
 
 def raising(client: Client, rounds: int) -> Counter[str]:
@@ -146,7 +151,7 @@ def main() -> None:
         )
         context = TlsOptions(root_certificates=authority.cert_pem.bytes()).client_context()
     server = Server(tls)
-    client = Client(server, context=context, busy_poll=0.0002 if rounds == "poll" else 0.0)
+    client = Client(server, context=context, busy_poll=0.0002 if kind == "polling" else 0.0)
     use(client, 0.05)
     seen = {"raising": raising, "nested": nested}[what](client, int(rounds))
     client.close()

@@ -129,7 +129,7 @@ def test_many_threads_share_a_connection(client: Client, server: Server) -> None
                 failures.append((number, n))
 
     failures: list[tuple[int, int]] = []
-    assert client.session  # type: ignore[truthy-bool]
+    client.call()
     threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
     for thread in threads:
         thread.start()
@@ -146,7 +146,7 @@ def test_what_the_socket_does_not_take_is_left_to_another_thread(client: Client)
 
     large = os.urandom(3_000_000)
     answers: list[bool] = []
-    assert client.session  # type: ignore[truthy-bool]
+    client.call()
     threads = [threading.Thread(target=call) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -163,7 +163,7 @@ def test_where_no_thread_can_be_started_the_caller_waits_itself(
     def refuse(_function: object, _name: str) -> None:
         raise RuntimeError("can't start new thread")
 
-    assert client.session  # type: ignore[truthy-bool]
+    client.call()
     monkeypatch.setattr(client.kernel, "submit", refuse)
     large = os.urandom(3_000_000)
     assert client.call(large).message == large
@@ -171,7 +171,7 @@ def test_where_no_thread_can_be_started_the_caller_waits_itself(
     other = Client(client._server)
     monkeypatch.setattr(other.kernel, "submit", refuse)
     with pytest.raises(ConnectError, match="can't start new thread"):
-        assert other.session  # type: ignore[truthy-bool]
+        other.call()
     monkeypatch.undo()
     other.kernel.run(other.kernel.close())
 
@@ -234,7 +234,7 @@ def test_a_deadline_that_is_far_is_for_the_reader(client: Client) -> None:
 
 
 def test_many_calls_without_a_thread_of_their_own(client: Client) -> None:
-    assert client.session  # type: ignore[truthy-bool]
+    client.call()
     before = len(puregrpc_threads())
     began = time.monotonic()
     answered = [client.kernel.start(client.call_awaited(b"0.3", SLEEP)) for _ in range(50)]
@@ -330,7 +330,7 @@ def test_nested_while_it_sends(
     client: Client, nested: Callable[[Client], object], alone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lead(client)
-    beside = None if alone else Handle(client).__enter__()
+    beside = None if alone else Stream(client.session).open()
     once = Once(monkeypatch, client.session._endpoint, "send", lambda: nested(client))
     assert client.call(b"outer").message == b"outer"
     assert "interrupted this thread while it sent something" in str(once.outcome)
@@ -367,7 +367,7 @@ def test_a_finalizer_in_the_thread_that_reads(
 @NESTED
 def test_calls_in_the_thread_of_the_timers(client: Client, nested: Callable[[Client], object]) -> None:
     outcomes: list[object] = []
-    assert client.session  # type: ignore[truthy-bool]
+    client.call()
     for _ in range(3):
         client.kernel.wish(lambda: outcomes.append(nested(client)))
     assert eventually(lambda: len(outcomes) == 3)
@@ -401,13 +401,13 @@ def test_an_interrupted_call_is_reset_and_the_connection_serves_on(
 ) -> None:
     session = client.session
     for beside in (False, True):
-        handle = Handle(client).__enter__() if beside else None
+        handle = Stream(client.session).open() if beside else None
         if not beside:
             lead(client)
-        for call in (partial(client.call, b"", NEVER), lambda: client.kernel.run(client.call_awaited(b"", NEVER))):
+        for is_awaited in (False, True):
             alarm(0.05)
             with pytest.raises(KeyboardInterrupt):
-                call()  # type: ignore[no-untyped-call]
+                client.kernel.run(client.call_awaited(b"", NEVER)) if is_awaited else client.call(b"", NEVER)
             assert eventually(lambda: server.calls[-1].status is not None)
             assert client.call(b"after").message == b"after"
         if handle is not None:
@@ -514,7 +514,7 @@ def test_a_started_call_that_is_cancelled_is_cancelled_at_the_server(client: Cli
 def test_closing_in_order_is_heard_and_takes_no_time(server: Server) -> None:
     began = time.monotonic()
     with calling(server) as client:
-        handle = Handle(client).__enter__()
+        handle = Stream(client.session).open()
         session = client.session
     assert time.monotonic() - began < 1 + SOON
     assert handle.status is not None

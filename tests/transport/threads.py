@@ -122,7 +122,7 @@ class Handle:
 
     def __init__(self, client: Client, deadline: float | None = None) -> None:
         self._kernel = client.kernel
-        self.stream = Stream(client.session, deadline)
+        self.stream: Stream = Stream(client.session, deadline)
 
     def __enter__(self) -> Stream:
         return self.stream.open()
@@ -131,7 +131,7 @@ class Handle:
         self.stream.cancel()
 
     def __del__(self) -> None:
-        if self.stream.status is None:
+        if hasattr(self, "stream") and self.stream.status is None:
             self._kernel.wish(self.stream.cancel)
 
 

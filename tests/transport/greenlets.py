@@ -1,0 +1,103 @@
+"""A program under gevent's patched standard library: greenlets stand in for threads. Run by test_other_threads."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import threading  # noqa: E402 - the patching comes first
+import time  # noqa: E402
+
+import gevent  # noqa: E402
+
+from puregrpc.kernel.thread_kernel import is_cooperative  # noqa: E402
+from tests.transport.threads import NEVER, SLEEP, Client, Handle, Server, puregrpc_threads  # noqa: E402
+
+GREENLETS = 50
+CALLS = 10
+
+
+class Sends:
+    """Counts what is sent."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def sent(self, _data: bytes, _time: float) -> None:
+        self.count += 1
+
+    def received(self, _data: bytes, _time: float) -> None:
+        """Not of interest."""
+
+
+def main() -> None:
+    """Calls of many greenlets at once, while the hub stays responsive, and then their end."""
+    assert is_cooperative()
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        while True:
+            gevent.sleep(0.005)
+            ticks += 1
+
+    ticker = gevent.spawn(tick)
+    server = Server()
+    sends = Sends()
+    client = Client(server, tap=sends)
+    assert client.call().message == b"hello"
+
+    def call(name: bytes) -> None:
+        for _ in range(CALLS):
+            assert client.call(name).message == name
+            assert client.kernel.run(client.call_awaited(name)).message == name
+
+    def stream(name: bytes) -> None:
+        with Handle(client) as opened:
+            for _ in range(CALLS):
+                opened.send(name)
+                assert client.kernel.run(opened.receive()) == name
+
+    work = [gevent.spawn(call, b"%d" % n) for n in range(GREENLETS)]
+    gevent.joinall(work, raise_error=True, timeout=30)
+    assert all(greenlet.ready() for greenlet in work)
+    assert sends.count < GREENLETS * CALLS, f"{sends.count} sends for {2 * GREENLETS * CALLS} calls"
+    work = [gevent.spawn(stream, b"%d" % n) for n in range(GREENLETS)]
+    gevent.joinall(work, raise_error=True, timeout=30)
+    assert all(greenlet.ready() for greenlet in work)
+
+    session = client.session
+    large = bytes(3_000_000)
+    assert client.call(large).message == large
+    late = client.call(b"", NEVER, 0.1)
+    assert late.status is not None
+    assert late.status.code == 4
+    futures = [client.kernel.start(client.call_awaited(b"0.1", SLEEP)) for _ in range(GREENLETS)]
+    assert all(future.result(10).message == b"0.1" for future in futures)
+
+    def give_up() -> None:
+        with gevent.Timeout(0.02, False):
+            while True:
+                call(b"hasty")
+                with Handle(client) as opened:
+                    client.kernel.run(opened.receive())
+
+    gevent.joinall([gevent.spawn(give_up) for _ in range(GREENLETS)], raise_error=True, timeout=30)
+    call(b"patient")
+    assert client.session is session, "a greenlet that gave up broke the connection"
+    until = time.monotonic() + 5
+    while session.connection.open_calls and time.monotonic() < until:
+        gevent.sleep(0.01)
+    assert not session.connection.open_calls
+    names = client.kernel.run(client.kernel.resolve("localhost", 1, time.monotonic() + 20))
+    assert names
+
+    client.close()
+    server.close()
+    assert not puregrpc_threads(), threading.enumerate()
+    ticker.kill()
+    assert ticks > 10, "the hub was blocked"
+    print("over")
+
+
+if __name__ == "__main__":
+    main()
