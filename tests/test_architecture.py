@@ -114,7 +114,6 @@ ABOVE_PHASES = {"__init__", "compiler"}
 CYCLES: dict[frozenset[str], str] = {
     frozenset({"metrics.export", "metrics.registry", "metrics.summary"}): "a registry gives out its own export",
     frozenset({"schema.message_classes", "schema.registry"}): "a registry gives out classes, which ask it for files",
-    frozenset({"kernel.streams", "kernel.tls"}): "types only: a stream says what TLS is on it",
     frozenset({f"transport.thread_session.{name}" for name in ("reading", "session", "writing")}): (
         "types only: the parts of a session lead back to it"
     ),
