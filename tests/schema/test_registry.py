@@ -7,7 +7,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import Edition, FieldType
-from puregrpc.schema import Registry
+from puregrpc.schema import Registry, load_files
 
 FIELD = descriptor_pb2.FieldDescriptorProto
 
@@ -121,3 +121,14 @@ def test_a_type_that_is_named_need_not_be_said_to_be_a_message_or_an_enum() -> N
     assert d.type == FieldType.DOUBLE  # as descriptor.proto has it
     theirs = registry.message_class(registry.message("m.M")).DESCRIPTOR.fields
     assert [each.type for each in theirs] == [int(each.type) for each in (m, e, d)]
+
+
+def test_descriptors_are_shown_by_their_names() -> None:
+    registry = Registry()
+    load_files(registry, [], "google/protobuf/descriptor.proto")
+    file = registry.files["google/protobuf/descriptor.proto"]
+    message = next(message for message in file.messages if message.name == "FieldOptions")
+    assert repr(file) == "<FileDescriptor google/protobuf/descriptor.proto>"
+    assert repr(message) == "<MessageDescriptor google.protobuf.FieldOptions>"
+    assert repr(message.fields[0]) == "<FieldDescriptor google.protobuf.FieldOptions.ctype>"
+    assert repr(message.enum_types[0].values[0]) == "<EnumValueDescriptor STRING>"

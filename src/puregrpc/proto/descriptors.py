@@ -80,8 +80,18 @@ class Edition(IntEnum):
     EDITION_2026 = 1002
 
 
-@dataclass(slots=True, eq=False)
-class FieldDescriptor:
+class _Named:
+    """A descriptor is shown by its name: what it leads to is the whole of its file, and what that imports."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        name = getattr(self, "full_name", None) or getattr(self, "name", "")
+        return f"<{type(self).__name__} {name}>"
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class FieldDescriptor(_Named):
     """One field of a message, or an extension of one."""
 
     name: str
@@ -122,8 +132,8 @@ class FieldDescriptor:
         return self.message_type is not None and self.is_repeated and self.message_type.is_map_entry
 
 
-@dataclass(slots=True, eq=False)
-class OneofDescriptor:
+@dataclass(slots=True, eq=False, repr=False)
+class OneofDescriptor(_Named):
     """A real oneof: at most one of its fields is set."""
 
     name: str
@@ -131,16 +141,16 @@ class OneofDescriptor:
     fields: list[FieldDescriptor] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
-class EnumValueDescriptor:
+@dataclass(slots=True, eq=False, repr=False)
+class EnumValueDescriptor(_Named):
     """One name of an enum with its number."""
 
     name: str
     number: int
 
 
-@dataclass(slots=True, eq=False)
-class EnumDescriptor:
+@dataclass(slots=True, eq=False, repr=False)
+class EnumDescriptor(_Named):
     """An enum. Several names may share a number (allow_alias): the first declared one stands for it."""
 
     name: str
@@ -152,8 +162,8 @@ class EnumDescriptor:
     file: FileDescriptor | None = None
 
 
-@dataclass(slots=True, eq=False)
-class MessageDescriptor:
+@dataclass(slots=True, eq=False, repr=False)
+class MessageDescriptor(_Named):
     """A message type."""
 
     name: str
@@ -176,8 +186,8 @@ class MessageDescriptor:
     file: FileDescriptor | None = None
 
 
-@dataclass(slots=True, eq=False)
-class MethodDescriptor:
+@dataclass(slots=True, eq=False, repr=False)
+class MethodDescriptor(_Named):
     """One RPC of a service."""
 
     name: str
@@ -196,8 +206,8 @@ class MethodDescriptor:
         return f"/{service.full_name if service else ''}/{self.name}"
 
 
-@dataclass(slots=True, eq=False)
-class ServiceDescriptor:
+@dataclass(slots=True, eq=False, repr=False)
+class ServiceDescriptor(_Named):
     """A service."""
 
     name: str
@@ -206,8 +216,8 @@ class ServiceDescriptor:
     file: FileDescriptor | None = None
 
 
-@dataclass(slots=True, eq=False)
-class FileDescriptor:
+@dataclass(slots=True, eq=False, repr=False)
+class FileDescriptor(_Named):
     """One .proto file with everything declared in it."""
 
     name: str
