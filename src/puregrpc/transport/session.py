@@ -84,6 +84,24 @@ class Session(Driver, Generic[ConnectionT]):
     connection are called through `locked`, and followed by `push` outside of it.
     """
 
+    __slots__ = (
+        "_changes",
+        "_is_cut",
+        "_owner",
+        "bytes_received",
+        "bytes_sent",
+        "connection",
+        "end_reason",
+        "is_going_away",
+        "is_over",
+        "is_ready",
+        "kernel",
+        "local",
+        "options",
+        "peer",
+        "stream",
+    )
+
     keeps_deadlines: ClassVar[bool] = True
     """The session itself sees to the deadlines of calls. Where it is False (threads), whoever waits for a call does."""
 
