@@ -9,8 +9,8 @@ import trio
 import trio.testing
 
 from puregrpc.channel import Channel, ConnectivityState, open_channel
-from puregrpc.channel.backoff import Backoff
-from puregrpc.channel.health import HealthCheck
+from puregrpc.channel.backends.backoff import Backoff
+from puregrpc.channel.backends.health import HealthCheck
 from puregrpc.errors import InvalidArgument, RpcError
 from puregrpc.server import Context, Method, Server, Shape
 from puregrpc.services.contracts import codec, method

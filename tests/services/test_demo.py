@@ -6,18 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 import trio
+from tests.server.serving import WORLDS, make_server, serving
 
 from puregrpc.channel import Channel, open_channel
 from puregrpc.errors import RpcError
-from puregrpc.server import Server
 from puregrpc.services import add_demo_services
 from puregrpc.services.contracts import codec, method, service
 from puregrpc.services.grpcbin import title
@@ -26,21 +25,19 @@ from puregrpc.services.route_guide import FEATURES, distance
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
 
 
-@asynccontextmanager
-async def demo() -> AsyncIterator[Channel]:
-    server = Server("127.0.0.1:0")
-    add_demo_services(server)
-    with trio.fail_after(20):
-        async with server, open_channel(server.addresses[0]) as channel:
-            yield channel
-
-
 def run(body: Callable[[Channel], Awaitable[None]]) -> None:
-    async def main() -> None:
-        async with demo() as channel:
-            await body(channel)
+    """Run a test with the demo server in each world."""
+    for world in WORLDS:
+        server = make_server(world)
+        add_demo_services(server)
+        with serving(server, world) as running:
 
-    trio.run(main)
+            async def main(address: str = running.address) -> None:
+                with trio.fail_after(20):
+                    async with open_channel(address) as channel:
+                        await body(channel)
+
+            trio.run(main)
 
 
 def unary(channel: Channel, file: str, path: str) -> Any:

@@ -12,6 +12,7 @@ from puregrpc.wire.metadata import encode_metadata
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
+    from puregrpc.kernel import Kernel
     from puregrpc.server.call import IncomingCall
     from puregrpc.wire.connection import Metadata
 
@@ -39,6 +40,11 @@ class Context:
 
     def __init__(self, call: IncomingCall) -> None:
         self._call = call
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel of the server: its clock, and what code that is written for all worlds needs."""
+        return self._call.session.kernel
 
     # -- what the client sent
 
@@ -103,7 +109,7 @@ class Context:
     def time_remaining(self) -> float | None:
         """Seconds until the deadline, 0.0 if it has passed; None if there is none."""
         deadline = self._call.wire_deadline
-        return None if deadline is None else max(0.0, deadline - self._call.session.kernel.now())
+        return None if deadline is None else max(0.0, deadline - self.kernel.now())
 
     @property
     def cancelled(self) -> bool:

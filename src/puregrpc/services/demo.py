@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from puregrpc.server import Server
+from puregrpc.server.base import ServerBase
 from puregrpc.services.grpcbin import GRPCBinService
 from puregrpc.services.health import HealthService, ServingStatus
 from puregrpc.services.hello import HelloService
@@ -12,7 +12,7 @@ from puregrpc.services.route_guide import FeatureExplorerService, RouteGuideServ
 __all__ = ["add_demo_services", "add_health_and_reflection"]
 
 
-def add_demo_services(server: Server) -> None:
+def add_demo_services(server: ServerBase) -> None:
     """Serve everything that the demo server has."""
     HelloService().add_to(server)
     GRPCBinService().add_to(server)
@@ -21,7 +21,7 @@ def add_demo_services(server: Server) -> None:
     add_health_and_reflection(server)
 
 
-def add_health_and_reflection(server: Server) -> None:
+def add_health_and_reflection(server: ServerBase) -> None:
     """Serve health, which says that every service of the server so far is SERVING, and reflection."""
     health = HealthService()
     for name in server.services:
