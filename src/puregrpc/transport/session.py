@@ -84,6 +84,7 @@ class Session(Driver, Generic[ConnectionT]):
     connection are called through `locked`, and followed by `push` outside of it.
     """
 
+    # A session has more attributes than CPython keeps in line (30): without slots each access would take longer.
     __slots__ = (
         "_changes",
         "_is_cut",
