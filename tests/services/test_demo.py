@@ -6,19 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 import trio
+from tests.server.serving import WORLDS, make_server, serving
 
-from puregrpc import Client, HealthCheckServing, Stream
 from puregrpc.channel import Channel, open_channel
 from puregrpc.errors import RpcError
-from puregrpc.server import BlockingServer, Server
 from puregrpc.services import add_demo_services
 from puregrpc.services.contracts import codec, method, service
 from puregrpc.services.grpcbin import title
@@ -27,21 +25,19 @@ from puregrpc.services.route_guide import FEATURES, distance
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
 
 
-@asynccontextmanager
-async def demo() -> AsyncIterator[Channel]:
-    server = Server("127.0.0.1:0")
-    add_demo_services(server)
-    with trio.fail_after(20):
-        async with server, open_channel(server.addresses[0]) as channel:
-            yield channel
-
-
 def run(body: Callable[[Channel], Awaitable[None]]) -> None:
-    async def main() -> None:
-        async with demo() as channel:
-            await body(channel)
+    """Run a test with the demo server in each world."""
+    for world in WORLDS:
+        server = make_server(world)
+        add_demo_services(server)
+        with serving(server, world) as running:
 
-    trio.run(main)
+            async def main(address: str = running.address) -> None:
+                with trio.fail_after(20):
+                    async with open_channel(address) as channel:
+                        await body(channel)
+
+            trio.run(main)
 
 
 def unary(channel: Channel, file: str, path: str) -> Any:
@@ -177,26 +173,3 @@ def test_the_command_says_what_is_wrong() -> None:
 def test_every_service_of_the_demo_is_described() -> None:
     for file, name in [("hello.proto", "hello.HelloService"), ("grpcbin.proto", "grpcbin.GRPCBin")]:
         assert service(file, name).full_name == name
-
-
-def test_all_of_it_on_a_blocking_server() -> None:
-    server = BlockingServer("127.0.0.1:0")
-    add_demo_services(server)
-    (address,) = server.start()
-    try:
-        with Client() as client:
-            client.connect(address, plaintext=True, reflect=True)
-            response = client.invoke("hello.HelloService/SayHello", {"greeting": "Ada"})
-            assert response.message == {"reply": "hello Ada"}
-            assert client.health_check("hello.HelloService").status is HealthCheckServing
-            stream = Stream(client, "hello.HelloService/BidiHello")
-            for name in ("Ada", "Bob"):
-                stream.write({"greeting": name})
-            stream.end()
-            assert [message["reply"] for message in stream] == ["hello Ada", "hello Bob"]
-            many = Stream(client, "hello.HelloService/LotsOfReplies")
-            many.write({"greeting": "Ada"})
-            many.end()
-            assert len(list(many)) > 1
-    finally:
-        server.stop(0).wait(10)

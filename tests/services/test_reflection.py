@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection as grpcio_reflection
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from tests.server.serving import run_beside
+from tests.server.serving import WORLDS, make_server, run_beside
 from tests.worlds import LOOPS, move_on_after, run, sleep
 
 from puregrpc.channel import open_channel
@@ -39,8 +39,8 @@ SOURCES = {
 }
 
 
-def reflecting_server(**options: Any) -> Server:
-    server = Server("127.0.0.1:0")
+def reflecting_server(world: str = "trio", **options: Any) -> Any:
+    server = make_server(world)
     HelloService().add_to(server)
     HealthService().add_to(server)
     (top,) = compile_proto(["top.proto"], sources=SOURCES)
@@ -75,8 +75,8 @@ def test_with_grpcios_client() -> None:
             assert pool.FindMessageTypeByName("top.Top").fields_by_name["middle"].full_name == "top.Top.middle"
             assert list(database.FindAllExtensionNumbers("top.Top")) == [100, 101]
 
-    for world in ("trio", "asyncio"):
-        run_beside(reflecting_server(), world, client)
+    for world in WORLDS:
+        run_beside(reflecting_server(world), world, client)
 
 
 @pytest.mark.parametrize("versions", [["v1", "v1alpha"], ["v1"], ["v1alpha"]])

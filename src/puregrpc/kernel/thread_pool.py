@@ -15,6 +15,10 @@ __all__ = ["Assignment", "ThreadPool"]
 logger = logging.getLogger("puregrpc.kernel")
 
 
+MOST_BEYOND_SIZE = 1000
+"""How many threads more than its size a pool has at most: each takes memory that clients can ask for."""
+
+
 class Assignment(Protocol):
     """What a thread of the pool is to do."""
 
@@ -38,6 +42,8 @@ class ThreadPool:
         self._waiting: OrderedDict[Assignment, None] = OrderedDict()
         self._idle: list[_Worker] = []
         self._workers: set[_Worker] = set()
+        self._beyond = 0
+        """How many workers do what counts beyond the size."""
         self._made = 0
         self._is_closed = False
         self._when_ended: Callable[[], object] | None = None
@@ -45,30 +51,33 @@ class ThreadPool:
     def submit(self, assignment: Assignment, *, beyond_size: bool = False) -> None:
         """Have something done in its turn. From any thread.
 
-        ``beyond_size``: where a thread of the pool waits for it; it runs in a thread more than ``size`` if need be.
-        Raises NotConnected once the pool is closed, RuntimeError if there is no thread and none can be started.
+        ``beyond_size``: at once, in a thread more than ``size`` if need be; for what others of the pool wait for, or
+        what takes long. Raises NotConnected once the pool is closed, RuntimeError if there is no thread for it and none
+        can be started.
         """
         with self._lock:
             if self._is_closed:
                 raise NotConnected("nothing runs on the threads of a server that has stopped")
-            if self._idle:
-                worker = self._idle.pop()
-                worker.assignment = assignment
-                worker.wake.release()
-                return
-            if len(self._workers) >= self._size and not beyond_size:
+            if not beyond_size and self._is_full():
                 self._waiting[assignment] = None
                 return
-            self._made += 1
-            worker = _Worker(assignment)
-            self._workers.add(worker)
-            worker.thread = _thread(self._work, worker, name=f"{self._name} {self._made}")
+            if beyond_size and self._beyond >= MOST_BEYOND_SIZE:
+                raise RuntimeError("there are as many threads beyond the pool's size as there may be")
+            is_new = not self._idle
+            worker = self._new_worker() if is_new else self._idle.pop()
+            worker.assignment = assignment
+            worker.is_beyond = beyond_size
+            self._beyond += beyond_size
+            if not is_new:
+                worker.wake.release()
+                return
         try:
             worker.thread.start()
         except RuntimeError:
             with self._lock:
                 self._workers.discard(worker)
-                if not self._workers or beyond_size:
+                self._beyond -= beyond_size
+                if beyond_size or not self._workers:
                     raise
                 self._waiting[assignment] = None  # it waits for one of those there are
 
@@ -102,6 +111,20 @@ class ThreadPool:
         """How many threads there are."""
         return len(self._workers)
 
+    # -- with the lock
+
+    def _is_full(self) -> bool:
+        return len(self._workers) - len(self._idle) - self._beyond >= self._size
+
+    def _new_worker(self) -> _Worker:
+        self._made += 1
+        worker = _Worker()
+        worker.thread = _thread(self._work, worker, name=f"{self._name} {self._made}")
+        self._workers.add(worker)
+        return worker
+
+    # -- in the threads
+
     def _work(self, worker: _Worker) -> None:
         while worker.assignment is not None:
             try:
@@ -116,9 +139,12 @@ class ThreadPool:
         """Give the thread what waits, or None: it ends. False: it is idle, and waits to be woken."""
         with self._lock:
             worker.assignment = None
-            if self._waiting:
+            self._beyond -= worker.is_beyond
+            worker.is_beyond = False
+            # What the thread does next counts as it did before, if it was not beyond the size.
+            if self._waiting and len(self._workers) - len(self._idle) - self._beyond <= self._size:
                 worker.assignment, _ = self._waiting.popitem(last=False)
-            elif not self._is_closed and len(self._workers) <= self._size:
+            elif not self._is_closed and len(self._idle) < self._size:
                 self._idle.append(worker)
                 return False
         return True
@@ -134,12 +160,13 @@ class ThreadPool:
 class _Worker:
     """A thread of the pool, and what it does or is to do next: it keeps nothing alive that is done."""
 
-    __slots__ = ("assignment", "thread", "wake")
+    __slots__ = ("assignment", "is_beyond", "thread", "wake")
 
     thread: threading.Thread
 
-    def __init__(self, first: Assignment) -> None:
-        self.assignment: Assignment | None = first
+    def __init__(self) -> None:
+        self.assignment: Assignment | None = None
+        self.is_beyond = False
         self.wake = threading.Lock()
         self.wake.acquire()
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from puregrpc.server.method import Method as Method
     from puregrpc.server.method import Shape as Shape
     from puregrpc.server.method import in_place as in_place
+    from puregrpc.server.method import own_thread as own_thread
     from puregrpc.server.processes import WorkerProcesses as WorkerProcesses
     from puregrpc.server.processes import WorkerSnapshot as WorkerSnapshot
     from puregrpc.server.processes import WorkersSnapshot as WorkersSnapshot
@@ -39,6 +40,7 @@ _MODULES = {
     "WorkerSnapshot": "processes",
     "WorkersSnapshot": "processes",
     "in_place": "method",
+    "own_thread": "method",
     "serve": "processes",
     "stop_on_signal": "signals",
 }

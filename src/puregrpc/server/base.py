@@ -26,14 +26,15 @@ __all__ = ["ServerBase"]
 class ServerBase:
     """What `Server` and `BlockingServer` have in common."""
 
-    _is_blocking: ClassVar[bool]
+    is_blocking: ClassVar[bool]
+    """What it runs must be plain: there is no loop."""
 
     def __init__(
         self, *targets: str, tls: TlsOptions | None, config: ServerConfig, interceptors: Sequence[Interceptor]
     ) -> None:
         coding_for(config.compression)
         self.config = config
-        self._router = Router(interceptors, is_blocking=self._is_blocking)
+        self._router = Router(interceptors, is_blocking=self.is_blocking)
         self._targets = [Target(target, tls) for target in targets]
         self._on_stop: list[Callable[[], object]] = []
         self._was_started = False

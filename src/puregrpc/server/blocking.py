@@ -39,7 +39,7 @@ class BlockingServer(ServerBase):
     requests that it iterates over (RpcError), and at its next ``yield``, where its generator is closed.
     """
 
-    _is_blocking = True
+    is_blocking = True
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class Context:
 
     @property
     def kernel(self) -> Kernel:
-        """What the server's coroutines wait with, for async handlers that serve in every world."""
+        """The kernel of the server: its clock, and what code that is written for all worlds needs."""
         return self._call.session.kernel
 
     # -- what the client sent
@@ -109,7 +109,7 @@ class Context:
     def time_remaining(self) -> float | None:
         """Seconds until the deadline, 0.0 if it has passed; None if there is none."""
         deadline = self._call.wire_deadline
-        return None if deadline is None else max(0.0, deadline - self._call.session.kernel.now())
+        return None if deadline is None else max(0.0, deadline - self.kernel.now())
 
     @property
     def cancelled(self) -> bool:
@@ -134,15 +134,13 @@ class Context:
     def send_initial_metadata(self, metadata: MetadataLike = ()) -> None:
         """Send the response headers now; without this call they go out with the first message.
 
-        What is more than the client takes is left out, and the log ``puregrpc.server`` says so. Raises
-        LocalProtocolError if they are out, InvalidArgument for metadata that gRPC does not allow.
+        Raises LocalProtocolError if they are out, InvalidArgument for metadata that gRPC does not allow.
         """
         self._call.session.perform(self._call.send_headers, as_metadata(metadata))
 
     def set_trailing_metadata(self, metadata: MetadataLike) -> None:
         """The metadata that the call ends with, whatever its status. A later call replaces what an earlier one set.
 
-        They are left out if they are more than the client takes, which the log ``puregrpc.server`` says.
         Raises InvalidArgument for metadata that gRPC does not allow.
         """
         pairs = as_metadata(metadata)
@@ -166,8 +164,7 @@ class Context:
     def abort(self, code: int, message: str = "", details: bytes | None = None) -> NoReturn:
         """End the call with a status: raises the RpcError that does it (raising one yourself is the same).
 
-        ``details`` is a serialized google.rpc.Status. Of a ``message`` 8 KiB are sent (percent-encoded), or as much as
-        the client takes. OK is not a way to end early: InvalidArgument.
+        ``details`` is a serialized google.rpc.Status. OK is not a way to end early: InvalidArgument.
         """
         if code == StatusCode.OK:
             raise InvalidArgument("abort: the code must not be OK; return from the handler to end a call with OK")

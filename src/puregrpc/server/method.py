@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from puregrpc.errors import InvalidArgument
 from puregrpc.server.callables import check_handler, is_async
 
-__all__ = ["Deserializer", "Handler", "Method", "Serializer", "Shape", "in_place"]
+__all__ = ["Deserializer", "Handler", "Method", "Serializer", "Shape", "in_place", "own_thread"]
 
 Deserializer = Callable[[bytes], Any]
 Serializer = Callable[[Any], bytes]
@@ -20,6 +20,7 @@ Handler = Callable[[Any, Any], Any]
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 IN_PLACE = "__puregrpc_in_place__"
+OWN_THREAD = "__puregrpc_own_thread__"
 
 
 class Shape(Enum):
@@ -59,6 +60,12 @@ def in_place(handler: HandlerT) -> HandlerT:
     return handler
 
 
+def own_thread(handler: HandlerT) -> HandlerT:
+    """Decorates a plain handler that waits most of the time: see `Method.own_thread`."""
+    setattr(handler, OWN_THREAD, True)
+    return handler
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """One method of a server.
@@ -84,6 +91,10 @@ class Method:
     """UNARY, on trio and asyncio: call the plain handler right where its request was read, in the loop's thread and
     without a task. It is the fastest way there is, for what neither waits nor takes long: everything else of the server
     waits for it meanwhile. The decorator `puregrpc.server.in_place` says the same of a handler."""
+    own_thread: bool = False
+    """Each call of the plain handler has a thread of its own, beside those of `ServerConfig.handler_threads`: for
+    streams that wait most of the time, which would keep others from being served. The decorator
+    `puregrpc.server.own_thread` says the same of a handler."""
 
     def __post_init__(self) -> None:
         service, _, name = self.path[1:].rpartition("/")
@@ -93,6 +104,9 @@ class Method:
         if problem is None and self.runs_in_place and (self.is_async or self.shape is not Shape.UNARY):
             what = "an async function" if self.is_async else f"for {self.shape.name} methods"
             problem = f"in_place is for plain functions of UNARY methods, and the handler is {what}"
+        if problem is None and self.has_own_thread and (self.is_async or self.runs_in_place):
+            what = "an async function" if self.is_async else "to run in place"
+            problem = f"own_thread is for plain functions that run on threads, and the handler is {what}"
         if problem is not None:
             raise InvalidArgument(f"{self.path}: {problem}")
 
@@ -115,3 +129,8 @@ class Method:
     def runs_in_place(self) -> bool:
         """Whether `in_place` was said of it, here or by the decorator."""
         return self.in_place or getattr(self.handler, IN_PLACE, False) is True
+
+    @property
+    def has_own_thread(self) -> bool:
+        """Whether `own_thread` was said of it, here or by the decorator."""
+        return self.own_thread or getattr(self.handler, OWN_THREAD, False) is True

@@ -28,6 +28,7 @@ class Route:
         "codecs",
         "deserialize",
         "handler",
+        "has_own_thread",
         "method",
         "responses_stream",
         "serialize",
@@ -38,6 +39,7 @@ class Route:
         chain = chain_of(method, interceptors)
         self.method = method
         self.handler = chain.handler
+        self.has_own_thread = method.has_own_thread
         self.deserialize: Deserializer = method.deserializer
         self.serialize: Serializer = method.serializer
         self.codecs = method.codecs

@@ -53,7 +53,7 @@ class Server(ServerBase):
     to the log ``puregrpc.server``).
     """
 
-    _is_blocking = False
+    is_blocking = False
 
     def __init__(
         self,

@@ -123,7 +123,7 @@ class OnThread(IncomingCall):
     def begin_soon(self) -> None:
         self.has_begun = True
         try:
-            self.session.threads.submit(self)
+            self.session.threads.submit(self, beyond_size=self.route.has_own_thread)
         except (NotConnected, RuntimeError) as error:
             log_exception(error, "%s: no thread can run the handler", self.describe())
             self.end_with(Status(StatusCode.RESOURCE_EXHAUSTED, "the server has no thread for the call"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +11,10 @@ from puregrpc.codec.samples import example, is_well_known
 from puregrpc.proto import compile as compile_proto
 from puregrpc.proto.descriptors import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from puregrpc.schema import Registry
-from puregrpc.server import Context
+from puregrpc.server import Context, in_place
 from puregrpc.server.base import ServerBase
 from puregrpc.server.method import Handler
-from puregrpc.services.serving import serve_service
+from puregrpc.services.answering import Gathering, answer_each, answer_last, answer_many
 
 __all__ = ["ExampleService"]
 
@@ -38,12 +38,12 @@ class ExampleService:
     def add_to(self, server: ServerBase) -> None:
         """Serve it on ``server``. Raises SchemaError if its file clashes with one that the server knows."""
         examples = {
-            method.name: _ExampleMethod(method, server.codec).handler
+            method.name: _ExampleMethod(method, server.codec).handler(server)
             for method in self._service.methods
             if method.name not in self._handlers
         }
         if self._service.methods:
-            serve_service(server, self._service, {**examples, **self._handlers})
+            server.add_service(self._service, {**examples, **self._handlers})
         _know_string_value(server.registry)
 
 
@@ -61,28 +61,23 @@ class _ExampleMethod:
         self.method = method
         self.codec = codec
 
-    @property
-    def handler(self) -> Handler:
+    def handler(self, server: ServerBase) -> Handler:
         """The handler for the method's shape."""
         if self.method.is_client_stream:
-            return self.answer_each if self.method.is_server_stream else self.answer_last
-        return self.answer_thrice if self.method.is_server_stream else self.answer_one
+            if self.method.is_server_stream:
+                return answer_each(server, lambda _: self.answer_once)
+            return answer_last(server, lambda _: _LastRequest(self))
+        return answer_many(server, self.answer_thrice) if self.method.is_server_stream else self.answer
 
-    async def answer_one(self, request: Any, context: Context) -> Any:  # noqa: ARG002 - a handler
+    @in_place
+    def answer(self, request: Any, context: Context) -> Any:  # noqa: ARG002 - a handler
         return self.response(request)
 
-    async def answer_thrice(self, request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ARG002 - likewise
+    def answer_once(self, request: Any, context: Context) -> Iterator[Any]:  # noqa: ARG002 - likewise
+        yield self.response(request)
+
+    def answer_thrice(self, request: Any, context: Context) -> Iterator[Any]:  # noqa: ARG002 - likewise
         for _ in range(STREAMED_MESSAGES):
-            yield self.response(request)
-
-    async def answer_last(self, requests: AsyncIterator[Any], context: Context) -> Any:  # noqa: ARG002 - likewise
-        request = None
-        async for request in requests:  # noqa: B007 - the last one is what is wanted
-            pass
-        return self.response(request)
-
-    async def answer_each(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:  # noqa: ARG002
-        async for request in requests:
             yield self.response(request)
 
     @cached_property
@@ -122,6 +117,21 @@ class _ExampleMethod:
                 answer.pop(other.json_name, None)
             answer[field.json_name] = request[name]
         return answer
+
+
+class _LastRequest(Gathering):
+    """Answers the last request."""
+
+    def __init__(self, method: _ExampleMethod) -> None:
+        self._method = method
+        self._last: Any = None
+
+    def take(self, request: Any) -> bool:
+        self._last = request
+        return True
+
+    def answer(self) -> Any:
+        return self._method.response(self._last)
 
 
 def _same_type(one: FieldDescriptor, other: FieldDescriptor) -> bool:

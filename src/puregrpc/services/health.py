@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from enum import IntEnum
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
+from puregrpc.channel import Channel
 from puregrpc.errors import NotConnected
-from puregrpc.kernel.events import Event
-from puregrpc.server import Context
+from puregrpc.server import Context, in_place, own_thread
+from puregrpc.server.base import ServerBase
 from puregrpc.services.contracts import codec, method, service_in
-from puregrpc.services.serving import serve_service
 from puregrpc.wire.status import StatusCode
 
 if TYPE_CHECKING:
-    from puregrpc.channel import Channel
-    from puregrpc.kernel import Kernel
-    from puregrpc.server.base import ServerBase
+    from puregrpc.kernel import Waiter
 
 __all__ = ["HealthService", "ServingStatus", "check", "list_statuses", "watch"]
 
@@ -38,25 +37,33 @@ class ServingStatus(IntEnum):
 class HealthService:
     """Tells how the services of a server are: `set_status` says it; clients ask with Check, List and Watch.
 
-    The empty name stands for the server as a whole, which is SERVING unless something else is set. One object may be
-    added to several servers, and spoken to from any thread.
+    The empty name stands for the server as a whole, which is SERVING unless something else is set. Several servers may
+    have it, of any world. `set_status` and `shut_down` may be called in any thread.
     """
 
     def __init__(self) -> None:
         self._statuses: dict[str, ServingStatus] = {"": ServingStatus.SERVING}
-        self._watches: set[_Watch] = set()
         self._is_shut_down = False
+        self._lock = Lock()
+        self._watches: set[Callable[[], object]] = set()
+        """What wakes each of those that watch."""
 
     def add_to(self, server: ServerBase) -> None:
         """Serve it on ``server``. When that stops, everything becomes NOT_SERVING and the watches end."""
-        serve_service(server, service_in(server.registry, FILE, SERVICE), self)
+        handlers = {
+            "Check": self._check,
+            "List": self._list,
+            "Watch": self._watch_plainly if server.is_blocking else self._watch,
+        }
+        server.add_service(service_in(server.registry, FILE, SERVICE), handlers)
         server.call_on_stop(self.shut_down)
 
     def set_status(self, service: str, status: ServingStatus) -> None:
         """Say how a service is, by its full name; watches hear of it. After `shut_down` nothing changes any more."""
-        if not self._is_shut_down and self._statuses.get(service) is not status:
-            self._statuses[service] = ServingStatus(status)
-            self._tell()
+        with self._lock:
+            if not self._is_shut_down:
+                self._statuses[service] = ServingStatus(status)
+        self._tell()
 
     def status(self, service: str = "") -> ServingStatus | None:
         """What was said of a service; None if nothing was."""
@@ -64,61 +71,107 @@ class HealthService:
 
     def shut_down(self) -> None:
         """Make everything NOT_SERVING, for good, and end the watches (UNAVAILABLE) once they have told it."""
-        self._is_shut_down = True
-        for name in tuple(self._statuses):
-            self._statuses[name] = ServingStatus.NOT_SERVING
+        with self._lock:
+            self._is_shut_down = True
+            for name in self._statuses:
+                self._statuses[name] = ServingStatus.NOT_SERVING
         self._tell()
 
     def _tell(self) -> None:
-        for watch in tuple(self._watches):
-            with suppress(NotConnected):  # its server is no more
-                watch.kernel.call_soon(watch.tell)
+        with self._lock:
+            watches = list(self._watches)
+        for wake in watches:
+            wake()
 
-    async def check(self, request: dict[str, Any], context: Context) -> dict[str, Any]:
+    # -- handlers
+
+    @in_place
+    def _check(self, request: dict[str, Any], context: Context) -> dict[str, Any]:
         """NOT_FOUND for a service that nothing is known of."""
         status = self._statuses.get(request["service"])
         if status is None:
             context.abort(StatusCode.NOT_FOUND, "unknown service")
         return {"status": status.name}
 
-    async def list(self, request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG002 - a handler
+    @in_place
+    def _list(self, request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG002 - a handler
         """All services that something is known of."""
-        return {"statuses": {name: {"status": status.name} for name, status in tuple(self._statuses.items())}}
+        with self._lock:
+            return {"statuses": {name: {"status": status.name} for name, status in self._statuses.items()}}
 
-    async def watch(self, request: dict[str, Any], context: Context) -> AsyncIterator[dict[str, Any]]:
+    async def _watch(self, request: dict[str, Any], context: Context) -> AsyncIterator[dict[str, Any]]:
         """The status now, and each new one."""
-        told: ServingStatus | None = None
-        watch = _Watch(context.kernel)
-        self._watches.add(watch)
-        context.add_callback(watch.tell)
+        watch = _Watch(context)
+        self._begin(watch.wake)
         try:
             while True:
-                changed = watch.changed
-                status = self._statuses.get(request["service"], ServingStatus.SERVICE_UNKNOWN)
-                if status is not told:
-                    yield {"status": status.name}
-                    told = status
-                elif self._is_shut_down:
-                    context.abort(StatusCode.UNAVAILABLE, "the server is stopping")
-                elif context.cancelled:  # where a thread waits, nothing else ends it
-                    return
+                waiter = watch.waiter()
+                answer = self._answer(request, context, watch)
+                if answer is None:
+                    await waiter.wait()
                 else:
-                    await changed.wait()
+                    yield answer
         finally:
-            self._watches.discard(watch)
+            self._end(watch.wake)
+
+    @own_thread
+    def _watch_plainly(self, request: dict[str, Any], context: Context) -> Iterator[dict[str, Any]]:
+        """The same, on a thread."""
+        changed = Event()
+        watch = _Watch(context)
+        self._begin(changed.set)
+        context.add_callback(changed.set)
+        try:
+            while not context.cancelled:
+                changed.clear()
+                answer = self._answer(request, context, watch)
+                if answer is not None:
+                    yield answer
+                elif not context.cancelled:
+                    changed.wait()
+        finally:
+            self._end(changed.set)
+
+    def _begin(self, wake: Callable[[], object]) -> None:
+        with self._lock:
+            self._watches.add(wake)
+
+    def _end(self, wake: Callable[[], object]) -> None:
+        with self._lock:
+            self._watches.discard(wake)
+
+    def _answer(self, request: dict[str, Any], context: Context, watch: _Watch) -> dict[str, Any] | None:
+        """What there is to tell a watch now; None: nothing. Raises UNAVAILABLE once the end has been told."""
+        status = self._statuses.get(request["service"], ServingStatus.SERVICE_UNKNOWN)
+        if status is watch.told:
+            if self._is_shut_down:
+                context.abort(StatusCode.UNAVAILABLE, "the server is stopping")
+            return None
+        watch.told = status
+        return {"status": status.name}
 
 
 class _Watch:
-    """A call that waits for statuses to change."""
+    """What one watch has told, and how it is woken in the loop."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
-        self.changed = Event(kernel)
+    def __init__(self, context: Context) -> None:
+        self._kernel = context.kernel
+        self._waiter: Waiter | None = None
+        self.told: ServingStatus | None = None
 
-    def tell(self) -> None:
-        """Something has changed."""
-        changed, self.changed = self.changed, Event(self.kernel)
-        changed.set()
+    def waiter(self) -> Waiter:
+        """What the next change wakes."""
+        self._waiter = self._kernel.waiter()
+        return self._waiter
+
+    def wake(self) -> None:
+        """Something has changed. From any thread."""
+        with suppress(NotConnected):  # its loop has ended
+            self._kernel.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            self._waiter.wake()
 
 
 async def check(channel: Channel, service: str = "", *, timeout: float | None = None) -> ServingStatus:
@@ -137,7 +190,7 @@ async def list_statuses(channel: Channel, *, timeout: float | None = None) -> di
     return {name: ServingStatus[entry["status"]] for name, entry in answer["statuses"].items()}
 
 
-async def watch(channel: Channel, service: str = "") -> AsyncGenerator[ServingStatus, None]:
+async def watch(channel: Channel, service: str = "") -> AsyncIterator[ServingStatus]:
     """The status of a service now, and each new one, until the call ends (RpcError) or the iteration is left."""
     ask = channel.unary_stream(method(FILE, SERVICE, "Watch"), codec=codec(FILE))
     async with ask({"service": service}) as call:

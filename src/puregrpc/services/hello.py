@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any
 
-from puregrpc.server import Context
+from puregrpc.server import Context, in_place
 from puregrpc.server.base import ServerBase
+from puregrpc.services.answering import Gathering, answer_each, answer_last, answer_many
 from puregrpc.services.contracts import service
-from puregrpc.services.serving import serve_service
 
 __all__ = ["HelloService"]
 
@@ -21,35 +21,42 @@ def greeting(request: dict[str, Any]) -> str:
 
 
 class HelloService:
-    """The handlers, with messages as dicts."""
+    """The service, with messages as dicts."""
 
     def add_to(self, server: ServerBase) -> None:
         """Serve it."""
-        serve_service(server, service("hello.proto", "hello.HelloService"), self)
+        handlers = {
+            "SayHello": say_hello,
+            "LotsOfReplies": answer_many(server, greet_often),
+            "LotsOfGreetings": answer_last(server, lambda _: Together()),
+            "BidiHello": answer_each(server, lambda _: greet_once),
+        }
+        server.add_service(service("hello.proto", "hello.HelloService"), handlers)
 
-    async def say_hello(self, request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG002
-        return {"reply": f"hello {greeting(request)}"}
 
-    async def lots_of_replies(
-        self,
-        request: dict[str, Any],
-        context: Context,  # noqa: ARG002
-    ) -> AsyncIterator[dict[str, Any]]:
-        for _ in range(REPLIES):
-            yield {"reply": f"hello {greeting(request)}"}
+@in_place
+def say_hello(request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG001 - a handler
+    return {"reply": f"hello {greeting(request)}"}
 
-    async def lots_of_greetings(
-        self,
-        requests: AsyncIterator[dict[str, Any]],
-        context: Context,  # noqa: ARG002
-    ) -> dict[str, Any]:
-        names = [greeting(request) async for request in requests]
-        return {"reply": f"hello {', '.join(names)}"}
 
-    async def bidi_hello(
-        self,
-        requests: AsyncIterator[dict[str, Any]],
-        context: Context,  # noqa: ARG002
-    ) -> AsyncIterator[dict[str, Any]]:
-        async for request in requests:
-            yield {"reply": f"hello {greeting(request)}"}
+def greet_once(request: dict[str, Any], context: Context) -> Iterator[dict[str, Any]]:  # noqa: ARG001
+    yield {"reply": f"hello {greeting(request)}"}
+
+
+def greet_often(request: dict[str, Any], context: Context) -> Iterator[dict[str, Any]]:  # noqa: ARG001
+    for _ in range(REPLIES):
+        yield {"reply": f"hello {greeting(request)}"}
+
+
+class Together(Gathering):
+    """One greeting for all."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+
+    def take(self, request: dict[str, Any]) -> bool:
+        self._names.append(greeting(request))
+        return True
+
+    def answer(self) -> dict[str, Any]:
+        return {"reply": f"hello {', '.join(self._names)}"}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from math import asin, cos, radians, sin, sqrt
+from threading import Lock
 from typing import Any
 
-from puregrpc.server import Context
+from puregrpc.server import Context, in_place
 from puregrpc.server.base import ServerBase
+from puregrpc.services.answering import Gathering, answer_each, answer_last, answer_many
 from puregrpc.services.contracts import service
-from puregrpc.services.serving import serve_service
 
 __all__ = ["FEATURES", "FeatureExplorerService", "RouteGuideService"]
 
@@ -69,67 +69,76 @@ def distance(a: Place, b: Place) -> int:
 
 
 class FeatureExplorerService:
-    """The handlers of main.FeatureExplorer, with messages as dicts."""
+    """main.FeatureExplorer, with messages as dicts."""
 
     def add_to(self, server: ServerBase) -> None:
         """Serve it."""
-        serve_service(server, service(FILE, "main.FeatureExplorer"), self)
+        handlers = {"GetFeature": get_feature, "ListFeatures": answer_many(server, list_features)}
+        server.add_service(service(FILE, "main.FeatureExplorer"), handlers)
 
-    async def get_feature(self, request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG002
-        return feature(place(request))
 
-    async def list_features(
-        self,
-        request: dict[str, Any],
-        context: Context,  # noqa: ARG002
-    ) -> AsyncIterator[dict[str, Any]]:
-        corners = (place(request["lo"]), place(request["hi"]))
-        bottom, top = sorted(corner[0] for corner in corners)
-        left, right = sorted(corner[1] for corner in corners)
-        for latitude, longitude in FEATURES:
-            if bottom <= latitude <= top and left <= longitude <= right:
-                yield feature((latitude, longitude))
+@in_place
+def get_feature(request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG001 - a handler
+    return feature(place(request))
+
+
+def list_features(request: dict[str, Any], context: Context) -> Iterator[dict[str, Any]]:  # noqa: ARG001
+    corners = (place(request["lo"]), place(request["hi"]))
+    bottom, top = sorted(corner[0] for corner in corners)
+    left, right = sorted(corner[1] for corner in corners)
+    for latitude, longitude in FEATURES:
+        if bottom <= latitude <= top and left <= longitude <= right:
+            yield feature((latitude, longitude))
 
 
 class RouteGuideService:
-    """The handlers of main.RouteGuide, with messages as dicts. Notes live as long as this object."""
+    """main.RouteGuide, with messages as dicts. Notes live as long as this object."""
 
     def __init__(self) -> None:
         self._notes: OrderedDict[Place, deque[dict[str, Any]]] = OrderedDict()
+        self._lock = Lock()
 
     def add_to(self, server: ServerBase) -> None:
         """Serve it."""
-        serve_service(server, service(FILE, "main.RouteGuide"), self)
+        handlers = {
+            "RecordRoute": answer_last(server, Route),
+            "RouteChat": answer_each(server, lambda _: self._leave_note),
+        }
+        server.add_service(service(FILE, "main.RouteGuide"), handlers)
 
-    async def record_route(
-        self,
-        requests: AsyncIterator[dict[str, Any]],
-        context: Context,  # noqa: ARG002
-    ) -> dict[str, Any]:
-        started = time.monotonic()
-        points = features = metres = 0
-        last: Place | None = None
-        async for request in requests:
-            where = place(request)
-            points += 1
-            features += where in FEATURES
-            if last is not None:
-                metres += distance(last, where)
-            last = where
-        elapsed = int(time.monotonic() - started)
-        return {"pointCount": points, "featureCount": features, "distance": metres, "elapsedTime": elapsed}
-
-    async def route_chat(
-        self,
-        requests: AsyncIterator[dict[str, Any]],
-        context: Context,  # noqa: ARG002
-    ) -> AsyncIterator[dict[str, Any]]:
-        async for note in requests:
-            where = place(note["location"])
+    def _leave_note(self, note: dict[str, Any], context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
+        where = place(note["location"])
+        with self._lock:
             notes = self._notes.setdefault(where, deque(maxlen=MAX_NOTES))
             self._notes.move_to_end(where)
             if len(self._notes) > MAX_PLACES:
                 self._notes.popitem(last=False)
             notes.append(note)
-            for earlier in list(notes):
-                yield earlier
+            return list(notes)
+
+
+class Route(Gathering):
+    """What is known of a route whose points come one by one."""
+
+    def __init__(self, context: Context) -> None:
+        self._now = context.kernel.now
+        self._started = self._now()
+        self._points = self._features = self._metres = 0
+        self._last: Place | None = None
+
+    def take(self, request: dict[str, Any]) -> bool:
+        where = place(request)
+        self._points += 1
+        self._features += where in FEATURES
+        if self._last is not None:
+            self._metres += distance(self._last, where)
+        self._last = where
+        return True
+
+    def answer(self) -> dict[str, Any]:
+        return {
+            "pointCount": self._points,
+            "featureCount": self._features,
+            "distance": self._metres,
+            "elapsedTime": int(self._now() - self._started),
+        }

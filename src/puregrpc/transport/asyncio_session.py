@@ -42,6 +42,28 @@ MOST_READ_AT_END = 64
 class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
     """See `Session`. What it has as a protocol is for its transport to call."""
 
+    __slots__ = (
+        "_bytes",
+        "_has_sent_eof",
+        "_is_deserted",
+        "_is_direct",
+        "_is_ending",
+        "_is_going_on",
+        "_is_lost",
+        "_is_making_transport",
+        "_is_paused",
+        "_is_scheduled",
+        "_kernel",
+        "_loop",
+        "_peer_has_ended",
+        "_rest",
+        "_send_nowait",
+        "_served",
+        "_timer",
+        "_transport",
+        "_unsent",
+    )
+
     def __init__(
         self,
         kernel: Kernel,

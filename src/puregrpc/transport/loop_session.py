@@ -33,6 +33,19 @@ class LoopSession(Session[ConnectionT]):
     own (reading, telling the time), and after `hold` and `push`, it is sent at once.
     """
 
+    __slots__ = (
+        "_armed",
+        "_handshake_deadline",
+        "_has_output",
+        "_holding",
+        "_is_behind",
+        "_keepalive",
+        "_last_reading",
+        "_now",
+        "_secret_names",
+        "_write_error",
+    )
+
     def __init__(
         self,
         kernel: Kernel,

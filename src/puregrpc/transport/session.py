@@ -84,6 +84,25 @@ class Session(Driver, Generic[ConnectionT]):
     connection are called through `locked`, and followed by `push` outside of it.
     """
 
+    # A session has more attributes than CPython keeps in line (30): without slots each access would take longer.
+    __slots__ = (
+        "_changes",
+        "_is_cut",
+        "_owner",
+        "bytes_received",
+        "bytes_sent",
+        "connection",
+        "end_reason",
+        "is_going_away",
+        "is_over",
+        "is_ready",
+        "kernel",
+        "local",
+        "options",
+        "peer",
+        "stream",
+    )
+
     keeps_deadlines: ClassVar[bool] = True
     """The session itself sees to the deadlines of calls. Where it is False (threads), whoever waits for a call does."""
 

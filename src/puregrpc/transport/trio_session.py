@@ -33,6 +33,20 @@ __all__ = ["TrioSession"]
 class TrioSession(LoopSession[ConnectionT]):
     """See `Session`. All that it does runs in one task of the kernel's."""
 
+    __slots__ = (
+        "_bytes",
+        "_ending",
+        "_is_started",
+        "_is_writing",
+        "_nursery",
+        "_reading",
+        "_taking",
+        "_token",
+        "_unsent",
+        "_writer",
+        "_writing_ended",
+    )
+
     def __init__(
         self,
         kernel: Kernel,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from puregrpc.errors import Error
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema import Registry
-from puregrpc.server import Context
+from puregrpc.server import Context, own_thread
 from puregrpc.server.base import ServerBase
+from puregrpc.services.answering import answer_each
 from puregrpc.services.contracts import service_in
 from puregrpc.services.reflection.index import FileIndex
-from puregrpc.services.serving import serve_service
 from puregrpc.wire.status import StatusCode
 
 __all__ = ["VERSIONS", "ReflectionService"]
@@ -41,36 +41,34 @@ class ReflectionService:
         """Serve it on ``server``."""
         index = FileIndex(self._registry if self._registry is not None else server.registry)
         services = self._services if self._services is not None else lambda: server.services
-        answer = partial(self._answer_all, index, services)
 
-        async def server_reflection_info(
-            requests: AsyncIterator[dict[str, Any]], context: Context
-        ) -> AsyncIterator[dict[str, Any]]:
-            async for response in answer(requests, context):
-                yield response
+        def begin(context: Context) -> Callable[[dict[str, Any], Context], Iterator[dict[str, Any]]]:  # noqa: ARG001
+            return partial(self._answer_one, index, services, set())
 
+        handler = answer_each(server, begin)
+        if server.is_blocking:
+            handler = own_thread(handler)  # clients keep such a stream for as long as they like
         for version in versions:
             name = f"grpc.reflection.{version}"
             descriptor = service_in(
                 server.registry, f"{name.replace('.', '/')}/reflection.proto", f"{name}.ServerReflection"
             )
-            serve_service(server, descriptor, {"ServerReflectionInfo": server_reflection_info})
+            server.add_service(descriptor, {"ServerReflectionInfo": handler})
 
-    async def _answer_all(
+    def _answer_one(
         self,
         index: FileIndex,
         services: Callable[[], Iterable[str]],
-        requests: AsyncIterator[dict[str, Any]],
-        context: Context,  # noqa: ARG002 - a handler
-    ) -> AsyncIterator[dict[str, Any]]:
-        sent: set[str] = set()
-        async for request in requests:
-            response = {"validHost": request.get("host", ""), "originalRequest": request}
-            try:
-                response.update(self._answer(index, services, request, sent))
-            except NotFound as error:
-                response["errorResponse"] = {"errorCode": int(StatusCode.NOT_FOUND), "errorMessage": str(error)}
-            yield response
+        sent: set[str],
+        request: dict[str, Any],
+        context: Context,  # noqa: ARG002 - as all that answer get it
+    ) -> Iterator[dict[str, Any]]:
+        response = {"validHost": request.get("host", ""), "originalRequest": request}
+        try:
+            response.update(self._answer(index, services, request, sent))
+        except NotFound as error:
+            response["errorResponse"] = {"errorCode": int(StatusCode.NOT_FOUND), "errorMessage": str(error)}
+        yield response
 
     def _answer(
         self, index: FileIndex, services: Callable[[], Iterable[str]], request: dict[str, Any], sent: set[str]

@@ -1,0 +1,149 @@
+"""The pool of threads: how many there are, in which order they work, and how it ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from puregrpc.errors import NotConnected
+from puregrpc.kernel import thread_pool
+from puregrpc.kernel.thread_pool import ThreadPool
+
+
+class Work:
+    """Something to do that says when it has begun, and goes on when it is let."""
+
+    def __init__(self, done: list[str], name: str, *, blocks: bool = False) -> None:
+        self.done = done
+        self.name = name
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+        self.abandoned = False
+        if not blocks:
+            self.go_on.set()
+
+    def run_in_thread(self) -> None:
+        self.begun.set()
+        self.go_on.wait(30)
+        self.done.append(self.name)
+        if self.name.startswith("fails"):
+            raise SystemExit
+
+    def abandon(self) -> None:
+        self.abandoned = True
+        self.go_on.set()
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def closed(pool: ThreadPool) -> threading.Event:
+    ended = threading.Event()
+    pool.close(ended.set)
+    return ended
+
+
+def test_threads_are_made_when_they_are_needed_and_used_again() -> None:
+    done: list[str] = []
+    pool = ThreadPool(3, "test pool")
+    assert pool.threads == 0
+    for number in range(10):
+        pool.submit(Work(done, str(number)))
+        until(lambda number=number: len(done) == number + 1 and len(pool._idle) == pool.threads)
+    assert pool.threads == 1
+    assert closed(pool).wait(15)
+    assert pool.threads == 0
+
+
+def test_what_is_more_than_the_threads_waits_in_order() -> None:
+    done: list[str] = []
+    pool = ThreadPool(2, "test pool")
+    first = [Work(done, "first", blocks=True), Work(done, "fails", blocks=True)]
+    for work in first:
+        pool.submit(work)
+        assert work.begun.wait(15)
+    others = [Work(done, str(number)) for number in range(5)]
+    for work in others:
+        pool.submit(work)
+    assert pool.withdraw(others[1])
+    assert not pool.withdraw(others[1])
+    assert not pool.withdraw(first[0])
+    assert pool.threads == 2
+    first[1].go_on.set()
+    until(lambda: len(done) == 5)
+    assert done == ["fails", "0", "2", "3", "4"]
+    first[0].go_on.set()
+    assert closed(pool).wait(15)
+
+
+def test_what_counts_beyond_the_size_keeps_nothing_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_pool, "MOST_BEYOND_SIZE", 3)
+    done: list[str] = []
+    pool = ThreadPool(1, "test pool")
+    beyond = [Work(done, "beyond", blocks=True) for _ in range(3)]
+    for work in beyond:
+        pool.submit(work, beyond_size=True)
+        assert work.begun.wait(15)
+    with pytest.raises(RuntimeError, match="as many threads beyond"):
+        pool.submit(Work(done, "one more"), beyond_size=True)
+    ordinary = Work(done, "ordinary", blocks=True)
+    pool.submit(ordinary)
+    assert ordinary.begun.wait(15)
+    pool.submit(Work(done, "waits"))
+    assert pool.threads == 4
+    beyond[0].go_on.set()
+    until(lambda: done == ["beyond"])
+    time.sleep(0.05)
+    assert done == ["beyond"]  # the thread that is free is not for what waits: one ordinary thing at a time
+    ordinary.go_on.set()
+    until(lambda: done == ["beyond", "ordinary", "waits"])
+    assert closed(pool).wait(15)
+    assert all(work.abandoned for work in beyond[1:])
+
+
+def test_the_end() -> None:
+    done: list[str] = []
+    pool = ThreadPool(1, "test pool")
+    running, waiting = Work(done, "running", blocks=True), Work(done, "waiting")
+    pool.submit(running)
+    assert running.begun.wait(15)
+    pool.submit(waiting)
+    ended = closed(pool)
+    with pytest.raises(NotConnected):
+        pool.submit(waiting)
+    assert ended.wait(15)
+    assert done == ["running"]
+    assert running.abandoned
+    assert closed(ThreadPool(1, "test pool")).is_set()
+
+
+def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    pool = ThreadPool(2, "test pool")
+    first = Work(done, "first", blocks=True)
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for beyond_size in (False, True):
+            with pytest.raises(RuntimeError):
+                pool.submit(first, beyond_size=beyond_size)
+    pool.submit(first)
+    assert first.begun.wait(15)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        pool.submit(Work(done, "second"))
+        with pytest.raises(RuntimeError):
+            pool.submit(first, beyond_size=True)
+    first.go_on.set()
+    until(lambda: done == ["first", "second"])
+    assert closed(pool).wait(15)
