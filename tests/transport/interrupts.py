@@ -27,8 +27,8 @@ LARGE = bytes(600_000)
 """More than a socket takes at once."""
 
 
-class Interrupt(Exception):  # noqa: N818 - no error
-    """What the handler of SIGALRM raises: an `Exception`, as a time-out of somebody's is."""
+class Interrupt(TimeoutError):  # noqa: N818 - no error
+    """What the handler of SIGALRM raises: a time-out of somebody's, and an `OSError`."""
 
 
 def use(client: Client, seconds: float) -> None:

@@ -18,14 +18,20 @@ from puregrpc.kernel.thread_kernel import ThreadKernel, is_cooperative
 if TYPE_CHECKING:
     from puregrpc.kernel.tap import Tap
 
-__all__ = ["RECV_TIMEOUT", "Endpoint", "Pieces", "SocketEndpoint", "endpoint_of"]
+__all__ = ["RECV_TIMEOUT", "Endpoint", "Pieces", "SocketEndpoint", "endpoint_of", "is_by_signal"]
 
-DONT_WAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
+DONT_WAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
+PEEK = int(socket.MSG_PEEK)
 
 RECV_TIMEOUT = 1.0
 """How long (seconds) the ``recv`` of a plain socket waits."""
 
 Pieces = list[bytes | memoryview]
+
+
+def is_by_signal(error: OSError) -> bool:
+    """Whether a signal handler raised it, as those of time-outs do, and not the system: that numbers its errors."""
+    return isinstance(error, TimeoutError) and error.errno is None
 
 
 class Endpoint(ABC):
@@ -111,11 +117,12 @@ class SocketEndpoint(Endpoint):
         if not self.receive_waits or timeout < RECV_TIMEOUT:
             return wait_for_socket(self.socket, read=True, timeout=timeout)
         try:
-            self.socket.recv(1, socket.MSG_PEEK)  # costs less than poll, with nobody to ask first
+            self.socket.recv(1, PEEK)  # costs less than poll, with nobody to ask first
         except (BlockingIOError, InterruptedError):
             return False
-        except OSError:
-            return True
+        except OSError as error:
+            if is_by_signal(error):
+                raise
         return True
 
     def wait_writable(self, timeout: float) -> bool:

@@ -19,7 +19,7 @@ from puregrpc.transport.amounts import READ_SIZE, next_read_size
 from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.end_reasons import broken, failed_here, no_settings
 from puregrpc.transport.session import UnaryExchange
-from puregrpc.transport.thread_session.endpoints import RECV_TIMEOUT, Endpoint
+from puregrpc.transport.thread_session.endpoints import RECV_TIMEOUT, Endpoint, is_by_signal
 from puregrpc.wire.connection import ClientConnection
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Reading:
         is_for_callers = isinstance(session.connection, ClientConnection) and endpoint.socket is not None
         # Greenlets change places for less than it costs one of them to poll.
         self._may_be_led = is_for_callers and not is_cooperative() and not session.options.keepalive
-        self._busy_poll = BusyPoll(busy_poll if self._may_be_led else 0.0)
+        self._busy_poll = BusyPoll(busy_poll) if self._may_be_led and busy_poll else None
         self._has_turns = not isinstance(session.connection, ClientConnection)
         self._is_behind = False
         """What came before is to be acted on, or the client to take answers, before more is read."""
@@ -93,9 +93,11 @@ class Reading:
 
     def read_for(self, call: UnaryExchange, deadline: float | None) -> None:
         """Read until a call that leads is over, or leads no longer."""
-        session, endpoint = self._session, self._endpoint
+        session, endpoint, busy_poll = self._session, self._endpoint, self._busy_poll
         while not call.ended and self.leader is call:
-            has_input = endpoint.has_more or self._busy_poll.finds_input(endpoint.socket, deadline)
+            has_input = endpoint.has_more or (
+                busy_poll is not None and busy_poll.finds_input(endpoint.socket, deadline)
+            )
             if not has_input:
                 left = RECV_TIMEOUT if deadline is None else min(deadline - time.monotonic(), RECV_TIMEOUT)
                 has_input = endpoint.wait_readable(left)
@@ -106,7 +108,7 @@ class Reading:
                 # servers that estimate their bandwidth (grpc-go) send a PING with each answer.
                 if session.writing.has_output and (session.calls or session.end_reason is not None):
                     session.push()
-            if deadline is not None and time.monotonic() >= deadline:
+            if deadline is not None and self.leader is call and time.monotonic() >= deadline:
                 session.tell_time()
         if self.leader is call:
             session.guarded(self.stop_leading, call)
@@ -115,24 +117,34 @@ class Reading:
         """With the mutex held: only who leads receives, and acts on it before anybody else can."""
         if self.leader is not call:
             return
+        session = self._session
         try:
-            data = self._endpoint.receive_nowait(self._limit)
-            if data is not None:
-                self._act(data)
-        except OSError as error:
-            self._broken(error)
+            try:
+                data = self._endpoint.receive_nowait(self._limit)
+            except OSError as error:
+                if is_by_signal(error):
+                    raise
+                self._broken(error)
+            else:
+                if data is not None:
+                    session.take(data, time.monotonic())
+                    if len(data) >= READ_SIZE or self._limit != READ_SIZE:
+                        self._limit = next_read_size(self._limit, len(data))
         except BaseException:
-            self._session.give_up()
+            session.give_up()
             raise
         if call.ended:
-            self.stop_leading(call)
+            self._let_others_read()
 
     def stop_leading(self, call: UnaryExchange) -> None:
         """Its caller reads no more: if others have come meanwhile, the reader goes on. With the mutex held."""
         if self.leader is call:
-            self.leader = None
-            if self._session.calls or self._session.end_reason is not None:
-                self.attention.set()
+            self._let_others_read()
+
+    def _let_others_read(self) -> None:
+        self.leader = None
+        if self._session.calls or self._session.end_reason is not None:
+            self.attention.set()
 
     def take_over(self) -> None:
         """The reader reads in place of the caller who leads, who waits as all others do. With the mutex held."""

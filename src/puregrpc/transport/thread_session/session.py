@@ -40,6 +40,19 @@ T = TypeVar("T")
 class ThreadSession(Session[ConnectionT]):
     """See `Session`. Any number of threads use it; the callbacks of calls come in whichever brought them about."""
 
+    __slots__ = (
+        "_endpoint",
+        "_is_client",
+        "_is_given_up",
+        "_is_started",
+        "_make_connection",
+        "_secret_names",
+        "calls",
+        "mutex",
+        "reading",
+        "writing",
+    )
+
     keeps_deadlines = False
     kernel: ThreadKernel
 

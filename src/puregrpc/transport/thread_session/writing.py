@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from puregrpc.kernel.thread_kernel import is_cooperative
 from puregrpc.transport.amounts import without_first
 from puregrpc.transport.end_reasons import broken
-from puregrpc.transport.thread_session.endpoints import Endpoint, Pieces
+from puregrpc.transport.thread_session.endpoints import Endpoint, Pieces, is_by_signal
 
 if TYPE_CHECKING:
     from puregrpc.transport.thread_session.session import ThreadSession
@@ -162,6 +162,8 @@ class Writing:
         try:
             taken = self._endpoint.send(pieces)
         except OSError as error:
+            if is_by_signal(error):
+                raise
             self.error = broken(error)
             self._end()
             return NOTHING
