@@ -17,10 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
-import trustme
-
 from puregrpc.errors import LocalProtocolError
-from puregrpc.transport.tls import TlsOptions
 from tests.transport.threads import Client, Handle, Server, Stream
 
 LARGE = bytes(600_000)
@@ -144,6 +141,10 @@ def main() -> None:
     faulthandler.dump_traceback_later(100, exit=True)
     tls = context = None
     if kind == "tls":
+        import trustme
+
+        from puregrpc.transport.tls import TlsOptions
+
         authority = trustme.CA()
         certificate = authority.issue_cert("localhost")
         tls = TlsOptions(
