@@ -59,9 +59,10 @@ class Outcome:
 class CallUnderTest:
     """One call as the runner describes it."""
 
-    def __init__(self, asked: Any, call: Any, method: Any) -> None:
+    def __init__(self, asked: Any, opening: Any, method: Any) -> None:
         self.asked = asked
-        self.call = call
+        self.opening = opening
+        self.call: Any = None
         self.method = method
         self.json = asked.codec == 2
         self.outcome = Outcome()
@@ -141,7 +142,7 @@ class CallUnderTest:
         outcome = self.outcome
         kind = self.asked.stream_type
         try:
-            async with self.call, anyio.create_task_group() as nursery:
+            async with self.opening as self.call, anyio.create_task_group() as nursery:
                 try:
                     if kind == 5:
                         await self.run_full_duplex(nursery)
@@ -191,12 +192,12 @@ async def perform(asked: Any, engine: Any) -> Any:
     ) as channel:
         with suppress(ConnectError):  # the call says so as well; what connecting takes is no part of its time
             await channel.connect()
-        call = channel.call(
+        opening = channel.call(
             method.path,
             metadata=to_metadata(asked.request_headers),
             timeout=asked.timeout_ms / 1000 if asked.HasField("timeout_ms") else None,
         )
-        return (await CallUnderTest(asked, call, method).run()).result()
+        return (await CallUnderTest(asked, opening, method).run()).result()
 
 
 async def main(engine: Any) -> None:
