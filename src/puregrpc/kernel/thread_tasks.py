@@ -26,7 +26,7 @@ class ThreadTask(Work, Running):
         Running.__init__(self)
         self.name = name
         self.waiting: Interruptible | None = None
-        self._function = function
+        self._begin = function
         self._over = over
         self._context = copy_context()
 
@@ -39,7 +39,7 @@ class ThreadTask(Work, Running):
     def run(self) -> None:
         self.thread = threading.get_ident()
         try:
-            self._context.run(run_blocking, run_logged(self._function), self)
+            self._context.run(run_blocking, run_logged(self._begin), self)
         except Interrupted:
             return
         finally:
@@ -53,14 +53,14 @@ class ThreadCall(Work, Generic[T]):
     def __init__(self, function: Callable[[], T], name: str) -> None:
         self.name = name
         self.ended = ThreadWaiter()
-        self._function = function
+        self._call = function
         self._context = copy_context()
         self._result: T
         self._errors: list[BaseException] = []
 
     def run(self) -> None:
         try:
-            self._result = self._context.run(self._function)
+            self._result = self._context.run(self._call)
         except BaseException as error:
             self._errors.append(error)
         self.ended.wake()

@@ -35,8 +35,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-
 TAKEN: Final = False
+"""Whoever was parked goes on in the thread that sees to the timers."""
 
 
 class Interrupted(BaseException):
@@ -90,7 +90,7 @@ class ThreadWaiter(Request):
     def __init__(self) -> None:
         self._lock = taken_lock()
         self.parked: Parked[Any] | Literal[False] | None = None
-        """Who is parked here; None: nobody was; TAKEN: whoever was goes on in the other thread."""
+        """Who is parked here; None: nobody was."""
         self.until = inf
 
     def wake(self) -> None:

@@ -109,9 +109,7 @@ class ThreadSession(Session[ConnectionT]):
         self.guarded(self.cut, CLOSED_HERE)
         until = time.monotonic() + 1
         while self.writing.sender and time.monotonic() < until:
-            time.sleep(
-                0.001
-            )  # a thread in the middle of sending, which is told by now that there is nothing to send to
+            time.sleep(0.001)  # a thread is in the middle of sending, and about to hear that there is no peer
         self._endpoint.close()
         if not self.is_over:
             self._is_over_now()
