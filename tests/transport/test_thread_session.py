@@ -559,7 +559,7 @@ def test_a_child_of_fork_leaves_the_connection_to_its_parent(client: Client) -> 
                 assert client.kernel.run(stream.receive()) is None
                 assert stream.status is not None
                 assert stream.status.code == StatusCode.UNAVAILABLE
-                assert client.lost
+                assert not client.lost
                 client.kernel.run(client.kernel.close())
                 done = 0
             finally:

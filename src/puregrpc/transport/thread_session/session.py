@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from threading import get_ident
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from puregrpc.errors import ConnectError, Error
 from puregrpc.kernel.mutex import Mutex, NestedUse
@@ -340,6 +340,7 @@ class ThreadSession(Session[ConnectionT]):
     # -- the process
 
     def forked(self) -> None:
+        self._owner = _Parent()  # the other one would connect anew
         self._endpoint.close()  # but do not shut it down: the connection is the parent's
         self.reading.forget()
         self.writing.forget()
@@ -365,6 +366,19 @@ class _Nobody(Driver):
 
     def on_closed(self, reason: str) -> None:
         pass
+
+
+class _Parent:
+    """Whose a session is in a child of `os.fork`: it does not hear of what happens there."""
+
+    def session_lost(self, session: Session[Any], reason: str) -> None:
+        pass
+
+    def session_over(self, session: Session[Any]) -> None:
+        pass
+
+    def on_call(self, session: Session[Any], request: Request) -> ServerCall | None:  # noqa: ARG002
+        return None
 
 
 def _leaves_halfway(error: BaseException) -> bool:
