@@ -441,7 +441,7 @@ PLACES: dict[type, list[str] | None] = {
     **dict.fromkeys(CALLS),
     ServerSession: None,
     Connections: [
-        "begin", "submit", "_add", "_serve_accepted", "_has_room", "_count_accepted", "session_over", "_over",
+        "begin", "_add", "_serve_accepted", "_has_room", "_count_accepted", "session_over", "_over",
         "_wait_for",
     ],
     Router: ["unimplemented"],
@@ -546,7 +546,7 @@ def provoke(address: str) -> None:
         second.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         second.close()
         first.settimeout(0.05)
-        end = time.monotonic() + 0.2
+        end = time.monotonic() + 0.12
         while time.monotonic() < end:
             with suppress(TimeoutError):
                 if not first.recv(1 << 18):
