@@ -80,7 +80,7 @@ async def until(condition: Callable[[], object], seconds: float = 15) -> None:
         await sleep(0.005)
 
 
-def block_until(condition: Callable[[], object], seconds: float = 15) -> None:
+def block_until(condition: Any, seconds: float = 15) -> None:
     """`until`, in a thread."""
     end = time.monotonic() + seconds
     while not condition():
@@ -103,13 +103,15 @@ class Running:
 
     def snapshot(self) -> ServerSnapshot:
         """The server as it stands."""
-        return self.perform(self.server.snapshot)
+        snapshot: ServerSnapshot = self.perform(self.server.snapshot)
+        return snapshot
 
     def perform(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function in the thread of the server's loop."""
         if isinstance(self.server, BlockingServer):
             return function(*arguments)
-        return self.server._running().threads.perform(function, *arguments)
+        result: T = self.server._running().threads.perform(function, *arguments)
+        return result
 
     def stop(self, grace: float | None = None) -> None:
         """Stop it, and wait for that."""
@@ -273,7 +275,7 @@ def request_for(shape: Shape, *requests: bytes) -> Any:
     return iter(requests) if shape.requests_stream else requests[0]
 
 
-def status_of(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
+def status_of(call: Any) -> tuple[grpc.StatusCode, str]:
     """How a call fails."""
     with pytest.raises(grpc.RpcError) as caught:
         call()

@@ -490,18 +490,15 @@ class Trap:
         self.sprung = 0
         original = getattr(owner, name)
 
-        if inspect.iscoroutinefunction(original):
+        async def async_method(*arguments: Any, **keywords: Any) -> Any:
+            self.spring()
+            return await original(*arguments, **keywords)
 
-            async def method(*arguments: Any, **keywords: Any) -> Any:
-                self.spring()
-                return await original(*arguments, **keywords)
-        else:
+        def method(*arguments: Any, **keywords: Any) -> Any:
+            self.spring()
+            return original(*arguments, **keywords)
 
-            def method(*arguments: Any, **keywords: Any) -> Any:
-                self.spring()
-                return original(*arguments, **keywords)
-
-        monkeypatch.setattr(owner, name, method)
+        monkeypatch.setattr(owner, name, async_method if inspect.iscoroutinefunction(original) else method)
 
     def spring(self) -> None:
         if self.armed:

@@ -223,7 +223,7 @@ def test_deadline_cancels_the_handler(world: str, style: str, shape: Shape) -> N
         yield plain_wait(request, context)
 
     one, many = (wait, wait_streaming) if style == "async" else (plain_wait, plain_wait_streaming)
-    method = Method("/test.W/Wait", many if shape.responses_stream else one, shape)  # type: ignore[arg-type]
+    method = Method("/test.W/Wait", many if shape.responses_stream else one, shape)
     with channel_to(echo_server(world, method), world) as grpcio:
         call = caller(grpcio, "/test.W/Wait", shape)
         code, _ = status_of(lambda: [*call(request_for(shape, b""), timeout=0.3)])
@@ -267,7 +267,7 @@ def test_cancellation_by_the_client(world: str, style: str, shape: Shape) -> Non
         yield plain_wait(request, context)
 
     one, many = (wait, wait_streaming) if style == "async" else (plain_wait, plain_wait_streaming)
-    method = Method("/test.W/Wait", many if shape.responses_stream else one, shape)  # type: ignore[arg-type]
+    method = Method("/test.W/Wait", many if shape.responses_stream else one, shape)
     with channel_to(echo_server(world, method), world) as grpcio:
         call = caller(grpcio, "/test.W/Wait", shape)
         request = request_for(shape, b"")

@@ -427,8 +427,8 @@ def test_many_connections_that_come_and_go(world: str) -> None:
     server = echo_server(world, style=style_of(world))
     with serving(server, world) as running:
         for _ in range(100):
-            with connect_to(running.address) as client:
-                client.sendall(b"x")
+            with connect_to(running.address) as sock:
+                sock.sendall(b"x")
         clients = [WireClient(running.address) for _ in range(20)]
         for client in clients:
             assert client.call("/test.Echo/Unary", b"x").messages == [b"x"]

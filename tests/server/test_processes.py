@@ -81,7 +81,12 @@ def ask(address: str, path: str = "/test.W/Pid", request: bytes = b"") -> Any:
 def all_pids(processes: WorkerProcesses) -> None:
     """Call until each worker has answered."""
     seen: set[int] = set()
-    block_until(lambda: seen.add(int(ask(processes.addresses[0]))) or seen == set(processes.pids), 60)  # type: ignore[func-returns-value]
+
+    def all_have() -> bool:
+        seen.add(int(ask(processes.addresses[0])))
+        return seen == set(processes.pids)
+
+    block_until(all_have, 60)
 
 
 def is_alive(pid: int) -> bool:

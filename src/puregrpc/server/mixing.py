@@ -98,7 +98,7 @@ class IteratedOnThread:
 
     def __init__(self, threads: Threads, iterable: Any) -> None:
         self._threads = threads
-        self._iterator = iter(iterable)
+        self._iterator: Iterator[Any] = iter(iterable)
         self._lane = Lane()
 
     def __iter__(self) -> Iterator[Any]:

@@ -119,7 +119,7 @@ class ServerSession:
         if self.kernel.world == "threads":
             self.at_hand(call, function, *arguments, **keywords)
         else:
-            self.kernel.call_soon(self.at_hand, call, function, *arguments, **keywords)
+            self.kernel.call_soon(partial(self.at_hand, call, function, *arguments, **keywords))
 
     def at_hand(
         self, call: ServerCall, function: Callable[P, object], *arguments: P.args, **keywords: P.kwargs
