@@ -14,9 +14,7 @@ import trio
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.streams import ByteStream
 
-UVLOOP = pytest.param(
-    "uvloop", marks=pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed")
-)
+UVLOOP = pytest.param("uvloop", marks=pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed"))
 """asyncio on another loop than its own."""
 
 LOOPS = ["trio", "asyncio", UVLOOP]
