@@ -17,6 +17,7 @@ from puregrpc.server.faults import contain, log_exception, only_exception
 from puregrpc.server.mixing import closing
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Metadata, ServerCall
+from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import OK, Status, StatusCode
 
@@ -282,16 +283,22 @@ class IncomingCall(ServerCall):
         if self.ended is None:
             self.session.call_crashed(self, error)
 
-    # -- for the context
+    # -- for the context, with the connection at hand
+
+    def cancel(self) -> None:
+        """End the call from this side, before its handler has done so."""
+        if self.ended is None and not self.is_finished:
+            self.session.wire.reset(self, ErrorCode.CANCEL)
+            self.on_end(Status(StatusCode.CANCELLED, "the call was cancelled by the server"), (), unprocessed=False)
 
     def call_back(self) -> None:
-        """The call is over: have the callbacks called. With the connection at hand."""
+        """The call is over: have the callbacks called."""
         callbacks, self.callbacks = self.callbacks, None
         for callback in callbacks or ():
             self.session.call_back(callback)
 
     def add_callback(self, callback: Callable[[], object]) -> bool:
-        """Have something called when the call is over; False if it is. With the connection at hand."""
+        """Have something called when the call is over; False if it is."""
         if self.ended is not None or self.is_finished:
             return False
         if self.callbacks is None:
