@@ -48,7 +48,7 @@ def test_the_health_servicer_of_grpcio(world: str) -> None:
             assert (error.code(), error.details()) == (grpc.StatusCode.UNIMPLEMENTED, "Method not implemented!")
 
 
-class Servicer(health_pb2_grpc.HealthServicer):
+class Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it has no types
     """Does what there is to do with a context."""
 
     def __init__(self) -> None:
@@ -100,13 +100,13 @@ class Servicer(health_pb2_grpc.HealthServicer):
         context.set_details("set")
 
 
-class OwnStatus(grpc.Status):
+class OwnStatus(grpc.Status):  # type: ignore[misc]  # it has no types
     code = grpc.StatusCode.OUT_OF_RANGE
     details = "status"
     trailing_metadata = (("x-status", "1"),)
 
 
-class AsyncServicer(health_pb2_grpc.HealthServicer):
+class AsyncServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it has no types
     """The same for grpc.aio."""
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ def test_the_context(world: str, kind: Any) -> None:
 
 @ON_LOOPS
 def test_responses_that_are_written(world: str) -> None:
-    class Writes(health_pb2_grpc.HealthServicer):
+    class Writes(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it has no types
         async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802
             await context.write(SERVING)
 
