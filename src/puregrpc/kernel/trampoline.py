@@ -17,8 +17,6 @@ from math import inf
 from types import coroutine
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
-from puregrpc.kernel.waking import taken_lock
-
 __all__ = [
     "Interrupted",
     "Interruptible",
@@ -88,7 +86,8 @@ class ThreadWaiter(Request):
     __slots__ = ("_lock", "parked", "until")
 
     def __init__(self) -> None:
-        self._lock = taken_lock()
+        self._lock = lock = threading.Lock()
+        lock.acquire()
         self.parked: Parked[Any] | Literal[False] | None = None
         """Who is parked here; None: nobody was."""
         self.until = inf
@@ -119,7 +118,7 @@ class ThreadWaiter(Request):
 
     def block(self, runner: Runner | None = None) -> bool:
         if runner is None:
-            return self._acquire()
+            return self._lock.acquire() if self.until == inf else self._acquire()
         runner.waiting = self
         if runner.is_cancelled:
             raise Interrupted

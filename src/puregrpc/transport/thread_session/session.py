@@ -230,7 +230,8 @@ class ThreadSession(Session[ConnectionT]):
             if call.waiter is None:
                 self.reading.read_for(call, deadline)
             while not call.ended:
-                call.waiter.until = self._until(deadline, now)
+                if deadline is not None:
+                    call.waiter.until = self._until(deadline, now)
                 if not call.waiter.block():
                     self.tell_time()
         except BaseException:
@@ -282,10 +283,10 @@ class ThreadSession(Session[ConnectionT]):
     ) -> Pieces:
         """Open a call; gives what this thread is to send. With the mutex held."""
         reading, writing = self.reading, self.writing
-        if writing.sender or reading.leader is not None or not reading.is_parked:
+        if get_ident() in (writing.sender, reading.thread, reading.leading_thread):
             self._check_nesting()
         try:
-            call.waiter = None if may_lead and reading.lead(call) else ThreadWaiter()
+            call.waiter = None if may_lead and reading.is_parked and reading.lead(call) else ThreadWaiter()
             self.calls.add(call)
             self.connection.open_call(
                 call,
