@@ -690,3 +690,44 @@ def test_without_descriptors_for_it_a_wait_can_be_ended_all_the_same(
         waiting.cancel()
         kernel.run(waiting.join())
         assert not kernel.run(kernel.wait_readable(first, kernel.now() + 0.15))
+
+
+# -- its threads
+
+
+def test_threads_that_are_idle_for_long_end(kernel: ThreadKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("puregrpc.kernel.worker_threads.LONGEST_IDLE", 0.02)
+    for _ in range(3):
+        futures = [kernel.start(kernel.in_thread(time.sleep, 0.01)) for _ in range(5)]
+        for future in futures:
+            future.result(SOON)
+        assert eventually(lambda: [thread.name for thread in threads_now()] == ["puregrpc timers"])
+
+
+def test_threads_that_end_and_are_wanted_in_the_same_moment(
+    kernel: ThreadKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("puregrpc.kernel.worker_threads.LONGEST_IDLE", 0.001)
+    for n in range(300):
+        assert kernel.start(kernel.in_thread(pow, n, 2)).result(SOON) == n * n
+        time.sleep(n % 3 / 1000)
+
+
+def test_a_thread_that_cannot_be_started_is_no_thread(kernel: ThreadKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def task() -> None:
+        heard.append(1)
+
+    heard: list[int] = []
+    with monkeypatch.context() as patches:
+        patches.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            kernel.spawn(task)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            kernel.run(kernel.in_thread(pow, 2, 2))
+        kernel.wish(lambda: None)
+    kernel.run(kernel.spawn(task).join())
+    assert heard == [1]
+    assert kernel.run(kernel.in_thread(pow, 2, 2)) == 4

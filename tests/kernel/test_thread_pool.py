@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -37,7 +37,7 @@ class Work:
         self.go_on.set()
 
 
-def until(condition: Callable[[], object]) -> None:
+def until(condition: Any) -> None:
     end = time.monotonic() + 15
     while not condition():
         assert time.monotonic() < end

@@ -1,6 +1,6 @@
 """Servers of all worlds, each in a thread of its own with its loop, and blocking clients (grpcio's) beside them.
 
-A world is "trio", "asyncio" or "threads"; a style is how handlers are written, "async" or "plain".
+A world is "trio", "asyncio", "uvloop" or "threads"; a style is how handlers are written, "async" or "plain".
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import grpc
@@ -27,7 +28,15 @@ TIMEOUT = 60.0
 
 LOOPS = ("trio", "asyncio")
 WORLDS = (*LOOPS, "threads")
-STYLES = (("trio", "async"), ("trio", "plain"), ("asyncio", "async"), ("asyncio", "plain"), ("threads", "plain"))
+HAS_UVLOOP = find_spec("uvloop") is not None
+STYLES = (
+    ("trio", "async"),
+    ("trio", "plain"),
+    ("asyncio", "async"),
+    ("asyncio", "plain"),
+    *([("uvloop", "async")] if HAS_UVLOOP else []),
+    ("threads", "plain"),
+)
 
 ENGINES = pytest.mark.parametrize("engine", ["h2", "fast"])
 ON_LOOPS = pytest.mark.parametrize("world", LOOPS)
@@ -54,6 +63,10 @@ def run(world: str, function: Callable[..., Any], *arguments: Any, seconds: floa
     async def bounded_too() -> Any:
         return await asyncio.wait_for(function(*arguments), seconds)
 
+    if world == "uvloop":
+        import uvloop
+
+        return uvloop.run(bounded_too())
     return asyncio.run(bounded_too())
 
 
@@ -80,7 +93,7 @@ async def until(condition: Callable[[], object], seconds: float = 15) -> None:
         await sleep(0.005)
 
 
-def block_until(condition: Callable[[], object], seconds: float = 15) -> None:
+def block_until(condition: Any, seconds: float = 15) -> None:
     """`until`, in a thread."""
     end = time.monotonic() + seconds
     while not condition():
@@ -275,7 +288,7 @@ def request_for(shape: Shape, *requests: bytes) -> Any:
     return iter(requests) if shape.requests_stream else requests[0]
 
 
-def status_of(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
+def status_of(call: Any) -> tuple[grpc.StatusCode, str]:
     """How a call fails."""
     with pytest.raises(grpc.RpcError) as caught:
         call()

@@ -165,6 +165,64 @@ def test_an_unknown_method_with_a_long_name(world: str, engine: Any, path: str) 
     serve_beside(echo_server(world, config=ServerConfig(engine=engine)), world, call)
 
 
+def much_handler(style: str, much: Callable[[Context], None]) -> Callable[..., Any]:
+    async def handler(request: bytes, context: Context) -> bytes:
+        much(context)
+        return request
+
+    def plain_handler(request: bytes, context: Context) -> bytes:
+        much(context)
+        return request
+
+    return handler if style == "async" else plain_handler
+
+
+@ENGINES
+@pytest.mark.parametrize("compression", ["identity", "gzip"])
+@pytest.mark.parametrize("code", [0, 5])
+@IN_STYLES
+def test_trailing_metadata_that_do_not_fit(
+    world: str, style: str, engine: Any, compression: str, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def much(context: Context) -> None:
+        context.set_trailing_metadata({"x-large": "v" * 20_000})
+        if code:
+            context.abort(code, "ü" * 10_000)
+
+    config = ServerConfig(engine=engine, compression=compression)
+    server = echo_server(world, Method("/test.Echo/Much", much_handler(style, much)), config=config)
+    with serving(server, world) as running, WireClient(running.address) as client:
+        for _ in range(3):
+            call = client.call("/test.Echo/Much", b"x")
+            assert call.status is not None
+            assert call.status.code == code
+            if code:
+                assert call.status.message.startswith("üüü")
+                assert call.status.message.endswith("ü...")
+            else:
+                assert (call.messages, call.trailers) == ([b"x"], ())
+    [record] = caplog.records  # said once for the connection
+    assert "/test.Echo/Much" in record.message
+    assert "the trailing metadata" in record.message
+
+
+@ENGINES
+@IN_STYLES
+def test_initial_metadata_that_do_not_fit(
+    world: str, style: str, engine: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def much(context: Context) -> None:
+        context.send_initial_metadata({"x-large": "v" * 20_000})
+
+    method = Method("/test.Echo/Much", much_handler(style, much))
+    server = echo_server(world, method, config=ServerConfig(engine=engine))
+    with serving(server, world) as running, WireClient(running.address) as client:
+        call = client.call("/test.Echo/Much", b"x")
+        assert call.messages == [b"x"]
+        assert "x-large" not in dict(call.headers)
+    assert "the initial metadata" in caplog.text
+
+
 # -- handlers, interceptors and codecs that raise
 
 
@@ -441,7 +499,7 @@ PLACES: dict[type, list[str] | None] = {
     **dict.fromkeys(CALLS),
     ServerSession: None,
     Connections: [
-        "begin", "submit", "_add", "_serve_accepted", "_has_room", "_count_accepted", "session_over", "_over",
+        "begin", "_add", "_serve_accepted", "_has_room", "_count_accepted", "session_over", "_over",
         "_wait_for",
     ],
     Router: ["unimplemented"],
@@ -490,18 +548,15 @@ class Trap:
         self.sprung = 0
         original = getattr(owner, name)
 
-        if inspect.iscoroutinefunction(original):
+        async def async_method(*arguments: Any, **keywords: Any) -> Any:
+            self.spring()
+            return await original(*arguments, **keywords)
 
-            async def method(*arguments: Any, **keywords: Any) -> Any:
-                self.spring()
-                return await original(*arguments, **keywords)
-        else:
+        def method(*arguments: Any, **keywords: Any) -> Any:
+            self.spring()
+            return original(*arguments, **keywords)
 
-            def method(*arguments: Any, **keywords: Any) -> Any:  # type: ignore[misc]
-                self.spring()
-                return original(*arguments, **keywords)
-
-        monkeypatch.setattr(owner, name, method)
+        monkeypatch.setattr(owner, name, async_method if inspect.iscoroutinefunction(original) else method)
 
     def spring(self) -> None:
         if self.armed:
@@ -546,7 +601,7 @@ def provoke(address: str) -> None:
         second.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         second.close()
         first.settimeout(0.05)
-        end = time.monotonic() + 0.2
+        end = time.monotonic() + 0.12
         while time.monotonic() < end:
             with suppress(TimeoutError):
                 if not first.recv(1 << 18):

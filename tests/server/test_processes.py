@@ -81,7 +81,12 @@ def ask(address: str, path: str = "/test.W/Pid", request: bytes = b"") -> Any:
 def all_pids(processes: WorkerProcesses) -> None:
     """Call until each worker has answered."""
     seen: set[int] = set()
-    block_until(lambda: seen.add(int(ask(processes.addresses[0]))) or seen == set(processes.pids), 60)  # type: ignore[func-returns-value, redundant-expr]
+
+    def all_have() -> bool:
+        seen.add(int(ask(processes.addresses[0])))
+        return seen == set(processes.pids)
+
+    block_until(all_have, 60)
 
 
 def is_alive(pid: int) -> bool:
@@ -221,13 +226,18 @@ def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, caplog: 
     monkeypatch.setattr(supervisor, "EXIT_TIMEOUT", 0.5)
     monkeypatch.setattr(supervisor, "FIGURES_TIMEOUT", 0.5)
     channels: list[grpc.Channel] = []
+    calls: list[Any] = []
 
     def client(processes: WorkerProcesses) -> None:
         channels.append(channel_to(processes.addresses[0]))
-        ask(processes.addresses[0])
-        channels[-1].unary_unary("/test.W/Hang").future(b"")
-        time.sleep(1)
-        assert processes.snapshot().calls_started  # the other one answers
+        calls.append(channels[-1].unary_unary("/test.W/Hang").future(b""))
+
+        def is_hanging() -> bool:
+            began = time.monotonic()
+            processes.snapshot()
+            return time.monotonic() - began > 0.4  # one of them does not answer
+
+        block_until(is_hanging, 30)
 
     began = time.monotonic()
     serving(client, world="asyncio", grace=0.2)

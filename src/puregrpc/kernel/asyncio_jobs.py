@@ -1,4 +1,8 @@
-"""The jobs of asyncio: a task for each."""
+"""The jobs of asyncio: a task for each.
+
+The job keeps its task alive, as the loop does not, and whoever may interrupt it keeps the job. From then on it is kept
+here.
+"""
 
 from __future__ import annotations
 
@@ -15,43 +19,33 @@ __all__ = ["AsyncioJobs", "open_jobs"]
 class AsyncioJobs(Jobs):
     """Runs jobs in tasks of the running loop."""
 
-    cancelled = asyncio.CancelledError
-
     def __init__(self, kernel: Kernel) -> None:  # noqa: ARG002 - the loop is the running one
-        self._tasks: dict[Job, asyncio.Task[None]] = {}
-        """The loop itself keeps no task alive."""
         self._context = copy_context()
         self._create_task = asyncio.get_running_loop().create_task
+        self._ending: set[asyncio.Task[None]] = set()
 
     if sys.version_info >= (3, 11):
 
         def submit(self, job: Job) -> None:
-            self._tasks[job] = self._create_task(self._run(job), context=self._context.copy())
+            job.task = self._create_task(job.run(), context=self._context.copy())
 
     else:
 
         def submit(self, job: Job) -> None:
-            self._tasks[job] = self._context.copy().run(self._create_task, self._run(job))
+            job.task = self._context.copy().run(self._create_task, job.run())
 
-    async def _run(self, job: Job) -> None:
-        # Not before: a task that is cancelled before it has begun never begins.
-        job.task = self._tasks[job]
-        try:
-            await job.run()
-        except asyncio.CancelledError:
-            pass  # whoever cancelled it knows
-        except Exception as error:
-            job.crashed(error)
-        finally:
+    def interrupt(self, job: Job) -> None:
+        task: asyncio.Task[None] | None = job.task
+        if task is not None:
             job.task = None
-            del self._tasks[job]
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            if job.is_running:  # a task that is cancelled before it has begun never begins
+                task.cancel()
 
     async def close(self) -> None:
-        for job in self._tasks:
-            if job.task is not None:
-                job.task.cancel()
-        while self._tasks:
-            await asyncio.wait(list(self._tasks.values()))
+        while self._ending:
+            await asyncio.wait(list(self._ending))
 
 
 open_jobs = AsyncioJobs

@@ -29,12 +29,25 @@ if TYPE_CHECKING:
 
     from puregrpc.kernel.addresses import TcpAddress
 
-__all__ = ["DEFAULT_THREADS", "Kernel", "Task", "Waiter", "Waiters", "World", "call_logged", "run_logged"]
+__all__ = [
+    "DEFAULT_THREADS",
+    "RESOLVER_THREADS",
+    "Kernel",
+    "Task",
+    "Waiter",
+    "Waiters",
+    "World",
+    "call_logged",
+    "run_logged",
+]
 
 logger = logging.getLogger("puregrpc.kernel")
 
 DEFAULT_THREADS = 40
 """How many threads `Kernel.in_thread` uses at the most, unless the kernel is told otherwise."""
+
+RESOLVER_THREADS = 8
+"""How many host names are looked up at once. One that nobody waits for any more counts until its thread is done."""
 
 World = Literal["trio", "asyncio", "threads"]
 

@@ -8,47 +8,40 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from puregrpc.kernel.base import Kernel
 
-__all__ = ["Cancellable", "Job", "Jobs", "open_jobs"]
-
-
-class Cancellable(Protocol):
-    """What a job runs in."""
-
-    def cancel(self) -> object:
-        """Interrupt what the job waits for."""
+__all__ = ["Job", "Jobs", "open_jobs"]
 
 
 class Job(Protocol):
-    """A coroutine to be run, and how it is interrupted meanwhile."""
+    """A coroutine to be run."""
 
-    task: Cancellable | None
-    """Set before the job runs, None after it. Whoever cancels it sets None here."""
+    task: Any
+    """What it runs in, for `Jobs.interrupt`; None if it cannot be interrupted (any more)."""
+    is_running: bool
+    """`run` has begun; it says so itself, first of all."""
 
     async def run(self) -> None:
-        """The whole of the job."""
-
-    def crashed(self, error: Exception) -> None:
-        """`run` raised, which ends this job alone. Raises nothing."""
+        """The whole of the job. What it raises is for nobody, but for what `Kernel.interrupts` says."""
 
 
 class Jobs(ABC):
     """Runs jobs, in the thread of the loop; each in a copy of the context that this object was made in."""
-
-    cancelled: ClassVar[type[BaseException]]
-    """What a coroutine is interrupted with."""
 
     @abstractmethod
     def submit(self, job: Job) -> None:
         """Run a job from the next turn of the loop on."""
 
     @abstractmethod
+    def interrupt(self, job: Job) -> None:
+        """Interrupt a job where it waits. One that does not run yet is to see for itself that it is of no use."""
+
+    @abstractmethod
     async def close(self) -> None:
-        """Interrupt the jobs that are left, and wait until they have ended."""
+        """Wait until the jobs have ended, all of which have been interrupted."""
 
 
 def open_jobs(kernel: Kernel) -> Jobs:

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected
 from puregrpc.kernel.addresses import TcpAddress, literal_addresses, look_up, no_address
-from puregrpc.kernel.base import Kernel, call_logged
+from puregrpc.kernel.base import DEFAULT_THREADS, RESOLVER_THREADS, Kernel, call_logged
 from puregrpc.kernel.mutex import Mutex
 from puregrpc.kernel.socket_waits import SocketWaits
 from puregrpc.kernel.thread_tasks import ThreadCall, ThreadTask
@@ -25,11 +25,6 @@ from puregrpc.kernel.trampoline import Interrupted, Parked, Request, Runner, Run
 from puregrpc.kernel.worker_threads import Lane, Work, WorkerThreads
 
 __all__ = ["ThreadKernel", "is_cooperative"]
-
-DEFAULT_THREADS = 40
-
-RESOLVER_THREADS = 8
-"""How many host names are looked up at once. One that nobody waits for any more counts until its thread is done."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from puregrpc.errors import NotConnected
+from puregrpc.kernel.mutex import Mutex
 
 __all__ = ["Assignment", "ThreadPool"]
 
@@ -38,7 +39,7 @@ class ThreadPool:
     def __init__(self, size: int, name: str) -> None:
         self._size = size
         self._name = name
-        self._lock = threading.Lock()
+        self._mutex = Mutex()
         self._waiting: OrderedDict[Assignment, None] = OrderedDict()
         self._idle: list[_Worker] = []
         self._workers: set[_Worker] = set()
@@ -55,54 +56,26 @@ class ThreadPool:
         what takes long. Raises NotConnected once the pool is closed, RuntimeError if there is no thread for it and none
         can be started.
         """
-        with self._lock:
-            if self._is_closed:
-                raise NotConnected("nothing runs on the threads of a server that has stopped")
-            if not beyond_size and self._is_full():
-                self._waiting[assignment] = None
-                return
-            if beyond_size and self._beyond >= MOST_BEYOND_SIZE:
-                raise RuntimeError("there are as many threads beyond the pool's size as there may be")
-            is_new = not self._idle
-            worker = self._new_worker() if is_new else self._idle.pop()
-            worker.assignment = assignment
-            worker.is_beyond = beyond_size
-            self._beyond += beyond_size
-            if not is_new:
-                worker.wake.release()
-                return
-        try:
-            worker.thread.start()
-        except RuntimeError:
-            with self._lock:
-                self._workers.discard(worker)
-                self._beyond -= beyond_size
-                if beyond_size or not self._workers:
+        worker = self._mutex.locked(self._place, assignment, beyond_size=beyond_size)
+        if worker is not None:
+            try:
+                worker.thread.start()
+            except RuntimeError:
+                if not self._mutex.locked(self._place_elsewhere, worker, assignment):
                     raise
-                self._waiting[assignment] = None  # it waits for one of those there are
 
     def withdraw(self, assignment: Assignment) -> bool:
         """Do not do it; False if a thread has begun with it, or it never came here. From any thread."""
-        with self._lock:
-            return self._waiting.pop(assignment, self) is None
+        return self._mutex.locked(self._waiting.pop, assignment, self) is None
 
     def close(self, when_ended: Callable[[], object]) -> None:
         """Take nothing more, and abandon what is being done. From any thread; once.
 
         ``when_ended`` is called when the last thread is at its end, in that thread or here.
         """
-        with self._lock:
-            self._is_closed = True
-            self._waiting.clear()
-            idle, self._idle = self._idle, []
-            running = [worker.assignment for worker in self._workers]
-            if self._workers:
-                self._when_ended = when_ended
-        for worker in idle:
-            worker.wake.release()
+        running = self._mutex.locked(self._close, when_ended)
         for assignment in running:
-            if assignment is not None:
-                assignment.abandon()
+            assignment.abandon()
         if self._when_ended is None:
             when_ended()
 
@@ -111,7 +84,26 @@ class ThreadPool:
         """How many threads there are."""
         return len(self._workers)
 
-    # -- with the lock
+    # -- with the mutex held
+
+    def _place(self, assignment: Assignment, *, beyond_size: bool) -> _Worker | None:
+        """Give it to an idle thread, let it wait, or make a thread for it, which is to be started."""
+        if self._is_closed:
+            raise NotConnected("nothing runs on the threads of a server that has stopped")
+        if not beyond_size and self._is_full():
+            self._waiting[assignment] = None
+            return None
+        if beyond_size and self._beyond >= MOST_BEYOND_SIZE:
+            raise RuntimeError("there are as many threads beyond the pool's size as there may be")
+        is_new = not self._idle
+        worker = self._new_worker() if is_new else self._idle.pop()
+        worker.assignment = assignment
+        worker.is_beyond = beyond_size
+        self._beyond += beyond_size
+        if is_new:
+            return worker
+        worker.wake.release()
+        return None
 
     def _is_full(self) -> bool:
         return len(self._workers) - len(self._idle) - self._beyond >= self._size
@@ -123,6 +115,43 @@ class ThreadPool:
         self._workers.add(worker)
         return worker
 
+    def _place_elsewhere(self, worker: _Worker, assignment: Assignment) -> bool:
+        """The thread could not be started: let it wait for one of those there are. False if that cannot be."""
+        self._workers.discard(worker)
+        self._beyond -= worker.is_beyond
+        can_wait = bool(self._workers) and not worker.is_beyond
+        if can_wait:
+            self._waiting[assignment] = None
+        return can_wait
+
+    def _next(self, worker: _Worker) -> bool:
+        """Give the thread what waits, or None: it ends. False: it is idle, and waits to be woken."""
+        worker.assignment = None
+        self._beyond -= worker.is_beyond
+        worker.is_beyond = False
+        # What the thread does next counts as it did before, if it was not beyond the size.
+        if self._waiting and len(self._workers) - len(self._idle) - self._beyond <= self._size:
+            worker.assignment, _ = self._waiting.popitem(last=False)
+        elif not self._is_closed and len(self._idle) < self._size:
+            self._idle.append(worker)
+            return False
+        return True
+
+    def _close(self, when_ended: Callable[[], object]) -> list[Assignment]:
+        self._is_closed = True
+        self._waiting.clear()
+        if self._workers:
+            self._when_ended = when_ended
+        for worker in self._idle:
+            worker.wake.release()
+        self._idle.clear()
+        return [worker.assignment for worker in self._workers if worker.assignment is not None]
+
+    def _end(self, worker: _Worker) -> bool:
+        """Gives whether it was the last one."""
+        self._workers.discard(worker)
+        return not self._workers
+
     # -- in the threads
 
     def _work(self, worker: _Worker) -> None:
@@ -131,29 +160,9 @@ class ThreadPool:
                 worker.assignment.run_in_thread()
             except BaseException:
                 logger.exception("a thread's work ended with an exception that nobody waits for")
-            if not self._take_next(worker):
+            if not self._mutex.locked(self._next, worker):
                 worker.wake.acquire()
-        self._end(worker)
-
-    def _take_next(self, worker: _Worker) -> bool:
-        """Give the thread what waits, or None: it ends. False: it is idle, and waits to be woken."""
-        with self._lock:
-            worker.assignment = None
-            self._beyond -= worker.is_beyond
-            worker.is_beyond = False
-            # What the thread does next counts as it did before, if it was not beyond the size.
-            if self._waiting and len(self._workers) - len(self._idle) - self._beyond <= self._size:
-                worker.assignment, _ = self._waiting.popitem(last=False)
-            elif not self._is_closed and len(self._idle) < self._size:
-                self._idle.append(worker)
-                return False
-        return True
-
-    def _end(self, worker: _Worker) -> None:
-        with self._lock:
-            self._workers.discard(worker)
-            is_last = not self._workers
-        if is_last and self._when_ended is not None:
+        if self._mutex.locked(self._end, worker) and self._when_ended is not None:
             self._when_ended()
 
 

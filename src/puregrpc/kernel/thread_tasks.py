@@ -26,7 +26,7 @@ class ThreadTask(Work, Running):
         Running.__init__(self)
         self.name = name
         self.waiting: Interruptible | None = None
-        self._main = function
+        self._begin = function
         self._over = over
         self._context = copy_context()
 
@@ -39,7 +39,7 @@ class ThreadTask(Work, Running):
     def run(self) -> None:
         self.thread = threading.get_ident()
         try:
-            self._context.run(run_blocking, run_logged(self._main), self)
+            self._context.run(run_blocking, run_logged(self._begin), self)
         except Interrupted:
             return
         finally:

@@ -17,8 +17,6 @@ from math import inf
 from types import coroutine
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
-from puregrpc.kernel.waking import taken_lock
-
 __all__ = [
     "Interrupted",
     "Interruptible",
@@ -35,8 +33,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-
 TAKEN: Final = False
+"""Whoever was parked goes on in the thread that sees to the timers."""
 
 
 class Interrupted(BaseException):
@@ -88,9 +86,10 @@ class ThreadWaiter(Request):
     __slots__ = ("_lock", "parked", "until")
 
     def __init__(self) -> None:
-        self._lock = taken_lock()
+        self._lock = lock = threading.Lock()
+        lock.acquire()
         self.parked: Parked[Any] | Literal[False] | None = None
-        """Who is parked here; None: nobody was; TAKEN: whoever was goes on in the other thread."""
+        """Who is parked here; None: nobody was."""
         self.until = inf
 
     def wake(self) -> None:
@@ -119,7 +118,7 @@ class ThreadWaiter(Request):
 
     def block(self, runner: Runner | None = None) -> bool:
         if runner is None:
-            return self._acquire()
+            return self._lock.acquire() if self.until == inf else self._acquire()
         runner.waiting = self
         if runner.is_cancelled:
             raise Interrupted

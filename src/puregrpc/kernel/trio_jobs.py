@@ -37,8 +37,6 @@ class _Worker:
 class TrioJobs(Jobs):
     """Runs jobs in tasks of the kernel's."""
 
-    cancelled = trio.Cancelled
-
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._idle: list[_Worker] = []
@@ -57,6 +55,11 @@ class TrioJobs(Jobs):
             worker = _Worker(job)
             worker.spawned = self._context.copy().run(self._kernel.spawn, self._work, worker)
             self._tasks.add(worker.spawned)
+
+    def interrupt(self, job: Job) -> None:
+        if job.task is not None:
+            job.task.cancel()
+            job.task = None  # so that the task gets another scope
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -85,10 +88,7 @@ class TrioJobs(Jobs):
                     running = worker.job
                     worker.job = None
                     running.task = scope
-                    try:
-                        await running.run()
-                    except Exception as error:
-                        running.crashed(error)
+                    await running.run()
                     if running.task is None:
                         del running
                         break

@@ -15,15 +15,12 @@ from trio.lowlevel import Abort, RaiseCancelT, current_task, reschedule, wait_ta
 
 from puregrpc.errors import ConnectError, NotConnected
 from puregrpc.kernel.addresses import TcpAddress, literal_addresses, look_up
-from puregrpc.kernel.base import DEFAULT_THREADS, Kernel, call_logged, run_logged
+from puregrpc.kernel.base import DEFAULT_THREADS, RESOLVER_THREADS, Kernel, call_logged, run_logged
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
 __all__ = ["TrioKernel", "open_trio_kernel"]
-
-RESOLVER_THREADS = 8
-"""How many host names are looked up at once. One that nobody waits for any more counts until its thread is done."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,14 +9,7 @@ from __future__ import annotations
 
 import threading
 
-__all__ = ["Signal", "taken_lock"]
-
-
-def taken_lock() -> threading.Lock:
-    """A lock that somebody else is to let go."""
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
+__all__ = ["Signal"]
 
 
 class Signal:
@@ -25,7 +18,8 @@ class Signal:
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._lock = taken_lock()
+        self._lock = threading.Lock()
+        self._lock.acquire()
 
     def set(self) -> None:
         """Give the signal. Idempotent until it is taken. From signal handlers and finalizers too."""

@@ -60,7 +60,8 @@ class ServerBase:
         mapping of such names; ``partial`` allows some to be missing: those are UNIMPLEMENTED. ``messages`` says what
         handlers get: "dict" (ProtoJSON rules: lowerCamelCase names; the default), "protobuf" (message objects; the
         default for a generated module) or "bytes". They may return dicts or message objects in either of the first
-        two cases. What handlers may be: see `Method.handler`.
+        two cases. What handlers may be: see `Method.handler`. A servicer written for grpcio, whose class derives from
+        one of a ``_pb2_grpc`` module, is run as it is, with a context as it knows it.
 
         Raises InvalidArgument if handlers are missing or of the wrong kind, SchemaError if the service's file clashes
         with one that is known.

@@ -17,12 +17,12 @@ from puregrpc.server.faults import contain, log_exception, only_exception
 from puregrpc.server.mixing import closing
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Metadata, ServerCall
+from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import OK, Status, StatusCode
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Waiter
-    from puregrpc.kernel.jobs import Cancellable
     from puregrpc.server.routing import Route
     from puregrpc.server.session import ServerSession
 
@@ -52,6 +52,7 @@ class IncomingCall(ServerCall):
         "headers_sent",
         "holds_place",
         "is_finished",
+        "is_running",
         "route",
         "serialize",
         "session",
@@ -67,7 +68,8 @@ class IncomingCall(ServerCall):
         self.session = session
         self.deserialize = route.deserialize
         self.serialize = route.serialize
-        self.task: Cancellable | None = None
+        self.task: Any = None
+        self.is_running = False
         self.ended: Status | None = None
         """How the call was over before its handler was; None if it was not."""
         self.is_finished = False
@@ -116,15 +118,17 @@ class IncomingCall(ServerCall):
     def interrupt(self) -> None:
         """The call is over: interrupt its handler."""
         if self.task is not None:
-            self.task.cancel()
-            self.task = None
+            self.session.interrupt(self)
         if self.writer is not None:
             self.writer.wake()
 
     async def run(self) -> None:
         """Run the handler and send what it gives: the whole of the call from its request on."""
-        if self.ended is None:
-            try:
+        self.is_running = True
+        try:
+            if self.ended is not None:
+                self.discard()
+            else:
                 response = self.begin()
                 if self.route.responses_stream:
                     async with closing(response):
@@ -133,15 +137,14 @@ class IncomingCall(ServerCall):
                     self.finish(OK)
                 else:
                     self.respond(await response if hasattr(response, "__await__") else response)
-            except BaseException as error:
-                try:
-                    contain(error, self.session.kernel, self.fail)
-                finally:
-                    self.let_go()
-        else:
-            self.discard()
-        if self.holds_place:
-            self.let_go()
+        except BaseException as error:
+            try:
+                contain(error, self.session.kernel, self.fail)
+            except Exception as fault:
+                self.crashed(fault)
+        finally:
+            if self.holds_place:
+                self.let_go()
 
     def begin(self) -> Any:
         """Call the handler: gives a response, an awaitable of one, or an async iterator of many."""
@@ -193,17 +196,20 @@ class IncomingCall(ServerCall):
             return
         if self.holds_place:  # before the client can know of its answer, and come with the next call
             self.let_go()
-        wire = self.session.wire
+        session = self.session
         if self.encoding == "identity":
             try:
-                wire.send_response(self, data, (), self.trailing_metadata)
+                session.wire.send_response(self, data, (), self.trailing_metadata)
             except InvalidArgument as error:
                 raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
         else:
             self.send_message(data)
-            wire.send_trailers(self, OK, self.trailing_metadata)
+            session.wire.send_trailers(self, OK, self.trailing_metadata)
         if self.ended is None:
-            self._finished(0)
+            self.is_finished = True
+            session.calls_ended[0] += 1
+            if self.callbacks is not None:
+                self.call_back()
 
     def finish(self, status: Status) -> None:
         """End the call with a status and the handler's trailing metadata. Nothing happens if it is over."""
@@ -211,13 +217,10 @@ class IncomingCall(ServerCall):
             if self.holds_place:
                 self.let_go()
             self.session.wire.send_trailers(self, status, self.trailing_metadata)
-            self._finished(status.code)
-
-    def _finished(self, code: int) -> None:
-        self.is_finished = True
-        self.session.count_end(code)
-        if self.callbacks is not None:
-            self.call_back()
+            self.is_finished = True
+            self.session.count_end(status.code)
+            if self.callbacks is not None:
+                self.call_back()
 
     # -- sending, in the loop
 
@@ -280,16 +283,22 @@ class IncomingCall(ServerCall):
         if self.ended is None:
             self.session.call_crashed(self, error)
 
-    # -- for the context
+    # -- for the context, with the connection at hand
+
+    def cancel(self) -> None:
+        """End the call from this side, before its handler has done so."""
+        if self.ended is None and not self.is_finished:
+            self.session.wire.reset(self, ErrorCode.CANCEL)
+            self.on_end(Status(StatusCode.CANCELLED, "the call was cancelled by the server"), (), unprocessed=False)
 
     def call_back(self) -> None:
-        """The call is over: have the callbacks called. With the connection at hand."""
+        """The call is over: have the callbacks called."""
         callbacks, self.callbacks = self.callbacks, None
         for callback in callbacks or ():
             self.session.call_back(callback)
 
     def add_callback(self, callback: Callable[[], object]) -> bool:
-        """Have something called when the call is over; False if it is. With the connection at hand."""
+        """Have something called when the call is over; False if it is."""
         if self.ended is not None or self.is_finished:
             return False
         if self.callbacks is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -61,6 +61,9 @@ class Connections:
         self.places = None if limit is None else Places(limit)
         self.threads = Threads(kernel, config.handler_threads)
         self._jobs: Jobs | None = None if kernel.world == "threads" else open_jobs(kernel)
+        self.submit: Callable[[Job], None] = _no_loop if self._jobs is None else self._jobs.submit
+        """Runs a call in the loop."""
+        self.interrupt: Callable[[Job], None] = _no_loop if self._jobs is None else self._jobs.interrupt
         self._ageing = Ageing(kernel, config)
         self._listeners: list[Listener] = []
         self._sessions: set[ServerSession] = set()
@@ -72,12 +75,6 @@ class Connections:
         self._changes = Waiters(kernel.waiter)
         self.is_stopping = False
         self.is_stopped = False
-
-    def submit(self, job: Job) -> None:
-        """Run a call in the loop."""
-        if self._jobs is None:
-            raise AssertionError("there is no loop")
-        self._jobs.submit(job)
 
     # -- listening
 
@@ -196,8 +193,7 @@ class Connections:
     def _over(self, session: ServerSession) -> None:
         if session in self._sessions:
             self._calls_started += session.calls_started
-            for code, number in session.calls_ended.items():
-                self._calls_ended[code] = self._calls_ended.get(code, 0) + number
+            _add(self._calls_ended, session.calls_ended)
             if session.is_accepted:
                 self._accepted -= 1
             self._remove(session)
@@ -286,8 +282,7 @@ class Connections:
         started, ended = self.kernel.locked(lambda: (self._calls_started, dict(self._calls_ended)))
         for session in sessions:
             started += session.calls_started
-            for code, number in list(session.calls_ended.items()):
-                ended[code] = ended.get(code, 0) + number
+            _add(ended, dict(session.calls_ended))
         return ServerSnapshot(
             addresses=self.addresses,
             is_stopping=self.is_stopping,
@@ -296,3 +291,13 @@ class Connections:
             calls_started=started,
             calls_ended=ended,
         )
+
+
+def _no_loop(job: Job) -> None:  # noqa: ARG001 - in the place of what takes one
+    raise AssertionError("a blocking server runs plain handlers alone")
+
+
+def _add(totals: dict[int, int], more: Mapping[int, int]) -> None:
+    for code, number in more.items():
+        if number:
+            totals[code] = totals.get(code, 0) + number

@@ -161,6 +161,10 @@ class Context:
         """Send the next response as it is, though the call is compressed."""
         self._call.compress_next = False
 
+    def cancel(self) -> None:
+        """End the call at once with CANCELLED, and interrupt its handler. Nothing happens if it is over."""
+        self._call.session.perform(self._call.cancel)
+
     def abort(self, code: int, message: str = "", details: bytes | None = None) -> NoReturn:
         """End the call with a status: raises the RpcError that does it (raising one yourself is the same).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Lock
+from puregrpc.kernel.mutex import Mutex
 
 __all__ = ["Places"]
 
@@ -13,17 +13,21 @@ class Places:
     def __init__(self, number: int) -> None:
         self.number = number
         self._left = number
-        self._lock = Lock()
+        self._mutex = Mutex()
 
     def take(self) -> bool:
         """Take a place; False if there is none."""
-        with self._lock:
-            if self._left <= 0:
-                return False
-            self._left -= 1
-            return True
+        return self._mutex.locked(self._take)
 
     def give_back(self) -> None:
         """A place that was taken is free again."""
-        with self._lock:
-            self._left += 1
+        self._mutex.locked(self._give_back)
+
+    def _take(self) -> bool:
+        if self._left <= 0:
+            return False
+        self._left -= 1
+        return True
+
+    def _give_back(self) -> None:
+        self._left += 1

@@ -14,6 +14,7 @@ from puregrpc.errors import DecodeError, InvalidArgument
 from puregrpc.proto.descriptors import MethodDescriptor, ServiceDescriptor
 from puregrpc.schema import Registry
 from puregrpc.server.method import Deserializer, Handler, Method, Serializer, Shape, as_it_is, checked_bytes
+from puregrpc.server.servicers import is_servicer, servicer_handler
 
 __all__ = ["Messages", "ServiceLike", "add_to_registry", "service_methods", "snake_case"]
 
@@ -88,6 +89,8 @@ def service_methods(
             serialize = codec.encoder(method.output_type)
             codecs = {"json": _json_codec(codec, method, deserialize, serialize)}
         shape = Shape((method.is_client_stream, method.is_server_stream))
+        if is_servicer(handlers):
+            handler = servicer_handler(handler, responses_stream=shape.responses_stream)
         found.append(Method(method.path, handler, shape, deserialize, serialize, codecs))
     if missing and (not partial or not found):
         raise InvalidArgument(f"{type(handlers).__name__} has no handler {', '.join(missing)}")

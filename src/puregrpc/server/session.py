@@ -41,12 +41,14 @@ class ServerSession:
         self.kernel = connections.kernel
         self.threads = connections.threads
         self.submit = connections.submit
+        self.interrupt = connections.interrupt
         self.compression = config.compression
         self.is_accepted = is_accepted
         """It came from a listener, and counts for ``max_connections``."""
         self.started_at = self.kernel.now()
         self.calls_started = 0
-        self.calls_ended: dict[int, int] = {}
+        self.calls_ended: dict[int, int] = {0: 0}
+        """By status code."""
         self._routes = connections.router.routes
         self._places = connections.places
         self._has_said_left_out = False

@@ -111,6 +111,7 @@ class OnThread(IncomingCall):
     __slots__ = ()
 
     outbox: Outbox | None
+    """Set by `open_outbox`."""
     pending: Any
     """What the handler gave that is to be awaited, or iterated with ``async for``."""
 
@@ -182,14 +183,18 @@ class OnThread(IncomingCall):
         """Call the handler: gives a response, or an iterator of many."""
         raise AssertionError("each kind of call has its own request")
 
+    def open_outbox(self) -> Outbox:
+        """Make ready for a stream of responses."""
+        raise AssertionError("each kind of call has a place for it")
+
     def _send_all(self, responses: Any) -> None:
         iterator = iter(responses)
-        self.outbox = Outbox(self)  # type: ignore[misc]  # the classes below have it
+        outbox = self.open_outbox()
         try:
             for response in iterator:
                 if self.ended is not None:
                     break
-                self.outbox.put(self.encode(response))
+                outbox.put(self.encode(response))
         finally:
             close = getattr(iterator, "close", None)
             if close is not None:
@@ -223,6 +228,10 @@ class ThreadUnaryRequestCall(OnThread, UnaryRequestCall):
 
     def call_handler(self) -> Any:
         return UnaryRequestCall.begin(self)
+
+    def open_outbox(self) -> Outbox:
+        self.outbox = outbox = Outbox(self)
+        return outbox
 
 
 class ThreadStreamRequestCall(OnThread, StreamRequestCall):
@@ -286,6 +295,10 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
 
     def call_handler(self) -> Any:
         return StreamRequestCall.begin(self)
+
+    def open_outbox(self) -> Outbox:
+        self.outbox = outbox = Outbox(self)
+        return outbox
 
     def receive_blocking(self) -> bytes | None:
         """The next message; None when the client has half-closed. One thread at a time."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from enum import IntEnum
-from threading import Event, Lock
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from puregrpc.channel import Channel
 from puregrpc.errors import NotConnected
+from puregrpc.kernel.mutex import Mutex
 from puregrpc.server import Context, in_place, own_thread
 from puregrpc.server.base import ServerBase
 from puregrpc.services.contracts import codec, method, service_in
@@ -44,7 +45,7 @@ class HealthService:
     def __init__(self) -> None:
         self._statuses: dict[str, ServingStatus] = {"": ServingStatus.SERVING}
         self._is_shut_down = False
-        self._lock = Lock()
+        self._mutex = Mutex()
         self._watches: set[Callable[[], object]] = set()
         """What wakes each of those that watch."""
 
@@ -60,10 +61,7 @@ class HealthService:
 
     def set_status(self, service: str, status: ServingStatus) -> None:
         """Say how a service is, by its full name; watches hear of it. After `shut_down` nothing changes any more."""
-        with self._lock:
-            if not self._is_shut_down:
-                self._statuses[service] = ServingStatus(status)
-        self._tell()
+        self._tell(self._mutex.locked(self._set, service, ServingStatus(status)))
 
     def status(self, service: str = "") -> ServingStatus | None:
         """What was said of a service; None if nothing was."""
@@ -71,17 +69,24 @@ class HealthService:
 
     def shut_down(self) -> None:
         """Make everything NOT_SERVING, for good, and end the watches (UNAVAILABLE) once they have told it."""
-        with self._lock:
-            self._is_shut_down = True
-            for name in self._statuses:
-                self._statuses[name] = ServingStatus.NOT_SERVING
-        self._tell()
+        self._tell(self._mutex.locked(self._shut_down))
 
-    def _tell(self) -> None:
-        with self._lock:
-            watches = list(self._watches)
+    def _tell(self, watches: list[Callable[[], object]]) -> None:
         for wake in watches:
             wake()
+
+    # -- with the mutex held; what changes something gives those that are to hear of it
+
+    def _set(self, service: str, status: ServingStatus) -> list[Callable[[], object]]:
+        if not self._is_shut_down:
+            self._statuses[service] = status
+        return list(self._watches)
+
+    def _shut_down(self) -> list[Callable[[], object]]:
+        self._is_shut_down = True
+        for name in self._statuses:
+            self._statuses[name] = ServingStatus.NOT_SERVING
+        return list(self._watches)
 
     # -- handlers
 
@@ -96,13 +101,13 @@ class HealthService:
     @in_place
     def _list(self, request: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG002 - a handler
         """All services that something is known of."""
-        with self._lock:
-            return {"statuses": {name: {"status": status.name} for name, status in self._statuses.items()}}
+        statuses = self._mutex.locked(self._statuses.copy)
+        return {"statuses": {name: {"status": status.name} for name, status in statuses.items()}}
 
     async def _watch(self, request: dict[str, Any], context: Context) -> AsyncIterator[dict[str, Any]]:
         """The status now, and each new one."""
         watch = _Watch(context)
-        self._begin(watch.wake)
+        self._mutex.locked(self._watches.add, watch.wake)
         try:
             while True:
                 waiter = watch.waiter()
@@ -112,14 +117,14 @@ class HealthService:
                 else:
                     yield answer
         finally:
-            self._end(watch.wake)
+            self._mutex.locked(self._watches.discard, watch.wake)
 
     @own_thread
     def _watch_plainly(self, request: dict[str, Any], context: Context) -> Iterator[dict[str, Any]]:
         """The same, on a thread."""
         changed = Event()
         watch = _Watch(context)
-        self._begin(changed.set)
+        self._mutex.locked(self._watches.add, changed.set)
         context.add_callback(changed.set)
         try:
             while not context.cancelled:
@@ -130,15 +135,7 @@ class HealthService:
                 elif not context.cancelled:
                     changed.wait()
         finally:
-            self._end(changed.set)
-
-    def _begin(self, wake: Callable[[], object]) -> None:
-        with self._lock:
-            self._watches.add(wake)
-
-    def _end(self, wake: Callable[[], object]) -> None:
-        with self._lock:
-            self._watches.discard(wake)
+            self._mutex.locked(self._watches.discard, changed.set)
 
     def _answer(self, request: dict[str, Any], context: Context, watch: _Watch) -> dict[str, Any] | None:
         """What there is to tell a watch now; None: nothing. Raises UNAVAILABLE once the end has been told."""

@@ -171,7 +171,10 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
     def _give_up(self, error: Exception) -> None:
         """After an error that must not be: calls are not to wait for a session that is no more."""
         logger.error("a connection was given up after an error", exc_info=error)
-        self._abort(failed_here(error))
+        try:
+            self._abort(failed_here(error))
+        except Exception:
+            logger.exception("the connection could not be told of it")
 
     def _close(self) -> None:
         """The stream is closed now, whatever is left to be sent."""
@@ -311,18 +314,21 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
 
     def _act_on_rest(self) -> None:
         """The transport is lost. What came before acts, a turn after the other, and then it is the end."""
+        has_more = False
         try:
             if self.end_reason is not None:
                 self._rest.clear()
             elif self._is_behind and not self.connection.is_output_clogged:
                 self._go_on()
+                has_more = self.end_reason is None
             elif self._rest and not self._is_behind:
                 self.data_received(self._rest.popleft())
+                has_more = self.end_reason is None
             else:
                 self._lost(self._write_error or CLOSED_HERE)
         except Exception as error:
             self._give_up(error)
-        if self.end_reason is None:
+        if has_more:
             self._loop.call_soon(self._act_on_rest)
         else:
             self._ended()

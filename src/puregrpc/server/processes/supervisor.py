@@ -271,14 +271,9 @@ class WorkerProcesses:
             return  # it has been told
         if self._listeners is None:
             self._targets = targets
-            listeners: list[list[Listener]] = []
-            try:
-                listeners += (self._kernel.run(listen(self._kernel, target)) for target in targets)
-            except BaseException:
-                self._listeners = listeners
-                self._close_listeners()
-                raise
-            self._listeners = listeners
+            self._listeners = []
+            for target in targets:
+                self._listeners.append(self._kernel.run(listen(self._kernel, target)))
         if targets != self._targets:
             worker.failure = Failed(None, f"it wants to listen on {targets}, and the first worker on {self._targets}")
             if worker.process is not None:

@@ -55,7 +55,7 @@ class Reading:
         self.leader: UnaryExchange | None = None
         """The lone call whose caller reads, or is about to."""
         self.leading_thread = 0
-        """That caller's."""
+        """That caller's, or 0."""
         self.is_parked = False
         """The reader leaves reading to lone callers."""
         self.looks_at = -inf
@@ -143,12 +143,13 @@ class Reading:
 
     def _let_others_read(self) -> None:
         self.leader = None
+        self.leading_thread = 0
         if self._session.calls or self._session.end_reason is not None:
             self.attention.set()
 
     def take_over(self) -> None:
         """The reader reads in place of the caller who leads, who waits as all others do. With the mutex held."""
-        call, self.leader = self.leader, None
+        call, self.leader, self.leading_thread = self.leader, None, 0
         if call is not None and not call.ended:
             call.waiter = ThreadWaiter()
         self.attention.set()
@@ -185,9 +186,11 @@ class Reading:
     def _read(self) -> bool:
         """One turn of the reader's. False if there is nothing to read any more."""
         session, endpoint = self._session, self._endpoint
-        self._leave_to_callers()
-        session.push()
-        left = session.guarded(self._time_left)
+        left = self._await_turn()
+        if session.writing.has_output:
+            session.push()
+            if session.end_reason is not None:
+                left = session.mutex.locked(self._time_left)
         if left is None:
             return False
         if left <= 0:
@@ -203,28 +206,33 @@ class Reading:
 
     def _receive(self) -> bool:
         """Receive and act on it. False if nothing more will come."""
-        session = self._session
+        mutex = self._session.mutex
         try:
             data = self._endpoint.receive(self._limit)
         except OSError as error:
-            session.guarded(self._broken, error)
+            mutex.locked(self._broken, error)
             return False
         if data is None:
             return True
-        session.guarded(self._act, data)
+        mutex.locked(self._act, data)
         self._turns += 1
         return bool(data) or self._is_behind
 
-    def _leave_to_callers(self) -> None:
-        """Return when it is the reader's turn: nobody reads for the calls there are, or nobody has for a while."""
+    def _await_turn(self) -> float | None:
+        """Wait until it is the reader's turn: nobody reads for the calls there are, or nobody has for a while.
+
+        Gives `_time_left`.
+        """
+        locked = self._session.mutex.locked
         if not self._may_be_led:
-            return
+            return locked(self._time_left)
         seen = -1
         pause = QUIET
         while True:
             is_quiet = seen == self._turns
-            if self._session.guarded(self._is_readers_turn, is_quiet):
-                return
+            left = locked(self._turn, is_quiet)
+            if not self.is_parked:
+                return left
             seen = self._turns
             pause = min(2 * pause, LONGEST_QUIET) if self.leader is not None and is_quiet else QUIET
             self.looks_at = time.monotonic() + pause
@@ -237,17 +245,19 @@ class Reading:
 
     # -- with the mutex held
 
-    def _is_readers_turn(self, is_quiet: bool) -> bool:
+    def _turn(self, is_quiet: bool) -> float | None:
+        """Decide whether it is the reader's turn; if so, gives `_time_left`."""
         session = self._session
         if is_quiet and self.leader not in session.calls:
-            self.leader = None  # who led was interrupted before it could say that it no longer does
+            self.leader, self.leading_thread = None, 0  # who led was interrupted before it could say that it is over
         is_over = session.end_reason is not None
         self.is_parked = not is_over and (
             self.leader is not None or not (session.calls or is_quiet or not session.is_ready)
         )
-        if self.is_parked:
-            self.attention.clear()
-        return not self.is_parked
+        if not self.is_parked:
+            return self._time_left()
+        self.attention.clear()
+        return None
 
     def _act(self, data: bytes) -> None:
         """Something came, or b"": the end."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from threading import get_ident
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from puregrpc.errors import ConnectError, Error
 from puregrpc.kernel.mutex import Mutex, NestedUse
@@ -109,9 +109,7 @@ class ThreadSession(Session[ConnectionT]):
         self.guarded(self.cut, CLOSED_HERE)
         until = time.monotonic() + 1
         while self.writing.sender and time.monotonic() < until:
-            time.sleep(
-                0.001
-            )  # a thread in the middle of sending, which is told by now that there is nothing to send to
+            time.sleep(0.001)  # a thread is in the middle of sending, and about to hear that there is no peer
         self._endpoint.close()
         if not self.is_over:
             self._is_over_now()
@@ -232,7 +230,8 @@ class ThreadSession(Session[ConnectionT]):
             if call.waiter is None:
                 self.reading.read_for(call, deadline)
             while not call.ended:
-                call.waiter.until = self._until(deadline, now)
+                if deadline is not None:
+                    call.waiter.until = self._until(deadline, now)
                 if not call.waiter.block():
                     self.tell_time()
         except BaseException:
@@ -284,10 +283,10 @@ class ThreadSession(Session[ConnectionT]):
     ) -> Pieces:
         """Open a call; gives what this thread is to send. With the mutex held."""
         reading, writing = self.reading, self.writing
-        if writing.sender or reading.leader is not None or not reading.is_parked:
+        if get_ident() in (writing.sender, reading.thread, reading.leading_thread):
             self._check_nesting()
         try:
-            call.waiter = None if may_lead and reading.lead(call) else ThreadWaiter()
+            call.waiter = None if may_lead and reading.is_parked and reading.lead(call) else ThreadWaiter()
             self.calls.add(call)
             self.connection.open_call(
                 call,
@@ -342,6 +341,7 @@ class ThreadSession(Session[ConnectionT]):
     # -- the process
 
     def forked(self) -> None:
+        self._owner = _Parent()  # the other one would connect anew
         self._endpoint.close()  # but do not shut it down: the connection is the parent's
         self.reading.forget()
         self.writing.forget()
@@ -367,6 +367,19 @@ class _Nobody(Driver):
 
     def on_closed(self, reason: str) -> None:
         pass
+
+
+class _Parent:
+    """Whose a session is in a child of `os.fork`: it does not hear of what happens there."""
+
+    def session_lost(self, session: Session[Any], reason: str) -> None:
+        pass
+
+    def session_over(self, session: Session[Any]) -> None:
+        pass
+
+    def on_call(self, session: Session[Any], request: Request) -> ServerCall | None:  # noqa: ARG002
+        return None
 
 
 def _leaves_halfway(error: BaseException) -> bool:

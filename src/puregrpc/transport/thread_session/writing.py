@@ -59,28 +59,31 @@ class Writing:
         me = get_ident()
         if self.sender not in (NOBODY, me):
             return NOTHING
-        self.has_output = False
         session = self._session
-        pieces: Pieces
-        if is_small:
-            data = session.connection.data_to_send()
-            pieces = [data] if data else NOTHING
-        else:
-            pieces = session.connection.pieces_to_send()
-        if session.end_reason is not None and not self._has_ended:
-            if pieces:
-                self.has_output = True
+        try:
+            self.has_output = False
+            if is_small:
+                data = session.connection.data_to_send()
+                pieces: Pieces = [data] if data else NOTHING
             else:
-                self._has_ended = True
-                pieces = END
-        self.sender = me if pieces else NOBODY
+                pieces = session.connection.pieces_to_send()
+            if session.end_reason is not None and not self._has_ended:
+                if pieces:
+                    self.has_output = True
+                else:
+                    self._has_ended = True
+                    pieces = END
+            self.sender = me if pieces else NOBODY
+        except BaseException:
+            session.give_up()
+            raise
         return pieces
 
     def flush(self) -> None:
         """Send what there is to send, but for what another thread sends."""
         try:
             while self.has_output and self.sender == NOBODY:
-                pieces = self._session.guarded(self.take)
+                pieces = self._session.mutex.locked(self.take)
                 if not pieces:
                     return
                 self.send(pieces)
@@ -110,7 +113,7 @@ class Writing:
                     self.sender = NOBODY
                     if not self.has_output:
                         break
-                pieces = session.guarded(self.take)
+                pieces = session.mutex.locked(self.take)
                 if not pieces:
                     break
         except BaseException:
@@ -144,7 +147,7 @@ class Writing:
                 self._leave(pieces)
                 raise
             if self.has_output:
-                more = session.guarded(self.take)
+                more = session.mutex.locked(self.take)
                 self.sender = get_ident()
                 if more is END:
                     self._has_ended, self.has_output = False, True  # not before what there was
