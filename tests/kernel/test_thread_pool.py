@@ -56,7 +56,7 @@ def test_threads_are_made_when_they_are_needed_and_used_again() -> None:
     assert pool.threads == 0
     for number in range(10):
         pool.submit(Work(done, str(number)))
-        until(lambda number=number: len(done) == number + 1 and len(pool._idle) == pool.threads)  # type: ignore[misc]
+        until(lambda number=number: len(done) == number + 1 and len(pool._idle) == pool.threads)
     assert pool.threads == 1
     assert closed(pool).wait(15)
     assert pool.threads == 0

@@ -218,7 +218,7 @@ def test_a_handler_that_ignores_its_cancellation(world: str) -> None:
     server = echo_server(world, *methods)
     with channel_to(server, world) as channel:
         for name in ("One", "Many"):
-            code, _ = status_of(lambda name=name: list(channel.unary_stream(f"/test.T/{name}")(b"", timeout=0.05)))  # type: ignore[misc]
+            code, _ = status_of(lambda name=name: list(channel.unary_stream(f"/test.T/{name}")(b"", timeout=0.05)))
             assert code.value[0] == 4
         deadline = threading.Event()
         deadline.wait(0.6)

@@ -59,7 +59,7 @@ def test_calls_over_the_servers_limit_end_with_resource_exhausted(world: str, st
         for shape in ("unary_unary", "stream_stream"):
             other = getattr(channel, shape)("/test.Echo/Unary" if shape == "unary_unary" else "/test.Echo/Bidi")
             request: Any = b"x" if shape == "unary_unary" else iter([b"x"])
-            code, text = status_of(lambda other=other, request=request: [*other(request, timeout=TIMEOUT)])  # type: ignore[misc]
+            code, text = status_of(lambda other=other, request=request: [*other(request, timeout=TIMEOUT)])
             assert (code.value[0], text) == (8, "the server handles 1 calls at once")
         gate.go_on.set()
         assert call.result() == b"x"
@@ -95,11 +95,11 @@ def test_every_end_of_a_call_makes_room_for_the_next(world: str, style: str) -> 
             channel.unary_unary("/test.E/InPlace")(b"a")
             for requests in ([], [b"a", b"a"]):
                 call = channel.stream_unary("/test.Echo/Unary")
-                assert status_of(lambda call=call, requests=requests: call(iter(requests)))[0].value[0] == 12  # type: ignore[misc]
+                assert status_of(lambda call=call, requests=requests: call(iter(requests)))[0].value[0] == 12
             assert status_of(lambda: channel.unary_unary("/test.E/Fail")(b""))[0].value[0] == 2
             assert status_of(lambda: channel.unary_unary("/test.E/Unknown")(b""))[0].value[0] == 12
             call = channel.unary_unary("/test.Gate/Wait")
-            assert status_of(lambda call=call: call(b"", timeout=0.05))[0].value[0] == 4  # type: ignore[misc]
+            assert status_of(lambda call=call: call(b"", timeout=0.05))[0].value[0] == 4
             block_until(works)
             gate.begun.clear()
             waiting = channel.unary_unary("/test.Gate/Wait").future(b"")

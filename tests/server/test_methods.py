@@ -199,7 +199,7 @@ def test_a_wrapped_async_handler_on_a_blocking_server() -> None:
     server.add_method(Method("/test.T/Stream", decorated(repeat), Shape.SERVER_STREAM))
     with channel_to(server, "threads") as channel:
         for call in (channel.unary_unary("/test.T/Call"), channel.unary_stream("/test.T/Stream")):
-            code, text = status_of(lambda call=call: [*call(b"", timeout=30)])  # type: ignore[misc]
+            code, text = status_of(lambda call=call: [*call(b"", timeout=30)])
             assert code.value[0] == 2
             assert "LocalProtocolError" in text
 

@@ -202,7 +202,7 @@ def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often(
         for number in range(1, 4):
             block_until(lambda: len(processes.pids) == 1, 60)
             os.kill(processes.pids[0], signal.SIGKILL)
-            block_until(lambda number=number: processes.snapshot().workers[0].restarts == number, 30)  # type: ignore[misc]
+            block_until(lambda number=number: processes.snapshot().workers[0].restarts == number, 30)
 
     serving(client, workers=1, world="asyncio")
     pauses = [record.args[-2] for record in caplog.records if isinstance(record.args, tuple)]
@@ -358,4 +358,4 @@ def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
         finally:
             process.kill()
         for pid in pids:
-            block_until(lambda pid=pid: not is_alive(int(pid)), 30)  # type: ignore[misc]
+            block_until(lambda pid=pid: not is_alive(int(pid)), 30)
