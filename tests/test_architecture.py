@@ -88,7 +88,7 @@ THIRD_PARTY: dict[str, set[str]] = {
 """Room or module -> what it may import besides the standard library and puregrpc."""
 
 WORLD_MODULES = {
-    "kernel.asyncio_jobs", "kernel.asyncio_kernel", "kernel.trio_jobs", "kernel.trio_kernel",
+    "kernel.asyncio_jobs", "kernel.asyncio_kernel", "kernel.asyncio_tasks", "kernel.trio_jobs", "kernel.trio_kernel",
     "transport.asyncio_session", "transport.asyncio_streams", "transport.trio_session",
 }  # fmt: skip
 """The modules that know trio or asyncio: the rest of the library is written once. Types may be named anywhere."""

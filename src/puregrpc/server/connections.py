@@ -210,8 +210,10 @@ class Connections:
             for callback in callbacks:
                 try:
                     callback()
-                except BaseException as error:
-                    contain(error, kernel, self._callback_failed)
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:  # no cancellation among them: nothing is awaited
+                    self._callback_failed(error)
         self._close_listeners()
         for session in self._sessions_now():
             session.go_away(b"the server is stopping")
