@@ -39,12 +39,12 @@ from tests.server.serving import (
 )
 from tests.server.wire_client import WireClient, connect_to
 
-from puregrpc.kernel.asyncio_jobs import AsyncioJobs
 from puregrpc.kernel.jobs import Jobs
-from puregrpc.kernel.listening import Listener
-from puregrpc.kernel.streams import SocketStream
-from puregrpc.kernel.thread_pool import ThreadPool
-from puregrpc.kernel.trio_jobs import TrioJobs
+from puregrpc.kernel.loops.asyncio_jobs import AsyncioJobs
+from puregrpc.kernel.loops.trio_jobs import TrioJobs
+from puregrpc.kernel.network.listening import Listener
+from puregrpc.kernel.network.streams import SocketStream
+from puregrpc.kernel.threads.pool import ThreadPool
 from puregrpc.server import Context, Interceptor, Method, ServerConfig, Shape
 from puregrpc.server.ageing import Ageing
 from puregrpc.server.call import (

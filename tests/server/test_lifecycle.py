@@ -38,7 +38,7 @@ from tests.server.serving import (
 from tests.server.wire_client import WireClient, connect_to
 
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError
-from puregrpc.kernel.streams import SocketStream
+from puregrpc.kernel.network.streams import SocketStream
 from puregrpc.server import BlockingServer, Context, Method, Server, ServerConfig, stop_on_signal
 
 

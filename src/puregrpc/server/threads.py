@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.thread_pool import ThreadPool
+from puregrpc.kernel.threads.pool import ThreadPool
 
 __all__ = ["Threads"]
 
