@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 # What the smoke run on the other interpreters looks at: every room on the way of a call, and the programs.
 SMOKE = tests/wire tests/codec tests/schema tests/proto/test_compile.py tests/channel tests/server tests/services \
-	tests/client/test_blocking_connection.py tests/client/test_asyncio.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples tests/test_readme.py
+	tests/client/test_blocking_connection.py tests/client/test_asyncio.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples/test_examples.py::test_demo \
+	tests/test_readme.py::test_the_commands
 
 # The rooms with public names; a room's own files are reached from its docstrings.
 REFERENCE = puregrpc $(addprefix puregrpc.,channel server services wire proto schema codec metrics trace transport testing)

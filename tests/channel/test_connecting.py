@@ -290,6 +290,7 @@ def test_a_proxy(server: str, answer: int) -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_keepalive_gives_up_a_server_that_does_not_answer() -> None:
     def says_settings_and_no_more(sock: socket.socket) -> None:
         settings, acknowledgement = b"\0\0\0\4\0\0\0\0\0", b"\0\0\0\4\1\0\0\0\0"

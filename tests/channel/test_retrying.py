@@ -160,6 +160,7 @@ def test_a_call_that_never_left_goes_from_connection_to_connection(shape: str) -
     run(test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["unary", "stream"])
 def test_a_call_that_waited_for_its_turn_tells_the_server_what_is_left_of_its_time(shape: str) -> None:
     async def test() -> None:
