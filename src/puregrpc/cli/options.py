@@ -19,7 +19,7 @@ from puregrpc.cli.schema_files import load_schema_files
 from puregrpc.errors import InvalidArgument, RpcError, SchemaError
 from puregrpc.kernel.tap import Tap
 from puregrpc.schema import Registry
-from puregrpc.services import open_reflection
+from puregrpc.services import TypesOnDemand, open_reflection
 from puregrpc.transport import TlsOptions
 from puregrpc.wire.status import StatusCode
 
@@ -126,6 +126,10 @@ class SchemaOptions:
         """Load the files that were named. Raises CompileError or SchemaError."""
         with progress("compiling"):
             load_schema_files(registry, proto=self.proto, import_path=self.import_path, protoset=self.protoset)
+
+    def on_demand(self, channel: Channel, registry: Registry) -> TypesOnDemand | None:
+        """What asks the server for types that messages turn out to need; None where files say what there is."""
+        return None if self.is_given else TypesOnDemand(channel, registry)
 
     async def load(self, channel: Channel, registry: Registry, symbol: str) -> None:
         """Load what declares ``symbol``. Raises SchemaError if neither files nor the server know it."""
