@@ -85,7 +85,8 @@ class Client(StreamClient[BlockingState[Stream]]):
         """Connect to ``host:port``, with TLS unless ``plaintext``; returns True once the connection is ready.
 
         Params, as a dict or as keywords: ``plaintext``; ``timeout`` (60 s); ``tls`` {cert, key, password, cacerts:
-        PEM text}; ``authority``; ``max_receive_size`` (4 MiB) and ``max_send_size``; ``reflect``, with
+        PEM text}; ``authority``; ``max_receive_size`` (4 MiB) and ``max_send_size``; ``max_header_list_size``
+        (256 KiB), the most metadata that is taken at once, trailers with error details included; ``reflect``, with
         ``reflect_metadata``, to load the server's own schema; ``trace``, a `puregrpc.trace.Recorder` that hears every
         octet; ``busy_poll`` (0.2 ms, 0: never), how long a lone call asks for its answer before it sleeps, which
         costs processor time and saves waking up. A connection that there was is closed first.

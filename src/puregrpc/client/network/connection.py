@@ -62,6 +62,7 @@ class Connection:
             tls=params.tls_options(),
             authority=params.authority,
             max_receive_message_size=params.max_receive_size,
+            max_header_list_size=params.max_header_list_size,
             tap=params.trace,
             connect_timeout=timeout,
             busy_poll=busy_poll,
