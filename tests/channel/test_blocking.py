@@ -52,7 +52,7 @@ def test_unary(channel: BlockingChannel) -> None:
     assert channel.unary_unary("test.Service/Echo", str.encode, bytes.decode)("grüß") == "grüß"
     with pytest.raises(RpcError, match=r"NOT_FOUND: näht 100% da\n") as caught:
         channel.unary_unary("test.Service/Fail")(b"")
-    assert caught.value.details == b"\x08\x05details"
+    assert caught.value.details_bin == b"\x08\x05details"
     assert echo(bytes(100_000), compression="gzip") == bytes(100_000)
 
 

@@ -9,8 +9,7 @@ from concurrent.futures import CancelledError, Future
 
 import pytest
 
-from puregrpc.channel.calls.unary import UnaryCall
-from puregrpc.client.calls.requests import CallRequest, Outcome
+from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome
 from puregrpc.client.network.blocking import BlockingConnection
 from puregrpc.client.network.inbox import Inbox
 from puregrpc.client.params.connect import ConnectParams, connect_params
@@ -228,7 +227,7 @@ def test_a_server_that_restarts_is_found_again() -> None:
     connection.close()
 
 
-def code_of(begun: Future[UnaryCall]) -> int:
+def code_of(begun: Future[UnaryOutcome]) -> int:
     """The status of a call, whether it was sent or not."""
     error = begun.exception(10)
     return error.code if isinstance(error, RpcError) else begun.result().status.code

@@ -513,12 +513,19 @@ def test_a_header_block_that_is_too_long(engine: EngineName) -> None:
 
 
 def test_request_headers_above_the_limit(engine: EngineName) -> None:
+    web = [(name, "text/html" if name == "content-type" else value) for name, value in REQUEST]
     with ScriptedClient(engine, ConnectionConfig(max_header_list_size=2000)) as peer:
         peer.send(peer.headers(1, [*REQUEST, ("x-large", "v" * 2000)], end=True))
+        peer.send(peer.headers(3, [*web, ("cookie", "v" * 2000)], end=True))
         assert peer.calls == []
-        assert peer.said()[0] == "Headers 1"
-        assert dict(peer.header_lists[-1])[":status"] == "431"
-        serve_one(peer, 3)
+        assert peer.said()[:2] == ["Headers 1 END_STREAM", "Headers 3"]
+        [grpc, other] = map(dict, peer.header_lists[-2:])
+        assert (grpc[":status"], grpc["grpc-status"], other[":status"]) == ("200", "8", "431")
+        assert (
+            grpc["grpc-message"]
+            == "the request's metadata take more than the 2000 bytes that max_header_list_size allows"
+        )
+        serve_one(peer, 5)
 
 
 def test_an_hpack_bomb(engine: EngineName) -> None:

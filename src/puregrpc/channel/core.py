@@ -317,14 +317,14 @@ class ChannelCore:
         if session is not None:
             return session
         if not details.wait_for_ready and self.state is ConnectivityState.TRANSIENT_FAILURE:
-            return RpcError(StatusCode.UNAVAILABLE, self.balancer.last_error, code_name="UNAVAILABLE")
+            return RpcError(StatusCode.UNAVAILABLE, self.balancer.last_error)
         return self._changed.waiter()
 
     def _too_late(self) -> RpcError:
         problem = f"the deadline passed while waiting for a connection to {self.target.text}"
         if self.balancer.last_error:
             problem += f" (last error: {self.balancer.last_error})"
-        return RpcError(StatusCode.DEADLINE_EXCEEDED, problem, code_name="DEADLINE_EXCEEDED")
+        return RpcError(StatusCode.DEADLINE_EXCEEDED, problem)
 
     def give_up_waiting(self) -> None:
         """Have those who wait for a connection ask whether they still need it. With the mutex held."""
@@ -352,7 +352,6 @@ class ChannelCore:
             raise RpcError(
                 StatusCode.DEADLINE_EXCEEDED,
                 "the deadline passed while the call's credentials were waited for",
-                code_name="DEADLINE_EXCEEDED",
             )
         return given
 

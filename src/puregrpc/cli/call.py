@@ -24,9 +24,9 @@ from puregrpc.cli.options import (
     schema_options,
     wants_traceback,
 )
-from puregrpc.cli.output import RPC_EXIT_STATUS, describe_rpc_error, note, print_json, print_line, status_details
+from puregrpc.cli.output import RPC_EXIT_STATUS, describe_rpc_error, note, print_json, print_line
 from puregrpc.cli.requests import read_requests
-from puregrpc.codec import Codec
+from puregrpc.codec import Codec, read_status
 from puregrpc.errors import DecodeError, Error, InvalidArgument, RpcError
 from puregrpc.schema import Registry
 from puregrpc.wire.status import Status
@@ -34,6 +34,7 @@ from puregrpc.wire.status import Status
 if TYPE_CHECKING:
     from puregrpc.channel import Channel, ClientCall
     from puregrpc.proto.descriptors import MethodDescriptor
+    from puregrpc.services.reflection import TypesOnDemand
     from puregrpc.wire.connection import Metadata
 
 __all__ = ["CallOptions", "call", "load_method", "make_call"]
@@ -101,7 +102,7 @@ def call(
         # Details of types that only this schema knows are told with it.
         if wants_traceback():
             traceback.print_exc()
-        describe_rpc_error(error, registry)
+        describe_rpc_error(error, Codec(registry, emit_defaults=options["emit_defaults"]))
         return RPC_EXIT_STATUS + error.code
     return 0
 
@@ -119,7 +120,7 @@ async def _main(
         if options.verbose:
             for key, value in connection.metadata():
                 note(f"> {key}: {_shown(value)}")
-        await make_call(channel, method, options, registry)
+        await make_call(channel, method, options, registry, schema.on_demand(channel, registry))
 
 
 async def load_method(channel: Channel, name: str, schema: SchemaOptions, registry: Registry) -> MethodDescriptor:
@@ -129,22 +130,33 @@ async def load_method(channel: Channel, name: str, schema: SchemaOptions, regist
     return registry.method(path)
 
 
-async def make_call(channel: Channel, method: MethodDescriptor, options: CallOptions, registry: Registry) -> None:
-    """Make the call and print what it brings. Raises RpcError for a status other than OK."""
-    printer = _Printer(registry, method, options)
-    requests = _requests(registry, method, options)
+async def make_call(
+    channel: Channel,
+    method: MethodDescriptor,
+    options: CallOptions,
+    registry: Registry,
+    types: TypesOnDemand | None = None,
+) -> None:
+    """Make the call and print what it brings. ``types`` asks for those that messages turn out to need.
+
+    Raises RpcError for a status other than OK.
+    """
+    printer = _Printer(registry, method, options, types)
+    requests = _requests(printer.codec, method, options, types)
     first: list[bytes] = []
     if not method.is_client_stream:
-        first = [await _only_request(requests, registry, method)]
+        first = [await _only_request(requests, printer.codec, method)]
     tally = _Tally()
     printer.method()
     try:
         async with channel.call(method, timeout=options.timeout, compression=options.compression) as made:
             await _exchange(made, requests, first, printer, tally)
+            await printer.learn_details(made.status.details)
             printer.end(made.status, made.trailers, tally)
     except RpcError as error:
         if tally.failures:
             raise tally.failures[0] from None
+        await printer.learn_details(error.details_bin)
         printer.failed(error, tally)
         raise
 
@@ -183,6 +195,7 @@ async def _exchange(
             async for message in made:
                 tally.received += 1
                 try:
+                    await printer.learn(message)
                     printer.message(message)
                 except DecodeError as error:
                     path = error.path.replace("message", f"response {tally.received}", 1)
@@ -207,9 +220,10 @@ def split_method(name: str) -> tuple[str, str]:
     return service, f"{service}/{method}"
 
 
-async def _requests(registry: Registry, method: MethodDescriptor, options: CallOptions) -> AsyncIterator[bytes]:
+async def _requests(
+    codec: Codec, method: MethodDescriptor, options: CallOptions, types: TypesOnDemand | None
+) -> AsyncIterator[bytes]:
     """The requests, encoded."""
-    codec = Codec(registry)
     if options.data is None and not method.is_client_stream:
         return
     if options.data in (None, "@-") and sys.stdin is not None and sys.stdin.isatty():
@@ -218,6 +232,8 @@ async def _requests(registry: Registry, method: MethodDescriptor, options: CallO
         number = 0
         async for text in texts:
             number += 1
+            if types is not None and codec.may_hold_any(method.input_type):
+                await types.learn(partial(codec.from_json, method.input_type, text))
             try:
                 yield codec.from_json(method.input_type, text)
             except DecodeError as error:
@@ -227,19 +243,21 @@ async def _requests(registry: Registry, method: MethodDescriptor, options: CallO
                 raise DecodeError(path, error.problem) from None
 
 
-async def _only_request(requests: AsyncIterator[bytes], registry: Registry, method: MethodDescriptor) -> bytes:
+async def _only_request(requests: AsyncIterator[bytes], codec: Codec, method: MethodDescriptor) -> bytes:
     """The one request of a method that takes one; an empty message if there is none."""
     found = [request async for request in requests]
     if len(found) > 1:
         raise InvalidArgument(f"{method.full_name} takes one request, and there are {len(found)}")
-    return found[0] if found else Codec(registry).from_json(method.input_type, "{}")
+    return found[0] if found else codec.from_json(method.input_type, "{}")
 
 
 class _Printer:
     """Shows a call as the options say."""
 
-    def __init__(self, registry: Registry, method: MethodDescriptor, options: CallOptions) -> None:
-        self.registry = registry
+    def __init__(
+        self, registry: Registry, method: MethodDescriptor, options: CallOptions, types: TypesOnDemand | None
+    ) -> None:
+        self.types = types
         self.descriptor = method
         self.options = options
         self.codec = Codec(registry, emit_defaults=options.emit_defaults)
@@ -260,6 +278,17 @@ class _Printer:
             for name, value in metadata:
                 note(f"< {name}: {_shown(value)}")
 
+    async def learn(self, data: bytes) -> None:
+        """Ask for the types that a message needs to be shown."""
+        kind = self.descriptor.output_type
+        if self.types is not None and self.options.output == "json" and self.codec.may_hold_any(kind):
+            await self.types.learn(partial(self.codec.decode, kind, data))
+
+    async def learn_details(self, details: bytes | None) -> None:
+        """Ask for the types that a status needs to be shown."""
+        if self.types is not None and details is not None:
+            await self.types.learn(partial(read_status, details, self.codec))
+
     def message(self, data: bytes) -> None:
         options = self.options
         if options.output == "none":
@@ -279,7 +308,7 @@ class _Printer:
 
     def end(self, status: Status, trailers: Metadata, tally: _Tally) -> None:
         if self.options.as_json:
-            print_json(_status(status, trailers, self.registry), indent=None)
+            print_json(_status(status, trailers, self.codec), indent=None)
         elif self.options.verbose:
             for name, value in trailers:
                 note(f"< {name}: {_shown(value)}  (trailer)")
@@ -289,7 +318,7 @@ class _Printer:
         if self.options.verbose and not self.options.as_json and not self.headers_shown:
             for name, value in error.headers:
                 note(f"< {name}: {_shown(value)}")
-        self.end(Status(error.code, error.message, error.details), error.trailers, tally)
+        self.end(Status(error.code, error.message, error.details_bin), error.trailers, tally)
 
 
 def _shown(value: str | bytes) -> str:
@@ -301,9 +330,9 @@ def _pairs(metadata: Metadata) -> list[tuple[str, str]]:
     return [(k, v if isinstance(v, str) else base64.b64encode(v).decode("ascii")) for k, v in metadata]
 
 
-def _status(status: Status, trailers: Metadata, registry: Registry) -> dict[str, object]:
+def _status(status: Status, trailers: Metadata, codec: Codec) -> dict[str, object]:
     told: dict[str, object] = {"status": status.code, "name": status.name, "message": status.message}
-    if details := status_details(status.details, registry):
-        told["details"] = details
+    if status.details is not None:
+        told["details"] = read_status(status.details, codec)["details"]
     told["trailers"] = _pairs(trailers)
     return told

@@ -19,8 +19,9 @@ from puregrpc.cli.schema_files import load_schema_files
 from puregrpc.errors import InvalidArgument, RpcError, SchemaError
 from puregrpc.kernel.network.tap import Tap
 from puregrpc.schema import Registry
-from puregrpc.services import open_reflection
+from puregrpc.services import TypesOnDemand, open_reflection
 from puregrpc.transport import TlsOptions
+from puregrpc.wire.limits import CLIENT_MAX_HEADER_LIST_SIZE, LARGEST_HEADER_LIST_SIZE
 from puregrpc.wire.status import StatusCode
 
 __all__ = [
@@ -50,6 +51,7 @@ class ConnectionOptions:
     proxy_header: tuple[str, ...]
     connect_timeout: float
     max_message_size: int
+    max_header_list_size: int
     header: tuple[str, ...]
     user_agent: str | None
     engine: str | None
@@ -98,6 +100,7 @@ class ConnectionOptions:
             tls=tls or self.tls(enabled=enabled),
             authority=authority or self.authority,
             max_receive_message_size=self.max_message_size,
+            max_header_list_size=self.max_header_list_size,
             connect_timeout=self.connect_timeout,
             metadata=self.metadata(),
             user_agent=self.user_agent,
@@ -126,6 +129,10 @@ class SchemaOptions:
         """Load the files that were named. Raises CompileError or SchemaError."""
         with progress("compiling"):
             load_schema_files(registry, proto=self.proto, import_path=self.import_path, protoset=self.protoset)
+
+    def on_demand(self, channel: Channel, registry: Registry) -> TypesOnDemand | None:
+        """What asks the server for types that messages turn out to need; None where files say what there is."""
+        return None if self.is_given else TypesOnDemand(channel, registry)
 
     async def load(self, channel: Channel, registry: Registry, symbol: str) -> None:
         """Load what declares ``symbol``. Raises SchemaError if neither files nor the server know it."""
@@ -199,6 +206,9 @@ CONNECTION = (
                  show_default=True, help="For connecting."),
     click.option("--max-message-size", type=click.IntRange(min=0), default=4 << 20, metavar="OCTETS",
                  show_default=True, help="The largest message that is received."),
+    click.option("--max-header-list-size", type=click.IntRange(1, LARGEST_HEADER_LIST_SIZE), metavar="OCTETS",
+                 default=CLIENT_MAX_HEADER_LIST_SIZE, show_default=True,
+                 help="The most metadata that is received at once, trailers with error details included."),
     click.option("--header", "-H", multiple=True, metavar="'NAME: VALUE'",
                  help="Metadata of every call, reflection included; may be repeated. Base64 for names in -bin."),
     click.option("--user-agent", metavar="TEXT", help="Put in front of the user-agent."),

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from google.protobuf.message import DecodeError as ProtobufDecodeError
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
-from puregrpc.cli.any_value import decode_any
-from puregrpc.trace.explaining.standard_types import standard_registry
+from puregrpc.codec import read_status
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from puregrpc.codec import Codec
     from puregrpc.errors import RpcError
-    from puregrpc.schema import Registry
 
 __all__ = [
     "RPC_EXIT_STATUS",
@@ -39,7 +36,6 @@ __all__ = [
     "print_styled",
     "print_styled_lines",
     "progress",
-    "status_details",
 ]
 
 
@@ -176,28 +172,12 @@ def in_options(text: str) -> str:
     return text.replace(" in TlsOptions", "")
 
 
-def describe_rpc_error(error: RpcError, registry: Registry | None = None) -> None:
-    """A call's status on standard error, with the details that a google.rpc.Status brings."""
+def describe_rpc_error(error: RpcError, codec: Codec | None = None) -> None:
+    """A call's status on standard error, with the details that a google.rpc.Status brings, in types that are known."""
     status = Status(error.code, error.message)
     text = in_options(error.message) if "TlsOptions" in error.message else error.message
     message = f": {_one_line(text)}" if text else ""
-    print_styled([("puregrpc: ", "bold red"), (f"{status.name} ({status.code})", "bold"), (message, "")], error=True)
-    for number, detail in enumerate(status_details(error.details, registry), 1):
+    print_styled([("puregrpc: ", "bold red"), (f"{status.name} ({status.code:d})", "bold"), (message, "")], error=True)
+    details = () if error.details_bin is None else read_status(error.details_bin, codec)["details"]
+    for number, detail in enumerate(details, 1):
         print_styled([(f"  detail {number}: {json.dumps(detail, ensure_ascii=False)}", "")], error=True)
-
-
-def status_details(details: bytes | None, registry: Registry | None = None) -> list[dict[str, Any]]:
-    """The details of a google.rpc.Status as JSON values; a type that is not known as its name and base64."""
-    if not details:
-        return []
-    known = standard_registry()
-    status: Any = known.message_class(known.message("google.rpc.Status"))()
-    try:
-        status.ParseFromString(details)
-    except ProtobufDecodeError:
-        return [{"@error": "grpc-status-details-bin is not a google.rpc.Status", "value": _base64(details)}]
-    return [decode_any(any_value.type_url, any_value.value, registry) for any_value in status.details]
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

@@ -75,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
     made.add_argument("--tls-client-ca", metavar="FILE", help="ask clients for a certificate that one of these signed")
     made.add_argument("--grace", type=float, default=30.0, help="seconds that calls may take to finish when drained")
+    made.add_argument(
+        "--max-header-list-size",
+        type=int,
+        default=ServerConfig().max_header_list_size,
+        metavar="OCTETS",
+        help="the most metadata that a request may have (default: %(default)s)",
+    )
     made.add_argument("--engine", choices=("h2", "fast"), default=ServerConfig().engine, help="HTTP/2 engine")
     made.add_argument("--verbose", action="store_true", help="log connections that fail and handlers that raise")
     return made
@@ -116,7 +123,12 @@ def make_server(arguments: argparse.Namespace) -> Server:
         )
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     target = f"unix:{arguments.unix}" if arguments.unix else f"{host}:{arguments.port}"
-    server = Server(target, tls=tls, config=ServerConfig(engine=arguments.engine, handler_threads=MAX_THREADS))
+    config = ServerConfig(
+        engine=arguments.engine,
+        handler_threads=MAX_THREADS,
+        max_header_list_size=arguments.max_header_list_size,
+    )
+    server = Server(target, tls=tls, config=config)
     if not arguments.proto and not arguments.protoset:
         add_demo_services(server)
         return server

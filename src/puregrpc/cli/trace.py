@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -259,7 +259,14 @@ def _call(target: str, method: str, connection: ConnectionOptions, form: Forms, 
             print_line()
         address, _ = connection.address(target)
         recorded = replace(tap.recording(), client=relay.client or "client", server=relay.server or address)
-        form.show(with_encryption(recorded, relay.encrypted, relay.key_log))
+        recording = with_encryption(recorded, relay.encrypted, relay.key_log)
+        with without_collector():
+            explanation = form.explain(recording)
+            if form.registry.missing_types is not None and form.registry.missing_types.names:
+                with suppress(Error):  # as far as it is known
+                    trio.run(relay.learn, form, recording)
+                explanation = form.explain(recording)
+            form.show_explanation(explanation)
     if failure is not None:
         raise failure
     return 0
@@ -281,6 +288,7 @@ class _Relay:
         # The schema comes over a connection of its own: the trace shows the call and nothing else.
         async with self.connection.open(self.target) as channel:
             method = await load_method(channel, name, form.schema, registry)
+            form.schema.on_demand(channel, registry)  # what is missed from now on is noted
         address, encrypted = self.connection.address(self.target)
         tls = self.connection.tls(enabled=encrypted)
         if tls is None or self.connection.proxy is not None:
@@ -294,6 +302,13 @@ class _Relay:
                     await make_call(channel, method, options, registry)
             finally:
                 self.key_log = keys.read_text(encoding="ascii") if keys.exists() else ""
+
+    async def learn(self, form: Forms, recording: Recording) -> None:
+        """Ask the server, over a connection that is not recorded, for types that the explanation misses."""
+        async with self.connection.open(self.target) as channel:
+            types = form.schema.on_demand(channel, form.registry)
+            if types is not None:
+                await types.learn(lambda: form.explain(recording))
 
     @asynccontextmanager
     async def _open_through_relay(self, address: str, tls: TlsOptions, tap: Recorder) -> AsyncIterator[Channel]:

@@ -88,6 +88,20 @@ class Codec:
         self._json_options = replace(self._options, values="json", well_known_types=True)
         self._current_json: Compiler | None = self._current if self._json_options == self._options else None
 
+    @property
+    def max_depth(self) -> int:
+        """How deep messages may be nested."""
+        return self._options.max_depth
+
+    @property
+    def any_type(self) -> MessageDescriptor:
+        """google.protobuf.Any, whether or not a file of the registry imports it."""
+        return self._registry.type_in_any("google.protobuf.Any")
+
+    def may_hold_any(self, descriptor: MessageDescriptor) -> bool:
+        """Whether there is a google.protobuf.Any among the types that are reached from one."""
+        return self._compiler().may_hold_any(descriptor)
+
     def encoder(self, descriptor: MessageDescriptor, *, root: str = "request") -> Encoder:
         """A function that encodes values of one message type.
 

@@ -6,7 +6,7 @@ from puregrpc.services.examples import ExampleService
 from puregrpc.services.grpcbin import GRPCBinService
 from puregrpc.services.health import HealthService, ServingStatus
 from puregrpc.services.hello import HelloService
-from puregrpc.services.reflection import ReflectionClient, ReflectionService, open_reflection
+from puregrpc.services.reflection import ReflectionClient, ReflectionService, TypesOnDemand, open_reflection
 from puregrpc.services.route_guide import FeatureExplorerService, RouteGuideService
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ReflectionService",
     "RouteGuideService",
     "ServingStatus",
+    "TypesOnDemand",
     "add_demo_services",
     "add_health_and_reflection",
     "open_reflection",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from enum import IntEnum
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from puregrpc.channel import Channel
-from puregrpc.errors import NotConnected
+from puregrpc.errors import NamedInt, NotConnected
 from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.server import Context, in_place, own_thread
 from puregrpc.server.base import ServerBase
@@ -25,7 +24,7 @@ FILE = "grpc/health/v1/health.proto"
 SERVICE = "grpc.health.v1.Health"
 
 
-class ServingStatus(IntEnum):
+class ServingStatus(NamedInt):
     """How a service is (grpc.health.v1.HealthCheckResponse.ServingStatus)."""
 
     UNKNOWN = 0
@@ -33,6 +32,11 @@ class ServingStatus(IntEnum):
     NOT_SERVING = 2
     SERVICE_UNKNOWN = 3
     """Only in what `watch` gives: the server does not know the service (yet)."""
+
+    @classmethod
+    def said(cls, status: str | int) -> ServingStatus:
+        """What a server says, by name; by number where that has none here."""
+        return cls[status] if isinstance(status, str) else cls(status)
 
 
 class HealthService:
@@ -177,14 +181,14 @@ async def check(channel: Channel, service: str = "", *, timeout: float | None = 
     Raises RpcError: NOT_FOUND if the server knows nothing of the service, UNIMPLEMENTED if it has no health service.
     """
     ask = channel.unary_unary(method(FILE, SERVICE, "Check"), codec=codec(FILE))
-    return ServingStatus[(await ask({"service": service}, timeout=timeout))["status"]]
+    return ServingStatus.said((await ask({"service": service}, timeout=timeout))["status"])
 
 
 async def list_statuses(channel: Channel, *, timeout: float | None = None) -> dict[str, ServingStatus]:
     """Ask for all services at once. Raises RpcError; older servers do not have it (UNIMPLEMENTED)."""
     ask = channel.unary_unary(method(FILE, SERVICE, "List"), codec=codec(FILE))
     answer = await ask({}, timeout=timeout)
-    return {name: ServingStatus[entry["status"]] for name, entry in answer["statuses"].items()}
+    return {name: ServingStatus.said(entry["status"]) for name, entry in answer["statuses"].items()}
 
 
 async def watch(channel: Channel, service: str = "") -> AsyncIterator[ServingStatus]:
@@ -192,4 +196,4 @@ async def watch(channel: Channel, service: str = "") -> AsyncIterator[ServingSta
     ask = channel.unary_stream(method(FILE, SERVICE, "Watch"), codec=codec(FILE))
     async with ask({"service": service}) as call:
         async for answer in call:
-            yield ServingStatus[answer["status"]]
+            yield ServingStatus.said(answer["status"])

@@ -70,9 +70,9 @@ class CompressedMessage(bytes):
                 return self.coding.decompress(self, self.max_size)
             return (yield from self.coding.inflating(self, self.max_size))
         except MessageTooLarge as error:
-            raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error), code_name="RESOURCE_EXHAUSTED") from None
+            raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from None
         except RemoteProtocolError as error:
-            raise RpcError(StatusCode.INTERNAL, str(error), code_name="INTERNAL") from None
+            raise RpcError(StatusCode.INTERNAL, str(error)) from None
 
 
 def _last(slices: Generator[None, None, bytes]) -> bytes:

@@ -60,7 +60,8 @@ _RESPONSE_PSEUDO = frozenset((b":status",))
 NO_PSEUDO: frozenset[bytes] = frozenset()
 """For trailers: they have no pseudo-header fields (RFC 9113, section 8.1)."""
 _SHOWN = frozenset((b"content-type", b"grpc-encoding", b"grpc-accept-encoding"))
-"""Reserved fields of a response that a client's metadata shows all the same, as grpc-go's does."""
+"""Reserved fields that the initial metadata of a response shows all the same, as grpc-go's does. Trailers show none: in
+a trailers-only response they are HTTP's own."""
 
 
 # -- RFC 9113
@@ -182,6 +183,20 @@ class Refusal:
             (b"content-length", b"%d" % len(self.text.encode())),
             *self.fields,
         ]
+
+
+def headers_too_large(what: str, most: int) -> Status:
+    """The status of a call whose request or response (``what``) has more metadata than this side takes."""
+    problem = f"the {what}'s metadata take more than the {most} bytes that max_header_list_size allows"
+    return Status(StatusCode.RESOURCE_EXHAUSTED, problem)
+
+
+def refusal_of_large(fields: Sequence[HeaderField], most: int) -> Refusal:
+    """The answer to a request with too large a header list, of which not all ``fields`` may be there."""
+    is_grpc = any(name == b"content-type" and _subtype_of(value) is not None for name, value in fields)
+    if is_grpc:
+        return Refusal(status=headers_too_large("request", most))
+    return Refusal(431, "the request's headers are too large\n")
 
 
 def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
@@ -354,7 +369,7 @@ def parse_response(fields: Sequence[HeaderField]) -> ResponseHead | None:
         elif name == b"grpc-encoding":
             encoding = value
     try:
-        metadata = _decode_metadata(_custom_fields(fields))
+        metadata = _decode_metadata([field for field in fields if field[0] not in RESERVED or field[0] in _SHOWN])
     except RemoteProtocolError as error:
         return ResponseHead(failure=Status(StatusCode.INTERNAL, str(error)))
     failure = _http_failure(http_status, content_type)
@@ -387,7 +402,7 @@ def parse_trailers(fields: Sequence[HeaderField], *, first: bool) -> tuple[Statu
         if failure is not None and (grpc_status is None or _subtype_of(content_type) is None):
             status = failure
     try:
-        return status, _decode_metadata(_custom_fields(fields))
+        return status, _decode_metadata([field for field in fields if field[0] not in RESERVED])
     except RemoteProtocolError as error:
         return (replace(status, code=StatusCode.INTERNAL, message=str(error)) if status.code == 0 else status), ()
 
@@ -411,10 +426,6 @@ def _http_failure(http_status: int, content_type: bytes | None) -> Status | None
     else:
         problem = f"not a gRPC response: HTTP status {http_status}, content-type {_shown(content_type)}"
     return Status(status_from_http(http_status), problem)
-
-
-def _custom_fields(fields: Sequence[HeaderField]) -> list[HeaderField]:
-    return [field for field in fields if field[0] not in RESERVED or field[0] in _SHOWN]
 
 
 def _decode_metadata(fields: Sequence[HeaderField]) -> Metadata:

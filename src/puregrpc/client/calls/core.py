@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -19,11 +20,10 @@ from puregrpc.client.params.definitions import base_folders, find_sources, metho
 from puregrpc.client.results.constants import StatusName
 from puregrpc.client.results.records import CallError, MethodInfo, Response
 from puregrpc.client.results.wording import DEADLINE, as_k6_says
-from puregrpc.codec import Codec
-from puregrpc.errors import DecodeError, InvalidArgument, NotConnected
+from puregrpc.codec import Codec, read_status
+from puregrpc.errors import DecodeError, InvalidArgument, NotConnected, SchemaError
 from puregrpc.metrics import Metrics, current_group, running_metrics
 from puregrpc.metrics.current import SCRIPT
-from puregrpc.proto import compile as compile_proto
 from puregrpc.schema import Registry, load_files, load_protoset
 from puregrpc.wire.status import Status, StatusCode
 
@@ -189,19 +189,37 @@ class ClientCore:
 
     def error(self, status: Status) -> CallError:
         """A status as a script sees it; without a message, the code's name stands in."""
-        details: list[dict[str, Any]] = []
-        if status.details is not None:
-            details = self._details(status.details)
+        details = [] if status.details is None else self.read_details(status.details)["details"]
         return CallError(status.code, status.message or str(StatusName(status.code)), details)
 
-    def _details(self, serialized: bytes) -> list[dict[str, Any]]:
-        registry = self.registry
-        if "google/rpc/status.proto" not in registry.files or "google/rpc/error_details.proto" not in registry.files:
-            for file in compile_proto(["google/rpc/status.proto", "google/rpc/error_details.proto"]):
-                registry.add_file(file)
+    def read_details(self, serialized: bytes) -> dict[str, Any]:
+        """The google.rpc.Status that came with a call, with the types that the client knows."""
+        return read_status(serialized, self.codec)
+
+    # -- types that the schema may turn out to lack: what is run to find out which, None if there can be none
+
+    def reading_of(
+        self, method: BoundMethod, received: bytes | UnaryOutcome, *, as_dict: bool = True
+    ) -> Callable[[], object] | None:
+        """What reads a message or an end as a script sees it; ``as_dict``: it sees messages, and as dicts."""
+        if not isinstance(received, bytes):
+            details = received.status.details
+            if details is not None:
+                return partial(self.read_details, details)
+            received = received.message or b""
+        if received and as_dict and self.codec.may_hold_any(method.descriptor.output_type):
+            return partial(method.decode, received)
+        return None
+
+    def reading_of_call(self, call: PreparedCall, outcome: UnaryOutcome) -> Callable[[], object] | None:
+        """The same for a unary call."""
+        as_dict = call.decode is call.method.decode and not call.params.discard_response_message
+        return self.reading_of(call.method, outcome, as_dict=as_dict)
+
+    def writing_of(self, url: object, request: object) -> Callable[[], object] | None:
+        """What writes a request; None too for one that is not valid anyway."""
         try:
-            decoded = self.codec.decode(registry.message("google.rpc.Status"), serialized)
-        except DecodeError:
-            return []
-        found: list[dict[str, Any]] = decoded["details"]
-        return found
+            method = self.method(url)
+        except (InvalidArgument, SchemaError):
+            return None
+        return partial(method.encode, request) if self.codec.may_hold_any(method.descriptor.input_type) else None

@@ -71,7 +71,7 @@ class Stream(StreamBase):
         self._inbox = Inbox(self._on_message, self._on_end, self._schedule)
         state.streams.add(self)
         try:
-            self._call = connection.open_stream(self._request, self._inbox)
+            self._call = connection.open_stream(self._request, self._inbox, self._reading_of)
         except BaseException:  # Ctrl-C's
             state.streams.discard(self)
             raise
@@ -102,6 +102,9 @@ class Stream(StreamBase):
         """
         self._state.check_process()
         self._raise_failure()
+        connection = self._state.connection
+        if connection is not None and connection.asks_for_types:
+            connection.learn(self._core.writing_of(self._method.path, message))
         data = self._encoded(message, is_over=self._inbox.ended is not None)
         if data is None:
             return

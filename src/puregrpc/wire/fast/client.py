@@ -28,7 +28,7 @@ from puregrpc.wire.fast.sending import (
 )  # fmt: skip
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader, encode_message, prefix
-from puregrpc.wire.headers import ResponseHead, parse_response, parse_trailers, request_fields
+from puregrpc.wire.headers import ResponseHead, headers_too_large, parse_response, parse_trailers, request_fields
 from puregrpc.wire.limits import STREAMS_BEFORE_SETTINGS
 from puregrpc.wire.status import Status, StatusCode, http2_error_name, status_from_http2_error
 
@@ -317,8 +317,7 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._floods.informational(self._now)
 
     def _list_too_large(self, call: Call) -> None:
-        problem = f"the response's headers are larger than {self.config.max_header_list_size} octets"
-        self._fail_call(call, Status(StatusCode.RESOURCE_EXHAUSTED, problem), ErrorCode.CANCEL)
+        self._fail_call(call, headers_too_large("response", self.config.max_header_list_size), ErrorCode.CANCEL)
 
     def _response(self, call: Call, run: FieldRun, fields: Fields) -> bool:
         """The head of a response; False if it is an informational one."""

@@ -39,7 +39,6 @@ from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
 from puregrpc.wire.limits import (
     LARGE_HEADER_BLOCK,
-    MAX_CONTINUATION_FRAMES,
     MAX_FRAME_SIZE,
     MESSAGE_OVERHEAD,
     SMALL_PART,
@@ -321,9 +320,9 @@ class FastConnection(Holding):
             raise RemoteProtocolError(f"HPACK: {error}", ErrorCode.ENHANCE_YOUR_CALM) from None
         except HeaderDecodingError as error:
             raise RemoteProtocolError(f"HPACK: {error}", ErrorCode.COMPRESSION_ERROR) from None
-        except HeaderListTooLargeError:
+        except HeaderListTooLargeError as error:
             if not self._closed:
-                self._headers(stream_id, flags, None, ())
+                self._headers(stream_id, flags, None, error.fields)
             return
         if not self._closed:
             self._headers(stream_id, flags, run, fields)
@@ -340,7 +339,10 @@ class FastConnection(Holding):
                 raise RemoteProtocolError("a header block was interrupted by another frame")
             block.frames += 1
             block.octets += payload
-            if block.frames > MAX_CONTINUATION_FRAMES or len(block.octets) > self.config.max_header_block_size:
+            if (
+                block.frames > self.config.max_continuation_frames
+                or len(block.octets) > self.config.max_header_block_size
+            ):
                 raise RemoteProtocolError("a header block is too long", ErrorCode.ENHANCE_YOUR_CALM)
             if flags & END_HEADERS:
                 self._block = None

@@ -42,6 +42,7 @@ from puregrpc.wire.headers import (
     check_fields,
     fit_trailers,
     parse_request,
+    refusal_of_large,
     response_fields,
     trailer_fields,
 )
@@ -325,7 +326,7 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._refuse(stream_id)
             return
         if run is None:
-            self._answer(stream_id, Refusal(431, "the request's headers are too large\n"), ended=ended)
+            self._answer(stream_id, refusal_of_large(fields, self.config.max_header_list_size), ended=ended)
             return
         request = read_request(run, fields)
         content_length = None

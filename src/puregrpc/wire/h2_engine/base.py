@@ -56,7 +56,10 @@ class H2Connection(Holding[CallT]):
         super().__init__(config, client=client)
         self._driver = driver
         self._frames = FrameReader(
-            preface=not client, max_frame_size=MAX_FRAME_SIZE, max_block_size=config.max_header_block_size
+            preface=not client,
+            max_frame_size=MAX_FRAME_SIZE,
+            max_block_size=config.max_header_block_size,
+            max_block_frames=config.max_continuation_frames,
         )
         self._turn = Turn()
         self._has_input = False

@@ -9,7 +9,15 @@ from puregrpc.wire.connection import ConnectionConfig, Driver, Request, ServerCa
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.base import H2Connection
 from puregrpc.wire.h2_engine.stream import Stream
-from puregrpc.wire.headers import NO_PSEUDO, Refusal, check_fields, fit_trailers, parse_request, response_fields
+from puregrpc.wire.headers import (
+    NO_PSEUDO,
+    Refusal,
+    check_fields,
+    fit_trailers,
+    parse_request,
+    refusal_of_large,
+    response_fields,
+)
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
 from puregrpc.wire.metadata import HeaderField, Metadata, encode_metadata, header_list_size
@@ -132,8 +140,9 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         if self._drained or len(self._streams) >= self._config.max_concurrent_streams:
             self._refuse(stream_id)
             return
-        if header_list_size(fields) > self._config.max_header_list_size:
-            self._answer(stream_id, Refusal(431, "the request's headers are too large\n"), ended=ended)
+        most = self._config.max_header_list_size
+        if header_list_size(fields) > most:
+            self._answer(stream_id, refusal_of_large(fields, most), ended=ended)
             return
         try:
             request = parse_request(fields)
