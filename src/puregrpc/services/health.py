@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from enum import IntEnum
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from puregrpc.channel import Channel
 from puregrpc.errors import NotConnected
 from puregrpc.kernel.mutex import Mutex
+from puregrpc.kernel.waking import Event
 from puregrpc.server import Context, in_place, own_thread
 from puregrpc.server.base import ServerBase
 from puregrpc.services.contracts import codec, method, service_in
