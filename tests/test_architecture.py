@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "runner": {"client", "metrics", "kernel"},
     "fuzz": {"channel", "server", "transport", "services", "schema", "codec", "proto", "wire", "trace", "kernel"},
     "testing": {"channel", "server", "transport", "wire", "schema", "fuzz", "kernel"},
-    "integrations": {"client", "channel", "server", "metrics", "testing", "fuzz"},
+    "integrations": {"client", "channel", "server", "metrics", "testing", "fuzz", "proto"},
     "cli": {
         "kernel", "wire", "proto", "metrics", "schema", "codec", "trace", "transport", "channel", "server", "services",
         "client", "runner", "fuzz",
@@ -76,7 +76,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "runner": set(),
     "fuzz": {"hypothesis", "hyperframe", "hpack"},
     "testing": {"typing_extensions", "hyperframe", "hpack"},
-    "integrations": {"pytest", "locust", "opentelemetry"},
+    "integrations": {"PyInstaller", "pytest", "locust", "opentelemetry"},
     "cli": {"click", "rich", "trio", PROTOBUF},
     "errors.py": set(),
     "_data.py": set(),

@@ -28,6 +28,9 @@ def read(path: str) -> bytes:
         while part := os.read(file, READ_SIZE):
             parts.append(part)
         return b"".join(parts)
+    except OSError as error:  # a folder's
+        error.filename = path
+        raise
     finally:
         os.close(file)
 

@@ -29,6 +29,10 @@ __all__ = [
 ]
 
 
+COMMON_PROTOS = tuple(f"google.{name}" for name in ("api", "cloud", "gapic", "logging", "longrunning", "rpc", "type"))
+"""The packages of googleapis-common-protos."""
+
+
 class Resolver(Protocol):
     """Finds files by import path."""
 
