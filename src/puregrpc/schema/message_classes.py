@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
+from puregrpc._locks import Lock
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
 
@@ -23,7 +23,7 @@ class MessageClasses:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._pool: DescriptorPool | None = None
         self._in_pool: dict[str, FileDescriptor] = {}
         self._version = -1

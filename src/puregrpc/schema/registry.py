@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
+from puregrpc._locks import Lock
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import (
     EnumDescriptor,
@@ -46,7 +46,7 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._files: dict[str, FileDescriptor] = {}
         self._messages: dict[str, MessageDescriptor] = {}
         self._enums: dict[str, EnumDescriptor] = {}

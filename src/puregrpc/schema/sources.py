@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
+from puregrpc._data import read
 from puregrpc.errors import RpcError, SchemaError
 from puregrpc.proto import ChainResolver, DescriptorResolver, FolderResolver
 from puregrpc.proto import compile as compile_sources
@@ -86,7 +86,7 @@ def _read_protoset(path: str | PathLike[str]) -> descriptor_pb2.FileDescriptorSe
     from google.protobuf import descriptor_pb2
 
     try:
-        data = Path(path).read_bytes()
+        data = read(fspath(path))
     except (OSError, ValueError) as error:
         raise SchemaError(f"{fspath(path)}: {getattr(error, 'strerror', None) or error}") from None
     if len(data) > limits.MAX_DESCRIPTOR_BYTES:
@@ -103,7 +103,7 @@ def load_protoset(registry: Registry, path: str | PathLike[str]) -> list[FileDes
     Missing imports are tolerated. Raises SchemaError if the file cannot be read or is not a valid set.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read(fspath(path))
     except (OSError, ValueError) as error:
         raise SchemaError(f"couldn't open protoset: {error}") from None
     return registry.add_file_descriptor_set(data, source=f"couldn't unmarshal protoset file {fspath(path)}")

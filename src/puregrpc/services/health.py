@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from puregrpc.channel import Channel
 from puregrpc.errors import NamedInt, NotConnected
 from puregrpc.kernel.threads.mutex import Mutex
+from puregrpc.kernel.threads.waking import Event
 from puregrpc.server import Context, in_place, own_thread
 from puregrpc.server.base import ServerBase
 from puregrpc.services.contracts import codec, method, service_in

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from puregrpc.errors import InvalidArgument
+from puregrpc.wire.compression import USUAL_CODINGS
 from puregrpc.wire.limits import (
     CONNECTION_MEMORY,
     DEFAULT_MAX_MESSAGE_SIZE,
@@ -213,7 +214,7 @@ class ConnectionConfig:
     """Client: the :scheme of requests."""
     user_agent: str = ""
     """Client: the user-agent of requests."""
-    accept_encodings: tuple[str, ...] = ("identity", "gzip", "deflate")
+    accept_encodings: tuple[str, ...] = USUAL_CODINGS
     keepalive_time: float | None = None
     """Send a PING after so long without anything received; None: never (gRFC A8 for clients, A9 for servers)."""
     keepalive_timeout: float = 20.0

@@ -9,6 +9,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from puregrpc._data import is_file
 from puregrpc.client.calls.log import CallLog
 from puregrpc.client.calls.measure import Meter
 from puregrpc.client.calls.metadata import grouped, metadata_problem, sendable
@@ -65,8 +66,8 @@ class ClientCore:
         """See `Client.load_protoset`."""
         if not isinstance(path, str | os.PathLike):
             raise InvalidArgument(f"a protoset is named by its path, not {path!r}")
-        places = [folder / path for folder in base_folders()]
-        return method_infos(load_protoset(self.registry, next((p for p in places if p.exists()), path)))
+        places = [place for folder in base_folders() if is_file(str(place := folder / path))]
+        return method_infos(load_protoset(self.registry, places[0] if places else path))
 
     def method(self, url: object) -> BoundMethod:
         """The method that a script names. Raises InvalidArgument, SchemaError."""

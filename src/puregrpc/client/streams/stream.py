@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextvars
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from puregrpc._locks import Lock
 from puregrpc.client.calls.log import LOGGER
 from puregrpc.client.calls.requests import Outcome
 from puregrpc.client.network.inbox import Inbox, Patience
@@ -19,6 +19,7 @@ from puregrpc.client.streams.base import STALLED, StreamBase, connected, undecod
 from puregrpc.client.streams.client_state import BlockingState, StreamClient, state_of
 from puregrpc.client.streams.events import Handler, now
 from puregrpc.errors import DecodeError
+from puregrpc.kernel.threads.waking import Event
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -61,12 +62,12 @@ class Stream(StreamBase):
         super().__init__(state.core, url, params, keywords, as_message=as_message)
         self._client = client  # which lives as long as its streams
         self._context = contextvars.copy_context()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._is_scheduled = False
         self._is_measured = False
         self._undecoded = 0
         self._registrations = 0
-        self._finished = threading.Event()
+        self._finished = Event()
         self._last_event = time.monotonic()
         self._inbox = Inbox(self._on_message, self._on_end, self._schedule)
         state.streams.add(self)

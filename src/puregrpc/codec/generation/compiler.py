@@ -7,13 +7,13 @@ that is never seen costs nothing.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 
+from puregrpc._locks import Lock
 from puregrpc.codec.faults import Fault, shown
 from puregrpc.codec.generation import message_set
 from puregrpc.codec.generation.decode_source import SubDecoder, decoder_source, packed_reader
@@ -46,7 +46,7 @@ class Compiler:
         self.registry = registry
         self.options = options
         self.version = registry.version
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._encoders: dict[MessageDescriptor, SubEncoder] = {}
         self._decoders: dict[MessageDescriptor, SubDecoder] = {}
         self._shapes: dict[MessageDescriptor, Shape] = {}

@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected
 from puregrpc.kernel.base import DEFAULT_THREADS, RESOLVER_THREADS, Kernel, call_logged
 from puregrpc.kernel.network.addresses import TcpAddress, literal_addresses, look_up, no_address
+from puregrpc.kernel.threads.daemons import before_threads_are_joined
 from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.kernel.threads.socket_waits import SocketWaits
 from puregrpc.kernel.threads.tasks import ThreadCall, ThreadTask
@@ -274,9 +275,8 @@ _ends_with_interpreter = False
 def _end_with_interpreter() -> None:
     """Where threads cannot be daemons, the interpreter waits for them at its end: they are told before that."""
     global _ends_with_interpreter
-    register: Callable[[Callable[[], object]], None] | None = getattr(threading, "_register_atexit", None)
-    if register is not None and not _ends_with_interpreter:
-        register(_end_all)
+    if not _ends_with_interpreter:
+        before_threads_are_joined(_end_all)
         _ends_with_interpreter = True
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from puregrpc.errors import NotConnected
+from puregrpc.kernel.threads.daemons import daemon
 from puregrpc.kernel.threads.mutex import Mutex
 
 __all__ = ["Assignment", "ThreadPool"]
@@ -111,7 +112,7 @@ class ThreadPool:
     def _new_worker(self) -> _Worker:
         self._made += 1
         worker = _Worker()
-        worker.thread = _thread(self._work, worker, name=f"{self._name} {self._made}")
+        worker.thread = daemon(self._work, worker, name=f"{self._name} {self._made}")
         self._workers.add(worker)
         return worker
 
@@ -178,10 +179,3 @@ class _Worker:
         self.is_beyond = False
         self.wake = threading.Lock()
         self.wake.acquire()
-
-
-def _thread(function: Callable[[_Worker], None], worker: _Worker, name: str) -> threading.Thread:
-    try:
-        return threading.Thread(target=function, args=(worker,), name=name, daemon=True)
-    except RuntimeError:  # a sub-interpreter that has no daemons
-        return threading.Thread(target=function, args=(worker,), name=name, daemon=False)

@@ -7,9 +7,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from puregrpc.errors import LocalProtocolError
+from puregrpc.kernel.threads.daemons import HAS_DAEMONS, daemon
 from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.kernel.threads.waking import Signal
 
@@ -64,7 +64,9 @@ class WorkerThreads:
         if not is_new:
             worker.wake.set()
             return
-        thread = self._thread(worker)
+        if not HAS_DAEMONS:
+            self._at_exit()
+        thread = daemon(self._serve, worker, name="puregrpc")
         try:
             thread.start()
             worker.thread = thread
@@ -94,15 +96,6 @@ class WorkerThreads:
         """After `os.fork`, in the child: there are no threads."""
         self._idle.clear()
         self._workers.clear()
-
-    def _thread(self, worker: _Worker) -> threading.Thread:
-        make: Any = threading.Thread
-        try:
-            thread: threading.Thread = make(target=self._serve, args=(worker,), name="puregrpc", daemon=True)
-        except RuntimeError:  # a sub-interpreter without daemons
-            self._at_exit()
-            thread = make(target=self._serve, args=(worker,), name="puregrpc", daemon=False)
-        return thread
 
     def _serve(self, worker: _Worker) -> None:
         thread = threading.current_thread()

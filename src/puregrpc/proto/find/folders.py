@@ -7,14 +7,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from puregrpc._data import is_file, is_folder, read
 from puregrpc.proto.find.import_paths import canonical_path, has_parent_reference, is_absolute, is_import_path
 from puregrpc.proto.find.resolver import ChainResolver, Resolver
 
 __all__ = ["FolderResolver", "NotBelowImportPathError", "exists", "read_if_there", "where_searched"]
 
 MAX_FOLDERS_SHOWN = 10
-READ_SIZE = 1 << 16
-READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 NOT_THERE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO}
@@ -32,7 +31,7 @@ class NotBelowImportPathError(Exception):
 
 
 class FolderResolver:
-    """Files below import paths; the first folder that has a file wins, as with ``protoc -I``.
+    """Files below import paths; the first folder that has a file wins, as with ``protoc -I``. Zip files are folders.
 
     Links are followed wherever they lead, as protoc does; nothing else leads out of the folders.
     """
@@ -53,7 +52,7 @@ class FolderResolver:
 
     def locate(self, path: str) -> str | None:
         """Where on disk the file is that ``find`` would read."""
-        return next((candidate for candidate in self.candidates(path) if _is_file(candidate)), None)
+        return next((candidate for candidate in self.candidates(path) if is_file(candidate)), None)
 
     def candidates(self, path: str) -> Iterator[str]:
         """Where a file may be; nowhere if ``path`` is no import path."""
@@ -82,7 +81,7 @@ class FolderResolver:
                     )
             if Path(file).is_dir():
                 raise IsADirectoryError(errno.EISDIR, "Input file is a directory.", file)
-            os.close(os.open(file, READ_ONLY))
+            os.close(os.open(file, os.O_RDONLY))
             return path
         raise NotBelowImportPathError(
             f"{file}: File does not reside within any path specified using --proto_path (or -I).  You must specify a "
@@ -102,7 +101,7 @@ def _without_root(file: str, root: str) -> str | None:
 def read_if_there(path: str) -> bytes | None:
     """What a file holds; None where no file of that name can be. Raises OSError if it cannot be read."""
     try:
-        return _contents(path)
+        return read(path)
     except ValueError:  # no name for a file
         return None
     except OSError as error:
@@ -111,29 +110,10 @@ def read_if_there(path: str) -> bytes | None:
         raise
 
 
-def _contents(path: str) -> bytes:
-    """What a file holds; of thousands of small files, opening one with a buffer takes as long as all the rest."""
-    file = os.open(path, READ_ONLY)
-    try:
-        parts = []
-        while part := os.read(file, READ_SIZE):
-            parts.append(part)
-        return b"".join(parts)
-    finally:
-        os.close(file)
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return os.path.isfile(path)  # noqa: PTH113 - Path would take no notice of a slash at the end
-    except ValueError:
-        return False
-
-
 def exists(path: str) -> bool:
     """Whether there is a file or folder of exactly this name."""
     try:
-        return os.path.exists(path)  # noqa: PTH110 - as above
+        return os.path.exists(path)  # noqa: PTH110 - Path would take no notice of a slash at the end
     except ValueError:
         return False
 
@@ -145,7 +125,7 @@ def where_searched(resolver: Resolver) -> str:
         return ""
     shown = ", ".join(f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN])
     more = f" and {len(roots) - MAX_FOLDERS_SHOWN} more" if len(roots) > MAX_FOLDERS_SHOWN else ""
-    gone = [f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN] if not Path(root).is_dir()]
+    gone = [f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN] if not is_folder(root)]
     verb = "is no folder" if len(gone) == 1 else "are no folders"
     return f"looked in {shown}{more}" + (f"; {', '.join(gone)} {verb}" if gone else "")
 
