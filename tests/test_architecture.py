@@ -228,13 +228,13 @@ def test_event_loops_are_known_to_few_modules() -> None:
 
 
 NOT_WHOLE = {"threading.Condition", "threading.Event", "threading.RLock", "threading.Semaphore"}
-"""What an exception from a signal handler may leave held: `puregrpc._locks` and `kernel.waking` stand for them."""
+"""What an exception from a signal handler may leave held: `puregrpc._locks` and `kernel.threads.waking` stand for them."""
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_locks_are_whole_after_an_interrupt(path: Path) -> None:
     """A lock of `threading` is taken and let go of by hand, never by ``with``."""
-    if module_name(path) in ("_locks", "kernel.mutex", "kernel.waking"):
+    if module_name(path) in ("_locks", "kernel.threads.mutex", "kernel.threads.waking"):
         return  # which are made for that
     tree = ast.parse(path.read_text(encoding="utf-8"))
     calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
