@@ -595,3 +595,13 @@ def test_settings_that_are_not_acknowledged(engine: EngineName) -> None:
         peer.wait(60)
         assert not peer.driver.closed
         peer.said()
+
+
+@pytest.mark.parametrize("lengths", [("12",), ("14",), ("x",), ("13", "14")])
+def test_a_wrong_content_length_is_one_request_s_matter(engine: EngineName, lengths: tuple[str, ...]) -> None:
+    """RFC 9113, section 8.1.1."""
+    with ScriptedClient(engine) as peer:
+        peer.send(peer.headers(1, [*REQUEST, *(("content-length", length) for length in lengths)]))
+        peer.send(peer.data(1, message(b"question"), end=True))
+        assert peer.said() == ["RstStream 1 PROTOCOL_ERROR"]
+        serve_one(peer, 3)

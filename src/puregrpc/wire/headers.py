@@ -265,6 +265,38 @@ def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
     return request
 
 
+class BodyLength:
+    """Holds the octets that come against what content-length says: RFC 9113, section 8.1.1, makes the message that they
+    are not as many of malformed. Raises RemoteProtocolError: the stream is to be reset with PROTOCOL_ERROR."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, announced: int) -> None:
+        self._left = announced
+
+    def came(self, octets: int) -> None:
+        """So many octets have come."""
+        self._left -= octets
+        if self._left < 0:
+            raise RemoteProtocolError("more octets than content-length says")
+
+    def ended(self) -> None:
+        """No more will come."""
+        if self._left:
+            raise RemoteProtocolError("fewer octets than content-length says")
+
+
+def read_content_length(fields: Sequence[HeaderField]) -> int | None:
+    """What content-length says, if there is one. Raises RemoteProtocolError if it says no number."""
+    found: int | None = None
+    for name, value in fields:
+        if name == b"content-length":
+            if not value.isdigit() or len(value) > 18 or (found is not None and found != int(value)):
+                raise RemoteProtocolError("a malformed content-length")
+            found = int(value)
+    return found
+
+
 # -- responses
 
 
@@ -351,6 +383,7 @@ class ResponseHead:
     encoding: str = "identity"
     failure: Status | None = None
     """Why the response is none of gRPC's; None if it is one."""
+    content_length: int | None = None
 
 
 def parse_response(fields: Sequence[HeaderField]) -> ResponseHead | None:
@@ -373,7 +406,8 @@ def parse_response(fields: Sequence[HeaderField]) -> ResponseHead | None:
     except RemoteProtocolError as error:
         return ResponseHead(failure=Status(StatusCode.INTERNAL, str(error)))
     failure = _http_failure(http_status, content_type)
-    return ResponseHead(metadata, "identity" if encoding is None else encoding.decode("latin-1"), failure)
+    length = None if failure is not None else read_content_length(fields)
+    return ResponseHead(metadata, "identity" if encoding is None else encoding.decode("latin-1"), failure, length)
 
 
 def parse_trailers(fields: Sequence[HeaderField], *, first: bool) -> tuple[Status, Metadata]:
@@ -399,7 +433,9 @@ def parse_trailers(fields: Sequence[HeaderField], *, first: bool) -> tuple[Statu
         if http_status < 200:  # RFC 9113, section 8.1: that would end the stream without a response
             raise RemoteProtocolError(f"an informational response ({http_status}) that ends the stream")
         failure = _http_failure(http_status, content_type)
-        if failure is not None and (grpc_status is None or _subtype_of(content_type) is None):
+        if failure is None:
+            BodyLength(read_content_length(fields) or 0).ended()
+        elif grpc_status is None or _subtype_of(content_type) is None:
             status = failure
     try:
         return status, _decode_metadata([field for field in fields if field[0] not in RESERVED])

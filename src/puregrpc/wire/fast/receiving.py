@@ -407,12 +407,9 @@ class FastConnection(Holding):
         if state & REMOTE_CLOSED:
             self._stream_error(stream_id, "DATA behind END_STREAM", ErrorCode.STREAM_CLOSED)
         elif state & DETACHED:
-            reader = call.wire_inbound
-            if type(reader) is MeasuredReader and not reader.count(len(data)):
-                self._stream_error(stream_id, "more octets than content-length says", ErrorCode.PROTOCOL_ERROR)
-            elif flags & END_STREAM and type(reader) is MeasuredReader and not reader.is_complete:
-                self._stream_error(stream_id, "fewer octets than content-length says", ErrorCode.PROTOCOL_ERROR)
-            elif flags & END_STREAM:
+            if not self._fits(call, len(data), ended=flags & END_STREAM != 0):
+                return
+            if flags & END_STREAM:
                 call.wire_state = state | REMOTE_CLOSED
                 self._ended_remotely(call)
             elif call.wire_received < call.wire_low:
@@ -445,8 +442,7 @@ class FastConnection(Holding):
             else:
                 self._work(self._take_more(call, data, taken, credit, flags))
             return
-        if type(reader) is MeasuredReader and not reader.count(len(data)):
-            self._stream_error(call.wire_id, "more octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+        if not self._fits(call, len(data)):
             return
         self._work(self._take_messages(call, reader, data, credit, flags))
 
@@ -576,6 +572,19 @@ class FastConnection(Holding):
                 break
         return start
 
+    def _fits(self, call: Call, octets: int, *, ended: bool = False) -> bool:
+        """Whether octets of a body are as many as content-length says; else its stream is reset."""
+        reader = call.wire_inbound
+        if type(reader) is MeasuredReader:
+            try:
+                reader.length.came(octets)
+                if ended:
+                    reader.length.ended()
+            except RemoteProtocolError as error:
+                self._stream_error(call.wire_id, str(error), ErrorCode.PROTOCOL_ERROR)
+                return False
+        return True
+
     def _end_of_stream(self, call: Call) -> None:
         """The peer has sent END_STREAM, and that is noted in the call's state."""
         if call.wire_state & DETACHED:
@@ -583,8 +592,7 @@ class FastConnection(Holding):
             return
         reader: MessageReader | None = call.wire_inbound
         if reader is not None:
-            if type(reader) is MeasuredReader and not reader.is_complete:
-                self._stream_error(call.wire_id, "fewer octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+            if not self._fits(call, 0, ended=True):
                 return
             try:
                 reader.finish()

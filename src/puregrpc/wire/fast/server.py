@@ -23,7 +23,7 @@ from puregrpc.wire.fast.hpack_encoder import ConstantFields, literal
 from puregrpc.wire.fast.hpack_table import Fields
 from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, frame, message_frame_head, pack_head
 from puregrpc.wire.fast.receiving import FastConnection
-from puregrpc.wire.fast.requests import read_content_length, read_request
+from puregrpc.wire.fast.requests import read_request
 from puregrpc.wire.fast.sending import (
     DETACHED,
     END_SENT,
@@ -42,6 +42,7 @@ from puregrpc.wire.headers import (
     check_fields,
     fit_trailers,
     parse_request,
+    read_content_length,
     refusal_of_large,
     response_fields,
     trailer_fields,

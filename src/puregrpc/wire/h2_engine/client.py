@@ -15,6 +15,7 @@ from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.base import H2Connection
 from puregrpc.wire.h2_engine.stream import Stream
 from puregrpc.wire.headers import (
+    BodyLength,
     foreign_failure,
     headers_too_large,
     parse_response,
@@ -167,10 +168,14 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         else:
             stream.receiving.step(Step.HEADERS)
             stream.reader.coding = receiving_coding(head.encoding)
+            if head.content_length is not None:
+                stream.length = BodyLength(head.content_length)
             stream.call.on_headers(head.metadata)
 
     def _trailers_received(self, stream: Stream[Call], fields: list[HeaderField]) -> None:
         status, trailers = parse_trailers(fields, first=not stream.receiving.opened)
+        if stream.length is not None:
+            stream.length.ended()
         stream.receiving.step(Step.TRAILERS)
         if status.code == StatusCode.OK:
             try:

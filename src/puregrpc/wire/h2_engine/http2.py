@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import h2.config
 import h2.connection
@@ -34,6 +35,8 @@ HEADER_TABLE_SIZE = 4096
 """The most our HPACK encoder uses, whatever the peer allows: it is our memory that a larger one takes."""
 
 RESET_SIZE = 13
+PRIORITY = 0x20
+PRIORITY_SIZE = 5
 LARGEST_FRAME_SIZE = (1 << 24) - 1
 _BLOCK_BEGINS = (FrameType.HEADERS, FrameType.PUSH_PROMISE)
 _ANSWERED_WITH_RESET = (FrameType.DATA, FrameType.HEADERS, FrameType.CONTINUATION)
@@ -55,6 +58,10 @@ _H2_FAULTS = (
 )
 
 
+def _pass_over(headers: object) -> None:
+    """In place of a method of h2's streams."""
+
+
 class _Connection(h2.connection.H2Connection):
     """h2's connection, which walks all its streams for each HEADERS frame to count those that are open, and to forget
     those that are closed. The engine does the former, and says which are closed."""
@@ -66,6 +73,12 @@ class _Connection(h2.connection.H2Connection):
         super().__init__(config)
         self.retired: list[int] = []
         """Streams that are over."""
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: Any) -> Any:
+        """h2 ends the connection for a body that is not as long as content-length says: the engine measures it."""
+        stream: Any = super()._begin_new_stream(stream_id, allowed_ids)
+        stream._initialize_content_length = _pass_over  # noqa: SLF001 - h2 has no other way
+        return stream
 
     @property
     def max_inbound_frame_size(self) -> int:
@@ -195,15 +208,17 @@ class Http2:
     def _joined(self, frame: RawFrame) -> RawFrame | None:
         """The header block that a frame ends, as one frame; None before. h2 takes 64 frames of a block at most."""
         self._block.append(frame)
-        if not frame.flags & END_HEADERS:
-            return None
         first, *more = self._block
-        self._block = []
         content = first.payload
         if first.flags & PADDED:
             if content[0] >= len(content):
                 raise RemoteProtocolError("the padding of a frame is longer than the frame")
             content = content[1 : len(content) - content[0]]
+        if first.flags & PRIORITY and len(content) < PRIORITY_SIZE:
+            raise RemoteProtocolError("a frame of a wrong size", ErrorCode.FRAME_SIZE_ERROR)
+        if not frame.flags & END_HEADERS:
+            return None
+        self._block = []
         content = b"".join([content, *(each.payload for each in more)])
         flags = first.flags & ~PADDED | END_HEADERS
         head = len(content).to_bytes(3, "big") + bytes((first.type, flags)) + first.stream_id.to_bytes(4, "big")

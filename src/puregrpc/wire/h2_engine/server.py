@@ -11,10 +11,12 @@ from puregrpc.wire.h2_engine.base import H2Connection
 from puregrpc.wire.h2_engine.stream import Stream
 from puregrpc.wire.headers import (
     NO_PSEUDO,
+    BodyLength,
     Refusal,
     check_fields,
     fit_trailers,
     parse_request,
+    read_content_length,
     refusal_of_large,
     response_fields,
 )
@@ -146,14 +148,17 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             return
         try:
             request = parse_request(fields)
+            length = read_content_length(fields)
+            if ended:
+                BodyLength(length or 0).ended()
         except RemoteProtocolError:
             self._floods.stream_fault(self._now)
             self._http2.reset(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         if isinstance(request, Refusal):
-            self._answer(stream_id, request, ended=ended)
+            self._answer(stream_id, request, ended=ended, length=length)
         else:
-            self._request_received(stream_id, request, ended=ended)
+            self._request_received(stream_id, request, ended=ended, length=length)
 
     def _refuse(self, stream_id: int) -> None:
         self._http2.reset(stream_id, ErrorCode.REFUSED_STREAM)
@@ -165,6 +170,8 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream.wire_ended_remotely = True
         try:
             check_fields(fields, NO_PSEUDO)
+            if stream.length is not None:
+                stream.length.ended()
         except RemoteProtocolError as error:
             self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)))
             return
@@ -178,13 +185,13 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             return
         self._half_closed(stream)
 
-    def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool) -> None:
+    def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool, length: int | None = None) -> None:
         """Answer a request that is not gRPC's, or not one that can be served.
 
         What is gRPC learns at once; HTTP is answered when all of the request is there, or after a while.
         """
         self._floods.foreign_request(self._now)
-        stream = self._new_stream(stream_id, ServerCall(), "", ended=ended)
+        stream = self._new_stream(stream_id, ServerCall(), "", ended=ended, length=length)
         stream.answered = True
         stream.refusal = refusal
         if ended or refusal.status is not None:
@@ -221,21 +228,25 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         else:
             super()._deadline_passed(stream)
 
-    def _new_stream(self, stream_id: int, call: ServerCall, path: str, *, ended: bool) -> Stream[ServerCall]:
+    def _new_stream(
+        self, stream_id: int, call: ServerCall, path: str, *, ended: bool, length: int | None
+    ) -> Stream[ServerCall]:
         stream = self._add(call, path, Half(RESPONSE, "local"), Half(REQUEST, "remote"))
         stream.id = call.wire_id = stream_id
         stream.receiving.step(Step.HEADERS)
         stream.wire_ended_remotely = ended
+        if length is not None:
+            stream.length = BodyLength(length)
         self._streams[stream_id] = stream
         return stream
 
-    def _request_received(self, stream_id: int, request: Request, *, ended: bool) -> None:
+    def _request_received(self, stream_id: int, request: Request, *, ended: bool, length: int | None) -> None:
         call = self._driver.on_call(request)
         if call is None:
             self._refuse(stream_id)
             return
         call.request = request
-        stream = self._new_stream(stream_id, call, request.path, ended=ended)
+        stream = self._new_stream(stream_id, call, request.path, ended=ended, length=length)
         stream.reader.coding = receiving_coding(request.encoding)
         if request.timeout is not None:
             call.wire_deadline = self._now + request.timeout
