@@ -228,7 +228,7 @@ def test_event_loops_are_known_to_few_modules() -> None:
 
 
 NOT_WHOLE = {"threading.Condition", "threading.Event", "threading.RLock", "threading.Semaphore"}
-"""What an exception from a signal handler may leave held: `puregrpc._locks` and `kernel.threads.waking` stand for them."""
+"""What an exception from a signal may leave held; `puregrpc._locks` and `kernel.threads.waking` stand for them."""
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))

@@ -18,6 +18,7 @@ REACHED_ELSEWHERE = {
     "HANDSHAKE_TIMEOUT": "tests/wire/test_peer_faults_server.py: a client that says nothing",
     "GOAWAY_PING_TIMEOUT": "tests/wire/test_connection.py: a graceful end",
     "MAX_DATA_FRAME_SIZE": "tests/wire/test_flow_control.py: the peer's frame size",
+    "CALL_MEMORY": "tests/wire/test_memory.py: calls count",
     "SERVER_MEMORY": "tests/wire/test_memory.py: the greediest connection of a server",
     "SERVER_UNSENT": "tests/wire/test_memory.py: handlers wait for all connections",
     "GUARANTEED_MEMORY": "tests/wire/test_memory.py: what is guaranteed",

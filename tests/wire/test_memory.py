@@ -12,7 +12,13 @@ from tests.wire.test_flow_control import granted
 
 from puregrpc.wire import EngineName
 from puregrpc.wire.connection import ConnectionConfig, Request
-from puregrpc.wire.limits import CONNECTION_MEMORY, FIRST_STREAM_WINDOW, GUARANTEED_MEMORY, MESSAGE_OVERHEAD
+from puregrpc.wire.limits import (
+    CALL_MEMORY,
+    CONNECTION_MEMORY,
+    FIRST_STREAM_WINDOW,
+    GUARANTEED_MEMORY,
+    MESSAGE_OVERHEAD,
+)
 from puregrpc.wire.memory import LEAST_WINDOW, Holdings, MemoryBudget
 from puregrpc.wire.status import StatusCode
 
@@ -144,7 +150,7 @@ def test_messages_that_are_not_whole_take_turns(engine: EngineName) -> None:
 
 
 def test_the_greediest_connection_of_a_server_lets_go(engine: EngineName) -> None:
-    budget = MemoryBudget(held=200_000)
+    budget = MemoryBudget(held=200_000 + 8 * CALL_MEMORY)
     config = ConnectionConfig(memory_budget=budget)
     greedy, modest = clients(engine, 2, config)
     modest.send(modest.headers(1, REQUEST), modest.data(1, message(bytes(10_000))))
@@ -153,14 +159,80 @@ def test_the_greediest_connection_of_a_server_lets_go(engine: EngineName) -> Non
     for _ in range(4):
         greedy.send(greedy.data(1, message(bytes(15_000))))
     assert not greedy.calls[0].ended
-    modest.send(*(modest.headers(stream_id, REQUEST) for stream_id in range(3, 30, 2)))
+    modest.send(*(modest.headers(stream_id, REQUEST) for stream_id in range(3, 13, 2)))
     for stream_id in range(3, 13, 2):
         modest.send(modest.data(stream_id, message(bytes(15_000))))
     greedy.send(*(greedy.data(3, message(bytes(15_000))) for _ in range(3)))
     ended = [call for peer in (greedy, modest) for call in peer.calls if call.ended]
     assert [call.status.code for call in ended] == [StatusCode.RESOURCE_EXHAUSTED]
     assert ended[0] in greedy.calls
-    assert budget.held <= 200_000
+    assert budget.held <= 200_000 + 8 * CALL_MEMORY
+
+
+def test_open_calls_count(engine: EngineName) -> None:
+    """The connection with the most gets no more of them; what others open ends its last one."""
+    budget = MemoryBudget(held=64 * CALL_MEMORY)
+    greedy, modest = clients(engine, 2, ConnectionConfig(memory_budget=budget))
+    for stream_id in range(1, 141, 2):
+        greedy.send(greedy.headers(stream_id, REQUEST))
+    opened = len(greedy.calls)
+    assert 62 <= opened <= 65
+    greedy.said()
+    for stream_id in range(1, 31, 2):
+        modest.send(modest.headers(stream_id, REQUEST))
+    assert len(modest.calls) == 15
+    assert not any(call.ended for call in modest.calls)
+    ended = [call for call in greedy.calls if call.ended]
+    assert {call.status.code for call in ended} == {StatusCode.RESOURCE_EXHAUSTED}
+    assert not any(call.ended for call in greedy.calls[: opened - len(ended)])
+    assert budget.held <= 64 * CALL_MEMORY
+    modest.said()
+
+
+def test_large_metadata_count(engine: EngineName) -> None:
+    budget = MemoryBudget()
+    [peer] = clients(engine, 1, ConnectionConfig(memory_budget=budget))
+    peer.send(peer.headers(1, [*REQUEST, *((f"x-{number}", "v") for number in range(100))]))
+    assert budget.held > CALL_MEMORY + 100 * (MESSAGE_OVERHEAD // 2)
+    peer.send(peer.reset(1, 8))
+    assert budget.held == 0
+
+
+def test_a_message_that_its_owner_lets_wait(engine: EngineName) -> None:
+    budget = MemoryBudget()
+    [peer] = clients(engine, 1, ConnectionConfig(memory_budget=budget))
+    peer.send(peer.headers(1, REQUEST))
+    peer.connection.charge(peer.calls[0], 5000)
+    assert budget.held == 5000 + CALL_MEMORY
+    peer.connection.charge(peer.calls[0], -5000)
+    assert budget.held == 0
+    peer.connection.charge(peer.calls[0], 5000)
+    peer.connection.reset(peer.calls[0])
+    peer.connection.charge(peer.calls[0], 5000)
+    assert budget.held <= 5000 + CALL_MEMORY
+    peer.send(peer.ping(b"12345678"))
+    assert budget.held == 0
+
+
+def test_a_client_that_takes_no_answers_and_sends_on(engine: EngineName) -> None:
+    """What is kept of its input is held as well: under need it goes, with the connection."""
+    budget = MemoryBudget(held=130_000)
+    peer = ScriptedClient(engine, ConnectionConfig(memory_budget=budget))
+    peer.said()
+    peer.connection.limit_turns(lambda: 0.0)
+    peer.driver.on_request = unread
+    connection, calls = peer.connection, peer.calls
+    peer.send(*(peer.headers(stream_id, REQUEST) for stream_id in range(1, 61, 2)))
+    for call in calls:
+        connection.send_headers(call, (("k", "v" * 12_000),))
+    assert connection.is_output_clogged
+    peer.send(*(peer.data(1, bytes(4)) for _ in range(3000)))
+    assert connection.has_input or peer.driver.closed
+    peer.send(*(peer.data(1, bytes(4)) for _ in range(3000)))
+    peer.send(*(peer.data(1, bytes(4)) for _ in range(3000)))
+    connection.charge(calls[0], 1)
+    assert peer.driver.closed
+    assert budget.held == 0
 
 
 def test_what_is_guaranteed_is_not_taken(engine: EngineName) -> None:
@@ -177,9 +249,9 @@ def test_a_connection_that_ends_leaves_the_budget(engine: EngineName) -> None:
     first, second = clients(engine, 2, ConnectionConfig(memory_budget=budget))
     for peer in (first, second):
         peer.send(peer.headers(1, REQUEST), peer.data(1, message(bytes(10_000))))
-    assert budget.held == 2 * (10_000 + MESSAGE_OVERHEAD)
+    assert budget.held == 2 * (10_000 + MESSAGE_OVERHEAD + CALL_MEMORY)
     first.connection.lost("gone")
-    assert budget.held == 10_000 + MESSAGE_OVERHEAD
+    assert budget.held == 10_000 + MESSAGE_OVERHEAD + CALL_MEMORY
     second.send(second.reset(1, 8))
     assert budget.held == 0
     assert budget.unsent < 1000

@@ -331,6 +331,10 @@ class UnaryRequestCall(IncomingCall):
         elif self.ended is None:
             self.begin_soon()
 
+    def interrupt(self) -> None:
+        super().interrupt()
+        self.message = None
+
     def refuse(self, why: str) -> None:
         """End the call: another number of messages than one is UNIMPLEMENTED (gRPC's statuscodes.md)."""
         status = Status(StatusCode.UNIMPLEMENTED, f"{self.request.path} takes exactly one request message: {why}")
@@ -339,7 +343,7 @@ class UnaryRequestCall(IncomingCall):
             self.ended = status
 
     def begin(self) -> Any:
-        message = cast("bytes", self.message)
+        message, self.message = cast("bytes", self.message), None
         if type(message) is CompressedMessage:
             message = message.inflate()
         try:
@@ -415,6 +419,7 @@ class StreamRequestCall(IncomingCall):
             self.reader.wake()
 
     def interrupt(self) -> None:
+        self.messages.clear()  # nobody may ever look: the handler's task goes when it wants to
         super().interrupt()
         if self.reader is not None:
             self.reader.wake()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from puregrpc.wire.connection import ConnectionConfig
 from puregrpc.wire.engines import DEFAULT_ENGINE, EngineName
+from puregrpc.wire.limits import SERVER_MEMORY, SERVER_UNSENT
 
 __all__ = ["ServerConfig"]
 
@@ -20,6 +21,11 @@ class ServerConfig(ConnectionConfig):
     keepalive_time: float | None = 7200.0
     """Ping a client after so long a silence (gRFC A9's default)."""
     keepalive_without_calls: bool = True
+    max_memory: int = SERVER_MEMORY + SERVER_UNSENT
+    """What all connections may hold together: messages that wait for handlers and parts of others, calls (4 KiB each),
+    and answers that wait to be sent. Beyond it the connection that holds most loses calls, with RESOURCE_EXHAUSTED, and
+    handlers wait; each connection keeps 24 KiB. ``connection_memory`` is for one connection. Twice
+    ``max_receive_message_size`` if that is more."""
     max_connections: int | None = None
     """Beyond it connections are left waiting until one of those there are ends."""
     max_concurrent_calls: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,8 @@ from puregrpc.server.routing import Router
 from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot
 from puregrpc.server.threads import Threads
+from puregrpc.wire.limits import SERVER_MEMORY, SERVER_UNSENT
+from puregrpc.wire.memory import Holder, MemoryBudget
 
 if TYPE_CHECKING:
     import socket
@@ -57,6 +60,8 @@ class Connections:
         self.kernel = kernel
         self.router = router
         self.config = config
+        self.wire_config = self._with_budget(config)
+        """What each connection goes by."""
         limit = config.max_concurrent_calls
         self.places = None if limit is None else Places(limit)
         self.threads = Threads(kernel, config.handler_threads)
@@ -75,6 +80,28 @@ class Connections:
         self._changes = Waiters(kernel.waiter)
         self.is_stopping = False
         self.is_stopped = False
+
+    def _with_budget(self, config: ServerConfig) -> ServerConfig:
+        """The configuration with what all connections share."""
+        if config.memory_budget is not None:
+            return config
+        unsent = config.max_memory * SERVER_UNSENT // (SERVER_MEMORY + SERVER_UNSENT)
+        budget = MemoryBudget(
+            max(config.max_memory - unsent, 2 * config.max_receive_message_size), unsent, relieve=self._relieve
+        )
+        return replace(config, memory_budget=budget)
+
+    def _relieve(self, holder: Holder) -> None:
+        if self.kernel.world == "threads":  # another connection's mutex is held
+            with suppress(NotConnected):  # all of it ends
+                self.kernel.call_soon(self._relieve_there, holder)
+        else:
+            holder.relieve()
+
+    def _relieve_there(self, holder: Holder) -> None:
+        for session in self._sessions_now():
+            if session.wire is holder:
+                session.relieve()
 
     # -- listening
 
@@ -183,6 +210,9 @@ class Connections:
 
     def _remove(self, session: ServerSession) -> None:
         self._sessions.discard(session)
+        budget = self.wire_config.memory_budget
+        if budget is not None:  # also where it was given up half-way
+            budget.update(session.wire, 0, 0)
         self._ageing.discard(session)
         self._changes.wake_all()
 

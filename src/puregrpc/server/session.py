@@ -55,7 +55,7 @@ class ServerSession:
         self.transport: Session[ServerConnection] = open_session(
             self.kernel,
             stream,
-            partial(wire.server_connection, config=config, engine=config.engine),
+            partial(wire.server_connection, config=connections.wire_config, engine=config.engine),
             self,
             SessionOptions(handshake_timeout=config.handshake_timeout, own_mutex=True, tap=tap),
         )
@@ -220,6 +220,14 @@ class ServerSession:
         """End the connection, which this side's own code could not go on with. Without the mutex. Raises nothing."""
         log_exception(error, "%s: the connection ended with an internal error", self.peer)
         self.abort("the server had an internal error")
+
+    def relieve(self) -> None:
+        """Let go of the call that holds most memory. Without the mutex. Raises nothing."""
+        try:
+            self.transport.locked(self.wire.relieve)
+            self.transport.push()
+        except BaseException as error:
+            contain(error, self.kernel, self.crashed)
 
     # -- the end
 

@@ -28,6 +28,12 @@ __all__ = ["ThreadStreamRequestCall", "ThreadUnaryRequestCall"]
 
 P = ParamSpec("P")
 
+HANDED_OVER = 64
+"""How many messages go to a handler's thread together. They count no longer as held."""
+
+HANDED_OVER_OCTETS = 16 << 10
+"""After so many octets no further message goes with them."""
+
 
 class Gate:
     """What one thread waits at until it is opened, which may have happened before."""
@@ -280,10 +286,13 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
             self.hand_over()
 
     def hand_over(self) -> None:
-        """All messages that are here go to the handler's thread."""
+        """Messages that are here go to the handler's thread, but no more than it soon takes."""
         self.is_awaited = False
-        self.taken, self.messages = self.messages, self.taken
-        for message in self.taken:
+        octets = 0
+        while self.messages and octets <= HANDED_OVER_OCTETS and len(self.taken) < HANDED_OVER:
+            message = self.messages.popleft()
+            octets += len(message)
+            self.taken.append(message)
             self.session.wire.consume(self, len(message))
         self.gate.open()
 

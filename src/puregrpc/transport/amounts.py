@@ -8,10 +8,15 @@ __all__ = [
     "LARGEST_READ_SIZE",
     "MOST_IN_TURN",
     "READ_SIZE",
+    "SMALLEST_READ_SIZE",
     "SessionCounters",
     "next_read_size",
     "without_first",
 ]
+
+SMALLEST_READ_SIZE = 1 << 14
+"""What is asked for first, and after a turn that had no time for all that came: it is kept until the next one, and a
+thousand connections may be in the same state."""
 
 READ_SIZE = 1 << 16
 LARGEST_READ_SIZE = 1 << 18
@@ -20,14 +25,16 @@ MOST_IN_TURN = 1 << 20
 """On a loop: what comes faster than it is read is read on without waiting, up to so much. Then it is others' turn."""
 
 
-def next_read_size(limit: int, size: int) -> int:
+def next_read_size(limit: int, size: int, *, is_behind: bool = False) -> int:
     """What a read asks for, after one that asked for ``limit`` octets and got ``size``.
 
     It is more once reads come back full: small reads stay cheap, large messages come in few pieces.
     """
+    if is_behind:
+        return SMALLEST_READ_SIZE
     if size >= limit:
-        return LARGEST_READ_SIZE
-    return READ_SIZE if size < READ_SIZE else limit
+        return min(2 * limit, LARGEST_READ_SIZE)
+    return limit if size >= READ_SIZE else min(limit, READ_SIZE)
 
 
 def without_first(octets: int, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:

@@ -20,7 +20,7 @@ from puregrpc.errors import NotConnected
 from puregrpc.kernel.current import running_loop
 from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel, AsyncioWaiter, to_the_end
 from puregrpc.kernel.network.streams import SocketStream, TappedStream
-from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_READ_SIZE, next_read_size
 from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import FREE, IN_TURN, LoopSession
@@ -56,6 +56,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         "_kernel",
         "_loop",
         "_peer_has_ended",
+        "_read_size",
         "_rest",
         "_send_nowait",
         "_served",
@@ -94,6 +95,8 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         self._is_going_on = False
         self._rest: deque[bytes] = deque()
         """What came before the transport was lost, and has not acted yet."""
+        self._read_size = 0
+        """How much the transport reads at once, where it can be told."""
         self._is_lost = False
         self._is_deserted = False
         super().__init__(kernel, stream, make_connection, owner, options)
@@ -203,6 +206,8 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             self._transport = self._served.transport = cast("Transport", transport)
             self._transport.set_write_buffer_limits(0)  # `pause_writing` comes as soon as anything waits in it
             self._served.is_full = False
+            if hasattr(transport, "max_size"):  # of asyncio's own transports
+                self._set_read_size(SMALLEST_READ_SIZE)
             if self.end_reason is not None:
                 self._go_on_ending()
                 return
@@ -224,6 +229,13 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             else:
                 self._take(data, self._now())
             self._end_turn()
+            if self._read_size and (len(data) >= self._read_size or self._is_behind):
+                self._set_read_size(next_read_size(self._read_size, len(data), is_behind=self._is_behind))
+
+    def _set_read_size(self, octets: int) -> None:
+        if octets != self._read_size and self._transport is not None:
+            self._read_size = octets
+            self._transport.max_size = octets
 
     def eof_received(self) -> bool:
         self._peer_has_ended = True

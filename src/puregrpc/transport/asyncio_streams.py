@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from puregrpc.kernel.network.streams import ByteStream
-from puregrpc.transport.amounts import READ_SIZE, next_read_size, without_first
+from puregrpc.transport.amounts import SMALLEST_READ_SIZE, next_read_size, without_first
 
 if TYPE_CHECKING:
     from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel, AsyncioWaiter
@@ -19,6 +19,8 @@ __all__ = ["ServedStream", "StreamTransport", "Transport"]
 
 class Transport(Protocol):
     """What a session asks of a transport (see `asyncio.Transport`)."""
+
+    max_size: int
 
     def set_write_buffer_limits(self, high: int) -> None: ...
 
@@ -152,7 +154,7 @@ class StreamTransport:
 
     async def _read(self) -> None:
         stream = self._stream
-        limit = READ_SIZE
+        limit = SMALLEST_READ_SIZE
         while True:
             if self._pause is not None:
                 await self._pause.wait()

@@ -17,7 +17,14 @@ from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
 from puregrpc.errors import NotConnected
 from puregrpc.kernel.loops.trio_kernel import TrioWaiter
 from puregrpc.kernel.network.streams import TappedStream
-from puregrpc.transport.amounts import LARGEST_READ_SIZE, MOST_IN_TURN, READ_SIZE, next_read_size, without_first
+from puregrpc.transport.amounts import (
+    LARGEST_READ_SIZE,
+    MOST_IN_TURN,
+    READ_SIZE,
+    SMALLEST_READ_SIZE,
+    next_read_size,
+    without_first,
+)
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import LoopSession
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
@@ -160,7 +167,7 @@ class TrioSession(LoopSession[ConnectionT]):
         stream = self._bytes
         wait_readable = stream.wait_readable
         receive_nowait = stream.receive_nowait
-        limit = READ_SIZE
+        limit = SMALLEST_READ_SIZE
         in_turn = 0
         while self.end_reason is None:
             if self._is_behind:
@@ -184,8 +191,8 @@ class TrioSession(LoopSession[ConnectionT]):
                 in_turn = in_turn + size if in_turn < MOST_IN_TURN else 0
             else:
                 in_turn = 0
-            if size >= READ_SIZE or limit > READ_SIZE:
-                limit = next_read_size(limit, size)
+            if size >= limit or limit != READ_SIZE or self._is_behind:
+                limit = next_read_size(limit, size, is_behind=self._is_behind)
 
     def _fell_behind(self) -> None:
         """The reader sees it."""

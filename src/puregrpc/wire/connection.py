@@ -336,8 +336,13 @@ class Connection(ABC):
         each call of `data_to_send`, `receive`, `proceed`, `advance` and `reset`."""
         return False
 
+    def charge(self, call: Call, octets: int) -> None:  # noqa: B027 - a default
+        """Count so many octets more (or fewer, if negative) as held for a call until it is over: its owner lets a
+        message wait that he has got with ``auto_consume``."""
+
     def relieve(self) -> None:  # noqa: B027 - a default
-        """End the call that holds most memory with RESOURCE_EXHAUSTED, if one holds any (see `MemoryBudget`)."""
+        """End the call that holds most memory with RESOURCE_EXHAUSTED (see `MemoryBudget`); or the connection, where
+        what is kept of its input holds more than that and its output is not taken."""
 
     @abstractmethod
     def lost(self, reason: str) -> None:

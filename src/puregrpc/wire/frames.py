@@ -134,6 +134,11 @@ class FrameReader:
         """Take octets that `feed` shall give later."""
         self._buffer += data
 
+    @property
+    def kept(self) -> int:
+        """How many octets `feed` has not given yet."""
+        return len(self._buffer)
+
     def rest(self) -> bytes:
         """The octets of frames that were not given yet; they are the caller's from now on."""
         rest = bytes(self._buffer)

@@ -44,20 +44,25 @@ MESSAGE_OVERHEAD = 256
 """What a message that waits for its owner is taken to cost beside its octets: the object that it is, and its entries in
 two queues. An empty message takes five octets of a window, and fifty times as much memory."""
 
+CALL_MEMORY = 4 << 10
+"""What an open call and its handler are taken to cost all connections of a server together, beside its messages: the
+call, its task with its frames, and what the engine knows of it."""
+
 CONNECTION_MEMORY = 16 << 20
 """What a connection may hold of its peer's messages, whole ones that wait for their owner and parts of others, all
 streams together: four messages of the largest size, and half of it is what windows may grow to. Windows shrink as it
 fills up; a server ends the call that holds most once it is passed. At least twice the largest message allowed."""
 
-SERVER_MEMORY = 32 << 20
-"""What all connections of a server may hold together (`MemoryBudget`), half of what the process may grow by."""
+SERVER_MEMORY = 24 << 20
+"""What all connections of a server may hold together (`MemoryBudget`), calls included: as much as lets a
+process grow by 64 MiB with what it takes beside. At least twice the largest message allowed."""
 
-SERVER_UNSENT = 24 << 20
+SERVER_UNSENT = 16 << 20
 """What may wait to be sent on all connections of a server before handlers of those with the most wait."""
 
-GUARANTEED_MEMORY = 32 << 10
-"""What a connection may hold, and have waiting to be sent, whatever the other connections of its server do: two frames
-of DATA. A thousand connections at once have no more than SERVER_MEMORY by it."""
+GUARANTEED_MEMORY = 24 << 10
+"""What a connection may hold, and have waiting to be sent, whatever the other connections of its server do: a frame of
+DATA and a few small ones, or six calls. A thousand connections at once have no more than SERVER_MEMORY by it."""
 
 MAX_UNSENT_OUTPUT = 8 << 20
 """What may wait to be sent on one connection, flow control or the transport holding it back, before new handlers wait:
@@ -82,10 +87,6 @@ TURN_MESSAGES = 256
 
 INFLATE_SLICE = 256 << 10
 """How much is inflated between two looks at the clock, about a millisecond."""
-
-MAX_GRPC_MESSAGE_SIZE = 8 << 10
-"""The longest grpc-message sent, percent-encoded: half of what our own clients and grpcio's take as headers by default.
-Texts that echo what a peer sent grow threefold when they are encoded."""
 
 MAX_FRAME_SIZE = 16 << 10
 """The largest frame received: what every HTTP/2 peer may send (RFC 9113, section 4.2)."""

@@ -5,12 +5,29 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
-from puregrpc.wire.limits import GUARANTEED_MEMORY, SERVER_MEMORY, SERVER_UNSENT
+from puregrpc.wire.limits import CALL_MEMORY, GUARANTEED_MEMORY, MESSAGE_OVERHEAD, SERVER_MEMORY, SERVER_UNSENT
+from puregrpc.wire.metadata import Metadata
+from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Holder", "Holdings", "MemoryBudget"]
+__all__ = ["FEW_CALLS", "TOO_MUCH_HELD", "Holder", "Holdings", "MemoryBudget", "size_of_metadata"]
+
+TOO_MUCH_HELD = Status(StatusCode.RESOURCE_EXHAUSTED, "the client has more open or unread than there is memory for")
+
+FEW_CALLS = GUARANTEED_MEMORY // CALL_MEMORY
+"""A connection that has no more calls open, and holds nothing else, need not be accounted."""
+
+SMALL_METADATA = 1 << 10
+"""What is part of CALL_MEMORY."""
+
+
+def size_of_metadata(metadata: Metadata) -> int:
+    """What a request's metadata take in memory; 0 if they are small."""
+    size = sum([len(name) + len(value) + MESSAGE_OVERHEAD // 2 for name, value in metadata])
+    return size if size > SMALL_METADATA else 0
+
 
 UPDATES_PER_COUNT = 256
 """Threads may lose a sum; it is made anew after so many changes."""
@@ -30,16 +47,17 @@ def _at_once(holder: Holder) -> None:
 class MemoryBudget:
     """What all connections of a server may hold together: give one to each of them (`ConnectionConfig.memory_budget`).
 
-    ``held`` octets of messages that came, parts of messages included: beyond that the connection that holds most loses
-    the call that holds most. ``unsent`` octets that wait to be sent: beyond that `Connection.is_send_full` is True.
-    ``guaranteed`` octets of each are left to every connection, whatever the others hold.
+    ``held`` octets of messages that came, parts of messages included, and CALL_MEMORY for each open call: beyond that
+    the connection that holds most loses the call that holds most, and gets no new ones. ``unsent`` octets that wait to
+    be sent: beyond that `Connection.is_send_full` is True. ``guaranteed`` octets of each are left to every connection,
+    whatever the others hold.
 
     ``relieve`` is called with the connection that has to let go, from inside a method of another; whoever drives
     connections in several threads has its `Connection.relieve` called where it belongs.
     """
 
-    __slots__ = ("_held", "_held_total", "_limit", "_looks", "_relieve", "_relieving", "_unsent", "_unsent_limit",
-                 "_unsent_total", "_updates", "guaranteed")  # fmt: skip
+    __slots__ = ("_held", "_held_total", "_limit", "_looks", "_most", "_relieve", "_relieving", "_unsent",
+                 "_unsent_limit", "_unsent_total", "_updates", "guaranteed")  # fmt: skip
 
     def __init__(
         self,
@@ -56,6 +74,8 @@ class MemoryBudget:
         self._held: dict[Holder, int] = {}
         self._unsent: dict[Holder, int] = {}
         self._held_total = self._unsent_total = 0
+        self._most = 0
+        """What the greediest held when last somebody looked."""
         self._relieving: Holder | None = None
         """Who was asked, and has not done it yet."""
         self._looks = False
@@ -76,6 +96,13 @@ class MemoryBudget:
     def is_unsent_full(self) -> bool:
         """More waits to be sent than the connections may have waiting."""
         return self._unsent_total > self._unsent_limit
+
+    def is_greedy(self, holder: Holder) -> bool:
+        """All that may be held is, and this connection is among those that hold most: it gets no further call."""
+        if self._held_total + CALL_MEMORY <= self._limit:
+            return False
+        held = self._held.get(holder, 0)
+        return held > self.guaranteed and 2 * held >= self._most
 
     def update(self, holder: Holder, held: int, unsent: int) -> None:
         """A connection holds so much from now on; with nothing of either it is forgotten."""
@@ -100,10 +127,13 @@ class MemoryBudget:
     def _find_room(self) -> None:
         while self._held_total > self._limit and self._relieving is None:
             greediest, most = max(list(self._held.items()), key=_octets, default=(None, 0))
+            self._most = most
             if greediest is None or most <= self.guaranteed:
                 return
             self._relieving = greediest
             self._relieve(greediest)
+            if self._relieving is None and self._held.get(greediest, 0) >= most:
+                return  # it has nothing to let go of
 
 
 def _octets(item: tuple[Holder, int]) -> int:
@@ -121,14 +151,17 @@ class Holdings:
     As memory fills up, the connection's window is reopened to what is left. From a quarter of it on, one message at a
     time is let come that is partly there: many at once, none of which could become whole, would hold it for ever. In a
     server, the call that holds most is ended once all is taken; a client has opened its calls itself.
+
+    What a call holds beside its messages is `charge`d: large metadata, a message that its owner lets wait.
     """
 
-    __slots__ = ("_favored", "_most", "_promised", "_starving", "_windows", "memory", "octets")
+    __slots__ = ("_charges", "_favored", "_most", "_promised", "_starving", "_windows", "memory", "octets")
 
     def __init__(self, memory: int, max_message_size: int, *, ends_calls: bool) -> None:
         self.memory = max(memory, 2 * max_message_size)
         self._most = self.memory if ends_calls else inf
         self.octets = 0
+        self._charges: dict[int, int] = {}
         self._favored: int | None = None
         self._starving: dict[int, None] = {}
         self._windows: dict[int, int] = {}
@@ -143,6 +176,24 @@ class Holdings:
     def are_small(self) -> bool:
         """Windows may grow."""
         return self.octets * 4 <= self.memory
+
+    @property
+    def has_charges(self) -> bool:
+        """A call holds something beside its messages."""
+        return bool(self._charges)
+
+    def charge(self, stream_id: int, octets: int) -> None:
+        """A call holds so much more, or less, beside its messages, until it is over."""
+        self.octets += octets
+        octets += self._charges.get(stream_id, 0)
+        if octets:
+            self._charges[stream_id] = octets
+        else:
+            self._charges.pop(stream_id, None)
+
+    def charged(self, stream_id: int) -> int:
+        """What a call holds beside its messages."""
+        return self._charges.get(stream_id, 0)
 
     def window(self, window: int) -> int:
         """How far a connection's window of ``window`` octets may be open now."""
@@ -164,6 +215,7 @@ class Holdings:
     def is_over(self, stream_id: int) -> None:
         """The call is over."""
         self._promised -= self._windows.pop(stream_id, 0)
+        self._charges.pop(stream_id, None)
         self.is_whole(stream_id)
 
     def may_go_on(self, stream_id: int) -> bool:

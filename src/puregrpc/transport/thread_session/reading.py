@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from puregrpc.kernel.threads.kernel import is_cooperative
 from puregrpc.kernel.threads.trampoline import ThreadWaiter
 from puregrpc.kernel.threads.waking import Signal
-from puregrpc.transport.amounts import READ_SIZE, next_read_size
+from puregrpc.transport.amounts import READ_SIZE, SMALLEST_READ_SIZE, next_read_size
 from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.end_reasons import broken, failed_here, no_settings
 from puregrpc.transport.session import UnaryExchange
@@ -66,7 +66,7 @@ class Reading:
         self._closed_at = inf
         self._turns = 0
         """How often somebody has read."""
-        self._limit = READ_SIZE
+        self._limit = SMALLEST_READ_SIZE
         is_for_callers = isinstance(session.connection, ClientConnection) and endpoint.socket is not None
         # Greenlets change places for less than it costs one of them to poll.
         self._may_be_led = is_for_callers and not is_cooperative() and not session.options.keepalive
@@ -128,7 +128,7 @@ class Reading:
             else:
                 if data is not None:
                     session.take(data, time.monotonic())
-                    if len(data) >= READ_SIZE or self._limit != READ_SIZE:
+                    if len(data) >= self._limit or self._limit != READ_SIZE:
                         self._limit = next_read_size(self._limit, len(data))
         except BaseException:
             session.give_up()
@@ -267,8 +267,8 @@ class Reading:
             if self._has_turns:
                 self._look_behind()
         size = len(data)
-        if size >= READ_SIZE or self._limit != READ_SIZE:
-            self._limit = next_read_size(self._limit, size)
+        if size >= self._limit or self._limit != READ_SIZE or self._is_behind:
+            self._limit = next_read_size(self._limit, size, is_behind=self._is_behind)
 
     def _look_behind(self) -> bool:
         connection = self._session.connection

@@ -435,7 +435,12 @@ class Controlled(Sending):
             self._deadlines.discard(call.wire_id)
         if call.wire_outbound is not None:
             self._forget_outbound(call)
-        if call.wire_a is not None or call.wire_inbound is not None or call.wire_low != self._low_water:
+        if (
+            call.wire_a is not None
+            or call.wire_inbound is not None
+            or call.wire_low != self._low_water
+            or self._holdings.has_charges
+        ):
             self._let_go(call)
         call.wire_state = None
 

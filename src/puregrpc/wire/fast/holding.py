@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import Call, ConnectionConfig, Driver
 from puregrpc.wire.fast.control import Controlled
 from puregrpc.wire.fast.octets import frame
@@ -9,21 +10,23 @@ from puregrpc.wire.fast.sending import REMOTE_CLOSED
 from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import MessageReader
-from puregrpc.wire.status import Status, StatusCode
+from puregrpc.wire.limits import CALL_MEMORY
+from puregrpc.wire.memory import FEW_CALLS, TOO_MUCH_HELD
 
 __all__ = ["Holding"]
 
 WINDOW_UPDATE_LENGTH = 4
-TOO_MUCH_HELD = Status(StatusCode.RESOURCE_EXHAUSTED, "too much was sent that nobody has read yet")
 
 
 class Holding(Controlled):
     """What both ends do about memory and receive windows."""
 
-    __slots__ = ("_withheld",)
+    __slots__ = ("_kept", "_withheld")
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config)
+        self._kept: bytes | None = None
+        """What a turn had no time for."""
         self._withheld = False
         """The connection's window is smaller than it might be, for want of memory."""
 
@@ -33,13 +36,16 @@ class Holding(Controlled):
         """What a call holds: messages that wait for its owner, and the part that is there of another."""
         credit: StreamCredit | None = call.wire_a
         reader = call.wire_inbound
-        held = credit.held if credit is not None else 0
+        held = self._holdings.charged(call.wire_id)
+        if credit is not None:
+            held += credit.held
         return held + reader.charged if isinstance(reader, MessageReader) else held
 
     def _let_go(self, call: Call) -> None:
         """The call is over, and what it holds is its owner's alone."""
         self._holdings.octets -= self._held_by(call)
         self._holdings.is_over(call.wire_id)
+        call.wire_a = call.wire_inbound = None  # its owner may keep the call
         if self._withheld:
             self._give_back_connection()
 
@@ -59,7 +65,7 @@ class Holding(Controlled):
             self.relieve()
             if holdings.octets >= before:
                 break
-        if holdings.octets or self._unsent or self._accounted:
+        if holdings.octets or self._unsent or self._accounted or len(self.streams) > FEW_CALLS:
             self._account()
         for stream_id in holdings.due():
             call = self.streams.get(stream_id)
@@ -73,13 +79,33 @@ class Holding(Controlled):
     def _account(self) -> None:
         budget = self.config.memory_budget
         if budget is not None:
-            held, unsent = (0, 0) if self._closed else (self._holdings.octets, self._unsent + self._direct_octets)
+            held = unsent = 0
+            if not self._closed:
+                held = self._holdings.octets + self._clogged_input
+                if held or len(self.streams) > FEW_CALLS:
+                    held += len(self.streams) * CALL_MEMORY
+                unsent = self._unsent + self._direct_octets
             self._accounted = bool(held or unsent)
             budget.update(self, held, unsent)
 
+    @property
+    def _clogged_input(self) -> int:
+        """What is kept of the input until the peer takes some output."""
+        kept = self._kept
+        return 0 if kept is None or not self.is_output_clogged else len(kept)
+
+    def charge(self, call: Call, octets: int) -> None:
+        if call.wire_state is not None:
+            self._holdings.charge(call.wire_id, octets)
+            self._account()
+
     def relieve(self) -> None:
-        greediest = max(self.streams.values(), key=self._held_by, default=None)
-        if greediest is not None and self._held_by(greediest):
+        greediest = max(reversed(self.streams.values()), key=self._held_by, default=None)
+        most = 0 if greediest is None else self._held_by(greediest)
+        if most < self._clogged_input:
+            error = RemoteProtocolError("requests, but no answers are taken", ErrorCode.ENHANCE_YOUR_CALM)
+            self._protocol_error(error)
+        elif greediest is not None and (most or len(self.streams) > FEW_CALLS):
             self._fail_call(greediest, TOO_MUCH_HELD, ErrorCode.ENHANCE_YOUR_CALM)
         self._account()
 

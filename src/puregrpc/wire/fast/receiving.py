@@ -46,6 +46,7 @@ from puregrpc.wire.limits import (
     TURN_SLICE,
     TURN_TIME,
 )
+from puregrpc.wire.memory import FEW_CALLS
 from puregrpc.wire.status import Status, StatusCode
 from puregrpc.wire.turn import Turn
 
@@ -75,7 +76,6 @@ class FastConnection(Holding):
 
     __slots__ = (
         "_block",
-        "_kept",
         "_max_message_size",
         "_opening",
         "_peer_is_done",
@@ -90,8 +90,6 @@ class FastConnection(Holding):
         self._max_message_size = config.max_receive_message_size
         self._rest = b""
         """The beginning of a frame whose end has not come."""
-        self._kept: bytes | None = None
-        """What a turn had no time for."""
         self._suspended: Iterator[None] | None = None
         """The rest of what a frame has to do, that a turn had no time for."""
         self._peer_is_done = False
@@ -128,7 +126,12 @@ class FastConnection(Holding):
         except RemoteProtocolError as error:
             self._protocol_error(error)
             return
-        if self._connection_received * 4 >= self._connection_window or self._holdings.octets or self._accounted:
+        if (
+            self._connection_received * 4 >= self._connection_window
+            or self._holdings.octets
+            or self._accounted
+            or len(self.streams) > FEW_CALLS
+        ):
             self._finish_turn()
 
     def limit_turns(self, clock: Callable[[], float], seconds: float = TURN_TIME) -> None:
@@ -164,7 +167,7 @@ class FastConnection(Holding):
         """Look at what has come altogether."""
         if self._connection_received * 4 >= self._connection_window or self._withheld:
             self._give_back_connection()
-        if self._holdings.octets or self._accounted:
+        if self._holdings.octets or self._accounted or len(self.streams) > FEW_CALLS:
             self._look_at_holdings()
 
     def _work(self, steps: Iterator[None]) -> None:
@@ -230,6 +233,8 @@ class FastConnection(Holding):
             if self._turn.is_over() or (self._turn.is_limited and self.is_output_clogged):
                 break
         self._kept = data[i:]
+        if self.is_output_clogged:
+            self._account()
 
     def _parse_slice(self, data: bytes, i: int, end: int) -> int:
         """Let the frames from octet ``i`` on act that begin before ``end`` and are there as a whole.

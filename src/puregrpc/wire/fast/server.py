@@ -49,6 +49,7 @@ from puregrpc.wire.headers import (
 )
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT, MAX_GRPC_MESSAGE_SIZE
+from puregrpc.wire.memory import FEW_CALLS, TOO_MUCH_HELD, size_of_metadata
 from puregrpc.wire.metadata import encode_metadata, header_list_size
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
@@ -345,6 +346,10 @@ class FastServerConnection(FastConnection, ServerConnection):
                 self._answer(stream_id, whole, ended=ended, content_length=content_length)
                 return
             request = whole
+        budget = self.config.memory_budget
+        if budget is not None and len(self.streams) >= FEW_CALLS and budget.is_greedy(self):
+            self._answer(stream_id, Refusal(status=TOO_MUCH_HELD), ended=ended, content_length=content_length)
+            return
         served = self.driver.on_call(request)
         if served is None:
             self._refuse(stream_id)
@@ -361,6 +366,8 @@ class FastServerConnection(FastConnection, ServerConnection):
     ) -> None:
         call.request = request
         self._add(call, stream_id, request.path)
+        if request.metadata and (size := size_of_metadata(request.metadata)):
+            self._holdings.charge(stream_id, size)
         if content_length is not None:
             call.wire_inbound = MeasuredReader(self._max_message_size, request.encoding, content_length)
         elif request.encoding != "identity":

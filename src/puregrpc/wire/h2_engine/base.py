@@ -167,11 +167,18 @@ class H2Connection(Holding[CallT]):
                     self._has_input = True
                     break
         except RemoteProtocolError as error:
-            self._http2.go_away(self._http2.last_peer_stream_id, error.error_code, str(error).encode()[:256])
-            self._fail(str(error))
+            self._go_away_over(error)
         frames.close()
         self._look_at_holdings()
         self._tell_output()
+
+    def _go_away_over(self, error: RemoteProtocolError) -> None:
+        self._http2.go_away(self._http2.last_peer_stream_id, error.error_code, str(error).encode()[:256])
+        self._fail(str(error))
+
+    @property
+    def _clogged_input(self) -> int:
+        return self._frames.kept if self._has_input and self.is_output_clogged else 0
 
     @property
     def _is_to_pause(self) -> bool:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Generic
 
+from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import Call, Connection, ConnectionConfig
 from puregrpc.wire.flow_control import BandwidthProbe
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.http2 import FIRST_WINDOW, Http2
 from puregrpc.wire.h2_engine.stream import CallT, Stream
-from puregrpc.wire.limits import GUARANTEED_MEMORY, MAX_UNSENT_HEADERS, MAX_UNSENT_OUTPUT
-from puregrpc.wire.memory import Holdings
-from puregrpc.wire.status import Status, StatusCode
+from puregrpc.wire.limits import CALL_MEMORY, GUARANTEED_MEMORY, MAX_UNSENT_HEADERS, MAX_UNSENT_OUTPUT
+from puregrpc.wire.memory import FEW_CALLS, TOO_MUCH_HELD, Holdings
+from puregrpc.wire.status import Status
 
 __all__ = ["Holding"]
-
-TOO_MUCH_HELD = Status(StatusCode.RESOURCE_EXHAUSTED, "too much was sent that nobody has read yet")
 
 
 class Holding(Connection, Generic[CallT]):
@@ -64,7 +63,7 @@ class Holding(Connection, Generic[CallT]):
 
     def _let_go(self, stream: Stream[CallT]) -> None:
         """The call is over, and what it holds is its owner's alone."""
-        self._holdings.octets -= _held_by(stream)
+        self._holdings.octets -= self._held_by(stream)
         self._holdings.is_over(stream.id)
 
     def _charge_part(self, stream: Stream[CallT]) -> None:
@@ -97,14 +96,38 @@ class Holding(Connection, Generic[CallT]):
         budget = self._config.memory_budget
         if budget is None:
             return
-        held, unsent = (0, 0) if self._closed else (self._holdings.octets, self._unsent + len(self._output))
+        held = unsent = 0
+        if not self._closed:
+            held = self._holdings.octets + self._clogged_input
+            if held or len(self._streams) > FEW_CALLS:
+                held += len(self._streams) * CALL_MEMORY
+            unsent = self._unsent + len(self._output)
         if held or unsent or self._is_accounted:
             self._is_accounted = bool(held or unsent)
             budget.update(self, held, unsent)
 
+    @property
+    @abstractmethod
+    def _clogged_input(self) -> int:
+        """What is kept of the input until the peer takes some output."""
+
+    def _held_by(self, stream: Stream[CallT]) -> int:
+        """What a call holds: messages that wait for its owner, the part that is there of another, and charges."""
+        return stream.credit.held + stream.reader.charged + self._holdings.charged(stream.id)
+
+    def charge(self, call: Call, octets: int) -> None:
+        stream: Stream[CallT] | None = call.wire_state
+        if stream is not None:
+            self._holdings.charge(stream.id, octets)
+            self._account()
+
     def relieve(self) -> None:
-        greediest = max(self._streams.values(), key=_held_by, default=None)
-        if greediest is not None and _held_by(greediest):
+        greediest = max(reversed(self._streams.values()), key=self._held_by, default=None)
+        most = 0 if greediest is None else self._held_by(greediest)
+        if most < self._clogged_input:
+            error = RemoteProtocolError("requests, but no answers are taken", ErrorCode.ENHANCE_YOUR_CALM)
+            self._go_away_over(error)
+        elif greediest is not None and (most or len(self._streams) > FEW_CALLS):
             self._fail_call(greediest, TOO_MUCH_HELD)
         self._account()
         self._tell_output()
@@ -160,10 +183,9 @@ class Holding(Connection, Generic[CallT]):
         """End the call from this side, for a reason that is not its owner's."""
 
     @abstractmethod
+    def _go_away_over(self, error: RemoteProtocolError) -> None:
+        """The peer broke the protocol: GOAWAY, and the end."""
+
+    @abstractmethod
     def _tell_output(self) -> None:
         """Tell the driver if there is something to send."""
-
-
-def _held_by(stream: Stream[CallT]) -> int:
-    """What a call holds: messages that wait for its owner, and the part that is there of another."""
-    return stream.credit.held + stream.reader.charged

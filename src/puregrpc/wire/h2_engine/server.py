@@ -22,6 +22,7 @@ from puregrpc.wire.headers import (
 )
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
+from puregrpc.wire.memory import FEW_CALLS, TOO_MUCH_HELD, size_of_metadata
 from puregrpc.wire.metadata import HeaderField, Metadata, encode_metadata, header_list_size
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
@@ -241,6 +242,10 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         return stream
 
     def _request_received(self, stream_id: int, request: Request, *, ended: bool, length: int | None) -> None:
+        budget = self._config.memory_budget
+        if budget is not None and len(self._streams) >= FEW_CALLS and budget.is_greedy(self):
+            self._answer(stream_id, Refusal(status=TOO_MUCH_HELD), ended=ended)
+            return
         call = self._driver.on_call(request)
         if call is None:
             self._refuse(stream_id)
@@ -248,6 +253,8 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         call.request = request
         stream = self._new_stream(stream_id, call, request.path, ended=ended, length=length)
         stream.reader.coding = receiving_coding(request.encoding)
+        if request.metadata and (size := size_of_metadata(request.metadata)):
+            self._holdings.charge(stream_id, size)
         if request.timeout is not None:
             call.wire_deadline = self._now + request.timeout
             self._deadlines.add(stream.key, call.wire_deadline)

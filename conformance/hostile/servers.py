@@ -1,0 +1,124 @@
+"""The servers that the catalogue is run against: ``python -m conformance.hostile.servers KIND HANDLERS``.
+
+KIND is ``fast-trio``, ``h2-asyncio``, ``fast-threads`` and so on, or ``grpcio``. It prints its port once it listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from conformance.hostile.victim import LARGE_ANSWER, PATH
+from puregrpc.server import BlockingServer, Method, Server, ServerConfig, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+KINDS = tuple(f"{engine}-{world}" for engine in ("fast", "h2") for world in ("trio", "asyncio", "threads"))
+ADDRESS = "127.0.0.1:0"
+QUICK_PATH = "/grpc.testing.TestService/EmptyCall"
+"""What the client that behaves well calls meanwhile."""
+
+
+async def echo(request: bytes, _context: Any) -> bytes:
+    return request
+
+
+async def large(_request: bytes, _context: Any) -> bytes:
+    return bytes(LARGE_ANSWER)
+
+
+async def deaf(_requests: Any, context: Any) -> AsyncIterator[bytes]:
+    kernel = context.kernel
+    await kernel.sleep(kernel.now() + 3600)
+    yield b""
+
+
+def plain_echo(request: bytes, _context: Any) -> bytes:
+    return request
+
+
+def plain_large(_request: bytes, _context: Any) -> bytes:
+    return bytes(LARGE_ANSWER)
+
+
+def plain_deaf(_requests: Any, context: Any) -> Iterator[bytes]:
+    ended = Event()
+    context.add_callback(ended.set)
+    ended.wait()
+    yield b""
+
+
+def methods(handlers: str, *, is_plain: bool) -> list[Method]:
+    """What a server of puregrpc's serves."""
+    served = [Method(QUICK_PATH, plain_echo if is_plain else echo)]
+    if handlers == "echo":
+        served.append(Method(PATH, plain_echo if is_plain else echo))
+    elif handlers == "large":
+        served.append(Method(PATH, plain_large if is_plain else large))
+    elif handlers == "deaf":
+        served.append(Method(PATH, plain_deaf if is_plain else deaf, Shape.BIDI))
+    return served
+
+
+async def serve(config: ServerConfig, handlers: str) -> None:
+    server = Server(ADDRESS, config=config)
+    server.add_methods(methods(handlers, is_plain=False))
+    async with server:
+        print(server.addresses[0].rpartition(":")[2], flush=True)
+        await server.wait_for_termination()
+
+
+def serve_blocking(config: ServerConfig, handlers: str) -> None:
+    server = BlockingServer(ADDRESS, config=config)
+    server.add_methods(methods(handlers, is_plain=True))
+    with server:
+        print(server.addresses[0].rpartition(":")[2], flush=True)
+        server.wait_for_termination()
+
+
+def serve_grpcio(handlers: str) -> None:
+    import grpc
+
+    unary: Callable[..., Any] = grpc.unary_unary_rpc_method_handler
+    named = {QUICK_PATH: unary(plain_echo)}
+    if handlers == "echo":
+        named[PATH] = unary(plain_echo)
+    elif handlers == "large":
+        named[PATH] = unary(plain_large)
+    elif handlers == "deaf":
+        named[PATH] = grpc.stream_stream_rpc_method_handler(plain_deaf)
+
+    class Service(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio is not typed
+        def service(self, details: Any) -> Any:
+            return named.get(details.method)
+
+    server = grpc.server(ThreadPoolExecutor(40), handlers=(Service(),))
+    port = server.add_insecure_port(ADDRESS)
+    server.start()
+    print(port, flush=True)
+    server.wait_for_termination()
+
+
+def main() -> None:
+    kind, handlers = sys.argv[1:]
+    if kind == "grpcio":
+        serve_grpcio(handlers)
+        return
+    engine, world = kind.split("-")
+    config = ServerConfig(engine=engine)  # type: ignore[arg-type]  # one of KINDS
+    if world == "threads":
+        serve_blocking(config, handlers)
+    elif world == "asyncio":
+        asyncio.run(serve(config, handlers))
+    else:
+        import trio
+
+        trio.run(serve, config, handlers)
+
+
+if __name__ == "__main__":
+    main()
