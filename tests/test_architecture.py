@@ -77,7 +77,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "fuzz": {"hypothesis", "hyperframe", "hpack"},
     "testing": {"typing_extensions", "hyperframe", "hpack"},
     "integrations": {"pytest", "locust", "opentelemetry"},
-    "cli": {"click", "rich", "trio", PROTOBUF},
+    "cli": {"click", "trio", PROTOBUF},
     "errors.py": set(),
     "_on_demand.py": set(),
     "_version.py": set(),

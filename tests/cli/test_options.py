@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 
+from puregrpc import services
 from puregrpc.cli import options
 from puregrpc.errors import SchemaError
 from puregrpc.schema import Registry
@@ -38,10 +39,10 @@ class Refusing:
 )
 def test_no_hint_for_a_name_that_is_right(symbol: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     @asynccontextmanager
-    async def open_reflection(_channel: Any) -> AsyncIterator[Refusing]:
+    async def open_reflection(_channel: Any, metadata: object) -> AsyncIterator[Refusing]:
         yield Refusing()
 
-    monkeypatch.setattr(options, "open_reflection", open_reflection)
+    monkeypatch.setattr(services, "open_reflection", open_reflection)
     channel: Any = None
     with pytest.raises(SchemaError) as caught:
         trio.run(options.SchemaOptions((), (), ()).load, channel, Registry(), symbol)

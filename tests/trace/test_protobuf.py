@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from puregrpc.codec import Codec
 from puregrpc.schema import Registry
+from puregrpc.schema.standard_types import standard_registry
 from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.explaining.protobuf import explain_message
-from puregrpc.trace.explaining.standard_types import standard_registry
 from puregrpc.trace.records import Field, Part, Span
 
 SOURCE = """

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+
 from puregrpc.codec import Codec
 from puregrpc.errors import DecodeError, SchemaError
 from puregrpc.schema import Registry
-from puregrpc.trace.explaining.standard_types import standard_registry
+from puregrpc.schema.standard_types import standard_registry
 
-__all__ = ["decode_any"]
+__all__ = ["decode_any", "decode_status_details"]
 
 
 def decode_any(type_url: str, value: bytes, registry: Registry | None = None) -> dict[str, Any]:
@@ -25,3 +27,15 @@ def decode_any(type_url: str, value: bytes, registry: Registry | None = None) ->
             continue
         return {"@type": type_url, **(decoded if isinstance(decoded, dict) else {"value": decoded})}
     return {"@type": type_url, "@value": base64.b64encode(value).decode("ascii")}
+
+
+def decode_status_details(details: bytes, registry: Registry | None = None) -> list[dict[str, Any]]:
+    """The details of a serialized google.rpc.Status."""
+    known = standard_registry()
+    status: Any = known.message_class(known.message("google.rpc.Status"))()
+    try:
+        status.ParseFromString(details)
+    except ProtobufDecodeError:
+        value = base64.b64encode(details).decode("ascii")
+        return [{"@error": "grpc-status-details-bin is not a google.rpc.Status", "value": value}]
+    return [decode_any(any_value.type_url, any_value.value, registry) for any_value in status.details]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from typing import Protocol as Interface
 
 from puregrpc.errors import SchemaError
+from puregrpc.schema.standard_types import standard_registry
 from puregrpc.trace.explaining import frames, rules
 from puregrpc.trace.explaining.bodies import Bodies, page
 from puregrpc.trace.explaining.connection_state import ConnectionState, Told
@@ -22,7 +23,6 @@ from puregrpc.trace.explaining.protocols import (
     request_protocol,
     response_protocol,
 )
-from puregrpc.trace.explaining.standard_types import standard_registry
 from puregrpc.trace.explaining.stream import CallState, Side
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Field, Frame, HeaderBlock, HeaderField, Part, Representation, Span

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from puregrpc.proto import compile as compile_proto
-from puregrpc.schema import Registry
+from puregrpc.schema.registry import Registry
 
 __all__ = ["standard_registry"]
 
