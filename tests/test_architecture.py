@@ -82,7 +82,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "fuzz": {"hypothesis", "hyperframe", "hpack"},
     "testing": {"typing_extensions", "hyperframe", "hpack"},
     "integrations": {"PyInstaller", "pytest", "locust", "opentelemetry"},
-    "cli": {"click", "rich", "trio", PROTOBUF},
+    "cli": {"click", "trio", PROTOBUF},
     "errors.py": set(),
     "_data.py": set(),
     "_locks.py": set(),

@@ -14,7 +14,8 @@ from puregrpc.channel.backends.health import HealthCheck
 from puregrpc.errors import InvalidArgument, RpcError
 from puregrpc.server import Context, Method, Server, Shape
 from puregrpc.services.contracts import codec, method
-from puregrpc.services.health import FILE, HealthService, ServingStatus
+from puregrpc.services.health import HealthService, ServingStatus
+from puregrpc.services.health.client import FILE
 
 LONG_NAME = "a.very.long.package.name" * 10 + ".Service"
 

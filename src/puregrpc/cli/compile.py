@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from puregrpc._version import __version__
+from puregrpc.cli.descriptor_sets import with_imports, write_set
 from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
@@ -21,7 +22,6 @@ from puregrpc.proto.find.folders import FolderResolver, NotBelowImportPathError,
 from puregrpc.proto.find.import_paths import is_import_path, why_refused
 from puregrpc.proto.find.resolver import ChainResolver, DescriptorResolver
 from puregrpc.proto.output.stubs import stub, stub_name
-from puregrpc.proto.wire_values import length_delimited
 
 __all__ = ["main"]
 
@@ -177,24 +177,3 @@ class _Printer:
 def unique(files: Sequence[FileDescriptor]) -> Iterator[FileDescriptor]:
     """The files, each once."""
     return iter(dict.fromkeys(files))
-
-
-def with_imports(files: Sequence[FileDescriptor]) -> Iterator[FileDescriptor]:
-    """The files, each behind what it imports."""
-    seen: set[FileDescriptor] = set()
-    pending = [(file, False) for file in reversed(files)]
-    while pending:
-        file, imports_are_done = pending.pop()
-        if imports_are_done:
-            yield file
-        elif file not in seen:
-            seen.add(file)
-            pending.append((file, True))
-            pending += [(other, False) for other in reversed([*file.dependencies, *file.option_dependencies])]
-
-
-def write_set(target: Path, files: Iterator[FileDescriptor], *, source_info: bool) -> None:
-    """Write a FileDescriptorSet."""
-    with target.open("wb") as out:
-        for file in files:
-            out.write(length_delimited(1, file.to_proto(source_info=source_info).SerializeToString(deterministic=True)))

@@ -11,16 +11,15 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from puregrpc._data import read
 from puregrpc.errors import RpcError, SchemaError
-from puregrpc.proto import ChainResolver, DescriptorResolver, FolderResolver
-from puregrpc.proto import compile as compile_sources
 from puregrpc.proto.descriptors import FileDescriptor
-from puregrpc.proto.find.import_paths import canonical_path
 from puregrpc.schema import limits
 from puregrpc.schema.registry import Registry
 from puregrpc.schema.well_known import WELL_KNOWN_FILES, well_known_names
 
 if TYPE_CHECKING:
     from google.protobuf import descriptor_pb2
+
+    from puregrpc.proto import DescriptorResolver
 
 __all__ = [
     "MAX_FILES",
@@ -55,6 +54,10 @@ def load_files(
     may be any file that the registry has. Raises CompileError if a source does not compile and SchemaError if the
     registry has something else under one of its names.
     """
+    from puregrpc.proto import ChainResolver, FolderResolver  # schemas from elsewhere need no compiler
+    from puregrpc.proto import compile as compile_sources
+    from puregrpc.proto.find.import_paths import canonical_path
+
     names = [canonical_path(fspath(name)) for name in files]
     roots = [fspath(path) for path in import_paths]
     resolver = ChainResolver([FolderResolver(roots), registry_resolver(registry, besides=names)])
@@ -69,6 +72,8 @@ def registry_resolver(registry: Registry, *, besides: Iterable[str] = ()) -> Des
 
     The well-known files are not among them: the compiler has its own, with their comments.
     """
+    from puregrpc.proto import DescriptorResolver
+
     without = WELL_KNOWN_FILES.keys() | set(besides)
     return DescriptorResolver(file for name, file in registry.files.items() if name not in without)
 
@@ -79,6 +84,8 @@ def protoset_resolver(*paths: str | PathLike[str]) -> DescriptorResolver:
     All that they import has to be found, in the sets or elsewhere. Raises SchemaError if one of the sets cannot be
     read or is none.
     """
+    from puregrpc.proto import DescriptorResolver
+
     return DescriptorResolver([proto for path in paths for proto in _read_protoset(path).file])
 
 

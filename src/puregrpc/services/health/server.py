@@ -1,4 +1,4 @@
-"""gRPC health checking (health-checking.md): the service, and a client's half."""
+"""The health service: tells how the services of a server are."""
 
 from __future__ import annotations
 
@@ -6,37 +6,19 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from puregrpc.channel import Channel
-from puregrpc.errors import NamedInt, NotConnected
+from puregrpc.errors import NotConnected
 from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.kernel.threads.waking import Event
 from puregrpc.server import Context, in_place, own_thread
 from puregrpc.server.base import ServerBase
-from puregrpc.services.contracts import codec, method, service_in
+from puregrpc.services.contracts import service_in
+from puregrpc.services.health.client import FILE, SERVICE, ServingStatus
 from puregrpc.wire.status import StatusCode
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Waiter
 
-__all__ = ["HealthService", "ServingStatus", "check", "list_statuses", "watch"]
-
-FILE = "grpc/health/v1/health.proto"
-SERVICE = "grpc.health.v1.Health"
-
-
-class ServingStatus(NamedInt):
-    """How a service is (grpc.health.v1.HealthCheckResponse.ServingStatus)."""
-
-    UNKNOWN = 0
-    SERVING = 1
-    NOT_SERVING = 2
-    SERVICE_UNKNOWN = 3
-    """Only in what `watch` gives: the server does not know the service (yet)."""
-
-    @classmethod
-    def said(cls, status: str | int) -> ServingStatus:
-        """What a server says, by name; by number where that has none here."""
-        return cls[status] if isinstance(status, str) else cls(status)
+__all__ = ["HealthService"]
 
 
 class HealthService:
@@ -173,27 +155,3 @@ class _Watch:
     def _wake(self) -> None:
         if self._waiter is not None:
             self._waiter.wake()
-
-
-async def check(channel: Channel, service: str = "", *, timeout: float | None = None) -> ServingStatus:
-    """Ask once how a service is (empty: the server as a whole). ``timeout`` is in seconds.
-
-    Raises RpcError: NOT_FOUND if the server knows nothing of the service, UNIMPLEMENTED if it has no health service.
-    """
-    ask = channel.unary_unary(method(FILE, SERVICE, "Check"), codec=codec(FILE))
-    return ServingStatus.said((await ask({"service": service}, timeout=timeout))["status"])
-
-
-async def list_statuses(channel: Channel, *, timeout: float | None = None) -> dict[str, ServingStatus]:
-    """Ask for all services at once. Raises RpcError; older servers do not have it (UNIMPLEMENTED)."""
-    ask = channel.unary_unary(method(FILE, SERVICE, "List"), codec=codec(FILE))
-    answer = await ask({}, timeout=timeout)
-    return {name: ServingStatus.said(entry["status"]) for name, entry in answer["statuses"].items()}
-
-
-async def watch(channel: Channel, service: str = "") -> AsyncIterator[ServingStatus]:
-    """The status of a service now, and each new one, until the call ends (RpcError) or the iteration is left."""
-    ask = channel.unary_stream(method(FILE, SERVICE, "Watch"), codec=codec(FILE))
-    async with ask({"service": service}) as call:
-        async for answer in call:
-            yield ServingStatus.said(answer["status"])
