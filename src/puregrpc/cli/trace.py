@@ -284,22 +284,26 @@ class _Relay:
         self.key_log = ""
 
     async def call(self, tap: Recorder, name: str, form: Forms, options: CallOptions) -> None:
-        registry = form.registry
         # The schema comes over a connection of its own: the trace shows the call and nothing else.
         async with self.connection.open(self.target) as channel:
-            method = await load_method(channel, name, form.schema, registry)
-            form.schema.on_demand(channel, registry)  # what is missed from now on is noted
+            method = await load_method(channel, name, form.schema, form.registry)
+            types = form.schema.on_demand(channel, form.registry)
+            async with self._open(tap) as recorded:
+                await make_call(recorded, method, options, form.registry, types)
+
+    @asynccontextmanager
+    async def _open(self, tap: Recorder) -> AsyncIterator[Channel]:
         address, encrypted = self.connection.address(self.target)
         tls = self.connection.tls(enabled=encrypted)
         if tls is None or self.connection.proxy is not None:
             async with self.connection.open(self.target, tap=tap) as channel:
-                await make_call(channel, method, options, registry)
+                yield channel
             return
         with tempfile.TemporaryDirectory() as folder:
             keys = Path(folder) / "keys"
             try:
                 async with self._open_through_relay(address, replace(tls, key_log_file=keys), tap) as channel:
-                    await make_call(channel, method, options, registry)
+                    yield channel
             finally:
                 self.key_log = keys.read_text(encoding="ascii") if keys.exists() else ""
 
