@@ -23,8 +23,8 @@ from puregrpc.channel import (
 )
 from puregrpc.channel.blocking.interceptors import ProceedBlockingStream, ProceedBlockingUnary
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
-from puregrpc.kernel.addresses import TcpAddress
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.network.addresses import TcpAddress
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.wire.connection import Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
 from tests.channel.grpcio_server import grpcio_server

@@ -17,7 +17,7 @@ from puregrpc.channel import Channel, open_channel
 from puregrpc.cli.output import progress
 from puregrpc.cli.schema_files import load_schema_files
 from puregrpc.errors import InvalidArgument, RpcError, SchemaError
-from puregrpc.kernel.tap import Tap
+from puregrpc.kernel.network.tap import Tap
 from puregrpc.schema import Registry
 from puregrpc.services import TypesOnDemand, open_reflection
 from puregrpc.transport import TlsOptions

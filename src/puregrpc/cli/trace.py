@@ -24,10 +24,10 @@ from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_op
 from puregrpc.cli.output import in_options, note, print_line, print_styled_lines, progress
 from puregrpc.errors import ConnectError, Error, InvalidArgument
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.connecting import secure
-from puregrpc.kernel.listening import listen as listen_on
+from puregrpc.kernel.network.connecting import secure
+from puregrpc.kernel.network.listening import listen as listen_on
+from puregrpc.kernel.network.streams import ByteStream
 from puregrpc.kernel.ownership import open_kernel
-from puregrpc.kernel.streams import ByteStream
 from puregrpc.schema import Registry
 from puregrpc.trace import Chunk, Direction, Explainer, Explanation, Recorder, Recording, explain
 from puregrpc.trace.reading import read_recordings

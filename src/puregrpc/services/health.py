@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from puregrpc.channel import Channel
 from puregrpc.errors import NamedInt, NotConnected
-from puregrpc.kernel.mutex import Mutex
+from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.server import Context, in_place, own_thread
 from puregrpc.server.base import ServerBase
 from puregrpc.services.contracts import codec, method, service_in

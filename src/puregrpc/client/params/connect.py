@@ -25,7 +25,7 @@ from puregrpc.transport.busy_poll import LONGEST_BUSY_POLL
 from puregrpc.wire.limits import CLIENT_MAX_HEADER_LIST_SIZE
 
 if TYPE_CHECKING:
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.tap import Tap
     from puregrpc.transport import TlsOptions
 
 __all__ = ["MAX_SEND_SIZE", "ConnectKeywords", "ConnectParams", "connect_params"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,11 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from puregrpc.errors import LocalProtocolError, NotConnected
-from puregrpc.kernel.addresses import TcpAddress, addresses_in, literal_addresses, no_address, question
 from puregrpc.kernel.base import DEFAULT_THREADS, Kernel, Waiters, call_logged, run_logged
 from puregrpc.kernel.current import running_loop
-from puregrpc.kernel.selecting import SelectingThread
+from puregrpc.kernel.loops.asyncio_tasks import create_task, was_cancelled
+from puregrpc.kernel.loops.selecting import SelectingThread
+from puregrpc.kernel.network.addresses import TcpAddress, addresses_in, literal_addresses, no_address, question
 from puregrpc.kernel.signals import restoring_signals
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class AsyncioTask:
         self._loop = loop
         self._has_begun = False
         self._is_cancelled = False
-        self.task = loop.create_task(self._run(function))
+        self.task = create_task(loop, self._run(function))
 
     def cancel(self) -> None:
         if running_loop() is self._loop:
@@ -194,8 +194,7 @@ class AsyncioKernel(Kernel):
     def interrupts(self, error: BaseException) -> bool:
         if isinstance(error, asyncio.CancelledError):
             task = asyncio.current_task(self.loop)
-            # Before 3.11 nobody can tell one that was raised by hand. A callback of the loop is never interrupted.
-            return task is not None and (sys.version_info < (3, 11) or task.cancelling() > 0)
+            return task is not None and was_cancelled(task)  # a callback of the loop is never interrupted
         return super().interrupts(error)
 
     # -- its end

@@ -12,6 +12,7 @@ from contextvars import copy_context
 
 from puregrpc.kernel.base import Kernel
 from puregrpc.kernel.jobs import Job, Jobs
+from puregrpc.kernel.loops.asyncio_tasks import create_task
 
 __all__ = ["AsyncioJobs", "open_jobs"]
 
@@ -21,18 +22,18 @@ class AsyncioJobs(Jobs):
 
     def __init__(self, kernel: Kernel) -> None:  # noqa: ARG002 - the loop is the running one
         self._context = copy_context()
-        self._create_task = asyncio.get_running_loop().create_task
+        self._loop = asyncio.get_running_loop()
         self._ending: set[asyncio.Task[None]] = set()
 
     if sys.version_info >= (3, 11):
 
         def submit(self, job: Job) -> None:
-            job.task = self._create_task(job.run(), context=self._context.copy())
+            job.task = self._loop.create_task(job.run(), context=self._context.copy())
 
     else:
 
         def submit(self, job: Job) -> None:
-            job.task = self._context.copy().run(self._create_task, job.run())
+            job.task = self._context.copy().run(create_task, self._loop, job.run())
 
     def interrupt(self, job: Job) -> None:
         task: asyncio.Task[None] | None = job.task
