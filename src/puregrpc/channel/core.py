@@ -42,6 +42,10 @@ LINGER = 0.5
 CLOSE_TIMEOUT = 10.0
 """How long connections may take to close in order, the last output included, before they are cut."""
 
+NO_CERTIFICATE = "(does it ask for a client certificate: certificate_chain in TlsOptions?)"
+WRONG_CERTIFICATE = "(does it take the client certificate that certificate_chain in TlsOptions names?)"
+"""What may be behind it when a server closes a new connection over TLS without a word."""
+
 TOO_MANY_PINGS = "too_many_pings"
 """The debug data of a server that is pinged more often than it allows (gRFC A8)."""
 
@@ -163,8 +167,15 @@ class ChannelCore:
         try:
             await session.start()
             await session.wait_ready()
-        except ConnectError:
-            raise
+        except ConnectError as error:
+            if options.tls is None or session.counters.bytes_received:
+                raise
+            # In TLS 1.3 a client is through with the handshake before its certificate is looked at, and there are
+            # servers that send no alert.
+            hint = WRONG_CERTIFICATE if options.tls.certificate_chain else NO_CERTIFICATE
+            if "certificate" in str(error):  # an alert has said so
+                raise
+            raise ConnectError(f"{error} {hint}") from None
         except BaseException:
             session.abort("the channel was closed")
             raise

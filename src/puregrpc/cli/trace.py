@@ -41,6 +41,7 @@ from puregrpc.kernel.network.streams import ByteStream, TappedStream
 from puregrpc.kernel.ownership import open_kernel
 from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.schema import Registry
+from puregrpc.services import TypesOnDemand
 from puregrpc.trace import Chunk, Direction, Explainer, Explanation, Recorder, Recording, explain
 from puregrpc.trace.reading import read_recordings
 from puregrpc.trace.showing.json_lines import explanation_lines
@@ -333,19 +334,22 @@ class _TappedCall:
         return await _until_signal(self._call, name, form, options, stop=self._stop)
 
     async def _call(self, name: str, form: Forms, options: CallOptions) -> None:
-        registry = form.registry
         if form.schema.is_given:
-            method = find_method(name, form.schema, registry)
-        else:
-            # The schema comes over a connection of its own: the trace shows the call and nothing else.
-            async with self.connection.open(self.target) as channel:
-                method = await load_method(channel, name, form.schema, registry)
-                form.schema.on_demand(channel, registry)  # what is missed from now on is noted
+            await self._record(find_method(name, form.schema, form.registry), options, form.registry, None)
+            return
+        # The schema comes over a connection of its own: the trace shows the call and nothing else.
+        async with self.connection.open(self.target) as channel:
+            method = await load_method(channel, name, form.schema, form.registry)
+            await self._record(method, options, form.registry, form.schema.on_demand(channel, form.registry))
+
+    async def _record(
+        self, method: MethodDescriptor, options: CallOptions, registry: Registry, types: TypesOnDemand | None
+    ) -> None:
         address, is_encrypted = self.connection.address(self.target)
         tls = self.connection.tls(enabled=is_encrypted)
         if tls is None or self.connection.proxy is not None:
             async with self.connection.open(self.target, tap=self.plain) as channel:
-                await self._exchange(channel, method, options, registry)
+                await self._exchange(channel, method, options, registry, types)
             return
         with tempfile.TemporaryDirectory() as folder:
             keys = Path(folder) / "keys"
@@ -353,7 +357,7 @@ class _TappedCall:
                 async with open_kernel("puregrpc trace") as kernel:
                     dial = self._dialler(kernel, parse_target(address), replace(tls, key_log_file=keys))
                     async with self.connection.open(self.target, tap=self.plain, connector=dial) as channel:
-                        await self._exchange(channel, method, options, registry)
+                        await self._exchange(channel, method, options, registry, types)
             finally:
                 self.key_log = keys.read_text(encoding="ascii") if keys.exists() else ""
 
@@ -365,11 +369,16 @@ class _TappedCall:
                 await types.learn(lambda: form.explain(recording))
 
     async def _exchange(
-        self, channel: Channel, method: MethodDescriptor, options: CallOptions, registry: Registry
+        self,
+        channel: Channel,
+        method: MethodDescriptor,
+        options: CallOptions,
+        registry: Registry,
+        types: TypesOnDemand | None,
     ) -> None:
         # What ends the call lets the connection live: how the call and then the connection are ended is recorded too.
         with trio.CancelScope() as self._exchanging:
-            await make_call(channel, method, options, registry)
+            await make_call(channel, method, options, registry, types)
         self._exchanging = None
 
     def _stop(self) -> bool:

@@ -72,7 +72,10 @@ def _file_name(descriptor: MessageDescriptor) -> str:
 
 
 def _complete(file: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:
-    """The file's proto as pools take it: with the imports that there are, by their names, and with all types said."""
+    """The file's proto as pools take it: with the imports that there are, by their names, and with all types said.
+
+    Messages of a type that is missing are bytes, which is how they go over the wire, and its enums numbers.
+    """
     proto = file.to_proto()
     messages = list(zip(proto.message_type, file.messages, strict=True))
     fields = list(zip(proto.extension, file.extensions, strict=True))
@@ -83,6 +86,14 @@ def _complete(file: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:
     for field, known in fields:
         if not field.HasField("type"):
             field.type = field.Type.ValueType(known.type)
+        if known.message_type is not None and known.message_type.file is None:
+            field.type = field.TYPE_BYTES
+            field.ClearField("type_name")
+        elif known.enum_type is not None and known.enum_type.file is None:
+            field.type = field.TYPE_INT32
+            field.ClearField("type_name")
+    if file.missing_dependencies:
+        del proto.service[:]  # what they take may be missing too, and classes need none
     kept = list(dict.fromkeys(each.name for each in file.dependencies))
     if kept != list(proto.dependency):
         public = [kept.index(each.name) for each in file.public_dependencies]

@@ -146,7 +146,7 @@ class SetBuilder:
                 if name in state:
                     if not state[name]:
                         circle = " -> ".join([*path[path.index(name) :][:8], name])
-                        raise FileRefused(name, f"{name}: files import each other in a circle: {circle}")
+                        raise FileRefused(path[-1], f"{name}: files import each other in a circle: {circle}")
                     continue
                 state[name] = False
                 path.append(name)

@@ -33,11 +33,14 @@ class NotBelowImportPathError(Exception):
 class FolderResolver:
     """Files below import paths; the first folder that has a file wins, as with ``protoc -I``. Zip files are folders.
 
-    Links are followed wherever they lead, as protoc does; nothing else leads out of the folders.
+    Links are followed wherever they lead, as protoc does; nothing else leads out of the folders. A pair (virtual path,
+    path on disk) is a folder, or a file, that imports name with the virtual path before what is below it, as with
+    protoc's ``-I virtual=disk``.
     """
 
-    def __init__(self, import_paths: Sequence[str | Path]) -> None:
-        self.roots = [str(root) for root in import_paths]
+    def __init__(self, import_paths: Sequence[str | Path | tuple[str, str]]) -> None:
+        self._mappings = [root if isinstance(root, tuple) else ("", str(root)) for root in import_paths]
+        self.roots = [disk for _, disk in self._mappings]
 
     def find(self, path: str) -> bytes | None:
         """The contents of the file in the first root that has it.
@@ -57,8 +60,9 @@ class FolderResolver:
     def candidates(self, path: str) -> Iterator[str]:
         """Where a file may be; nowhere if ``path`` is no import path."""
         if is_import_path(path):
-            for root in self.roots:
-                yield f"{root}/{path}" if root else path
+            for virtual, disk in self._mappings:
+                if (below := _below(path, virtual)) is not None:
+                    yield _joined(disk, below)
 
     def import_path(self, file: str) -> str:
         """What an import statement calls a file on disk: its path without that of the first root it begins with.
@@ -67,13 +71,15 @@ class FolderResolver:
         NotBelowImportPathError if the file is below no root or hidden by another, and OSError if it cannot be read.
         """
         whole = canonical_path(file)
-        for index, root in enumerate(self.roots):
-            path = _without_root(whole, canonical_path(root))
-            if path is None:
+        for index, (virtual, disk) in enumerate(self._mappings):
+            below = _below(whole, canonical_path(disk))
+            if below is None:
                 continue
-            for earlier in self.roots[:index]:
-                shadow = f"{canonical_path(earlier)}/{path}".removeprefix("/" if canonical_path(earlier) == "" else "")
-                if exists(shadow):
+            path = _joined(virtual, below)
+            for earlier_virtual, earlier_disk in self._mappings[:index]:
+                other = _below(path, earlier_virtual)
+                shadow = "" if other is None else _joined(canonical_path(earlier_disk), other)
+                if shadow and exists(shadow):
                     raise NotBelowImportPathError(
                         f'{file}: Input is shadowed in the --proto_path by "{shadow}".  Either use the latter file as '
                         "your input or reorder the --proto_path so that the former file's location comes first.",
@@ -89,13 +95,20 @@ class FolderResolver:
         )
 
 
-def _without_root(file: str, root: str) -> str | None:
-    """The part of a canonical path below a root; None where it is not below it."""
+def _below(path: str, root: str) -> str | None:
+    """The part of a canonical path below another; empty if they are the same, None where it is not below it."""
     if root == "":
-        path = None if is_absolute(file) else file
+        below = None if is_absolute(path) else path
+    elif path == root:
+        return ""
     else:
-        path = file[len(root) :].removeprefix("/") if file.startswith(root.rstrip("/") + "/") else None
-    return None if path is None or has_parent_reference(path) else path
+        below = path[len(root) :].removeprefix("/") if path.startswith(root.rstrip("/") + "/") else None
+    return None if below is None or has_parent_reference(below) else below
+
+
+def _joined(root: str, below: str) -> str:
+    """The path of what is below another."""
+    return f"{root.removesuffix('/')}/{below}" if root and below else root or below
 
 
 def read_if_there(path: str) -> bytes | None:
