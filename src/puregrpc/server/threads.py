@@ -34,6 +34,7 @@ class Threads:
         self._is_closed = False
         self.submit = self._pool.submit
         self.withdraw = self._pool.withdraw
+        self.is_waiting = self._pool.is_waiting
 
     def new_context(self) -> Context:
         """What the context variables of a call start with."""
