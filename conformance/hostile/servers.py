@@ -28,7 +28,7 @@ async def echo(request: bytes, _context: Any) -> bytes:
 
 
 async def large(_request: bytes, _context: Any) -> bytes:
-    return bytes(LARGE_ANSWER)
+    return bytes(len(LARGE_ANSWER))
 
 
 async def deaf(_requests: Any, context: Any) -> AsyncIterator[bytes]:
@@ -42,7 +42,7 @@ def plain_echo(request: bytes, _context: Any) -> bytes:
 
 
 def plain_large(_request: bytes, _context: Any) -> bytes:
-    return bytes(LARGE_ANSWER)
+    return bytes(len(LARGE_ANSWER))
 
 
 def plain_deaf(_requests: Any, context: Any) -> Iterator[bytes]:

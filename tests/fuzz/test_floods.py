@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from conformance.hostile.victim import ClientVictim, ServerVictim, Victim
 
+from puregrpc.fuzz.floods import FLOODS
 from puregrpc.fuzz.frames import PROBES
 from puregrpc.fuzz.probe import Probe
+from puregrpc.fuzz.servers import HOSTILE_SERVERS
+from puregrpc.fuzz.single import SINGLE_SHOTS
 from puregrpc.wire import EngineName, limits
 
 MOST_OCTETS = 1 << 16
@@ -32,9 +35,19 @@ def engine(request: pytest.FixtureRequest) -> EngineName:
     return name
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=[probe.name for probe in PROBES])
+@pytest.mark.parametrize("probe", FLOODS, ids=[probe.name for probe in FLOODS])
 def test_a_flood(probe: Probe, engine: EngineName) -> None:
     """It ends as its entry in the catalogue says; what it costs is for conformance/hostile to measure."""
+    run(probe, engine)
+
+
+@pytest.mark.parametrize("probes", [SINGLE_SHOTS, HOSTILE_SERVERS], ids=["single-shots", "servers"])
+def test_what_is_sent_once(probes: tuple[Probe, ...], engine: EngineName) -> None:
+    for probe in probes:
+        run(probe, engine)
+
+
+def run(probe: Probe, engine: EngineName) -> None:
     victim: Victim = ServerVictim(engine, probe.handlers) if probe.to == "server" else ClientVictim(engine)
     received = 0
     for piece in probe.octets():
@@ -44,7 +57,8 @@ def test_a_flood(probe: Probe, engine: EngineName) -> None:
             break
     if probe.sound == "closes" and received > MOST_OCTETS:
         return
-    assert (victim.closed is not None) is (probe.sound == "closes") or probe.sound in ("any", "resets")
+    is_sound = (victim.closed is not None) is (probe.sound == "closes") or probe.sound in ("any", "resets")
+    assert is_sound, f"{probe.name}: {victim.closed}"
 
 
 def test_every_limit_is_reached_by_a_probe() -> None:

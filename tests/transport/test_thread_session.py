@@ -154,7 +154,7 @@ def test_what_the_socket_does_not_take_is_left_to_another_thread(client: Client)
         thread.join(60)
     assert answers == [True] * 4
     assert eventually(lambda: not [name for name in puregrpc_threads() if "writer" in name])
-    assert not client.session.writing.sender
+    assert eventually(lambda: not client.session.writing.sender)
 
 
 def test_where_no_thread_can_be_started_the_caller_waits_itself(

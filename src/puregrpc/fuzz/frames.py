@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from puregrpc.fuzz.floods import FLOODS
 from puregrpc.fuzz.probe import Probe
+from puregrpc.fuzz.servers import HOSTILE_SERVERS
+from puregrpc.fuzz.single import SINGLE_SHOTS
 
 __all__ = ["PROBES"]
 
-PROBES: tuple[Probe, ...] = tuple(FLOODS)
+PROBES: tuple[Probe, ...] = (*FLOODS, *SINGLE_SHOTS, *HOSTILE_SERVERS)

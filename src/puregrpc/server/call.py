@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
@@ -22,7 +22,7 @@ from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import OK, Status, StatusCode
 
 if TYPE_CHECKING:
-    from puregrpc.kernel import Waiter
+    from puregrpc.kernel import Kernel, Waiter
     from puregrpc.server.routing import Route
     from puregrpc.server.session import ServerSession
 
@@ -30,6 +30,18 @@ __all__ = ["InPlaceCall", "IncomingCall", "RejectedCall", "RequestStream", "Stre
 
 MESSAGES_PER_TURN = 32
 """After so many messages that needed no waiting, a stream lets the other tasks run."""
+
+
+async def inflate(message: CompressedMessage, kernel: Kernel) -> bytes:
+    """Inflate a message, and let others run in between."""
+    slices = message.inflating()
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            inflated: bytes = end.value
+            return inflated
+        await kernel.checkpoint()
 
 
 def unreadable(error: Exception) -> RpcError:
@@ -44,6 +56,7 @@ class IncomingCall(ServerCall):
 
     __slots__ = (
         "callbacks",
+        "charged",
         "compress_next",
         "deserialize",
         "encoding",
@@ -78,6 +91,8 @@ class IncomingCall(ServerCall):
         """Somebody runs the handler, or is about to."""
         self.holds_place = False
         """It counts among the calls that the server handles at once."""
+        self.charged = 0
+        """Octets of its request that are counted as held while it waits for a thread."""
         self.writer: Waiter | None = None
         """Who waits until more can be sent."""
         self.turns = 0
@@ -115,8 +130,33 @@ class IncomingCall(ServerCall):
         self.has_begun = True
         self.session.submit(self)
 
+    @property
+    def is_to_wait(self) -> bool:
+        """More waits to be sent than may: the handler is to begin later, for which is seen to. With the connection at
+        hand."""
+        if self.ended is not None or not self.session.wire.is_send_full:
+            return False
+        self.has_begun = False
+        self.task = None
+        self.session.room.wait(self)
+        return True
+
+    @property
+    def kept_octets(self) -> int:
+        """How much of what came it keeps while it waits, and is not counted elsewhere."""
+        return 0
+
+    def go_on(self) -> None:
+        """There is room for what it sends. With the connection at hand."""
+        if not self.has_begun:
+            self.begin_soon()
+        elif self.writer is not None:
+            self.writer.wake()
+
     def interrupt(self) -> None:
         """The call is over: interrupt its handler."""
+        if self.session.room.waiting:
+            self.session.room.forget(self)
         if self.task is not None:
             self.session.interrupt(self)
         if self.writer is not None:
@@ -124,6 +164,8 @@ class IncomingCall(ServerCall):
 
     async def run(self) -> None:
         """Run the handler and send what it gives: the whole of the call from its request on."""
+        if self.is_to_wait:
+            return
         self.is_running = True
         try:
             if self.ended is not None:
@@ -205,6 +247,8 @@ class IncomingCall(ServerCall):
         else:
             self.send_message(data)
             session.wire.send_trailers(self, OK, self.trailing_metadata)
+        if session.room.waiting:
+            session.room.look_soon()
         if self.ended is None:
             self.is_finished = True
             session.calls_ended[0] += 1
@@ -217,6 +261,8 @@ class IncomingCall(ServerCall):
             if self.holds_place:
                 self.let_go()
             self.session.wire.send_trailers(self, status, self.trailing_metadata)
+            if self.session.room.waiting:
+                self.session.room.look_soon()
             self.is_finished = True
             self.session.count_end(status.code)
             if self.callbacks is not None:
@@ -230,12 +276,16 @@ class IncomingCall(ServerCall):
         session = self.session
         if self.ended is None:
             self.send_message(data)
-            if session.wire.send_buffered(self) > SEND_BUFFER_SIZE:
+            is_full = session.wire.send_buffered(self) > SEND_BUFFER_SIZE
+            if is_full or session.wire.is_send_full:
                 self.writer = waiter = session.kernel.waiter()
+                if not is_full:  # it does not become writable
+                    session.room.wait(self)
                 try:
                     await waiter.wait()
                 finally:
                     self.writer = None
+                    session.room.forget(self)
                 return
         self.turns += 1
         if self.turns >= MESSAGES_PER_TURN or self.ended is not None:
@@ -331,6 +381,10 @@ class UnaryRequestCall(IncomingCall):
         elif self.ended is None:
             self.begin_soon()
 
+    @property
+    def kept_octets(self) -> int:
+        return 0 if self.message is None else len(self.message)
+
     def interrupt(self) -> None:
         super().interrupt()
         self.message = None
@@ -345,12 +399,31 @@ class UnaryRequestCall(IncomingCall):
     def begin(self) -> Any:
         message, self.message = cast("bytes", self.message), None
         if type(message) is CompressedMessage:
-            message = message.inflate()
+            return self._respond_to(message) if self.route.responses_stream else self._answer_to(message)
+        return self.handle(message)
+
+    def begin_at_once(self) -> Any:
+        """`begin`, for whoever keeps nobody waiting."""
+        message, self.message = cast("bytes", self.message), None
+        return self.handle(message.inflate() if type(message) is CompressedMessage else message)
+
+    def handle(self, message: bytes) -> Any:
+        """Call the handler with a request."""
         try:
             request = self.deserialize(message)
         except Exception as error:
             raise unreadable(error) from error
         return self.route.handler(request, Context(self))
+
+    async def _answer_to(self, message: CompressedMessage) -> Any:
+        response = self.handle(await inflate(message, self.session.kernel))
+        return await response if hasattr(response, "__await__") else response
+
+    async def _respond_to(self, message: CompressedMessage) -> AsyncIterator[Any]:
+        responses = self.handle(await inflate(message, self.session.kernel))
+        async with closing(responses):
+            async for response in responses:
+                yield response
 
 
 class InPlaceCall(UnaryRequestCall):
@@ -364,9 +437,15 @@ class InPlaceCall(UnaryRequestCall):
         """What the plain function returned to be awaited."""
 
     def begin_soon(self) -> None:
+        if self.is_to_wait:
+            return
         self.has_begun = True
         try:
-            self.session.threads.new_context().run(self._run_in_place)
+            if type(self.message) is CompressedMessage:
+                self.pending = super().begin()
+                self.session.submit(self)
+            else:
+                self.session.threads.new_context().run(self._run_in_place)
         except BaseException as error:
             contain(error, self.session.kernel, self.crashed)
         if self.pending is None and self.holds_place:
@@ -374,7 +453,7 @@ class InPlaceCall(UnaryRequestCall):
 
     def _run_in_place(self) -> None:
         try:
-            response = super().begin()
+            response = self.begin_at_once()
             if hasattr(response, "__await__"):  # such as a decorator's wrapper around an async function gives
                 self.pending = response
                 self.session.submit(self)
@@ -455,8 +534,7 @@ class StreamRequestCall(IncomingCall):
         message = self.messages.popleft()
         session.wire.consume(self, len(message))
         if type(message) is CompressedMessage:
-            self.turns = MESSAGES_PER_TURN  # it may have taken long
-            return message.inflate()
+            return await inflate(message, session.kernel)
         return message
 
     def receive_blocking(self) -> bytes | None:

@@ -19,6 +19,7 @@ from puregrpc.server.ageing import Ageing
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.faults import contain, log_exception
 from puregrpc.server.places import Places
+from puregrpc.server.room import Lookout
 from puregrpc.server.routing import Router
 from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot
@@ -78,6 +79,7 @@ class Connections:
         """Of connections that are over; and so below."""
         self._calls_ended: dict[int, int] = {}
         self._changes = Waiters(kernel.waiter)
+        self.lookout = Lookout(kernel)
         self.is_stopping = False
         self.is_stopped = False
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from puregrpc import wire
 from puregrpc.server.call import IncomingCall, RejectedCall
 from puregrpc.server.faults import contain, log_exception
+from puregrpc.server.room import Room
 from puregrpc.server.snapshot import SessionSnapshot
 from puregrpc.transport.session import Session, SessionOptions, open_session
 from puregrpc.wire.connection import Request, ServerCall, ServerConnection
@@ -52,6 +53,8 @@ class ServerSession:
         self._routes = connections.router.routes
         self._places = connections.places
         self._has_said_left_out = False
+        self.room = Room(self)
+        """The calls that wait until less waits to be sent."""
         self.transport: Session[ServerConnection] = open_session(
             self.kernel,
             stream,
@@ -223,8 +226,15 @@ class ServerSession:
 
     def relieve(self) -> None:
         """Let go of the call that holds most memory. Without the mutex. Raises nothing."""
+        self._do(self.wire.relieve)
+
+    def look_for_room(self) -> None:
+        """Let calls go on that wait until less waits to be sent. Without the mutex. Raises nothing."""
+        self._do(self.room.look)
+
+    def _do(self, function: Callable[[], None]) -> None:
         try:
-            self.transport.locked(self.wire.relieve)
+            self.transport.locked(function)
             self.transport.push()
         except BaseException as error:
             contain(error, self.kernel, self.crashed)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.server.call import IncomingCall, StreamRequestCall, UnaryRequestCall
 from puregrpc.server.faults import log_exception
+from puregrpc.server.room import SMALL
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import OK, Status, StatusCode
@@ -109,10 +110,16 @@ class Outbox:
     def look_for_room(self) -> None:
         """Let the thread go on if the client takes more, or the call is over. With the connection at hand."""
         call = self._call
-        self._is_full = call.ended is None and call.session.wire.send_buffered(call) > SEND_BUFFER_SIZE
-        if self._is_awaited and not self._is_full:
+        session = call.session
+        is_full = session.wire.send_buffered(call) > SEND_BUFFER_SIZE
+        self._is_full = call.ended is None and (is_full or session.wire.is_send_full)
+        if not self._is_awaited:
+            return
+        if not self._is_full:
             self._is_awaited = False
             self._gate.open()
+        elif not is_full:  # it does not become writable
+            session.room.wait(call)
 
     @property
     def is_abandoned(self) -> bool:
@@ -144,10 +151,35 @@ class OnThread(IncomingCall):
         self.has_begun = True
         try:
             self.session.threads.submit(self, beyond_size=self.route.has_own_thread)
+            self._charge()
         except (NotConnected, RuntimeError) as error:
             log_exception(error, "%s: no thread can run the handler", self.describe())
             self.end_with(Status(StatusCode.RESOURCE_EXHAUSTED, "the server has no thread for the call"))
             self.let_go()
+
+    def _charge(self) -> None:
+        """Count the request as held, as long as the call waits for a thread."""
+        kept = self.kept_octets
+        if kept > SMALL and self.session.threads.is_waiting(self):
+            self.charged = kept
+            self.session.wire.charge(self, kept)
+
+    def _discharge(self) -> None:
+        self.session.wire.charge(self, -self.charged)
+        self.charged = 0
+
+    def _postpone(self) -> None:
+        if not self.is_to_wait:
+            if self.ended is None:
+                self.begin_soon()
+            else:
+                self.let_go()
+
+    def go_on(self) -> None:
+        if self.has_begun and self.outbox is not None:
+            self.outbox.look_for_room()
+        else:
+            super().go_on()
 
     def interrupt(self) -> None:
         super().interrupt()
@@ -177,6 +209,11 @@ class OnThread(IncomingCall):
 
     def run_in_thread(self) -> None:
         """Run the handler and send what it gives: the whole of the call from its request on."""
+        if self.charged:
+            self.post(self._discharge)
+        if self.ended is None and self.session.wire.is_send_full:
+            self.post(self._postpone)  # the thread is for others meanwhile
+            return
         if self.ended is None:
             try:
                 self.session.threads.new_context().run(self._run)
@@ -196,7 +233,10 @@ class OnThread(IncomingCall):
         elif hasattr(response, "__await__"):
             self._continue_in_loop(response)
         else:
-            self.post(self.send_whole, self.encode(response))
+            data = self.encode(response)
+            self.post(self.send_whole, data)
+            if len(data) > SEND_BUFFER_SIZE and self.session.kernel.world != "threads":
+                self.session.threads.perform(bool)  # the loop has it: until then nobody could say whether there is room
 
     def call_handler(self) -> Any:
         """Call the handler: gives a response, or an iterator of many."""
@@ -248,7 +288,7 @@ class ThreadUnaryRequestCall(OnThread, UnaryRequestCall):
         self.pending = None
 
     def call_handler(self) -> Any:
-        return UnaryRequestCall.begin(self)
+        return self.begin_at_once()
 
     def open_outbox(self) -> Outbox:
         self.outbox = outbox = Outbox(self)

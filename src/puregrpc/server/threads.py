@@ -35,6 +35,7 @@ class Threads:
         """What is done here is abandoned."""
         self.submit = self._pool.submit
         self.withdraw = self._pool.withdraw
+        self.is_waiting = self._pool.is_waiting
 
     def new_context(self) -> Context:
         """What the context variables of a call start with."""

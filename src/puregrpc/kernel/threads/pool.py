@@ -69,6 +69,10 @@ class ThreadPool:
         """Do not do it; False if a thread has begun with it, or it never came here. From any thread."""
         return self._mutex.locked(self._waiting.pop, assignment, self) is None
 
+    def is_waiting(self, assignment: Assignment) -> bool:
+        """Whether no thread has begun with it. From any thread."""
+        return assignment in self._waiting
+
     def close(self, when_ended: Callable[[], object]) -> None:
         """Take nothing more, and abandon what is being done. From any thread; once.
 

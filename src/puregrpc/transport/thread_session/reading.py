@@ -71,11 +71,9 @@ class Reading:
         # Greenlets change places for less than it costs one of them to poll.
         self._may_be_led = is_for_callers and not is_cooperative() and not session.options.keepalive
         self._busy_poll = BusyPoll(busy_poll) if self._may_be_led and busy_poll else None
-        self._has_turns = not isinstance(session.connection, ClientConnection)
         self._is_behind = False
         """What came before is to be acted on, or the client to take answers, before more is read."""
-        if self._has_turns:
-            session.connection.limit_turns(time.perf_counter)
+        session.connection.limit_turns(time.perf_counter)
 
     # -- for callers
 
@@ -85,7 +83,13 @@ class Reading:
         With the mutex held, before the call is added to the session's.
         """
         session = self._session
-        if self.is_parked and self.leader is None and not session.calls and session.end_reason is None:
+        if (
+            self.is_parked
+            and self.leader is None
+            and not session.calls
+            and session.end_reason is None
+            and not self._is_behind
+        ):
             self.leader = call
             self.leading_thread = get_ident()
             return True
@@ -95,8 +99,10 @@ class Reading:
         """Read until a call that leads is over, or leads no longer."""
         session, endpoint, busy_poll = self._session, self._endpoint, self._busy_poll
         while not call.ended and self.leader is call:
-            has_input = endpoint.has_more or (
-                busy_poll is not None and busy_poll.finds_input(endpoint.socket, deadline)
+            has_input = (
+                self._is_behind
+                or endpoint.has_more
+                or (busy_poll is not None and busy_poll.finds_input(endpoint.socket, deadline))
             )
             if not has_input:
                 left = RECV_TIMEOUT if deadline is None else min(deadline - time.monotonic(), RECV_TIMEOUT)
@@ -104,6 +110,8 @@ class Reading:
             self._turns += 1
             if has_input:
                 session.mutex.locked(self._receive_for, call)
+                if self._is_behind:
+                    time.sleep(0)  # it is others' turn
                 # A lone caller that has its answer leaves acknowledgements to the next call's write, or to the reader:
                 # servers that estimate their bandwidth (grpc-go) send a PING with each answer.
                 if session.writing.has_output and (session.calls or session.end_reason is not None):
@@ -117,24 +125,27 @@ class Reading:
         """With the mutex held: only who leads receives, and acts on it before anybody else can."""
         if self.leader is not call:
             return
-        session = self._session
         try:
-            try:
-                data = self._endpoint.receive_nowait(self._limit)
-            except OSError as error:
-                if is_by_signal(error):
-                    raise
-                self._broken(error)
+            if self._is_behind:
+                self._go_on()
             else:
-                if data is not None:
-                    session.take(data, time.monotonic())
-                    if len(data) >= self._limit or self._limit != READ_SIZE:
-                        self._limit = next_read_size(self._limit, len(data))
+                self._receive_at_once()
         except BaseException:
-            session.give_up()
+            self._session.give_up()
             raise
         if call.ended:
             self._let_others_read()
+
+    def _receive_at_once(self) -> None:
+        try:
+            data = self._endpoint.receive_nowait(self._limit)
+        except OSError as error:
+            if is_by_signal(error):
+                raise
+            self._broken(error)
+        else:
+            if data is not None:
+                self._act(data)
 
     def stop_leading(self, call: UnaryExchange) -> None:
         """Its caller reads no more: if others have come meanwhile, the reader goes on. With the mutex held."""
@@ -144,7 +155,7 @@ class Reading:
     def _let_others_read(self) -> None:
         self.leader = None
         self.leading_thread = 0
-        if self._session.calls or self._session.end_reason is not None:
+        if self._session.calls or self._session.end_reason is not None or self._is_behind:
             self.attention.set()
 
     def take_over(self) -> None:
@@ -197,8 +208,7 @@ class Reading:
             session.tell_time()
             return True
         if self._is_behind:
-            if session.guarded(self._go_on):
-                time.sleep(min(left, CLOGGED_PAUSE))
+            time.sleep(min(left, CLOGGED_PAUSE) if session.guarded(self._go_on) else 0)  # it is others' turn
             return True
         self.looks_at = time.monotonic() + left
         is_waiting = endpoint.receive_waits and left >= LONGEST_PAUSE
@@ -251,7 +261,8 @@ class Reading:
         if is_quiet and self.leader not in session.calls:
             self.leader, self.leading_thread = None, 0  # who led was interrupted before it could say that it is over
         is_over = session.end_reason is not None
-        self.is_parked = not is_over and (
+        is_busy = is_over or (self._is_behind and self.leader is None)
+        self.is_parked = not is_busy and (
             self.leader is not None or not (session.calls or is_quiet or not session.is_ready)
         )
         if not self.is_parked:
@@ -264,8 +275,7 @@ class Reading:
         session = self._session
         if session.end_reason is None:
             session.take(data, time.monotonic())
-            if self._has_turns:
-                self._look_behind()
+            self._look_behind()
         size = len(data)
         if size >= self._limit or self._limit != READ_SIZE or self._is_behind:
             self._limit = next_read_size(self._limit, size, is_behind=self._is_behind)

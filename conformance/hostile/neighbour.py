@@ -1,0 +1,53 @@
+"""A client that behaves well beside the hostile one: ``python -m conformance.hostile.neighbour PORT PID``.
+
+It calls again and again until its input ends, and prints how much processor time the victim took during the longest of
+its calls, and how many failed. What passes on a busy machine says little; what the victim works meanwhile does not lie.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+
+from conformance.hostile.servers import QUICK_PATH
+from puregrpc.channel import BlockingChannel
+from puregrpc.errors import RpcError
+
+TIMEOUT = 10.0
+PAUSE = 0.01
+
+
+def processor_time(pid: int) -> float:
+    """What a process has used of its processors, in seconds."""
+    return time.clock_gettime((~pid << 3) | 2)  # how Linux numbers the clocks of processes
+
+
+def main() -> None:
+    port, pid = int(sys.argv[1]), int(sys.argv[2])
+    is_over = threading.Event()
+
+    def wait() -> None:
+        sys.stdin.read()
+        is_over.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    waits: list[float] = []
+    failed = 0
+    with BlockingChannel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary(QUICK_PATH)
+        call(b"", timeout=TIMEOUT)
+        print("ready", flush=True)
+        while not is_over.wait(PAUSE):
+            began = processor_time(pid)
+            try:
+                call(b"", timeout=TIMEOUT)
+            except RpcError:
+                failed += 1
+            waits.append(processor_time(pid) - began)
+    print(json.dumps({"waits": sorted(waits)[-3:], "calls": len(waits), "failed": failed}))
+
+
+if __name__ == "__main__":
+    main()

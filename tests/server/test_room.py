@@ -1,0 +1,146 @@
+"""What waits to be sent is bounded: handlers begin, and streams go on, when there is room for what they send."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from tests.server.serving import IN_STYLES, TIMEOUT, block_until, make_server, serving
+from tests.server.wire_client import connect_to
+
+from puregrpc.fuzz.probe import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GRPC_REQUEST,
+    HEADERS,
+    RST_STREAM,
+    SETTINGS,
+    Fields,
+    block,
+    frame,
+    message,
+    opening,
+    window,
+)
+from puregrpc.server import Method, ServerConfig, Shape, in_place
+from puregrpc.wire.limits import MAX_UNSENT_OUTPUT
+
+ANSWER = 400_000
+CALLS = 120
+
+
+class Begun:
+    """How many handlers have begun, and how many messages they have given."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def one_more(self) -> None:
+        with self._lock:
+            self.count += 1
+
+
+def methods(style: str, begun: Begun) -> list[Method]:
+    if style == "async":
+
+        async def large(_request: bytes, _context: Any) -> bytes:
+            begun.one_more()
+            return bytes(ANSWER)
+
+        async def stream(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+            for _ in range(4):
+                begun.one_more()
+                yield bytes(50_000)
+
+        return [Method("/a.B/Unary", large), Method("/a.B/Stream", stream, Shape.SERVER_STREAM)]
+
+    def plain_large(_request: bytes, _context: Any) -> bytes:
+        begun.one_more()
+        return bytes(ANSWER)
+
+    def plain_stream(_request: bytes, _context: Any) -> Iterator[bytes]:
+        for _ in range(4):
+            begun.one_more()
+            yield bytes(50_000)
+
+    @in_place
+    def large_in_place(request: bytes, context: Any) -> bytes:
+        return plain_large(request, context)
+
+    return [
+        Method("/a.B/Unary", plain_large),
+        Method("/a.B/InPlace", large_in_place),
+        Method("/a.B/Stream", plain_stream, Shape.SERVER_STREAM),
+    ]
+
+
+def request(stream_id: int, name: str) -> bytes:
+    fields: Fields = (*GRPC_REQUEST[:2], (b":path", b"/a.B/" + name.encode()), *GRPC_REQUEST[3:])
+    head = frame(HEADERS, END_HEADERS, stream_id, block(fields))
+    return head + frame(DATA, END_STREAM, stream_id, message(bytes(2000)))
+
+
+def ended_streams(sock: socket.socket, count: int) -> int:
+    """Read until so many streams have ended; gives how many octets of DATA came."""
+    sock.settimeout(TIMEOUT)
+    octets = b""
+    total = 0
+    while count:
+        octets += sock.recv(1 << 18)
+        while len(octets) >= 9 and len(octets) >= 9 + int.from_bytes(octets[:3], "big"):
+            length = int.from_bytes(octets[:3], "big")
+            total += length if octets[3] == DATA else 0
+            assert octets[3] != RST_STREAM
+            count -= octets[3] in (DATA, HEADERS) and octets[4] & END_STREAM
+            octets = octets[9 + length :]
+    return total
+
+
+def settled(begun: Begun) -> int:
+    """How many there are once there come no more."""
+    before = -1
+    while begun.count != before:
+        before = begun.count
+        time.sleep(0.2)
+    return before
+
+
+@IN_STYLES
+@pytest.mark.parametrize("name", ["Unary", "InPlace"])
+def test_handlers_wait_until_answers_are_taken(world: str, style: str, name: str) -> None:
+    if name == "InPlace" and style == "async":
+        pytest.skip("plain handlers alone run in place")
+    begun = Begun()
+    server = make_server(world, config=ServerConfig(engine="fast"))
+    server.add_methods(methods(style, begun))
+    with serving(server, world) as running, connect_to(running.address) as sock:
+        sock.sendall(opening(INITIAL_WINDOW_SIZE=0) + b"".join(request(2 * n + 1, name) for n in range(CALLS)))
+        block_until(lambda: begun.count * ANSWER >= MAX_UNSENT_OUTPUT)
+        most = settled(begun)
+        assert most < CALLS
+        sock.sendall(frame(RST_STREAM, 0, 2 * CALLS - 1, bytes(4)))  # one that has not begun
+        sock.sendall(frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff") + window(0, 1 << 30))
+        assert ended_streams(sock, CALLS - 1) >= (CALLS - 1) * ANSWER
+        assert begun.count == CALLS - 1
+
+
+@IN_STYLES
+def test_streams_wait_as_well(world: str, style: str) -> None:
+    begun = Begun()
+    calls = 200
+    server = make_server(world, config=ServerConfig(engine="fast"))
+    server.add_methods(methods(style, begun))
+    with serving(server, world) as running, connect_to(running.address) as sock:
+        sock.sendall(opening(INITIAL_WINDOW_SIZE=0) + b"".join(request(2 * n + 1, "Stream") for n in range(calls)))
+        block_until(lambda: begun.count >= 80)
+        most = settled(begun)
+        assert most * 50_000 < 2 * MAX_UNSENT_OUTPUT
+        sock.sendall(frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff") + window(0, 1 << 30))
+        assert ended_streams(sock, calls) >= 4 * calls * 50_000
+        assert begun.count == 4 * calls
