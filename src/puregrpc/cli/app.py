@@ -36,6 +36,7 @@ COMMANDS = {
     "describe": "describe",
     "health": "health",
     "trace": "trace",
+    "fuzz": "fuzz",
     "serve": "serve",
     "compile": "compile_command",
     "completion": "completion",
