@@ -79,7 +79,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "services": {PROTOBUF},
     "client": {"trio", "typing_extensions", PROTOBUF},
     "runner": set(),
-    "fuzz": {"hypothesis", "hyperframe", "hpack"},
+    "fuzz": {"hypothesis", "hpack", PROTOBUF},
     "testing": {"typing_extensions", "hyperframe", "hpack"},
     "integrations": {"PyInstaller", "pytest", "locust", "opentelemetry"},
     "cli": {"click", "trio", PROTOBUF},

@@ -32,6 +32,7 @@ COMMANDS = {
     "describe": ("describe", "Describe SYMBOL (a service, method, type or field), or all services."),
     "health": ("health", "Ask the server at TARGET how it is, or how SERVICE is."),
     "trace": ("trace", "Explain every octet of a gRPC conversation: a call, a capture, or others' calls."),
+    "fuzz": ("fuzz", "Fuzz the server at TARGET, from its schema to its frames; or a client."),
     "serve": ("serve", "Serve the demo services, or any from .proto files (see serve --help)."),
     "compile": ("compile_command", "Compile .proto files to a descriptor set (see compile --help)."),
     "completion": ("completion", "Print the completion script for SHELL."),

@@ -6,6 +6,7 @@ import argparse
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 import trio
@@ -83,6 +84,12 @@ def parser() -> argparse.ArgumentParser:
         help="the most metadata that a request may have (default: %(default)s)",
     )
     made.add_argument("--engine", choices=("h2", "fast"), default=ServerConfig().engine, help="HTTP/2 engine")
+    made.add_argument(
+        "--misbehave",
+        metavar="CASE",
+        help="answer every call as no server should, for tests of clients: one case, several with commas between them, "
+        "all (each connection the next), or list",
+    )
     made.add_argument("--verbose", action="store_true", help="log connections that fail and handlers that raise")
     return made
 
@@ -96,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().error("--tls-client-ca needs --tls-cert and --tls-key: without them the server speaks no TLS")
     if not arguments.grace >= 0:
         parser().error(f"--grace: {arguments.grace:g} is not a number of seconds")
+    if arguments.misbehave:
+        return misbehave(arguments)
     given = arguments.proto or arguments.protoset
     if not given and (arguments.script or arguments.import_path):
         option = "--script" if arguments.script else "--import-path"
@@ -109,6 +118,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"puregrpc serve: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def misbehave(arguments: argparse.Namespace) -> int:
+    """List the misbehaviours, or serve some of them until SIGTERM or SIGINT."""
+    from puregrpc.fuzz.misbehaving import MisbehavingServer
+    from puregrpc.fuzz.misbehaviours import MISBEHAVIOURS
+
+    if arguments.misbehave == "list":
+        for name, case in MISBEHAVIOURS.items():
+            print(f"{name:45} {case.about} (the call {CALL_IS[case.right]})")
+        return 0
+    chosen = list(MISBEHAVIOURS) if arguments.misbehave == "all" else arguments.misbehave.split(",")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with MisbehavingServer(chosen, host=arguments.host, port=arguments.port) as server:
+            print(f"listening on {server.address}", flush=True)
+            while not stop.wait(0.5):
+                pass
+    except (InvalidArgument, OSError) as error:
+        print(f"puregrpc serve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+CALL_IS = {"ok": "succeeds", "error": "fails", "any": "succeeds or fails"}
+"""What a sound client makes of a misbehaviour."""
 
 
 def make_server(arguments: argparse.Namespace) -> Server:
