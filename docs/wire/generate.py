@@ -34,8 +34,8 @@ def exercises_page() -> str:
     lines = [
         "# Exercises: what is wrong here?",
         "",
-        "Each capture is the first call of [the lesson](README.md) with one thing wrong. Read it by eye, or in the folder",
-        "of this page (`docs/wire`) with",
+        "Each capture is the first call of [the lesson](README.md) with one thing wrong. Read it by eye, or, in the",
+        "folder of this page (`docs/wire`), with",
         "",
         "```sh",
         f"puregrpc trace --read exercises/{EXERCISES[0].name}.hex --detail octets --proto {PROTO}",
