@@ -9,9 +9,6 @@ SMOKE = tests/wire tests/codec tests/schema tests/proto/test_compile.py tests/ch
 	tests/client/test_blocking_connection.py tests/client/test_asyncio.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples/test_examples.py::test_demo \
 	tests/test_readme.py::test_the_commands
 
-# The rooms with public names; a room's own files are reached from its docstrings.
-REFERENCE = puregrpc $(addprefix puregrpc.,channel server services wire proto schema codec metrics trace transport testing)
-
 .PHONY: demo test smoke lint docs bench conformance clean
 
 # The demo needs only the core; the developers' tools are added by the targets that use them.
@@ -39,10 +36,11 @@ lint: $(VENV)/developer
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The reference, from the docstrings: build/reference/index.html.
+# The site, pages and reference: build/site/index.html. A warning is an error, a link that leads nowhere among them.
 docs: $(VENV)/developer
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
-	$(BIN)/python -m pdoc --output-directory build/reference $(REFERENCE) '!puregrpc.cli'
+	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs build/site
+	$(BIN)/python -m docs.check build/site
 
 bench: $(VENV)/developer
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check grpclib
