@@ -130,7 +130,7 @@ CYCLES: dict[frozenset[str], str] = {
     frozenset(
         {
             "server.ageing", "server.call", "server.connections", "server.context", "server.interceptor",
-            "server.mixing", "server.routing", "server.session", "server.thread_call",
+            "server.mixing", "server.room", "server.routing", "server.session", "server.thread_call",
         }
     ): "types only: a handler's context leads back to its call, its connection and its server",
 }  # fmt: skip

@@ -77,6 +77,7 @@ def test_one_address(world: str, kind: str, tmp_path: Path) -> None:
         accepted = await listener.accept()
         assert stream.peer == str(listener.address) == accepted.local
         assert accepted.peer == stream.local
+        assert isinstance(stream, SocketStream)
         assert stream.socket.getblocking() is False
         await send_all(stream, b"there")
         assert await receive_exactly(accepted, 5) == b"there"
@@ -282,6 +283,7 @@ async def over_sockets(kernel: Kernel) -> tuple[SocketStream, SocketStream]:
     """Two ends of a connection of TCP."""
     listener = await listen_on(kernel)
     stream = await dial(kernel, listener.address, kernel.now() + 10)
+    assert isinstance(stream, SocketStream)
     accepted = await listener.accept()
     listener.close()
     return stream, accepted

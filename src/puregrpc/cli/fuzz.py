@@ -28,7 +28,7 @@ from puregrpc.fuzz.probe import Fields
 from puregrpc.fuzz.reports import Describer, html_report, json_report, junit_report, text_report
 from puregrpc.fuzz.target import Target
 from puregrpc.fuzz.user_checks import load_checks
-from puregrpc.kernel.addresses import UnixAddress
+from puregrpc.kernel.network.addresses import UnixAddress
 from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.schema import Registry
 from puregrpc.services import open_reflection

@@ -6,7 +6,6 @@ import argparse
 import logging
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 import trio
@@ -16,6 +15,7 @@ from puregrpc.cli.schema_files import load_schema_files
 from puregrpc.cli.script import load_script, script_handlers
 from puregrpc.cli.script_handlers import MAX_THREADS
 from puregrpc.errors import ConnectError, InvalidArgument, SchemaError
+from puregrpc.kernel.threads.waking import Event
 from puregrpc.proto.descriptors import ServiceDescriptor
 from puregrpc.server import Server, ServerConfig, stop_on_signal
 from puregrpc.services import ExampleService, add_demo_services, add_health_and_reflection
@@ -130,7 +130,7 @@ def misbehave(arguments: argparse.Namespace) -> int:
             print(f"{name:45} {case.about} (the call {CALL_IS[case.right]})")
         return 0
     chosen = list(MISBEHAVIOURS) if arguments.misbehave == "all" else arguments.misbehave.split(",")
-    stop = threading.Event()
+    stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:

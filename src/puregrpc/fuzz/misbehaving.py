@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
+from puregrpc._locks import Lock
 from puregrpc.errors import InvalidArgument
 from puregrpc.fuzz.misbehaviours import MISBEHAVIOURS, ORDINARY, Misbehaviour
 from puregrpc.fuzz.probe import ACK, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, SETTINGS_ACK, frame, window
+from puregrpc.kernel.threads.waking import Event
 
 __all__ = ["MisbehavingServer"]
 
@@ -43,10 +45,10 @@ class MisbehavingServer:
         self._host = host
         self._port = port
         self._listener: socket.socket | None = None
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._threads: list[threading.Thread] = []
         self._sockets: set[socket.socket] = set()
-        self._closing = threading.Event()
+        self._closing = Event()
         self.connections = 0
         """How many connections have come."""
         self.requests = 0
@@ -157,7 +159,7 @@ def _shut(sock: socket.socket) -> None:
 class _Connection:
     """What the cases are given; it reads what comes, answers SETTINGS and PING, and finds the requests."""
 
-    def __init__(self, sock: socket.socket, closing: threading.Event) -> None:
+    def __init__(self, sock: socket.socket, closing: Event) -> None:
         self._sock = sock
         self._closing = closing
         self._data = b""

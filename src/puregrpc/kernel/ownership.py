@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import trio
 
+    from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel
+
 __all__ = ["LoopOwner", "open_kernel"]
 
 
@@ -33,8 +35,19 @@ def open_kernel(name: str, *, threads: int | None = None) -> AbstractAsyncContex
     if world == "asyncio":
         from puregrpc.kernel.loops.asyncio_kernel import open_asyncio_kernel
 
-        return open_asyncio_kernel(threads=threads)
+        return open_asyncio_kernel(asyncio_kernel(), threads=threads)
     raise no_loop(name)
+
+
+def asyncio_kernel() -> type[AsyncioKernel]:
+    """The kernel for what loops there are."""
+    if sys.platform == "emscripten":
+        from puregrpc.kernel.loops.pyodide_kernel import PyodideKernel
+
+        return PyodideKernel
+    from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel
+
+    return AsyncioKernel
 
 
 def no_loop(name: str) -> LocalProtocolError:
@@ -89,9 +102,7 @@ class LoopOwner:
         if world == "threads":
             raise no_loop(self._name)
         if world == "asyncio":
-            from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel
-
-            self.take(AsyncioKernel(self.running()))
+            self.take(asyncio_kernel()(self.running()))
         else:
             from puregrpc.kernel.loops.trio_kernel import TrioKernel
 

@@ -325,9 +325,11 @@ class AsyncioKernel(Kernel):
 
 
 @asynccontextmanager
-async def open_asyncio_kernel(*, threads: int | None = None) -> AsyncIterator[AsyncioKernel]:
+async def open_asyncio_kernel(
+    kind: type[AsyncioKernel] = AsyncioKernel, *, threads: int | None = None
+) -> AsyncIterator[AsyncioKernel]:
     """A kernel of the running loop, whose tasks live as long as the body."""
-    kernel = AsyncioKernel(asyncio.get_running_loop(), threads=threads)
+    kernel = kind(asyncio.get_running_loop(), threads=threads)
     try:
         yield kernel
     finally:

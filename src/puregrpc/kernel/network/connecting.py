@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain, zip_longest
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.kernel.base import Kernel
@@ -40,16 +40,24 @@ FULL_BACKLOG_PAUSE = 0.01
 """How long to wait before a unix socket that takes nobody at the moment is asked again."""
 
 
+@runtime_checkable
+class HasStreams(Protocol):
+    """A kernel whose world has no sockets but streams of its own."""
+
+    async def open_stream(self, address: Address, until: float) -> ByteStream:
+        """A stream that is connected to an address. Raises OSError if it is not by ``until``."""
+
+
 async def connect(
     kernel: Kernel, addresses: Sequence[Address], until: float = inf, *, delay: float = CONNECTION_ATTEMPT_DELAY
-) -> SocketStream:
+) -> ByteStream:
     """Connect to the first of several addresses that answers (RFC 8305): each attempt starts ``delay`` seconds after
     the one before it, or as soon as that has failed.
 
     Raises ConnectError with the reason of each address if none answers by ``until``.
     """
     attempts = [partial(dial, kernel, address, until) for address in interleave_families(addresses)]
-    return await race(kernel, attempts, delay=delay, discard=SocketStream.close)
+    return await race(kernel, attempts, delay=delay, discard=ByteStream.close)
 
 
 def interleave_families(addresses: Iterable[Address]) -> list[Address]:
@@ -60,10 +68,12 @@ def interleave_families(addresses: Iterable[Address]) -> list[Address]:
     return [address for address in chain.from_iterable(zip_longest(*families.values())) if address is not None]
 
 
-async def dial(kernel: Kernel, address: Address, until: float = inf) -> SocketStream:
+async def dial(kernel: Kernel, address: Address, until: float = inf) -> ByteStream:
     """Connect to one address. Raises ConnectError with the reason if it has not answered by ``until``."""
     began = kernel.now()
     try:
+        if isinstance(kernel, HasStreams):
+            return await kernel.open_stream(address, until)
         sock = socket.socket(address.family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)

@@ -39,6 +39,9 @@ class ByteStream(ABC):
     tls: TlsLayer | None = None
     """What TLS knows of the connection; None without TLS."""
 
+    def limit_unacknowledged_time(self, seconds: float) -> None:  # noqa: B027 - few streams have such a limit
+        """Let the system break the connection when what was sent stays unacknowledged for so long (gRFC A18)."""
+
     @abstractmethod
     def receive_nowait(self, limit: int) -> bytes | None:
         """Up to about ``limit`` bytes that are here already; None if there are none yet; b"" at the end.
@@ -94,10 +97,10 @@ class SocketStream(ByteStream):
         self.gathers = hasattr(sock, "sendmsg")
 
     def limit_unacknowledged_time(self, seconds: float) -> None:
-        """Let the system break the connection when what was sent stays unacknowledged for so long (gRFC A18).
+        """See `ByteStream.limit_unacknowledged_time`.
 
-        It finds out what keepalive cannot: while data is on its way, the kernel sends again and again what a PING would
-        wait behind. Nothing happens on unix sockets, and where the system has no TCP_USER_TIMEOUT (RFC 5482).
+        The system finds out what keepalive cannot: while data is on its way, the kernel sends again and again what a
+        PING would wait behind. Nothing happens on unix sockets, and where there is no TCP_USER_TIMEOUT (RFC 5482).
         """
         option = getattr(socket, "TCP_USER_TIMEOUT", None)
         if option is not None and self.socket.family in (socket.AF_INET, socket.AF_INET6):
