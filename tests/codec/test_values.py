@@ -80,7 +80,7 @@ ECHOES: list[tuple[str, object, dict[str, object]]] = [
     # floats
     ("lab.All", {"f_double": 0.1, "f_float": 0.1}, {"fDouble": 0.1, "fFloat": 0.1}),
     ("lab.All", {"f_float": 16777217}, {"fFloat": 16777216.0}),
-    ("lab.All", {"f_float": 1e-45}, {"fFloat": 1e-45}),
+    ("lab.All", {"f_float": 1e-45}, {"fFloat": 1.4013e-45}),
     ("lab.All", {"f_float": 1 / 3}, {"fFloat": 0.33333334}),
     ("lab.All", {"f_float": 3.4028235e38}, {"fFloat": 3.4028235e38}),
     ("lab.All", {"f_double": "NaN", "f_float": "-Infinity"}, {"fDouble": "NaN", "fFloat": "-Infinity"}),

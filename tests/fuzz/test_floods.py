@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from conformance.hostile.victim import ClientVictim, ServerVictim, Victim
 
@@ -74,3 +77,20 @@ def test_every_limit_is_reached_by_a_probe() -> None:
 
 def test_names_are_unique() -> None:
     assert len({probe.name for probe in PROBES}) == len(PROBES)
+
+
+def test_security_md_has_every_limit() -> None:
+    """With the value that it has."""
+    table = (Path(__file__).parents[2] / "SECURITY.md").read_text()
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([^|]*) \|", table, re.MULTILINE))
+    assert rows == {name: shown(value) for name, value in vars(limits).items() if name in rows}
+    assert rows.keys() == {name for name in vars(limits) if name[0].isupper()} - {"NamedTuple", "Rate"}
+
+
+def shown(value: object) -> str:
+    """A limit as the table has it."""
+    if isinstance(value, limits.Rate):
+        return f"{value.burst}, {value.per_second:g}/s"
+    if isinstance(value, int) and value >= 1 << 10 and not value % (1 << 10):
+        return f"{value >> 20} MiB" if not value % (1 << 20) else f"{value >> 10} KiB"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -160,6 +160,16 @@ class EnumDescriptor(_Named):
     """Numbers it does not name are unknown fields (feature enum_type = CLOSED), not values."""
     containing_type: MessageDescriptor | None = None
     file: FileDescriptor | None = None
+    _numbers: tuple[int, dict[str, int]] = field(default=(0, {}), init=False)
+    """What `number_of` looks at, and how many values there were when it was made."""
+
+    def number_of(self, name: str) -> int | None:
+        """The number of a value; None if there is none of that name."""
+        count, numbers = self._numbers
+        if count != len(self.values):
+            numbers = {value.name: value.number for value in reversed(self.values)}  # the first of a name counts
+            self._numbers = (len(self.values), numbers)
+        return numbers.get(name)
 
 
 @dataclass(slots=True, eq=False, repr=False)

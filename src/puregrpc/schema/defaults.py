@@ -83,9 +83,9 @@ def default_of(field: FieldDescriptor, text: str) -> object:
     elif field.type is FieldType.ENUM:
         if field.enum_type is None or field.enum_type.file is None:
             return 0
-        for named in field.enum_type.values:
-            if named.name == text:
-                return named.number
+        number = field.enum_type.number_of(text)
+        if number is not None:
+            return number
     raise SchemaError(
         f"{field.full_name}: {text[:80]!r} is not a default for a field of type {field.type.name.lower()}"
     )
