@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 
 import pytest
 
 from puregrpc import errors
+from puregrpc.client.results.constants import StatusName
 from puregrpc.client.results.wording import failed_call
-from puregrpc.errors import Error
+from puregrpc.errors import Error, NamedInt, StatusCode
 from puregrpc.wire.status import Status
 
 MADE = [
@@ -42,3 +44,31 @@ def test_every_public_error_is_tried() -> None:
         "NamedInt",
         "StatusCode",
     }
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (StatusCode.NOT_FOUND, "NOT_FOUND"),
+        (StatusCode(77), "CODE_77"),
+        (StatusName(5), "NotFound"),
+        (StatusName(77), "Code(77)"),
+    ],
+)
+def test_codes_print_as_their_names_and_are_numbers(code: NamedInt, name: str) -> None:
+    number = 77 if "77" in name else 5
+    assert [str(code), f"{code}", f"{code:>12}"] == [name, name, name.rjust(12)]
+    assert [f"{code:d}", f"{code:03d}", json.dumps([code])] == [str(number), f"{number:03d}", f"[{number}]"]
+    assert code == number
+    assert hash(code) == hash(number)
+    assert pickle.loads(pickle.dumps(code)) == copy.deepcopy(code) == number
+
+
+def test_the_code_of_an_rpc_error() -> None:
+    error = errors.RpcError(5, "gone")
+    assert error.code is StatusCode.NOT_FOUND
+    assert (str(error), error.details, error.details_bin) == ("NOT_FOUND: gone", None, None)
+    assert errors.RpcError(StatusName.NotFound).code is StatusName.NotFound
+    assert str(errors.RpcError(77)) == "CODE_77"
+    with pytest.raises(errors.InvalidArgument, match=r"a number such as StatusCode\.NOT_FOUND, not 'NOT_FOUND'"):
+        errors.RpcError("NOT_FOUND")  # type: ignore[arg-type]

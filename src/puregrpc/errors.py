@@ -61,7 +61,7 @@ class NamedInt(IntEnum):
         return self.name
 
     def __format__(self, spec: str) -> str:
-        return format(self.name, spec) if not spec or spec[-1] in "s<>^" else format(int(self), spec)
+        return format(int(self), spec) if spec and spec[-1] in "bcdeEfFgGnoxX%" else format(self.name, spec)
 
 
 class StatusCode(NamedInt):

@@ -31,6 +31,9 @@ REACHED_ELSEWHERE = {
     "LARGEST_HEADER_LIST_SIZE": "tests/channel/test_header_limits.py: what the option takes",
     "LARGEST_HEADER_BLOCK_SIZE": "tests/wire/test_header_limits.py: a block of the largest list",
     "GUARANTEED_MEMORY": "tests/wire/test_memory.py: what is guaranteed",
+    "CLIENT_MAX_HEADER_LIST_SIZE": "tests/channel/test_header_limits.py: large error details",
+    "LARGEST_HEADER_LIST_SIZE": "tests/wire/test_header_limits.py: a size that no list can have",
+    "LARGEST_HEADER_BLOCK_SIZE": "tests/wire/test_header_limits.py: blocks are bounded whatever lists are allowed",
 }
 """Limits of what this side does, or that take several connections or time."""
 

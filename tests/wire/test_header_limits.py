@@ -276,3 +276,10 @@ def test_a_size_that_no_list_can_have() -> None:
     for size in (0, -1, (16 << 20) + 1, "large"):
         with pytest.raises(InvalidArgument, match=r"max_header_list_size is 1 to 16777216 bytes of metadata, not "):
             ConnectionConfig(max_header_list_size=size).check_header_list_size()  # type: ignore[arg-type]
+
+
+def test_blocks_are_bounded_whatever_lists_are_allowed() -> None:
+    for most, size, frames in ((16 << 10, 64 << 10, 32), (256 << 10, 1 << 20, 128), (16 << 20, (1 << 24) - 1, 2047)):
+        config = ConnectionConfig(max_header_list_size=most)
+        config.check_header_list_size()
+        assert (config.max_header_block_size, config.max_continuation_frames) == (size, frames)

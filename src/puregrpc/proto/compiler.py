@@ -306,7 +306,7 @@ class Compilation:
         from puregrpc.proto.output.given_source import GivenSource
 
         described, is_complete = self.given[name]
-        return DescribedSource(described, file.descriptor) if is_complete else GivenSource(described)
+        return DescribedSource(self.context, described, file) if is_complete else GivenSource(described)
 
     def validate(self, file: LinkedFile, interpreter: OptionInterpreter) -> None:
         """Check a linked file whose options are interpreted; take in what it says about options."""

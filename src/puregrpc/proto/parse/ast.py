@@ -70,6 +70,8 @@ class Option:
     name: tuple[tuple[str, bool], ...]
     kind: int
     value: OptionValue
+    is_uninterpreted: bool = False
+    """It comes from a descriptor, whose other options are interpreted."""
 
 
 @dataclass(slots=True, eq=False)

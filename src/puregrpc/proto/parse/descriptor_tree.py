@@ -2,13 +2,13 @@
 
 The descriptor may come from anywhere, so what the parser guarantees of a tree is checked here: names are
 identifiers, numbers of oneofs exist, defaults can be read. The rest is for the phases that every tree goes through.
-Options of extensions are left out: nobody who imports the file asks for them.
+Options of extensions are left out, unless they are still to be interpreted: nobody who imports the file asks for them.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor as ProtobufField
@@ -18,7 +18,7 @@ from puregrpc.proto.descriptors import FieldType
 from puregrpc.proto.json_names import json_name
 from puregrpc.proto.parse import ast
 from puregrpc.proto.parse.fields import MAX_MESSAGE_DEPTH
-from puregrpc.proto.parse.lexer import is_identifier
+from puregrpc.proto.parse.lexer import END, is_identifier, tokenize
 from puregrpc.proto.parse.literals import c_escape
 
 if TYPE_CHECKING:
@@ -27,6 +27,24 @@ if TYPE_CHECKING:
 __all__ = ["InvalidDescriptor", "tree_of_descriptor"]
 
 NAMED_TYPES = frozenset({FieldType.MESSAGE, FieldType.ENUM, FieldType.GROUP})
+VALUE_FIELDS: dict[
+    Literal[
+        "identifier_value",
+        "positive_int_value",
+        "negative_int_value",
+        "double_value",
+        "string_value",
+        "aggregate_value",
+    ],
+    int,
+] = {
+    "identifier_value": ast.ValueKind.IDENTIFIER,
+    "positive_int_value": ast.ValueKind.POSITIVE_INTEGER,
+    "negative_int_value": ast.ValueKind.NEGATIVE_INTEGER,
+    "double_value": ast.ValueKind.DOUBLE,
+    "string_value": ast.ValueKind.STRING,
+    "aggregate_value": ast.ValueKind.AGGREGATE,
+}
 SYNTAXES = ("", "proto2", "proto3", "editions")
 BYTES_DEFAULT = re.compile(r"(?:[\x00-\x5b\x5d-\x7e]|\\(?:[0-3][0-7]{2}|[^0-9]))*", re.DOTALL)
 LIMITS = {
@@ -220,7 +238,31 @@ def _type_name(text: object) -> str:
 
 def _options(options: Message) -> list[ast.Option] | None:
     found = [option for field, value in _fields(options) for option in [_option(field, value)] if option is not None]
+    uninterpreted: Iterable[descriptor_pb2.UninterpretedOption] = options.uninterpreted_option  # type: ignore[attr-defined]
+    found += map(_uninterpreted, uninterpreted)
     return found or None
+
+
+def _uninterpreted(option: descriptor_pb2.UninterpretedOption) -> ast.Option:
+    """An option that is still to be interpreted."""
+    kind = ast.ValueKind
+    name = tuple((_raw(part.name_part), part.is_extension) for part in option.name)
+    if not name:
+        raise InvalidDescriptor("Option must have a name.")
+    for field, value_kind in VALUE_FIELDS.items():
+        if option.HasField(field):
+            value = getattr(option, field)
+            if value_kind == kind.AGGREGATE:
+                return ast.Option(name, value_kind, _aggregate(_raw(value)), is_uninterpreted=True)
+            return ast.Option(name, value_kind, value if isinstance(value, (int, float)) else _raw(value), True)
+    raise InvalidDescriptor("Uninterpreted option is missing name or value.")
+
+
+def _aggregate(text: str) -> tuple[str, ...]:
+    tokens = tokenize(text)
+    if "" in tokens:
+        raise InvalidDescriptor(f"{text[:80]!r} is not a message in text format.")
+    return tuple(token for token in tokens if token != END)
 
 
 def _fields(message: Message) -> Iterator[tuple[ProtobufField, object]]:
