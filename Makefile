@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Two processes, each with whole files of tests: most of them wait most of the time.
+PARALLEL = --numprocesses 2 --dist loadfile
 # What the smoke run on the other interpreters looks at: every room on the way of a call, and the programs.
 SMOKE = tests/wire tests/codec tests/schema tests/proto/test_compile.py tests/channel tests/server tests/services \
-	tests/client/test_blocking_connection.py tests/client/test_asyncio.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples tests/test_readme.py
+	tests/client/test_blocking_connection.py tests/client/test_asyncio.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples/test_examples.py::test_demo \
+	tests/test_readme.py::test_the_commands
 
 .PHONY: demo test smoke lint docs bench conformance clean
 
@@ -23,10 +26,10 @@ demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/developer
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 smoke: $(VENV)/developer
-	HYPOTHESIS_PROFILE=smoke $(BIN)/python -m pytest -q -m "not slow" $(SMOKE)
+	HYPOTHESIS_PROFILE=smoke $(BIN)/python -m pytest -q $(PARALLEL) -m "not slow" $(SMOKE)
 
 lint: $(VENV)/developer
 	$(BIN)/ruff check .

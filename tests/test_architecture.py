@@ -37,6 +37,11 @@ ROOMS: dict[str, set[str]] = {
 """Room -> the rooms it may import. Any room may import errors.py, _on_demand.py and _version.py."""
 
 FOLDERS: dict[str, dict[str, set[str]]] = {
+    "kernel": {
+        "threads": {"network"},
+        "loops": {"network"},
+        "network": set(),
+    },
     "channel": {
         "backends": set(),
         "calls": {"backends"},
@@ -88,7 +93,8 @@ THIRD_PARTY: dict[str, set[str]] = {
 """Room or module -> what it may import besides the standard library and puregrpc."""
 
 WORLD_MODULES = {
-    "kernel.asyncio_jobs", "kernel.asyncio_kernel", "kernel.asyncio_tasks", "kernel.trio_jobs", "kernel.trio_kernel",
+    "kernel.loops.asyncio_jobs", "kernel.loops.asyncio_kernel", "kernel.loops.asyncio_tasks", "kernel.loops.trio_jobs",
+    "kernel.loops.trio_kernel",
     "transport.asyncio_session", "transport.asyncio_streams", "transport.trio_session",
 }  # fmt: skip
 """The modules that know trio or asyncio: the rest of the library is written once. Types may be named anywhere."""

@@ -18,6 +18,7 @@ from puregrpc.client.results.wording import CANCELED_HERE, CLOSING
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
 from puregrpc.schema import Registry
 from tests.channel.grpcio_server import grpcio_server
+from tests.server.serving import block_until
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +134,15 @@ def test_a_slow_taker_holds_the_server_back(connection: BlockingConnection) -> N
     stream = connection.open_stream(call("Forever"), inbox)
     stream.send(b"", lambda: None)
     stream.half_close()
-    time.sleep(0.3)
-    before = connection.passed().bytes_received
-    time.sleep(0.2)
-    assert connection.passed().bytes_received - before < 100_000  # at most what a window lets through
+    received = [0]
+
+    def is_held_back() -> bool:
+        time.sleep(0.2)
+        received.append(connection.passed().bytes_received)
+        return 0 < received[-1] == received[-2]
+
+    block_until(is_held_back, 20)
+    assert received[-1] < 3_000_000  # some windows at most
     for _ in range(500):
         assert inbox.take(5)
     stream.cancel(CANCELED_HERE)

@@ -7,7 +7,7 @@ from functools import cache
 
 import trustme
 
-from puregrpc.kernel.tls import TlsLayer
+from puregrpc.kernel.network.tls import TlsLayer
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 

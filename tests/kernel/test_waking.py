@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from puregrpc.kernel.waking import Signal
+from puregrpc.kernel.threads.waking import Signal
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -153,6 +153,7 @@ def test_the_size_of_a_header_list() -> None:
 # -- status
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_messages_come_back_as_they_went(message: str) -> None:
     encoded = encode_grpc_message(message)

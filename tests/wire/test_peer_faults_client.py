@@ -151,6 +151,7 @@ def test_a_reset(engine: EngineName, error_code: int, code: StatusCode, unproces
         assert next_call.status == OK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("malformed", [False, True])
 def test_a_server_that_resets_or_breaks_every_call(engine: EngineName, malformed: bool) -> None:
     """An overloaded or broken server: each call says so, and the connection stays."""

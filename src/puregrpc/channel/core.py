@@ -20,17 +20,17 @@ from puregrpc.channel.options import ChannelOptions, Connector, check_secure
 from puregrpc.channel.target import Target
 from puregrpc.errors import ConnectError, NotConnected, RpcError
 from puregrpc.kernel import Kernel, Waiter, Waiters
-from puregrpc.kernel.addresses import Address
-from puregrpc.kernel.connecting import CONNECTION_ATTEMPT_DELAY, dial, interleave_families, secure
+from puregrpc.kernel.network.addresses import Address
+from puregrpc.kernel.network.connecting import CONNECTION_ATTEMPT_DELAY, dial, interleave_families, secure
+from puregrpc.kernel.network.racing import race
 from puregrpc.kernel.process import THIS_PROCESS
-from puregrpc.kernel.racing import race
 from puregrpc.transport import ClientSession, Session, SessionOptions, open_session
 from puregrpc.wire import client_connection
 from puregrpc.wire.connection import ClientConnection, Driver, Metadata
 from puregrpc.wire.status import StatusCode
 
 if TYPE_CHECKING:
-    from puregrpc.kernel.streams import ByteStream
+    from puregrpc.kernel.network.streams import ByteStream
 
 __all__ = ["ChannelCore"]
 

@@ -19,8 +19,8 @@ from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
 if TYPE_CHECKING:
     import ssl
 
-    from puregrpc.kernel.streams import ByteStream
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.streams import ByteStream
+    from puregrpc.kernel.network.tap import Tap
     from puregrpc.proto.descriptors import MethodDescriptor
     from puregrpc.transport import TlsOptions
 

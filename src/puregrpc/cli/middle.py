@@ -12,9 +12,9 @@ import trio
 from puregrpc.channel.target import Target
 from puregrpc.errors import ConnectError
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.connecting import connect, dial
-from puregrpc.kernel.listening import Listener, listen
-from puregrpc.kernel.streams import ByteStream, SocketStream
+from puregrpc.kernel.network.connecting import connect, dial
+from puregrpc.kernel.network.listening import Listener, listen
+from puregrpc.kernel.network.streams import ByteStream, SocketStream
 from puregrpc.trace import Chunk, Direction
 from puregrpc.transport import TlsOptions
 

@@ -20,7 +20,7 @@ from puregrpc.errors import InvalidArgument, RpcError, SchemaError
 if TYPE_CHECKING:
     from puregrpc.channel import Channel, ChannelKeywords
     from puregrpc.channel.options import Connector
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.tap import Tap
     from puregrpc.proto.descriptors import FileDescriptor
     from puregrpc.schema import Registry
     from puregrpc.services import ReflectionClient
@@ -308,7 +308,7 @@ CONNECTION = (
     click.option("--proxy-header", metavar="'NAME: VALUE'", multiple=True, help="Goes to the proxy; may be repeated."),
     click.option("--connect-timeout", type=click.FloatRange(min=0, min_open=True), default=10.0, metavar="SECONDS",
                  show_default=True, help="For connecting."),
-    click.option("--max-message-size", type=click.IntRange(min=0), default=4 << 20, metavar="OCTETS",
+    click.option("--max-message-size", type=click.IntRange(min=0), default=4 << 20, metavar="BYTES",
                  show_default=True, help="The largest message that is received."),
     click.option("--header", "-H", multiple=True, metavar="'NAME: VALUE'",
                  help="Metadata of every call, reflection included; may be repeated. Base64 for names in -bin."),

@@ -35,10 +35,10 @@ from puregrpc.cli.options import (
 from puregrpc.cli.output import INTERRUPTED, in_options, note, print_line, print_styled_lines, progress
 from puregrpc.errors import ConnectError, Error, InvalidArgument
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.connecting import secure
-from puregrpc.kernel.listening import listen as listen_on
+from puregrpc.kernel.network.connecting import secure
+from puregrpc.kernel.network.listening import listen as listen_on
+from puregrpc.kernel.network.streams import ByteStream, TappedStream
 from puregrpc.kernel.ownership import open_kernel
-from puregrpc.kernel.streams import ByteStream, TappedStream
 from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.schema import Registry
 from puregrpc.trace import Chunk, Direction, Explainer, Explanation, Recorder, Recording, explain
@@ -106,7 +106,7 @@ def trace(
     schema: SchemaOptions,
     **options: Any,
 ) -> int:
-    """Explain every octet of a gRPC conversation: frames, headers, messages, fields, and the rules they serve.
+    """Explain every byte of a gRPC conversation: frames, headers, messages, fields, and the rules they serve.
 
     \b
     puregrpc trace TARGET METHOD -d JSON         a call of this program, until its end or Ctrl-C

@@ -27,11 +27,11 @@ def open_kernel(name: str, *, threads: int | None = None) -> AbstractAsyncContex
     """
     world = running_world()
     if world == "trio":
-        from puregrpc.kernel.trio_kernel import open_trio_kernel
+        from puregrpc.kernel.loops.trio_kernel import open_trio_kernel
 
         return open_trio_kernel(threads=threads)
     if world == "asyncio":
-        from puregrpc.kernel.asyncio_kernel import open_asyncio_kernel
+        from puregrpc.kernel.loops.asyncio_kernel import open_asyncio_kernel
 
         return open_asyncio_kernel(threads=threads)
     raise no_loop(name)
@@ -89,11 +89,11 @@ class LoopOwner:
         if world == "threads":
             raise no_loop(self._name)
         if world == "asyncio":
-            from puregrpc.kernel.asyncio_kernel import AsyncioKernel
+            from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel
 
             self.take(AsyncioKernel(self.running()))
         else:
-            from puregrpc.kernel.trio_kernel import TrioKernel
+            from puregrpc.kernel.loops.trio_kernel import TrioKernel
 
             if nursery is None:
                 raise LocalProtocolError(

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import NotConnected
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.server.base import ServerBase
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.connections import Connections

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from puregrpc.errors import ConnectError, NotConnected
 from puregrpc.kernel import Kernel, Waiter, Waiters
 from puregrpc.kernel.jobs import Job, Jobs, open_jobs
-from puregrpc.kernel.listening import Listener, listen
-from puregrpc.kernel.streams import ByteStream, SocketStream
+from puregrpc.kernel.network.listening import Listener, listen
+from puregrpc.kernel.network.streams import ByteStream, SocketStream
 from puregrpc.server.ageing import Ageing
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.faults import contain, log_exception
@@ -26,7 +26,7 @@ from puregrpc.server.threads import Threads
 if TYPE_CHECKING:
     import socket
 
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.tap import Tap
     from puregrpc.transport.tls import TlsOptions
 
 __all__ = ["Connections", "Target"]

@@ -12,7 +12,7 @@ from puregrpc.client.network.inbox import Inbox
 from puregrpc.client.network.inbox_call import InboxCall
 from puregrpc.client.params.connect import ConnectParams
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected, RpcError
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.schema import Registry
 from puregrpc.transport import SessionCounters
 from puregrpc.transport.busy_poll import BUSY_POLL

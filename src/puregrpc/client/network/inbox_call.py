@@ -12,7 +12,7 @@ from puregrpc.client.network.inbox import PATIENCE_SECONDS, Inbox, Patience
 from puregrpc.client.results.wording import CANCELED_HERE, CLOSING, as_k6_says
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.kernel import Waiter
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import Status
 

@@ -24,7 +24,7 @@ from puregrpc.errors import InvalidArgument
 from puregrpc.transport.busy_poll import LONGEST_BUSY_POLL
 
 if TYPE_CHECKING:
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.tap import Tap
     from puregrpc.transport import TlsOptions
 
 __all__ = ["MAX_SEND_SIZE", "ConnectKeywords", "ConnectParams", "connect_params"]

@@ -20,8 +20,8 @@ from typing import Any
 
 from puregrpc.errors import Error, InvalidArgument, UserError
 from puregrpc.kernel.base import World
-from puregrpc.kernel.listening import Listener, listen
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.network.listening import Listener, listen
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.server.processes.messages import (
     Ask,
     Ended,

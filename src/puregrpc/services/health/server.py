@@ -8,7 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from puregrpc.errors import NotConnected
-from puregrpc.kernel.mutex import Mutex
+from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.server import Context, in_place, own_thread
 from puregrpc.server.base import ServerBase
 from puregrpc.services.contracts import service_in

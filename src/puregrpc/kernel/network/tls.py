@@ -8,8 +8,8 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 
-from puregrpc.kernel.addresses import name_of_host
-from puregrpc.kernel.reasons import TlsError, explain_tls
+from puregrpc.kernel.network.addresses import name_of_host
+from puregrpc.kernel.network.reasons import TlsError, explain_tls
 
 __all__ = ["RECORD_SIZE", "TlsError", "TlsLayer"]
 

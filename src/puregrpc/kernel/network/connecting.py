@@ -13,16 +13,16 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import ConnectError, InvalidArgument
-from puregrpc.kernel.addresses import Address, TcpAddress, address_of
 from puregrpc.kernel.base import Kernel
-from puregrpc.kernel.racing import COULD_NOT_CONNECT, race
-from puregrpc.kernel.reasons import describe, in_seconds
-from puregrpc.kernel.streams import ByteStream, SocketStream
+from puregrpc.kernel.network.addresses import Address, TcpAddress, address_of
+from puregrpc.kernel.network.racing import COULD_NOT_CONNECT, race
+from puregrpc.kernel.network.reasons import describe, in_seconds
+from puregrpc.kernel.network.streams import ByteStream, SocketStream
 
 if TYPE_CHECKING:
     import ssl
 
-    from puregrpc.kernel.tls_stream import TlsStream
+    from puregrpc.kernel.network.tls_stream import TlsStream
 
 __all__ = ["ALPN_H2", "connect", "dial", "interleave_families", "secure"]
 
@@ -121,8 +121,8 @@ async def secure(
     Raises ConnectError that says what the peer did: no TLS at all, a certificate that is not good, no "h2" by ALPN
     where ``require_alpn`` asks for it, or nothing by ``until``.
     """
-    from puregrpc.kernel.tls import TlsError, TlsLayer
-    from puregrpc.kernel.tls_stream import TlsStream
+    from puregrpc.kernel.network.tls import TlsError, TlsLayer
+    from puregrpc.kernel.network.tls_stream import TlsStream
 
     began = kernel.now()
     try:

@@ -7,9 +7,9 @@ import time
 import weakref
 from math import inf
 
-from puregrpc.kernel.polling import Wakeup, wait_for_socket
-from puregrpc.kernel.trampoline import Interrupted, Request, Runner, ThreadWaiter, ask
-from puregrpc.kernel.worker_threads import Work, WorkerThreads
+from puregrpc.kernel.threads.polling import Wakeup, wait_for_socket
+from puregrpc.kernel.threads.trampoline import Interrupted, Request, Runner, ThreadWaiter, ask
+from puregrpc.kernel.threads.workers import Work, WorkerThreads
 
 __all__ = ["SocketWaits"]
 

@@ -8,8 +8,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from puregrpc.kernel.guard import guard_of
-from puregrpc.kernel.streams import ByteStream
-from puregrpc.kernel.tls import RECORD_SIZE, TlsError, TlsLayer
+from puregrpc.kernel.network.streams import ByteStream
+from puregrpc.kernel.network.tls import RECORD_SIZE, TlsError, TlsLayer
 
 if TYPE_CHECKING:
     from puregrpc.kernel.base import Kernel

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from puregrpc.errors import LocalProtocolError
-from puregrpc.kernel.mutex import Mutex
-from puregrpc.kernel.waking import Signal
+from puregrpc.kernel.threads.mutex import Mutex
+from puregrpc.kernel.threads.waking import Signal
 
 __all__ = ["Lane", "Work", "WorkerThreads"]
 

@@ -12,9 +12,9 @@ from contextlib import suppress
 from itertools import count
 
 from puregrpc.kernel.base import call_logged
-from puregrpc.kernel.trampoline import ThreadWaiter
-from puregrpc.kernel.waking import Signal
-from puregrpc.kernel.worker_threads import Work, WorkerThreads
+from puregrpc.kernel.threads.trampoline import ThreadWaiter
+from puregrpc.kernel.threads.waking import Signal
+from puregrpc.kernel.threads.workers import Work, WorkerThreads
 
 __all__ = ["Timers"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from puregrpc.errors import ConnectError, NotConnected
-from puregrpc.kernel.addresses import Address, TcpAddress, UnixAddress, address_of, split_host_port
 from puregrpc.kernel.base import Kernel
-from puregrpc.kernel.connecting import secure
-from puregrpc.kernel.reasons import describe
-from puregrpc.kernel.streams import ByteStream, SocketStream
+from puregrpc.kernel.network.addresses import Address, TcpAddress, UnixAddress, address_of, split_host_port
+from puregrpc.kernel.network.connecting import secure
+from puregrpc.kernel.network.reasons import describe
+from puregrpc.kernel.network.streams import ByteStream, SocketStream
 
 if TYPE_CHECKING:
     import ssl

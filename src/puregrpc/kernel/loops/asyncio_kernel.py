@@ -15,11 +15,11 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from puregrpc.errors import LocalProtocolError, NotConnected
-from puregrpc.kernel.addresses import TcpAddress, addresses_in, literal_addresses, no_address, question
-from puregrpc.kernel.asyncio_tasks import create_task, was_cancelled
 from puregrpc.kernel.base import DEFAULT_THREADS, Kernel, Waiters, call_logged, run_logged
 from puregrpc.kernel.current import running_loop
-from puregrpc.kernel.selecting import SelectingThread
+from puregrpc.kernel.loops.asyncio_tasks import create_task, was_cancelled
+from puregrpc.kernel.loops.selecting import SelectingThread
+from puregrpc.kernel.network.addresses import TcpAddress, addresses_in, literal_addresses, no_address, question
 from puregrpc.kernel.signals import restoring_signals
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 from puregrpc.kernel.base import run_logged
-from puregrpc.kernel.trampoline import Interrupted, Interruptible, Running, ThreadWaiter, run_blocking
-from puregrpc.kernel.worker_threads import Work
+from puregrpc.kernel.threads.trampoline import Interrupted, Interruptible, Running, ThreadWaiter, run_blocking
+from puregrpc.kernel.threads.workers import Work
 
 __all__ = ["ThreadCall", "ThreadTask"]
 

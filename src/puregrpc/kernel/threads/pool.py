@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from puregrpc.errors import NotConnected
-from puregrpc.kernel.mutex import Mutex
+from puregrpc.kernel.threads.mutex import Mutex
 
 __all__ = ["Assignment", "ThreadPool"]
 

@@ -10,9 +10,9 @@ import asyncio
 import sys
 from contextvars import copy_context
 
-from puregrpc.kernel.asyncio_tasks import create_task
 from puregrpc.kernel.base import Kernel
 from puregrpc.kernel.jobs import Job, Jobs
+from puregrpc.kernel.loops.asyncio_tasks import create_task
 
 __all__ = ["AsyncioJobs", "open_jobs"]
 

@@ -18,8 +18,8 @@ from puregrpc.kernel.guard import Guard, guard_of
 
 if TYPE_CHECKING:
     from puregrpc.kernel.base import Kernel
-    from puregrpc.kernel.tap import Tap
-    from puregrpc.kernel.tls import TlsLayer
+    from puregrpc.kernel.network.tap import Tap
+    from puregrpc.kernel.network.tls import TlsLayer
 
 __all__ = ["ByteStream", "MemoryStream", "SocketStream", "TappedStream", "memory_stream_pair"]
 

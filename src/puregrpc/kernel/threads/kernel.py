@@ -15,14 +15,23 @@ from types import CoroutineType
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected
-from puregrpc.kernel.addresses import TcpAddress, literal_addresses, look_up, no_address
 from puregrpc.kernel.base import DEFAULT_THREADS, RESOLVER_THREADS, Kernel, call_logged
-from puregrpc.kernel.mutex import Mutex
-from puregrpc.kernel.socket_waits import SocketWaits
-from puregrpc.kernel.thread_tasks import ThreadCall, ThreadTask
-from puregrpc.kernel.timers import Timers
-from puregrpc.kernel.trampoline import Interrupted, Parked, Request, Runner, Running, ThreadWaiter, ask, run_blocking
-from puregrpc.kernel.worker_threads import Lane, Work, WorkerThreads
+from puregrpc.kernel.network.addresses import TcpAddress, literal_addresses, look_up, no_address
+from puregrpc.kernel.threads.mutex import Mutex
+from puregrpc.kernel.threads.socket_waits import SocketWaits
+from puregrpc.kernel.threads.tasks import ThreadCall, ThreadTask
+from puregrpc.kernel.threads.timers import Timers
+from puregrpc.kernel.threads.trampoline import (
+    Interrupted,
+    Parked,
+    Request,
+    Runner,
+    Running,
+    ThreadWaiter,
+    ask,
+    run_blocking,
+)
+from puregrpc.kernel.threads.workers import Lane, Work, WorkerThreads
 
 __all__ = ["ThreadKernel", "is_cooperative"]
 

@@ -14,8 +14,8 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, reschedule, wait_task_rescheduled
 
 from puregrpc.errors import ConnectError, NotConnected
-from puregrpc.kernel.addresses import TcpAddress, literal_addresses, look_up
 from puregrpc.kernel.base import DEFAULT_THREADS, RESOLVER_THREADS, Kernel, call_logged, run_logged
+from puregrpc.kernel.network.addresses import TcpAddress, literal_addresses, look_up
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
