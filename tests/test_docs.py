@@ -101,3 +101,13 @@ def test_no_block_is_left_out() -> None:
         text = (DOCS / page).read_text(encoding="utf-8")
         opened = re.findall(r"^```(.+)$", text, re.MULTILINE)
         assert set(opened) <= LANGUAGES, page
+
+
+def test_the_messages_in_the_table_of_errors_are_said() -> None:
+    text = (DOCS / "errors.md").read_text(encoding="utf-8")
+    table = text.partition("## No connection")[2].partition("## Statuses")[0]
+    rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
+    phrases = [phrase for row in rows for phrase in re.findall(r"`([^`]+)`", row)]
+    assert len(phrases) > 5
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "src" / "puregrpc").rglob("*.py"))
+    assert [phrase for phrase in phrases if phrase.replace(" by ALPN", "") not in source] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from google.protobuf import descriptor_pb2
 from tests.cli.conftest import Ran, serve_in_thread
 
 from puregrpc.__main__ import main
+from puregrpc.cli import requests
 from puregrpc.cli.proto_source import file_source
 from puregrpc.cli.schema_files import write_schema
 from puregrpc.errors import SchemaError
@@ -263,3 +265,24 @@ def test_a_file_that_would_be_written_elsewhere(tmp_path: Path) -> None:
         with pytest.raises(SchemaError, match="is not written"):
             list(write_schema([file], protoset=None, folder=str(tmp_path / "out")))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_waiting_for_a_pipe_is_told(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe that stays open would be a program that hangs without a word."""
+    monkeypatch.setattr(requests, "PATIENCE", 0.01)
+    read, write = os.pipe()
+
+    def note(text: str) -> None:
+        print(text, file=sys.stderr)
+        os.write(write, BERT.encode())
+        os.close(write)
+
+    monkeypatch.setattr(requests, "note", note)
+    with os.fdopen(read, "r") as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        assert main(["call", "-p", address, HELLO + "SayHello"]) == 0
+    seen = capsys.readouterr()
+    assert "waiting for requests on standard input" in seen.err
+    assert seen.out == '{\n  "reply": "hello Bert"\n}\n'

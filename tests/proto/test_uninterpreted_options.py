@@ -11,7 +11,8 @@ import pytest
 from google.protobuf import descriptor_pb2
 
 from puregrpc import proto
-from puregrpc.cli.compile import main, with_imports
+from puregrpc.cli.compile import main
+from puregrpc.cli.descriptor_sets import with_imports
 
 RULES = """
 edition = "2023"; package rules; import "google/protobuf/descriptor.proto";

@@ -31,7 +31,7 @@ COMMANDS = {
     "list": ("list_command", "List the services of the server at TARGET, or the methods of SERVICE."),
     "describe": ("describe", "Describe SYMBOL (a service, method, type or field), or all services."),
     "health": ("health", "Ask the server at TARGET how it is, or how SERVICE is."),
-    "trace": ("trace", "Explain every octet of a gRPC conversation: a call, a capture, or others' calls."),
+    "trace": ("trace", "Explain every byte of a gRPC conversation: a call, a capture, or others' calls."),
     "fuzz": ("fuzz", "Fuzz the server at TARGET, from its schema to its frames; or a client."),
     "serve": ("serve", "Serve the demo services, or any from .proto files (see serve --help)."),
     "compile": ("compile_command", "Compile .proto files to a descriptor set (see compile --help)."),
@@ -62,7 +62,7 @@ class Application(click.Group):
 @click.group(cls=Application, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="puregrpc")
 def application() -> None:
-    """gRPC on the command line: call methods, look at schemas, see every octet on the wire.
+    """gRPC on the command line: call methods, look at schemas, see every byte on the wire.
 
     TARGET is host:port, unix:path, or another target that gRPC knows. Connections use TLS unless --plaintext is given
     or TARGET begins with http://.

@@ -32,7 +32,7 @@ __all__ = ["call"]
     "--output",
     "-o",
     type=click.Choice(["json", "text", "raw"]),
-    help="Responses as JSON, protobuf text format, or the octets as they came.  [default: as --format]",
+    help="Responses as JSON, protobuf text format, or the bytes as they came.  [default: as --format]",
 )
 @click.option("--emit-defaults", is_flag=True, help="JSON with the fields that are not set.")
 @click.option("--json", "as_json", is_flag=True, help="All of the call as JSON lines: headers, messages, status.")

@@ -99,7 +99,7 @@ async def read_requests(
         try:
             text = (await trio.Path(data[1:]).read_bytes()).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InvalidArgument(f"{data[1:]}: not UTF-8 at octet {error.start}") from None
+            raise InvalidArgument(f"{data[1:]}: not UTF-8 at byte {error.start}") from None
         for value in make_splitter(data[1:]).feed(text, final=True):
             yield value
         return

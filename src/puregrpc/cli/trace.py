@@ -107,7 +107,7 @@ def trace(
     schema: SchemaOptions,
     **options: Any,
 ) -> int:
-    """Explain every octet of a gRPC conversation: frames, headers, messages, fields, and the rules they serve.
+    """Explain every byte of a gRPC conversation: frames, headers, messages, fields, and the rules they serve.
 
     \b
     puregrpc trace TARGET METHOD -d JSON         a call of this program, until its end or Ctrl-C
