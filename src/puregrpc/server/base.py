@@ -34,7 +34,7 @@ class ServerBase:
     ) -> None:
         coding_for(config.compression)
         self.config = config
-        self._router = Router(interceptors, is_blocking=self.is_blocking)
+        self._router = Router(interceptors, is_blocking=self.is_blocking, max_elements=config.max_elements)
         self._targets = [Target(target, tls) for target in targets]
         self._on_stop: list[Callable[[], object]] = []
         self._was_started = False
