@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DEADLINE = 0.5
 CALLS = 2
-MOST_LATE = 0.5
-"""Seconds that a call may end behind its deadline on a machine that has other things to do."""
+MOST_LATE = 0.1
+"""Seconds that a call may end behind its deadline, but for time in which the client's process did not work: the machine
+has other things to do."""
 MOST_SECONDS = 1.5
 """Of processor time, with the connections that are made anew."""
 MOST_MEMORY = 64 << 20
@@ -89,8 +90,9 @@ class Outcomes:
         self.codes: list[str] = []
         self.faults: list[str] = []
 
-    def note(self, began: float, error: BaseException | None) -> None:
-        self.late = max(self.late, time.monotonic() - began - DEADLINE)
+    def note(self, began: tuple[float, float], error: BaseException | None) -> None:
+        late = min(time.monotonic() - began[0] - DEADLINE, time.process_time() - began[1])
+        self.late = max(self.late, late)
         if error is None or isinstance(error, RpcError):
             self.codes.append("OK" if error is None else str(error.code))
         elif not isinstance(error, ConnectError):
@@ -101,7 +103,7 @@ def call_blocking(engine: Any, port: int, outcomes: Outcomes) -> None:
     with BlockingChannel(f"127.0.0.1:{port}", engine=engine) as channel:
 
         def call() -> None:
-            began = time.monotonic()
+            began = (time.monotonic(), time.process_time())
             try:
                 channel.unary_unary(PATH)(b"hello", timeout=DEADLINE)
                 outcomes.note(began, None)
@@ -119,7 +121,7 @@ async def call_async(engine: Any, port: int, outcomes: Outcomes, world: str) -> 
     async with open_channel(f"127.0.0.1:{port}", engine=engine) as channel:
 
         async def call() -> None:
-            began = time.monotonic()
+            began = (time.monotonic(), time.process_time())
             try:
                 await channel.unary_unary(PATH)(b"hello", timeout=DEADLINE)
                 outcomes.note(began, None)

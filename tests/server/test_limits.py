@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2
 from tests.server.serving import (
     ENGINES,
     IN_STYLES,
@@ -27,7 +28,9 @@ from tests.server.serving import (
 from tests.server.test_lifecycle import Gate, code_of, future, gate_server
 from tests.server.wire_client import WireClient, connect_to
 
-from puregrpc.server import Context, Method, ServerConfig, Shape
+from puregrpc.errors import DecodeError
+from puregrpc.proto.compiler import compile_files
+from puregrpc.server import Context, Method, Server, ServerConfig, Shape
 
 
 def own_connection(address: str) -> grpc.Channel:
@@ -440,3 +443,20 @@ def test_many_connections_that_come_and_go(world: str) -> None:
         block_until(lambda: not running.snapshot().connections)
         snapshot = running.snapshot()
         assert (snapshot.calls_started, snapshot.calls_ended) == (20, {0: 20})
+
+
+def test_elements_of_a_request() -> None:
+    """Few bytes may be many dicts: what is made of them is bounded."""
+    data = descriptor_pb2.FileDescriptorProto(
+        name="a.proto", message_type=[descriptor_pb2.DescriptorProto()] * 20
+    ).SerializeToString()
+    for limit in (10, 1 << 20):
+        server = Server(config=ServerConfig(max_elements=limit))
+        for file in compile_files(["google/protobuf/descriptor.proto"]):
+            server.registry.add_file(file)
+        descriptor = server.registry.message("google.protobuf.FileDescriptorProto")
+        if limit > 20:
+            assert len(server.codec.decode(descriptor, data)["messageType"]) == 20
+        else:
+            with pytest.raises(DecodeError, match="max_elements"):
+                server.codec.decode(descriptor, data)

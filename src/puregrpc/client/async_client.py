@@ -19,6 +19,7 @@ from puregrpc.client.results.records import HealthStatus, MethodInfo, Response
 from puregrpc.client.results.wording import CANCELED_HERE
 from puregrpc.client.streams.async_stream import AsyncStream
 from puregrpc.client.streams.client_state import AsyncState, StreamClient
+from puregrpc.codec.options import MAX_ELEMENTS
 from puregrpc.errors import Error, InvalidArgument, LocalProtocolError, NotConnected
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.events import Event
@@ -73,8 +74,14 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
     loop beside the first.
     """
 
-    def __init__(self, *, metrics: Metrics | None = None, nursery: trio.Nursery | None = None) -> None:
-        self._state: AsyncState[AsyncStream] = AsyncState(metrics, nursery)
+    def __init__(
+        self,
+        *,
+        metrics: Metrics | None = None,
+        nursery: trio.Nursery | None = None,
+        max_elements: int = MAX_ELEMENTS,
+    ) -> None:
+        self._state: AsyncState[AsyncStream] = AsyncState(metrics, nursery, max_elements)
         self._core = self._state.core
         self._lifetime: AbstractAsyncContextManager[Kernel] | None = None
 

@@ -23,6 +23,7 @@ from puregrpc.client.results.records import HealthStatus, MethodInfo, Response
 from puregrpc.client.results.wording import CANCELED_HERE, CLOSING
 from puregrpc.client.streams.client_state import BlockingState, StreamClient
 from puregrpc.client.streams.stream import Stream
+from puregrpc.codec.options import MAX_ELEMENTS
 from puregrpc.errors import Error, InvalidArgument, NotConnected, RpcError
 from puregrpc.metrics import Metrics
 
@@ -45,10 +46,11 @@ class Client(StreamClient[BlockingState[Stream]]):
     As a context manager it closes itself. Not usable in a child process after ``os.fork``.
 
     ``metrics`` is where it measures: by default the load run that the code is part of, or else a registry of its own.
+    ``max_elements`` is how many elements of lists and maps are made of one response at most (`puregrpc.codec.Codec`).
     """
 
-    def __init__(self, *, metrics: Metrics | None = None) -> None:
-        self._state: BlockingState[Stream] = BlockingState(metrics)
+    def __init__(self, *, metrics: Metrics | None = None, max_elements: int = MAX_ELEMENTS) -> None:
+        self._state: BlockingState[Stream] = BlockingState(metrics, max_elements)
         self._core = self._state.core
         close_at_exit(self._state, weakref.WeakMethod(self.close))
 

@@ -13,7 +13,7 @@ from puregrpc._locks import Lock
 from puregrpc.codec import json_text
 from puregrpc.codec.faults import FAULTS, Fault, fault_of
 from puregrpc.codec.generation.compiler import Compiler
-from puregrpc.codec.options import Options
+from puregrpc.codec.options import MAX_ELEMENTS, Options
 from puregrpc.codec.wire_format.content import Budget, with_budget
 from puregrpc.errors import DecodeError, EncodeError, SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor
@@ -69,7 +69,7 @@ class Codec:
         ignore_unknown_names: bool = False,
         well_known_types: bool = True,
         max_depth: int = 100,
-        max_elements: int = 1 << 20,
+        max_elements: int = MAX_ELEMENTS,
     ) -> None:
         self._registry = registry
         self._options = Options(

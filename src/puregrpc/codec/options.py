@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["UNKNOWN_FIELDS", "Options"]
+__all__ = ["MAX_ELEMENTS", "UNKNOWN_FIELDS", "Options"]
+
+MAX_ELEMENTS = 1 << 20
+"""How much decoding makes of one message, unless the user says otherwise."""
 
 UNKNOWN_FIELDS = "[unknown fields]"
 """The key under which unknown fields are kept. No field has it as a JSON name: the bracketed form is for extensions."""
@@ -23,7 +26,7 @@ class Options:
     ignore_unknown_names: bool = False
     well_known_types: bool = True
     max_depth: int = 100
-    max_elements: int = 1 << 20
+    max_elements: int = MAX_ELEMENTS
     counts: bool = False
     """Decoders count elements: those for messages that are large enough to have too many."""
 

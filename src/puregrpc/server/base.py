@@ -35,7 +35,7 @@ class ServerBase:
         coding_for(config.compression)
         config.check_header_list_size()
         self.config = config
-        self._router = Router(interceptors, is_blocking=self.is_blocking)
+        self._router = Router(interceptors, is_blocking=self.is_blocking, max_elements=config.max_elements)
         self._targets = [Target(target, tls) for target in targets]
         self._on_stop: list[Callable[[], object]] = []
         self._was_started = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from puregrpc.codec.options import MAX_ELEMENTS
 from puregrpc.wire.connection import ConnectionConfig
 from puregrpc.wire.engines import DEFAULT_ENGINE, EngineName
 from puregrpc.wire.limits import SERVER_MEMORY, SERVER_UNSENT
@@ -43,6 +44,8 @@ class ServerConfig(ConnectionConfig):
     """How long calls may go on after that."""
     stop_grace: float | None = 5.0
     """How long calls may go on after the body of ``async with`` or `serve` is left."""
+    max_elements: int = MAX_ELEMENTS
+    """How many elements of lists and maps are made of one request that is given as a dict (`Codec`)."""
     compression: str = "identity"
     """What responses are compressed with, for clients that can inflate it."""
     engine: EngineName = DEFAULT_ENGINE

@@ -57,14 +57,14 @@ class Route:
 class Router:
     """The methods of a server. ``is_blocking``: there is no loop, and everything must be plain."""
 
-    def __init__(self, interceptors: Sequence[Interceptor], *, is_blocking: bool) -> None:
+    def __init__(self, interceptors: Sequence[Interceptor], *, is_blocking: bool, max_elements: int) -> None:
         self._interceptors = tuple(interceptors)
         self._is_blocking = is_blocking
         self.routes: dict[str, Route] = {}
         self.services: dict[str, None] = {}
         """The full names of the services that have methods, in order of their addition."""
         self.registry = Registry()
-        self.codec = Codec(self.registry)
+        self.codec = Codec(self.registry, max_elements=max_elements)
         for interceptor in self._interceptors:
             self._check_interceptor(interceptor)
 

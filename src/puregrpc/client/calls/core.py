@@ -22,6 +22,7 @@ from puregrpc.client.results.constants import StatusName
 from puregrpc.client.results.records import CallError, MethodInfo, Response
 from puregrpc.client.results.wording import DEADLINE, as_k6_says
 from puregrpc.codec import Codec, read_status
+from puregrpc.codec.options import MAX_ELEMENTS
 from puregrpc.errors import DecodeError, InvalidArgument, NotConnected, SchemaError
 from puregrpc.metrics import Metrics, current_group, running_metrics
 from puregrpc.metrics.current import SCRIPT
@@ -40,6 +41,7 @@ class ClientCore:
 
     metrics: Metrics = field(default_factory=lambda: running_metrics() or Metrics(tags=SCRIPT.tags, include=SCRIPT))
     registry: Registry = field(default_factory=Registry)
+    max_elements: int = MAX_ELEMENTS
     codec: Codec = field(init=False)
     meter: Meter = field(init=False)
     log: CallLog = field(init=False)
@@ -51,7 +53,7 @@ class ClientCore:
     _version: int = -1
 
     def __post_init__(self) -> None:
-        self.codec = Codec(self.registry)
+        self.codec = Codec(self.registry, max_elements=self.max_elements)
         self.meter = Meter(self.metrics)
         self.log = CallLog(self.codec)
 

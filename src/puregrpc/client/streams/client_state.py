@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from puregrpc.client.calls.core import NOT_CONNECTED, ClientCore
@@ -39,8 +40,9 @@ StateT = TypeVar("StateT")
 class ClientState(Generic[ConnectionT, StreamT]):
     """What the clients have in common."""
 
-    def __init__(self, metrics: Metrics | None) -> None:
-        self.core = ClientCore() if metrics is None else ClientCore(metrics)
+    def __init__(self, metrics: Metrics | None, max_elements: int) -> None:
+        core = partial(ClientCore, max_elements=max_elements)
+        self.core = core() if metrics is None else core(metrics)
         self.connection: ConnectionT | None = None
         self.streams: set[StreamT] = set()
         """Those that are open, or whose handlers' exceptions nobody has been told of."""
@@ -50,8 +52,8 @@ class ClientState(Generic[ConnectionT, StreamT]):
 class BlockingState(ClientState["BlockingConnection", BlockingStreamT]):
     """Of a `Client`."""
 
-    def __init__(self, metrics: Metrics | None) -> None:
-        super().__init__(metrics)
+    def __init__(self, metrics: Metrics | None, max_elements: int) -> None:
+        super().__init__(metrics, max_elements)
         self.process = THIS_PROCESS.id
         streams = self.streams
         self.handler_thread = HandlerThread("puregrpc handlers", lambda: bool(streams))
@@ -84,8 +86,8 @@ class BlockingState(ClientState["BlockingConnection", BlockingStreamT]):
 class AsyncState(ClientState[Connection, StreamT]):
     """Of an `AsyncClient`."""
 
-    def __init__(self, metrics: Metrics | None, nursery: trio.Nursery | None) -> None:
-        super().__init__(metrics)
+    def __init__(self, metrics: Metrics | None, nursery: trio.Nursery | None, max_elements: int) -> None:
+        super().__init__(metrics, max_elements)
         self._nursery = nursery
         self.owner = LoopOwner("AsyncClient")
         self._kernel: Kernel | None = None

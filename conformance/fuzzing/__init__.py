@@ -1,0 +1,1 @@
+"""Random input, for as long as one likes, into everything that reads what others wrote."""
