@@ -7,7 +7,7 @@ SMOKE = tests/wire tests/codec tests/schema tests/proto/test_compile.py tests/ch
 	tests/client/test_blocking_connection.py tests/client/test_asyncio.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples tests/test_readme.py
 
 # The rooms with public names; a room's own files are reached from its docstrings.
-REFERENCE = puregrpc $(addprefix puregrpc.,channel server services wire proto schema codec metrics trace transport testing)
+REFERENCE = puregrpc $(addprefix puregrpc.,channel server services wire proto schema codec metrics trace transport testing fuzz)
 
 .PHONY: demo test smoke lint docs bench conformance clean
 

@@ -47,7 +47,10 @@ class ClientOutcome:
 def run_client(
     command: str, case: Misbehaviour, server: MisbehavingServer, *, seconds: float = CASE_SECONDS
 ) -> ClientOutcome:
-    """Start the client against a server that listens, and wait for its end. Raises InvalidArgument if it cannot start."""
+    """Start the client against a server that listens, and wait for its end.
+
+    Raises InvalidArgument if it cannot be started.
+    """
     server.use(case)
     host, _, port = server.address.rpartition(":")
     try:

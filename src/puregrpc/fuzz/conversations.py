@@ -46,8 +46,11 @@ def legal_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
     whole = frame(HEADERS, END_HEADERS, 1, head)
     data = frame(DATA, END_STREAM, 1, body)
 
-    def case(about: str, sent: bytes, *, reference: str = "RFC 9113", expects: Expectation = "same") -> Case:
-        return Case("frame", path, (Step("raw", octets=sent), Step("wait", 1, until="end")), expects, about, reference)
+    def case(
+        about: str, sent: bytes, *, reference: str = "RFC 9113", expects: Expectation = "same", stream: int = 1
+    ) -> Case:
+        steps = (Step("raw", octets=sent), Step("wait", stream, until="end"))
+        return Case("frame", path, steps, expects, about, reference)
 
     yield case(
         "a header block in two frames",
@@ -124,6 +127,7 @@ def legal_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
         + frame(RST_STREAM, 0, 1, b"\0\0\0\x08")
         + frame(HEADERS, END_HEADERS, 3, following)
         + frame(DATA, END_STREAM, 3, body),
+        stream=3,
         reference="RFC 7541, section 2.3.2",
     )
     yield case(
@@ -139,6 +143,7 @@ def legal_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
     yield case(
         "a stream whose number is not the next",
         OPENING + frame(HEADERS, END_HEADERS, 101, head) + frame(DATA, END_STREAM, 101, body),
+        stream=101,
         reference="RFC 9113, section 5.1.1",
     )
     yield case("WINDOW_UPDATE before anything else", OPENING + window(0, 1000) + whole + window(1, 1000) + data)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.fuzz.answer import Answer
 from puregrpc.fuzz.case import Case, Step
-from puregrpc.fuzz.checks import INTERNAL, Judge, Observation, Profile, UserCheck, normal_text, signature
+from puregrpc.fuzz.checks import INTERNAL, Judge, Observation, Profile, UserCheck, normal_text, signature, violation
 from puregrpc.fuzz.choices import Choices, shrink
 from puregrpc.fuzz.findings import Event, Finding, Found, Note, Progress, Report, finding_of
 from puregrpc.fuzz.generate import Generator
@@ -55,6 +55,8 @@ DESTRUCTIVE = (
     "revoke", "erase", "uninstall", "cancel", "stop", "format", "reboot", "restart", "disable", "transfer", "pay",
     "charge", "refund",
 )  # fmt: skip
+BY_LEVEL = ("process-ended", "not-served", "hang", "state", "memory", "cpu")
+"""Checks whose findings at other levels are others."""
 MOST_RECORDED = 256 << 10
 """Octets of a conversation that is kept with its finding."""
 DOWN = {"process-ended", "not-served"}
@@ -123,6 +125,7 @@ class Fuzzer:
         self._canary: Profile | None = None
         self._told = 0.0
         self._gone = False
+        self._one_at_a_time = False
         self._recorder = Recorder()
 
     # -- the run
@@ -238,7 +241,30 @@ class Fuzzer:
         ready.sort(key=lambda each: (each.answer is None or each.answer.code in INTERNAL, each.method.is_client_stream,
                                      each.method.is_server_stream, each.seconds))  # fmt: skip
         self._canary = ready[0] if ready else None
+        self._second_connection()
         self._watch.control = self._control
+
+    def _second_connection(self) -> None:
+        """Whether a connection is served beside one that is open and has nothing to do."""
+        for _ in range(2):
+            try:
+                link = self.target.link(CANARY_TIMEOUT)
+            except OSError:
+                return
+            with link:
+                link.pump(time.monotonic() + 0.2, idle=False)
+                if self._answers():
+                    return
+            if not self._answers():
+                return
+        self._one_at_a_time = True
+        case = Case(
+            "frame", "", (Step("connect"),), "any", "a connection beside one that is open", "RFC 9113, section 9.1"
+        )
+        seen = Observation("not-served", "a second connection is not served as long as another is open", ("second",))
+        finding = self._new(case, seen)
+        finding.repeats = REPEATS
+        self._publish(finding)
 
     def _baseline(self, profile: Profile) -> None:
         profile.fields = self.planner.fields(profile.path)
@@ -453,7 +479,7 @@ class Fuzzer:
         if suspicion is None:
             return
         for case, observation in self._watch.search(recent, suspicion, lambda case: self._run_quietly(case)):
-            self._examine(case, observation)
+            self._examine(case, replace(observation, is_repeated=True))
             break
         self._watch.reset()
 
@@ -469,6 +495,8 @@ class Fuzzer:
 
     def _down(self) -> Observation | None:
         """Whether the target is there and serves a second connection."""
+        if self._one_at_a_time:
+            self._drop_link()
         if self._answers():
             return None
         if self.target.has_ended():
@@ -506,7 +534,7 @@ class Fuzzer:
                 continue
             if is_last or answer.ended:
                 found += self.judge.judge(case, answer, profile, is_last=is_last)
-        found += [Observation("protocol-violation", text, (text,), "", "RFC 9113") for text in outcome.violations[:2]]
+        found += [violation(text) for text in outcome.violations[:2]]
         last = outcome.answers.get(outcome.last)
         unanswered = last is None or not last.ended
         if outcome.closed or outcome.refused or unanswered or self.target.has_ended():
@@ -599,7 +627,7 @@ class Fuzzer:
 
     def _examine(self, case: Case, seen: Observation) -> None:
         """Whether it is so: again alone, then made smaller, then a finding."""
-        prefix = (seen.check, case.level if case.level != "schema" else "", case.method, *seen.key)
+        prefix = (seen.check, case.level if seen.check in BY_LEVEL else "", case.method, *seen.key)
         profile = self.profiles.get(case.method)
         shape = self._shape(case)
         known = self._known.setdefault(prefix, [])
@@ -656,8 +684,8 @@ class Fuzzer:
 
     def _repeat(self, case: Case, seen: Observation) -> int:
         """How often it is seen again; 0 if not each time."""
-        if seen.check in ("memory", "cpu", "limit-exceeded") or seen.key == ("beside",):
-            return REPEATS  # what measures these has repeated them
+        if seen.is_repeated:
+            return REPEATS
         self._drop_link()
         if seen.check in DOWN or seen.check == "hang" or (
             self.target.can_restart
@@ -802,7 +830,7 @@ class Fuzzer:
         for case, observation in limit_cases(self.target, profiles, self.options.deadline, self._watch):
             self._count(case)
             if observation is not None:
-                self._examine(case, observation)
+                self._examine(case, replace(observation, is_repeated=True))
             down = self._down()
             if down is not None:
                 self._not_served([case], down)
@@ -822,7 +850,7 @@ class Fuzzer:
                 self._gone = True
                 raise _OutOfTime
         elif observation is not None:
-            self._examine(case, observation)
+            self._examine(case, replace(observation, is_repeated=True))
 
     def _watch_leaks(self, profiles: list[Profile]) -> None:
         """Ordinary calls again and again: whether memory grows with each."""
@@ -835,7 +863,7 @@ class Fuzzer:
             case = self.planner.call(profile, profile.octets, "the same call again and again")
             observation = self._watch.leak(profile.fields, body_of(case.steps[1]), min(self.options.time / 80, 1.0))
             if observation is not None:
-                self._examine(case, observation)
+                self._examine(case, replace(observation, is_repeated=True))
 
 
 def _some(cases: Iterator[Case], count: int) -> Iterator[Case]:

@@ -201,7 +201,7 @@ class Planner:
 
     def floods(self) -> Iterator[Case]:
         """The hostile catalogue."""
-        for probe in PROBES:
+        for probe in sorted(PROBES, key=lambda each: "CVE" not in each.reference):
             if probe.to == "server":
                 about = probe.name.replace("-", " ")
                 yield Case("frame", "", (Step("flood", until=probe.name),), "any", about, probe.reference)

@@ -1,0 +1,1 @@
+"""What connects puregrpc with other programs: each module needs the library it is for."""
