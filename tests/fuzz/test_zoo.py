@@ -11,19 +11,17 @@ import pytest
 from tests.fuzz.zoo import ROOT, SHOP, free_port, fuzz
 
 BROKEN = [
-    ("grpcio_shop", "crash-on-negative", "process-ended", ("--level", "schema")),
-    ("grpcio_shop", "division", "internal-status", ("--level", "schema")),
+    ("grpcio_shop", "crash-on-negative", "process-ended", ("--level", "schema", "--method", "*ListItems")),
     ("raw_shop", "unknown-frame-ends-process", "process-ended", ("--level", "frame")),
     ("raw_shop", "path-without-slash", "accepted-invalid", ("--level", "header")),
     ("raw_shop", "half-close-not-noticed", "hang", ("--level", "sequence")),
-    ("raw_shop", "no-trailers", "protocol-violation", ("--level", "schema")),
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("animal", "fault", "check", "options"), BROKEN, ids=lambda value: str(value))
 def test_broken_servers_are_found_out(animal: str, fault: str, check: str, options: tuple[str, ...]) -> None:
-    report = fuzz(animal, fault, *options, "--max-cases", "600", seconds=20, expected=1)
+    report = fuzz(animal, fault, *options, "--max-cases", "200", seconds=15, expected=1)
     assert check in {finding["check"] for finding in report["findings"]}
     for finding in report["findings"]:
         assert finding["repeats"] > 0
@@ -32,14 +30,16 @@ def test_broken_servers_are_found_out(animal: str, fault: str, check: str, optio
 
 @pytest.mark.slow
 def test_the_sound_twin_is_left_in_peace() -> None:
-    report = fuzz("raw_shop", "sound", "--max-cases", "1500", seconds=6, expected=0)
+    report = fuzz("raw_shop", "sound", "--max-cases", "1000", seconds=5, expected=0)
     assert report["findings"] == []
     assert report["cases"] > 100
 
 
 @pytest.mark.slow
 def test_a_finding_can_be_replayed_and_accepted(tmp_path: Path) -> None:
-    report = fuzz("grpcio_shop", "division", "--level", "schema", "--max-cases", "300", seconds=10, expected=1)
+    report = fuzz(
+        "grpcio_shop", "division", "--level", "schema", "--method", "*Quote", "--max-cases", "100", expected=1
+    )
     (finding,) = report["findings"]
     assert finding["case"]["fields"] == ["lines"]
     assert "grpcurl" in finding["case"]
@@ -62,7 +62,16 @@ def test_a_finding_can_be_replayed_and_accepted(tmp_path: Path) -> None:
         )
         assert done.returncode == status, done.stdout + done.stderr
     accepted = fuzz(
-        "grpcio_shop", "division", "--level", "schema", "--max-cases", "300", "--baseline", str(file), seconds=10
+        "grpcio_shop",
+        "division",
+        "--level",
+        "schema",
+        "--method",
+        "*Quote",
+        "--max-cases",
+        "100",
+        "--baseline",
+        str(file),
     )
     assert accepted["status"] == 0
     assert accepted["accepted"] == [finding["id"]]

@@ -33,7 +33,7 @@ from puregrpc.fuzz.probe import (
     window,
 )
 
-__all__ = ["legal_forms", "mutation", "mutations_of"]
+__all__ = ["KINDS", "legal_forms", "mutations_of"]
 
 PRIORITY_FLAG = 0x20
 WAIT = 1.5
@@ -224,17 +224,3 @@ def mutations_of(conversation: bytes, random: Random) -> bytes:
             continue
         frames[at] = bytes(one)
     return b"".join(frames)
-
-
-def mutation(path: str, fields: Fields, octets: bytes, random: Random) -> Case:
-    """A conversation with a call of this kind, changed by chance."""
-    head = block(fields)
-    body = message(octets)
-    conversation = OPENING
-    for stream in (1, 3):
-        conversation += frame(HEADERS, END_HEADERS, stream, head) + frame(DATA, END_STREAM, stream, body)
-    conversation += frame(PING, 0, 0, bytes(8)) + window(0, 1000) + frame(RST_STREAM, 0, 3, b"\0\0\0\x08")
-    expects: Expectation = "any"
-    return Case(
-        "frame", path, (Step("raw", octets=mutations_of(conversation, random)),), expects, "frames changed by chance"
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from random import Random
 
 from puregrpc.errors import ConnectError, InvalidArgument
@@ -23,6 +24,7 @@ from puregrpc.fuzz.phases import Planner, in_turn
 from puregrpc.fuzz.probe import Fields
 from puregrpc.fuzz.running import SLACK, Outcome, body_of, is_simple, run_case
 from puregrpc.fuzz.shapes import Shape, covers, learn, shape_of
+from puregrpc.fuzz.storm import AT_ONCE, Storm
 from puregrpc.fuzz.target import Target
 from puregrpc.fuzz.usage import UsageWatch
 from puregrpc.fuzz.values import Dictionary
@@ -41,6 +43,8 @@ LOOK_EVERY = 128
 CANARY_TIMEOUT = 3.0
 COME_BACK = 5.0
 """Seconds that a server which nobody here starts may take to come back."""
+STORM = 1024
+"""Frame cases on one connection."""
 MOST_SHRINK = 100
 MOST_RESTARTS = 15
 """Restarts of the target to make one finding smaller."""
@@ -161,11 +165,16 @@ class Fuzzer:
                 self._limits(ending)
             self._watch_leaks(ending)
             if "frame" in levels:
+                self._storm(ending, 0.72)
                 self._drive("floods", planner.floods(), 0.86)
             self._drive("boundaries", boundaries, 0.93)
             if "schema" in levels:
                 self._drive("pairs", in_turn([planner.pairs(each) for each in ending]), 0.97)
-            self._drive("random", self._forever(ending), 1.0)
+            if "frame" in levels and "schema" not in levels:
+                self._storm(ending, 1.0)
+            self._drive("random", self._forever(ending), 0.99 if "frame" in levels else 1.0)
+            if "frame" in levels:
+                self._storm(ending, 1.0)
         except _OutOfTime:
             pass
         finally:
@@ -208,11 +217,7 @@ class Fuzzer:
 
     def _forever(self, profiles: list[Profile]) -> Iterator[Case]:
         levels = self.options.levels
-        parts: list[Iterator[Case]] = []
-        if "schema" in levels:
-            parts += [self.planner.random_cases(each) for each in profiles]
-        if "frame" in levels and profiles:
-            parts.append(self.planner.mutations(profiles))
+        parts = [self.planner.random_cases(each) for each in profiles] if "schema" in levels else []
         return in_turn(parts, 16)
 
     def _first_contact(self) -> None:
@@ -836,6 +841,39 @@ class Fuzzer:
                 self._not_served([case], down)
             if time.monotonic() > until:
                 return
+
+    def _storm(self, profiles: list[Profile], share: float) -> None:
+        """Frame cases by chance, on shared connections and on one each, in turn."""
+        self._phase = "frames"
+        until = self._begun + self.options.time * share
+        storms = [Storm(self.target.options, each, self.random) for each in profiles if each.fields]
+        for storm in cycle(storms):
+            if time.monotonic() > until:
+                return
+            octets, count = storm.shared(STORM)
+            sent = [octets] if octets else []
+            alone = storm.single(AT_ONCE)
+            self._count_more(count + len(alone))
+            down = self._down()
+            if down is not None:
+                cases = [
+                    Case(
+                        "frame", storm.path, (Step("raw", octets=each, seconds=0.2),), "any", "frames changed by chance"
+                    )
+                    for each in (*sent, *alone)
+                ]
+                self._not_served(cases, down)
+
+    def _count_more(self, count: int) -> None:
+        report = self.report
+        report.cases += count
+        report.phases[self._phase] = report.phases.get(self._phase, 0) + count
+        now = time.monotonic()
+        if now - self._told > 0.25:
+            self._told = now
+            self.emit(Progress(self._phase, report.cases, now - self._begun, len(report.findings)))
+        if self.options.max_cases and report.cases > self.options.max_cases:
+            raise _OutOfTime
 
     def _flood(self, case: Case) -> None:
         """One probe of the catalogue, with a second client beside it."""
