@@ -18,7 +18,7 @@ from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.schema import Registry
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
 
-__all__ = ["CHECKS", "Check", "Judge", "Observation", "Profile"]
+__all__ = ["CHECKS", "Check", "Judge", "Observation", "Profile", "violation"]
 
 Check = Literal[
     "process-ended",
@@ -111,6 +111,8 @@ class Observation:
     """What tells it from other observations of the same check and method."""
     severity: str = ""
     reference: str = ""
+    is_repeated: bool = False
+    """Whoever has seen it has seen it again already."""
 
 
 @dataclass(slots=True)
@@ -174,18 +176,16 @@ class Judge:
         """What is wrong with one answer of a case; ``is_last``: it is that of the call the case is about."""
         found: list[Observation] = []
         if answer.violations:
-            found += [
-                Observation("protocol-violation", text, (text,), "", _reference(text)) for text in answer.violations[:2]
-            ]
+            found += [violation(text) for text in answer.violations[:2]]
         if answer.cancelled:
             return found
         if not answer.ended:
-            if is_last or case.expects == "follows":
+            if is_last:
                 self._unended(case, answer, profile, found)
             return found
         code = answer.code
         expects = case.expects
-        is_valid = expects in ("answer", "same", "follows")
+        is_valid = is_last and expects in ("answer", "same", "follows")
         if code is None:
             self._without_status(case, answer, found, is_valid=is_valid)
         elif code:
@@ -271,8 +271,12 @@ class Judge:
         assert before is not None
         if signature(answer) == signature(before) or (answer.code in INTERNAL and before.code not in INTERNAL):
             return  # the latter is a finding by itself
-        if answer.reset in (7, 11) or answer.code in (StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE):
-            return  # a server may say that it has too much to do
+        if answer.reset in (7, 11) or answer.code in (
+            StatusCode.RESOURCE_EXHAUSTED,
+            StatusCode.UNAVAILABLE,
+            StatusCode.DEADLINE_EXCEEDED,
+        ):
+            return  # a server may say that it has too much to do; what is late is another check's
         check: Check = "state" if case.expects == "follows" else "protocol-violation"
         found.append(
             Observation(
@@ -490,6 +494,11 @@ def _unbase64(text: bytes) -> bytes:
         return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
         return b""
+
+
+def violation(text: str) -> Observation:
+    """What a peer did that no peer may, as a connection tells it."""
+    return Observation("protocol-violation", text, (normal_text(text),), "", _reference(text))
 
 
 def _reference(text: str) -> str:

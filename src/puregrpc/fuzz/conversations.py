@@ -33,7 +33,7 @@ from puregrpc.fuzz.probe import (
     window,
 )
 
-__all__ = ["legal_forms", "mutation", "mutations_of"]
+__all__ = ["KINDS", "legal_forms", "mutations_of"]
 
 PRIORITY_FLAG = 0x20
 WAIT = 1.5
@@ -46,8 +46,11 @@ def legal_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
     whole = frame(HEADERS, END_HEADERS, 1, head)
     data = frame(DATA, END_STREAM, 1, body)
 
-    def case(about: str, sent: bytes, *, reference: str = "RFC 9113", expects: Expectation = "same") -> Case:
-        return Case("frame", path, (Step("raw", octets=sent), Step("wait", 1, until="end")), expects, about, reference)
+    def case(
+        about: str, sent: bytes, *, reference: str = "RFC 9113", expects: Expectation = "same", stream: int = 1
+    ) -> Case:
+        steps = (Step("raw", octets=sent), Step("wait", stream, until="end"))
+        return Case("frame", path, steps, expects, about, reference)
 
     yield case(
         "a header block in two frames",
@@ -124,6 +127,7 @@ def legal_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
         + frame(RST_STREAM, 0, 1, b"\0\0\0\x08")
         + frame(HEADERS, END_HEADERS, 3, following)
         + frame(DATA, END_STREAM, 3, body),
+        stream=3,
         reference="RFC 7541, section 2.3.2",
     )
     yield case(
@@ -139,6 +143,7 @@ def legal_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
     yield case(
         "a stream whose number is not the next",
         OPENING + frame(HEADERS, END_HEADERS, 101, head) + frame(DATA, END_STREAM, 101, body),
+        stream=101,
         reference="RFC 9113, section 5.1.1",
     )
     yield case("WINDOW_UPDATE before anything else", OPENING + window(0, 1000) + whole + window(1, 1000) + data)
@@ -219,17 +224,3 @@ def mutations_of(conversation: bytes, random: Random) -> bytes:
             continue
         frames[at] = bytes(one)
     return b"".join(frames)
-
-
-def mutation(path: str, fields: Fields, octets: bytes, random: Random) -> Case:
-    """A conversation with a call of this kind, changed by chance."""
-    head = block(fields)
-    body = message(octets)
-    conversation = OPENING
-    for stream in (1, 3):
-        conversation += frame(HEADERS, END_HEADERS, stream, head) + frame(DATA, END_STREAM, stream, body)
-    conversation += frame(PING, 0, 0, bytes(8)) + window(0, 1000) + frame(RST_STREAM, 0, 3, b"\0\0\0\x08")
-    expects: Expectation = "any"
-    return Case(
-        "frame", path, (Step("raw", octets=mutations_of(conversation, random)),), expects, "frames changed by chance"
-    )

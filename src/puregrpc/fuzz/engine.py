@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle
 from random import Random
 
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.fuzz.answer import Answer
 from puregrpc.fuzz.case import Case, Step
-from puregrpc.fuzz.checks import INTERNAL, Judge, Observation, Profile, UserCheck, normal_text, signature
+from puregrpc.fuzz.checks import INTERNAL, Judge, Observation, Profile, UserCheck, normal_text, signature, violation
 from puregrpc.fuzz.choices import Choices, shrink
 from puregrpc.fuzz.findings import Event, Finding, Found, Note, Progress, Report, finding_of
 from puregrpc.fuzz.generate import Generator
@@ -23,6 +24,7 @@ from puregrpc.fuzz.phases import Planner, in_turn
 from puregrpc.fuzz.probe import Fields
 from puregrpc.fuzz.running import SLACK, Outcome, body_of, is_simple, run_case
 from puregrpc.fuzz.shapes import Shape, covers, learn, shape_of
+from puregrpc.fuzz.storm import AT_ONCE, Storm
 from puregrpc.fuzz.target import Target
 from puregrpc.fuzz.usage import UsageWatch
 from puregrpc.fuzz.values import Dictionary
@@ -41,6 +43,8 @@ LOOK_EVERY = 128
 CANARY_TIMEOUT = 3.0
 COME_BACK = 5.0
 """Seconds that a server which nobody here starts may take to come back."""
+STORM = 1024
+"""Frame cases on one connection."""
 MOST_SHRINK = 100
 MOST_RESTARTS = 15
 """Restarts of the target to make one finding smaller."""
@@ -55,6 +59,8 @@ DESTRUCTIVE = (
     "revoke", "erase", "uninstall", "cancel", "stop", "format", "reboot", "restart", "disable", "transfer", "pay",
     "charge", "refund",
 )  # fmt: skip
+BY_LEVEL = ("process-ended", "not-served", "hang", "state", "memory", "cpu")
+"""Checks whose findings at other levels are others."""
 MOST_RECORDED = 256 << 10
 """Octets of a conversation that is kept with its finding."""
 DOWN = {"process-ended", "not-served"}
@@ -123,6 +129,7 @@ class Fuzzer:
         self._canary: Profile | None = None
         self._told = 0.0
         self._gone = False
+        self._one_at_a_time = False
         self._recorder = Recorder()
 
     # -- the run
@@ -158,11 +165,16 @@ class Fuzzer:
                 self._limits(ending)
             self._watch_leaks(ending)
             if "frame" in levels:
+                self._storm(ending, 0.72)
                 self._drive("floods", planner.floods(), 0.86)
             self._drive("boundaries", boundaries, 0.93)
             if "schema" in levels:
                 self._drive("pairs", in_turn([planner.pairs(each) for each in ending]), 0.97)
-            self._drive("random", self._forever(ending), 1.0)
+            if "frame" in levels and "schema" not in levels:
+                self._storm(ending, 1.0)
+            self._drive("random", self._forever(ending), 0.99 if "frame" in levels else 1.0)
+            if "frame" in levels:
+                self._storm(ending, 1.0)
         except _OutOfTime:
             pass
         finally:
@@ -205,11 +217,7 @@ class Fuzzer:
 
     def _forever(self, profiles: list[Profile]) -> Iterator[Case]:
         levels = self.options.levels
-        parts: list[Iterator[Case]] = []
-        if "schema" in levels:
-            parts += [self.planner.random_cases(each) for each in profiles]
-        if "frame" in levels and profiles:
-            parts.append(self.planner.mutations(profiles))
+        parts = [self.planner.random_cases(each) for each in profiles] if "schema" in levels else []
         return in_turn(parts, 16)
 
     def _first_contact(self) -> None:
@@ -238,7 +246,30 @@ class Fuzzer:
         ready.sort(key=lambda each: (each.answer is None or each.answer.code in INTERNAL, each.method.is_client_stream,
                                      each.method.is_server_stream, each.seconds))  # fmt: skip
         self._canary = ready[0] if ready else None
+        self._second_connection()
         self._watch.control = self._control
+
+    def _second_connection(self) -> None:
+        """Whether a connection is served beside one that is open and has nothing to do."""
+        for _ in range(2):
+            try:
+                link = self.target.link(CANARY_TIMEOUT)
+            except OSError:
+                return
+            with link:
+                link.pump(time.monotonic() + 0.2, idle=False)
+                if self._answers():
+                    return
+            if not self._answers():
+                return
+        self._one_at_a_time = True
+        case = Case(
+            "frame", "", (Step("connect"),), "any", "a connection beside one that is open", "RFC 9113, section 9.1"
+        )
+        seen = Observation("not-served", "a second connection is not served as long as another is open", ("second",))
+        finding = self._new(case, seen)
+        finding.repeats = REPEATS
+        self._publish(finding)
 
     def _baseline(self, profile: Profile) -> None:
         profile.fields = self.planner.fields(profile.path)
@@ -453,7 +484,7 @@ class Fuzzer:
         if suspicion is None:
             return
         for case, observation in self._watch.search(recent, suspicion, lambda case: self._run_quietly(case)):
-            self._examine(case, observation)
+            self._examine(case, replace(observation, is_repeated=True))
             break
         self._watch.reset()
 
@@ -469,6 +500,8 @@ class Fuzzer:
 
     def _down(self) -> Observation | None:
         """Whether the target is there and serves a second connection."""
+        if self._one_at_a_time:
+            self._drop_link()
         if self._answers():
             return None
         if self.target.has_ended():
@@ -506,7 +539,7 @@ class Fuzzer:
                 continue
             if is_last or answer.ended:
                 found += self.judge.judge(case, answer, profile, is_last=is_last)
-        found += [Observation("protocol-violation", text, (text,), "", "RFC 9113") for text in outcome.violations[:2]]
+        found += [violation(text) for text in outcome.violations[:2]]
         last = outcome.answers.get(outcome.last)
         unanswered = last is None or not last.ended
         if outcome.closed or outcome.refused or unanswered or self.target.has_ended():
@@ -599,7 +632,7 @@ class Fuzzer:
 
     def _examine(self, case: Case, seen: Observation) -> None:
         """Whether it is so: again alone, then made smaller, then a finding."""
-        prefix = (seen.check, case.level if case.level != "schema" else "", case.method, *seen.key)
+        prefix = (seen.check, case.level if seen.check in BY_LEVEL else "", case.method, *seen.key)
         profile = self.profiles.get(case.method)
         shape = self._shape(case)
         known = self._known.setdefault(prefix, [])
@@ -656,8 +689,8 @@ class Fuzzer:
 
     def _repeat(self, case: Case, seen: Observation) -> int:
         """How often it is seen again; 0 if not each time."""
-        if seen.check in ("memory", "cpu", "limit-exceeded") or seen.key == ("beside",):
-            return REPEATS  # what measures these has repeated them
+        if seen.is_repeated:
+            return REPEATS
         self._drop_link()
         if seen.check in DOWN or seen.check == "hang" or (
             self.target.can_restart
@@ -802,12 +835,45 @@ class Fuzzer:
         for case, observation in limit_cases(self.target, profiles, self.options.deadline, self._watch):
             self._count(case)
             if observation is not None:
-                self._examine(case, observation)
+                self._examine(case, replace(observation, is_repeated=True))
             down = self._down()
             if down is not None:
                 self._not_served([case], down)
             if time.monotonic() > until:
                 return
+
+    def _storm(self, profiles: list[Profile], share: float) -> None:
+        """Frame cases by chance, on shared connections and on one each, in turn."""
+        self._phase = "frames"
+        until = self._begun + self.options.time * share
+        storms = [Storm(self.target.options, each, self.random) for each in profiles if each.fields]
+        for storm in cycle(storms):
+            if time.monotonic() > until:
+                return
+            octets, count = storm.shared(STORM)
+            sent = [octets] if octets else []
+            alone = storm.single(AT_ONCE)
+            self._count_more(count + len(alone))
+            down = self._down()
+            if down is not None:
+                cases = [
+                    Case(
+                        "frame", storm.path, (Step("raw", octets=each, seconds=0.2),), "any", "frames changed by chance"
+                    )
+                    for each in (*sent, *alone)
+                ]
+                self._not_served(cases, down)
+
+    def _count_more(self, count: int) -> None:
+        report = self.report
+        report.cases += count
+        report.phases[self._phase] = report.phases.get(self._phase, 0) + count
+        now = time.monotonic()
+        if now - self._told > 0.25:
+            self._told = now
+            self.emit(Progress(self._phase, report.cases, now - self._begun, len(report.findings)))
+        if self.options.max_cases and report.cases > self.options.max_cases:
+            raise _OutOfTime
 
     def _flood(self, case: Case) -> None:
         """One probe of the catalogue, with a second client beside it."""
@@ -822,7 +888,7 @@ class Fuzzer:
                 self._gone = True
                 raise _OutOfTime
         elif observation is not None:
-            self._examine(case, observation)
+            self._examine(case, replace(observation, is_repeated=True))
 
     def _watch_leaks(self, profiles: list[Profile]) -> None:
         """Ordinary calls again and again: whether memory grows with each."""
@@ -835,7 +901,7 @@ class Fuzzer:
             case = self.planner.call(profile, profile.octets, "the same call again and again")
             observation = self._watch.leak(profile.fields, body_of(case.steps[1]), min(self.options.time / 80, 1.0))
             if observation is not None:
-                self._examine(case, observation)
+                self._examine(case, replace(observation, is_repeated=True))
 
 
 def _some(cases: Iterator[Case], count: int) -> Iterator[Case]:

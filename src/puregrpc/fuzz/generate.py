@@ -214,9 +214,11 @@ class Generator:
         else:
             assert each.plan is not None
             deep = choices.count(1 + len(CHAINS), 4, 0.1) if each.chain is not None else 0
-            content = self._content(each.plan, choices, chance * 0.7, depth + 1) if depth < MOST_DEPTH else b""
             if deep and each.chain is not None:
-                content = _chain(each.chain, CHAINS[deep - 1] - depth, content)
+                # Nothing else is nested in what is nested on purpose: parsers would be right to refuse it.
+                content = _chain(each.chain, CHAINS[deep - 1] - depth)
+            else:
+                content = self._content(each.plan, choices, chance * 0.7, depth + 1) if depth < MOST_DEPTH else b""
         if each.field.is_delimited:
             return each.tag + content + tag_bytes(each.field.number, 4)
         return each.tag + varint(len(content)) + content
@@ -267,8 +269,8 @@ def _self_reference(descriptor: MessageDescriptor) -> FieldDescriptor | None:
     return None
 
 
-def _chain(field: FieldDescriptor, depth: int, innermost: bytes) -> bytes:
-    content = innermost
+def _chain(field: FieldDescriptor, depth: int) -> bytes:
+    content = b""
     for _ in range(max(depth, 0)):
         if field.is_delimited:
             content = tag_bytes(field.number, 3) + content + tag_bytes(field.number, 4)

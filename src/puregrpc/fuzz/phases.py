@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import cycle
 from random import Random
 
 from puregrpc.fuzz import conversations
@@ -106,6 +105,9 @@ class Planner:
             for path, each in paths
         ]
         names = [self.generator.named(descriptor, path) for path, _ in paths]
+        for (path, _), name in zip(paths, names, strict=True):
+            yield self.made(profile, Directed({path: 0}, fill=True), f"{name}, the simplest", path)
+            yield from self._missing(profile, path, name)
         # The first values of every field come before the last ones of any, and those among ordinary fields first.
         start, width = 0, 10
         while any(start < len(table) for table in tables):
@@ -113,9 +115,6 @@ class Planner:
                 for (path, _), table, name in zip(paths, tables, names, strict=True):
                     for target, value in table[start : start + width]:
                         yield self.made(profile, Directed({target: value}, fill=fill), f"{name}, value {value}", path)
-                    if start == 0 and fill:
-                        yield self.made(profile, Directed({path: 0}, fill=True), f"{name}, the simplest", path)
-                        yield from self._missing(profile, path, name)
             start += width
             width = 24
 
@@ -194,14 +193,9 @@ class Planner:
         """The frames of an ordinary call in every form that HTTP/2 allows."""
         yield from conversations.legal_forms(profile.path, profile.fields, profile.octets)
 
-    def mutations(self, profiles: Sequence[Profile]) -> Iterator[Case]:
-        """Conversations whose frames are changed by chance; without end."""
-        for profile in cycle(profiles):
-            yield conversations.mutation(profile.path, profile.fields, profile.octets, self.random)
-
     def floods(self) -> Iterator[Case]:
         """The hostile catalogue."""
-        for probe in PROBES:
+        for probe in sorted(PROBES, key=lambda each: "CVE" not in each.reference):
             if probe.to == "server":
                 about = probe.name.replace("-", " ")
                 yield Case("frame", "", (Step("flood", until=probe.name),), "any", about, probe.reference)

@@ -99,7 +99,6 @@ def run_case(
             _step(step, link, target, outcome, opened, until, while_flooding)
         if is_raw:
             outcome.answers = dict(link.answers)
-            outcome.last = max(outcome.answers, default=0)
         else:
             link.pump(until)
     finally:
@@ -135,8 +134,12 @@ def _step(
         while not link.closed and time.monotonic() < stop:
             link.turn(max(stop - time.monotonic(), 0))
     elif kind == "wait" and link.raw:
-        while not link.closed and not any(each.ended for each in link.answers.values()) and time.monotonic() < until:
+        while not link.closed and time.monotonic() < until:
+            answer_or_none = link.answers.get(step.stream)
+            if answer_or_none is not None and answer_or_none.ended:
+                break
             link.turn(max(until - time.monotonic(), 0))
+        outcome.last = step.stream
     elif kind == "wait":
         answer_or_none = outcome.answers.get(step.stream)
         stop = min(until, time.monotonic() + step.seconds) if step.seconds else until

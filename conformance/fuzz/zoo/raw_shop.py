@@ -1,0 +1,353 @@
+"""One method of the shop on a plain socket: ``python -m conformance.fuzz.zoo.raw_shop PORT FAULT``, ``sound`` for none.
+
+A small HTTP/2 server by hand, as people write them for devices and gateways; the faults are in its frames.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import hpack
+
+from puregrpc import protos
+from puregrpc.fuzz.probe import PREFACE, frame, message, plain_integer
+
+pb: Any = protos(Path(__file__).with_name("shop.proto"))
+PATH = b"/shop.v1.Shop/GetItem"
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+END_STREAM = ACK = 1
+END_HEADERS = 4
+MOST_STREAMS = 50
+MOST_HEADERS = 16 << 10
+UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+class Broken(Exception):  # noqa: N818 - the connection is given up
+    """The peer broke the protocol."""
+
+
+class Stream:
+    """One call."""
+
+    def __init__(self, fields: dict[bytes, bytes], window: int) -> None:
+        self.fields = fields
+        self.body = bytearray()
+        self.window = window
+        self.timer: threading.Timer | None = None
+
+
+class Connection:
+    """One connection in its thread."""
+
+    def __init__(self, sock: socket.socket, fault: str) -> None:
+        self.sock = sock
+        self.fault = fault
+        self.decoder = hpack.Decoder(max_header_list_size=(1 << 30) if fault == "header-bomb" else MOST_HEADERS)
+        self.streams: dict[int, Stream] = {}
+        self.lock = threading.Lock()
+        self.window = 65535
+        self.first_window = 65535
+        self.last = 0
+        self.waiting: list[tuple[int, bytes]] = []
+        self.control = 0
+        self.kept: list[Any] = []
+
+    def read(self, count: int) -> bytes:
+        out = b""
+        while len(out) < count:
+            piece = self.sock.recv(count - len(out))
+            if not piece:
+                raise EOFError
+            out += piece
+        return out
+
+    def send(self, octets: bytes) -> None:
+        with self.lock:
+            self.sock.sendall(octets)
+
+    def serve(self) -> None:
+        if self.read(len(PREFACE)) != PREFACE:
+            raise Broken
+        self.send(frame(SETTINGS, 0, 0, struct.pack(">HIHI", 3, MOST_STREAMS, 6, MOST_HEADERS)))
+        while True:
+            head = self.read(9)
+            length, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
+            number = int.from_bytes(head[5:], "big") & 0x7FFFFFFF
+            if length > 16384:
+                raise Broken
+            self.on_frame(kind, flags, number, self.read(length))
+
+    def on_frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        if kind == HEADERS:
+            self.on_headers(flags, number, payload)
+        elif kind == DATA:
+            self.on_data(flags, number, payload)
+        elif kind == SETTINGS:
+            if self.fault == "settings-size-ends-process" and len(payload) % 6:
+                os._exit(3)
+            if len(payload) % 6 or number or (flags & ACK and payload):
+                raise Broken
+            if not flags & ACK:
+                self.count()
+                for at in range(0, len(payload), 6):
+                    name, value = struct.unpack_from(">HI", payload, at)
+                    if name == 4:
+                        if value > 0x7FFFFFFF:
+                            raise Broken
+                        for stream in self.streams.values():
+                            stream.window += value - self.first_window
+                        self.first_window = value
+                self.send(frame(SETTINGS, ACK, 0))
+                self.flush()
+        elif kind == PING:
+            if len(payload) != 8 or number:
+                raise Broken
+            if not flags & ACK:
+                self.count()
+                self.send(frame(PING, ACK, 0, bytes(8) if self.fault == "wrong-pong" else payload))
+        elif kind == WINDOW_UPDATE:
+            if len(payload) != 4:
+                raise Broken
+            amount = int.from_bytes(payload, "big") & 0x7FFFFFFF
+            if number in self.streams:
+                self.streams[number].window += amount
+            elif not number:
+                self.window += amount
+                if self.window > 0x7FFFFFFF:
+                    raise Broken
+            self.flush()
+        elif kind == RST_STREAM:
+            if self.fault == "reset-unknown-ends-process" and number not in self.streams and number:
+                os._exit(4)
+            if len(payload) != 4 or not number:
+                raise Broken
+            self.count()
+            self.drop(number)
+        elif kind == GOAWAY:
+            raise EOFError
+        elif kind in (PUSH_PROMISE, CONTINUATION):
+            raise Broken
+        elif kind > CONTINUATION:
+            if self.fault == "unknown-frame-ends-process":
+                os._exit(5)
+            if self.fault == "unknown-frame-ends-connection":
+                raise Broken
+            self.count()
+
+    def count(self) -> None:
+        self.control += 1
+        if self.control > 5000:
+            raise Broken
+
+    def on_headers(self, flags: int, number: int, payload: bytes) -> None:
+        if flags & 8:
+            payload = payload[1 : len(payload) - payload[0]]
+        if flags & 0x20:
+            payload = payload[5:]
+        block = [payload]
+        size, count = len(payload), 0
+        while not flags & END_HEADERS:
+            head = self.read(9)
+            if head[3] != CONTINUATION or int.from_bytes(head[5:], "big") != number:
+                raise Broken
+            flags |= head[4] & END_HEADERS
+            block.append(self.read(int.from_bytes(head[:3], "big")))
+            size, count = size + len(block[-1]), count + 1
+            if self.fault != "header-block-without-end" and (size > 64 << 10 or count > 64):
+                raise Broken
+        fields = self.decoder.decode(b"".join(block), raw=True)
+        if self.fault == "header-bomb":
+            self.kept.append([bytes(value) + b"x" for _, value in fields])
+        if number in self.streams:
+            raise Broken
+        if number <= self.last or not number % 2:
+            raise Broken
+        self.last = number
+        most = 10_000 if self.fault == "too-many-streams" else MOST_STREAMS
+        if len(self.streams) >= most:
+            self.send(frame(RST_STREAM, 0, number, struct.pack(">I", 7)))
+            self.count()
+            return
+        stream = self.streams[number] = Stream({bytes(n): bytes(v) for n, v in fields}, self.first_window)
+        timeout = stream.fields.get(b"grpc-timeout", b"").decode("latin-1")
+        if timeout and self.fault != "deadline-ignored":
+            if not re.fullmatch(r"[0-9]{1,8}[HMSmun]", timeout):
+                self.end(number, 13, b"bad timeout")
+                return
+            stream.timer = threading.Timer(
+                min(int(timeout[:-1]) * UNITS[timeout[-1]], 3600), self.end, (number, 4, b"too late")
+            )
+            stream.timer.daemon = True
+            stream.timer.start()
+        if self.fault == "thread-for-each-reset":
+            threading.Thread(target=time.sleep, args=(20,), daemon=True).start()
+        if flags & END_STREAM:
+            self.on_end(number)
+
+    def on_data(self, flags: int, number: int, payload: bytes) -> None:
+        if not number or number > self.last:
+            raise Broken
+        size = len(payload)
+        if flags & 8:
+            if not payload or payload[0] >= len(payload):
+                raise Broken
+            payload = payload[1 : len(payload) - payload[0]]
+        stream = self.streams.get(number)
+        if size:
+            self.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", size)))
+        else:
+            self.count()
+        if stream is None:
+            self.count()
+            return
+        stream.body += payload
+        if len(stream.body) > 1 << 22:
+            self.end(number, 8, b"too large")
+            return
+        if size and not flags & END_STREAM:
+            self.send(frame(WINDOW_UPDATE, 0, number, struct.pack(">I", size)))
+        if flags & END_STREAM and not (self.fault == "half-close-not-noticed" and not payload):
+            self.on_end(number)
+
+    def on_end(self, number: int) -> None:
+        stream = self.streams[number]
+        fields, body = stream.fields, bytes(stream.body)
+        path = fields.get(b":path", b"")
+        if self.fault == "path-without-slash" and not path.startswith(b"/"):
+            path = b"/" + path
+        if fields.get(b":method") != b"POST" or not fields.get(b"content-type", b"").startswith(b"application/grpc"):
+            self.streams.pop(number)
+            self.send(frame(HEADERS, END_HEADERS | END_STREAM, number, literal([(b":status", b"415")])))
+            return
+        if path != PATH:
+            self.end(number, 12, b"no such method")
+            return
+        if (
+            len(body) < 5
+            or body[0]
+            or (len(body) - 5 != int.from_bytes(body[1:5], "big") and self.fault != "short-message")
+        ):
+            self.end(number, 13, b"not one message")
+            return
+        try:
+            request = pb.GetItemRequest.FromString(body[5:])
+        except Exception:
+            self.end(number, 13, b"cannot be parsed")
+            return
+        reply = pb.Item(id=request.id[:100], title="rose", color=request.color).SerializeToString()
+        if self.fault == "window-ignored":
+            reply = pb.Item(id="x" * 200_000).SerializeToString()
+        self.answer(number, reply)
+
+    def answer(self, number: int, reply: bytes) -> None:
+        head = frame(
+            HEADERS, END_HEADERS, number, literal([(b":status", b"200"), (b"content-type", b"application/grpc")])
+        )
+        if self.fault == "upper-case-field":
+            head = frame(
+                HEADERS, END_HEADERS, number, literal([(b":status", b"200"), (b"Content-Type", b"application/grpc")])
+            )
+        if self.fault == "data-on-other-stream":
+            self.send(head + frame(DATA, 0, number + 2, message(reply)))
+            return
+        self.send(head)
+        stream = self.streams.get(number)
+        if stream is None:
+            return
+        if self.fault == "no-trailers":
+            self.drop(number)
+            self.send(frame(DATA, END_STREAM, number, message(reply)))
+            return
+        if self.fault == "wrong-length":
+            reply += b"\x12\x01"
+            self.waiting.append((number, b"\0" + struct.pack(">I", len(reply) + 1) + reply))
+        else:
+            self.waiting.append((number, message(reply)))
+        self.flush()
+
+    def flush(self) -> None:
+        left: list[tuple[int, bytes]] = []
+        for number, octets in self.waiting:
+            stream = self.streams.get(number)
+            if stream is None:
+                continue
+            while octets:
+                most = 16384 if self.fault == "window-ignored" else max(min(16384, stream.window, self.window), 0)
+                piece, octets = octets[:most], octets[most:]
+                if not piece:
+                    break
+                stream.window -= len(piece)
+                self.window -= len(piece)
+                self.send(frame(DATA, 0, number, piece))
+            if octets and most == 0:
+                left.append((number, octets))
+            else:
+                self.end(number, 0, b"", has_head=True)
+        self.waiting = left
+
+    def end(self, number: int, code: int, text: bytes, *, has_head: bool = False) -> None:
+        if not self.drop(number):
+            return
+        fields = [(b"grpc-status", b"%d" % code), *([(b"grpc-message", text)] if text else [])]
+        if not has_head:
+            fields = [(b":status", b"200"), (b"content-type", b"application/grpc"), *fields]
+        try:
+            self.send(frame(HEADERS, END_HEADERS | END_STREAM, number, literal(fields)))
+        except OSError:
+            return
+
+    def drop(self, number: int) -> bool:
+        stream = self.streams.pop(number, None)
+        if stream is not None and stream.timer is not None:
+            stream.timer.cancel()
+        return stream is not None
+
+
+def literal(fields: list[tuple[bytes, bytes]]) -> bytes:
+    """A header block of literals."""
+    return b"".join(b"\0" + plain_integer(len(n), 7) + n + plain_integer(len(v), 7) + v for n, v in fields)
+
+
+def talk(sock: socket.socket, fault: str) -> None:
+    """Serve one connection to its end."""
+    connection = Connection(sock, fault)
+    try:
+        sock.settimeout(20)
+        connection.serve()
+    except (Broken, hpack.HPACKError, IndexError):
+        try:
+            connection.send(frame(GOAWAY, 0, 0, struct.pack(">II", connection.last, 1)))
+        except OSError:
+            return
+    except (OSError, EOFError):
+        return
+    finally:
+        for number in list(connection.streams):
+            connection.drop(number)
+        sock.close()
+
+
+def main(port: int, fault: str) -> None:
+    """Serve for ever."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=512)
+    while True:
+        sock, _ = listener.accept()
+        if fault == "accept-loop-ends" and sock.recv(3, socket.MSG_PEEK) == b"GET":
+            raise SystemExit(1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if fault == "one-connection-at-a-time":
+            talk(sock, fault)
+        else:
+            threading.Thread(target=talk, args=(sock, fault), daemon=True).start()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,77 @@
+"""Servers that are broken on purpose are found out, and what is said of them can be replayed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.fuzz.zoo import ROOT, SHOP, free_port, fuzz
+
+BROKEN = [
+    ("grpcio_shop", "crash-on-negative", "process-ended", ("--level", "schema", "--method", "*ListItems")),
+    ("raw_shop", "unknown-frame-ends-process", "process-ended", ("--level", "frame")),
+    ("raw_shop", "path-without-slash", "accepted-invalid", ("--level", "header")),
+    ("raw_shop", "half-close-not-noticed", "hang", ("--level", "sequence")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("animal", "fault", "check", "options"), BROKEN, ids=lambda value: str(value))
+def test_broken_servers_are_found_out(animal: str, fault: str, check: str, options: tuple[str, ...]) -> None:
+    report = fuzz(animal, fault, *options, "--max-cases", "200", seconds=15, expected=1)
+    assert check in {finding["check"] for finding in report["findings"]}
+    for finding in report["findings"]:
+        assert finding["repeats"] > 0
+        assert finding["replay"]["steps"] or finding["level"] == "frame"
+
+
+@pytest.mark.slow
+def test_the_sound_twin_is_left_in_peace() -> None:
+    report = fuzz("raw_shop", "sound", "--max-cases", "1000", seconds=5, expected=0)
+    assert report["findings"] == []
+    assert report["cases"] > 100
+
+
+@pytest.mark.slow
+def test_a_finding_can_be_replayed_and_accepted(tmp_path: Path) -> None:
+    report = fuzz(
+        "grpcio_shop", "division", "--level", "schema", "--method", "*Quote", "--max-cases", "100", expected=1
+    )
+    (finding,) = report["findings"]
+    assert finding["case"]["fields"] == ["lines"]
+    assert "grpcurl" in finding["case"]
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(report))
+    port = free_port()
+    arguments = [
+        f"127.0.0.1:{port}", "-p", "--proto", str(SHOP), "--replay", str(file),
+        "--command", f"{sys.executable} -m conformance.fuzz.zoo.grpcio_shop {{port}}",
+    ]  # fmt: skip
+    for fault, status in (("division", 1), ("sound", 0)):
+        command = [*arguments[:-1], f"{arguments[-1]} {fault}"]
+        done = subprocess.run(
+            [sys.executable, "-m", "puregrpc", "fuzz", *command],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+    accepted = fuzz(
+        "grpcio_shop",
+        "division",
+        "--level",
+        "schema",
+        "--method",
+        "*Quote",
+        "--max-cases",
+        "100",
+        "--baseline",
+        str(file),
+    )
+    assert accepted["status"] == 0
+    assert accepted["accepted"] == [finding["id"]]
