@@ -28,6 +28,7 @@ from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.proto.find.folders import read_if_there
 from puregrpc.proto.find.import_paths import canonical_path, is_import_path
 from puregrpc.proto.json_names import json_name
+from puregrpc.schema.message_classes import check_edition
 
 __all__ = ["ProtoFinder", "install_import_hook", "protos", "remove_import_hook"]
 
@@ -208,6 +209,7 @@ def _in_default_pool(file: FileDescriptor, added: Iterable[FileDescriptor]) -> P
     for current in added:
         proto = _as_generated(current.to_proto())
         known = _known(pool, current.name)
+        check_edition(current)
         if known is not None:
             if _as_generated(known) != proto:
                 raise SchemaError(f"{current.name}: google.protobuf's default pool has another file of this name")

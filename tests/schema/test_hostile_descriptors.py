@@ -212,7 +212,10 @@ def change_something(draw: Callable[[st.SearchStrategy[object]], object], messag
     while True:
         inner = [value for _, value in message.ListFields() if isinstance(value, Message)]
         inner += [
-            each for field, value in message.ListFields() if field.is_repeated and field.message_type for each in value
+            each
+            for field, value in message.ListFields()
+            if field.message_type and not isinstance(value, Message)
+            for each in value
         ]
         if not inner or not draw(st.integers(0, 3)):
             break

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 
+from puregrpc.codec import Codec
 from puregrpc.errors import SchemaError
+from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import Edition, FieldType
-from puregrpc.schema import Registry, load_files
+from puregrpc.schema import Registry, load_files, message_classes
 
 FIELD = descriptor_pb2.FieldDescriptorProto
 
@@ -132,3 +134,16 @@ def test_descriptors_are_shown_by_their_names() -> None:
     assert repr(message) == "<MessageDescriptor google.protobuf.FieldOptions>"
     assert repr(message.fields[0]) == "<FieldDescriptor google.protobuf.FieldOptions.ctype>"
     assert repr(message.enum_types[0].values[0]) == "<EnumValueDescriptor STRING>"
+
+
+def test_classes_of_an_edition_need_a_protobuf_that_knows_editions(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = 'edition = "2023"; package old; message M { string s = 1; } message Outer { M child = 1; }'
+    [file] = compile_protos(["old_edition.proto"], sources={"old_edition.proto": source})
+    registry = Registry()
+    registry.add_file(file)
+    monkeypatch.setattr(message_classes, "FIRST_WITH_EDITIONS", (99, 0))
+    with pytest.raises(SchemaError, match=r"old_edition\.proto: google\.protobuf .* need protobuf 5\.27 or later"):
+        registry.message_class(registry.message("old.Outer"))
+    codec = Codec(registry)
+    outer = registry.message("old.Outer")
+    assert codec.decode(outer, codec.encode(outer, {"child": {"s": "x"}})) == {"child": {"s": "x"}}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from puregrpc._locks import Lock
 from puregrpc.errors import SchemaError
-from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
+from puregrpc.proto.descriptors import Edition, FileDescriptor, MessageDescriptor
 
 if TYPE_CHECKING:
     from google.protobuf import descriptor_pb2
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from puregrpc.schema.registry import Registry
 
-__all__ = ["MessageClasses"]
+__all__ = ["MessageClasses", "check_edition"]
+
+FIRST_WITH_EDITIONS = (5, 27)
+"""The version of google.protobuf that first knew editions. Later ones refuse those that they do not know themselves."""
 
 
 class MessageClasses:
@@ -60,11 +63,26 @@ class MessageClasses:
             if current.name in self._in_pool:
                 continue
             if done:
+                check_edition(current)
                 pool.Add(_complete(current))
                 self._in_pool[current.name] = current
             else:
                 pending.append((current, True))
                 pending.extend((dependency, False) for dependency in current.dependencies)
+
+
+def check_edition(file: FileDescriptor) -> None:
+    """Raise SchemaError for a file with an edition if google.protobuf is too old for that.
+
+    It would take the file, and read and write its messages by the rules of other files.
+    """
+    from google.protobuf import __version__
+
+    if file.edition >= Edition.EDITION_2023 and tuple(map(int, __version__.split(".")[:2])) < FIRST_WITH_EDITIONS:
+        raise SchemaError(
+            f"{file.name}: google.protobuf {__version__} has no message classes of files with an edition: they need "
+            "protobuf 5.27 or later (dicts need none)"
+        )
 
 
 def _file_name(descriptor: MessageDescriptor) -> str:

@@ -20,8 +20,8 @@ def read_recordings(data: bytes, name: str = "<capture>", *, key_log: str = "") 
     """The connections in a file, whatever form it has, each as a recording.
 
     ``key_log`` holds the lines of a TLS key log (SSLKEYLOGFILE), besides those that a pcapng file brings itself.
-    Decrypting needs the extra ``puregrpc[trace]``. The file may be compressed with gzip. Raises InvalidArgument if it
-    is none of the forms that can be read, or holds no connection.
+    Decrypting needs the extra ``puregrpc[tls-captures]``. The file may be compressed with gzip. Raises InvalidArgument
+    if it is none of the forms that can be read, or holds no connection.
     """
     if data.startswith(GZIP):
         data = _inflated(data, name)

@@ -1,7 +1,7 @@
 """TLS decrypted with a key log (SSLKEYLOGFILE, draft-ietf-tls-keylogfile): TLS 1.3, and TLS 1.2 with AES or ChaCha20.
 
-The ciphers come from the cryptography package, an extra (``puregrpc[trace]``); without it, or without the keys, the
-recording stays encrypted and a note says why.
+The ciphers come from the cryptography package, an extra (``puregrpc[tls-captures]``); without it, or without the keys,
+the recording stays encrypted and a note says why.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The cipher suites of TLS: what they are made of, their ciphers, and how keys are derived.
 
-The ciphers come from the cryptography package, an extra (``puregrpc[trace]``).
+The ciphers come from the cryptography package, an extra (``puregrpc[tls-captures]``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 
 __all__ = ["SUITES", "Cipher", "Suite", "Undecryptable", "cipher_of", "expand_label", "prf"]
 
-NEEDS_CRYPTOGRAPHY = "that needs the cryptography package: pip install 'puregrpc[trace]'"
+NEEDS_CRYPTOGRAPHY = "that needs the cryptography package: pip install 'puregrpc[tls-captures]'"
 
 
 class Undecryptable(Exception):  # noqa: N818 - control flow inside this module
