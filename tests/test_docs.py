@@ -85,7 +85,7 @@ COMMANDS = [
     for page in PAGES
     for block in blocks(page, "sh")
     for line in block.splitlines()
-    if line.startswith("puregrpc ") and " serve" not in line
+    if line.startswith("puregrpc ") and not re.search(r" serve|--command|--client", line)  # which need programs
 ]
 
 
