@@ -49,6 +49,11 @@ def lines(answer: Answer) -> object:
     return answer.status, answer.out.splitlines()
 
 
+def text_format(answer: Answer) -> object:
+    """Messages in text format, in which braces may be angle brackets with a colon before them."""
+    return answer.status, re.sub(r": <$", " {", answer.out, flags=re.MULTILINE).replace("\n>\n", "\n}\n")
+
+
 def declaration(answer: Answer) -> object:
     text = re.sub(r"\s*([(){};])\s*", r"\1", answer.out.replace("( .", "(").replace(" .", " "))
     text = re.sub(r"([(<, ])\.(?=\w)", r"\1", text).replace("stream .", "stream ")
@@ -156,6 +161,19 @@ def cases() -> list[Case]:
         call("grpcio", f"{GRPCIO}/FullDuplexCall", data="@", stdin=f"{STREAM}{STREAM}"),
         call("grpcio", f"{GRPCIO}/FullDuplexCall", status, data=FAIL),
     ]  # fmt: skip
+    text = ["-d", 'response_size: 3 payload { body: "hello" }']
+    for theirs, mine, meaning in (
+        (["-format", "text", *text], ["--format", "text", *text], text_format),
+        (
+            ["-rpc-header", "x: y", "-reflect-header", "a: b"],
+            ["--rpc-header", "x: y", "--reflect-header", "a: b"],
+            values,
+        ),
+    ):
+        target = ["TARGET", f"{GRPCIO}/UnaryCall"]
+        found.append(Case("grpcio", ["-plaintext", *theirs, *target], ["call", "-p", *mine, *target], meaning))
+    nobody = ["127.0.0.1:1", f"{GRPCIO}/UnaryCall"]
+    found.append(Case("grpcio", ["-plaintext", *nobody], ["call", "-p", *nobody], only_status))
     files = ["-import-path", str(PROTOS), "-proto", "grpc/testing/test.proto"]
     ours = ["--proto", "grpc/testing/test.proto", "-I", str(PROTOS)]
     found += [
