@@ -169,7 +169,7 @@ def flood(probe: Probe, kind: str) -> dict[str, Any]:
         is_done.set()
         watcher.join()
         seconds = victim.seconds - before if victim.is_alive else 0.0
-        told, _ = neighbour.communicate(timeout=30)
+        told, _ = neighbour.communicate(timeout=120)
         heard: dict[str, Any] = json.loads(told) if told else {"waits": [], "failed": 1, "calls": 0}
         return {
             "alive": victim.is_alive,
