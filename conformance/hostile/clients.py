@@ -203,8 +203,8 @@ def run(*, is_short: bool, names: list[str], kinds: list[str]) -> tuple[list[str
         assert victim.stdin is not None
         assert victim.stdout is not None
         seconds, memory, late, faults = 0.0, 0, 0.0, []
-        for probe in picked:
-            server.probe = probe
+        for probe in (picked[0], *picked):  # the first time it loads what it needs
+            is_first, server.probe = server.probe is None, probe
             victim.stdin.write("\n")
             victim.stdin.flush()
             line = victim.stdout.readline()
@@ -212,6 +212,8 @@ def run(*, is_short: bool, names: list[str], kinds: list[str]) -> tuple[list[str
                 faults.append(f"{probe.name}: the client ended")
                 break
             outcome = json.loads(line)
+            if is_first:
+                continue
             seconds += outcome["seconds"]
             memory, late = max(memory, outcome["memory"]), max(late, outcome["late"])
             faults += [f"{probe.name}: {fault}" for fault in faults_of(outcome)]
