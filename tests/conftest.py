@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 PEERS = {
+    "_tracemalloc": "tracemalloc",
     "anyio": "anyio",
     "click": "click",
     "cryptography": "cryptography",
@@ -34,7 +35,7 @@ PEERS = {
     "uvicorn": "uvicorn",
     "uvloop": "uvloop",
 }
-"""What tests use and the core does not need, by module: packages, most of which have native code."""
+"""What tests use and the core does not need, by module: packages, most with native code, and what PyPy has not."""
 
 settings.register_profile("quick", max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("smoke", settings.get_profile("quick"), max_examples=8, derandomize=True)
