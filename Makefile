@@ -2,12 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Two processes, each with whole files of tests: most of them wait most of the time.
+PARALLEL = --numprocesses 2 --dist loadfile
 # What the smoke run on the other interpreters looks at: every room on the way of a call, and the programs.
 SMOKE = tests/wire tests/codec tests/schema tests/proto/test_compile.py tests/channel tests/server tests/services \
-	tests/client/test_blocking_connection.py tests/client/test_asyncio.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples tests/test_readme.py
-
-# The rooms with public names; a room's own files are reached from its docstrings.
-REFERENCE = puregrpc $(addprefix puregrpc.,channel server services wire proto schema codec metrics trace transport testing)
+	tests/client/test_blocking_connection.py tests/client/test_asyncio.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples/test_examples.py::test_demo \
+	tests/test_readme.py::test_the_commands
 
 .PHONY: demo test smoke lint docs bench conformance clean
 
@@ -26,20 +26,21 @@ demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/developer
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 smoke: $(VENV)/developer
-	HYPOTHESIS_PROFILE=smoke $(BIN)/python -m pytest -q -m "not slow" $(SMOKE)
+	HYPOTHESIS_PROFILE=smoke $(BIN)/python -m pytest -q $(PARALLEL) -m "not slow" $(SMOKE)
 
 lint: $(VENV)/developer
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The reference, from the docstrings: build/reference/index.html.
+# The site, pages and reference: build/site/index.html. A warning is an error, a link that leads nowhere among them.
 docs: $(VENV)/developer
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
-	$(BIN)/python -m pdoc --output-directory build/reference $(REFERENCE) '!puregrpc.cli'
+	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs build/site
+	$(BIN)/python -m docs.check build/site
 
 bench: $(VENV)/developer
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check grpclib

@@ -28,7 +28,7 @@ from conformance.interop.messages import PROTOS
 from benchmarks.measuring import ROOT, versions
 from benchmarks.work import UNARY, UNARY_DICT, SimpleRequest, SimpleResponse, unary_request
 from puregrpc import Client, open_channel
-from puregrpc.kernel.streams import ByteStream
+from puregrpc.kernel.network.streams import ByteStream
 from puregrpc.wire.fast.octets import ACK, END_HEADERS, END_STREAM, HEAD_SIZE, frame, unpack_head
 from puregrpc.wire.frames import PREFACE, FrameType
 from puregrpc.wire.framing import prefix

@@ -106,7 +106,7 @@ def parser_worker(arguments: argparse.Namespace) -> None:
     from proto_schema_parser.parser import Parser
 
     from puregrpc import proto
-    from puregrpc.cli.compile import with_imports
+    from puregrpc.cli.descriptor_sets import with_imports
     from puregrpc.proto.find.folders import FolderResolver
     from puregrpc.proto.find.resolver import BuiltinResolver, ChainResolver
 

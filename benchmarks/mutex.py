@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.measuring import versions
-from puregrpc.kernel.mutex import Mutex
+from puregrpc.kernel.threads.mutex import Mutex
 
 ROUNDS = 5
 THREADS = (1, 2, 4)

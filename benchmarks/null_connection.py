@@ -18,7 +18,7 @@ import trio
 import puregrpc.channel.core
 from benchmarks.work import UNARY, SimpleRequest, SimpleResponse, unary_request
 from puregrpc.channel import open_channel
-from puregrpc.kernel.streams import ByteStream
+from puregrpc.kernel.network.streams import ByteStream
 from puregrpc.wire.connection import (
     Call,
     ClientConnection,

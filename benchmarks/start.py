@@ -1,5 +1,7 @@
 """Import and a first call, as a process: ``start FORM ADDRESS``; the benchmark times it from outside.
 
+``start commands`` times the command line, from outside too: the best of some runs, with the bytecode there already.
+
 Forms: ``client`` (puregrpc's scripting client: it compiles a .proto file, and calls with dicts), ``blocking`` and
 ``trio`` (puregrpc's channels, with bytes); ``grpcio-messages`` (with google.protobuf's messages), ``grpcio`` and
 ``grpcio-aio`` (with bytes).
@@ -70,11 +72,55 @@ def grpcio_aio(address: str) -> None:
     asyncio.run(main())
 
 
+COMMANDS = {
+    "--version": 80,
+    "--help": 80,
+    "call --help": 80,
+    "list -p ADDRESS": 200,
+    "describe -p ADDRESS hello.HelloService": None,
+    "call -p ADDRESS hello.HelloService/SayHello -d {}": None,
+}
+"""Command -> the milliseconds that it may take on a machine that does nothing else."""
+
+
+def commands(rounds: int = 10) -> None:
+    """The times of commands beside that of an interpreter that does nothing, and of grpcurl where it is installed."""
+    import subprocess  # here, so that what the forms cost is theirs
+    import time
+    from tempfile import TemporaryDirectory
+
+    from benchmarks.measuring import ROOT, environment, started
+
+    python, module = [sys.executable, "-c", "pass"], [sys.executable, "-m", "puregrpc"]
+    grpcurl = ROOT / "conformance" / ".work" / "bin" / "grpcurl"
+    with TemporaryDirectory() as bytecode, started([*module, "serve", "--port", "0"]) as server:
+        variables = environment() | {"PYTHONPYCACHEPREFIX": bytecode, "PYTHONDONTWRITEBYTECODE": ""}
+
+        def best(command: list[str]) -> float:
+            def timed() -> float:
+                begun = time.perf_counter()
+                subprocess.run(command, env=variables, stdout=subprocess.DEVNULL, check=True)
+                return (time.perf_counter() - begun) * 1e3
+
+            return min(timed() for _ in range(rounds))
+
+        print(f"{'python -c pass':<52}{best(python):8.0f} ms")
+        for command, most in COMMANDS.items():
+            arguments = command.replace("ADDRESS", server.address).split()
+            bound = f"  (at most {most})" if most is not None else ""
+            print(f"{'puregrpc ' + command:<52.51}{best([*module, *arguments]):8.0f} ms{bound}")
+        if grpcurl.exists():
+            print(f"{'grpcurl list':<52}{best([str(grpcurl), '-plaintext', server.address, 'list']):8.0f} ms")
+
+
 FORMS = {
     "client": client, "blocking": blocking, "trio": on_trio,
     "grpcio-messages": grpcio_messages, "grpcio": grpcio, "grpcio-aio": grpcio_aio,
 }  # fmt: skip
 
 if __name__ == "__main__":
-    FORMS[sys.argv[1]](sys.argv[2])
-    print("{}")
+    if sys.argv[1:] == ["commands"]:
+        commands()
+    else:
+        FORMS[sys.argv[1]](sys.argv[2])
+        print("{}")

@@ -189,7 +189,7 @@ def main() -> int:
                     run([*program, *(target if word == "TARGET" else word for word in words)], case.stdin)
                     for program, words in (
                         ([str(peers / "grpcurl")], case.grpcurl),
-                        ([sys.executable, "-m", "puregrpc"], [w if w != "@" else "@-" for w in case.ours]),
+                        ([sys.executable, "-m", "puregrpc"], case.ours),
                     )
                 )
                 one, other = case.meaning(theirs), case.meaning(mine)

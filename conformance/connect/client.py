@@ -42,7 +42,7 @@ class Outcome:
     unsent: int = 0
 
     def failed(self, error: RpcError) -> None:
-        self.error = to_error(error.code, error.message, error.details)
+        self.error = to_error(error.code, error.message, error.details_bin)
         self.headers = error.headers
         self.trailers = error.trailers
 

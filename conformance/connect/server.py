@@ -43,7 +43,7 @@ def failure(error: Any, info: Any) -> RpcError:
         status.details.add(type_url=detail.type_url, value=detail.value)
     if info is not None:
         status.details.add().Pack(info)
-    return RpcError(error.code, error.message, details=status.SerializeToString())
+    return RpcError(error.code, error.message, details_bin=status.SerializeToString())
 
 
 def trailing(context: Any, definition: Any) -> None:

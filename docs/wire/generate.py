@@ -21,6 +21,7 @@ from puregrpc.trace import Chunk, Part, Recording, explain
 from puregrpc.trace.showing.page import html_page
 
 HERE = Path(__file__).parent
+PROTO = "../../examples/definitions/hello.proto"
 
 
 def hello_registry() -> Registry:
@@ -33,8 +34,14 @@ def exercises_page() -> str:
     lines = [
         "# Exercises: what is wrong here?",
         "",
-        "Each capture is the first call of [the lesson](README.md) with one thing wrong. Read it by eye, or with",
-        "`puregrpc trace --read FILE --detail octets --proto hello.proto`; the [answers](answers.md) tell.",
+        "Each capture is the first call of [the lesson](README.md) with one thing wrong. Read it by eye, or, in the",
+        "folder of this page (`docs/wire`), with",
+        "",
+        "```sh",
+        f"puregrpc trace --read exercises/{EXERCISES[0].name}.hex --detail octets --proto {PROTO}",
+        "```",
+        "",
+        "The [answers](answers.md) tell.",
         "",
     ]
     for number, exercise in enumerate(EXERCISES, 1):

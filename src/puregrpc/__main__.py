@@ -1,6 +1,6 @@
 """``puregrpc COMMAND`` and ``python -m puregrpc COMMAND``: finds the command's module and runs it.
 
-``serve`` and ``compile`` work with the core alone; the other commands need the extra ``puregrpc[cli]`` (click, rich).
+``serve`` and ``compile`` work with the core alone; the other commands need the extra ``puregrpc[cli]`` (click).
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from puregrpc._version import __version__
+
 CORE_COMMANDS = ("serve", "compile")
 """Commands that are modules of their own, with a ``main(argv)``, and need nothing but the core."""
-
-CLI_LIBRARIES = ("click", "rich")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,17 +21,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] and arguments[0] in CORE_COMMANDS:
         command = importlib.import_module(f"puregrpc.cli.{arguments[0]}")
         return int(command.main(arguments[1:]))
+    if arguments == ["--version"]:
+        print(f"puregrpc, version {__version__}")
+        return 0
     try:
         application = importlib.import_module("puregrpc.cli.app")
     except ModuleNotFoundError as error:
-        if error.name not in CLI_LIBRARIES:
+        if error.name != "click":
             raise
-        if arguments == ["--version"]:
-            print(f"puregrpc, version {importlib.import_module('puregrpc._version').__version__}")
-            return 0
         asked = arguments in ([], ["-h"], ["--help"])
         print(
-            f"puregrpc: {'all other commands need' if asked else 'this needs'} the package {error.name}: "
+            f"puregrpc: {'all other commands need' if asked else 'this needs'} the package click: "
             f"pip install 'puregrpc[cli]'\nwithout it there are: puregrpc {', puregrpc '.join(CORE_COMMANDS)}",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""The public exceptions, one tree, each named by whose fault it is.
+"""The public exceptions, one tree, each named by whose fault it is, and the codes of a call's status.
 
 Error
 ├── UserError                the caller asked for something that cannot be
@@ -16,10 +16,12 @@ Error
 
 from __future__ import annotations
 
+from enum import IntEnum
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "CompileError",
@@ -29,12 +31,59 @@ __all__ = [
     "Error",
     "InvalidArgument",
     "LocalProtocolError",
+    "NamedInt",
     "NotConnected",
     "RemoteProtocolError",
     "RpcError",
     "SchemaError",
+    "StatusCode",
     "UserError",
 ]
+
+
+class NamedInt(IntEnum):
+    """An int that prints as its name. A number without a name is a value all the same: ``CODE_77``."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> NamedInt | None:
+        if not isinstance(value, int):
+            return None
+        member = int.__new__(cls, value)
+        member._name_ = cls._nameless(value)
+        member._value_ = int(value)
+        return member
+
+    @staticmethod
+    def _nameless(number: int) -> str:
+        return f"CODE_{number}"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __format__(self, spec: str) -> str:
+        return format(self.name, spec) if not spec or spec[-1] in "s<>^" else format(int(self), spec)
+
+
+class StatusCode(NamedInt):
+    """The gRPC status codes (https://grpc.github.io/grpc/core/md_doc_statuscodes.html)."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
 
 
 class Error(Exception):
@@ -116,23 +165,46 @@ class ConnectError(Error, ConnectionError):
 class RpcError(Error):
     """A call ended with a status other than OK.
 
-    ``code`` (int), ``message`` (text) and ``details`` (a serialized google.rpc.Status, or None) are the call's
-    status; ``headers`` and ``trailers`` are its initial and trailing metadata as tuples of (name, value).
+    ``code`` is its `StatusCode`, which prints as its name (in what `Client` raises, a status constant of that one's,
+    which equals it); ``message`` is text; ``headers`` and ``trailers`` are the call's initial and trailing metadata as
+    tuples of (name, value). ``details_bin`` is the serialized google.rpc.Status that came with it, or None, and
+    ``details`` the same decoded. ``read_details`` decodes it, with the types that the caller knows.
     """
 
     def __init__(
         self,
         code: int,
-        message: str,
+        message: str = "",
         *,
-        details: bytes | None = None,
+        details_bin: bytes | None = None,
         headers: Sequence[tuple[str, str | bytes]] = (),
         trailers: Sequence[tuple[str, str | bytes]] = (),
-        code_name: str = "",
+        read_details: Callable[[bytes], dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(f"{code_name or code}: {message}" if message else code_name or str(code))
-        self.code = code
+        if not isinstance(code, int):
+            raise InvalidArgument(f"the code of an RpcError is a number such as StatusCode.NOT_FOUND, not {code!r}")
+        self.code: NamedInt = code if isinstance(code, NamedInt) else StatusCode(code)
+        super().__init__(f"{self.code}: {message}" if message else str(self.code))
         self.message = message
-        self.details = details
+        self.details_bin = details_bin
         self.headers = tuple(headers)
         self.trailers = tuple(trailers)
+        self._read_details = read_details
+
+    @property
+    def details(self) -> dict[str, Any] | None:
+        """The google.rpc.Status that came with the call: its ``code``, ``message`` and ``details``; None without one.
+
+        It is decoded each time it is asked for. ``details`` are dicts with ``@type``. One whose type is not known, or
+        whose bytes are not of it, has them in base64 under ``@value``.
+        """
+        if self.details_bin is None:
+            return None
+        # By name, since the codec imports this module.
+        read = self._read_details or import_module("puregrpc.codec.status_details").read_status
+        status: dict[str, Any] = read(self.details_bin)
+        return status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What reads the details belongs to a client, with its locks.
+        return _restored, (type(self), self.args), {**self.__dict__, "_read_details": None}

@@ -6,15 +6,12 @@ The classes are google.protobuf's, made from descriptors in its default pool; we
 from __future__ import annotations
 
 import importlib
-import os
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from os import PathLike, fspath
 from pathlib import Path
-from pkgutil import get_importer
 from types import ModuleType
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -22,6 +19,8 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.protobuf.descriptor import FileDescriptor as PoolFileDescriptor
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
+from puregrpc._data import is_file
+from puregrpc._locks import Lock
 from puregrpc.errors import InvalidArgument, SchemaError
 from puregrpc.proto import ChainResolver, FolderResolver
 from puregrpc.proto import compile as compile_protos
@@ -91,7 +90,7 @@ class SysPathResolver(FolderResolver):
     def find(self, path: str) -> bytes | None:
         """The contents of the first file of that name."""
         for folder, name in self._places(path):
-            found = _read(folder, name)
+            found = read_if_there(f"{folder}/{name}")
             if found is not None:
                 return found
         return None
@@ -99,11 +98,7 @@ class SysPathResolver(FolderResolver):
     def locate(self, path: str) -> str | None:
         """Where the file is that ``find`` would read."""
         for folder, name in self._places(path):
-            try:
-                is_there = _read(folder, name) is not None
-            except OSError:  # it cannot be read
-                is_there = True
-            if is_there:
+            if is_file(f"{folder}/{name}"):
                 return f"{folder}/{name}"
         return None
 
@@ -128,27 +123,13 @@ class SysPathResolver(FolderResolver):
             yield folder, name
 
 
-def _read(folder: str, name: str) -> bytes | None:
-    found = read_if_there(f"{folder}/{name}")
-    if found is not None:
-        return found
-    get_data = getattr(get_importer(folder), "get_data", None)  # that of a zip file
-    if get_data is None:
-        return None
-    try:
-        data: bytes = get_data(os.path.join(folder, *name.split("/")))  # noqa: PTH118 - zipimport compares text
-    except OSError:
-        return None
-    return data
-
-
 _OWN_NAMES = frozenset(
     {"__builtins__", "__class__", "__dict__", "__file__", "__loader__", "__name__", "__package__", "__spec__"}
 )
 """What a module cannot do without. (A message may be called so; it is in DESCRIPTOR.)"""
 
 
-_POOL_LOCK = threading.Lock()
+_POOL_LOCK = Lock()
 """The pure backend of google.protobuf makes two classes of one type if two threads ask for it at once."""
 
 

@@ -12,13 +12,15 @@ import pytest
 
 import puregrpc.channel.options
 from puregrpc.wire import EngineName
-from tests.channel.grpcio_server import grpcio_server
 from tests.channel.helpers import use_world
 from tests.worlds import WORLDS
 
 
 @pytest.fixture(scope="package")
 def server() -> Iterator[str]:
+    pytest.importorskip("grpc", reason="grpcio is not installed")
+    from tests.channel.grpcio_server import grpcio_server
+
     with grpcio_server() as address:
         yield address
 

@@ -52,7 +52,7 @@ def test_unary(channel: BlockingChannel) -> None:
     assert channel.unary_unary("test.Service/Echo", str.encode, bytes.decode)("grüß") == "grüß"
     with pytest.raises(RpcError, match=r"NOT_FOUND: näht 100% da\n") as caught:
         channel.unary_unary("test.Service/Fail")(b"")
-    assert caught.value.details == b"\x08\x05details"
+    assert caught.value.details_bin == b"\x08\x05details"
     assert echo(bytes(100_000), compression="gzip") == bytes(100_000)
 
 
@@ -443,6 +443,7 @@ def test_a_ping_that_comes_with_the_last_answer_is_acknowledged_soon(pinging: tu
         assert server.acknowledged[-1] - over < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traffic", [False, True])
 def test_the_reader_sees_to_deadlines_that_are_far(channel: BlockingChannel, traffic: bool) -> None:
     took: list[float] = []
@@ -472,6 +473,7 @@ def test_the_reader_sees_to_deadlines_that_are_far(channel: BlockingChannel, tra
     assert channel.unary_unary("test.Service/Echo")(b"again") == b"again"
 
 
+@pytest.mark.slow
 def test_a_lone_caller_waits_longer_than_one_read_and_no_longer_than_its_deadline(channel: BlockingChannel) -> None:
     sleep = channel.unary_unary("test.Service/Sleep")
     sleep(b"0")

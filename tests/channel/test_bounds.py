@@ -32,6 +32,7 @@ class Bombing(ServerCall):
         connection.send_trailers(self, OK, (("after", "all"),))
 
 
+@pytest.mark.slow
 def test_compressed_responses_that_wait_take_no_more_memory_than_they_came_in() -> None:
     async def test() -> None:
         async with (

@@ -11,7 +11,7 @@ import pytest
 
 from puregrpc.channel import BlockingChannel
 from puregrpc.errors import InvalidArgument, RpcError
-from puregrpc.kernel.polling import wait_for_socket
+from puregrpc.kernel.threads.polling import wait_for_socket
 from puregrpc.transport import busy_poll
 
 SLEEP = "test.Service/Sleep"

@@ -69,7 +69,7 @@ def test_errors_carry_everything(server: str) -> None:
                 with pytest.raises(RpcError, match="NOT_FOUND: näht 100% da\n") as caught:
                     await call(b"")
                 assert caught.value.code == 5
-                assert caught.value.details == b"\x08\x05details"
+                assert caught.value.details_bin == b"\x08\x05details"
                 assert ("x-why", "because") in caught.value.trailers
             with pytest.raises(RpcError, match="UNIMPLEMENTED"):
                 await channel.unary_unary("test.Service/Nothing")(b"")

@@ -100,7 +100,7 @@ def test_a_silent_server_and_one_that_hangs_up() -> None:
     async def test() -> None:
         with raw_server(silent) as address:
             async with open_channel(address, connect_timeout=0.2) as channel:
-                with pytest.raises(ConnectError, match=r"sent no HTTP/2 SETTINGS frame within 0\.\d+ s"):
+                with pytest.raises(ConnectError, match=r"sent no HTTP/2 SETTINGS frame within \d\.?\d* s"):
                     await channel.connect()
             async with open_channel(address) as channel:
                 with pytest.raises(ConnectError, match=r"within 0\.1 s"):
@@ -290,6 +290,7 @@ def test_a_proxy(server: str, answer: int) -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_keepalive_gives_up_a_server_that_does_not_answer() -> None:
     def says_settings_and_no_more(sock: socket.socket) -> None:
         settings, acknowledgement = b"\0\0\0\4\0\0\0\0\0", b"\0\0\0\4\1\0\0\0\0"

@@ -128,3 +128,26 @@ def test_certificates_that_are_not_there() -> None:
             open_channel("localhost:1", tls=TlsOptions(root_certificates="/no/such/file"))
 
     run(test)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_server_that_closes_without_an_alert(authority: trustme.CA, given: bool) -> None:
+    """grpcio's server wants a client certificate, and says nothing when there is none that it takes."""
+
+    async def test() -> None:
+        with grpcio_server("127.0.0.1:0", server_credentials(authority, mutual=True)) as address:
+            tls = TlsOptions(root_certificates=authority.cert_pem.bytes())
+            if given:
+                other = trustme.CA().issue_cert("client.example")
+                tls = TlsOptions(
+                    root_certificates=authority.cert_pem.bytes(),
+                    certificate_chain=other.cert_chain_pems[0].bytes(),
+                    private_key=other.private_key_pem.bytes(),
+                )
+            async with open_channel(f"localhost:{address.split(':')[1]}", tls=tls) as channel:
+                expected = r"take the client certificate" if given else r"ask for a client certificate: certificate_ch"
+                with pytest.raises(ConnectError, match=expected) as caught:
+                    await channel.connect()
+                assert str(caught.value).count("certificate_chain in TlsOptions") == 1
+
+    run(test)

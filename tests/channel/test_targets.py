@@ -8,7 +8,7 @@ from puregrpc.channel.backends.backoff import Backoff
 from puregrpc.channel.backends.proxy import parse_proxy
 from puregrpc.channel.target import parse_target
 from puregrpc.errors import InvalidArgument
-from puregrpc.kernel.addresses import TcpAddress, UnixAddress
+from puregrpc.kernel.network.addresses import TcpAddress, UnixAddress
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,11 @@ def serve_in_thread(make: Callable[[], Server]) -> Iterator[str]:
     thread = threading.Thread(target=trio.run, args=(run,))
     thread.start()
     assert started.wait(60)
-    yield addresses[0]
-    stop[0]()
-    thread.join(20)
+    try:
+        yield addresses[0]
+    finally:
+        stop[0]()
+        thread.join(20)
 
 
 def demo() -> Server:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 from docs.wire.exercises import EXERCISES
 from docs.wire.generate import pages
+from tests.cli.conftest import Ran
 from tests.trace.conversations import assert_every_octet_is_explained
 
 from puregrpc.trace import explain
@@ -22,6 +28,19 @@ def test_the_exercises_can_be_read() -> None:
             (direction, data) for direction, data in joined(exercise.octets)
         ]
         assert_every_octet_is_explained(explain(recording))
+
+
+def test_the_exercises_run_from_where_they_say(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(__file__).parents[2] / "docs" / "wire"
+    page = (folder / "exercises.md").read_text("utf-8")
+    (command,) = re.findall(r"```sh\npuregrpc (.*)\n```", page)
+    files = re.findall(r"\]\((exercises/[^)]+)\)", page)
+    assert len(files) == len(EXERCISES)
+    monkeypatch.chdir(folder)
+    for file in files:
+        ran = run(*command.replace(f"exercises/{EXERCISES[0].name}.hex", file).split())
+        assert (ran.status, ran.err) == (0, "")
+        assert "HEADERS" in ran.out
 
 
 def joined(turns: tuple[tuple[object, bytes], ...]) -> list[tuple[object, bytes]]:

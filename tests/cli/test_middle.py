@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from puregrpc.cli.options import ConnectionOptions, SchemaOptions
 from puregrpc.cli.trace import Forms, Middle
 from puregrpc.errors import RpcError
 from puregrpc.server import Server
+from puregrpc.services.health import HealthService
 from puregrpc.services.hello import HelloService
 from puregrpc.services.reflection import ReflectionService
 from puregrpc.trace import explain
@@ -133,3 +137,56 @@ def test_a_traced_call_over_tls(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert recording.encrypted, "the capture is the encrypted one, with its key log"
     assert recording.notes[0].startswith("decrypted: TLS 1.3")
     assert [call.path for call in explain(recording).calls] == ["/hello.HelloService/SayHello"]
+
+
+def test_tls_to_a_server_without(run: Callable[..., Ran], address: str, tmp_path: Path) -> None:
+    """What is told is about the target, whichever way the schema comes."""
+    (tmp_path / "a.proto").write_text('syntax = "proto3"; message M {} service S { rpc Do(M) returns (M); }')
+    for schema in ((), ("--proto", str(tmp_path / "a.proto"))):
+        ran = run("trace", address, "S/Do", "-d", "{}", *schema)
+        assert (ran.status, ran.out, ran.err.count("\n")) == (1, "", 1)
+        assert ran.err.startswith(f"puregrpc: the TLS handshake with {address} failed")
+        assert "--plaintext" in ran.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_ctrl_c_writes_what_was_recorded(with_tls: bool, environment: dict[str, str], tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = TlsOptions(
+        certificate_chain=b"".join(blob.bytes() for blob in certificate.cert_chain_pems),
+        private_key=certificate.private_key_pem.bytes(),
+    )
+
+    def make() -> Server:
+        server = Server("127.0.0.1:0", tls=tls if with_tls else None)
+        HealthService().add_to(server)
+        ReflectionService().add_to(server)
+        return server
+
+    files = {form: tmp_path / f"c.{form}" for form in ("html", "jsonl", "pcapng")}
+    options = [f"--{form}={path}" for form, path in files.items()]
+    options += [f"--cacert={tmp_path / 'ca.pem'}"] if with_tls else ["-p"]
+    with contextlib.contextmanager(serve_in_thread)(make) as address:
+        command = [sys.executable, "-m", "puregrpc", "trace", address, "grpc.health.v1.Health/Watch", "-d", "{}"]
+        with subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        ) as process:
+            assert process.stdout is not None
+            seen = ""
+            while "SERVING" not in seen:
+                line = process.stdout.readline()
+                assert line, process.communicate()
+                seen += line
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "Health/Watch" in out, "the ladder is told"
+    assert "CANCEL" in out, "and how the call was ended"
+    assert "SERVING" in files["html"].read_text()
+    for form in ("jsonl", "pcapng"):
+        (recording,) = read_recordings(files[form].read_bytes())
+        assert [call.path for call in explain(recording).calls] == ["/grpc.health.v1.Health/Watch"]

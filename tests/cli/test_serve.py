@@ -488,8 +488,8 @@ def test_a_script_needs_services(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_command_with_the_core_alone(folder: Path) -> None:
     (folder / "answers.py").write_text(SCRIPT)
-    # click and rich are the command line's extra.
-    code = "import sys; sys.modules.update(click=None, rich=None); from puregrpc.__main__ import main; sys.exit(main())"
+    # click is the command line's extra.
+    code = "import sys; sys.modules.update(click=None); from puregrpc.__main__ import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "serve", "--port", "0", "--grace", "5"]
     command += ["--proto", str(folder / "protos" / "shop.proto"), "--script", str(folder / "answers.py")]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}

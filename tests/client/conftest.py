@@ -19,6 +19,7 @@ from tests.client.lab import DEFINITIONS, FILES, lab_server
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[str]:
+    pytest.importorskip("grpc", reason="grpcio is not installed")
     with lab_server() as address:
         yield address
 

@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import grpc
 from google.protobuf import descriptor_pb2
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from puregrpc.proto import compile as compile_proto
 from puregrpc.schema import Registry
 
+if TYPE_CHECKING:
+    import grpc
+
 DEFINITIONS = Path(__file__).parent / "definitions"
 FILES = ("lab.proto", "multi.proto", "nopackage.proto", "required.proto", "google/rpc/error_details.proto")
-CODES = {code.value[0]: code for code in grpc.StatusCode}
 BIG = 9007199254740993
 PARTS, PART_SIZE = 300, 50_000
 """What CountThenCollect sends: far more than a client keeps of what nobody has taken."""
@@ -28,6 +27,12 @@ PARTS, PART_SIZE = 300, 50_000
 REGISTRY = Registry()
 for _file in compile_proto([*FILES, "google/rpc/status.proto"], import_paths=[DEFINITIONS]):
     REGISTRY.add_file(_file)
+
+
+def code_of(number: int) -> grpc.StatusCode:
+    import grpc
+
+    return next(code for code in grpc.StatusCode if code.value[0] == number)
 
 
 def message(name: str, **fields: Any) -> Any:
@@ -69,7 +74,7 @@ def fail(context: Any, order: Any) -> None:
         trailers.append(("grpc-status-details-bin", status.SerializeToString()))
     context.set_trailing_metadata(tuple(trailers))
     if order.code:
-        context.abort(CODES[order.code], order.message)
+        context.abort(code_of(order.code), order.message)
 
 
 def inspect(request: Any, context: Any) -> Any:
@@ -181,7 +186,7 @@ def join_text(requests: Iterator[Any], context: Any) -> Any:
 def greet(request: Any, context: Any) -> Any:
     asked = dict(context.invocation_metadata()).get("x-fail")
     if asked:
-        context.abort(CODES[int(asked)], "asked to fail")
+        context.abort(code_of(int(asked)), "asked to fail")
     return message("required.Reply", text=f"hello {request.name or 'noname'}")
 
 
@@ -218,6 +223,8 @@ def serialize(value: Any) -> bytes:
 
 
 def handlers() -> Iterator[grpc.GenericRpcHandler]:
+    import grpc
+
     kinds = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
@@ -241,6 +248,10 @@ def lab_server(
     credentials: grpc.ServerCredentials | None = None, *, with_health: bool = True, with_reflection: bool = True
 ) -> Iterator[str]:
     """The address of a running server."""
+    import grpc
+    from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+    from grpc_reflection.v1alpha import reflection
+
     server = grpc.server(ThreadPoolExecutor(32))
     for handler in handlers():
         server.add_generic_rpc_handlers((handler,))

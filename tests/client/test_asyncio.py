@@ -260,6 +260,7 @@ async def a_health_check(client: AsyncClient) -> None:
         await client.health_check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("work", [a_call, an_iteration, a_write, handlers, a_health_check])
 def test_what_is_cancelled_leaves_no_call_open(
@@ -351,6 +352,7 @@ def test_closing_while_calls_and_handlers_are_under_way(lab: str) -> None:
     bounded(main())
 
 
+@pytest.mark.slow
 def test_a_handler_that_does_not_end_is_interrupted_when_the_client_is_closed(
     lab: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

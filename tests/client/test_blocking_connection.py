@@ -9,8 +9,7 @@ from concurrent.futures import CancelledError, Future
 
 import pytest
 
-from puregrpc.channel.calls.unary import UnaryCall
-from puregrpc.client.calls.requests import CallRequest, Outcome
+from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome
 from puregrpc.client.network.blocking import BlockingConnection
 from puregrpc.client.network.inbox import Inbox
 from puregrpc.client.params.connect import ConnectParams, connect_params
@@ -18,6 +17,7 @@ from puregrpc.client.results.wording import CANCELED_HERE, CLOSING
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
 from puregrpc.schema import Registry
 from tests.channel.grpcio_server import grpcio_server
+from tests.server.serving import block_until
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +133,15 @@ def test_a_slow_taker_holds_the_server_back(connection: BlockingConnection) -> N
     stream = connection.open_stream(call("Forever"), inbox)
     stream.send(b"", lambda: None)
     stream.half_close()
-    time.sleep(0.3)
-    before = connection.passed().bytes_received
-    time.sleep(0.2)
-    assert connection.passed().bytes_received - before < 100_000  # at most what a window lets through
+    received = [0]
+
+    def is_held_back() -> bool:
+        time.sleep(0.2)
+        received.append(connection.passed().bytes_received)
+        return 0 < received[-1] == received[-2]
+
+    block_until(is_held_back, 20)
+    assert received[-1] < 3_000_000  # some windows at most
     for _ in range(500):
         assert inbox.take(5)
     stream.cancel(CANCELED_HERE)
@@ -228,7 +233,7 @@ def test_a_server_that_restarts_is_found_again() -> None:
     connection.close()
 
 
-def code_of(begun: Future[UnaryCall]) -> int:
+def code_of(begun: Future[UnaryOutcome]) -> int:
     """The status of a call, whether it was sent or not."""
     error = begun.exception(10)
     return error.code if isinstance(error, RpcError) else begun.result().status.code

@@ -105,7 +105,7 @@ def test_details_of_errors(client: Client) -> None:
         "metadata": {"service": "lab"},
     }
     reason = {"@type": "type.googleapis.com/lab.Reason", "why": "because", "when": "1234567890123456789"}
-    unknown = {"@type": "type.googleapis.com/nobody.Knows", "value": "CAE="}
+    unknown = {"@type": "type.googleapis.com/nobody.Knows", "@value": "CAE="}
     for asked, expected in [("none", []), ("info", [info]), ("both", [info, reason]), ("unknown", [unknown])]:
         response = client.invoke(FAIL, {"code": 3, "message": "bad ü", "details": asked})
         assert dict(response.error or {}) == {"code": 3, "message": "bad ü", "details": expected}

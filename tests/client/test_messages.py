@@ -171,7 +171,7 @@ def test_any(client: Client) -> None:
     for bad in ({"@type": "x/nobody.Knows"}, {"@type": ""}, {"@type": 5}, {"name": "n"}, {**inner, "nope": 1}):
         with pytest.raises(EncodeError, match=r"request\.data"):
             client.invoke("lab.Bench/EchoAny", {"data": bad})
-    unknown = {"@type": "type.googleapis.com/nobody.Knows", "value": "CAE="}
+    unknown = {"@type": "type.googleapis.com/nobody.Knows", "@value": "CAE="}
     assert client.invoke("lab.Bench/UnknownAny", {}).message == {"data": unknown, "many": []}
     assert client.invoke("lab.Bench/UnknownAny", {}, discard_response_message=True).message is None
 

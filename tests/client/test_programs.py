@@ -24,9 +24,12 @@ client.connect(sys.argv[1], plaintext=True)
 """
 
 
-def start(address: str, body: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}"}
+def start(address: str, body: str, *, isolated: bool = False) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     program = HEAD + textwrap.dedent(body)
+    if isolated:
+        code = f"import sys\nsys.argv = ['', {address!r}]\n{program}"
+        program = f"from tests.subinterpreters import run_isolated\nrun_isolated({code!r})\nprint('over')"
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program, address],
         stdout=subprocess.PIPE,
@@ -36,8 +39,8 @@ def start(address: str, body: str) -> subprocess.Popen[str]:
     )
 
 
-def run(address: str, body: str, *, timeout: float = 30) -> tuple[int, str, str]:
-    with start(address, body) as process:
+def run(address: str, body: str, *, isolated: bool = False, timeout: float = 30) -> tuple[int, str, str]:
+    with start(address, body, isolated=isolated) as process:
         out, err = process.communicate(timeout=timeout)
         return process.returncode, out, err
 
@@ -252,3 +255,37 @@ def test_a_child_process_gets_a_clear_error_and_the_parent_goes_on(lab: str) -> 
     assert err == ""
     assert status == 0
     assert out.splitlines() == ["LocalProtocolError True"] * 5 + ["fresh OK", "child 0", "['still'] OK"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sub-interpreters have daemons")
+@pytest.mark.parametrize("end", ["client.close(); assert len(threading.enumerate()) == 1", ""], ids=["close", "leave"])
+def test_in_an_interpreter_without_daemons(lab: str, end: str) -> None:
+    status, out, err = run(
+        lab,
+        f"""
+        assert client.invoke("lab.Bench/Echo", {{"text": "a"}}).message["text"] == "a"
+        assert client.async_invoke("lab.Bench/Echo", {{"text": "b"}}).result(10).message["text"] == "b"
+        stream = Stream(client, "lab.Bench/Count")
+        stream.on("data", lambda message: print(message["index"], flush=True))
+        stream.on("end", lambda: print("end", flush=True))
+        stream.write({{"count": 3, "interval_ms": 20}})
+        {end}
+        """,
+        isolated=True,
+    )
+    assert (status, out, err) == (0, "0\n1\n2\nend\nover\n", "")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sub-interpreters have daemons")
+def test_an_interpreter_beside_the_main_one_does_not_end_the_process(lab: str) -> None:
+    status, out, err = run(
+        lab,
+        """
+        stream = Stream(client, "lab.Bench/Count")
+        stream.on("data", lambda: 1 / 0)
+        stream.write({"count": 3})
+        """,
+        isolated=True,
+    )
+    assert (status, out) == (0, "over\n")
+    assert "ZeroDivisionError" in err

@@ -53,6 +53,7 @@ NAMES = [
     "group",
     "open_channel",
     "protos",
+    "serve",
     "sleep",
 ]
 

@@ -122,6 +122,7 @@ def test_what_a_message_shows_without_being_set_counts() -> None:
         Codec(made, max_elements=100).decode(made.message("many.Many"), delimited(15, b"\x0a\x01a") * 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [*COUNTED.values(), delimited(15, b"\x0a\x01a")], ids=[*COUNTED, "trees"])
 @pytest.mark.parametrize("emit_defaults", [False, True])
 def test_a_large_message_takes_bounded_memory(piece: bytes, emit_defaults: bool) -> None:

@@ -89,12 +89,14 @@ def test_well_known_types_as_plain_messages() -> None:
 
 def test_an_any_of_an_unknown_type_keeps_its_bytes() -> None:
     data = b"\xb2\x01\x07\x0a\x03x/y\x12\x00"
-    assert codec().decode(message("lab.Wkt"), data)["any"] == {"@type": "x/y", "value": ""}
+    assert codec().decode(message("lab.Wkt"), data)["any"] == {"@type": "x/y", "@value": ""}
     native = Codec(registry(), values="native", emit_defaults=False)
     for inside in (b"", b"\x00\xff"):
-        shown = {"any": {"@type": "x/y", "value": inside}}
+        shown = {"any": {"@type": "x/y", "@value": inside}}
         assert native.decode(message("lab.Wkt"), native.encode(message("lab.Wkt"), shown)) == shown
-    for value in ({"value": "AQ=="}, {"value": b"", "more": 1}, {}):
+        in_json = codec().decode(message("lab.Wkt"), native.encode(message("lab.Wkt"), shown))["any"]
+        assert codec().encode(message("lab.Wkt"), {"any": in_json}) == native.encode(message("lab.Wkt"), shown)
+    for value in ({"value": "AQ=="}, {"@value": b"", "more": 1}, {}):
         with pytest.raises(EncodeError, match=r"request.any: unable to resolve 'x/y': the type is not in the schema"):
             native.encode(message("lab.Wkt"), {"any": {"@type": "x/y", **value}})
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 from tests.codec.lab import codec, message
 
+from puregrpc.codec import json_text
+from puregrpc.codec.faults import TooDeep
 from puregrpc.errors import EncodeError
 
 
@@ -273,7 +276,9 @@ REFUSED: list[tuple[str, object, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("type_name", "value", "problem"), REFUSED, ids=lambda part: str(part)[:60])
+@pytest.mark.parametrize(
+    ("type_name", "value", "problem"), REFUSED, ids=lambda part: re.sub(r" at 0x\w+", "", str(part))[:60]
+)
 def test_what_is_refused_and_where(type_name: str, value: object, problem: str) -> None:
     with pytest.raises(EncodeError) as caught:
         codec().encode(message(type_name), value)  # type: ignore[arg-type]  # wrong on purpose
@@ -313,3 +318,20 @@ def test_unset_fields_are_shown_as_k6_shows_them() -> None:
     assert (shown["fInt64"], shown["fColor"], shown["fBytes"], shown["fSub"]) == ("0", "COLOR_UNSPECIFIED", "", None)
     assert "cString" not in shown
     assert codec().default(message("lab.All"))["rInt32"] is not shown["rInt32"]
+
+
+def test_a_small_stack_is_spared_what_is_nested_too_deeply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In WebAssembly the parser of the standard library would run over the stack's end."""
+    monkeypatch.setattr(json_text, "HAS_SMALL_STACK", True)
+    monkeypatch.setattr(json_text, "MAX_NESTING", 5)
+    assert json_text.parse("[[[[[1]]]]]") == [[[[[1]]]]]
+    assert json_text.parse('[[1], [2], [3], {"a[[[[\\\\\\"{{{{": ["}}"]}, []]') == [
+        [1],
+        [2],
+        [3],
+        {'a[[[[\\"{{{{': ["}}"]},
+        [],
+    ]
+    for text in ("[[[[[[1]]]]]]", '{"a":[{"b":[{"c":[1]}]}]}', "[" * 100, "[1]" * 5 + "{" * 6):
+        with pytest.raises(TooDeep):
+            json_text.parse(text)

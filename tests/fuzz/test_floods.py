@@ -27,6 +27,9 @@ REACHED_ELSEWHERE = {
     "CALL_MEMORY": "tests/wire/test_memory.py: calls count",
     "SERVER_MEMORY": "tests/wire/test_memory.py: the greediest connection of a server",
     "SERVER_UNSENT": "tests/wire/test_memory.py: handlers wait for all connections",
+    "CLIENT_MAX_HEADER_LIST_SIZE": "tests/channel/test_header_limits.py: large trailers",
+    "LARGEST_HEADER_LIST_SIZE": "tests/channel/test_header_limits.py: what the option takes",
+    "LARGEST_HEADER_BLOCK_SIZE": "tests/wire/test_header_limits.py: a block of the largest list",
     "GUARANTEED_MEMORY": "tests/wire/test_memory.py: what is guaranteed",
 }
 """Limits of what this side does, or that take several connections or time."""

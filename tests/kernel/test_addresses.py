@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from puregrpc.errors import ConnectError, InvalidArgument
-from puregrpc.kernel.addresses import (
+from puregrpc.kernel.network.addresses import (
     TcpAddress,
     UnixAddress,
     address_of,
@@ -20,7 +20,7 @@ from puregrpc.kernel.addresses import (
     name_of_host,
     split_host_port,
 )
-from puregrpc.kernel.connecting import interleave_families
+from puregrpc.kernel.network.connecting import interleave_families
 
 LOOPBACK = socket.if_indextoname(1)
 

@@ -18,11 +18,11 @@ from tests.kernel.worlds import EACH_WORLD, receive_all, receive_exactly, receiv
 
 from puregrpc.errors import ConnectError
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.addresses import Address, TcpAddress, UnixAddress, address_of
-from puregrpc.kernel.connecting import connect, dial, secure
-from puregrpc.kernel.listening import Listener, listen
-from puregrpc.kernel.streams import ByteStream, SocketStream, memory_stream_pair
-from puregrpc.kernel.tls_stream import TlsStream
+from puregrpc.kernel.network.addresses import Address, TcpAddress, UnixAddress, address_of
+from puregrpc.kernel.network.connecting import connect, dial, secure
+from puregrpc.kernel.network.listening import Listener, listen
+from puregrpc.kernel.network.streams import ByteStream, SocketStream, memory_stream_pair
+from puregrpc.kernel.network.tls_stream import TlsStream
 
 HANGING = TcpAddress("192.0.2.1", 9)
 """TEST-NET-1 (RFC 5737) answers nowhere: it fails or it hangs."""
@@ -77,6 +77,7 @@ def test_one_address(world: str, kind: str, tmp_path: Path) -> None:
         accepted = await listener.accept()
         assert stream.peer == str(listener.address) == accepted.local
         assert accepted.peer == stream.local
+        assert isinstance(stream, SocketStream)
         assert stream.socket.getblocking() is False
         await send_all(stream, b"there")
         assert await receive_exactly(accepted, 5) == b"there"
@@ -148,7 +149,7 @@ def test_each_address_has_its_reason(world: str) -> None:
             await connect(kernel, [closed, hanging, UnixAddress("/no"), hanging], began + 0.4, delay=0.05)
         assert 0.35 < kernel.now() - began < 5
         reasons = str(caught.value).removeprefix("could not connect to any of 3 addresses: ").split("; ")
-        reasons = [re.sub(r"within 0\.\d+ s", "within 0.4 s", reason) for reason in reasons]
+        reasons = [re.sub(r"within \d\.?\d* s", "within 0.4 s", reason) for reason in reasons]
         assert sorted(reasons) == sorted(
             [
                 f"{closed}: Connection refused",
@@ -157,7 +158,7 @@ def test_each_address_has_its_reason(world: str) -> None:
             ]
         )
         began = kernel.now()
-        with pytest.raises(ConnectError, match=rf"^could not connect to {hanging}: no answer within 0\.\d+ s$"):
+        with pytest.raises(ConnectError, match=rf"^could not connect to {hanging}: no answer within \d\.?\d* s$"):
             await dial(kernel, hanging, began + 0.2)
         with pytest.raises(ConnectError, match=r"any of 2 addresses: .*no answer within"):
             await connect(kernel, [hanging, closed], kernel.now() + 0.1)
@@ -210,7 +211,7 @@ def test_a_socket_that_is_connected_with_itself_is_refused(world: str, monkeypat
                 super().connect(to)  # type: ignore[arg-type]
 
         with monkeypatch.context() as patch:
-            patch.setattr("puregrpc.kernel.connecting.socket.socket", Bound)
+            patch.setattr("puregrpc.kernel.network.connecting.socket.socket", Bound)
             with pytest.raises(ConnectError, match="Connection refused"):
                 await dial(kernel, address, kernel.now() + 5)
 
@@ -231,7 +232,7 @@ def test_a_unix_socket_that_is_busy_is_asked_again(world: str, tmp_path: Path) -
                     fillers.append(filler)
                     filler.setblocking(False)
                     filler.connect(path)
-            with pytest.raises(ConnectError, match=r"no answer within 0\.\d+ s"):
+            with pytest.raises(ConnectError, match=r"no answer within \d\.?\d* s"):
                 await dial(kernel, UnixAddress(path), kernel.now() + 0.1)
 
             async def make_room() -> None:
@@ -282,6 +283,7 @@ async def over_sockets(kernel: Kernel) -> tuple[SocketStream, SocketStream]:
     """Two ends of a connection of TCP."""
     listener = await listen_on(kernel)
     stream = await dial(kernel, listener.address, kernel.now() + 10)
+    assert isinstance(stream, SocketStream)
     accepted = await listener.accept()
     listener.close()
     return stream, accepted
@@ -421,7 +423,7 @@ async def has_another_name(kernel: Kernel, peer: SocketStream) -> None:
 @pytest.mark.parametrize(
     ("peer", "meaning"),
     [
-        (silent, r"the TLS handshake with 127.0.0.1:\d+ was not over within 0\.\d+ s$"),
+        (silent, r"the TLS handshake with 127.0.0.1:\d+ was not over within \d\.?\d* s$"),
         (closes, r"the TLS handshake with 127.0.0.1:\d+ failed: the connection was closed in the middle of it"),
         (speaks_http2, r"failed: the peer does not speak TLS \(connect in plaintext\?\)$"),
         (chooses_nothing, r"^127.0.0.1:\d+ chose no protocol by ALPN: gRPC needs HTTP/2 \('h2'\)$"),
@@ -434,7 +436,7 @@ def test_what_a_peer_may_do_instead(world: str, peer: Failing, meaning: str) -> 
         ours, theirs = await over_sockets(kernel)
 
         async def client() -> None:
-            until = kernel.now() + (0.3 if peer is silent else 10)
+            until = kernel.now() + (0.5 if peer is silent else 10)
             with pytest.raises(ConnectError, match=meaning):
                 await secure(kernel, ours, contexts()[0], until, server_name="localhost")
             assert ours.socket.fileno() < 0, "the stream is closed"
@@ -514,7 +516,7 @@ def test_a_client_without_its_certificate_is_told(world: str, version: str, writ
 
 
 def test_errors_have_words() -> None:
-    from puregrpc.kernel.reasons import describe
+    from puregrpc.kernel.network.reasons import describe
 
     assert describe(OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))) == "Connection refused"
     assert describe(OSError("text")) == "text"

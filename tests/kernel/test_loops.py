@@ -23,9 +23,9 @@ from tests.kernel.worlds import EACH_LOOP, UVLOOP, run, together
 
 from puregrpc.errors import ConnectError, LocalProtocolError, NotConnected
 from puregrpc.kernel import AsyncioKernel, Kernel
-from puregrpc.kernel.asyncio_kernel import open_asyncio_kernel
 from puregrpc.kernel.base import Waiters
 from puregrpc.kernel.current import running_loop, running_world
+from puregrpc.kernel.loops.asyncio_kernel import open_asyncio_kernel
 
 EACH_ASYNCIO = pytest.mark.parametrize("world", ["asyncio", UVLOOP])
 

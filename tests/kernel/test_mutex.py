@@ -11,7 +11,7 @@ from types import FrameType
 import pytest
 
 from puregrpc.errors import LocalProtocolError
-from puregrpc.kernel.mutex import Mutex
+from puregrpc.kernel.threads.mutex import Mutex
 
 
 def is_free(mutex: Mutex) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from puregrpc.kernel.polling import Wakeup, wait_for_socket
+from puregrpc.kernel.threads.polling import Wakeup, wait_for_socket
 
 
 @pytest.fixture(autouse=True, params=["poll", "select"])

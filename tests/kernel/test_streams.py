@@ -15,10 +15,10 @@ from tests.kernel.certificates import VERSIONS, contexts, layers, shake_hands
 from tests.kernel.worlds import EACH_WORLD, receive_all, receive_exactly, receive_some, run, send_all, together
 
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.connecting import secure
-from puregrpc.kernel.streams import ByteStream, SocketStream, TappedStream, memory_stream_pair
-from puregrpc.kernel.tls import TlsError, TlsLayer
-from puregrpc.kernel.tls_stream import TlsStream
+from puregrpc.kernel.network.connecting import secure
+from puregrpc.kernel.network.streams import ByteStream, SocketStream, TappedStream, memory_stream_pair
+from puregrpc.kernel.network.tls import TlsError, TlsLayer
+from puregrpc.kernel.network.tls_stream import TlsStream
 
 Pair = tuple[ByteStream, ByteStream]
 

@@ -17,11 +17,11 @@ from typing import Any, cast
 
 import pytest
 
-import puregrpc.kernel.thread_kernel as module
+import puregrpc.kernel.threads.kernel as module
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError, NotConnected
 from puregrpc.kernel import ThreadKernel
-from puregrpc.kernel.addresses import TcpAddress
-from puregrpc.kernel.trampoline import Interrupted, ThreadWaiter
+from puregrpc.kernel.network.addresses import TcpAddress
+from puregrpc.kernel.threads.trampoline import Interrupted, ThreadWaiter
 
 SOON = 5.0
 """What should take no time takes less than so many seconds, however busy the machine is."""
@@ -684,7 +684,7 @@ def test_without_descriptors_for_it_a_wait_can_be_ended_all_the_same(
 
     first, second = socket.socketpair()
     with first, second:
-        monkeypatch.setattr("puregrpc.kernel.socket_waits.Wakeup", refuse)
+        monkeypatch.setattr("puregrpc.kernel.threads.socket_waits.Wakeup", refuse)
         waiting = kernel.spawn(task)
         time.sleep(0.02)
         waiting.cancel()
@@ -696,7 +696,7 @@ def test_without_descriptors_for_it_a_wait_can_be_ended_all_the_same(
 
 
 def test_threads_that_are_idle_for_long_end(kernel: ThreadKernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("puregrpc.kernel.worker_threads.LONGEST_IDLE", 0.02)
+    monkeypatch.setattr("puregrpc.kernel.threads.workers.LONGEST_IDLE", 0.02)
     for _ in range(3):
         futures = [kernel.start(kernel.in_thread(time.sleep, 0.01)) for _ in range(5)]
         for future in futures:
@@ -707,7 +707,7 @@ def test_threads_that_are_idle_for_long_end(kernel: ThreadKernel, monkeypatch: p
 def test_threads_that_end_and_are_wanted_in_the_same_moment(
     kernel: ThreadKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("puregrpc.kernel.worker_threads.LONGEST_IDLE", 0.001)
+    monkeypatch.setattr("puregrpc.kernel.threads.workers.LONGEST_IDLE", 0.001)
     for n in range(300):
         assert kernel.start(kernel.in_thread(pow, n, 2)).result(SOON) == n * n
         time.sleep(n % 3 / 1000)

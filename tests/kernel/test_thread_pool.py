@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from puregrpc.errors import NotConnected
-from puregrpc.kernel import thread_pool
-from puregrpc.kernel.thread_pool import ThreadPool
+from puregrpc.kernel.threads import pool as pool_module
+from puregrpc.kernel.threads.pool import ThreadPool
 
 
 class Work:
@@ -84,7 +84,7 @@ def test_what_is_more_than_the_threads_waits_in_order() -> None:
 
 
 def test_what_counts_beyond_the_size_keeps_nothing_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thread_pool, "MOST_BEYOND_SIZE", 3)
+    monkeypatch.setattr(pool_module, "MOST_BEYOND_SIZE", 3)
     done: list[str] = []
     pool = ThreadPool(1, "test pool")
     beyond = [Work(done, "beyond", blocks=True) for _ in range(3)]

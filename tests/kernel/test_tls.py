@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.kernel.certificates import VERSIONS, authority, contexts, issued, layers, shake_hands
 
-from puregrpc.kernel.tls import TlsError, TlsLayer
+from puregrpc.kernel.network.tls import TlsError, TlsLayer
 
 EACH_VERSION = pytest.mark.parametrize("version", VERSIONS)
 

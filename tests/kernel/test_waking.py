@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from puregrpc.kernel.waking import Signal
+from puregrpc.kernel.threads.waking import Condition, Event, Signal
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -60,6 +60,81 @@ def test_interrupts_leave_a_signal_whole() -> None:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             signalled.set()
             assert signalled.wait(0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert interrupts > 100
+
+
+def test_an_event_wakes_all_who_wait() -> None:
+    event = Event()
+    assert not event.wait(0)
+    assert not event.wait(0.01)
+    woken: list[bool] = []
+    threads = [threading.Thread(target=lambda: woken.append(event.wait())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    event.set()
+    event.set()
+    for thread in threads:
+        thread.join()
+    assert woken == [True] * 3
+    assert event.is_set()
+    event.clear()
+    assert not event.wait(0)
+
+
+def test_a_condition_gives_each_thing_to_one_of_those_who_wait() -> None:
+    condition = Condition()
+    items: list[int] = []
+    taken: list[int] = []
+
+    def take() -> None:
+        for _ in range(100):
+            [item] = condition.wait_for(lambda: [items.pop()] if items else [])
+            taken.append(item)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for n in range(400):
+        with condition.lock:
+            items.append(n)
+            condition.notify_all()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == list(range(400))
+    assert condition.wait_for(lambda: 0, timeout=0.01) == 0
+
+
+def test_interrupts_leave_an_event_whole() -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    def use() -> None:
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            event.set()
+            event.wait()
+            event.clear()
+            event.wait(0.00005)
+
+    event = Event()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    interrupts = 0
+    try:
+        for n in range(200):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + n * 0.000001)
+                use()
+            except KeyboardInterrupt:
+                interrupts += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            event.clear()
+            thread = threading.Thread(target=event.set)
+            thread.start()
+            assert event.wait(10)
+            thread.join()
     finally:
         signal.signal(signal.SIGALRM, before)
     assert interrupts > 100

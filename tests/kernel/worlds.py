@@ -12,14 +12,14 @@ import pytest
 import trio
 
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.streams import ByteStream
+from puregrpc.kernel.network.streams import ByteStream
 
 UVLOOP = pytest.param("uvloop", marks=pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed"))
 """asyncio on another loop than its own."""
 
 LOOPS = ["trio", "asyncio", UVLOOP]
 
-WORLDS = [*LOOPS, *(["threads"] if find_spec("puregrpc.kernel.thread_kernel") else [])]
+WORLDS = [*LOOPS, *(["threads"] if find_spec("puregrpc.kernel.threads.kernel") else [])]
 
 EACH_LOOP = pytest.mark.parametrize("world", LOOPS)
 EACH_WORLD = pytest.mark.parametrize("world", WORLDS)
@@ -36,7 +36,7 @@ def run(world: str, test: Test) -> None:
 
 
 def _run_on_trio(test: Test) -> None:
-    from puregrpc.kernel.trio_kernel import open_trio_kernel
+    from puregrpc.kernel.loops.trio_kernel import open_trio_kernel
 
     async def main() -> None:
         with trio.fail_after(LIMIT):
@@ -57,14 +57,14 @@ def _run_on_uvloop(test: Test) -> None:
 
 
 async def _on_asyncio(test: Test) -> None:
-    from puregrpc.kernel.asyncio_kernel import open_asyncio_kernel
+    from puregrpc.kernel.loops.asyncio_kernel import open_asyncio_kernel
 
     async with open_asyncio_kernel() as kernel:
         await asyncio.wait_for(test(kernel), LIMIT)
 
 
 def _run_on_threads(test: Test) -> None:
-    from puregrpc.kernel.thread_kernel import ThreadKernel
+    from puregrpc.kernel.threads.kernel import ThreadKernel
 
     failures: list[BaseException] = []
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puregrpc import proto
-from puregrpc.cli.compile import main, with_imports
+from puregrpc.cli.compile import main
+from puregrpc.cli.descriptor_sets import with_imports
 from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto import DescriptorResolver
 from puregrpc.proto.descriptors import FileDescriptor

@@ -258,3 +258,43 @@ def test_canonical_paths(path: str) -> None:
 @given(st.binary(max_size=20))
 def test_paths_are_bytes(raw: bytes) -> None:
     assert encode_path(decode_path(raw.decode("latin-1"))) == raw
+
+
+MAPPED = [
+    "-Iv=sub -I. main.proto",
+    "-I. -Iv=sub main.proto",
+    "-I. -Iv=sub v/b.proto",
+    "-Iv=sub -I. sub/b.proto",
+    "-I. -Iv=sub sub/b.proto",
+    "-Iv/=sub -I. main.proto",
+    "-Iv/b.proto=b.proto -I. main.proto",
+    "-I. -Iv/b.proto=sub/b.proto main.proto",
+    "-Iv= -I. main.proto",
+    "-I=sub sub/b.proto",
+    "-Iv=gone -I. main.proto",
+    "-Iv=sub -Iv=. v/b.proto",
+    "-Iv=. -Iv=sub sub/b.proto",
+    "-Iv=linked v/secret.proto",
+    "-Iv=sub v/../v/b.proto",
+    "-Iv/w=sub v/w/b.proto",
+    "-Iv=. ./sub/b.proto",
+    "-Iequals=sign b.proto",
+    "-I. equals=sign/b.proto",
+]
+
+
+@pytest.mark.parametrize("arguments", MAPPED)
+def test_mappings_as_protoc_takes_them(root: Path, arguments: str) -> None:
+    importing(root, "v/b.proto")
+    (root / "equals=sign").mkdir()
+    (root / "equals=sign" / "b.proto").write_text(B)
+    theirs, ours = commands_of_both(*arguments.split(), f"-o{os.devnull}")
+    assert ours == theirs
+
+
+def test_a_mapped_folder_is_named_by_its_virtual_path(root: Path) -> None:
+    for disk, name in (("sub", "v/b.proto"), ("sub/b.proto", "v")):
+        folders = FolderResolver([("v", disk)])
+        assert folders.import_path("sub/b.proto") == name
+        assert folders.find(name) == (root / "sub" / "b.proto").read_bytes()
+        assert folders.find("b.proto") is None

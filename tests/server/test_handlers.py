@@ -103,10 +103,9 @@ class UnprintableError(Exception):
 ERRORS: list[tuple[BaseException, int, str]] = [
     (HandlerError("secret"), 2, "the handler raised HandlerError"),
     (UnprintableError(), 2, "the handler raised UnprintableError"),
-    (RpcError(7, "no", details=b"\x08\x07"), 7, "no"),
+    (RpcError(7, "no", details_bin=b"\x08\x07"), 7, "no"),
     (RpcError(0, "not OK at all"), 2, "the handler raised RpcError"),
-    (RpcError("NOT_FOUND", "x"), 2, "the handler raised a status that cannot be sent"),  # type: ignore[arg-type]
-    (RpcError(5, "x", details="x"), 2, "the handler raised a status that cannot be sent"),  # type: ignore[arg-type]
+    (RpcError(5, "x", details_bin="x"), 2, "the handler raised a status that cannot be sent"),  # type: ignore[arg-type]
     (RpcError(5, 7), 5, "7"),  # type: ignore[arg-type]  # as handlers without types do
     (RpcError(99, "a code of one's own"), 99, "a code of one's own"),
     (StopAsyncIteration(), 2, "StopAsyncIteration RuntimeError"),

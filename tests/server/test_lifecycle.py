@@ -38,7 +38,7 @@ from tests.server.serving import (
 from tests.server.wire_client import WireClient, connect_to
 
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError
-from puregrpc.kernel.streams import SocketStream
+from puregrpc.kernel.network.streams import SocketStream
 from puregrpc.server import BlockingServer, Context, Method, Server, ServerConfig, stop_on_signal
 
 
@@ -462,6 +462,7 @@ def test_the_snapshot_is_data(world: str) -> None:
     assert server.snapshot().calls_ended == {0: 1}
 
 
+@pytest.mark.slow
 @IN_STYLES
 def test_what_is_idle_keeps_no_call_alive(world: str, style: str) -> None:
     received: list[weakref.ref[Any]] = []

@@ -344,6 +344,7 @@ def test_a_handler_that_stalls_holds_up_its_own_stream_alone(world: str, style: 
         release.set()
 
 
+@pytest.mark.slow
 @ENGINES
 @pytest.mark.parametrize("shape", [Shape.UNARY, Shape.CLIENT_STREAM])
 @IN_STYLES
@@ -401,6 +402,7 @@ def test_compressed_messages_that_wait_take_no_more_memory_than_they_came_in(
         assert client.finish(calls[0]).messages == [str([4 << 20] * messages).encode()]
 
 
+@pytest.mark.slow
 @ENGINES
 @IN_STYLES
 def test_a_large_message_that_waits_leaves_room_for_the_next(world: str, style: str, engine: Any) -> None:

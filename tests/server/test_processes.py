@@ -130,6 +130,7 @@ def listening_inodes(pid: int) -> set[str]:
     return {link[8:-1] for link in links if link.startswith("socket:[") and link[8:-1] in listening}
 
 
+@pytest.mark.slow
 def test_a_name_of_a_factory_or_of_a_server() -> None:
     for name in ("server", "asyncio_server"):
         final = serving(all_pids, f"tests.server.worker_factories:{name}", world="asyncio")
@@ -158,6 +159,7 @@ def test_calls_finish_when_the_workers_are_drained(world: str) -> None:
     assert final.calls_ended == {0: 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", ["trio", "threads"])
 def test_a_second_signal_ends_the_calls(world: str) -> None:
     calls: list[Any] = []
@@ -193,6 +195,7 @@ def test_a_worker_that_dies_is_started_again(world: str, caplog: pytest.LogCaptu
     assert "ended with exit code 7" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,6 +212,7 @@ def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often(
     assert pauses == [0.05, 0.1, 0.2]
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_worker_drains_it_alone() -> None:
     def client(processes: WorkerProcesses) -> None:
         all_pids(processes)
@@ -222,6 +226,7 @@ def test_a_signal_to_one_worker_drains_it_alone() -> None:
     serving(client, world="asyncio")
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(supervisor, "EXIT_TIMEOUT", 0.5)
     monkeypatch.setattr(supervisor, "FIGURES_TIMEOUT", 0.5)
@@ -246,6 +251,7 @@ def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, caplog: 
     channels[0].close()
 
 
+@pytest.mark.slow
 def test_a_unix_socket_stays_as_long_as_the_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "socket"
     monkeypatch.setenv(ADDRESS, f"unix:{path}")
@@ -261,6 +267,7 @@ def test_a_unix_socket_stays_as_long_as_the_workers(tmp_path: Path, monkeypatch:
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
@@ -274,6 +281,7 @@ def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serving(client, world="trio")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("factory", "options", "error", "text"),
     [
@@ -296,12 +304,14 @@ def test_what_cannot_begin(factory: Any, options: Any, error: type[Exception], t
         serve(factory, **{"workers": 2, **options})
 
 
+@pytest.mark.slow
 def test_an_address_that_cannot_be_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ADDRESS, "unix:/nowhere/at/all")
     with pytest.raises(ConnectError, match="could not listen"):
         serve(server, workers=2)
 
 
+@pytest.mark.slow
 def test_workers_that_want_different_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(ADDRESS, str(tmp_path / "socket"))
     with pytest.raises(UserError, match="wants to listen on"):
@@ -345,6 +355,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from puregrpc.channel import Channel, ConnectivityState, open_channel
 from puregrpc.channel.backends.backoff import Backoff
-from puregrpc.channel.backends.health import HealthCheck
-from puregrpc.errors import InvalidArgument, RpcError
+from puregrpc.channel.backends.health import HealthCheck, serving_status
+from puregrpc.client.results.records import HealthStatus
+from puregrpc.errors import DecodeError, InvalidArgument, RpcError
 from puregrpc.server import Context, Method, Server, Shape
 from puregrpc.services.contracts import codec, method
-from puregrpc.services.health import FILE, HealthService, ServingStatus
+from puregrpc.services.health import HealthService, ServingStatus
+from puregrpc.services.health.client import FILE
 
+RESPONSE = method(FILE, "grpc.health.v1.Health", "Check").output_type
 LONG_NAME = "a.very.long.package.name" * 10 + ".Service"
 
 
@@ -152,3 +158,41 @@ def test_it_goes_with_round_robin() -> None:
                 pass
 
     run(test)
+
+
+ANSWERS: list[tuple[bytes, int]] = [
+    (b"", 0),
+    (b"\x08\x01", 1),
+    (b"\x1a\x03new\x08\x01", 1),  # an unknown field before it
+    (b"\x08\x01\x08\x02", 2),  # the last one counts
+    (b"\x08\x02\x08\x81\x00", 1),
+    (b"\x08\x01\x10\x07\x25\x00\x00\x00\x00", 1),
+    (b"\x0a\x01\x05\x08\x01", 1),  # of another wire type: unknown
+    (b"\x08\x4d", 77),
+    (b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", -1),
+    (b"\x13\x08\x02\x14\x08\x01", 1),  # a group
+]
+
+
+@pytest.mark.parametrize(("message", "status"), ANSWERS)
+def test_answers_are_read_as_protobuf_has_it(message: bytes, status: int) -> None:
+    assert serving_status(message) == status
+    name = codec(FILE).decode(RESPONSE, message)["status"]
+    assert ServingStatus.said(name) == status
+    assert HealthStatus(status).status == status
+
+
+@pytest.mark.parametrize("message", [b"\x08", b"\x08\x01\x1a", b"\x00\x01", b"\x1a\x05abc", b"\x0c"])
+def test_answers_that_are_none(message: bytes) -> None:
+    with pytest.raises(DecodeError, match=r"not a grpc\.health\.v1\.HealthCheckResponse: ."):
+        serving_status(message)
+
+
+@given(st.binary(max_size=20))
+def test_any_answer(message: bytes) -> None:
+    with suppress(DecodeError):
+        expected = codec(FILE).decode(RESPONSE, message)["status"]
+        assert serving_status(message) == ServingStatus.said(expected)
+        return
+    with pytest.raises(DecodeError):
+        serving_status(message)

@@ -157,6 +157,7 @@ def test_the_command_serves_until_it_is_asked_to_end(sent: signal.Signals) -> No
             process.kill()
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_wrong() -> None:
     for arguments, problem in [
         (["--host", "no.such.host.invalid"], "no.such.host.invalid"),

@@ -155,7 +155,7 @@ def test_functions_with_grpcios_service(world: str) -> None:
             async for status in statuses:
                 assert status is ServingStatus.NOT_SERVING
                 break
-            await statuses.aclose()  # type: ignore[attr-defined]  # an async generator has it
+            await statuses.aclose()
 
     try:
         run(main, world)

@@ -17,7 +17,6 @@ from puregrpc.codec import Codec
 from puregrpc.schema import Registry
 from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.explaining.protobuf import explain_message
-from puregrpc.trace.explaining.standard_types import standard_registry
 from puregrpc.trace.records import Field, Part, Span
 
 SOURCE = """
@@ -185,10 +184,10 @@ def test_any_octets_are_explained(data: bytes, schema: bool) -> None:
 
 
 def test_what_an_any_holds() -> None:
-    registry = standard_registry()
+    registry = Registry()
     data = bytes.fromhex("0803") + b"\x1a\x2e" + b"\x0a\x28type.googleapis.com/google.rpc.ErrorInfo\x12\x02\x0a\x00"
     octets = Octets(data, (Span(0, 0, len(data)),))
-    (_, detail), parts = explain_message(octets, registry.message("google.rpc.Status"), registry)
+    (_, detail), parts = explain_message(octets, registry.type_in_any("google.rpc.Status"), registry)
     assert problems(parts) == []
     assert [field.type_name for field in detail.fields] == ["string", "google.rpc.ErrorInfo"]
     assert detail.fields[1].fields[0].name == "reason"

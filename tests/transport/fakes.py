@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.streams import ByteStream
+from puregrpc.kernel.network.streams import ByteStream
 from puregrpc.transport.session import Session, SessionOptions, open_session
 from puregrpc.wire.connection import Call, Connection, ConnectionSnapshot, Driver, Request, ServerCall
 

@@ -9,7 +9,7 @@ import time  # noqa: E402
 
 import gevent  # noqa: E402
 
-from puregrpc.kernel.thread_kernel import is_cooperative  # noqa: E402
+from puregrpc.kernel.threads.kernel import is_cooperative  # noqa: E402
 from tests.transport.threads import NEVER, SLEEP, Client, Handle, Server, puregrpc_threads  # noqa: E402
 
 GREENLETS = 50

@@ -6,12 +6,10 @@ Arguments: ``close``, or ``leave`` for whoever never closes anything. Run by tes
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from typing import Any
+
+from tests.subinterpreters import run_isolated
 
 CODE = """
-import sys
-sys.path[:] = {path!r}
 import _thread
 import threading
 from tests.transport.threads import Client, Server, Stream
@@ -31,22 +29,6 @@ if {close!r}:
     assert len(threading.enumerate()) == 1
 """
 
-
-def main() -> None:
-    """Run the code; the interpreter waits for its threads at its end."""
-    modules = ("_interpreters", "_xxsubinterpreters")
-    interpreters: Any = None
-    for name in modules:
-        try:
-            interpreters = import_module(name)
-            break
-        except ImportError:
-            continue
-    number = interpreters.create()
-    problem = interpreters.run_string(number, CODE.format(path=sys.path, close=sys.argv[1] == "close"))
-    interpreters.destroy(number)
-    print(problem or "over")
-
-
 if __name__ == "__main__":
-    main()
+    run_isolated(CODE.format(close=sys.argv[1] == "close"))
+    print("over")

@@ -15,8 +15,8 @@ import pytest
 
 from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel import AsyncioKernel, Kernel
-from puregrpc.kernel.connecting import secure
-from puregrpc.kernel.streams import ByteStream, SocketStream
+from puregrpc.kernel.network.connecting import secure
+from puregrpc.kernel.network.streams import ByteStream, SocketStream
 from puregrpc.transport.asyncio_session import AsyncioSession
 from puregrpc.transport.end_reasons import CLOSED_HERE
 from puregrpc.transport.session import Session

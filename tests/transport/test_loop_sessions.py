@@ -15,7 +15,7 @@ import trio
 
 from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.streams import ByteStream, memory_stream_pair
+from puregrpc.kernel.network.streams import ByteStream, memory_stream_pair
 from puregrpc.transport.session import ClientSession, Session, SessionOptions, UnaryExchange, open_session
 from puregrpc.wire import EngineName, client_connection, server_connection
 from puregrpc.wire.connection import Call, ConnectionConfig, Metadata, Request, ServerCall, ServerConnection

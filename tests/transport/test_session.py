@@ -14,8 +14,8 @@ import pytest
 
 from puregrpc.errors import ConnectError
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.streams import ByteStream, MemoryStream, SocketStream, memory_stream_pair
-from puregrpc.kernel.tls_stream import TlsStream
+from puregrpc.kernel.network.streams import ByteStream, MemoryStream, SocketStream, memory_stream_pair
+from puregrpc.kernel.network.tls_stream import TlsStream
 from puregrpc.transport.end_reasons import CLOSED_HERE
 from puregrpc.transport.session import Session
 from tests.kernel.test_streams import EACH_KIND, make_pair

@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError
-from puregrpc.kernel.trampoline import ThreadWaiter
+from puregrpc.kernel.threads.trampoline import ThreadWaiter
 from puregrpc.transport.thread_session import session as module
 from puregrpc.transport.tls import TlsOptions
 from puregrpc.wire.connection import Request

@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.connecting import dial, secure
-from puregrpc.kernel.listening import listen
-from puregrpc.kernel.tls import TlsError, TlsLayer
+from puregrpc.kernel.network.connecting import dial, secure
+from puregrpc.kernel.network.listening import listen
+from puregrpc.kernel.network.tls import TlsError, TlsLayer
 from puregrpc.transport import InsecureTlsWarning, SessionOptions, TlsOptions, open_session
 from puregrpc.transport.pem import CLIENT_AUTH, SERVER_AUTH, blocks
 from tests.kernel.certificates import shake_hands

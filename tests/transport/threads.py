@@ -12,9 +12,9 @@ from typing import Any
 
 from puregrpc.errors import ConnectError, NotConnected
 from puregrpc.kernel import Kernel, ThreadKernel, Waiter
-from puregrpc.kernel.connecting import connect, secure
-from puregrpc.kernel.listening import Listener, ServerTls, listen
-from puregrpc.kernel.streams import ByteStream, SocketStream
+from puregrpc.kernel.network.connecting import connect, secure
+from puregrpc.kernel.network.listening import Listener, ServerTls, listen
+from puregrpc.kernel.network.streams import ByteStream, SocketStream
 from puregrpc.transport.session import SessionOptions, UnaryExchange, open_session
 from puregrpc.transport.thread_session import ThreadSession
 from puregrpc.wire import client_connection, server_connection

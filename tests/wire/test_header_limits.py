@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hyperframe.frame import ContinuationFrame, Frame, HeadersFrame
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.wire.conftest import ENGINES
 from tests.wire.peers import RecordingCall
-from tests.wire.scripted import ScriptedClient, ScriptedServer
+from tests.wire.scripted import RESPONSE, ScriptedClient, ScriptedServer, message
 
 from puregrpc.errors import InvalidArgument
 from puregrpc.wire import EngineName
@@ -233,3 +234,45 @@ def test_a_call_whose_metadata_the_server_does_not_take(engine: EngineName) -> N
         with pytest.raises(InvalidArgument):
             peer.connection.open_call(RecordingCall(), Request("/a.B/C", "x", LARGE), message=bytes(101))
         peer.unary()
+
+
+def large_response(
+    peer: ScriptedServer, stream_id: int, size: int, *, pieces: int, padded: bool = False
+) -> list[Frame]:
+    """Headers, a message and trailers that take ``size`` octets, in a block of so many frames."""
+    head = peer.headers(stream_id, RESPONSE)
+    block = peer.encoder.encode([("grpc-status", "3"), ("x-trace", "t" * size)], huffman=False)
+    step = len(block) // pieces + 1
+    parts = [block[start : start + step] for start in range(0, len(block), step)]
+    first = HeadersFrame(stream_id, parts[0], flags=["END_STREAM", *(["PADDED"] if padded else [])])
+    first.pad_length = 7 if padded else 0
+    more: list[Frame] = [ContinuationFrame(stream_id, part) for part in parts[1:]]
+    [first, *more][-1].flags.add("END_HEADERS")
+    return [head, peer.data(stream_id, message(b"answer")), first, *more]
+
+
+@pytest.mark.parametrize("most", [16 << 10, 256 << 10, 1 << 20])
+@pytest.mark.parametrize("padded", [False, True])
+def test_large_trailers_and_what_exceeds_the_limit(engine: EngineName, most: int, padded: bool) -> None:
+    with ScriptedServer(engine, ConnectionConfig(max_header_list_size=most)) as peer:
+        for size in (most - 200, most, 3 * most, 100):
+            call = peer.unary()
+            pieces = size // 15_000 + 2
+            peer.send(*large_response(peer, call.wire_id, size, pieces=pieces, padded=padded))
+            if size < most:
+                assert call.status == Status(3)
+                assert dict(call.trailers) == {"x-trace": "t" * size}
+            else:
+                assert call.status == Status(
+                    StatusCode.RESOURCE_EXHAUSTED,
+                    f"the response's metadata take more than the {most} bytes that max_header_list_size allows",
+                )
+                assert call.trailers == ()
+            peer.said()
+        assert not peer.driver.closed
+
+
+def test_a_size_that_no_list_can_have() -> None:
+    for size in (0, -1, (16 << 20) + 1, "large"):
+        with pytest.raises(InvalidArgument, match=r"max_header_list_size is 1 to 16777216 bytes of metadata, not "):
+            ConnectionConfig(max_header_list_size=size).check_header_list_size()  # type: ignore[arg-type]

@@ -92,6 +92,7 @@ def lived(engine: EngineName) -> Client:
     return peer
 
 
+@pytest.mark.slow
 def test_both_ends_agree_on_the_windows(engine: EngineName) -> None:
     peer = lived(engine)
     assert peer.connection.snapshot().receive_window == peer.windows[0]
@@ -102,6 +103,7 @@ def test_both_ends_agree_on_the_windows(engine: EngineName) -> None:
     assert call.receive_window == peer.windows[stream_id] - 5
 
 
+@pytest.mark.slow
 def test_data_over_the_window_of_a_stream(engine: EngineName) -> None:
     peer = lived(engine)
     stream_id = peer.open()
@@ -140,6 +142,7 @@ def test_data_over_the_window_of_the_connection() -> None:
     assert last_code(peer) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("attack", "code"),
     [

@@ -151,6 +151,7 @@ def test_a_reset(engine: EngineName, error_code: int, code: StatusCode, unproces
         assert next_call.status == OK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("malformed", [False, True])
 def test_a_server_that_resets_or_breaks_every_call(engine: EngineName, malformed: bool) -> None:
     """An overloaded or broken server: each call says so, and the connection stays."""
@@ -616,3 +617,33 @@ def test_the_timeout_of_a_call_that_has_waited_for_its_turn(engine: EngineName) 
         peer.said()
         assert late.status.code == StatusCode.DEADLINE_EXCEEDED
         assert len(peer.header_lists) == 2
+
+
+MEASURED = {
+    "too few": (("12",), [8]),
+    "too many": (("12",), [20]),
+    "too many in parts": (("12",), [8, 8]),
+    "no number": (("twelve",), []),
+    "two that differ": (("12", "13"), [12]),
+}
+
+
+@pytest.mark.parametrize("case", MEASURED)
+def test_a_wrong_content_length_is_one_stream_s_matter(engine: EngineName, case: str) -> None:
+    """RFC 9113, section 8.1.1."""
+    lengths, pieces = MEASURED[case]
+    with ScriptedServer(engine) as peer:
+        call, other = peer.unary(), peer.unary()
+        peer.send(peer.headers(1, [*RESPONSE, *(("content-length", length) for length in lengths)]))
+        for size in pieces:
+            if not call.ended:
+                peer.send(peer.data(1, message(bytes(size - 5))))
+        if not call.ended:
+            peer.send(peer.headers(1, TRAILERS, end=True))
+        assert call.status.code == StatusCode.INTERNAL
+        assert "content-length" in call.status.message
+        assert peer.said() == ([] if case == "too few" else ["RstStream 1 PROTOCOL_ERROR"])
+        peer.send(peer.headers(3, [*RESPONSE, ("content-length", "11")]), peer.data(3, message(b"answer")))
+        peer.send(peer.headers(3, TRAILERS, end=True))
+        assert other.status.code == StatusCode.OK
+        assert not peer.driver.closed

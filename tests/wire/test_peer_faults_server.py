@@ -483,7 +483,7 @@ def test_frames_on_a_closed_stream_whose_resets_are_not_read(engine: EngineName)
     with ScriptedClient(engine) as peer:
         peer.send(peer.headers(1, REQUEST))
         peer.connection.reset(peer.calls[0])
-        for _ in range(1000):
+        for _ in range(100):
             peer.send(frame(0, 0, 1, b"x") * 100)
             if peer.driver.closed:
                 break
@@ -513,12 +513,19 @@ def test_a_header_block_that_is_too_long(engine: EngineName) -> None:
 
 
 def test_request_headers_above_the_limit(engine: EngineName) -> None:
+    web = [(name, "text/html" if name == "content-type" else value) for name, value in REQUEST]
     with ScriptedClient(engine, ConnectionConfig(max_header_list_size=2000)) as peer:
         peer.send(peer.headers(1, [*REQUEST, ("x-large", "v" * 2000)], end=True))
+        peer.send(peer.headers(3, [*web, ("cookie", "v" * 2000)], end=True))
         assert peer.calls == []
-        assert peer.said()[0] == "Headers 1"
-        assert dict(peer.header_lists[-1])[":status"] == "431"
-        serve_one(peer, 3)
+        assert peer.said()[:2] == ["Headers 1 END_STREAM", "Headers 3"]
+        [grpc, other] = map(dict, peer.header_lists[-2:])
+        assert (grpc[":status"], grpc["grpc-status"], other[":status"]) == ("200", "8", "431")
+        assert (
+            grpc["grpc-message"]
+            == "the request's metadata take more than the 2000 bytes that max_header_list_size allows"
+        )
+        serve_one(peer, 5)
 
 
 def test_an_hpack_bomb(engine: EngineName) -> None:
@@ -588,3 +595,13 @@ def test_settings_that_are_not_acknowledged(engine: EngineName) -> None:
         peer.wait(60)
         assert not peer.driver.closed
         peer.said()
+
+
+@pytest.mark.parametrize("lengths", [("12",), ("14",), ("x",), ("13", "14")])
+def test_a_wrong_content_length_is_one_request_s_matter(engine: EngineName, lengths: tuple[str, ...]) -> None:
+    """RFC 9113, section 8.1.1."""
+    with ScriptedClient(engine) as peer:
+        peer.send(peer.headers(1, [*REQUEST, *(("content-length", length) for length in lengths)]))
+        peer.send(peer.data(1, message(b"question"), end=True))
+        assert peer.said() == ["RstStream 1 PROTOCOL_ERROR"]
+        serve_one(peer, 3)

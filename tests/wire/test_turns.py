@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.peers import RecordingCall, RecordingDriver, drain
@@ -94,6 +95,7 @@ def test_deadlines_are_kept_between_turns(engine: EngineName) -> None:
         peer.said()
 
 
+@pytest.mark.slow
 def test_many_deadlines_at_once_take_several_turns(engine: EngineName) -> None:
     with ScriptedServer(engine, MAX_CONCURRENT_STREAMS=1000) as peer:
         calls = [peer.call(deadline=peer.now + 1) for _ in range(500)]
@@ -166,6 +168,7 @@ def test_many_small_messages_in_a_frame(engine: EngineName) -> None:
         assert call.messages == [b"abc"] * count
 
 
+@pytest.mark.slow
 def test_a_server_whose_answers_are_not_taken_reads_no_further(engine: EngineName) -> None:
     with ScriptedClient(engine, ConnectionConfig(max_concurrent_streams=10_000)) as peer:
         connection = peer.connection

@@ -20,17 +20,17 @@ from puregrpc.channel.options import ChannelOptions, Connector, check_secure
 from puregrpc.channel.target import Target
 from puregrpc.errors import ConnectError, NotConnected, RpcError
 from puregrpc.kernel import Kernel, Waiter, Waiters
-from puregrpc.kernel.addresses import Address
-from puregrpc.kernel.connecting import CONNECTION_ATTEMPT_DELAY, dial, interleave_families, secure
+from puregrpc.kernel.network.addresses import Address
+from puregrpc.kernel.network.connecting import CONNECTION_ATTEMPT_DELAY, dial, interleave_families, secure
+from puregrpc.kernel.network.racing import race
 from puregrpc.kernel.process import THIS_PROCESS
-from puregrpc.kernel.racing import race
 from puregrpc.transport import ClientSession, Session, SessionOptions, open_session
 from puregrpc.wire import client_connection
 from puregrpc.wire.connection import ClientConnection, Driver, Metadata
 from puregrpc.wire.status import StatusCode
 
 if TYPE_CHECKING:
-    from puregrpc.kernel.streams import ByteStream
+    from puregrpc.kernel.network.streams import ByteStream
 
 __all__ = ["ChannelCore"]
 
@@ -41,6 +41,10 @@ LINGER = 0.5
 
 CLOSE_TIMEOUT = 10.0
 """How long connections may take to close in order, the last output included, before they are cut."""
+
+NO_CERTIFICATE = "(does it ask for a client certificate: certificate_chain in TlsOptions?)"
+WRONG_CERTIFICATE = "(does it take the client certificate that certificate_chain in TlsOptions names?)"
+"""What may be behind it when a server closes a new connection over TLS without a word."""
 
 TOO_MANY_PINGS = "too_many_pings"
 """The debug data of a server that is pinged more often than it allows (gRFC A8)."""
@@ -163,8 +167,15 @@ class ChannelCore:
         try:
             await session.start()
             await session.wait_ready()
-        except ConnectError:
-            raise
+        except ConnectError as error:
+            if options.tls is None or session.counters.bytes_received:
+                raise
+            # In TLS 1.3 a client is through with the handshake before its certificate is looked at, and there are
+            # servers that send no alert.
+            hint = WRONG_CERTIFICATE if options.tls.certificate_chain else NO_CERTIFICATE
+            if "certificate" in str(error):  # an alert has said so
+                raise
+            raise ConnectError(f"{error} {hint}") from None
         except BaseException:
             session.abort("the channel was closed")
             raise
@@ -317,14 +328,14 @@ class ChannelCore:
         if session is not None:
             return session
         if not details.wait_for_ready and self.state is ConnectivityState.TRANSIENT_FAILURE:
-            return RpcError(StatusCode.UNAVAILABLE, self.balancer.last_error, code_name="UNAVAILABLE")
+            return RpcError(StatusCode.UNAVAILABLE, self.balancer.last_error)
         return self._changed.waiter()
 
     def _too_late(self) -> RpcError:
         problem = f"the deadline passed while waiting for a connection to {self.target.text}"
         if self.balancer.last_error:
             problem += f" (last error: {self.balancer.last_error})"
-        return RpcError(StatusCode.DEADLINE_EXCEEDED, problem, code_name="DEADLINE_EXCEEDED")
+        return RpcError(StatusCode.DEADLINE_EXCEEDED, problem)
 
     def give_up_waiting(self) -> None:
         """Have those who wait for a connection ask whether they still need it. With the mutex held."""
@@ -352,7 +363,6 @@ class ChannelCore:
             raise RpcError(
                 StatusCode.DEADLINE_EXCEEDED,
                 "the deadline passed while the call's credentials were waited for",
-                code_name="DEADLINE_EXCEEDED",
             )
         return given
 

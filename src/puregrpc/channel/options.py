@@ -14,13 +14,13 @@ from puregrpc.channel.target import Target, parse_target
 from puregrpc.errors import InvalidArgument
 from puregrpc.wire import DEFAULT_ENGINE, EngineName
 from puregrpc.wire.connection import ConnectionConfig, Metadata, Request
-from puregrpc.wire.limits import DEFAULT_MAX_MESSAGE_SIZE
+from puregrpc.wire.limits import CLIENT_MAX_HEADER_LIST_SIZE, DEFAULT_MAX_MESSAGE_SIZE
 
 if TYPE_CHECKING:
     import ssl
 
-    from puregrpc.kernel.streams import ByteStream
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.streams import ByteStream
+    from puregrpc.kernel.network.tap import Tap
     from puregrpc.proto.descriptors import MethodDescriptor
     from puregrpc.transport import TlsOptions
 
@@ -57,6 +57,9 @@ class ChannelKeywords(TypedDict, total=False):
     max_receive_message_size: int
     """4 MiB by default."""
     max_send_message_size: int
+    max_header_list_size: int
+    """The most metadata, in bytes, that is taken at once: headers, or trailers with a status and its details. 256 KiB
+    by default, 16 MiB at most. What exceeds it ends the call with RESOURCE_EXHAUSTED (see `ConnectionConfig`)."""
     compression: str | None
     """The encoding of requests, such as ``"gzip"``."""
     content_subtype: str
@@ -146,6 +149,7 @@ def channel_options(
     authority: str | None = None,
     max_receive_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
     max_send_message_size: int = 2**31 - 1,
+    max_header_list_size: int = CLIENT_MAX_HEADER_LIST_SIZE,
     compression: str | None = None,
     content_subtype: str = "",
     keepalive_time: float | None = None,
@@ -190,6 +194,7 @@ def channel_options(
         connection=ConnectionConfig(
             max_receive_message_size=max_receive_message_size,
             max_send_message_size=max_send_message_size,
+            max_header_list_size=max_header_list_size,
             scheme="http" if tls_options is None else "https",
             user_agent=USER_AGENT if user_agent is None else f"{user_agent} {USER_AGENT}",
             keepalive_time=keepalive_time,
@@ -215,6 +220,7 @@ def channel_options(
         connector=connector,
         busy_poll=busy_poll,
     )
+    options.connection.check_header_list_size()
     return parsed, options
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.kernel.addresses import Address, TcpAddress, UnixAddress, escape_zone, split_host_port
+from puregrpc.kernel.network.addresses import Address, TcpAddress, UnixAddress, escape_zone, split_host_port
 
 __all__ = ["DEFAULT_PORT", "Target", "parse_target"]
 

@@ -1,17 +1,18 @@
-"""The commands that need click and rich, put together; errors become one line and an exit status."""
+"""The commands that need click, put together; errors become one line and an exit status."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 
 import click
 
 from puregrpc._version import __version__
 from puregrpc.cli.output import (
+    INTERRUPTED,
     RPC_EXIT_STATUS,
     describe_rpc_error,
     error_line,
@@ -20,27 +21,24 @@ from puregrpc.cli.output import (
     prepare_streams,
 )
 from puregrpc.errors import ConnectError, Error, InvalidArgument, RpcError
-from puregrpc.transport import InsecureTlsWarning
 
 __all__ = ["application", "main"]
 
-INTERRUPTED = 130
-"""As if the signal had ended it: 128 plus SIGINT."""
-
 CORE_COMMANDS = ("serve", "compile")
 
-
 COMMANDS = {
-    "call": "call",
-    "list": "list_command",
-    "describe": "describe",
-    "health": "health",
-    "trace": "trace",
-    "serve": "serve",
-    "compile": "compile_command",
-    "completion": "completion",
+    "call": ("call", "Call METHOD (pkg.Service/Method) of the server at TARGET."),
+    "list": ("list_command", "List the services of the server at TARGET, or the methods of SERVICE."),
+    "describe": ("describe", "Describe SYMBOL (a service, method, type or field), or all services."),
+    "health": ("health", "Ask the server at TARGET how it is, or how SERVICE is."),
+    "trace": ("trace", "Explain every octet of a gRPC conversation: a call, a capture, or others' calls."),
+    "fuzz": ("fuzz", "Fuzz the server at TARGET, from its schema to its frames; or a client."),
+    "serve": ("serve", "Serve the demo services, or any from .proto files (see serve --help)."),
+    "compile": ("compile_command", "Compile .proto files to a descriptor set (see compile --help)."),
+    "completion": ("completion", "Print the completion script for SHELL."),
 }
-"""Command -> its name in ``puregrpc.cli.COMMAND`` (in ``core_commands`` for those that are modules of the core)."""
+"""Command -> its name in ``puregrpc.cli.COMMAND`` (in ``core_commands`` for those that are modules of the core), and
+what ``puregrpc --help`` says of it."""
 
 
 class Application(click.Group):
@@ -53,8 +51,12 @@ class Application(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = "core_commands" if cmd_name in CORE_COMMANDS else cmd_name
-        command: click.Command = getattr(importlib.import_module(f"puregrpc.cli.{module}"), COMMANDS[cmd_name])
+        command: click.Command = getattr(importlib.import_module(f"puregrpc.cli.{module}"), COMMANDS[cmd_name][0])
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - likewise
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 @click.group(cls=Application, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -70,12 +72,16 @@ def application() -> None:
     """
 
 
+COMPLETING = "_PUREGRPC_COMPLETE"
+"""In the environment while a shell asks for completions."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    if COMPLETING in os.environ:
+        importlib.import_module("puregrpc.cli.completion").prepare()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    # Who asks for --insecure knows it.
-    warnings.simplefilter("ignore", InsecureTlsWarning)
     prepare_streams()
     if sys.stdout is None:
         error_line("standard output is closed")
@@ -105,7 +111,7 @@ def _tell(error: Error | OSError) -> int:
     if isinstance(error, RpcError):
         describe_rpc_error(error)
         return RPC_EXIT_STATUS + error.code
-    if isinstance(error, OSError):
+    if not isinstance(error, Error):
         error_line(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
     else:
         error_line(in_options(str(error)) if isinstance(error, (InvalidArgument, ConnectError)) else str(error))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from puregrpc._version import __version__
+from puregrpc.cli.descriptor_sets import with_imports, write_set
 from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
@@ -21,7 +22,6 @@ from puregrpc.proto.find.folders import FolderResolver, NotBelowImportPathError,
 from puregrpc.proto.find.import_paths import is_import_path, why_refused
 from puregrpc.proto.find.resolver import ChainResolver, DescriptorResolver
 from puregrpc.proto.output.stubs import stub, stub_name
-from puregrpc.proto.wire_values import length_delimited
 
 __all__ = ["main"]
 
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="PATH",
         help="folder to look for imports in; may be given several times, the first that has a file wins "
-        "(default: the current folder)",
+        "(default: the current folder); VIRTUAL=PATH is a folder or file that imports name with VIRTUAL before it",
     )
     made.add_argument(
         "--descriptor_set_in",
@@ -86,11 +86,14 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     arguments = parser().parse_args(argv)
     set_names = [name for name in (arguments.descriptor_set_in or "").split(os.pathsep) if name]
-    roots = [root for value in arguments.proto_path for root in value.split(os.pathsep) if root]
-    for root in roots:
-        if not Path(root).exists():
-            print(f"{root}: warning: directory does not exist.", file=sys.stderr)
-    folders = FolderResolver(roots or ([] if set_names else ["."]))
+    roots = [mapping(root) for value in arguments.proto_path for root in value.split(os.pathsep) if root]
+    for _, disk in roots:
+        if not disk:
+            print('--proto_path passed empty directory name.  (Use "." for current directory.)', file=sys.stderr)
+            return 1
+        if not Path(disk).exists():
+            print(f"{disk}: warning: directory does not exist.", file=sys.stderr)
+    folders = FolderResolver(roots or ([] if set_names else [("", ".")]))
     try:
         sets = resolver_of_sets(set_names)
         names = [import_name(file, folders, sets) for file in arguments.files]
@@ -118,6 +121,12 @@ def main(argv: Sequence[str]) -> int:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
+
+
+def mapping(value: str) -> tuple[str, str]:
+    """The virtual path, and the path on disk, that a value of --proto_path says: all of it, if there is such a path."""
+    virtual, equals, disk = value.partition("=")
+    return (virtual, disk) if equals and not exists(value) else ("", value)
 
 
 def resolver_of_sets(paths: Sequence[str]) -> DescriptorResolver:
@@ -177,24 +186,3 @@ class _Printer:
 def unique(files: Sequence[FileDescriptor]) -> Iterator[FileDescriptor]:
     """The files, each once."""
     return iter(dict.fromkeys(files))
-
-
-def with_imports(files: Sequence[FileDescriptor]) -> Iterator[FileDescriptor]:
-    """The files, each behind what it imports."""
-    seen: set[FileDescriptor] = set()
-    pending = [(file, False) for file in reversed(files)]
-    while pending:
-        file, imports_are_done = pending.pop()
-        if imports_are_done:
-            yield file
-        elif file not in seen:
-            seen.add(file)
-            pending.append((file, True))
-            pending += [(other, False) for other in reversed([*file.dependencies, *file.option_dependencies])]
-
-
-def write_set(target: Path, files: Iterator[FileDescriptor], *, source_info: bool) -> None:
-    """Write a FileDescriptorSet."""
-    with target.open("wb") as out:
-        for file in files:
-            out.write(length_delimited(1, file.to_proto(source_info=source_info).SerializeToString(deterministic=True)))

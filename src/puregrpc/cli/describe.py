@@ -5,30 +5,29 @@ from __future__ import annotations
 from functools import partial
 
 import click
-import trio
 
+from puregrpc.cli.completing import complete_method
 from puregrpc.cli.list import target_and_symbol
 from puregrpc.cli.options import (
+    Command,
     ConnectionOptions,
     SchemaOptions,
     connection_options,
     debug_option,
-    no_reflection,
     schema_options,
 )
-from puregrpc.cli.output import print_json, print_line, progress
+from puregrpc.cli.output import print_json, print_line
 from puregrpc.cli.proto_source import symbol_source
 from puregrpc.codec.samples import template
-from puregrpc.errors import RpcError, SchemaError
+from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor
 from puregrpc.schema import Registry
-from puregrpc.services import open_reflection
 
 __all__ = ["describe"]
 
 
-@click.command()
-@click.argument("arguments", metavar="[TARGET] [SYMBOL]", nargs=-1)
+@click.command(cls=Command)
+@click.argument("arguments", metavar="[TARGET] [SYMBOL]", nargs=-1, shell_complete=complete_method)
 @click.option("--template", "with_template", is_flag=True, help="Show a message (a method's request) as JSON to fill.")
 @click.option("--json", "as_json", is_flag=True, help="JSON objects with name, kind, source and template.")
 @schema_options
@@ -48,8 +47,14 @@ def describe(
     """
     target, symbol = target_and_symbol(arguments, schema)
     registry = Registry()
-    symbols = trio.run(partial(_load, target, symbol, connection, schema, registry))
+    name = symbol.strip("/").removeprefix(".").replace("/", ".")
+    if schema.is_given:
+        schema.load_files(registry)
+        symbols = [name] if name else [service.full_name for service in registry.services]
+    else:
+        symbols = connection.run(target, partial(schema.load, registry=registry, symbol=name))
     described = [_describe(registry, name, with_template=with_template or as_json) for name in symbols]
+    schema.write(registry.files[str(told["file"])] for told in described)
     if as_json:
         print_json(described)
         return 0
@@ -63,26 +68,6 @@ def describe(
             print_line("Template:")
             print_json(told["template"])
     return 0
-
-
-async def _load(
-    target: str, symbol: str, connection: ConnectionOptions, schema: SchemaOptions, registry: Registry
-) -> list[str]:
-    """Load what is needed; returns the names to describe."""
-    name = symbol.strip("/").removeprefix(".").replace("/", ".")
-    if schema.is_given:
-        schema.load_files(registry)
-        return [name] if name else [service.full_name for service in registry.services]
-    async with connection.open(target) as channel:
-        if name:
-            await schema.load(channel, registry, name)
-            return [name]
-        try:
-            with progress("asking the server for its schema"):
-                async with open_reflection(channel) as reflection:
-                    return await reflection.load(registry)
-        except RpcError as error:
-            raise no_reflection(error) from None
 
 
 def _describe(registry: Registry, name: str, *, with_template: bool) -> dict[str, object]:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
-import trio
 
+from puregrpc.cli.completing import complete_service
 from puregrpc.cli.options import (
+    Command,
     ConnectionOptions,
     SchemaOptions,
     connection_options,
     debug_option,
-    no_reflection,
     schema_options,
 )
-from puregrpc.cli.output import print_json, print_line, progress
-from puregrpc.errors import InvalidArgument, RpcError
-from puregrpc.schema import Registry
-from puregrpc.services import open_reflection
+from puregrpc.cli.output import print_json, print_line
+from puregrpc.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from puregrpc.channel import Channel
 
 __all__ = ["list_command", "target_and_symbol"]
 
 
-@click.command("list")
-@click.argument("arguments", metavar="[TARGET] [SERVICE]", nargs=-1)
+@click.command("list", cls=Command)
+@click.argument("arguments", metavar="[TARGET] [SERVICE]", nargs=-1, shell_complete=complete_service)
 @click.option("--json", "as_json", is_flag=True, help="A JSON array in place of lines.")
 @schema_options
 @connection_options
@@ -38,7 +40,7 @@ def list_command(
     """
     target, service = target_and_symbol(arguments, schema)
     service = service.strip("/").removeprefix(".")
-    names = trio.run(partial(_names, target, service, connection, schema))
+    names = _names(target, service, connection, schema)
     if as_json:
         print_json(names)
     else:
@@ -62,24 +64,27 @@ def target_and_symbol(arguments: tuple[str, ...], schema: SchemaOptions) -> tupl
     return (only, "") if ":" in only else ("", only)
 
 
-async def _names(target: str, service: str, connection: ConnectionOptions, schema: SchemaOptions) -> list[str]:
+def _names(target: str, service: str, connection: ConnectionOptions, schema: SchemaOptions) -> list[str]:
+    if not (schema.is_given or service or schema.is_written):
+        return sorted(connection.run(target, partial(_services, schema)))
+    from puregrpc.schema import Registry
+
     registry = Registry()
     if schema.is_given:
         schema.load_files(registry)
-        if not service:
-            return sorted(known.full_name for known in registry.services)
     else:
-        async with connection.open(target) as channel:
-            if not service:
-                try:
-                    with progress("asking the server for its services"):
-                        async with open_reflection(channel) as reflection:
-                            return sorted(await reflection.list_services())
-                except RpcError as error:
-                    raise no_reflection(error) from None
-            await schema.load(channel, registry, service)
+        connection.run(target, partial(schema.load, registry=registry, symbol=service))
+    if not service:
+        schema.write(known.file for known in registry.services)
+        return sorted(known.full_name for known in registry.services)
     try:
         found = registry.service(service)
     except LookupError as error:
         raise InvalidArgument(str(error)) from None
+    schema.write([found.file])
     return sorted(method.full_name for method in found.methods)
+
+
+async def _services(schema: SchemaOptions, channel: Channel) -> list[str]:
+    async with schema.open_reflection(channel, "asking the server for its services") as reflection:
+        return await reflection.list_services()

@@ -12,9 +12,9 @@ import trio
 from puregrpc.channel.target import Target
 from puregrpc.errors import ConnectError
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.connecting import connect, dial
-from puregrpc.kernel.listening import Listener, listen
-from puregrpc.kernel.streams import ByteStream, SocketStream
+from puregrpc.kernel.network.connecting import connect, dial
+from puregrpc.kernel.network.listening import Listener, listen
+from puregrpc.kernel.network.streams import ByteStream
 from puregrpc.trace import Chunk, Direction
 from puregrpc.transport import TlsOptions
 
@@ -29,7 +29,7 @@ Handler = Callable[[ByteStream], Awaitable[None]]
 """Called with each connection, which is closed when it returns."""
 
 
-async def connect_to(kernel: Kernel, target: Target, until: float) -> SocketStream:
+async def connect_to(kernel: Kernel, target: Target, until: float) -> ByteStream:
     """A connection to the first address of a target that answers. Raises ConnectError if none does by ``until``."""
     addresses = list(target.addresses) or await kernel.resolve(target.host, target.port, until)
     return await connect(kernel, addresses, until)

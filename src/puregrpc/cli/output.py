@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-
-from google.protobuf.message import DecodeError as ProtobufDecodeError
-from rich.console import Console
-from rich.highlighter import JSONHighlighter
-from rich.text import Text
-
-from puregrpc.cli.any_value import decode_any
-from puregrpc.trace.explaining.standard_types import standard_registry
-from puregrpc.wire.status import Status
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from puregrpc.codec import Codec
     from puregrpc.errors import RpcError
-    from puregrpc.schema import Registry
 
 __all__ = [
+    "INTERRUPTED",
     "RPC_EXIT_STATUS",
     "describe_rpc_error",
     "error_line",
@@ -39,9 +31,10 @@ __all__ = [
     "print_styled",
     "print_styled_lines",
     "progress",
-    "status_details",
 ]
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as if the signal had ended it: 128 plus SIGINT."""
 
 TLS_OPTIONS = {
     "root_certificates": "--cacert",
@@ -87,29 +80,57 @@ def _fits(text: str, stream: IO[str]) -> bool:
     return True
 
 
-def _console(*, error: bool = False) -> Console:
-    # Made anew each time: tests and callers may have replaced the streams.
-    plain = bool(os.environ.get("NO_COLOR"))
-    return Console(
-        file=sys.stderr if error else sys.stdout,
-        highlight=False,
-        soft_wrap=True,
-        emoji=False,
-        markup=False,
-        color_system=None if plain else "auto",
-        force_terminal=False if plain else None,
-    )
+SGR = {
+    "bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36,
+}  # fmt: skip
+"""The words that styles are made of -> what a terminal calls them (ECMA-48, Select Graphic Rendition)."""
+
+JSON_PARTS = re.compile(
+    r'(?P<key>"(?:[^"\\]|\\.)*"(?=:))|(?P<text>"(?:[^"\\]|\\.)*")|(?P<word>true|false|null)|(?P<number>-?\d[\d.eE+-]*)'
+)
+JSON_STYLES = {"key": "bold blue", "text": "green", "word": "magenta", "number": "bold cyan"}
+
+
+def has_colours(stream: IO[str]) -> bool:
+    """Whether styles are shown: on a terminal, unless NO_COLOR or TERM=dumb say no; FORCE_COLOR says yes."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    # Windows' old console shows escape sequences as they are; what shows them as colours says so.
+    obeys = sys.platform != "win32" or "WT_SESSION" in os.environ or "TERM" in os.environ
+    return obeys and os.environ.get("TERM") != "dumb" and is_terminal(stream)
+
+
+def is_terminal(stream: IO[str]) -> bool:
+    """Whether somebody looks at it."""
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def styled(text: str, style: str) -> str:
+    """Text in a style, for a terminal."""
+    if not style or not text:
+        return text
+    return f"\x1b[{';'.join(str(SGR[word]) for word in style.split())}m{text}\x1b[0m"
 
 
 @contextmanager
 def progress(text: str) -> Iterator[None]:
     """Shows on a terminal that something is going on, for as long as it does."""
-    console = _console(error=True)
-    if not console.is_terminal:
+    if not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
         yield
         return
-    with console.status(Text(text)):
+    shown = f"{text} ..."
+    sys.stderr.write(styled(shown, "dim") if has_colours(sys.stderr) else shown)
+    sys.stderr.flush()
+    try:
         yield
+    finally:
+        sys.stderr.write(f"\r{' ' * len(shown)}\r")
+        sys.stderr.flush()
 
 
 def print_line(text: str = "") -> None:
@@ -124,34 +145,25 @@ def print_json(value: object, *, indent: int | None = 2) -> None:
     if not _fits(text, sys.stdout):
         text = json.dumps(value, indent=indent)
     text = text.translate(CONTROLS)
-    console = _console()
-    if console.is_terminal:
-        console.print(JSONHighlighter()(Text(text)))
-    else:
-        print_line(text)
+    if has_colours(sys.stdout):
+        text = JSON_PARTS.sub(lambda part: styled(part[0], JSON_STYLES[part.lastgroup or ""]), text)
+    print_line(text)
 
 
 def print_styled(runs: Iterable[tuple[str, str]], *, error: bool = False) -> None:
-    """A line made of runs of text with a rich style each."""
+    """A line made of runs of text with a style each."""
     print_styled_lines([runs], error=error)
 
 
 def print_styled_lines(lines: Iterable[Iterable[tuple[str, str]]], *, error: bool = False) -> None:
-    """Lines made of runs of text with a rich style each."""
-    console = _console(error=error)
-    ascii_only = not _fits("│─▶◀", console.file)
+    """Lines made of runs of text with a style each: words of `SGR`."""
+    stream = sys.stderr if error else sys.stdout
+    ascii_only = not _fits("│─▶◀", stream)
+    coloured = has_colours(stream)
     for runs in lines:
-        if ascii_only:
-            runs = [(text.translate(ASCII), style) for text, style in runs]
-        if not console.color_system:  # the same without rich's work: traces have hundreds of thousands of lines
-            console.file.write("".join(text for text, _ in runs).rstrip() + "\n")
-            continue
-        line = Text()
-        for text, style in runs:
-            line.append(text, style or None)
-        line.rstrip()
-        console.print(line)
-    console.file.flush()
+        line = "".join(styled(text, style) if coloured else text for text, style in runs).rstrip()
+        stream.write(f"{line.translate(ASCII) if ascii_only else line}\n")
+    stream.flush()
 
 
 def note(text: str, style: str = "dim") -> None:
@@ -170,34 +182,24 @@ def _one_line(text: str) -> str:
 
 
 def in_options(text: str) -> str:
-    """A local error about TLS with the names that the command line has."""
+    """A local error about connecting with the names that the command line has."""
+    text = text.replace("connect in plaintext?", "--plaintext?")
     for name, option in TLS_OPTIONS.items():
         text = text.replace(name, option)
     return text.replace(" in TlsOptions", "")
 
 
-def describe_rpc_error(error: RpcError, registry: Registry | None = None) -> None:
-    """A call's status on standard error, with the details that a google.rpc.Status brings."""
+def describe_rpc_error(error: RpcError, codec: Codec | None = None) -> None:
+    """A call's status on standard error, with the details that a google.rpc.Status brings, in types that are known."""
+    from puregrpc.wire.status import Status  # who only wants help need not wait for the import
+
     status = Status(error.code, error.message)
     text = in_options(error.message) if "TlsOptions" in error.message else error.message
     message = f": {_one_line(text)}" if text else ""
-    print_styled([("puregrpc: ", "bold red"), (f"{status.name} ({status.code})", "bold"), (message, "")], error=True)
-    for number, detail in enumerate(status_details(error.details, registry), 1):
+    print_styled([("puregrpc: ", "bold red"), (f"{status.name} ({status.code:d})", "bold"), (message, "")], error=True)
+    if error.details_bin is None:
+        return
+    from puregrpc.codec import read_status  # few statuses have details
+
+    for number, detail in enumerate(read_status(error.details_bin, codec)["details"], 1):
         print_styled([(f"  detail {number}: {json.dumps(detail, ensure_ascii=False)}", "")], error=True)
-
-
-def status_details(details: bytes | None, registry: Registry | None = None) -> list[dict[str, Any]]:
-    """The details of a google.rpc.Status as JSON values; a type that is not known as its name and base64."""
-    if not details:
-        return []
-    known = standard_registry()
-    status: Any = known.message_class(known.message("google.rpc.Status"))()
-    try:
-        status.ParseFromString(details)
-    except ProtobufDecodeError:
-        return [{"@error": "grpc-status-details-bin is not a google.rpc.Status", "value": _base64(details)}]
-    return [decode_any(any_value.type_url, any_value.value, registry) for any_value in status.details]
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from google.protobuf import descriptor_pb2, text_format
@@ -12,16 +12,18 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from puregrpc.cli.comments import comments_of
-from puregrpc.cli.compile import with_imports
+from puregrpc.cli.descriptor_sets import with_imports
 from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, Edition, FileDescriptor
 from puregrpc.proto.json_names import json_name
 
-__all__ = ["symbol_source"]
+__all__ = ["file_source", "symbol_source"]
 
 Field = descriptor_pb2.FieldDescriptorProto
 TYPES = {number: name.removeprefix("TYPE_").lower() for name, number in Field.Type.items()}
 MAX_ENUM_NUMBER = 2**31 - 1
 INDENT = "  "
+VISIBILITY = ("", "local ", "export ")
+"""By number (descriptor.proto, SymbolVisibility)."""
 
 
 def symbol_source(file: FileDescriptor, full_name: str) -> tuple[str, str]:
@@ -30,7 +32,7 @@ def symbol_source(file: FileDescriptor, full_name: str) -> tuple[str, str]:
     Raises LookupError if the file does not declare it.
     """
     proto = file.to_proto()
-    writer = _Writer(comments_of(file), file.edition, CustomOptions(file))
+    writer = _Writer(comments_of(file), file.edition, CustomOptions(file), _inner_names(file))
     found = _find(proto, full_name)
     if found is None:
         raise LookupError(f"{file.name} does not declare {full_name}")
@@ -38,6 +40,30 @@ def symbol_source(file: FileDescriptor, full_name: str) -> tuple[str, str]:
     scope = full_name.rpartition(".")[0]
     nested = {message.name: message for message in siblings}
     return kind, "\n".join(writer.declaration(declared, scope, nested)) + "\n"
+
+
+def file_source(file: FileDescriptor) -> str:
+    """The whole file as .proto source: what it declares, with its comments where they are known."""
+    proto = file.to_proto(source_info=True)
+    writer = _Writer(comments_of(file), file.edition, CustomOptions(file), _inner_names(file))
+    return "\n".join(writer.file(proto)) + "\n"
+
+
+def _inner_names(file: FileDescriptor) -> set[str]:
+    """All names but those of the outermost scope, in the file and in what it imports."""
+    names: set[str] = set()
+    for known in with_imports([file]):
+        names.update(known.package.split(".")[1:])
+        outermost = {message.name for message in known.messages} | {enum.name for enum in known.enums}
+        inner = set[str]()
+        waiting = list(known.messages)
+        while waiting:
+            message = waiting.pop()
+            inner.update(nested.name for nested in message.nested_types)
+            inner.update(enum.name for enum in message.enum_types)
+            waiting += message.nested_types
+        names |= inner | outermost if known.package else inner
+    return names
 
 
 class CustomOptions:
@@ -127,10 +153,18 @@ def _find_type(
 
 
 class _Writer:
-    def __init__(self, comments: Mapping[str, str], edition: Edition, custom: CustomOptions) -> None:
+    def __init__(
+        self, comments: Mapping[str, str], edition: Edition, custom: CustomOptions, inner_names: Set[str]
+    ) -> None:
         self.comments = comments
         self.edition = edition
         self.custom = custom
+        self.inner_names = inner_names
+
+    def type(self, name: str) -> str:
+        """A full name as it is written: with its dot where it might be looked for in an inner scope first."""
+        bare = name.removeprefix(".")
+        return f".{bare}" if bare.partition(".")[0] in self.inner_names else bare
 
     def declaration(
         self, declared: Message, scope: str, nested: Mapping[str, descriptor_pb2.DescriptorProto]
@@ -147,9 +181,36 @@ class _Writer:
             yield from self.enum_value(declared, scope)
         elif isinstance(declared, Field):
             if declared.extendee:
-                yield from self.extend(declared.extendee, [declared], scope)
+                yield from self.extend(declared.extendee, [declared], scope, nested)
             else:
                 yield from self.field(declared, scope, nested)
+
+    def file(self, proto: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
+        if self.edition >= Edition.EDITION_2023:
+            yield f'edition = "{Edition(self.edition).name.removeprefix("EDITION_")}";'
+        else:
+            yield f'syntax = "{proto.syntax or "proto2"}";'
+        if proto.package:
+            yield from ("", f"package {proto.package};")
+        kinds = dict.fromkeys(proto.public_dependency, "public ") | dict.fromkeys(proto.weak_dependency, "weak ")
+        imports = [f"{kinds.get(number, '')}{json.dumps(name)}" for number, name in enumerate(proto.dependency)]
+        imports += [f"option {json.dumps(name)}" for name in proto.option_dependency]
+        for lines in ([f"import {text};" for text in imports], list(self.options(proto.options))):
+            if lines:
+                yield from ("", *lines)
+        scope = proto.package
+        for service in proto.service:
+            yield from ("", *self.service(service, scope))
+        groups = {_last(field.type_name) for field in proto.extension if field.type == Field.TYPE_GROUP}
+        nested = {message.name: message for message in proto.message_type}
+        for message in proto.message_type:
+            if message.name not in groups or self.edition >= Edition.EDITION_2023:
+                yield from ("", *self.message(message, scope))
+        for enum in proto.enum_type:
+            yield from ("", *self.enum(enum, scope))
+        for extendee in dict.fromkeys(extension.extendee for extension in proto.extension):
+            found = [extension for extension in proto.extension if extension.extendee == extendee]
+            yield from ("", *self.extend(extendee, found, scope, nested))
 
     def comment(self, full_name: str) -> Iterator[str]:
         for line in self.comments.get(full_name, "").rstrip("\n").split("\n") if full_name in self.comments else ():
@@ -166,8 +227,8 @@ class _Writer:
 
     def method(self, method: descriptor_pb2.MethodDescriptorProto, scope: str) -> Iterator[str]:
         yield from self.comment(_join(scope, method.name))
-        taken = ("stream " if method.client_streaming else "") + _type(method.input_type)
-        given = ("stream " if method.server_streaming else "") + _type(method.output_type)
+        taken = ("stream " if method.client_streaming else "") + self.type(method.input_type)
+        given = ("stream " if method.server_streaming else "") + self.type(method.output_type)
         head = f"rpc {method.name}({taken}) returns ({given})"
         options = list(self.options(method.options))
         if not options:
@@ -180,7 +241,7 @@ class _Writer:
     def message(self, message: descriptor_pb2.DescriptorProto, scope: str) -> Iterator[str]:
         name = _join(scope, message.name)
         yield from self.comment(name)
-        yield f"message {message.name} {{"
+        yield f"{VISIBILITY[message.visibility]}message {message.name} {{"
         yield from _indented(self.body(message, name))
         yield "}"
 
@@ -213,12 +274,18 @@ class _Writer:
             yield from self.enum(enum, name)
         for extendee in dict.fromkeys(extension.extendee for extension in message.extension):
             found = [extension for extension in message.extension if extension.extendee == extendee]
-            yield from self.extend(extendee, found, name)
+            yield from self.extend(extendee, found, name, nested)
 
-    def extend(self, extendee: str, fields: Sequence[Field], scope: str) -> Iterator[str]:
-        yield f"extend {_type(extendee)} {{"
+    def extend(
+        self,
+        extendee: str,
+        fields: Sequence[Field],
+        scope: str,
+        nested: Mapping[str, descriptor_pb2.DescriptorProto],
+    ) -> Iterator[str]:
+        yield f"extend {self.type(extendee)} {{"
         for field in fields:
-            yield from _indented(self.field(field, scope, {}))
+            yield from _indented(self.field(field, scope, nested))
         yield "}"
 
     def field(
@@ -233,10 +300,10 @@ class _Writer:
         may_be_map = field.type == Field.TYPE_MESSAGE or not field.HasField("type")
         entry = nested.get(_last(field.type_name)) if may_be_map else None
         label = self.label(field, in_oneof=in_oneof)
-        type_name = _type(field.type_name) if field.type_name else TYPES[field.type]
+        type_name = self.type(field.type_name) if field.type_name else TYPES[field.type]
         if entry is not None and entry.options.map_entry:
             key, value = entry.field
-            value_type = _type(value.type_name) if value.type_name else TYPES[value.type]
+            value_type = self.type(value.type_name) if value.type_name else TYPES[value.type]
             label, type_name = "", f"map<{TYPES[key.type]}, {value_type}>"
         group = None
         if field.type == Field.TYPE_GROUP and self.edition < Edition.EDITION_2023:
@@ -275,7 +342,7 @@ class _Writer:
 
     def enum(self, enum: descriptor_pb2.EnumDescriptorProto, scope: str) -> Iterator[str]:
         yield from self.comment(_join(scope, enum.name))
-        yield f"enum {enum.name} {{"
+        yield f"{VISIBILITY[enum.visibility]}enum {enum.name} {{"
         yield from _indented(self.options(enum.options))
         for value in enum.value:
             yield from _indented(self.enum_value(value, _join(scope, enum.name)))
@@ -320,10 +387,6 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 def _join(scope: str, name: str) -> str:
     return f"{scope}.{name}" if scope else name
-
-
-def _type(name: str) -> str:
-    return name.removeprefix(".")
 
 
 def _last(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The requests of a call: JSON from the command line, a file, or standard input as it comes."""
+"""The requests of a call: JSON or text format from the command line, a file, or standard input as it comes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import json
 import os
 import stat
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from math import inf
+from typing import IO, Protocol
 
 import trio
 
+from puregrpc.cli.output import note
 from puregrpc.errors import InvalidArgument
 
-__all__ = ["JsonSplitter", "read_requests"]
+__all__ = ["RECORD_SEPARATOR", "JsonSplitter", "TextSplitter", "is_piped", "read_requests"]
 
 READ_SIZE = 1 << 16
+PATIENCE = 1.0
+"""After how many seconds it is said that standard input is being waited for."""
+RECORD_SEPARATOR = "\x1e"
+"""Stands between messages in text format, as grpcurl has it."""
 WHITESPACE = " \t\r\n\x1e"
 """What may stand between values; the record separator of RFC 7464 too."""
 
@@ -54,31 +61,68 @@ class JsonSplitter:
             self._line += value.count("\n")
 
 
-async def read_requests(data: str | None) -> AsyncGenerator[str, None]:
-    """The JSON texts of ``-d``: the text itself, ``@file``, ``@-``; None is standard input too.
+class TextSplitter:
+    """Cuts a text into the messages in text format that it holds: a record separator (0x1e) stands between them."""
 
-    Standard input is read as it comes, so that values can be sent while others are still being typed.
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._text = ""
+
+    def feed(self, text: str, *, final: bool = False) -> Iterator[str]:
+        """Take more text; yields the messages that are complete."""
+        *complete, self._text = (self._text + text).split(RECORD_SEPARATOR)
+        yield from complete
+        if final and self._text.strip():
+            yield self._text
+            self._text = ""
+
+
+class Splitter(Protocol):
+    """`JsonSplitter` or `TextSplitter`."""
+
+    def feed(self, text: str, *, final: bool = False) -> Iterator[str]: ...
+
+
+async def read_requests(
+    data: str | None, make_splitter: Callable[[str], Splitter] = JsonSplitter, *, tells_waiting: bool = False
+) -> AsyncGenerator[str, None]:
+    """The texts of ``-d``: the text itself, ``@file``, ``@`` or ``@-``; None is standard input too.
+
+    Standard input is read as it comes, so that values can be sent while others are still being typed. With
+    ``tells_waiting`` it is said that standard input is being waited for, if nothing comes for a while.
     """
     if data is not None and not data.startswith("@"):
-        for value in JsonSplitter("-d").feed(_argument(data), final=True):
+        for value in make_splitter("-d").feed(_argument(data), final=True):
             yield value
         return
-    if data is not None and data != "@-":
+    if data not in (None, "@", "@-"):
         try:
             text = (await trio.Path(data[1:]).read_bytes()).decode("utf-8")
         except UnicodeDecodeError as error:
             raise InvalidArgument(f"{data[1:]}: not UTF-8 at octet {error.start}") from None
-        for value in JsonSplitter(data[1:]).feed(text, final=True):
+        for value in make_splitter(data[1:]).feed(text, final=True):
             yield value
         return
-    splitter = JsonSplitter("standard input")
+    splitter = make_splitter("standard input")
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while True:
-        octets = await _read_standard_input()
+        octets = await _read_standard_input(tells_waiting=tells_waiting)
+        tells_waiting = False
         for value in splitter.feed(decoder.decode(octets, not octets), final=not octets):
             yield value
         if not octets:
             return
+
+
+def is_piped(stream: IO[str] | None) -> bool:
+    """Whether standard input comes from a pipe or a file: what is there is meant for this program."""
+    if stream is None:
+        return False
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):  # replaced by an object that is no file, or closed
+        return not getattr(stream, "closed", True)
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def _argument(text: str) -> str:
@@ -89,7 +133,7 @@ def _argument(text: str) -> str:
         return text
 
 
-async def _read_standard_input() -> bytes:
+async def _read_standard_input(*, tells_waiting: bool) -> bytes:
     """Some octets of standard input, b"" at its end."""
     try:
         descriptor = sys.stdin.fileno()
@@ -100,7 +144,11 @@ async def _read_standard_input() -> bytes:
         return await trio.to_thread.run_sync(os.read, descriptor, READ_SIZE, abandon_on_cancel=True)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         try:
-            await trio.lowlevel.wait_readable(descriptor)
+            with trio.move_on_after(PATIENCE if tells_waiting else inf) as scope:
+                await trio.lowlevel.wait_readable(descriptor)
+            if scope.cancelled_caught:
+                note("waiting for requests on standard input; -d gives them on the command line")
+                await trio.lowlevel.wait_readable(descriptor)
         except PermissionError:  # /dev/null and its like are always ready
             await trio.lowlevel.checkpoint()
     return os.read(descriptor, READ_SIZE)

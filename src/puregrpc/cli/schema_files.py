@@ -1,16 +1,17 @@
-"""The files that --proto, --import-path and --protoset name."""
+"""The files that --proto, --import-path and --protoset name, and those that --protoset-out and --proto-out-dir make."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.proto.find.folders import FolderResolver, NotBelowImportPathError, exists
+from puregrpc.proto.find.import_paths import is_import_path
 from puregrpc.schema import Registry, load_files, load_protoset
 
-__all__ = ["load_schema_files"]
+__all__ = ["load_schema_files", "write_schema"]
 
 
 def load_schema_files(
@@ -47,3 +48,27 @@ def _import_name(path: str, folders: Sequence[str]) -> str:
             f"{path}: the file is not below an import path ({', '.join(folders)}): add -I {Path(path).parent}"
         )
     return path
+
+
+def write_schema(files: Iterable[FileDescriptor], *, protoset: str | None, folder: str | None) -> Iterator[str]:
+    """Write files and all that they import, as a descriptor set and as .proto sources; yields the names written.
+
+    Raises SchemaError for a file whose name, which a server may have chosen, leads out of the folder.
+    """
+    from puregrpc.cli.descriptor_sets import with_imports, write_set
+
+    known = list(with_imports(list(dict.fromkeys(files))))
+    if protoset is not None:
+        write_set(Path(protoset), iter(known), source_info=True)
+        yield protoset
+    if folder is None:
+        return
+    from puregrpc.cli.proto_source import file_source
+
+    for file in known:
+        if not is_import_path(file.name):
+            raise SchemaError(f"{file.name!r} is not a name for a file below {folder}: it is not written")
+        target = Path(folder, *file.name.split("/"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(file_source(file), encoding="utf-8")
+        yield str(target)

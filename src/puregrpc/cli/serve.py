@@ -15,6 +15,7 @@ from puregrpc.cli.schema_files import load_schema_files
 from puregrpc.cli.script import load_script, script_handlers
 from puregrpc.cli.script_handlers import MAX_THREADS
 from puregrpc.errors import ConnectError, InvalidArgument, SchemaError
+from puregrpc.kernel.threads.waking import Event
 from puregrpc.proto.descriptors import ServiceDescriptor
 from puregrpc.server import Server, ServerConfig, stop_on_signal
 from puregrpc.services import ExampleService, add_demo_services, add_health_and_reflection
@@ -75,7 +76,20 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
     made.add_argument("--tls-client-ca", metavar="FILE", help="ask clients for a certificate that one of these signed")
     made.add_argument("--grace", type=float, default=30.0, help="seconds that calls may take to finish when drained")
+    made.add_argument(
+        "--max-header-list-size",
+        type=int,
+        default=ServerConfig().max_header_list_size,
+        metavar="OCTETS",
+        help="the most metadata that a request may have (default: %(default)s)",
+    )
     made.add_argument("--engine", choices=("h2", "fast"), default=ServerConfig().engine, help="HTTP/2 engine")
+    made.add_argument(
+        "--misbehave",
+        metavar="CASE",
+        help="answer every call as no server should, for tests of clients: one case, several with commas between them, "
+        "all (each connection the next), or list",
+    )
     made.add_argument("--verbose", action="store_true", help="log connections that fail and handlers that raise")
     return made
 
@@ -89,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().error("--tls-client-ca needs --tls-cert and --tls-key: without them the server speaks no TLS")
     if not arguments.grace >= 0:
         parser().error(f"--grace: {arguments.grace:g} is not a number of seconds")
+    if arguments.misbehave:
+        return misbehave(arguments)
     given = arguments.proto or arguments.protoset
     if not given and (arguments.script or arguments.import_path):
         option = "--script" if arguments.script else "--import-path"
@@ -104,6 +120,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def misbehave(arguments: argparse.Namespace) -> int:
+    """List the misbehaviours, or serve some of them until SIGTERM or SIGINT."""
+    from puregrpc.fuzz.misbehaving import MisbehavingServer
+    from puregrpc.fuzz.misbehaviours import MISBEHAVIOURS
+
+    if arguments.misbehave == "list":
+        for name, case in MISBEHAVIOURS.items():
+            print(f"{name:45} {case.about} (the call {CALL_IS[case.right]})")
+        return 0
+    chosen = list(MISBEHAVIOURS) if arguments.misbehave == "all" else arguments.misbehave.split(",")
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with MisbehavingServer(chosen, host=arguments.host, port=arguments.port) as server:
+            print(f"listening on {server.address}", flush=True)
+            while not stop.wait(0.5):
+                pass
+    except (InvalidArgument, OSError) as error:
+        print(f"puregrpc serve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+CALL_IS = {"ok": "succeeds", "error": "fails", "any": "succeeds or fails"}
+"""What a sound client makes of a misbehaviour."""
+
+
 def make_server(arguments: argparse.Namespace) -> Server:
     """The server that the arguments describe. Raises InvalidArgument or SchemaError."""
     tls = None
@@ -116,7 +160,12 @@ def make_server(arguments: argparse.Namespace) -> Server:
         )
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     target = f"unix:{arguments.unix}" if arguments.unix else f"{host}:{arguments.port}"
-    server = Server(target, tls=tls, config=ServerConfig(engine=arguments.engine, handler_threads=MAX_THREADS))
+    config = ServerConfig(
+        engine=arguments.engine,
+        handler_threads=MAX_THREADS,
+        max_header_list_size=arguments.max_header_list_size,
+    )
+    server = Server(target, tls=tls, config=config)
     if not arguments.proto and not arguments.protoset:
         add_demo_services(server)
         return server

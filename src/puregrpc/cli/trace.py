@@ -7,8 +7,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,31 @@ import click
 import trio
 
 from puregrpc.channel import Channel
-from puregrpc.channel.target import parse_target
-from puregrpc.cli.call import CallOptions, load_method, make_call
+from puregrpc.channel.options import Connector
+from puregrpc.channel.target import Target, parse_target
+from puregrpc.cli.calling import CallOptions, find_method, load_method, make_call
+from puregrpc.cli.completing import complete_method
 from puregrpc.cli.middle import Encrypted, TlsFront, connect_to, forward, serve_until_cancelled
-from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_options, debug_option, schema_options
-from puregrpc.cli.output import in_options, note, print_line, print_styled_lines, progress
+from puregrpc.cli.options import (
+    Command,
+    ConnectionOptions,
+    SchemaOptions,
+    connection_options,
+    debug_option,
+    metadata_of,
+    request_options,
+    schema_options,
+)
+from puregrpc.cli.output import INTERRUPTED, in_options, note, print_line, print_styled_lines, progress
 from puregrpc.errors import ConnectError, Error, InvalidArgument
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.connecting import secure
-from puregrpc.kernel.listening import listen as listen_on
+from puregrpc.kernel.network.connecting import secure
+from puregrpc.kernel.network.listening import listen as listen_on
+from puregrpc.kernel.network.streams import ByteStream, TappedStream
 from puregrpc.kernel.ownership import open_kernel
-from puregrpc.kernel.streams import ByteStream
+from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.schema import Registry
+from puregrpc.services import TypesOnDemand
 from puregrpc.trace import Chunk, Direction, Explainer, Explanation, Recorder, Recording, explain
 from puregrpc.trace.reading import read_recordings
 from puregrpc.trace.showing.json_lines import explanation_lines
@@ -57,8 +70,8 @@ STYLES = {
 """What the styles of a ladder look like on a terminal."""
 
 
-@click.command()
-@click.argument("arguments", metavar="[TARGET METHOD]", nargs=-1)
+@click.command(cls=Command)
+@click.argument("arguments", metavar="[TARGET METHOD]", nargs=-1, shell_complete=complete_method)
 @click.option("--read", "file", metavar="FILE", help="Explain a capture: pcapng, pcap, hex dump, JSON lines; -: stdin.")
 @click.option("--key-log", metavar="FILE", help="TLS keys for --read (SSLKEYLOGFILE).")
 @click.option("--connection", "connections", type=int, metavar="N", multiple=True, help="Of --read: only connection N.")
@@ -82,9 +95,7 @@ STYLES = {
 @click.option("--pcapng", metavar="FILE", help="Write a capture for Wireshark and tshark.")
 @click.option("--jsonl", metavar="FILE", help="Write JSON lines, which --read takes too.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output in place of the ladder.")
-@click.option("--data", "-d", metavar="JSON", help="The requests of the call, as in puregrpc call.")
-@click.option("--timeout", "-t", type=float, metavar="SECONDS", help="The deadline of the call.")
-@click.option("--compression", type=click.Choice(["gzip", "deflate", "zstd"]), help="Compress the requests.")
+@request_options
 @schema_options
 @connection_options
 @debug_option
@@ -99,7 +110,7 @@ def trace(
     """Explain every octet of a gRPC conversation: frames, headers, messages, fields, and the rules they serve.
 
     \b
-    puregrpc trace TARGET METHOD -d JSON         a call of this program
+    puregrpc trace TARGET METHOD -d JSON         a call of this program, until its end or Ctrl-C
     puregrpc trace --read FILE                   a capture made elsewhere
     puregrpc trace --listen ADDRESS --to TARGET  what others say to each other, until Ctrl-C
     """  # fmt: skip
@@ -122,13 +133,16 @@ def trace(
         if options["listen_cert"]:
             tls = TlsOptions(certificate_chain=options["listen_cert"], private_key=options["listen_key"])
         middle = Middle(to, connection, form)
-        trio.run(_until_signal, middle, listen, tls)
+        trio.run(_until_signal, middle.run, listen, tls)
         middle.finish()
         return 0
     if len(arguments) != 2:
         raise click.UsageError("TARGET and METHOD are needed")
-    output = "none" if form.as_json else "json"
-    call_options = CallOptions(options["data"], options["timeout"], options["compression"], output)
+    call_options = CallOptions(
+        **{name: options[name] for name in ("data", "timeout", "compression", "format")},
+        metadata=metadata_of(options["rpc_header"], "--rpc-header"),
+        output="none" if form.as_json else options["format"],
+    )
     return _call(arguments[0], arguments[1], connection, form, call_options)
 
 
@@ -243,85 +257,150 @@ def _read(file: str, key_log: str | None, form: Forms, selection: Selection) -> 
     return 0
 
 
+async def _until_signal(
+    function: Callable[..., Awaitable[None]], *arguments: Any, stop: Callable[[], bool] = bool
+) -> bool:
+    """Run until the end, Ctrl-C or SIGTERM: what was recorded is still to be written then. True after a signal.
+
+    ``stop`` is called at the first signal; what runs is cancelled if it gives False.
+    """
+    interrupted = False
+    failure: Error | None = None
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def listen() -> None:
+                nonlocal interrupted
+                async for _ in signals:
+                    if interrupted or not stop():
+                        nursery.cancel_scope.cancel()
+                    interrupted = True
+
+            nursery.start_soon(listen)
+            try:
+                await function(*arguments)
+            except Error as error:  # raised again below, where the nursery does not wrap it
+                failure = error
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return interrupted
+
+
 # -- a call of this program
 
 
 def _call(target: str, method: str, connection: ConnectionOptions, form: Forms, options: CallOptions) -> int:
-    tap = Recorder(start_time=time.time())
-    relay = _Relay(target, connection)
+    tapped = _TappedCall(target, connection)
     failure: Error | None = None
+    interrupted = False
     try:
-        trio.run(relay.call, tap, method, form, options)
+        interrupted = trio.run(tapped.call, method, form, options)
     except Error as error:
         failure = error
-    if tap.chunks:
+    if tapped.plain.chunks:
         if not form.as_json:
             print_line()
         address, _ = connection.address(target)
-        recorded = replace(tap.recording(), client=relay.client or "client", server=relay.server or address)
-        form.show(with_encryption(recorded, relay.encrypted, relay.key_log))
+        recorded = replace(tapped.plain.recording(), client=tapped.client or "client", server=tapped.server or address)
+        recording = with_encryption(recorded, tapped.encrypted.chunks, tapped.key_log)
+        with without_collector():
+            explanation = form.explain(recording)
+            if form.registry.missing_types is not None and form.registry.missing_types.names:
+                with suppress(Error):  # as far as it is known
+                    trio.run(tapped.learn, form, recording)
+                explanation = form.explain(recording)
+            form.show_explanation(explanation)
     if failure is not None:
         raise failure
-    return 0
+    return INTERRUPTED if interrupted else 0
 
 
-class _Relay:
-    """Makes the call; over TLS through a relay in this process, which records the octets as they are on the wire."""
+class _TappedCall:
+    """A call, with what passed over its connection: as gRPC has it and, with TLS, as it is on the wire."""
 
     def __init__(self, target: str, connection: ConnectionOptions) -> None:
         self.target = target
         self.connection = connection
         self.client = ""
         self.server = ""
-        self.encrypted: list[Chunk] = []
+        self.plain = Recorder(start_time=time.time())
+        self.encrypted = Recorder()
         self.key_log = ""
+        self._exchanging: trio.CancelScope | None = None
 
-    async def call(self, tap: Recorder, name: str, form: Forms, options: CallOptions) -> None:
-        registry = form.registry
+    async def call(self, name: str, form: Forms, options: CallOptions) -> bool:
+        """Make the call; returns whether a signal ended it before its time."""
+        return await _until_signal(self._call, name, form, options, stop=self._stop)
+
+    async def _call(self, name: str, form: Forms, options: CallOptions) -> None:
+        if form.schema.is_given:
+            await self._record(find_method(name, form.schema, form.registry), options, form.registry, None)
+            return
         # The schema comes over a connection of its own: the trace shows the call and nothing else.
         async with self.connection.open(self.target) as channel:
-            method = await load_method(channel, name, form.schema, registry)
-        address, encrypted = self.connection.address(self.target)
-        tls = self.connection.tls(enabled=encrypted)
+            method = await load_method(channel, name, form.schema, form.registry)
+            await self._record(method, options, form.registry, form.schema.on_demand(channel, form.registry))
+
+    async def _record(
+        self, method: MethodDescriptor, options: CallOptions, registry: Registry, types: TypesOnDemand | None
+    ) -> None:
+        address, is_encrypted = self.connection.address(self.target)
+        tls = self.connection.tls(enabled=is_encrypted)
         if tls is None or self.connection.proxy is not None:
-            async with self.connection.open(self.target, tap=tap) as channel:
-                await make_call(channel, method, options, registry)
+            async with self.connection.open(self.target, tap=self.plain) as channel:
+                await self._exchange(channel, method, options, registry, types)
             return
         with tempfile.TemporaryDirectory() as folder:
             keys = Path(folder) / "keys"
             try:
-                async with self._open_through_relay(address, replace(tls, key_log_file=keys), tap) as channel:
-                    await make_call(channel, method, options, registry)
+                async with open_kernel("puregrpc trace") as kernel:
+                    dial = self._dialler(kernel, parse_target(address), replace(tls, key_log_file=keys))
+                    async with self.connection.open(self.target, tap=self.plain, connector=dial) as channel:
+                        await self._exchange(channel, method, options, registry, types)
             finally:
                 self.key_log = keys.read_text(encoding="ascii") if keys.exists() else ""
 
-    @asynccontextmanager
-    async def _open_through_relay(self, address: str, tls: TlsOptions, tap: Recorder) -> AsyncIterator[Channel]:
-        parsed = parse_target(address)
+    async def learn(self, form: Forms, recording: Recording) -> None:
+        """Ask the server, over a connection that is not recorded, for types that the explanation misses."""
+        async with self.connection.open(self.target) as channel:
+            types = form.schema.on_demand(channel, form.registry)
+            if types is not None:
+                await types.learn(lambda: form.explain(recording))
 
-        async def handle(client: ByteStream) -> None:
-            kernel = client.kernel
-            try:
-                server = await connect_to(kernel, parsed, kernel.now() + self.connection.connect_timeout)
-            except ConnectError as error:
-                note(str(error), "bold red")
-                return
+    async def _exchange(
+        self,
+        channel: Channel,
+        method: MethodDescriptor,
+        options: CallOptions,
+        registry: Registry,
+        types: TypesOnDemand | None,
+    ) -> None:
+        # What ends the call lets the connection live: how the call and then the connection are ended is recorded too.
+        with trio.CancelScope() as self._exchanging:
+            await make_call(channel, method, options, registry, types)
+        self._exchanging = None
+
+    def _stop(self) -> bool:
+        """End the call, if there is one by now."""
+        if self._exchanging is None:
+            return False
+        self._exchanging.cancel()
+        return True
+
+    def _dialler(self, kernel: Kernel, target: Target, tls: TlsOptions) -> Connector:
+        """What makes a connection with TLS on a stream whose bytes are recorded."""
+        context = tls.client_context()
+
+        async def dial() -> ByteStream:
+            until = kernel.now() + self.connection.connect_timeout
+            server = await connect_to(kernel, target, until)
             self.server, self.client = server.peer, server.local
-            await forward(client, server, self._observe)
+            stream = TappedStream(kernel, server, self.encrypted)
+            name = tls.server_name or target.host
+            return await secure(kernel, stream, context, until, server_name=name, require_alpn=tls.require_alpn)
 
-        async with open_kernel("puregrpc trace") as kernel:
-            (listener,) = await listen_on(kernel, "127.0.0.1:0")
-            kernel.spawn(serve_until_cancelled, [listener], handle)
-            async with self.connection.open(
-                f"https://{listener.address}",
-                tap=tap,
-                tls=replace(tls, server_name=tls.server_name or parsed.host),
-                authority=self.connection.authority or parsed.authority,
-            ) as channel:
-                yield channel
-
-    def _observe(self, from_client: bool, data: bytes, now: float) -> None:
-        self.encrypted.append(Chunk(now, Direction.CLIENT if from_client else Direction.SERVER, data))
+        return dial
 
 
 def with_encryption(recording: Recording, seen: Sequence[Chunk], key_log: str) -> Recording:
@@ -334,16 +413,6 @@ def with_encryption(recording: Recording, seen: Sequence[Chunk], key_log: str) -
 
 
 # -- a man in the middle
-
-
-async def _until_signal(middle: Middle, address: str, tls: TlsOptions | None) -> None:
-    """Run until Ctrl-C or SIGTERM: what was recorded is still to be written then."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(middle.run, address, tls)
-            async for _ in signals:
-                break
-            nursery.cancel_scope.cancel()
 
 
 class Middle:

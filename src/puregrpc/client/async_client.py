@@ -201,14 +201,19 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
         **keywords: Unpack[CallKeywords],
     ) -> Response:
         """See `Client.invoke`."""
-        call = self._core.prepare(url, request, params, keywords)
-        return await self._complete(call, self._state.connected())
+        connection = self._state.connected()
+        if connection.types is not None:
+            await connection.learn(self._core.writing_of(url, request))
+        return await self._complete(self._core.prepare(url, request, params, keywords), connection)
 
     async def _complete(self, call: PreparedCall, connection: Connection) -> Response:
         if call.refused is not None:
             await connection.core.kernel.checkpoint()
             return self._core.refuse(call, call.refused)
-        return self._core.respond(call, await connection.unary(call))
+        outcome = await connection.unary(call)
+        if connection.types is not None:
+            await connection.learn(self._core.reading_of_call(call, outcome))
+        return self._core.respond(call, outcome)
 
     def async_invoke(
         self,
@@ -223,9 +228,12 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
         """
         state = self._state
         pending = PendingResponse(state.kernel)
+        call: PreparedCall | None = None
         try:
-            call = self._core.prepare(url, request, params, keywords)
             connection = state.connected()
+            asks = connection.types is not None and self._core.writing_of(url, request) is not None
+            if not asks:
+                call = self._core.prepare(url, request, params, keywords)
         except Error as error:
             pending.set(None, error)
             return pending
@@ -234,6 +242,9 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
             response: Response | None = None
             failure: Error | None = None
             try:
+                if call is None:
+                    response = await self.invoke(url, request, params, **keywords)
+                    return
                 response = await self._complete(call, connection)
             except Error as error:
                 failure = error
@@ -250,7 +261,7 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
         connection = self._state.connected()
         meter = self._core.meter.call(self._core.address, "", {})
         outcome = await connection.unary(CallRequest(health.PATH, health.request(service), (), INVOKE_TIMEOUT / 1000))
-        return health.result(outcome, meter, self.metrics)
+        return health.result(outcome, meter, self._core)
 
     def stream(
         self, url: str, params: Mapping[str, Any] | None = None, **keywords: Unpack[CallKeywords]

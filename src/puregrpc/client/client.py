@@ -11,10 +11,9 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from puregrpc.channel.calls.unary import UnaryCall
 from puregrpc.client.calls import health
 from puregrpc.client.calls.prepared import PreparedCall
-from puregrpc.client.calls.requests import CallRequest, Outcome, failed_outcome
+from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome, failed_outcome
 from puregrpc.client.exit import close_at_exit
 from puregrpc.client.network.blocking import BlockingConnection
 from puregrpc.client.network.connection import outcome_of
@@ -88,7 +87,8 @@ class Client(StreamClient[BlockingState[Stream]]):
         """Connect to ``host:port``, with TLS unless ``plaintext``; returns True once the connection is ready.
 
         Params, as a dict or as keywords: ``plaintext``; ``timeout`` (60 s); ``tls`` {cert, key, password, cacerts:
-        PEM text}; ``authority``; ``max_receive_size`` (4 MiB) and ``max_send_size``; ``reflect``, with
+        PEM text}; ``authority``; ``max_receive_size`` (4 MiB) and ``max_send_size``; ``max_header_list_size``
+        (256 KiB), the most metadata that is taken at once, trailers with error details included; ``reflect``, with
         ``reflect_metadata``, to load the server's own schema; ``trace``, a `puregrpc.trace.Recorder` that hears every
         octet; ``busy_poll`` (0.2 ms, 0: never), how long a lone call asks for its answer before it sleeps, which
         costs processor time and saves waking up. A connection that there was is closed first.
@@ -165,12 +165,25 @@ class Client(StreamClient[BlockingState[Stream]]):
         a Response with an ``error``; a call that cannot be made raises NotConnected, InvalidArgument, SchemaError or
         EncodeError.
         """
-        return self._complete(self._core.prepare(url, request, params, keywords))
+        return self._complete(self._prepare(url, request, params, keywords))
+
+    def _prepare(
+        self, url: object, request: object, params: object, keywords: Any, *, as_message: bool = False
+    ) -> PreparedCall:
+        """As `ClientCore.prepare`; types that the request names and the schema lacks are asked for first."""
+        connection = self._state.connection
+        if connection is not None and connection.asks_for_types:
+            connection.learn(self._core.writing_of(url, request))
+        return self._core.prepare(url, request, params, keywords, as_message=as_message)
 
     def _complete(self, call: PreparedCall) -> Response:
         if call.refused is not None:
             return self._core.refuse(call, call.refused)
-        return self._core.respond(call, self._state.connected().unary(call))
+        connection = self._state.connected()
+        outcome = connection.unary(call)
+        if connection.asks_for_types:
+            connection.learn(self._core.reading_of_call(call, outcome))
+        return self._core.respond(call, outcome)
 
     def async_invoke(
         self,
@@ -186,11 +199,11 @@ class Client(StreamClient[BlockingState[Stream]]):
         self._state.check_process()
         made: Future[Response] = Future()
         try:
-            call = self._core.prepare(url, request, params, keywords)
+            call = self._prepare(url, request, params, keywords)
             if call.refused is not None:
                 made.set_result(self._core.refuse(call, call.refused))
                 return made
-            outcome = self._state.connected().start_unary(call)
+            outcome = self._state.connected().start_unary(call, partial(self._core.reading_of_call, call))
         except Error as error:
             made.set_exception(error)
             return made
@@ -198,7 +211,7 @@ class Client(StreamClient[BlockingState[Stream]]):
         made.add_done_callback(lambda made: outcome.cancel() if made.cancelled() else None)
         return made
 
-    def _settle(self, made: Future[Response], call: PreparedCall, ended: Future[UnaryCall]) -> None:
+    def _settle(self, made: Future[Response], call: PreparedCall, ended: Future[UnaryOutcome]) -> None:
         if ended.cancelled() or not made.set_running_or_notify_cancel():
             return
         error = ended.exception()
@@ -224,7 +237,7 @@ class Client(StreamClient[BlockingState[Stream]]):
         connection = self._state.connected()
         meter = self._core.meter.call(self._core.address, "", {})
         outcome = connection.unary(CallRequest(health.PATH, health.request(service), (), INVOKE_TIMEOUT / 1000))
-        return health.result(outcome, meter, self.metrics)
+        return health.result(outcome, meter, self._core)
 
     def stream(self, url: str, params: Mapping[str, Any] | None = None, **keywords: Unpack[CallKeywords]) -> Stream:
         """Open a stream: the same as ``Stream(client, url, params)``."""
@@ -247,7 +260,7 @@ class Client(StreamClient[BlockingState[Stream]]):
         )
 
     def _invoke_for_message(self, path: str, request: Any, params: Mapping[str, Any] | None) -> Response:
-        return self._complete(self._core.prepare(path, request, params, {}, as_message=True))
+        return self._complete(self._prepare(path, request, params, {}, as_message=True))
 
     def type_stubs(self, *services: str) -> str:
         """The text of a ``.pyi`` file with the types of services (by default all) and of their messages.

@@ -8,12 +8,14 @@ import io
 import logging
 import os
 import sys
-import threading
 import time
 import traceback
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from puregrpc._locks import Lock
+from puregrpc.kernel.threads.daemons import HAS_DAEMONS, IS_MAIN_INTERPRETER, before_threads_are_joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +38,7 @@ INTERRUPTED = 130
 """The exit status of a program that Ctrl-C ended, as shells have it."""
 
 _clients: weakref.WeakKeyDictionary[State, Close] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = Lock()
 _registered_in = 0
 _status = 0
 """The exit status that the program is to have in place of its own; 0: its own."""
@@ -49,8 +51,12 @@ def close_at_exit(client: State, close: Close) -> None:
         _clients[client] = close
         if not _registered_in:
             _registered_in = os.getpid()
-            atexit.register(set_status)  # behind `at_exit` and what the program registers: the last goes first
-            atexit.register(at_exit)
+            if IS_MAIN_INTERPRETER:
+                atexit.register(set_status)  # behind `at_exit` and what the program registers: the last goes first
+            if HAS_DAEMONS:
+                atexit.register(at_exit)
+            else:
+                before_threads_are_joined(at_exit, first=True)
 
 
 def at_exit() -> None:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from puregrpc.codec.codec import Codec
-from puregrpc.codec.options import UNKNOWN_FIELDS
+from typing import TYPE_CHECKING
 
-__all__ = ["UNKNOWN_FIELDS", "Codec"]
+from puregrpc._on_demand import on_demand
+
+if TYPE_CHECKING:
+    from puregrpc.codec.codec import Codec as Codec
+    from puregrpc.codec.options import UNKNOWN_FIELDS as UNKNOWN_FIELDS
+    from puregrpc.codec.status_details import read_status as read_status
+
+_MODULES = {"UNKNOWN_FIELDS": "options", "Codec": "codec", "read_status": "status_details"}
+
+__all__ = [*_MODULES]
+
+__getattr__, __dir__ = on_demand(__name__, _MODULES)

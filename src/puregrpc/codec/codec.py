@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 
+from puregrpc._locks import Lock
 from puregrpc.codec import json_text
 from puregrpc.codec.faults import FAULTS, Fault, fault_of
 from puregrpc.codec.generation.compiler import Compiler
@@ -83,10 +83,24 @@ class Codec:
             max_depth=max_depth,
             max_elements=max_elements,
         )
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._current = Compiler(registry, self._options)
         self._json_options = replace(self._options, values="json", well_known_types=True)
         self._current_json: Compiler | None = self._current if self._json_options == self._options else None
+
+    @property
+    def max_depth(self) -> int:
+        """How deep messages may be nested."""
+        return self._options.max_depth
+
+    @property
+    def any_type(self) -> MessageDescriptor:
+        """google.protobuf.Any, whether or not a file of the registry imports it."""
+        return self._registry.type_in_any("google.protobuf.Any")
+
+    def may_hold_any(self, descriptor: MessageDescriptor) -> bool:
+        """Whether there is a google.protobuf.Any among the types that are reached from one."""
+        return self._compiler().may_hold_any(descriptor)
 
     def encoder(self, descriptor: MessageDescriptor, *, root: str = "request") -> Encoder:
         """A function that encodes values of one message type.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,14 @@ from typing import Any
 from puregrpc.codec.faults import Fault, TooDeep, shown
 
 __all__ = ["parse", "render"]
+
+HAS_SMALL_STACK = sys.platform in ("emscripten", "wasi")
+"""In WebAssembly, Python's own parser runs over the end of the stack, and that ends the program."""
+
+MAX_NESTING = 1000
+"""How deeply a text may be nested there. Of messages it is a few hundred levels: see `Codec`'s ``max_depth``."""
+
+_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,8 @@ def parse(text: str | bytes) -> Any:
     """
     try:
         text = (text if isinstance(text, str) else bytes(text).decode()).removeprefix("\ufeff")
+        if HAS_SMALL_STACK:
+            _check_nesting(text)
         try:
             return _decode(text)
         except Fault as fault:
@@ -85,6 +97,19 @@ def parse(text: str | bytes) -> Any:
         raise Fault(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise TooDeep from None
+
+
+def _check_nesting(text: str) -> None:
+    if text.count("[") + text.count("{") <= MAX_NESTING:
+        return
+    depth = 0
+    for found in _STRINGS_AND_BRACKETS.finditer(text):
+        if found[0] in "[{":
+            depth += 1
+            if depth > MAX_NESTING:
+                raise TooDeep
+        elif found[0] in "]}":
+            depth -= 1
 
 
 def _located(value: Any) -> Fault | None:

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 from puregrpc._on_demand import on_demand
 
 if TYPE_CHECKING:
-    from puregrpc.kernel.asyncio_kernel import AsyncioKernel as AsyncioKernel
     from puregrpc.kernel.base import Kernel as Kernel
     from puregrpc.kernel.base import Task as Task
     from puregrpc.kernel.base import Waiter as Waiter
     from puregrpc.kernel.base import Waiters as Waiters
-    from puregrpc.kernel.thread_kernel import ThreadKernel as ThreadKernel
-    from puregrpc.kernel.trio_kernel import TrioKernel as TrioKernel
+    from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel as AsyncioKernel
+    from puregrpc.kernel.loops.trio_kernel import TrioKernel as TrioKernel
+    from puregrpc.kernel.threads.kernel import ThreadKernel as ThreadKernel
 
 _MODULES = {
-    "AsyncioKernel": "asyncio_kernel",
+    "AsyncioKernel": "loops.asyncio_kernel",
     "Kernel": "base",
     "Task": "base",
-    "ThreadKernel": "thread_kernel",
-    "TrioKernel": "trio_kernel",
+    "ThreadKernel": "threads.kernel",
+    "TrioKernel": "loops.trio_kernel",
     "Waiter": "base",
     "Waiters": "base",
 }

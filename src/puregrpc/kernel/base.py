@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import signal
     import socket
 
-    from puregrpc.kernel.addresses import TcpAddress
+    from puregrpc.kernel.network.addresses import TcpAddress
 
 __all__ = [
     "DEFAULT_THREADS",

@@ -24,7 +24,7 @@ def guard_of(kernel: Kernel) -> Guard:
     """A new guard: a lock on threads, and nothing on an event loop, where nobody comes in between."""
     if kernel.world != "threads":
         return _call
-    from puregrpc.kernel.mutex import Mutex
+    from puregrpc.kernel.threads.mutex import Mutex
 
     guard: Guard = Mutex().locked
     return guard

@@ -46,5 +46,5 @@ class Jobs(ABC):
 
 def open_jobs(kernel: Kernel) -> Jobs:
     """The jobs of a kernel that has a loop."""
-    make: Callable[[Kernel], Jobs] = import_module(f"puregrpc.kernel.{kernel.world}_jobs").open_jobs
+    make: Callable[[Kernel], Jobs] = import_module(f"puregrpc.kernel.loops.{kernel.world}_jobs").open_jobs
     return make(kernel)

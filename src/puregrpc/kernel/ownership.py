@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import trio
 
+    from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel
+
 __all__ = ["LoopOwner", "open_kernel"]
 
 
@@ -27,14 +29,25 @@ def open_kernel(name: str, *, threads: int | None = None) -> AbstractAsyncContex
     """
     world = running_world()
     if world == "trio":
-        from puregrpc.kernel.trio_kernel import open_trio_kernel
+        from puregrpc.kernel.loops.trio_kernel import open_trio_kernel
 
         return open_trio_kernel(threads=threads)
     if world == "asyncio":
-        from puregrpc.kernel.asyncio_kernel import open_asyncio_kernel
+        from puregrpc.kernel.loops.asyncio_kernel import open_asyncio_kernel
 
-        return open_asyncio_kernel(threads=threads)
+        return open_asyncio_kernel(asyncio_kernel(), threads=threads)
     raise no_loop(name)
+
+
+def asyncio_kernel() -> type[AsyncioKernel]:
+    """The kernel for what loops there are."""
+    if sys.platform == "emscripten":
+        from puregrpc.kernel.loops.pyodide_kernel import PyodideKernel
+
+        return PyodideKernel
+    from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel
+
+    return AsyncioKernel
 
 
 def no_loop(name: str) -> LocalProtocolError:
@@ -89,11 +102,9 @@ class LoopOwner:
         if world == "threads":
             raise no_loop(self._name)
         if world == "asyncio":
-            from puregrpc.kernel.asyncio_kernel import AsyncioKernel
-
-            self.take(AsyncioKernel(self.running()))
+            self.take(asyncio_kernel()(self.running()))
         else:
-            from puregrpc.kernel.trio_kernel import TrioKernel
+            from puregrpc.kernel.loops.trio_kernel import TrioKernel
 
             if nursery is None:
                 raise LocalProtocolError(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
+from puregrpc._locks import Lock
 from puregrpc.metrics.registry import Metrics, Sample
 from puregrpc.metrics.sinks import CounterSink, GaugeSink, RateSink, Sink
 from puregrpc.metrics.summary import TREND_STATS
@@ -61,7 +61,7 @@ class JsonLines:
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._known: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def flush(self) -> None:
         """Have the file written."""

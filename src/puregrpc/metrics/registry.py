@@ -6,12 +6,12 @@ is looked at. So a sample costs one look-up and one addition, and any selection 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from puregrpc._locks import Lock
 from puregrpc.errors import InvalidArgument
 from puregrpc.metrics.sinks import SINKS, Kind, Sink
 from puregrpc.metrics.thresholds import Threshold, ThresholdResult, parse_selector, parse_thresholds
@@ -164,7 +164,7 @@ class Metrics:
 
     def __init__(self, *, tags: Tags | None = None, include: Metrics | None = None) -> None:
         self.tags = dict(tags or {})
-        self.lock = threading.RLock()
+        self.lock = Lock()
         self.listeners: tuple[Callable[[Sample], None], ...] = ()
         self._include = include
         self._metrics: dict[str, Metric] = {}

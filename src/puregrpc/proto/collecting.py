@@ -8,6 +8,7 @@ to look once at its end a sixth of that.
 from __future__ import annotations
 
 import gc
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ __all__ = ["making_what_stays", "without_garbage_collection"]
 MAX_UNSEEN = 300_000
 """How many objects may be taken for old ones unseen: descriptors of about 50 MB, which nobody may need any more."""
 
-CAN_FREEZE = hasattr(gc, "freeze")
+CAN_FREEZE = hasattr(gc, "freeze") and "free-threading" not in sys.version
+"""Without the GIL, freezing and counting what is frozen look at every object there is, as a collection does."""
 
 
 @contextmanager

@@ -194,6 +194,8 @@ class MessageDescriptor(_Named):
     """proto2's message_set_wire_format."""
     containing_type: MessageDescriptor | None = None
     file: FileDescriptor | None = None
+    absence: str = ""
+    """Of one without a file, which stands for a type that is not known: what is missing."""
 
 
 @dataclass(slots=True, eq=False, repr=False)

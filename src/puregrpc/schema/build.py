@@ -7,8 +7,9 @@ becomes a placeholder, a descriptor without a file, with which messages can be d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from google.protobuf import descriptor_pb2
 
@@ -35,6 +36,9 @@ __all__ = ["FileBuilder", "Lookup"]
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _PACKABLE = frozenset(FieldType) - {FieldType.STRING, FieldType.BYTES, FieldType.MESSAGE, FieldType.GROUP}
+
+MOST_TOLD = 3
+"""How many imports a message about a missing type names."""
 
 Lookup = Callable[[str], "MessageDescriptor | EnumDescriptor | None"]
 
@@ -69,6 +73,7 @@ class FileBuilder:
         self._messages: list[MessageDescriptor] = []
         self._strict_json: set[str] = set()
         self._lookup: Lookup = lambda _: None
+        self._absence = ""
 
     def declare(self) -> Iterator[MessageDescriptor | EnumDescriptor]:
         """Make the descriptors of everything in the file, types still open; yields each message and enum."""
@@ -84,8 +89,17 @@ class FileBuilder:
             yield declared
             yield from declared.enum_types
 
-    def link(self, dependencies: Sequence[FileDescriptor], missing: Sequence[str], lookup: Lookup) -> FileDescriptor:
-        """Resolve every type name with ``lookup`` (full name -> descriptor) and finish the file."""
+    def link(
+        self,
+        dependencies: Sequence[FileDescriptor],
+        missing: Sequence[str],
+        lookup: Lookup,
+        reasons: Mapping[str, str] = MappingProxyType({}),
+    ) -> FileDescriptor:
+        """Resolve every type name with ``lookup`` (full name -> descriptor) and finish the file.
+
+        ``reasons`` says of imports why they are missing.
+        """
         file, proto = self.file, self.proto
         file.dependencies = list(dependencies)
         file.missing_dependencies = list(missing)
@@ -95,6 +109,8 @@ class FileBuilder:
                 raise SchemaError(f"{proto.name}: public_dependency {index} is not the index of an import")
             if proto.dependency[index] in by_name:
                 file.public_dependencies.append(by_name[proto.dependency[index]])
+        told = [f"{name} ({reasons[name]})" if name in reasons else name for name in missing[:MOST_TOLD]]
+        self._absence = f"{proto.name} imports {' and '.join(told)}, which could not be had"
         self._lookup = lookup
         for pending in self._pending:
             self._link_field(pending)
@@ -261,7 +277,7 @@ class FileBuilder:
         last = full_name.rpartition(".")[2]
         if is_enum:
             return EnumDescriptor(name=last, full_name=full_name)
-        return MessageDescriptor(name=last, full_name=full_name)
+        return MessageDescriptor(name=last, full_name=full_name, absence=self._absence)
 
     def _enum(
         self,

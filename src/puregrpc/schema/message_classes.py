@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
+from puregrpc._locks import Lock
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import FileDescriptor, MessageDescriptor
 
@@ -23,7 +23,7 @@ class MessageClasses:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._pool: DescriptorPool | None = None
         self._in_pool: dict[str, FileDescriptor] = {}
         self._version = -1
@@ -38,7 +38,8 @@ class MessageClasses:
             if known is not None and self._in_pool.get(_file_name(descriptor)) is descriptor.file:
                 return known
             if descriptor.file is None:
-                raise SchemaError(f"{descriptor.full_name} is in a file that is missing from the schema")
+                why = descriptor.absence or "the file that declares it was not loaded"
+                raise SchemaError(f"the type {descriptor.full_name} is not in the schema: {why}")
             if self._pool is None:
                 self._pool = descriptor_pool.DescriptorPool()
             try:
@@ -71,7 +72,10 @@ def _file_name(descriptor: MessageDescriptor) -> str:
 
 
 def _complete(file: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:
-    """The file's proto as pools take it: without the imports that are missing, and with all types said."""
+    """The file's proto as pools take it: with the imports that there are, by their names, and with all types said.
+
+    Messages of a type that is missing are bytes, which is how they go over the wire, and its enums numbers.
+    """
     proto = file.to_proto()
     messages = list(zip(proto.message_type, file.messages, strict=True))
     fields = list(zip(proto.extension, file.extensions, strict=True))
@@ -82,9 +86,17 @@ def _complete(file: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:
     for field, known in fields:
         if not field.HasField("type"):
             field.type = field.Type.ValueType(known.type)
+        if known.message_type is not None and known.message_type.file is None:
+            field.type = field.TYPE_BYTES
+            field.ClearField("type_name")
+        elif known.enum_type is not None and known.enum_type.file is None:
+            field.type = field.TYPE_INT32
+            field.ClearField("type_name")
     if file.missing_dependencies:
-        kept = [name for name in proto.dependency if name not in file.missing_dependencies]
-        public = [kept.index(each.name) for each in file.public_dependencies if each.name in kept]
+        del proto.service[:]  # what they take may be missing too, and classes need none
+    kept = list(dict.fromkeys(each.name for each in file.dependencies))
+    if kept != list(proto.dependency):
+        public = [kept.index(each.name) for each in file.public_dependencies]
         del proto.dependency[:], proto.public_dependency[:], proto.weak_dependency[:]
         proto.dependency.extend(kept)
         proto.public_dependency.extend(public)

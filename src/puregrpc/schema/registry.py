@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
+from puregrpc._locks import Lock
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import (
     EnumDescriptor,
@@ -22,7 +23,8 @@ from puregrpc.proto.descriptors import (
 )
 from puregrpc.schema import limits
 from puregrpc.schema.message_classes import MessageClasses
-from puregrpc.schema.well_known import WELL_KNOWN_FILES, well_known_file
+from puregrpc.schema.missing_types import MissingTypes
+from puregrpc.schema.well_known import BUILT_IN_PACKAGES, ERROR_DETAIL_FILES, WELL_KNOWN_FILES, well_known_file
 
 if TYPE_CHECKING:
     from google.protobuf import descriptor_pb2
@@ -44,7 +46,7 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._files: dict[str, FileDescriptor] = {}
         self._messages: dict[str, MessageDescriptor] = {}
         self._enums: dict[str, EnumDescriptor] = {}
@@ -53,6 +55,8 @@ class Registry:
         self._extensions_of: dict[str, dict[int, FieldDescriptor]] = {}
         self._refused: dict[str, str] = {}
         self._classes = MessageClasses(self)
+        self.missing_types: MissingTypes | None = None
+        """Where types are noted that a google.protobuf.Any names and that are not here, if somebody asks for them."""
         self.version = 0
         """Grows whenever something is added; what was derived from the registry before may then be out of date."""
 
@@ -70,11 +74,26 @@ class Registry:
         """The message type with this full name, as in ``pkg.Outer.Inner``."""
         return _found(self._messages, full_name, "message type")
 
-    def message_or_well_known(self, full_name: str) -> MessageDescriptor:
-        """The same for the content of a google.protobuf.Any, where a well-known type needs no import."""
-        if full_name in self._messages or not full_name.startswith("google.protobuf."):
-            return self.message(full_name)
-        return _well_known_registry().message(full_name)
+    def type_in_any(self, url: str) -> MessageDescriptor:
+        """The type of a google.protobuf.Any by its type URL, of which what follows the last slash counts.
+
+        The well-known types and those of error details (google.rpc) need no import. A type that is not there is noted
+        in ``missing_types``.
+        """
+        name = url.rpartition("/")[2]
+        found = self._messages.get(name)
+        if found is None and name.startswith(BUILT_IN_PACKAGES):
+            with suppress(SchemaError):
+                found = _built_in().message(name)
+        if found is not None:
+            return found
+        if self.missing_types is not None:
+            self.missing_types.note(name)
+        return self.message(name)
+
+    def has_type(self, full_name: str) -> bool:
+        """Whether a message or an enum of this full name is known."""
+        return self._lookup_type(full_name) is not None
 
     def enum(self, full_name: str) -> EnumDescriptor:
         """The enum with this full name."""
@@ -177,12 +196,17 @@ class Registry:
                 raise SchemaError(f"not a serialized FileDescriptorProto: {error}") from None
         return self.add_file_descriptor_protos([data])[0]
 
-    def add_file_descriptor_protos(self, protos: Iterable[descriptor_pb2.FileDescriptorProto]) -> list[FileDescriptor]:
-        """Add several files at once, in any order; see ``add_file_descriptor_set``."""
+    def add_file_descriptor_protos(
+        self, protos: Iterable[descriptor_pb2.FileDescriptorProto], *, missing: Mapping[str, str] | None = None
+    ) -> list[FileDescriptor]:
+        """Add several files at once, in any order; see ``add_file_descriptor_set``.
+
+        ``missing`` says of imports that are not there why they are not, for those who need them.
+        """
         from puregrpc.schema.set_builder import SetBuilder
 
         with self._lock:
-            files = SetBuilder(self._files, self._lookup_type).build(protos)
+            files = SetBuilder(self._files, self._lookup_type, missing).build(protos)
             self._add(files.values())
             return [self._files[name] for name in files]
 
@@ -239,9 +263,13 @@ class Registry:
 
 
 @cache
-def _well_known_registry() -> Registry:
+def _built_in() -> Registry:
+    from puregrpc.proto import compile as compile_sources  # the compiler, for none but who needs it
+
     made = Registry()
     made.add_file_descriptor_protos(filter(None, map(well_known_file, WELL_KNOWN_FILES)))
+    for file in compile_sources(ERROR_DETAIL_FILES):
+        made.add_file(file)
     return made
 
 

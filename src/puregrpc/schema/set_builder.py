@@ -2,53 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from google.protobuf import descriptor_pb2
 
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import EnumDescriptor, FileDescriptor, MessageDescriptor
 from puregrpc.schema.build import FileBuilder, Lookup
-from puregrpc.schema.well_known import well_known_file
+from puregrpc.schema.well_known import WELL_KNOWN_FILES, well_known_file, well_known_names
 
-__all__ = ["SetBuilder"]
+__all__ = ["FileRefused", "SetBuilder", "names_used"]
+
+
+class FileRefused(SchemaError):  # noqa: N818 - what became of the file
+    """A file of a set is not valid. ``file`` is its name."""
+
+    def __init__(self, file: str, problem: str) -> None:
+        super().__init__(problem)
+        self.file = file
+
+
+@contextmanager
+def _about(file: str) -> Iterator[None]:
+    try:
+        yield
+    except SchemaError as error:
+        raise FileRefused(file, str(error)) from None
+
+
+def names_used(proto: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
+    """The names of types that a file refers to, as they stand there: with a dot before those that are full names."""
+    fields = list(proto.extension)
+    messages = list(proto.message_type)
+    while messages:
+        message = messages.pop()
+        fields += [*message.field, *message.extension]
+        messages += message.nested_type
+    for field in fields:
+        yield from filter(None, (field.type_name, field.extendee))
+    for service in proto.service:
+        for method in service.method:
+            yield from (method.input_type, method.output_type)
 
 
 class SetBuilder:
     """Builds the files of one set against what is there already."""
 
-    def __init__(self, present: Mapping[str, FileDescriptor], lookup_present: Lookup) -> None:
+    def __init__(
+        self, present: Mapping[str, FileDescriptor], lookup_present: Lookup, missing: Mapping[str, str] | None = None
+    ) -> None:
         self._present = present
         self._lookup_present = lookup_present
+        self._missing = missing or {}
         self._types: dict[str, MessageDescriptor | EnumDescriptor] = {}
         self._builders: dict[str, FileBuilder] = {}
+        self._known_as: dict[str, str] = {}
+        """The name of a file under which well-known types are described -> that of the well-known file."""
 
     def build(self, protos: Iterable[descriptor_pb2.FileDescriptorProto]) -> dict[str, FileDescriptor]:
-        """The files by name, in the order given, those built in for them at the end."""
+        """The files by name, in the order given, those built in for them at the end.
+
+        Well-known types under the name of another file, as golang/protobuf had them once, become the built-in ones.
+        Raises FileRefused.
+        """
         for proto in protos:
-            self._declare(proto)
-        names = list(self._builders)
-        for name in names:
-            for dependency in self._builders[name].proto.dependency:
+            with _about(proto.name):
+                self._declare(proto)
+        for name in list(self._builders):
+            for dependency in self._imports(name):
                 self._add_well_known(dependency)
         files: dict[str, FileDescriptor] = {}
         for name in self._in_import_order():
             builder = self._builders[name]
             dependencies, missing = [], []
-            for dependency in builder.proto.dependency:
+            for dependency in self._imports(name):
                 found = files.get(dependency) or self._present.get(dependency)
                 if found is None:
                     missing.append(dependency)
                 else:
                     dependencies.append(found)
-            files[name] = builder.link(dependencies, missing, self._lookup)
+            with _about(name):
+                files[name] = builder.link(dependencies, missing, self._lookup, self._missing)
         for name, file in files.items():
             options = getattr(self._builders[name].proto, "option_dependency", ())  # which older google.protobuf lacks
             known = (files.get(option) or self._present.get(option) for option in options)
             file.option_dependencies = [each for each in known if each is not None]
         return {name: files[name] for name in self._builders}
 
+    def _imports(self, name: str) -> list[str]:
+        """What a file imports. Where imports are missing, well-known types that it uses are imported without saying."""
+        proto = self._builders[name].proto
+        imports = [self._known_as.get(dependency, dependency) for dependency in proto.dependency]
+        if all(each in self._builders or each in self._present or each in WELL_KNOWN_FILES for each in imports):
+            return imports
+        known = well_known_names()
+        used = (known[full_name] for full_name in map(_bare, names_used(proto)) if full_name in known)
+        return [each for each in dict.fromkeys([*imports, *used]) if each != name]
+
     def _declare(self, proto: descriptor_pb2.FileDescriptorProto) -> None:
+        same = _well_known_same(proto)
+        if same:
+            self._known_as[proto.name] = same
+            self._add_well_known(same)
+            return
         builder = FileBuilder(proto)
         if proto.name in self._builders:
             if self._builders[proto.name].proto == proto:
@@ -89,14 +146,26 @@ class SetBuilder:
                 if name in state:
                     if not state[name]:
                         circle = " -> ".join([*path[path.index(name) :][:8], name])
-                        raise SchemaError(f"{name}: files import each other in a circle: {circle}")
+                        raise FileRefused(path[-1], f"{name}: files import each other in a circle: {circle}")
                     continue
                 state[name] = False
                 path.append(name)
                 pending.append((name, True))
                 pending.extend(
-                    (dependency, False)
-                    for dependency in reversed(self._builders[name].proto.dependency)
-                    if dependency in self._builders
+                    (dependency, False) for dependency in reversed(self._imports(name)) if dependency in self._builders
                 )
         return order
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix(".")
+
+
+def _well_known_same(proto: descriptor_pb2.FileDescriptorProto) -> str:
+    """The well-known file that has all that a file of another name declares; empty if there is none."""
+    if proto.package != "google.protobuf" or proto.name in WELL_KNOWN_FILES:
+        return ""
+    known = well_known_names()
+    declared = [each.name for each in proto.message_type] + [each.name for each in proto.enum_type]
+    homes = {known.get(f"{proto.package}.{name}", "") for name in declared}
+    return homes.pop() if len(homes) == 1 else ""

@@ -5,22 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from os import PathLike, fspath
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
-from puregrpc.errors import SchemaError
-from puregrpc.proto import ChainResolver, DescriptorResolver, FolderResolver
-from puregrpc.proto import compile as compile_sources
+from puregrpc._data import read
+from puregrpc.errors import RpcError, SchemaError
 from puregrpc.proto.descriptors import FileDescriptor
-from puregrpc.proto.find.import_paths import canonical_path
 from puregrpc.schema import limits
 from puregrpc.schema.registry import Registry
-from puregrpc.schema.well_known import WELL_KNOWN_FILES
+from puregrpc.schema.well_known import WELL_KNOWN_FILES, well_known_names
 
 if TYPE_CHECKING:
     from google.protobuf import descriptor_pb2
+
+    from puregrpc.proto import DescriptorResolver
 
 __all__ = [
     "MAX_FILES",
@@ -55,6 +54,10 @@ def load_files(
     may be any file that the registry has. Raises CompileError if a source does not compile and SchemaError if the
     registry has something else under one of its names.
     """
+    from puregrpc.proto import ChainResolver, FolderResolver  # schemas from elsewhere need no compiler
+    from puregrpc.proto import compile as compile_sources
+    from puregrpc.proto.find.import_paths import canonical_path
+
     names = [canonical_path(fspath(name)) for name in files]
     roots = [fspath(path) for path in import_paths]
     resolver = ChainResolver([FolderResolver(roots), registry_resolver(registry, besides=names)])
@@ -69,6 +72,8 @@ def registry_resolver(registry: Registry, *, besides: Iterable[str] = ()) -> Des
 
     The well-known files are not among them: the compiler has its own, with their comments.
     """
+    from puregrpc.proto import DescriptorResolver
+
     without = WELL_KNOWN_FILES.keys() | set(besides)
     return DescriptorResolver(file for name, file in registry.files.items() if name not in without)
 
@@ -79,6 +84,8 @@ def protoset_resolver(*paths: str | PathLike[str]) -> DescriptorResolver:
     All that they import has to be found, in the sets or elsewhere. Raises SchemaError if one of the sets cannot be
     read or is none.
     """
+    from puregrpc.proto import DescriptorResolver
+
     return DescriptorResolver([proto for path in paths for proto in _read_protoset(path).file])
 
 
@@ -86,7 +93,7 @@ def _read_protoset(path: str | PathLike[str]) -> descriptor_pb2.FileDescriptorSe
     from google.protobuf import descriptor_pb2
 
     try:
-        data = Path(path).read_bytes()
+        data = read(fspath(path))
     except (OSError, ValueError) as error:
         raise SchemaError(f"{fspath(path)}: {getattr(error, 'strerror', None) or error}") from None
     if len(data) > limits.MAX_DESCRIPTOR_BYTES:
@@ -103,7 +110,7 @@ def load_protoset(registry: Registry, path: str | PathLike[str]) -> list[FileDes
     Missing imports are tolerated. Raises SchemaError if the file cannot be read or is not a valid set.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read(fspath(path))
     except (OSError, ValueError) as error:
         raise SchemaError(f"couldn't open protoset: {error}") from None
     return registry.add_file_descriptor_set(data, source=f"couldn't unmarshal protoset file {fspath(path)}")
@@ -118,53 +125,144 @@ async def load_symbols(
 ) -> list[FileDescriptor]:
     """Ask ``source`` for the files that declare ``symbols`` (services, messages) and all they import; add them.
 
-    Returns the files that were added or were there already, in the order they were given. An import that the source
-    does not know is tolerated when it is a well-known file or the source answers with a SchemaError. Raises
-    SchemaError if what it gives is not a valid descriptor, or goes on for more than ``MAX_FILES`` files,
-    ``limits.MAX_DESCRIPTOR_BYTES`` or ``limits.MAX_SECONDS``. An answer that does not come is the source's to end.
+    Returns the files that were added or were there already, in the order they were given. Imports that the source does
+    not know, or gives in a form that cannot be used, are tolerated: a type that may be in one of them is asked for by
+    its own name, well-known ones are built in, and whoever needs one that cannot be had is told why. Raises
+    SchemaError if a file with one of the ``symbols`` is not a valid descriptor, or the source goes on for more than
+    ``MAX_FILES`` files, ``limits.MAX_DESCRIPTOR_BYTES`` or ``limits.MAX_SECONDS``. An answer that does not come is the
+    source's to end.
     """
-    protos: dict[str, descriptor_pb2.FileDescriptorProto] = {}
-    wanted: dict[str, None] = {}
-    asked: set[str] = set()
-    octets = 0
-    end = clock() + limits.MAX_SECONDS
+    loading = _Loading(registry, source, clock)
+    for symbol in symbols:
+        loading.take_answer(symbol, [_parse(answer) for answer in await source.file_containing_symbol(symbol)])
+    await loading.ask_for_imports()
+    return loading.add()
 
-    def take(answers: list[bytes]) -> None:
-        nonlocal octets
-        for answer in answers:
-            octets += len(answer)
-            if octets > limits.MAX_DESCRIPTOR_BYTES:
+
+class _Loading:
+    """What a source has given so far, and what is still to be asked of it."""
+
+    def __init__(self, registry: Registry, source: FileDescriptorSource, clock: Callable[[], float]) -> None:
+        self._registry = registry
+        self._source = source
+        self._clock = clock
+        self._end = clock() + limits.MAX_SECONDS
+        self._protos: dict[str, descriptor_pb2.FileDescriptorProto] = {}
+        self._needed: set[str] = set()
+        """Files that have to be valid: those with the symbols."""
+        self._missing: dict[str, str] = {}
+        """Imports that could not be had, and why."""
+        self._wanted: dict[str, None] = {}
+        self._asked: set[str] = set()
+        self._octets = 0
+
+    def take_answer(self, symbol: str, files: list[descriptor_pb2.FileDescriptorProto]) -> None:
+        """What the source gave for a symbol: the file that declares it, and maybe others."""
+        self.take(files)
+        names = {symbol[:end] for end in [*(place for place, c in enumerate(symbol) if c == "."), len(symbol)]}
+        declaring = [proto for proto in files if not names.isdisjoint(_declared(proto))]
+        self._needed.update(proto.name for proto in declaring or files)
+
+    def take(self, files: Iterable[descriptor_pb2.FileDescriptorProto]) -> None:
+        """Files that the source gave in one answer. Raises SchemaError if it gives too many, or two of one name."""
+        for proto in files:
+            self._octets += proto.ByteSize()
+            if self._octets > limits.MAX_DESCRIPTOR_BYTES:
                 raise SchemaError(f"the peer described its files with more than {limits.MAX_DESCRIPTOR_BYTES} bytes")
-            proto = _parse(answer)
-            known = protos.setdefault(proto.name, proto)
+            known = self._protos.setdefault(proto.name, proto)
             if known is not proto:
                 if known != proto:
                     raise SchemaError(f"{proto.name}: the peer gave two different files of this name")
                 continue
-            if len(protos) > MAX_FILES:
+            if len(self._protos) > MAX_FILES:
                 raise SchemaError(f"the peer described more than {MAX_FILES} files")
-            new = set(proto.dependency) - asked - registry.files.keys()
-            asked.update(new)
-            wanted.update(dict.fromkeys(sorted(new, reverse=True)))
-        if len(asked) > MAX_FILES:
+            new = set(proto.dependency) - self._asked - self._registry.files.keys()
+            self._asked.update(new)
+            self._wanted.update(dict.fromkeys(sorted(new, reverse=True)))
+        if len(self._asked) > MAX_FILES:
             raise SchemaError(f"the peer's files import more than {MAX_FILES} others")
-        if clock() > end:
+        self._check_time()
+
+    def _check_time(self) -> None:
+        if self._clock() > self._end:
             raise SchemaError(f"the peer had not described all its files after {limits.MAX_SECONDS} seconds")
 
-    for symbol in symbols:
-        take(await source.file_containing_symbol(symbol))
-    while wanted:
-        name, _ = wanted.popitem()
-        if name not in protos:
-            take(await _answer_or_nothing(source.file_by_filename(name)))
-    return registry.add_file_descriptor_protos(protos.values())
+    async def ask_for_imports(self) -> None:
+        """Ask for all that is imported, by its name; then for types that none of that declares."""
+        asked_types: set[str] = set()
+        while True:
+            while self._wanted:
+                name, _ = self._wanted.popitem()
+                if name not in self._protos and name not in self._missing:
+                    await self._ask(self._source.file_by_filename(name), name)
+            types = self._types_in_missing_imports() - asked_types
+            if not types:
+                return
+            for name in sorted(types):
+                asked_types.add(name)
+                if len(asked_types) > MAX_FILES:
+                    return
+                try:
+                    await self._ask(self._source.file_containing_symbol(name), "")
+                except RpcError:  # some peers end the call in place of an answer; it works without this one
+                    return
+
+    async def _ask(self, question: Awaitable[list[bytes]], name: str) -> None:
+        try:
+            files = [_parse(answer) for answer in await question]
+        except SchemaError as error:
+            if name:
+                self._missing[name] = str(error)
+            self._check_time()
+            return
+        self.take(files)
+        if name and name not in self._protos:
+            self._missing[name] = f"the peer gave {files[0].name if files else 'nothing'} in its place"
+
+    def _types_in_missing_imports(self) -> set[str]:
+        """The full names that files with missing imports use and that no file declares."""
+        from puregrpc.schema.set_builder import names_used  # with google.protobuf, as below
+
+        if not self._missing:
+            return set()
+        declared = {name for proto in self._protos.values() for name in _declared(proto)} | well_known_names().keys()
+        used = {
+            name[1:]
+            for proto in self._protos.values()
+            if any(each in self._missing for each in proto.dependency)
+            for name in names_used(proto)
+            if name.startswith(".")
+        }
+        return {name for name in used - declared if not self._registry.has_type(name)}
+
+    def add(self) -> list[FileDescriptor]:
+        """Add the files to the registry. One that is not valid is left out, unless it is needed."""
+        from puregrpc.schema.set_builder import FileRefused
+
+        while True:
+            try:
+                return self._registry.add_file_descriptor_protos(self._protos.values(), missing=self._missing)
+            except FileRefused as error:
+                if error.file in self._needed or error.file not in self._protos:
+                    raise
+                self._missing[error.file] = str(error)
+                del self._protos[error.file]
+                self._check_time()
 
 
-async def _answer_or_nothing(request: Awaitable[list[bytes]]) -> list[bytes]:
-    try:
-        return await request
-    except SchemaError:
-        return []
+def _declared(proto: descriptor_pb2.FileDescriptorProto) -> set[str]:
+    """The full names of messages, enums, services and extensions of a file, those inside messages included."""
+    found: set[str] = set()
+    scopes: list[tuple[str, Any]] = [(proto.package, proto)]
+    while scopes:
+        scope, outer = scopes.pop()
+        before = f"{scope}." if scope else ""
+        is_file = outer is proto
+        messages = outer.message_type if is_file else outer.nested_type
+        scopes += [(f"{before}{message.name}", message) for message in messages]
+        others = (*outer.enum_type, *outer.extension, *(outer.service if is_file else ()))
+        found.update(f"{before}{each.name}" for each in (*messages, *others))
+    return found
 
 
 def _parse(data: bytes) -> descriptor_pb2.FileDescriptorProto:

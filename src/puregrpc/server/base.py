@@ -33,6 +33,7 @@ class ServerBase:
         self, *targets: str, tls: TlsOptions | None, config: ServerConfig, interceptors: Sequence[Interceptor]
     ) -> None:
         coding_for(config.compression)
+        config.check_header_list_size()
         self.config = config
         self._router = Router(interceptors, is_blocking=self.is_blocking, max_elements=config.max_elements)
         self._targets = [Target(target, tls) for target in targets]

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import NotConnected
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.threads.kernel import ThreadKernel
+from puregrpc.kernel.threads.waking import Event
 from puregrpc.server.base import ServerBase
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.connections import Connections
@@ -52,7 +53,7 @@ class BlockingServer(ServerBase):
         if maximum_concurrent_rpcs is not None:
             config = replace(config, max_concurrent_calls=maximum_concurrent_rpcs)
         super().__init__(*targets, tls=tls, config=config, interceptors=interceptors)
-        self._terminated = threading.Event()
+        self._terminated = Event()
         self._closing = threading.Lock()
 
     def start(self) -> tuple[str, ...]:

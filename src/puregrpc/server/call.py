@@ -315,7 +315,7 @@ class IncomingCall(ServerCall):
         """The status that an exception of the handler stands for. What is no status of the handler's own is logged."""
         cause = only_exception(error)
         if isinstance(cause, RpcError) and cause.code != StatusCode.OK:
-            return Status(cause.code, str(cause.message), cause.details)
+            return Status(cause.code, str(cause.message), cause.details_bin)
         if self.ended is None:
             log_exception(error, "%s: the handler raised %s", self.describe(), type(cause).__name__)
         return Status(StatusCode.UNKNOWN, f"the handler raised {type(cause).__name__}")
@@ -509,7 +509,7 @@ class StreamRequestCall(IncomingCall):
     def over(self) -> RpcError:
         """What tells a handler that its call is over."""
         status = cast("Status", self.ended)
-        return RpcError(status.code, status.message, code_name=status.name)
+        return RpcError(status.code, status.message)
 
     async def receive(self) -> bytes | None:
         """The next message; None when the client has half-closed. One task at a time."""

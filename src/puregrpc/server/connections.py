@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from puregrpc.errors import ConnectError, NotConnected
 from puregrpc.kernel import Kernel, Waiter, Waiters
 from puregrpc.kernel.jobs import Job, Jobs, open_jobs
-from puregrpc.kernel.listening import Listener, listen
-from puregrpc.kernel.streams import ByteStream, SocketStream
+from puregrpc.kernel.network.listening import Listener, listen
+from puregrpc.kernel.network.streams import ByteStream, SocketStream
 from puregrpc.server.ageing import Ageing
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.faults import contain, log_exception
@@ -30,7 +30,7 @@ from puregrpc.wire.memory import Holder, MemoryBudget
 if TYPE_CHECKING:
     import socket
 
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.tap import Tap
     from puregrpc.transport.tls import TlsOptions
 
 __all__ = ["Connections", "Target"]
@@ -242,8 +242,10 @@ class Connections:
             for callback in callbacks:
                 try:
                     callback()
-                except BaseException as error:
-                    contain(error, kernel, self._callback_failed)
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:  # no cancellation among them: nothing is awaited
+                    self._callback_failed(error)
         self._close_listeners()
         for session in self._sessions_now():
             session.go_away(b"the server is stopping")

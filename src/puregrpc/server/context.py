@@ -172,4 +172,4 @@ class Context:
         """
         if code == StatusCode.OK:
             raise InvalidArgument("abort: the code must not be OK; return from the handler to end a call with OK")
-        raise RpcError(code, message, details=details, code_name=Status(code).name)
+        raise RpcError(code, message, details_bin=details)

@@ -6,8 +6,9 @@ Plain code runs on the server's threads, async code in its loop; `puregrpc.serve
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from threading import Lock
 from typing import TYPE_CHECKING, Any
+
+from puregrpc._locks import Lock
 
 if TYPE_CHECKING:
     from puregrpc.server.context import Context

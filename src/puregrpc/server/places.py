@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from puregrpc.kernel.mutex import Mutex
+from puregrpc.kernel.threads.mutex import Mutex
 
 __all__ = ["Places"]
 

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from puregrpc.kernel import Kernel
+from puregrpc.kernel.network.streams import ByteStream
 from puregrpc.kernel.ownership import LoopOwner, open_kernel
-from puregrpc.kernel.streams import ByteStream
 from puregrpc.server.base import ServerBase
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.connections import Connections
@@ -21,7 +21,7 @@ from puregrpc.server.interceptor import Interceptor
 if TYPE_CHECKING:
     import trio
 
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.tap import Tap
     from puregrpc.transport.tls import TlsOptions
 
 __all__ = ["Server", "StartedWith"]

@@ -19,8 +19,8 @@ from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
-    from puregrpc.kernel.streams import ByteStream
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.streams import ByteStream
+    from puregrpc.kernel.network.tap import Tap
     from puregrpc.server.connections import Connections
 
 __all__ = ["ServerSession"]

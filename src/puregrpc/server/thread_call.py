@@ -39,9 +39,11 @@ HANDED_OVER_OCTETS = 16 << 10
 class Gate:
     """What one thread waits at until it is opened, which may have happened before."""
 
-    __slots__ = ("_lock",)
+    __slots__ = ("_lock", "is_gone")
 
     def __init__(self) -> None:
+        self.is_gone = False
+        """Nobody waits any more, however often it comes."""
         self._lock = threading.Lock()
         self._lock.acquire()
 
@@ -50,9 +52,15 @@ class Gate:
         with suppress(RuntimeError):
             self._lock.release()
 
+    def remove(self) -> None:
+        """Let the thread go on, now and ever after."""
+        self.is_gone = True
+        self.open()
+
     def wait(self) -> None:
         """Wait until it is open; it is closed behind the thread."""
-        self._lock.acquire()
+        if not self.is_gone:
+            self._lock.acquire()
 
 
 class Outbox:
@@ -113,9 +121,14 @@ class Outbox:
         elif not is_full:  # it does not become writable
             session.room.wait(call)
 
-    def abandon(self) -> None:
+    @property
+    def is_abandoned(self) -> bool:
         """Nothing is taken any more."""
-        self._gate.open()
+        return self._gate.is_gone
+
+    def abandon(self) -> None:
+        """Nothing is taken from now on."""
+        self._gate.remove()
 
 
 class OnThread(IncomingCall):
@@ -236,9 +249,11 @@ class OnThread(IncomingCall):
     def _send_all(self, responses: Any) -> None:
         iterator = iter(responses)
         outbox = self.open_outbox()
+        if self.session.threads.is_closed:  # it may have been too early for `abandon`
+            outbox.abandon()
         try:
             for response in iterator:
-                if self.ended is not None:
+                if self.ended is not None or outbox.is_abandoned:
                     break
                 outbox.put(self.encode(response))
         finally:
@@ -377,4 +392,4 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
 
     def abandon(self) -> None:
         super().abandon()
-        self.gate.open()
+        self.gate.remove()

@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.thread_pool import ThreadPool
+from puregrpc.kernel.threads.pool import ThreadPool
 
 __all__ = ["Threads"]
 
@@ -31,7 +31,8 @@ class Threads:
         self._loop_thread = None if kernel.world == "threads" else threading.get_ident()
         self._context = copy_context()
         self._waiting: set[_Answer[Any]] = set()
-        self._is_closed = False
+        self.is_closed = False
+        """What is done here is abandoned."""
         self.submit = self._pool.submit
         self.withdraw = self._pool.withdraw
         self.is_waiting = self._pool.is_waiting
@@ -84,7 +85,7 @@ class Threads:
     def _wait(self, answer: _Answer[T], function: Callable[..., object], *arguments: Any) -> T:
         self._waiting.add(answer)
         try:
-            if self._is_closed:
+            if self.is_closed:
                 raise NotConnected("the server has stopped")
             self._kernel.call_soon(function, *arguments)
             return answer.get()
@@ -102,7 +103,7 @@ class Threads:
             with suppress(NotConnected):  # nobody waits any more
                 kernel.call_soon(kernel.locked, waiter.wake)
 
-        self._is_closed = True
+        self.is_closed = True
         self._pool.close(when_ended)
         for answer in list(self._waiting):
             answer.abandon()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 
+from puregrpc._data import resource
 from puregrpc.codec import Codec
 from puregrpc.errors import SchemaError
 from puregrpc.proto import compile as compile_proto
@@ -17,7 +17,7 @@ __all__ = ["codec", "contract", "method", "service", "service_in"]
 @cache
 def contract(name: str) -> FileDescriptor:
     """The file ``name`` (as it is imported) of this package's ``protos`` folder."""
-    source = files("puregrpc.services").joinpath("protos", *name.split("/")).read_text("utf-8")
+    source = resource("puregrpc.services", f"protos/{name}")
     (file,) = compile_proto([name], sources={name: source})
     return file
 

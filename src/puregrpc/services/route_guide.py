@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from math import asin, cos, radians, sin, sqrt
-from threading import Lock
 from typing import Any
 
+from puregrpc._locks import Lock
 from puregrpc.server import Context, in_place
 from puregrpc.server.base import ServerBase
 from puregrpc.services.answering import Gathering, answer_each, answer_last, answer_many

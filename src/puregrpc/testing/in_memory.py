@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from puregrpc.channel import Channel, ChannelKeywords, open_channel
-from puregrpc.kernel.streams import ByteStream, memory_stream_pair
+from puregrpc.kernel.network.streams import ByteStream, memory_stream_pair
 from puregrpc.server import Server
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ import hpack
 from hyperframe.frame import ContinuationFrame, Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
 
 from puregrpc.kernel import Kernel
-from puregrpc.kernel.addresses import split_host_port
-from puregrpc.kernel.connecting import connect
-from puregrpc.kernel.listening import Listener, listen
+from puregrpc.kernel.network.addresses import split_host_port
+from puregrpc.kernel.network.connecting import connect
+from puregrpc.kernel.network.listening import Listener, listen
+from puregrpc.kernel.network.streams import ByteStream
 from puregrpc.kernel.ownership import open_kernel
-from puregrpc.kernel.streams import ByteStream
 from puregrpc.testing.frames import CLIENT_PREFACE, FrameFactory, parse_frame
 from puregrpc.wire.status import http2_error_name
 

@@ -17,9 +17,9 @@ from math import inf
 from typing import TYPE_CHECKING, cast
 
 from puregrpc.errors import NotConnected
-from puregrpc.kernel.asyncio_kernel import AsyncioKernel, AsyncioWaiter, to_the_end
 from puregrpc.kernel.current import running_loop
-from puregrpc.kernel.streams import SocketStream, TappedStream
+from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel, AsyncioWaiter, to_the_end
+from puregrpc.kernel.network.streams import SocketStream, TappedStream
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_READ_SIZE, next_read_size
 from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
@@ -29,7 +29,7 @@ from puregrpc.wire.connection import ClientConnection, Driver, Request
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
-    from puregrpc.kernel.streams import ByteStream
+    from puregrpc.kernel.network.streams import ByteStream
 
 __all__ = ["AsyncioSession"]
 
@@ -504,7 +504,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
 def _serve(stream: ByteStream) -> tuple[ServedStream, ByteStream]:
     """What the transport is to serve: the stream, or the one under its TLS; and what the connection's octets take."""
     if stream.tls is not None:
-        from puregrpc.kernel.tls_stream import TlsStream
+        from puregrpc.kernel.network.tls_stream import TlsStream
 
         if isinstance(stream, TlsStream):
             stream.inner = served = ServedStream(stream.inner)

@@ -8,11 +8,11 @@ from collections.abc import Coroutine, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
-from puregrpc.kernel.streams import ByteStream
+from puregrpc.kernel.network.streams import ByteStream
 from puregrpc.transport.amounts import SMALLEST_READ_SIZE, next_read_size, without_first
 
 if TYPE_CHECKING:
-    from puregrpc.kernel.asyncio_kernel import AsyncioKernel, AsyncioWaiter
+    from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel, AsyncioWaiter
 
 __all__ = ["ServedStream", "StreamTransport", "Transport"]
 

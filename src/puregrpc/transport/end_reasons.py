@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from puregrpc.kernel.reasons import TlsError, describe
+from puregrpc.kernel.network.reasons import TlsError, describe
 
 __all__ = [
     "CLOSED_HERE",

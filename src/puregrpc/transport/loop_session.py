@@ -14,7 +14,7 @@ from puregrpc.wire.connection import ClientConnection, Driver, Request
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
-    from puregrpc.kernel.streams import ByteStream
+    from puregrpc.kernel.network.streams import ByteStream
 
 __all__ = ["LoopSession"]
 

@@ -21,8 +21,8 @@ from puregrpc.wire.connection import Call, ClientConnection, Connection, Driver,
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel, Waiter
-    from puregrpc.kernel.streams import ByteStream
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.streams import ByteStream
+    from puregrpc.kernel.network.tap import Tap
 
 __all__ = ["ClientSession", "Owner", "Session", "SessionOptions", "UnaryExchange", "open_session"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.kernel.connecting import ALPN_H2
+from puregrpc.kernel.network.connecting import ALPN_H2
 from puregrpc.transport.pem import CLIENT_AUTH, SERVER_AUTH, Block, blocks
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import trio
 from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
 
 from puregrpc.errors import NotConnected
-from puregrpc.kernel.streams import TappedStream
-from puregrpc.kernel.trio_kernel import TrioWaiter
+from puregrpc.kernel.loops.trio_kernel import TrioWaiter
+from puregrpc.kernel.network.streams import TappedStream
 from puregrpc.transport.amounts import (
     LARGEST_READ_SIZE,
     MOST_IN_TURN,
@@ -32,7 +32,7 @@ from puregrpc.wire.connection import ClientConnection, Driver, Request
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
-    from puregrpc.kernel.streams import ByteStream
+    from puregrpc.kernel.network.streams import ByteStream
 
 __all__ = ["TrioSession"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,11 +12,13 @@ from puregrpc.wire.status import StatusCode
 
 __all__ = [
     "CODINGS",
+    "USUAL_CODINGS",
     "Coding",
     "CompressedMessage",
     "MessageTooLarge",
     "accept_encoding_value",
     "coding_for",
+    "needed_for",
     "parse_accept_encoding",
     "receiving_coding",
 ]
@@ -70,9 +71,9 @@ class CompressedMessage(bytes):
                 return self.coding.decompress(self, self.max_size)
             return (yield from self.coding.inflating(self, self.max_size))
         except MessageTooLarge as error:
-            raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error), code_name="RESOURCE_EXHAUSTED") from None
+            raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from None
         except RemoteProtocolError as error:
-            raise RpcError(StatusCode.INTERNAL, str(error), code_name="INTERNAL") from None
+            raise RpcError(StatusCode.INTERNAL, str(error)) from None
 
 
 def _last(slices: Generator[None, None, bytes]) -> bytes:
@@ -146,20 +147,24 @@ def _identity_decompress(data: bytes, limit: int) -> bytes:
     return data
 
 
-def _compress_gzip(data: bytes) -> bytes:
-    deflater = zlib.compressobj(wbits=31)  # 16 + 15: a gzip header with no file name or time
-    return deflater.compress(data) + deflater.flush()
+CODINGS: dict[str, Coding] = {"identity": Coding("identity", bytes, _identity_decompress)}
+"""The codings at hand, by name. gzip and deflate are there if the interpreter has zlib, zstd if it (from 3.14 on) or
+``backports.zstd`` has that."""
 
 
-CODINGS: dict[str, Coding] = {
-    coding.name: coding
-    for coding in (
-        Coding("identity", bytes, _identity_decompress),
-        _coding("gzip", _compress_gzip, lambda: zlib.decompressobj(31), zlib.error),
-        _coding("deflate", zlib.compress, zlib.decompressobj, zlib.error),  # the zlib format (RFC 1950), as in HTTP
-    )
-}
-"""The codings at hand, by name. zstd is there if the interpreter (3.14) or ``backports.zstd`` has it."""
+def _add_gzip_and_deflate() -> None:
+    try:
+        import zlib
+    except ImportError:
+        return
+
+    def compress_gzip(data: bytes) -> bytes:
+        deflater = zlib.compressobj(wbits=31)  # 16 + 15: a gzip header with no file name or time
+        return deflater.compress(data) + deflater.flush()
+
+    CODINGS["gzip"] = _coding("gzip", compress_gzip, lambda: zlib.decompressobj(31), zlib.error)
+    # The zlib format (RFC 1950), as in HTTP.
+    CODINGS["deflate"] = _coding("deflate", zlib.compress, zlib.decompressobj, zlib.error)
 
 
 def _add_zstd() -> None:
@@ -174,7 +179,21 @@ def _add_zstd() -> None:
     CODINGS["zstd"] = _coding("zstd", zstd.compress, zstd.ZstdDecompressor, zstd.ZstdError)
 
 
+_add_gzip_and_deflate()
+USUAL_CODINGS = tuple(CODINGS)
+"""Those that a peer is told of where nothing else is asked for."""
 _add_zstd()
+
+_NEEDS = {
+    "gzip": "Python's module zlib, which cannot be imported",
+    "deflate": "Python's module zlib, which cannot be imported",
+    "zstd": "backports.zstd: pip install 'puregrpc[zstd]'",
+}
+
+
+def needed_for(name: str) -> str:
+    """What a coding that is not at hand needs, as the end of a sentence, or nothing."""
+    return f"; {name} needs {_NEEDS[name]}" if name in _NEEDS and name not in CODINGS else ""
 
 
 def coding_for(name: str) -> Coding:
@@ -182,7 +201,7 @@ def coding_for(name: str) -> Coding:
     try:
         return CODINGS[name]
     except KeyError:
-        raise InvalidArgument(f"no compression {name!r}: there are {', '.join(CODINGS)}") from None
+        raise InvalidArgument(f"no compression {name!r}: there are {', '.join(CODINGS)}{needed_for(name)}") from None
 
 
 def receiving_coding(name: str) -> Coding:
@@ -192,7 +211,8 @@ def receiving_coding(name: str) -> Coding:
         return known
 
     def fail(*_: object) -> bytes:
-        raise RemoteProtocolError(f"a message is compressed with {name[:32]!r}: there are {', '.join(CODINGS)}")
+        known = ", ".join(CODINGS)
+        raise RemoteProtocolError(f"a message is compressed with {name[:32]!r}: there are {known}{needed_for(name)}")
 
     return Coding(name, bytes, fail)
 

@@ -16,11 +16,17 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from puregrpc.errors import InvalidArgument
+from puregrpc.wire.compression import USUAL_CODINGS
 from puregrpc.wire.limits import (
     CONNECTION_MEMORY,
     DEFAULT_MAX_MESSAGE_SIZE,
     HEADER_DECODE_LIMIT,
+    LARGEST_HEADER_BLOCK_SIZE,
+    LARGEST_HEADER_LIST_SIZE,
     MAX_CONCURRENT_STREAMS,
+    MAX_CONTINUATION_FRAMES,
+    MAX_FRAME_SIZE,
     MAX_HEADER_BLOCK_SIZE,
     MAX_HEADER_LIST_SIZE,
     SEND_BUFFER_SIZE,
@@ -188,6 +194,9 @@ class ConnectionConfig:
     max_receive_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
     max_send_message_size: int = 2**31 - 1
     max_header_list_size: int = MAX_HEADER_LIST_SIZE
+    """How much metadata the peer may send at once: names, values and 32 more for each (RFC 9113, section 6.5.2), with
+    HTTP's and gRPC's own fields. It is announced. What exceeds it ends the call with RESOURCE_EXHAUSTED; beyond four
+    times as much it ends the connection. A channel's default is 256 KiB."""
     initial_stream_window: int = 1 << 20
     """What a stream's window is; it may grow to ``max_window`` with the bandwidth-delay product. A client announces it
     as SETTINGS_INITIAL_WINDOW_SIZE, a server FIRST_STREAM_WINDOW at the most, and gives the rest as octets come."""
@@ -205,7 +214,7 @@ class ConnectionConfig:
     """Client: the :scheme of requests."""
     user_agent: str = ""
     """Client: the user-agent of requests."""
-    accept_encodings: tuple[str, ...] = ("identity", "gzip", "deflate")
+    accept_encodings: tuple[str, ...] = USUAL_CODINGS
     keepalive_time: float | None = None
     """Send a PING after so long without anything received; None: never (gRFC A8 for clients, A9 for servers)."""
     keepalive_timeout: float = 20.0
@@ -219,7 +228,21 @@ class ConnectionConfig:
     @property
     def max_header_block_size(self) -> int:
         """How many octets a header block may have as it comes."""
-        return max(MAX_HEADER_BLOCK_SIZE, self.max_header_list_size * HEADER_DECODE_LIMIT)
+        wanted = max(MAX_HEADER_BLOCK_SIZE, self.max_header_list_size * HEADER_DECODE_LIMIT)
+        return min(wanted, LARGEST_HEADER_BLOCK_SIZE)
+
+    @property
+    def max_continuation_frames(self) -> int:
+        """How many CONTINUATION frames a header block may have."""
+        return max(MAX_CONTINUATION_FRAMES, 2 * self.max_header_block_size // MAX_FRAME_SIZE)
+
+    def check_header_list_size(self) -> None:
+        """Raise InvalidArgument unless ``max_header_list_size`` can be."""
+        size: object = self.max_header_list_size
+        if not isinstance(size, int) or not 0 < size <= LARGEST_HEADER_LIST_SIZE:
+            raise InvalidArgument(
+                f"max_header_list_size is 1 to {LARGEST_HEADER_LIST_SIZE} bytes of metadata, not {size!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

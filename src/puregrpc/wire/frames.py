@@ -78,12 +78,20 @@ class FrameReader:
     the first frame is SETTINGS. A frame above ``max_frame_size`` ends the connection before its payload is kept.
     """
 
-    __slots__ = ("_block_frames", "_block_size", "_block_stream", "_buffer", "_max_block_size", "_preface",
-                 "_started", "max_frame_size")  # fmt: skip
+    __slots__ = ("_block_frames", "_block_size", "_block_stream", "_buffer", "_max_block_frames", "_max_block_size",
+                 "_preface", "_started", "max_frame_size")  # fmt: skip
 
-    def __init__(self, *, preface: bool, max_frame_size: int, max_block_size: int = MAX_HEADER_BLOCK_SIZE) -> None:
+    def __init__(
+        self,
+        *,
+        preface: bool,
+        max_frame_size: int,
+        max_block_size: int = MAX_HEADER_BLOCK_SIZE,
+        max_block_frames: int = MAX_CONTINUATION_FRAMES,
+    ) -> None:
         self.max_frame_size = max_frame_size
         self._max_block_size = max_block_size
+        self._max_block_frames = max_block_frames
         self._preface = PREFACE if preface else b""
         self._buffer = bytearray()
         self._started = False
@@ -169,7 +177,7 @@ class FrameReader:
                 raise RemoteProtocolError("a header block was interrupted by another frame")
             self._block_frames += 1
             self._block_size += length
-            if self._block_frames > MAX_CONTINUATION_FRAMES or self._block_size > self._max_block_size:
+            if self._block_frames > self._max_block_frames or self._block_size > self._max_block_size:
                 raise RemoteProtocolError("a header block is too long", ErrorCode.ENHANCE_YOUR_CALM)
             if frame.flags & END_HEADERS:
                 self._block_stream = 0

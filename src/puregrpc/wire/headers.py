@@ -60,7 +60,8 @@ _RESPONSE_PSEUDO = frozenset((b":status",))
 NO_PSEUDO: frozenset[bytes] = frozenset()
 """For trailers: they have no pseudo-header fields (RFC 9113, section 8.1)."""
 _SHOWN = frozenset((b"content-type", b"grpc-encoding", b"grpc-accept-encoding"))
-"""Reserved fields of a response that a client's metadata shows all the same, as grpc-go's does."""
+"""Reserved fields that the initial metadata of a response shows all the same, as grpc-go's does. Trailers show none: in
+a trailers-only response they are HTTP's own."""
 
 
 # -- RFC 9113
@@ -184,6 +185,20 @@ class Refusal:
         ]
 
 
+def headers_too_large(what: str, most: int) -> Status:
+    """The status of a call whose request or response (``what``) has more metadata than this side takes."""
+    problem = f"the {what}'s metadata take more than the {most} bytes that max_header_list_size allows"
+    return Status(StatusCode.RESOURCE_EXHAUSTED, problem)
+
+
+def refusal_of_large(fields: Sequence[HeaderField], most: int) -> Refusal:
+    """The answer to a request with too large a header list, of which not all ``fields`` may be there."""
+    is_grpc = any(name == b"content-type" and _subtype_of(value) is not None for name, value in fields)
+    if is_grpc:
+        return Refusal(status=headers_too_large("request", most))
+    return Refusal(431, "the request's headers are too large\n")
+
+
 def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
     """Read a request's header list (in the server). Raises RemoteProtocolError for a malformed one.
 
@@ -248,6 +263,38 @@ def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
                 fields=((b"grpc-accept-encoding", accept_encoding_value(tuple(CODINGS))),),
             )
     return request
+
+
+class BodyLength:
+    """Holds the octets that come against what content-length says: RFC 9113, section 8.1.1, makes the message that they
+    are not as many of malformed. Raises RemoteProtocolError: the stream is to be reset with PROTOCOL_ERROR."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, announced: int) -> None:
+        self._left = announced
+
+    def came(self, octets: int) -> None:
+        """So many octets have come."""
+        self._left -= octets
+        if self._left < 0:
+            raise RemoteProtocolError("more octets than content-length says")
+
+    def ended(self) -> None:
+        """No more will come."""
+        if self._left:
+            raise RemoteProtocolError("fewer octets than content-length says")
+
+
+def read_content_length(fields: Sequence[HeaderField]) -> int | None:
+    """What content-length says, if there is one. Raises RemoteProtocolError if it says no number."""
+    found: int | None = None
+    for name, value in fields:
+        if name == b"content-length":
+            if not value.isdigit() or len(value) > 18 or (found is not None and found != int(value)):
+                raise RemoteProtocolError("a malformed content-length")
+            found = int(value)
+    return found
 
 
 # -- responses
@@ -336,6 +383,7 @@ class ResponseHead:
     encoding: str = "identity"
     failure: Status | None = None
     """Why the response is none of gRPC's; None if it is one."""
+    content_length: int | None = None
 
 
 def parse_response(fields: Sequence[HeaderField]) -> ResponseHead | None:
@@ -354,11 +402,12 @@ def parse_response(fields: Sequence[HeaderField]) -> ResponseHead | None:
         elif name == b"grpc-encoding":
             encoding = value
     try:
-        metadata = _decode_metadata(_custom_fields(fields))
+        metadata = _decode_metadata([field for field in fields if field[0] not in RESERVED or field[0] in _SHOWN])
     except RemoteProtocolError as error:
         return ResponseHead(failure=Status(StatusCode.INTERNAL, str(error)))
     failure = _http_failure(http_status, content_type)
-    return ResponseHead(metadata, "identity" if encoding is None else encoding.decode("latin-1"), failure)
+    length = None if failure is not None else read_content_length(fields)
+    return ResponseHead(metadata, "identity" if encoding is None else encoding.decode("latin-1"), failure, length)
 
 
 def parse_trailers(fields: Sequence[HeaderField], *, first: bool) -> tuple[Status, Metadata]:
@@ -384,10 +433,12 @@ def parse_trailers(fields: Sequence[HeaderField], *, first: bool) -> tuple[Statu
         if http_status < 200:  # RFC 9113, section 8.1: that would end the stream without a response
             raise RemoteProtocolError(f"an informational response ({http_status}) that ends the stream")
         failure = _http_failure(http_status, content_type)
-        if failure is not None and (grpc_status is None or _subtype_of(content_type) is None):
+        if failure is None:
+            BodyLength(read_content_length(fields) or 0).ended()
+        elif grpc_status is None or _subtype_of(content_type) is None:
             status = failure
     try:
-        return status, _decode_metadata(_custom_fields(fields))
+        return status, _decode_metadata([field for field in fields if field[0] not in RESERVED])
     except RemoteProtocolError as error:
         return (replace(status, code=StatusCode.INTERNAL, message=str(error)) if status.code == 0 else status), ()
 
@@ -411,10 +462,6 @@ def _http_failure(http_status: int, content_type: bytes | None) -> Status | None
     else:
         problem = f"not a gRPC response: HTTP status {http_status}, content-type {_shown(content_type)}"
     return Status(status_from_http(http_status), problem)
-
-
-def _custom_fields(fields: Sequence[HeaderField]) -> list[HeaderField]:
-    return [field for field in fields if field[0] not in RESERVED or field[0] in _SHOWN]
 
 
 def _decode_metadata(fields: Sequence[HeaderField]) -> Metadata:

@@ -16,8 +16,16 @@ DEFAULT_MAX_MESSAGE_SIZE = 4 << 20
 """The largest message received unless the user says otherwise: the default of grpc-go, grpcio and k6."""
 
 MAX_HEADER_LIST_SIZE = 16 << 10
-"""The header list size announced and enforced (RFC 9113, section 6.5.2): what grpc-go and grpcio take by default is
-16 MB and 16 KiB; metadata is meant to be small, and a header list is decoded before anyone can refuse it."""
+"""The header list size that a server announces and enforces (RFC 9113, section 6.5.2): what grpcio takes at most.
+Whoever connects may send one on each connection, and it is decoded before anyone can refuse it."""
+
+CLIENT_MAX_HEADER_LIST_SIZE = 256 << 10
+"""The same for a client. It has chosen its server, and trailers carry rich error details: some have stack traces of
+tens of KiB. grpc-go's clients take 16 MiB, and its servers fail the call instead of sending more than is announced; but
+proxies take 60 to 64 KiB of headers (Envoy, nghttp2), so that there is little beyond this."""
+
+LARGEST_HEADER_LIST_SIZE = 16 << 20
+"""The most that may be asked for: grpc-go's default."""
 
 SEND_BUFFER_SIZE = 64 << 10
 """How much of a call's outgoing data may wait for flow control before its sender is held back: as much as a peer's
@@ -89,11 +97,15 @@ what is announced is advice (RFC 9113, section 6.5.2); beyond, the connection, s
 
 MAX_CONTINUATION_FRAMES = 32
 """CONTINUATION frames of one header block: at the smallest sensible size they hold any header list that is allowed
-(CVE-2024-27316 and its like: floods of them)."""
+(CVE-2024-27316 and its like: floods of them). Where larger blocks are allowed, twice as many as these take in frames of
+full size."""
 
 MAX_HEADER_BLOCK_SIZE = 64 << 10
 """Octets of one header block as it comes, before HPACK: as many as it may be inflated to. At least HEADER_DECODE_LIMIT
 times the header list size that is allowed."""
+
+LARGEST_HEADER_BLOCK_SIZE = (1 << 24) - 1
+"""The same whatever header lists are allowed: h2 is given a block as one frame, which cannot be longer."""
 
 MAX_COMPRESSED_MEMBERS = 16
 """Members of one gzip message, or frames of a zstd one. RFC 1952 allows many; no gRPC peer sends more than one, and

@@ -6,8 +6,8 @@ import binascii
 import re
 from base64 import b64decode
 from dataclasses import dataclass
-from enum import IntEnum
 
+from puregrpc.errors import StatusCode
 from puregrpc.wire.limits import MAX_GRPC_MESSAGE_SIZE
 
 __all__ = [
@@ -22,28 +22,6 @@ __all__ = [
     "status_from_http2_error",
     "status_from_trailers",
 ]
-
-
-class StatusCode(IntEnum):
-    """The gRPC status codes (https://grpc.github.io/grpc/core/md_doc_statuscodes.html)."""
-
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    DEADLINE_EXCEEDED = 4
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    FAILED_PRECONDITION = 9
-    ABORTED = 10
-    OUT_OF_RANGE = 11
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    DATA_LOSS = 15
-    UNAUTHENTICATED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +39,7 @@ class Status:
     @property
     def name(self) -> str:
         """The code's name, such as ``NOT_FOUND``; ``CODE_n`` for a number that has none."""
-        try:
-            return StatusCode(self.code).name
-        except ValueError:
-            return f"CODE_{self.code}"
+        return StatusCode(self.code).name
 
 
 OK = Status(0)

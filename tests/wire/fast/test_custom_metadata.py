@@ -15,8 +15,8 @@ from puregrpc.wire.fast import custom_metadata
 from puregrpc.wire.fast.custom_metadata import MetadataEncoder, read_custom
 from puregrpc.wire.fast.hpack_decoder import FieldRun
 from puregrpc.wire.fast.hpack_table import Fields
-from puregrpc.wire.fast.requests import read_content_length, read_request
-from puregrpc.wire.headers import check_fields, parse_request
+from puregrpc.wire.fast.requests import read_request
+from puregrpc.wire.headers import check_fields, parse_request, read_content_length
 from puregrpc.wire.metadata import decode_field, encode_metadata, is_reserved
 
 NAMES = ["x-id", "X-Id", "authorization", "x-bin", "te", ":path", "grpc-timeout", "a b", "", "n" * 200, "café"]

@@ -78,6 +78,7 @@ def decoder_runs(draw: st.DrawFn) -> tuple[int, int, list[Any]]:
     return table_size, limit, draw(repeated(operations))
 
 
+@pytest.mark.slow
 @given(decoder_runs())
 @settings(max_examples=400)
 def test_decoder_gives_the_verdicts_of_hpack(run: tuple[int, int, list[Any]]) -> None:
@@ -218,6 +219,7 @@ CONSTANT: tuple[Fields, ...] = (
 )
 
 
+@pytest.mark.slow
 @given(
     repeated(
         st.one_of(

@@ -12,7 +12,7 @@ from puregrpc.channel.backends.connectivity import ConnectivityState, aggregate
 from puregrpc.channel.backends.subchannel import Subchannel, SubchannelOwner
 from puregrpc.errors import ConnectError
 from puregrpc.kernel import Task, Waiter
-from puregrpc.kernel.addresses import Address
+from puregrpc.kernel.network.addresses import Address
 from puregrpc.transport import ClientSession, SessionCounters
 
 __all__ = ["Balancer", "PickFirst", "RoundRobin"]

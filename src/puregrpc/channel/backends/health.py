@@ -5,16 +5,51 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from puregrpc.channel.backends.backoff import Backoff
+from puregrpc.errors import DecodeError
 from puregrpc.transport import ClientSession
 from puregrpc.wire.connection import Call, Metadata, Request
 from puregrpc.wire.status import Status, StatusCode
 
-__all__ = ["HealthCheck", "HealthWatch"]
+__all__ = ["HealthCheck", "HealthWatch", "health_request", "serving_status"]
 
 WATCH = "/grpc.health.v1.Health/Watch"
 
+MAX_DEPTH = 100
+"""How deep groups among unknown fields may be nested."""
+
+STATUS_TAG = 0x08
 SERVING = b"\x08\x01"
 """A grpc.health.v1.HealthCheckResponse whose only field, ``status``, is SERVING."""
+
+
+def health_request(service: str) -> bytes:
+    """A grpc.health.v1.HealthCheckRequest."""
+    name = service.encode()
+    length, octets = len(name), b""
+    while length > 0x7F:
+        octets += bytes((length & 0x7F | 0x80,))
+        length >>= 7
+    return b"\x0a" + octets + bytes((length,)) + name if name else b""
+
+
+def serving_status(message: bytes) -> int:
+    """The ``status`` of a grpc.health.v1.HealthCheckResponse. Raises DecodeError if the message is none.
+
+    As protobuf has it: the last one counts, fields that are not known are passed over, and any number may come.
+    """
+    if message == SERVING:  # without the codec
+        return 1
+    from puregrpc.codec.faults import FAULTS, fault_of
+    from puregrpc.codec.wire_format.tags_and_varints import read_fields
+
+    status = 0
+    try:
+        for tag, value, _ in read_fields(message, 0, len(message), MAX_DEPTH):
+            if tag == STATUS_TAG:
+                status = (value & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+    except FAULTS as error:
+        raise DecodeError("message", f"not a grpc.health.v1.HealthCheckResponse: {fault_of(error).problem}") from None
+    return status
 
 
 class HealthCheck:
@@ -25,13 +60,7 @@ class HealthCheck:
     def __init__(self, service: str, authority: str) -> None:
         self.service = service
         self.request = Request(WATCH, authority)
-        name = service.encode()
-        length, octets = len(name), b""
-        while length > 0x7F:
-            octets += bytes((length & 0x7F | 0x80,))
-            length >>= 7
-        self.request_message = b"\x0a" + octets + bytes((length,)) + name if name else b""
-        """A grpc.health.v1.HealthCheckRequest."""
+        self.request_message = health_request(service)
 
 
 class HealthWatch(Call):
@@ -68,7 +97,12 @@ class HealthWatch(Call):
 
     def on_message(self, message: bytes) -> None:
         self._backoff.reset()
-        self._tell(None if message == SERVING else f"the server does not serve {self._check.service or 'now'}")
+        try:
+            serves = serving_status(message) == 1
+        except DecodeError as error:
+            self._tell(f"the server's health cannot be read: {error}")
+            return
+        self._tell(None if serves else f"the server does not serve {self._check.service or 'now'}")
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:  # noqa: ARG002 - every end is one
         self._session.over(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from puregrpc.channel.backends.proxy import LARGEST_ANSWER, Proxy, check_answer, connect_request
 from puregrpc.errors import ConnectError
-from puregrpc.kernel.streams import ByteStream
+from puregrpc.kernel.network.streams import ByteStream
 
 __all__ = ["tunnel"]
 

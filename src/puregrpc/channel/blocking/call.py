@@ -15,7 +15,7 @@ from puregrpc.channel.calls.outcome import UnaryResult
 from puregrpc.channel.core import ChannelCore
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
 from puregrpc.errors import LocalProtocolError
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.wire.connection import Metadata
 from puregrpc.wire.status import Status
 

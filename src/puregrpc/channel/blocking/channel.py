@@ -23,7 +23,7 @@ from puregrpc.channel.details import CallCredentials, CallDetails, Deserializer,
 from puregrpc.channel.options import ChannelKeywords, ChannelOptions, Method, channel_options, path_of
 from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
 from puregrpc.errors import InvalidArgument
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.transport import SessionCounters
 from puregrpc.transport.busy_poll import BUSY_POLL, LONGEST_BUSY_POLL
 

@@ -22,7 +22,7 @@ from puregrpc.channel.details import (
     deadline_of,
 )
 from puregrpc.errors import LocalProtocolError
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.transport.thread_session import ThreadSession
 
 __all__ = [

@@ -513,7 +513,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             try:
                 await self._open()
             except RpcError as error:
-                locked(self._finish_attempts, Status(error.code, error.message, error.details))
+                locked(self._finish_attempts, Status(error.code, error.message, error.details_bin))
             except Exception:
                 locked(self._finish_attempts, CANCELLED_HERE)
                 raise

@@ -37,8 +37,7 @@ def rpc_error(status: Status, headers: Metadata = (), trailers: Metadata = ()) -
     return RpcError(
         status.code,
         status.message,
-        details=status.details,
+        details_bin=status.details,
         headers=headers,
         trailers=trailers,
-        code_name=status.name,
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any
 
+from puregrpc._data import is_file
 from puregrpc.client.calls.log import CallLog
 from puregrpc.client.calls.measure import Meter
 from puregrpc.client.calls.metadata import grouped, metadata_problem, sendable
@@ -19,12 +21,11 @@ from puregrpc.client.params.definitions import base_folders, find_sources, metho
 from puregrpc.client.results.constants import StatusName
 from puregrpc.client.results.records import CallError, MethodInfo, Response
 from puregrpc.client.results.wording import DEADLINE, as_k6_says
-from puregrpc.codec import Codec
+from puregrpc.codec import Codec, read_status
 from puregrpc.codec.options import MAX_ELEMENTS
-from puregrpc.errors import DecodeError, InvalidArgument, NotConnected
+from puregrpc.errors import DecodeError, InvalidArgument, NotConnected, SchemaError
 from puregrpc.metrics import Metrics, current_group, running_metrics
 from puregrpc.metrics.current import SCRIPT
-from puregrpc.proto import compile as compile_proto
 from puregrpc.schema import Registry, load_files, load_protoset
 from puregrpc.wire.status import Status, StatusCode
 
@@ -67,8 +68,8 @@ class ClientCore:
         """See `Client.load_protoset`."""
         if not isinstance(path, str | os.PathLike):
             raise InvalidArgument(f"a protoset is named by its path, not {path!r}")
-        places = [folder / path for folder in base_folders()]
-        return method_infos(load_protoset(self.registry, next((p for p in places if p.exists()), path)))
+        places = [place for folder in base_folders() if is_file(str(place := folder / path))]
+        return method_infos(load_protoset(self.registry, places[0] if places else path))
 
     def method(self, url: object) -> BoundMethod:
         """The method that a script names. Raises InvalidArgument, SchemaError."""
@@ -191,19 +192,37 @@ class ClientCore:
 
     def error(self, status: Status) -> CallError:
         """A status as a script sees it; without a message, the code's name stands in."""
-        details: list[dict[str, Any]] = []
-        if status.details is not None:
-            details = self._details(status.details)
+        details = [] if status.details is None else self.read_details(status.details)["details"]
         return CallError(status.code, status.message or str(StatusName(status.code)), details)
 
-    def _details(self, serialized: bytes) -> list[dict[str, Any]]:
-        registry = self.registry
-        if "google/rpc/status.proto" not in registry.files or "google/rpc/error_details.proto" not in registry.files:
-            for file in compile_proto(["google/rpc/status.proto", "google/rpc/error_details.proto"]):
-                registry.add_file(file)
+    def read_details(self, serialized: bytes) -> dict[str, Any]:
+        """The google.rpc.Status that came with a call, with the types that the client knows."""
+        return read_status(serialized, self.codec)
+
+    # -- types that the schema may turn out to lack: what is run to find out which, None if there can be none
+
+    def reading_of(
+        self, method: BoundMethod, received: bytes | UnaryOutcome, *, as_dict: bool = True
+    ) -> Callable[[], object] | None:
+        """What reads a message or an end as a script sees it; ``as_dict``: it sees messages, and as dicts."""
+        if not isinstance(received, bytes):
+            details = received.status.details
+            if details is not None:
+                return partial(self.read_details, details)
+            received = received.message or b""
+        if received and as_dict and self.codec.may_hold_any(method.descriptor.output_type):
+            return partial(method.decode, received)
+        return None
+
+    def reading_of_call(self, call: PreparedCall, outcome: UnaryOutcome) -> Callable[[], object] | None:
+        """The same for a unary call."""
+        as_dict = call.decode is call.method.decode and not call.params.discard_response_message
+        return self.reading_of(call.method, outcome, as_dict=as_dict)
+
+    def writing_of(self, url: object, request: object) -> Callable[[], object] | None:
+        """What writes a request; None too for one that is not valid anyway."""
         try:
-            decoded = self.codec.decode(registry.message("google.rpc.Status"), serialized)
-        except DecodeError:
-            return []
-        found: list[dict[str, Any]] = decoded["details"]
-        return found
+            method = self.method(url)
+        except (InvalidArgument, SchemaError):
+            return None
+        return partial(method.encode, request) if self.codec.may_hold_any(method.descriptor.input_type) else None

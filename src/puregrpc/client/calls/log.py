@@ -76,7 +76,7 @@ class CallLog:
     ) -> None:
         """Write how a call ended."""
         if self.is_on:
-            said = f"Status: {status.code} {status.name} {status.message}".rstrip()
+            said = f"Status: {status.code:d} {status.name} {status.message}".rstrip()
             self._write("In Trailer", connection, number, path, [said, *metadata_lines(metadata)])
 
     def _write(self, what: str, connection: str, number: int, path: str, lines: list[str]) -> None:

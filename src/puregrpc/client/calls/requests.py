@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
 def failed_outcome(error: RpcError | InvalidArgument | NotConnected) -> Outcome:
     """How a call ended that failed, or that could not be sent."""
     if isinstance(error, RpcError):
-        return Outcome(Status(error.code, error.message, error.details), None, error.headers, error.trailers)
+        return Outcome(Status(error.code, error.message, error.details_bin), None, error.headers, error.trailers)
     if isinstance(error, NotConnected):  # closed since the call was prepared
         return Outcome(CLOSING)
     return Outcome(Status(StatusCode.INTERNAL, str(error)))

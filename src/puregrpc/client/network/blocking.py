@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
+from typing import cast
 
 from puregrpc.channel.blocking.methods import BlockingUnaryUnaryMethod
-from puregrpc.channel.calls.unary import UnaryCall
-from puregrpc.client.calls.requests import CallRequest, UnaryOutcome, failed_outcome
-from puregrpc.client.network.connection import Connection, outcome_of
+from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome, failed_outcome
+from puregrpc.client.network.connection import Connection, Reading, outcome_of
 from puregrpc.client.network.inbox import Inbox
 from puregrpc.client.network.inbox_call import InboxCall
 from puregrpc.client.params.connect import ConnectParams
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected, RpcError
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.schema import Registry
 from puregrpc.transport import SessionCounters
 from puregrpc.transport.busy_poll import BUSY_POLL
 
 __all__ = ["BlockingConnection"]
+
+
+def nothing(_received: object) -> None:
+    """Of what a script does not look at, no type is missing."""
 
 
 class BlockingConnection:
@@ -27,6 +32,8 @@ class BlockingConnection:
         self._kernel = kernel
         self._core = connection.core
         self._connection = connection
+        self.asks_for_types = connection.types is not None
+        """Whether the server is asked for types that the schema lacks."""
         self._methods: dict[str, BlockingUnaryUnaryMethod[bytes, bytes]] = {}
 
     @classmethod
@@ -55,21 +62,41 @@ class BlockingConnection:
             return failed_outcome(error)
         return call if call.message is not None else outcome_of(call)
 
-    def start_unary(self, request: CallRequest) -> Future[UnaryCall]:
-        """Begin a unary call. Cancelling the future cancels the call."""
+    def learn(self, attempt: Callable[[], object] | None) -> None:
+        """See `Connection.learn`."""
+        if attempt is not None and self._connection.types is not None:
+            self._kernel.run(self._connection.learn(attempt))
+
+    def start_unary(self, request: CallRequest, reading: Reading = nothing) -> Future[UnaryOutcome]:
+        """Begin a unary call. Cancelling the future cancels the call. See `Connection.unary_learning`."""
+        if self.asks_for_types:
+            return self._kernel.start(self._connection.unary_learning(request, reading))
         method = self._method(request.path)
         try:
-            return method.start_exchange(request.message, metadata=request.metadata, timeout=request.timeout)
+            started = method.start_exchange(request.message, metadata=request.metadata, timeout=request.timeout)
+            return cast("Future[UnaryOutcome]", started)
         except LocalProtocolError as error:
             if not self._core.is_closed:
                 raise
-            closed: Future[UnaryCall] = Future()
+            closed: Future[UnaryOutcome] = Future()
             closed.set_exception(NotConnected(str(error)))
             return closed
 
-    def open_stream(self, request: CallRequest, inbox: Inbox) -> InboxCall:
-        """Open a stream. Its end, whatever it is, comes through the inbox."""
-        stream = InboxCall(self._kernel, self._core, request, inbox)
+    def open_stream(
+        self,
+        request: CallRequest,
+        inbox: Inbox,
+        reading: Callable[[bytes | Outcome], Callable[[], object] | None] = nothing,
+    ) -> InboxCall:
+        """Open a stream. Its end, whatever it is, comes through the inbox.
+
+        ``reading`` gives what reads a message or the end as a script sees it; the types that it misses are asked for.
+        """
+
+        async def learn(received: bytes | Outcome) -> None:
+            await self._connection.learn(reading(received))
+
+        stream = InboxCall(self._kernel, self._core, request, inbox, learn if self.asks_for_types else None)
         stream.open()
         return stream
 

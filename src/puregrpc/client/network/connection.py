@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from puregrpc.channel.calls.methods import UnaryUnaryMethod
 from puregrpc.channel.calls.outcome import NO_MESSAGE
-from puregrpc.channel.calls.unary import UnaryCall
 from puregrpc.channel.channel import Channel
 from puregrpc.channel.core import ChannelCore
+from puregrpc.channel.details import MetadataLike
 from puregrpc.channel.options import channel_options
 from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome, failed_outcome
 from puregrpc.client.network.failures import connect_error, reflection_error
@@ -17,7 +20,13 @@ from puregrpc.kernel import Kernel
 from puregrpc.schema import Registry
 from puregrpc.transport import SessionCounters
 
-__all__ = ["Connection", "outcome_of"]
+if TYPE_CHECKING:
+    from puregrpc.services.reflection.on_demand import TypesOnDemand
+
+__all__ = ["Connection", "Reading", "outcome_of"]
+
+Reading = Callable[[UnaryOutcome], "Callable[[], object] | None"]
+"""Gives what reads an outcome as a script sees it; see `ClientCore.reading_of`."""
 
 HEADROOM = 0.25
 """Seconds over the timeout that the attempt itself has to say what it waited for."""
@@ -30,6 +39,8 @@ class Connection:
 
     def __init__(self, core: ChannelCore) -> None:
         self.core = core
+        self.types: TypesOnDemand | None = None
+        """What asks the server for types that the schema lacks, if it may be asked."""
         self._channel = Channel.over(core)
         self._methods: dict[str, UnaryUnaryMethod[bytes, bytes]] = {}
 
@@ -51,16 +62,19 @@ class Connection:
             tls=params.tls_options(),
             authority=params.authority,
             max_receive_message_size=params.max_receive_size,
+            max_header_list_size=params.max_header_list_size,
             tap=params.trace,
             connect_timeout=timeout,
             busy_poll=busy_poll,
         )
         until = kernel.now() + timeout
         connection = cls(ChannelCore(kernel, target, options))
+        registry.missing_types = None
         try:
             await connection.core.connect(timeout + HEADROOM)
             if params.reflect:
                 await connection._reflect(params, registry, timeout=until - kernel.now())
+                connection.ask_for_types(registry, params.reflect_metadata)
         except ConnectError as error:
             await connection.close()
             raise connect_error(error, is_late=kernel.now() >= until) from None
@@ -80,10 +94,31 @@ class Connection:
         async with opening as reflection:
             await reflection.load(registry)
 
+    def ask_for_types(self, registry: Registry, metadata: MetadataLike | None) -> None:
+        """Have the server asked for types that messages turn out to need."""
+        from puregrpc.services.reflection.on_demand import TypesOnDemand
+
+        self.types = TypesOnDemand(self._channel, registry, metadata=metadata)
+
     def moved_to(self, kernel: Kernel) -> Connection:
         """The same in another loop, since its own is closed: it connects with its first call."""
         core = self.core
-        return Connection(ChannelCore(kernel, core.target, core.options))
+        moved = Connection(ChannelCore(kernel, core.target, core.options))
+        if self.types is not None:
+            moved.ask_for_types(self.types.registry, self.types.metadata)
+        return moved
+
+    async def learn(self, attempt: Callable[[], object] | None) -> None:
+        """Ask for the types that ``attempt`` misses; see `TypesOnDemand.learn`."""
+        if attempt is not None and self.types is not None:
+            await self.types.learn(attempt)
+
+    async def unary_learning(self, request: CallRequest, reading: Reading) -> UnaryOutcome:
+        """As `unary`; then ask for the types that reading its outcome misses."""
+        outcome = await self.unary(request)
+        if self.types is not None:
+            await self.learn(reading(outcome))
+        return outcome
 
     async def unary(self, request: CallRequest) -> UnaryOutcome:
         """Make a unary call."""
@@ -106,7 +141,7 @@ class Connection:
         await self.core.close()
 
 
-def outcome_of(call: UnaryCall) -> UnaryOutcome:
+def outcome_of(call: UnaryOutcome) -> UnaryOutcome:
     """How a call that is over ended."""
     if call.message is None and not call.status.code:
         return Outcome(NO_MESSAGE, None, call.headers, call.trailers)

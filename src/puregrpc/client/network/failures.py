@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from puregrpc.client.results.constants import StatusName
 from puregrpc.client.results.wording import DEADLINE
 from puregrpc.errors import ConnectError, RpcError
-from puregrpc.wire.status import Status, StatusCode
+from puregrpc.wire.status import StatusCode
 
 __all__ = ["connect_error", "reflection_error"]
 
@@ -22,11 +23,10 @@ def reflection_error(error: RpcError, address: str) -> RpcError | ConnectError:
         return ConnectError(f"{DEADLINE.message}: {address} did not describe itself by server reflection in time")
     hint = " (the server has no reflection: load .proto files)" if error.code == StatusCode.UNIMPLEMENTED else ""
     return RpcError(
-        error.code,
+        StatusName(error.code),
         f"error invoking reflect API: {error.message}{hint}",
-        details=error.details,
+        details_bin=error.details_bin,
         trailers=error.trailers,
-        code_name=Status(error.code).name,
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
 from puregrpc.client.calls.requests import Outcome
+from puregrpc.kernel.threads.waking import Condition
 
 __all__ = ["BACKLOG_OCTETS", "PATIENCE_SECONDS", "Inbox", "Patience"]
 
@@ -38,7 +38,7 @@ class Inbox:
         self._items: deque[bytes] = deque()
         self._octets = 0
         self._end: Outcome | None = None
-        self._condition = threading.Condition(threading.Lock())
+        self._condition = Condition()
         self._on_message = on_message
         self._on_end = on_end
         self._on_ready = on_ready
@@ -55,23 +55,23 @@ class Inbox:
     def put(self, message: bytes, on_room: Callable[[], None]) -> bool:
         """Add a message. False: it was the last for now; ``on_room`` will be called, on any thread, for the next."""
         self._on_message()
-        with self._condition:
+        with self._condition.lock:
             self._items.append(message)
             self._octets += len(message)
             full = len(self._items) >= INBOX_MESSAGES or self._octets >= INBOX_OCTETS
             self._on_room = on_room if full else None
-            self._condition.notify()
+            self._condition.notify_all()
         self._on_ready()
         return not full
 
     def end(self, end: Outcome) -> None:
         """The stream is over; what was received before may still be taken."""
-        with self._condition:
+        with self._condition.lock:
             if self._is_ending:
                 return
             self._is_ending = True
         self._on_end(end)
-        with self._condition:
+        with self._condition.lock:
             self._end = end
             self._condition.notify_all()
         self._on_ready()
@@ -90,29 +90,34 @@ class Inbox:
 
     def take(self, timeout: float | None = None) -> bytes | Outcome | None:
         """The next message, or the end; None after ``timeout`` seconds (None: wait as long as it takes)."""
-        with self._condition:
-            if not self._condition.wait_for(lambda: self._items or self._end is not None, timeout):
-                return None
-            if not self._items:
-                return self._end
-            message = self._items.popleft()
-            self._octets -= len(message)
-            on_room = None
-            if self._on_room and len(self._items) <= INBOX_MESSAGES // 2 and self._octets <= INBOX_OCTETS // 2:
-                on_room, self._on_room = self._on_room, None
+        taken = self._condition.wait_for(self._take, timeout)
+        if taken is None or isinstance(taken, Outcome):
+            return taken
+        message, on_room = taken
         if on_room is not None:
             on_room()
         return message
 
+    def _take(self) -> tuple[bytes, Callable[[], None] | None] | Outcome | None:
+        """The next message and whom to tell of the room, or the end. With the lock held."""
+        if not self._items:
+            return self._end
+        message = self._items.popleft()
+        self._octets -= len(message)
+        on_room = None
+        if self._on_room and len(self._items) <= INBOX_MESSAGES // 2 and self._octets <= INBOX_OCTETS // 2:
+            on_room, self._on_room = self._on_room, None
+        return message, on_room
+
     def replace_end(self, end: Outcome) -> None:
         """The taker knows better how the stream ended, if it has ended: what came last was no message of its type."""
-        with self._condition:
+        with self._condition.lock:
             if self._end is not None:
                 self._end = end
 
     def discard(self) -> None:
         """Throw away what waits."""
-        with self._condition:
+        with self._condition.lock:
             self._items.clear()
             self._octets = 0
             on_room, self._on_room = self._on_room, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from puregrpc.channel.calls.call import ClientCall
 from puregrpc.channel.core import ChannelCore
@@ -12,11 +12,14 @@ from puregrpc.client.network.inbox import PATIENCE_SECONDS, Inbox, Patience
 from puregrpc.client.results.wording import CANCELED_HERE, CLOSING, as_k6_says
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected, RpcError
 from puregrpc.kernel import Waiter
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import Status
 
 __all__ = ["InboxCall"]
+
+Learn = Callable[["bytes | Outcome"], Awaitable[None]]
+"""Called with what came before it goes to the inbox."""
 
 
 class InboxCall:
@@ -25,11 +28,14 @@ class InboxCall:
     It has no thread of its own. Messages are sent on the threads of whoever sends.
     """
 
-    def __init__(self, kernel: ThreadKernel, core: ChannelCore, request: CallRequest, inbox: Inbox) -> None:
+    def __init__(
+        self, kernel: ThreadKernel, core: ChannelCore, request: CallRequest, inbox: Inbox, learn: Learn | None
+    ) -> None:
         details = CallDetails(request.path, request.metadata, request.timeout, core.options.wait_for_ready)
         self._kernel = kernel
         self._call: ClientCall[bytes, bytes] = ClientCall(core, details)
         self._inbox = inbox
+        self._learn = learn
         self._ended_here: Status | None = None
         self._room: Waiter | None = None
 
@@ -46,6 +52,8 @@ class InboxCall:
         end = Outcome(CLOSING)  # if this is interrupted
         try:
             end = await self._receive_all()
+            if self._learn is not None:
+                await self._learn(end)
         finally:
             self._end(end)
 
@@ -63,6 +71,8 @@ class InboxCall:
                 message = call.next_taken() if call.has_taken else await call.receive()
                 if message is None:
                     return Outcome(call.status, None, await call.headers(), call.trailers)
+                if self._learn is not None:
+                    await self._learn(message)
                 if not inbox.put(message, self._has_room):
                     await self._kernel.locked(self._room_waiter).wait()
         except RpcError as error:

@@ -22,9 +22,10 @@ from puregrpc.client.params.reading import (
 from puregrpc.client.params.tls import PemError, TlsParams, check_types_of_tls, read_tls
 from puregrpc.errors import InvalidArgument
 from puregrpc.transport.busy_poll import LONGEST_BUSY_POLL
+from puregrpc.wire.limits import CLIENT_MAX_HEADER_LIST_SIZE
 
 if TYPE_CHECKING:
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.tap import Tap
     from puregrpc.transport import TlsOptions
 
 __all__ = ["MAX_SEND_SIZE", "ConnectKeywords", "ConnectParams", "connect_params"]
@@ -50,6 +51,8 @@ class ConnectKeywords(TypedDict, total=False):
     maxReceiveSize: int
     max_send_size: int
     maxSendSize: int
+    max_header_list_size: int
+    maxHeaderListSize: int
     tls: TlsParams
     authority: str
     trace: Tap | None
@@ -67,6 +70,7 @@ class ConnectParams:
     """Milliseconds."""
     max_receive_size: int = MAX_RECEIVE_SIZE
     max_send_size: int = MAX_SEND_SIZE
+    max_header_list_size: int = CLIENT_MAX_HEADER_LIST_SIZE
     tls: TlsOptions | None = None
     authority: str | None = None
     trace: Tap | None = None
@@ -137,6 +141,7 @@ CONNECT_READERS: dict[str, Reader] = {
     "timeout": read_timeout,
     "max_receive_size": size("maxReceiveSize", MAX_RECEIVE_SIZE),
     "max_send_size": size("maxSendSize", MAX_SEND_SIZE),
+    "max_header_list_size": size("maxHeaderListSize", CLIENT_MAX_HEADER_LIST_SIZE),
     "tls": read_tls,
     "authority": read_authority,
     "trace": read_trace,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from puregrpc._data import is_file
 from puregrpc.client.results.records import MethodInfo
 from puregrpc.errors import InvalidArgument
 from puregrpc.proto.descriptors import FileDescriptor
@@ -62,7 +63,7 @@ def find_sources(import_paths: object, files: Sequence[object]) -> tuple[list[st
             names.append(str(plain))
             continue
         places = (base / text for base in (*roots, *base_folders()))
-        place = next((place.resolve() for place in places if place.is_file()), None)
+        place = next((place.resolve() for place in places if is_file(str(place))), None)
         if place is None:
             names.append(text)
             continue

@@ -5,7 +5,7 @@ They are ints (``response.status == 5``) that print as their names (``NotFound``
 
 from __future__ import annotations
 
-from enum import IntEnum
+from puregrpc.errors import NamedInt
 
 __all__ = [
     "STATUS_NAMES",
@@ -36,26 +36,7 @@ __all__ = [
 ]
 
 
-class _Named(IntEnum):
-    """An int that prints as its name. A number without a name is a value all the same: ``Code(77)``."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> _Named | None:
-        if not isinstance(value, int):
-            return None
-        member = int.__new__(cls, value)
-        member._name_ = f"Code({value})"
-        member._value_ = value
-        return member
-
-    def __str__(self) -> str:
-        return self.name
-
-    def __format__(self, spec: str) -> str:
-        return format(self.name, spec) if not spec or spec[-1] in "s<>^" else format(int(self), spec)
-
-
-class StatusName(_Named):
+class StatusName(NamedInt):
     """The status codes (https://grpc.github.io/grpc/core/md_doc_statuscodes.html), named as in k6 and grpc-go."""
 
     OK = 0
@@ -75,6 +56,10 @@ class StatusName(_Named):
     Unavailable = 14
     DataLoss = 15
     Unauthenticated = 16
+
+    @staticmethod
+    def _nameless(number: int) -> str:
+        return f"Code({number})"
 
 
 STATUS_NAMES: dict[int, StatusName] = {int(name): name for name in StatusName}
@@ -99,13 +84,17 @@ StatusDataLoss = StatusName.DataLoss
 StatusUnauthenticated = StatusName.Unauthenticated
 
 
-class HealthState(_Named):
+class HealthState(NamedInt):
     """grpc.health.v1.HealthCheckResponse.ServingStatus."""
 
     UNKNOWN = 0
     SERVING = 1
     NOT_SERVING = 2
     SERVICE_UNKNOWN = 3
+
+    @staticmethod
+    def _nameless(number: int) -> str:
+        return f"Code({number})"
 
 
 HealthCheckUnknown = HealthState.UNKNOWN

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from puregrpc.channel.calls.outcome import NO_MESSAGE, TWO_MESSAGES
 from puregrpc.client.results.constants import StatusName
@@ -46,10 +47,16 @@ def failed_call(
     *,
     headers: Sequence[tuple[str, str | bytes]] = (),
     trailers: Sequence[tuple[str, str | bytes]] = (),
+    read_details: Callable[[bytes], dict[str, Any]] | None = None,
 ) -> RpcError:
     """An RpcError that reads ``rpc error: code = NotFound desc = …``."""
     error = RpcError(
-        status.code, status.message, details=status.details, headers=headers, trailers=trailers, code_name=status.name
+        StatusName(status.code),
+        status.message,
+        details_bin=status.details,
+        headers=headers,
+        trailers=trailers,
+        read_details=read_details,
     )
-    error.args = (f"{before}rpc error: code = {StatusName(status.code)} desc = {status.message}",)
+    error.args = (f"{before}rpc error: code = {error.code} desc = {status.message}",)
     return error

@@ -49,6 +49,7 @@ class AsyncStream(StreamBase):
         connection = connected(state.connected)
         super().__init__(state.core, url, params, keywords)
         self._client = client  # which lives as long as its streams
+        self._connection = connection
         self._kernel = kernel = state.kernel
         request = self._request
         details = CallDetails(request.path, request.metadata, request.timeout, connection.core.options.wait_for_ready)
@@ -81,6 +82,8 @@ class AsyncStream(StreamBase):
         """Send a message; waits while the server takes no more. See `Stream.write`."""
         self.raise_failure()
         await self._kernel.checkpoint()
+        if self._connection.types is not None:
+            await self._connection.learn(self._core.writing_of(self._method.path, message))
         data = self._encoded(message, is_over=self._result is not None)
         if data is None or not await self._is_open():
             return
@@ -218,12 +221,16 @@ class AsyncStream(StreamBase):
             if data is None:
                 self._settle(Outcome(call.status, None, await call.headers(), call.trailers))
                 return False, None
+            if self._connection.types is not None:
+                await self._connection.learn(self._reading_of(data))
             message = self._decoded(data)
         except DecodeError as error:
             self._settle(Outcome(undecodable(error)))
             call.cancel()
         except RpcError as error:
-            self._settle(failed_outcome(error))
+            end = failed_outcome(error)
+            await self._connection.learn(self._reading_of(end))
+            self._settle(end)
         else:
             self._meter.received()
             return True, message

@@ -152,7 +152,12 @@ class StreamBase(ABC):
         if not status.code:
             return None
         text = error.message if error is not None else status.message
-        return failed_call(Status(status.code, text, status.details), headers=end.headers, trailers=end.trailers)
+        return failed_call(
+            Status(status.code, text, status.details),
+            headers=end.headers,
+            trailers=end.trailers,
+            read_details=self._core.read_details,
+        )
 
     # -- messages
 
@@ -184,6 +189,11 @@ class StreamBase(ABC):
         self._log("Out Payload", self._method.descriptor.input_type, data)
         self._has_sent_its_one = self._sends_one
         return data
+
+    def _reading_of(self, received: bytes | Outcome) -> Callable[[], object] | None:
+        """See `ClientCore.reading_of`."""
+        as_dict = not (self._as_message or self._discards)
+        return self._core.reading_of(self._method, received, as_dict=as_dict)
 
     def _decoded(self, data: bytes) -> Any:
         """A message as the script sees it. Raises DecodeError."""

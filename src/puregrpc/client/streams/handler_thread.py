@@ -7,6 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from puregrpc.kernel.threads.daemons import daemon
+from puregrpc.kernel.threads.waking import Condition
+
 __all__ = ["HandlerThread"]
 
 IDLE_SECONDS = 1.0
@@ -17,18 +20,17 @@ class HandlerThread:
     """Calls functions one after the other. The thread is started when there is something to call, and ends when idle.
 
     It stays while ``is_awaited`` says that more may come: from Python 3.12 on no thread starts once the program ends,
-    when streams still have events. It is a daemon: what has to be finished before the program ends is waited for by
-    `drain`.
+    when streams still have events. What has to be finished before the program ends is waited for by `drain`.
     """
 
     def __init__(self, name: str, is_awaited: Callable[[], bool] = lambda: False) -> None:
         self._name = name
         self._is_awaited = is_awaited
         self._queue: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._unfinished = 0
-        self._idle = threading.Condition(self._lock)
+        self._idle = Condition()
+        """Nothing is unfinished; its lock guards what is above."""
 
     @property
     def is_current(self) -> bool:
@@ -37,12 +39,18 @@ class HandlerThread:
 
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call ``function``, which must raise nothing, after those before it."""
-        with self._lock:
+        with self._idle.lock:
             self._unfinished += 1
             self._queue.put(function)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+            if self._thread is not None:
+                return
+            self._thread = thread = daemon(self._run, name=self._name)
+            try:
+                thread.start()
+            except BaseException:
+                if thread.ident is None:
+                    self._thread = None  # the next one to call tries again
+                raise
 
     def call_later(self, seconds: float, function: Callable[[], None]) -> None:
         """Call ``function`` not before so many seconds have passed; others are not held up."""
@@ -62,15 +70,14 @@ class HandlerThread:
         """Wait until everything was called; at once if the caller is in a handler itself. False: not in time."""
         if self.is_current:
             return True
-        with self._lock:
-            return self._idle.wait_for(lambda: not self._unfinished, timeout)
+        return self._idle.wait_for(lambda: not self._unfinished, timeout)
 
     def _run(self) -> None:
         while True:
             try:
                 function = self._queue.get(timeout=IDLE_SECONDS)
             except queue.Empty:
-                with self._lock:
+                with self._idle.lock:
                     if self._queue.empty() and not self._is_awaited():
                         self._thread = None
                         return
@@ -78,6 +85,6 @@ class HandlerThread:
             try:
                 function()
             finally:
-                with self._lock:
+                with self._idle.lock:
                     self._unfinished -= 1
                     self._idle.notify_all()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextvars
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from puregrpc._locks import Lock
 from puregrpc.client.calls.log import LOGGER
 from puregrpc.client.calls.requests import Outcome
 from puregrpc.client.network.inbox import Inbox, Patience
@@ -19,6 +19,7 @@ from puregrpc.client.streams.base import STALLED, StreamBase, connected, undecod
 from puregrpc.client.streams.client_state import BlockingState, StreamClient, state_of
 from puregrpc.client.streams.events import Handler, now
 from puregrpc.errors import DecodeError
+from puregrpc.kernel.threads.waking import Event
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -61,17 +62,17 @@ class Stream(StreamBase):
         super().__init__(state.core, url, params, keywords, as_message=as_message)
         self._client = client  # which lives as long as its streams
         self._context = contextvars.copy_context()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._is_scheduled = False
         self._is_measured = False
         self._undecoded = 0
         self._registrations = 0
-        self._finished = threading.Event()
+        self._finished = Event()
         self._last_event = time.monotonic()
         self._inbox = Inbox(self._on_message, self._on_end, self._schedule)
         state.streams.add(self)
         try:
-            self._call = connection.open_stream(self._request, self._inbox)
+            self._call = connection.open_stream(self._request, self._inbox, self._reading_of)
         except BaseException:  # Ctrl-C's
             state.streams.discard(self)
             raise
@@ -102,6 +103,9 @@ class Stream(StreamBase):
         """
         self._state.check_process()
         self._raise_failure()
+        connection = self._state.connection
+        if connection is not None and connection.asks_for_types:
+            connection.learn(self._core.writing_of(self._method.path, message))
         data = self._encoded(message, is_over=self._inbox.ended is not None)
         if data is None:
             return

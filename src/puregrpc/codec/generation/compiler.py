@@ -7,13 +7,13 @@ that is never seen costs nothing.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 
+from puregrpc._locks import Lock
 from puregrpc.codec.faults import Fault, shown
 from puregrpc.codec.generation import message_set
 from puregrpc.codec.generation.decode_source import SubDecoder, decoder_source, packed_reader
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Compiler"]
 
+ANY = "google.protobuf.Any"
 SHOWN_BY_ANY = 100
 """As many elements as the message in an Any is taken to show: it may be of any type."""
 
@@ -45,20 +46,21 @@ class Compiler:
         self.registry = registry
         self.options = options
         self.version = registry.version
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._encoders: dict[MessageDescriptor, SubEncoder] = {}
         self._decoders: dict[MessageDescriptor, SubDecoder] = {}
         self._shapes: dict[MessageDescriptor, Shape] = {}
         self._safe_sizes: dict[MessageDescriptor, int] = {}
+        self._with_any: dict[MessageDescriptor, bool] = {}
         self._counting: Compiler | None = None
         self._special_encoders: dict[str, SubEncoder] = {}
         self._special_decoders: dict[str, SubDecoder] = {}
         if options.well_known_types:
             any_values = AnyValues(self)
             self._special_encoders = json_forms.encoders(options)
-            self._special_encoders["google.protobuf.Any"] = any_values.encode
+            self._special_encoders[ANY] = any_values.encode
             self._special_decoders = json_forms.decoders(options)
-            self._special_decoders["google.protobuf.Any"] = any_values.decode
+            self._special_decoders[ANY] = any_values.decode
 
     def is_special(self, full_name: str) -> bool:
         """Whether a type has a form of its own in JSON; the value of an Any then stands under ``value``."""
@@ -103,23 +105,41 @@ class Compiler:
 
     def _most_shown(self, descriptor: MessageDescriptor) -> int:
         """The most elements that a message shows when nothing is set, of all types that are reached from one."""
+        most = 0
+        for current in self._reached(descriptor):
+            if current.full_name == ANY:
+                most = max(most, SHOWN_BY_ANY)
+            elif not self._is_leaf(current):
+                most = max(most, shown_elements(self.shape(current).fields, self.options))
+        return most
+
+    def may_hold_any(self, descriptor: MessageDescriptor) -> bool:
+        """Whether a google.protobuf.Any is among the types that are reached from one."""
+        found = self._with_any.get(descriptor)
+        if found is None:
+            with self._lock:
+                found = any(current.full_name == ANY for current in self._reached(descriptor))
+            self._with_any[descriptor] = found
+        return found
+
+    def _is_leaf(self, descriptor: MessageDescriptor) -> bool:
+        """Whether a type is shown without the fields that it has."""
+        return descriptor.file is None or self.is_special(descriptor.full_name)
+
+    def _reached(self, descriptor: MessageDescriptor) -> Iterator[MessageDescriptor]:
+        """A type and all that its fields lead to, each once; the lock is held."""
         seen = {descriptor}
         pending = [descriptor]
-        most = 0
         while pending:
             current = pending.pop()
-            if current.full_name == "google.protobuf.Any":
-                most = max(most, SHOWN_BY_ANY)
-            if current.file is None or self.is_special(current.full_name):
+            yield current
+            if self._is_leaf(current):
                 continue
-            shape = self.shape(current)
-            most = max(most, shown_elements(shape.fields, self.options))
-            for field in shape.fields:
+            for field in self.shape(current).fields:
                 inner = field.descriptor.message_type
                 if inner is not None and inner not in seen:
                     seen.add(inner)
                     pending.append(inner)
-        return most
 
     def counting_decoder(self, descriptor: MessageDescriptor) -> SubDecoder:
         """A decoder that counts elements, for bytes with a budget."""
@@ -255,7 +275,8 @@ def _parts(shape: Shape) -> list[Sequence[ShapedField]]:
 
 
 def _missing(descriptor: MessageDescriptor) -> Fault:
-    return Fault(f"the type {descriptor.full_name} is not in the schema: the file that declares it was not loaded")
+    why = descriptor.absence or "the file that declares it was not loaded"
+    return Fault(f"the type {descriptor.full_name} is not in the schema: {why}")
 
 
 def _missing_encoder(descriptor: MessageDescriptor) -> SubEncoder:

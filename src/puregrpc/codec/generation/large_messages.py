@@ -5,11 +5,11 @@ The driver and the function it calls are the two frames that a level of nesting 
 
 from __future__ import annotations
 
-import threading
 from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from puregrpc._locks import Lock
 from puregrpc.codec.faults import FAULTS, TooDeep, Truncated, fault_of
 from puregrpc.codec.generation.decode_source import SubDecoder, decode_seen
 from puregrpc.codec.generation.encode_source import SubEncoder
@@ -30,7 +30,7 @@ class LazyParts:
     def __init__(
         self,
         parts: Sequence[Sequence[ShapedField]],
-        lock: threading.RLock,
+        lock: Lock,
         source_of: Callable[[Sequence[ShapedField]], Source],
     ) -> None:
         self.parts = parts

@@ -11,16 +11,20 @@ from google.protobuf.message import Message
 from puregrpc.codec.faults import FAULTS, Fault, TooDeep, fault_of, shown
 from puregrpc.codec.options import Options
 from puregrpc.codec.values.message_objects import full_name_of, serialized
-from puregrpc.codec.values.scalars import native_bytes_of
+from puregrpc.codec.values.scalars import bytes_of
 from puregrpc.codec.well_known.json_forms import Decoder, Encoder
 from puregrpc.codec.wire_format.tags_and_varints import read_fields, varint
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor
 from puregrpc.schema import Registry
 
-__all__ = ["AnyValues"]
+__all__ = ["AnyValues", "shown_raw", "type_and_value"]
 
 _TYPE = "@type"
+_RAW = "@value"
+_ERROR = "@error"
+_RAW_KEYS = {_TYPE, _RAW, _ERROR}
+"""What stands for an Any whose type is not known; encoding takes it back, and takes it for types that are known."""
 
 
 class Functions(Protocol):
@@ -47,7 +51,7 @@ class AnyValues:
 
     def _resolve(self, url: str) -> MessageDescriptor | None:
         try:
-            return self._functions.registry.message_or_well_known(url.rpartition("/")[2])
+            return self._functions.registry.type_in_any(url)
         except SchemaError:
             return None
 
@@ -68,11 +72,10 @@ class AnyValues:
             raise Fault(f'missing "{_TYPE}"' if url is None else f'"{_TYPE}" is not a string: {shown(url)}')
         if not url:
             raise Fault(f'"{_TYPE}" is empty')
+        if _RAW in value and value.keys() <= _RAW_KEYS:
+            return _any(url, bytes_of(value[_RAW]))
         descriptor = self._resolve(url)
         if descriptor is None:
-            given = value.get("value")
-            if len(value) == 2 and isinstance(given, (bytes, bytearray, memoryview)):
-                return _any(url, native_bytes_of(given))  # as native values show what is not known
             raise Fault(f"unable to resolve {shown(url)}: the type is not in the schema")
         fields = {name: item for name, item in value.items() if name != _TYPE}
         encode = self._functions.encoder(descriptor)
@@ -92,29 +95,49 @@ class AnyValues:
             raise fault from None
 
     def decode(self, data: bytes, position: int, end: int, depth: int) -> dict[str, Any]:
-        """The fields of the message with its type first; for a type that is not known, its bytes under ``value``."""
+        """The fields of the message with its type first; for a type that is not known, its bytes under ``@value``."""
         if depth < 0:
             raise TooDeep
-        url = ""
-        span = (0, 0)
-        for tag, start, stop in read_fields(data, position, end, depth):
-            if tag == 10:
-                url = data[start:stop].decode()
-            elif tag == 18:
-                span = (start, stop)
+        url, start, stop = _parts(data, position, end, depth)
         if not url:
-            if span[0] == span[1]:
+            if start == stop:
                 return {}
             raise Fault("a google.protobuf.Any with a value and without a type")
         descriptor = self._resolve(url)
         if descriptor is None:
-            body = data[span[0] : span[1]]
-            native = self._functions.options.is_native
-            return {_TYPE: url, "value": body if native else str(b2a_base64(body, newline=False), "ascii")}
-        value = self._functions.decoder(descriptor)(data, span[0], span[1], depth - 1)
+            return shown_raw(url, data[start:stop], is_native=self._functions.options.is_native)
+        value = self._functions.decoder(descriptor)(data, start, stop, depth - 1)
         if self._functions.is_special(descriptor.full_name):
             return {_TYPE: url, "value": value}
-        return {_TYPE: url, **value}
+        shown = {_TYPE: url, **value}
+        shown[_TYPE] = url  # whatever the JSON names of its fields
+        return shown
+
+
+def _parts(data: bytes, position: int, end: int, depth: int) -> tuple[str, int, int]:
+    """The type of an Any, and where its value is."""
+    url, start, stop = "", 0, 0
+    for tag, begin, after in read_fields(data, position, end, depth):
+        if tag == 10:
+            url = data[begin:after].decode()
+        elif tag == 18:
+            start, stop = begin, after
+    return url, start, stop
+
+
+def type_and_value(data: bytes) -> tuple[str, bytes]:
+    """What an Any holds, as it stands there; all of it without a type if it is none."""
+    try:
+        url, start, stop = _parts(data, 0, len(data), 0)
+    except FAULTS:
+        return "", data
+    return url, data[start:stop]
+
+
+def shown_raw(url: str, body: bytes, *, is_native: bool = False, problem: str = "") -> dict[str, Any]:
+    """How an Any is shown whose value cannot be: with its bytes, and with the reason if it is not the type alone."""
+    value = body if is_native else str(b2a_base64(body, newline=False), "ascii")
+    return {_TYPE: url, **({_ERROR: problem} if problem else {}), _RAW: value}
 
 
 def _any(url: str, body: bytes) -> bytes:

@@ -7,14 +7,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from puregrpc._data import is_file, is_folder, read
 from puregrpc.proto.find.import_paths import canonical_path, has_parent_reference, is_absolute, is_import_path
 from puregrpc.proto.find.resolver import ChainResolver, Resolver
 
 __all__ = ["FolderResolver", "NotBelowImportPathError", "exists", "read_if_there", "where_searched"]
 
 MAX_FOLDERS_SHOWN = 10
-READ_SIZE = 1 << 16
-READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 NOT_THERE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO}
@@ -32,13 +31,16 @@ class NotBelowImportPathError(Exception):
 
 
 class FolderResolver:
-    """Files below import paths; the first folder that has a file wins, as with ``protoc -I``.
+    """Files below import paths; the first folder that has a file wins, as with ``protoc -I``. Zip files are folders.
 
-    Links are followed wherever they lead, as protoc does; nothing else leads out of the folders.
+    Links are followed wherever they lead, as protoc does; nothing else leads out of the folders. A pair (virtual path,
+    path on disk) is a folder, or a file, that imports name with the virtual path before what is below it, as with
+    protoc's ``-I virtual=disk``.
     """
 
-    def __init__(self, import_paths: Sequence[str | Path]) -> None:
-        self.roots = [str(root) for root in import_paths]
+    def __init__(self, import_paths: Sequence[str | Path | tuple[str, str]]) -> None:
+        self._mappings = [root if isinstance(root, tuple) else ("", str(root)) for root in import_paths]
+        self.roots = [disk for _, disk in self._mappings]
 
     def find(self, path: str) -> bytes | None:
         """The contents of the file in the first root that has it.
@@ -53,13 +55,14 @@ class FolderResolver:
 
     def locate(self, path: str) -> str | None:
         """Where on disk the file is that ``find`` would read."""
-        return next((candidate for candidate in self.candidates(path) if _is_file(candidate)), None)
+        return next((candidate for candidate in self.candidates(path) if is_file(candidate)), None)
 
     def candidates(self, path: str) -> Iterator[str]:
         """Where a file may be; nowhere if ``path`` is no import path."""
         if is_import_path(path):
-            for root in self.roots:
-                yield f"{root}/{path}" if root else path
+            for virtual, disk in self._mappings:
+                if (below := _below(path, virtual)) is not None:
+                    yield _joined(disk, below)
 
     def import_path(self, file: str) -> str:
         """What an import statement calls a file on disk: its path without that of the first root it begins with.
@@ -68,13 +71,15 @@ class FolderResolver:
         NotBelowImportPathError if the file is below no root or hidden by another, and OSError if it cannot be read.
         """
         whole = canonical_path(file)
-        for index, root in enumerate(self.roots):
-            path = _without_root(whole, canonical_path(root))
-            if path is None:
+        for index, (virtual, disk) in enumerate(self._mappings):
+            below = _below(whole, canonical_path(disk))
+            if below is None:
                 continue
-            for earlier in self.roots[:index]:
-                shadow = f"{canonical_path(earlier)}/{path}".removeprefix("/" if canonical_path(earlier) == "" else "")
-                if exists(shadow):
+            path = _joined(virtual, below)
+            for earlier_virtual, earlier_disk in self._mappings[:index]:
+                other = _below(path, earlier_virtual)
+                shadow = "" if other is None else _joined(canonical_path(earlier_disk), other)
+                if shadow and exists(shadow):
                     raise NotBelowImportPathError(
                         f'{file}: Input is shadowed in the --proto_path by "{shadow}".  Either use the latter file as '
                         "your input or reorder the --proto_path so that the former file's location comes first.",
@@ -82,7 +87,7 @@ class FolderResolver:
                     )
             if Path(file).is_dir():
                 raise IsADirectoryError(errno.EISDIR, "Input file is a directory.", file)
-            os.close(os.open(file, READ_ONLY))
+            os.close(os.open(file, os.O_RDONLY))
             return path
         raise NotBelowImportPathError(
             f"{file}: File does not reside within any path specified using --proto_path (or -I).  You must specify a "
@@ -90,19 +95,26 @@ class FolderResolver:
         )
 
 
-def _without_root(file: str, root: str) -> str | None:
-    """The part of a canonical path below a root; None where it is not below it."""
+def _below(path: str, root: str) -> str | None:
+    """The part of a canonical path below another; empty if they are the same, None where it is not below it."""
     if root == "":
-        path = None if is_absolute(file) else file
+        below = None if is_absolute(path) else path
+    elif path == root:
+        return ""
     else:
-        path = file[len(root) :].removeprefix("/") if file.startswith(root.rstrip("/") + "/") else None
-    return None if path is None or has_parent_reference(path) else path
+        below = path[len(root) :].removeprefix("/") if path.startswith(root.rstrip("/") + "/") else None
+    return None if below is None or has_parent_reference(below) else below
+
+
+def _joined(root: str, below: str) -> str:
+    """The path of what is below another."""
+    return f"{root.removesuffix('/')}/{below}" if root and below else root or below
 
 
 def read_if_there(path: str) -> bytes | None:
     """What a file holds; None where no file of that name can be. Raises OSError if it cannot be read."""
     try:
-        return _contents(path)
+        return read(path)
     except ValueError:  # no name for a file
         return None
     except OSError as error:
@@ -111,29 +123,10 @@ def read_if_there(path: str) -> bytes | None:
         raise
 
 
-def _contents(path: str) -> bytes:
-    """What a file holds; of thousands of small files, opening one with a buffer takes as long as all the rest."""
-    file = os.open(path, READ_ONLY)
-    try:
-        parts = []
-        while part := os.read(file, READ_SIZE):
-            parts.append(part)
-        return b"".join(parts)
-    finally:
-        os.close(file)
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return os.path.isfile(path)  # noqa: PTH113 - Path would take no notice of a slash at the end
-    except ValueError:
-        return False
-
-
 def exists(path: str) -> bool:
     """Whether there is a file or folder of exactly this name."""
     try:
-        return os.path.exists(path)  # noqa: PTH110 - as above
+        return os.path.exists(path)  # noqa: PTH110 - Path would take no notice of a slash at the end
     except ValueError:
         return False
 
@@ -145,7 +138,7 @@ def where_searched(resolver: Resolver) -> str:
         return ""
     shown = ", ".join(f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN])
     more = f" and {len(roots) - MAX_FOLDERS_SHOWN} more" if len(roots) > MAX_FOLDERS_SHOWN else ""
-    gone = [f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN] if not Path(root).is_dir()]
+    gone = [f'"{root}"' for root in roots[:MAX_FOLDERS_SHOWN] if not is_folder(root)]
     verb = "is no folder" if len(gone) == 1 else "are no folders"
     return f"looked in {shown}{more}" + (f"; {', '.join(gone)} {verb}" if gone else "")
 

@@ -6,9 +6,9 @@ descriptor of the file where there is no source, or with None. Resolvers are ask
 
 from __future__ import annotations
 
-from pkgutil import get_data
 from typing import TYPE_CHECKING, Protocol
 
+from puregrpc._data import resource
 from puregrpc.proto.find.import_paths import is_import_path
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ __all__ = [
     "MemoryResolver",
     "Resolver",
 ]
+
+
+COMMON_PROTOS = tuple(f"google.{name}" for name in ("api", "cloud", "gapic", "logging", "longrunning", "rpc", "type"))
+"""The packages of googleapis-common-protos."""
 
 
 class Resolver(Protocol):
@@ -83,13 +87,8 @@ class BuiltinResolver:
             return None
         try:
             if parts[1] == "protobuf":
-                return get_data("puregrpc.proto", f"include/{path}")
-            from importlib.resources import files
-
-            place = files(f"google.{parts[1]}")
-            for part in parts[2:]:
-                place = place / part
-            return place.read_bytes()
+                return resource("puregrpc.proto", f"include/{path}")
+            return resource(f"google.{parts[1]}", "/".join(parts[2:]))
         except (OSError, ValueError, ImportError):
             return None
 

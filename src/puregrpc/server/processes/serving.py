@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.base import World
@@ -62,14 +63,14 @@ def serve(
         signals_seen += 1
         processes.stop(grace if signals_seen == 1 else 0)
 
-    with handling_signals(signals, drain, wakeup_fd=processes.wakeup_fd):
+    with closing(processes), handling_signals(signals, drain, wakeup_fd=processes.wakeup_fd):
         try:
             processes.start()
             if on_start is not None and not signals_seen:
                 on_start(processes)
             processes.run()
         finally:
-            processes.close()
+            processes.close()  # signals are heard until the workers have ended
     return processes.snapshot()
 
 

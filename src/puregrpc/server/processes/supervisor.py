@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 import pickle
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,8 +19,9 @@ from typing import Any
 
 from puregrpc.errors import Error, InvalidArgument, UserError
 from puregrpc.kernel.base import World
-from puregrpc.kernel.listening import Listener, listen
-from puregrpc.kernel.thread_kernel import ThreadKernel
+from puregrpc.kernel.network.listening import Listener, listen
+from puregrpc.kernel.threads.kernel import ThreadKernel
+from puregrpc.kernel.threads.waking import Condition
 from puregrpc.server.processes.messages import (
     Ask,
     Ended,
@@ -88,7 +88,7 @@ class WorkerProcesses:
         """The graces that were asked for."""
         self._stops_told = 0
         self._kill_at = inf
-        self._figures = threading.Condition()
+        self._figures = Condition()
         """Guards what the workers have said of their calls; notified when one has."""
         self._calls_started = 0
         """Of workers that are no more; and so below."""
@@ -121,12 +121,13 @@ class WorkerProcesses:
 
         They are asked only while another thread is in `run`, and have some seconds for it.
         """
-        with self._figures:
+        with self._figures.lock:
             asked = [worker for worker in self._workers if worker.is_ready]
             for worker in asked:
                 worker.question = Question.WANTED
-            self._wake()
-            self._figures.wait_for(lambda: all(worker.question is None for worker in asked), FIGURES_TIMEOUT)
+        self._wake()
+        self._figures.wait_for(lambda: all(worker.question is None for worker in asked), FIGURES_TIMEOUT)
+        with self._figures.lock:
             started, ended, connections = self._calls_started, dict(self._calls_ended), 0
             for worker in self._workers:
                 if worker.snapshot is not None:
@@ -254,7 +255,7 @@ class WorkerProcesses:
         elif isinstance(message, Failed):
             worker.failure = message
         else:
-            with self._figures:
+            with self._figures.lock:
                 worker.snapshot = message.snapshot
                 worker.question = None
                 self._figures.notify_all()
@@ -287,7 +288,7 @@ class WorkerProcesses:
                         send_socket(worker.connection, listener.socket, worker.pid)
 
     def _ask(self, worker: _Worker) -> None:
-        with self._figures:
+        with self._figures.lock:
             if worker.question is Question.WANTED and worker.is_ready:
                 worker.question = Question.ASKED
                 self._send(worker, Ask())
@@ -321,7 +322,7 @@ class WorkerProcesses:
             worker.process.close()
             worker.process = None
         self._hang_up(worker)
-        with self._figures:
+        with self._figures.lock:
             worker.is_ready = False
             worker.question = None
             if worker.snapshot is not None:

@@ -1,6 +1,24 @@
 """gRPC server reflection (reflection.md), v1 and v1alpha: the service, and a client that a registry can load from."""
 
-from puregrpc.services.reflection.client import ReflectionClient, open_reflection
-from puregrpc.services.reflection.server import ReflectionService
+from __future__ import annotations
 
-__all__ = ["ReflectionClient", "ReflectionService", "open_reflection"]
+from typing import TYPE_CHECKING
+
+from puregrpc._on_demand import on_demand
+
+if TYPE_CHECKING:
+    from puregrpc.services.reflection.client import ReflectionClient as ReflectionClient
+    from puregrpc.services.reflection.client import open_reflection as open_reflection
+    from puregrpc.services.reflection.on_demand import TypesOnDemand as TypesOnDemand
+    from puregrpc.services.reflection.server import ReflectionService as ReflectionService
+
+_MODULES = {
+    "ReflectionClient": "client",
+    "ReflectionService": "server",
+    "TypesOnDemand": "on_demand",
+    "open_reflection": "client",
+}
+
+__all__ = [*_MODULES]
+
+__getattr__, __dir__ = on_demand(__name__, _MODULES)

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
-from puregrpc.channel import Channel, ClientCall, MetadataLike
+from puregrpc.channel import Channel, ClientCall, MetadataLike, StreamStreamMethod
 from puregrpc.errors import DecodeError, RemoteProtocolError, RpcError, SchemaError
 from puregrpc.kernel.events import Turn
-from puregrpc.schema import Registry, load_symbols
-from puregrpc.services.contracts import codec, method
-from puregrpc.services.reflection.server import VERSIONS
+from puregrpc.services.reflection.messages import (
+    ERROR,
+    EXTENSION_NUMBERS,
+    FILE_BY_FILENAME,
+    FILE_CONTAINING_SYMBOL,
+    FILES,
+    LIST_SERVICES,
+    NUMBERS_OF_TYPE,
+    SERVICES,
+    VERSIONS,
+    Answer,
+    decode_answer,
+    extension_question,
+    question,
+)
 from puregrpc.wire.status import Status, StatusCode
+
+if TYPE_CHECKING:
+    from puregrpc.schema import Registry
 
 __all__ = ["ReflectionClient", "open_reflection"]
 
 MAX_SERVICES = 10_000
 """How many services one server may list: more than any has, and what a hostile one can cost stays bounded."""
+
+
+ANSWERS = {
+    FILES: "fileDescriptorResponse",
+    EXTENSION_NUMBERS: "allExtensionNumbersResponse",
+    SERVICES: "listServicesResponse",
+}
+"""What an answer is called (in JSON), by its field."""
 
 
 class ReflectionClient:
@@ -42,7 +64,7 @@ class ReflectionClient:
         self._stack = stack
         self._timeout = timeout
         self._turn = Turn(channel.bound().kernel)
-        self._call: ClientCall[Any, Any] | None = None
+        self._call: ClientCall[bytes, Answer] | None = None
         self._versions = list(VERSIONS)
 
     @property
@@ -52,35 +74,34 @@ class ReflectionClient:
 
     async def list_services(self) -> list[str]:
         """The full names of the server's services, in its order."""
-        answer = await self._ask({"listServices": "*"}, "listServicesResponse")
-        names = [entry["name"] for entry in answer["service"]]
+        names = (await self._ask(question(LIST_SERVICES, "*"), SERVICES)).services
         if len(names) > MAX_SERVICES:
             raise RemoteProtocolError(f"the server lists {len(names)} services; {MAX_SERVICES} are taken at most")
-        return names
+        return list(names)
 
     async def file_by_filename(self, name: str) -> list[bytes]:
         """The file of this name, with any of its imports: serialized FileDescriptorProtos."""
-        return self._files(await self._ask({"fileByFilename": name}, "fileDescriptorResponse"))
+        return list((await self._ask(question(FILE_BY_FILENAME, name), FILES)).files)
 
     async def file_containing_symbol(self, symbol: str) -> list[bytes]:
         """The file that declares a service, method, type, field ...: serialized FileDescriptorProtos."""
-        return self._files(await self._ask({"fileContainingSymbol": symbol}, "fileDescriptorResponse"))
+        return list((await self._ask(question(FILE_CONTAINING_SYMBOL, symbol), FILES)).files)
 
     async def file_containing_extension(self, message: str, number: int) -> list[bytes]:
         """The file that declares an extension of a message: serialized FileDescriptorProtos."""
-        question = {"fileContainingExtension": {"containingType": message, "extensionNumber": number}}
-        return self._files(await self._ask(question, "fileDescriptorResponse"))
+        return list((await self._ask(extension_question(message, number), FILES)).files)
 
     async def extension_numbers(self, message: str) -> list[int]:
         """The numbers of the extensions of a message that the server knows."""
-        answer = await self._ask({"allExtensionNumbersOfType": message}, "allExtensionNumbersResponse")
-        return list(answer["extensionNumber"])
+        return list((await self._ask(question(NUMBERS_OF_TYPE, message), EXTENSION_NUMBERS)).extension_numbers)
 
     async def load(self, registry: Registry, services: list[str] | None = None) -> list[str]:
         """Load services (by default all that the server lists) with all their types; returns the names of those loaded.
 
         When all are asked for, one that the server lists and cannot describe is left out; the registry remembers why.
         """
+        from puregrpc.schema import load_symbols  # who only lists need not wait for the import
+
         if services is not None:
             await load_symbols(registry, self, services)
             return services
@@ -95,29 +116,22 @@ class ReflectionClient:
             loaded.append(name)
         return loaded
 
-    @staticmethod
-    def _files(answer: dict[str, Any]) -> list[bytes]:
-        return [b64decode(text) for text in answer["fileDescriptorProto"]]
-
-    async def _ask(self, question: dict[str, Any], wanted: str) -> dict[str, Any]:
+    async def _ask(self, asked: bytes, wanted: int) -> Answer:
         async with self._turn:
-            answer = await self._exchange(question)
-        error = answer.get("errorResponse")
-        if error is not None:
-            name = Status(error["errorCode"]).name
-            raise SchemaError(f"server reflection: {name}: {error['errorMessage']}")
-        found: dict[str, Any] | None = answer.get(wanted)
-        if found is None:
-            raise RemoteProtocolError(f"server reflection: an answer without {wanted}")
-        return found
+            answer = await self._exchange(asked)
+        if answer.member == ERROR:
+            raise SchemaError(f"server reflection: {Status(answer.error_code).name}: {answer.error_message}")
+        if answer.member != wanted:
+            raise RemoteProtocolError(f"server reflection: an answer without {ANSWERS[wanted]}")
+        return answer
 
-    async def _exchange(self, question: dict[str, Any]) -> dict[str, Any]:
+    async def _exchange(self, asked: bytes) -> Answer:
         fresh = self._call is None
         while True:
             call = await self._open()
             try:
-                await call.send(question)
-                answer: dict[str, Any] | None = await call.receive()
+                await call.send(asked)
+                answer = await call.receive()
             except RpcError as error:
                 self._call = None
                 if error.code == StatusCode.UNIMPLEMENTED and len(self._versions) > 1:
@@ -139,12 +153,10 @@ class ReflectionClient:
                 raise RemoteProtocolError("server reflection: the server ended the stream without an answer")
             fresh = True
 
-    async def _open(self) -> ClientCall[Any, Any]:
+    async def _open(self) -> ClientCall[bytes, Answer]:
         if self._call is None:
-            package = f"grpc.reflection.{self.version}"
-            file = f"{package.replace('.', '/')}/reflection.proto"
-            info = method(file, f"{package}.ServerReflection", "ServerReflectionInfo")
-            ask = self._channel.stream_stream(info, codec=codec(file))
+            path = f"/grpc.reflection.{self.version}.ServerReflection/ServerReflectionInfo"
+            ask: StreamStreamMethod[bytes, Answer] = self._channel.stream_stream(path, bytes, decode_answer)
             await self._stack.aclose()
             self._call = await self._stack.enter_async_context(ask(metadata=self._metadata, timeout=self._timeout))
         return self._call

@@ -15,11 +15,10 @@ from puregrpc.server.base import ServerBase
 from puregrpc.services.answering import answer_each
 from puregrpc.services.contracts import service_in
 from puregrpc.services.reflection.index import FileIndex
+from puregrpc.services.reflection.messages import VERSIONS
 from puregrpc.wire.status import StatusCode
 
-__all__ = ["VERSIONS", "ReflectionService"]
-
-VERSIONS = ("v1", "v1alpha")
+__all__ = ["ReflectionService"]
 
 
 class NotFound(Exception):  # noqa: N818 - becomes the error response NOT_FOUND

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from typing import Protocol as Interface
 
 from puregrpc.errors import SchemaError
+from puregrpc.schema import Registry
 from puregrpc.trace.explaining import frames, rules
 from puregrpc.trace.explaining.bodies import Bodies, page
 from puregrpc.trace.explaining.connection_state import ConnectionState, Told
@@ -22,14 +23,12 @@ from puregrpc.trace.explaining.protocols import (
     request_protocol,
     response_protocol,
 )
-from puregrpc.trace.explaining.standard_types import standard_registry
 from puregrpc.trace.explaining.stream import CallState, Side
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Field, Frame, HeaderBlock, HeaderField, Part, Representation, Span
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
-    from puregrpc.schema import Registry
     from puregrpc.trace.http1 import Head as RequestHead
 
 __all__ = ["Conversation"]
@@ -399,8 +398,8 @@ class Conversation:
     def _details(self, raw: bytes) -> tuple[Field, ...]:
         self._inflation.octets.made += len(raw)
         octets = self.host.unpack("grpc-status-details-bin", raw)
-        registry = standard_registry()
-        descriptor = registry.message("google.rpc.Status")
+        registry = self.registry or Registry()
+        descriptor = registry.type_in_any("google.rpc.Status")
         fields, parts = explain_message(octets, descriptor, registry, self._inflation.fields)
         if len(parts) == len(fields):
             return fields

@@ -90,7 +90,7 @@ class _Reader:
         self.registry = registry
         self.budget = budget
         self.any_type = ""
-        """The type of the google.protobuf.Any that is being read."""
+        """The type URL of the google.protobuf.Any that is being read."""
 
     def message(
         self, start: int, end: int, descriptor: MessageDescriptor | None, depth: int, group: int | None
@@ -131,7 +131,7 @@ class _Reader:
             number = found.number
             parts.append(found.part)
             if descriptor is not None and descriptor.full_name == ANY and number == ANY_TYPE_URL:
-                self.any_type = str(found.value).rpartition("/")[2]
+                self.any_type = str(found.value)
         if group is not None and parts:
             parts[-1] = _with_problem(parts[-1], f"the message ends before the end tag of group {group}")
         return tuple(fields), tuple(parts), position
@@ -268,7 +268,7 @@ class _Reader:
         if self.registry is None or outer is None or outer.full_name != ANY:
             return None
         try:
-            return self.registry.message(self.any_type)
+            return self.registry.type_in_any(self.any_type)
         except SchemaError:
             return None
 

@@ -13,7 +13,7 @@ from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.explaining.protocols import Protocol
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import CallSummary, Part, Span
-from puregrpc.wire.compression import CODINGS, MessageTooLarge
+from puregrpc.wire.compression import CODINGS, MessageTooLarge, needed_for
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def inflate(data: bytes, encoding: str, limit: int) -> tuple[bytes | None, str]:
         return None, "the compressed flag is set, but grpc-encoding names no compression (INTERNAL)"
     coding = CODINGS.get(encoding)
     if coding is None:
-        needs = "; that needs backports.zstd: pip install 'puregrpc[zstd]'" if encoding == "zstd" else ""
-        return None, f"compressed with {encoding}, which is not inflated here{needs}"
+        return None, f"compressed with {encoding}, which is not inflated here{needed_for(encoding)}"
     try:
         return coding.decompress(data, limit), ""
     except MessageTooLarge:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 from puregrpc.errors import InvalidArgument
 from puregrpc.trace.reading.capture_file import is_capture, read_capture_file
 from puregrpc.trace.reading.connections import read_connections
@@ -42,6 +40,10 @@ def read_recordings(data: bytes, name: str = "<capture>", *, key_log: str = "") 
 
 def _inflated(data: bytes, name: str) -> bytes:
     """A file that was compressed with gzip (RFC 1952), in one member or several."""
+    try:
+        import zlib
+    except ImportError:
+        raise InvalidArgument(f"{name}: compressed with gzip, which needs Python's module zlib") from None
     most = max(MAX_INFLATED, MAX_RATIO * len(data))
     parts: list[bytes] = []
     size = 0

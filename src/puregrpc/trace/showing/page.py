@@ -8,9 +8,9 @@ from __future__ import annotations
 import base64
 import html
 import json
-from importlib import resources
 from typing import TYPE_CHECKING
 
+from puregrpc._data import resource
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Frame, Part, TableState
 from puregrpc.trace.text import printable
@@ -23,7 +23,7 @@ __all__ = ["html_page"]
 
 def html_page(explanation: Explanation, *, title: str = "gRPC on the wire") -> str:
     """The page as text. It has no external resources and a Content-Security-Policy that forbids them."""
-    template = resources.files("puregrpc.trace.showing").joinpath("page.html").read_text(encoding="utf-8")
+    template = resource("puregrpc.trace.showing", "page.html").decode()
     # "<" inside JSON strings only: no text can end the script element.
     data = json.dumps(_Page(explanation).data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return template.replace("__TITLE__", html.escape(title)).replace("__DATA__", data)

@@ -11,12 +11,12 @@ from contextlib import suppress
 from socket import SHUT_RDWR, SHUT_WR
 from typing import TYPE_CHECKING
 
-from puregrpc.kernel.polling import wait_for_socket
-from puregrpc.kernel.streams import MAX_PIECES, ByteStream, SocketStream, TappedStream
-from puregrpc.kernel.thread_kernel import ThreadKernel, is_cooperative
+from puregrpc.kernel.network.streams import MAX_PIECES, ByteStream, SocketStream, TappedStream
+from puregrpc.kernel.threads.kernel import ThreadKernel, is_cooperative
+from puregrpc.kernel.threads.polling import wait_for_socket
 
 if TYPE_CHECKING:
-    from puregrpc.kernel.tap import Tap
+    from puregrpc.kernel.network.tap import Tap
 
 __all__ = ["RECV_TIMEOUT", "Endpoint", "Pieces", "SocketEndpoint", "endpoint_of", "is_by_signal"]
 

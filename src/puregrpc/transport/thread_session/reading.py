@@ -12,9 +12,9 @@ from math import inf
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from puregrpc.kernel.thread_kernel import is_cooperative
-from puregrpc.kernel.trampoline import ThreadWaiter
-from puregrpc.kernel.waking import Signal
+from puregrpc.kernel.threads.kernel import is_cooperative
+from puregrpc.kernel.threads.trampoline import ThreadWaiter
+from puregrpc.kernel.threads.waking import Signal
 from puregrpc.transport.amounts import READ_SIZE, SMALLEST_READ_SIZE, next_read_size
 from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.end_reasons import broken, failed_here, no_settings

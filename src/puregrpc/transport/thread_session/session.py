@@ -11,9 +11,9 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from puregrpc.errors import ConnectError, Error
-from puregrpc.kernel.mutex import Mutex, NestedUse
-from puregrpc.kernel.thread_kernel import ThreadKernel
-from puregrpc.kernel.trampoline import ThreadWaiter, blocks_caller
+from puregrpc.kernel.threads.kernel import ThreadKernel
+from puregrpc.kernel.threads.mutex import Mutex, NestedUse
+from puregrpc.kernel.threads.trampoline import ThreadWaiter, blocks_caller
 from puregrpc.transport.end_reasons import CLOSED_HERE
 from puregrpc.transport.session import CallT, ConnectionT, Owner, Session, SessionOptions, UnaryExchange
 from puregrpc.transport.thread_session.endpoints import Pieces, endpoint_of
@@ -24,7 +24,7 @@ from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
-    from puregrpc.kernel.streams import ByteStream
+    from puregrpc.kernel.network.streams import ByteStream
 
 __all__ = ["ThreadSession"]
 

@@ -11,7 +11,7 @@ from math import inf
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
-from puregrpc.kernel.thread_kernel import is_cooperative
+from puregrpc.kernel.threads.kernel import is_cooperative
 from puregrpc.transport.amounts import without_first
 from puregrpc.transport.end_reasons import broken
 from puregrpc.transport.thread_session.endpoints import Endpoint, Pieces, is_by_signal

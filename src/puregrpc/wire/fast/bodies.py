@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from puregrpc.wire.compression import receiving_coding
 from puregrpc.wire.framing import MessageReader
-from puregrpc.wire.headers import foreign_failure
+from puregrpc.wire.headers import BodyLength, foreign_failure
 from puregrpc.wire.limits import FOREIGN_BODY_SIZE
 from puregrpc.wire.status import Status
 
@@ -12,23 +12,13 @@ __all__ = ["ForeignBody", "MeasuredReader"]
 
 
 class MeasuredReader(MessageReader):
-    """Also holds the octets that come against the request's content-length (RFC 9113, section 8.1.1)."""
+    """A reader that also measures the body."""
 
-    __slots__ = ("_octets_left",)
+    __slots__ = ("length",)
 
     def __init__(self, max_size: int, encoding: str, content_length: int) -> None:
         super().__init__(max_size, receiving_coding(encoding))
-        self._octets_left = content_length
-
-    def count(self, octets: int) -> bool:
-        """Take note of octets that came; False if they are more than announced."""
-        self._octets_left -= octets
-        return self._octets_left >= 0
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether as many octets came as announced."""
-        return self._octets_left == 0
+        self.length = BodyLength(content_length)
 
 
 class ForeignBody:

@@ -8,7 +8,7 @@ from puregrpc.errors import LocalProtocolError, RemoteProtocolError
 from puregrpc.wire.compression import coding_for, receiving_coding
 from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, Driver, Request
 from puregrpc.wire.deadline import encode_timeout
-from puregrpc.wire.fast.bodies import ForeignBody
+from puregrpc.wire.fast.bodies import ForeignBody, MeasuredReader
 from puregrpc.wire.fast.control import DEADLINE_PASSED, MAX_CONCURRENT_STREAMS
 from puregrpc.wire.fast.custom_metadata import MetadataEncoder, read_custom
 from puregrpc.wire.fast.hpack_decoder import FieldRun
@@ -28,7 +28,7 @@ from puregrpc.wire.fast.sending import (
 )  # fmt: skip
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader, encode_message, prefix
-from puregrpc.wire.headers import ResponseHead, parse_response, parse_trailers, request_fields
+from puregrpc.wire.headers import ResponseHead, headers_too_large, parse_response, parse_trailers, request_fields
 from puregrpc.wire.limits import STREAMS_BEFORE_SETTINGS
 from puregrpc.wire.status import Status, StatusCode, http2_error_name, status_from_http2_error
 
@@ -317,8 +317,7 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._floods.informational(self._now)
 
     def _list_too_large(self, call: Call) -> None:
-        problem = f"the response's headers are larger than {self.config.max_header_list_size} octets"
-        self._fail_call(call, Status(StatusCode.RESOURCE_EXHAUSTED, problem), ErrorCode.CANCEL)
+        self._fail_call(call, headers_too_large("response", self.config.max_header_list_size), ErrorCode.CANCEL)
 
     def _response(self, call: Call, run: FieldRun, fields: Fields) -> bool:
         """The head of a response; False if it is an informational one."""
@@ -330,19 +329,22 @@ class FastClientConnection(FastConnection, ClientConnection):
             if more is None:
                 head = parse_response(run.fields + fields) or INFORMATIONAL
             else:
-                head = ResponseHead(head.metadata + more, head.encoding)
+                head = ResponseHead(head.metadata + more, head.encoding, content_length=head.content_length)
         elif head is NO_HEAD:
             head = parse_response(run.fields) or INFORMATIONAL
         if head is INFORMATIONAL:
             return False
-        if head is run.head and head.failure is None and head.encoding == "identity":
+        is_plain = head.failure is None and head.encoding == "identity" and head.content_length is None
+        if head is run.head and is_plain:
             run.plain = head.metadata
         if head.failure is not None:
             call.wire_state |= READABLE
             call.wire_inbound = ForeignBody(head.failure)
             return True
         call.wire_state |= HEAD_RECEIVED | READABLE
-        if head.encoding != "identity":
+        if head.content_length is not None:
+            call.wire_inbound = MeasuredReader(self._max_message_size, head.encoding, head.content_length)
+        elif head.encoding != "identity":
             call.wire_inbound = MessageReader(self._max_message_size, receiving_coding(head.encoding))
         call.on_headers(head.metadata)
         return True
@@ -360,6 +362,8 @@ class FastClientConnection(FastConnection, ClientConnection):
                     status, trailers = parse_trailers(run.fields + fields, first=False)
                 else:
                     trailers += more
+        if type(call.wire_inbound) is MeasuredReader:
+            call.wire_inbound.length.ended()
         if status.code == 0 and call.wire_inbound is not None:
             try:
                 call.wire_inbound.finish()

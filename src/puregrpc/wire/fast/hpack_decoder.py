@@ -43,7 +43,14 @@ class HeaderBombError(HeaderDecodingError):
 
 
 class HeaderListTooLargeError(Exception):
-    """A block's header list is over the limit. The block was decoded to its end, so the table is in step."""
+    """A block's header list is over the limit. The block was decoded to its end, so the table is in step.
+
+    ``fields`` are those that fit.
+    """
+
+    def __init__(self, fields: Fields) -> None:
+        super().__init__()
+        self.fields = fields
 
 
 class FieldRun:
@@ -108,12 +115,15 @@ class HeaderDecoder:
             if run.size > self._most:
                 raise HeaderBombError("the header list is too large")
             if run.size > self.max_list_size:
-                raise HeaderListTooLargeError
+                raise HeaderListTooLargeError(run.fields)
             return run, NO_FIELDS
         prefix = block[:stop]
         known = self.blocks.get(prefix)
         run = self._decode_run(prefix) if known is None else known[0]
-        return run, self._decode_fields(block, stop, run.size)
+        try:
+            return run, self._decode_fields(block, stop, run.size)
+        except HeaderListTooLargeError as error:
+            raise HeaderListTooLargeError(run.fields + error.fields) from None
 
     def _decode_run(self, octets: bytes) -> FieldRun:
         """Decode indexes of one octet each and keep the answer."""
@@ -205,7 +215,7 @@ class HeaderDecoder:
         if self._max_table_size > self._allowed_table_size:
             raise HeaderDecodingError("the dynamic table is larger than SETTINGS_HEADER_TABLE_SIZE allows")
         if list_size > limit:
-            raise HeaderListTooLargeError
+            raise HeaderListTooLargeError(tuple(fields))
         return tuple(fields)
 
     def _entry(self, index: int) -> Field:

@@ -39,7 +39,6 @@ from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
 from puregrpc.wire.limits import (
     LARGE_HEADER_BLOCK,
-    MAX_CONTINUATION_FRAMES,
     MAX_FRAME_SIZE,
     MESSAGE_OVERHEAD,
     SMALL_PART,
@@ -326,9 +325,9 @@ class FastConnection(Holding):
             raise RemoteProtocolError(f"HPACK: {error}", ErrorCode.ENHANCE_YOUR_CALM) from None
         except HeaderDecodingError as error:
             raise RemoteProtocolError(f"HPACK: {error}", ErrorCode.COMPRESSION_ERROR) from None
-        except HeaderListTooLargeError:
+        except HeaderListTooLargeError as error:
             if not self._closed:
-                self._headers(stream_id, flags, None, ())
+                self._headers(stream_id, flags, None, error.fields)
             return
         if not self._closed:
             self._headers(stream_id, flags, run, fields)
@@ -345,7 +344,10 @@ class FastConnection(Holding):
                 raise RemoteProtocolError("a header block was interrupted by another frame")
             block.frames += 1
             block.octets += payload
-            if block.frames > MAX_CONTINUATION_FRAMES or len(block.octets) > self.config.max_header_block_size:
+            if (
+                block.frames > self.config.max_continuation_frames
+                or len(block.octets) > self.config.max_header_block_size
+            ):
                 raise RemoteProtocolError("a header block is too long", ErrorCode.ENHANCE_YOUR_CALM)
             if flags & END_HEADERS:
                 self._block = None
@@ -410,12 +412,9 @@ class FastConnection(Holding):
         if state & REMOTE_CLOSED:
             self._stream_error(stream_id, "DATA behind END_STREAM", ErrorCode.STREAM_CLOSED)
         elif state & DETACHED:
-            reader = call.wire_inbound
-            if type(reader) is MeasuredReader and not reader.count(len(data)):
-                self._stream_error(stream_id, "more octets than content-length says", ErrorCode.PROTOCOL_ERROR)
-            elif flags & END_STREAM and type(reader) is MeasuredReader and not reader.is_complete:
-                self._stream_error(stream_id, "fewer octets than content-length says", ErrorCode.PROTOCOL_ERROR)
-            elif flags & END_STREAM:
+            if not self._fits(call, len(data), ended=flags & END_STREAM != 0):
+                return
+            if flags & END_STREAM:
                 call.wire_state = state | REMOTE_CLOSED
                 self._ended_remotely(call)
             elif call.wire_received < call.wire_low:
@@ -448,8 +447,7 @@ class FastConnection(Holding):
             else:
                 self._work(self._take_more(call, data, taken, credit, flags))
             return
-        if type(reader) is MeasuredReader and not reader.count(len(data)):
-            self._stream_error(call.wire_id, "more octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+        if not self._fits(call, len(data)):
             return
         self._work(self._take_messages(call, reader, data, credit, flags))
 
@@ -579,6 +577,19 @@ class FastConnection(Holding):
                 break
         return start
 
+    def _fits(self, call: Call, octets: int, *, ended: bool = False) -> bool:
+        """Whether octets of a body are as many as content-length says; else its stream is reset."""
+        reader = call.wire_inbound
+        if type(reader) is MeasuredReader:
+            try:
+                reader.length.came(octets)
+                if ended:
+                    reader.length.ended()
+            except RemoteProtocolError as error:
+                self._stream_error(call.wire_id, str(error), ErrorCode.PROTOCOL_ERROR)
+                return False
+        return True
+
     def _end_of_stream(self, call: Call) -> None:
         """The peer has sent END_STREAM, and that is noted in the call's state."""
         if call.wire_state & DETACHED:
@@ -586,8 +597,7 @@ class FastConnection(Holding):
             return
         reader: MessageReader | None = call.wire_inbound
         if reader is not None:
-            if type(reader) is MeasuredReader and not reader.is_complete:
-                self._stream_error(call.wire_id, "fewer octets than content-length says", ErrorCode.PROTOCOL_ERROR)
+            if not self._fits(call, 0, ended=True):
                 return
             try:
                 reader.finish()

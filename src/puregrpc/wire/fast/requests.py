@@ -15,7 +15,7 @@ from puregrpc.wire.fast.hpack_decoder import FieldRun
 from puregrpc.wire.fast.hpack_table import Fields
 from puregrpc.wire.headers import Refusal, parse_request
 
-__all__ = ["read_content_length", "read_request"]
+__all__ = ["read_request"]
 
 NOT_SIMPLE = Refusal()
 
@@ -67,14 +67,3 @@ def _read_run(fields: Fields) -> Request | Refusal:
     if any(name == b"content-length" for name, _ in fields):
         return NOT_SIMPLE
     return request
-
-
-def read_content_length(fields: Fields) -> int | None:
-    """What the content-length of a request says, if it has one. Raises RemoteProtocolError if it says no number."""
-    found: int | None = None
-    for name, value in fields:
-        if name == b"content-length":
-            if not value.isdigit() or len(value) > 18 or (found is not None and found != int(value)):
-                raise RemoteProtocolError("a malformed content-length")
-            found = int(value)
-    return found

@@ -23,7 +23,7 @@ from puregrpc.wire.fast.hpack_encoder import ConstantFields, literal
 from puregrpc.wire.fast.hpack_table import Fields
 from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, frame, message_frame_head, pack_head
 from puregrpc.wire.fast.receiving import FastConnection
-from puregrpc.wire.fast.requests import read_content_length, read_request
+from puregrpc.wire.fast.requests import read_request
 from puregrpc.wire.fast.sending import (
     DETACHED,
     END_SENT,
@@ -42,6 +42,8 @@ from puregrpc.wire.headers import (
     check_fields,
     fit_trailers,
     parse_request,
+    read_content_length,
+    refusal_of_large,
     response_fields,
     trailer_fields,
 )
@@ -326,7 +328,7 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._refuse(stream_id)
             return
         if run is None:
-            self._answer(stream_id, Refusal(431, "the request's headers are too large\n"), ended=ended)
+            self._answer(stream_id, refusal_of_large(fields, self.config.max_header_list_size), ended=ended)
             return
         request = read_request(run, fields)
         content_length = None

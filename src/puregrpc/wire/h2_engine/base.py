@@ -56,7 +56,10 @@ class H2Connection(Holding[CallT]):
         super().__init__(config, client=client)
         self._driver = driver
         self._frames = FrameReader(
-            preface=not client, max_frame_size=MAX_FRAME_SIZE, max_block_size=config.max_header_block_size
+            preface=not client,
+            max_frame_size=MAX_FRAME_SIZE,
+            max_block_size=config.max_header_block_size,
+            max_block_frames=config.max_continuation_frames,
         )
         self._turn = Turn()
         self._has_input = False
@@ -464,6 +467,14 @@ class H2Connection(Holding[CallT]):
         credit = stream.credit
         credit.auto = stream.call.auto_consume
         credit.received(len(event.data), event.flow_controlled_length - len(event.data))
+        if stream.length is not None:
+            try:
+                stream.length.came(len(event.data))
+                if ended:
+                    stream.length.ended()
+            except RemoteProtocolError as error:
+                self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)))
+                return
         self._work(self._take_frame(stream, event.data, ended=ended))
 
     def _take_frame(self, stream: Stream[CallT], data: bytes, *, ended: bool) -> Iterator[None]:

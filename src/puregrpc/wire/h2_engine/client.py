@@ -14,7 +14,15 @@ from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, D
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.base import H2Connection
 from puregrpc.wire.h2_engine.stream import Stream
-from puregrpc.wire.headers import foreign_failure, parse_response, parse_trailers, request_fields, timeout_field
+from puregrpc.wire.headers import (
+    BodyLength,
+    foreign_failure,
+    headers_too_large,
+    parse_response,
+    parse_trailers,
+    request_fields,
+    timeout_field,
+)
 from puregrpc.wire.limits import FOREIGN_BODY_SIZE, STREAMS_BEFORE_SETTINGS
 from puregrpc.wire.metadata import HeaderField, header_list_size
 from puregrpc.wire.status import Status, StatusCode, http2_error_name, status_from_http2_error
@@ -139,9 +147,9 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
             return
         stream.wire_ended_remotely = ended
         try:
-            if header_list_size(fields) > self._config.max_header_list_size:
-                problem = f"the response's headers take more than {self._config.max_header_list_size} octets"
-                self._fail_call(stream, Status(StatusCode.RESOURCE_EXHAUSTED, problem))
+            most = self._config.max_header_list_size
+            if header_list_size(fields) > most:
+                self._fail_call(stream, headers_too_large("response", most))
             elif stream.failure is not None:
                 self._fail_foreign(stream, stream.failure)
             elif ended:
@@ -160,10 +168,14 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         else:
             stream.receiving.step(Step.HEADERS)
             stream.reader.coding = receiving_coding(head.encoding)
+            if head.content_length is not None:
+                stream.length = BodyLength(head.content_length)
             stream.call.on_headers(head.metadata)
 
     def _trailers_received(self, stream: Stream[Call], fields: list[HeaderField]) -> None:
         status, trailers = parse_trailers(fields, first=not stream.receiving.opened)
+        if stream.length is not None:
+            stream.length.ended()
         stream.receiving.step(Step.TRAILERS)
         if status.code == StatusCode.OK:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import h2.config
 import h2.connection
@@ -15,7 +16,7 @@ from hyperframe.frame import GoAwayFrame, RstStreamFrame, SettingsFrame
 
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import ConnectionConfig
-from puregrpc.wire.frames import ACK, HEAD_SIZE, PADDED, PREFACE, ErrorCode, FrameType, RawFrame
+from puregrpc.wire.frames import ACK, END_HEADERS, HEAD_SIZE, PADDED, PREFACE, ErrorCode, FrameType, RawFrame
 from puregrpc.wire.limits import (
     FIRST_STREAM_WINDOW,
     HEADER_DECODE_LIMIT,
@@ -34,6 +35,10 @@ HEADER_TABLE_SIZE = 4096
 """The most our HPACK encoder uses, whatever the peer allows: it is our memory that a larger one takes."""
 
 RESET_SIZE = 13
+PRIORITY = 0x20
+PRIORITY_SIZE = 5
+LARGEST_FRAME_SIZE = (1 << 24) - 1
+_BLOCK_BEGINS = (FrameType.HEADERS, FrameType.PUSH_PROMISE)
 _ANSWERED_WITH_RESET = (FrameType.DATA, FrameType.HEADERS, FrameType.CONTINUATION)
 
 FIXED_SIZES = {FrameType.PING: 8, FrameType.RST_STREAM: 4, FrameType.WINDOW_UPDATE: 4}
@@ -53,6 +58,10 @@ _H2_FAULTS = (
 )
 
 
+def _pass_over(headers: object) -> None:
+    """In place of a method of h2's streams."""
+
+
 class _Connection(h2.connection.H2Connection):
     """h2's connection, which walks all its streams for each HEADERS frame to count those that are open, and to forget
     those that are closed. The engine does the former, and says which are closed."""
@@ -64,6 +73,21 @@ class _Connection(h2.connection.H2Connection):
         super().__init__(config)
         self.retired: list[int] = []
         """Streams that are over."""
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: Any) -> Any:
+        """h2 ends the connection for a body that is not as long as content-length says: the engine measures it."""
+        stream: Any = super()._begin_new_stream(stream_id, allowed_ids)
+        stream._initialize_content_length = _pass_over  # noqa: SLF001 - h2 has no other way
+        return stream
+
+    @property
+    def max_inbound_frame_size(self) -> int:
+        """FrameReader has held each frame against what is announced; header blocks come as one."""
+        return LARGEST_FRAME_SIZE
+
+    @max_inbound_frame_size.setter
+    def max_inbound_frame_size(self, size: int) -> None:
+        pass
 
     def _open_streams(self, remainder: int) -> int:  # noqa: ARG002 - h2's own method
         for stream_id in self.retired:
@@ -86,6 +110,8 @@ class Http2:
         """The receive window of a new stream, once the peer has acknowledged it."""
         if not client:
             self.first_window = min(self.first_window, FIRST_STREAM_WINDOW)
+        self._block: list[RawFrame] = []
+        """The frames of a header block whose end has not come."""
         self._reset_here: dict[int, None] = {}
         """Streams that this side reset lately, oldest first."""
         self._h2 = _Connection(
@@ -128,7 +154,6 @@ class Http2:
         )
         http2.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = self.first_window
         http2.decoder.max_header_list_size = config.max_header_list_size * HEADER_DECODE_LIMIT
-        http2.max_inbound_frame_size = MAX_FRAME_SIZE
         http2.initiate_connection()
         if not self._client:
             http2.receive_data(PREFACE)  # FrameReader has taken the client's
@@ -143,8 +168,13 @@ class Http2:
 
     def receive(self, frame: RawFrame) -> list[h2.events.Event]:
         """Take a frame. Raises RemoteProtocolError for all that the peer may have got wrong."""
-        octets = frame.octets
         _check_size(frame)
+        if self._block or (frame.type in _BLOCK_BEGINS and not frame.flags & END_HEADERS):
+            joined = self._joined(frame)
+            if joined is None:
+                return []
+            frame = joined
+        octets = frame.octets
         if frame.type == FrameType.RST_STREAM and self._is_idle(frame.stream_id):
             raise RemoteProtocolError("RST_STREAM for a stream that was never opened")
         if frame.type == FrameType.HEADERS and self._client and frame.stream_id % 2 == 0:
@@ -174,6 +204,25 @@ class Http2:
             # octets it gave, and there are peers (ASP.NET's) that end the connection over a second RST_STREAM.
             del self.output[max(before, len(self.output) - RESET_SIZE) :]
         return events
+
+    def _joined(self, frame: RawFrame) -> RawFrame | None:
+        """The header block that a frame ends, as one frame; None before. h2 takes 64 frames of a block at most."""
+        self._block.append(frame)
+        first, *more = self._block
+        content = first.payload
+        if first.flags & PADDED:
+            if content[0] >= len(content):
+                raise RemoteProtocolError("the padding of a frame is longer than the frame")
+            content = content[1 : len(content) - content[0]]
+        if first.flags & PRIORITY and len(content) < PRIORITY_SIZE:
+            raise RemoteProtocolError("a frame of a wrong size", ErrorCode.FRAME_SIZE_ERROR)
+        if not frame.flags & END_HEADERS:
+            return None
+        self._block = []
+        content = b"".join([content, *(each.payload for each in more)])
+        flags = first.flags & ~PADDED | END_HEADERS
+        head = len(content).to_bytes(3, "big") + bytes((first.type, flags)) + first.stream_id.to_bytes(4, "big")
+        return RawFrame(first.type, flags, first.stream_id, head + content)
 
     def _is_idle(self, stream_id: int) -> bool:
         if (stream_id % 2 == 1) is self._client:

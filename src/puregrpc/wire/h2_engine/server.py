@@ -9,7 +9,17 @@ from puregrpc.wire.connection import ConnectionConfig, Driver, Request, ServerCa
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.base import H2Connection
 from puregrpc.wire.h2_engine.stream import Stream
-from puregrpc.wire.headers import NO_PSEUDO, Refusal, check_fields, fit_trailers, parse_request, response_fields
+from puregrpc.wire.headers import (
+    NO_PSEUDO,
+    BodyLength,
+    Refusal,
+    check_fields,
+    fit_trailers,
+    parse_request,
+    read_content_length,
+    refusal_of_large,
+    response_fields,
+)
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
 from puregrpc.wire.memory import FEW_CALLS, TOO_MUCH_HELD, size_of_metadata
@@ -133,19 +143,23 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         if self._drained or len(self._streams) >= self._config.max_concurrent_streams:
             self._refuse(stream_id)
             return
-        if header_list_size(fields) > self._config.max_header_list_size:
-            self._answer(stream_id, Refusal(431, "the request's headers are too large\n"), ended=ended)
+        most = self._config.max_header_list_size
+        if header_list_size(fields) > most:
+            self._answer(stream_id, refusal_of_large(fields, most), ended=ended)
             return
         try:
             request = parse_request(fields)
+            length = read_content_length(fields)
+            if ended:
+                BodyLength(length or 0).ended()
         except RemoteProtocolError:
             self._floods.stream_fault(self._now)
             self._http2.reset(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         if isinstance(request, Refusal):
-            self._answer(stream_id, request, ended=ended)
+            self._answer(stream_id, request, ended=ended, length=length)
         else:
-            self._request_received(stream_id, request, ended=ended)
+            self._request_received(stream_id, request, ended=ended, length=length)
 
     def _refuse(self, stream_id: int) -> None:
         self._http2.reset(stream_id, ErrorCode.REFUSED_STREAM)
@@ -157,6 +171,8 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream.wire_ended_remotely = True
         try:
             check_fields(fields, NO_PSEUDO)
+            if stream.length is not None:
+                stream.length.ended()
         except RemoteProtocolError as error:
             self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)))
             return
@@ -170,13 +186,13 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             return
         self._half_closed(stream)
 
-    def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool) -> None:
+    def _answer(self, stream_id: int, refusal: Refusal, *, ended: bool, length: int | None = None) -> None:
         """Answer a request that is not gRPC's, or not one that can be served.
 
         What is gRPC learns at once; HTTP is answered when all of the request is there, or after a while.
         """
         self._floods.foreign_request(self._now)
-        stream = self._new_stream(stream_id, ServerCall(), "", ended=ended)
+        stream = self._new_stream(stream_id, ServerCall(), "", ended=ended, length=length)
         stream.answered = True
         stream.refusal = refusal
         if ended or refusal.status is not None:
@@ -213,15 +229,19 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         else:
             super()._deadline_passed(stream)
 
-    def _new_stream(self, stream_id: int, call: ServerCall, path: str, *, ended: bool) -> Stream[ServerCall]:
+    def _new_stream(
+        self, stream_id: int, call: ServerCall, path: str, *, ended: bool, length: int | None
+    ) -> Stream[ServerCall]:
         stream = self._add(call, path, Half(RESPONSE, "local"), Half(REQUEST, "remote"))
         stream.id = call.wire_id = stream_id
         stream.receiving.step(Step.HEADERS)
         stream.wire_ended_remotely = ended
+        if length is not None:
+            stream.length = BodyLength(length)
         self._streams[stream_id] = stream
         return stream
 
-    def _request_received(self, stream_id: int, request: Request, *, ended: bool) -> None:
+    def _request_received(self, stream_id: int, request: Request, *, ended: bool, length: int | None) -> None:
         budget = self._config.memory_budget
         if budget is not None and len(self._streams) >= FEW_CALLS and budget.is_greedy(self):
             self._answer(stream_id, Refusal(status=TOO_MUCH_HELD), ended=ended)
@@ -231,7 +251,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             self._refuse(stream_id)
             return
         call.request = request
-        stream = self._new_stream(stream_id, call, request.path, ended=ended)
+        stream = self._new_stream(stream_id, call, request.path, ended=ended, length=length)
         stream.reader.coding = receiving_coding(request.encoding)
         if request.metadata and (size := size_of_metadata(request.metadata)):
             self._holdings.charge(stream_id, size)

@@ -12,7 +12,7 @@ from puregrpc.wire.connection import Call
 from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.frames import END_STREAM, HEAD_SIZE, ErrorCode, FrameType, RawFrame
 from puregrpc.wire.framing import MessageReader
-from puregrpc.wire.headers import Refusal
+from puregrpc.wire.headers import BodyLength, Refusal
 from puregrpc.wire.metadata import HeaderField
 from puregrpc.wire.status import Status
 
@@ -35,6 +35,7 @@ class Stream(Generic[CallT]):
         "failure_text",
         "id",
         "key",
+        "length",
         "outbound",
         "path",
         "reader",
@@ -67,6 +68,8 @@ class Stream(Generic[CallT]):
         """What the owner of the call has asked for: it may still be queued."""
         self.receiving = receiving
         self.reader = reader
+        self.length: BodyLength | None = None
+        """Measures the body, if content-length says how long it is."""
         self.credit = credit
         self.coding: Coding = CODINGS["identity"]
         """What messages are sent with."""

@@ -1,0 +1,1 @@
+"""Servers that are broken on purpose: ``python -m conformance.fuzz.zoo.NAME PORT FAULT``, ``sound`` for none."""

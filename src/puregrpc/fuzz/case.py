@@ -1,0 +1,140 @@
+"""A case: the steps that are taken on connections, as data that can be kept in a file and taken again."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from puregrpc.errors import InvalidArgument
+from puregrpc.fuzz.probe import Fields
+
+__all__ = ["FORM", "Case", "Expectation", "Kind", "Level", "Step", "case_from_json", "case_to_json"]
+
+FORM = "puregrpc fuzz case"
+"""What the file of a case says that it is."""
+
+Level = Literal["schema", "sequence", "header", "frame", "client"]
+
+Kind = Literal["open", "message", "data", "reset", "wait", "pause", "raw", "connect", "close", "flood", "crowd"]
+"""``open``: HEADERS. ``message``: a length-prefixed message. ``data``: octets of DATA. ``reset``: RST_STREAM.
+``wait``: until the stream is as ``until`` says. ``raw``: octets as they are. ``connect``: go on with a new connection.
+``close``: close the connection as it is. ``flood``: what the probe of this name sends. ``crowd``: so many connections
+(``code``) that send ``octets`` and are held for some seconds, or reset."""
+
+Expectation = Literal["answer", "refusal", "same", "any", "auth", "follows", "unlimited"]
+"""What is right: a call that is valid by the schema and gets a status; one that must not be served; the same answer as
+the ordinary form of the call; anything that keeps to the protocol; UNAUTHENTICATED or PERMISSION_DENIED; for the last
+stream the same answer as before; an end before all of it was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that is done."""
+
+    kind: Kind
+    stream: int = 0
+    """Which of the case's streams, counted from 0."""
+    fields: Fields = ()
+    octets: bytes = b""
+    end: bool = False
+    """With END_STREAM."""
+    code: int = 0
+    """The error code of a reset; the first octet of a message's prefix."""
+    seconds: float = 0.0
+    until: str = ""
+    """``headers``, ``message`` or ``end``; for a flood, the name of the probe."""
+
+
+@dataclass(slots=True)
+class Case:
+    """What is sent, and what a sound server makes of it."""
+
+    level: Level
+    method: str
+    """The path of the method that it is about; empty for the connection itself."""
+    steps: tuple[Step, ...]
+    expects: Expectation = "answer"
+    about: str = ""
+    """What is peculiar to it, in words."""
+    reference: str = ""
+    severity: str = ""
+    seconds: float = 0.0
+    """The deadline of its calls; 0 for that of the run."""
+    drawn: tuple[int, ...] | None = None
+    """The choices that its message was made of, where it can be made smaller by them."""
+    spans: tuple[tuple[int, int], ...] = ()
+    path: tuple[int, ...] = ()
+    """The field that the case is about."""
+    maker: Any = field(default=None, repr=False)
+    """Makes the case again from other choices."""
+
+    @property
+    def octets(self) -> int:
+        """About how much it sends."""
+        return sum(len(step.octets) + sum(len(n) + len(v) for n, v in step.fields) + 9 for step in self.steps)
+
+    @property
+    def messages(self) -> list[bytes]:
+        """The messages that it sends, whole ones only."""
+        return [step.octets for step in self.steps if step.kind == "message"]
+
+
+def case_to_json(case: Case) -> dict[str, Any]:
+    """A case as JSON values; octets are base64."""
+    steps = []
+    for step in case.steps:
+        shown: dict[str, Any] = {"do": step.kind}
+        if step.kind in ("open", "message", "data", "reset", "wait"):
+            shown["stream"] = step.stream
+        if step.fields:
+            shown["fields"] = [[_text(name), _text(value)] for name, value in step.fields]
+        if step.octets or step.kind in ("message", "data"):
+            shown["octets"] = b64encode(step.octets).decode()
+        for name in ("end", "code", "seconds", "until"):
+            if value := getattr(step, name):
+                shown[name] = value
+        steps.append(shown)
+    made = {"level": case.level, "method": case.method, "expects": case.expects, "about": case.about, "steps": steps}
+    for name in ("reference", "severity", "seconds"):
+        if value := getattr(case, name):
+            made[name] = value
+    return made
+
+
+def case_from_json(value: Mapping[str, Any]) -> Case:
+    """The case that `case_to_json` made this of. Raises InvalidArgument for what is none."""
+    try:
+        steps = tuple(
+            Step(
+                each["do"],
+                each.get("stream", 0),
+                tuple((_octets(name), _octets(content)) for name, content in each.get("fields", ())),
+                b64decode(each.get("octets", "")),
+                bool(each.get("end")),
+                int(each.get("code", 0)),
+                float(each.get("seconds", 0)),
+                str(each.get("until", "")),
+            )
+            for each in value["steps"]
+        )
+        return Case(
+            value["level"], value["method"], steps, value["expects"], value["about"], value.get("reference", ""),
+            value.get("severity", ""), float(value.get("seconds", 0)),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidArgument(f"not a case of puregrpc fuzz: {error!r}") from None
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("latin-1")
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("latin-1")
+
+
+def streams_of(steps: Sequence[Step]) -> int:
+    """How many streams the steps open."""
+    return 1 + max((step.stream for step in steps if step.kind == "open"), default=-1)

@@ -1,0 +1,317 @@
+"""Limits on connections: streams, header blocks, handlers and floods, with a second client beside them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from puregrpc.fuzz.case import Case, Step
+from puregrpc.fuzz.checks import Observation, Profile
+from puregrpc.fuzz.probe import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    OPENING,
+    PREFACE,
+    RST_STREAM,
+    block,
+    frame,
+    indexed,
+    message,
+    opening,
+    plain_literal,
+)
+from puregrpc.fuzz.running import Outcome, run_case
+from puregrpc.fuzz.target import Target
+from puregrpc.fuzz.usage import MEBIBYTE, UsageWatch
+
+__all__ = ["flood_observation", "limit_cases"]
+
+MORE_STREAMS = 20
+MOST_STREAMS = 4000
+HEADER_BLOCK = 24 << 20
+"""Octets of one header block that no server keeps; grpc-go's limit is 16 MiB, and grpcio reads on and keeps nothing."""
+FLOOD_MEMORY = 64 * MEBIBYTE
+FLOOD_FACTOR = 12
+FLOOD_CPU = 4.0
+"""Processor seconds for a megabyte of flood."""
+MANY_THREADS = 400
+
+Observed = tuple[Case, "Observation | None"]
+
+
+def limit_cases(target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch) -> Iterator[Observed]:
+    """Each case with what it showed, twice where it showed something."""
+    if not profiles:
+        return
+    by_openness = sorted(profiles, key=lambda each: (not each.method.is_client_stream, each.seconds))
+    yield _streams(target, by_openness[0], deadline)
+    if watch.is_possible:
+        yield _header_block(target, profiles[0])
+    yield from _resets(target, profiles, deadline, watch)
+    if watch.is_possible:
+        yield from _windows(target, profiles, deadline, watch)
+    for about, octets, how in (
+        ("connections that say nothing", b"", "hold"),
+        ("connections with half a preface", PREFACE[:10], "hold"),
+        ("connections with a preface and no more", OPENING, "hold"),
+        ("connections that end at once", b"", "reset"),
+        ("connections that end after their preface", OPENING, "reset"),
+        ("connections that speak HTTP/1.1", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", "hold"),
+        ("connections that speak TLS", bytes.fromhex("16030100050100000100"), "reset"),
+        ("connections that speak nonsense", bytes(range(256)), "reset"),
+    ):
+        steps = (Step("crowd", octets=octets, code=60, until=how, seconds=0.2),)
+        case = Case("frame", "", steps, "any", f"60 {about}", "CVE-2023-4785 (grpc), CVE-2024-47609 (tonic)")
+        run_case(case, target, deadline=deadline)
+        yield case, None
+
+
+def _streams(target: Target, profile: Profile, deadline: float) -> Observed:
+    """More calls at once than SETTINGS_MAX_CONCURRENT_STREAMS allows (RFC 9113, section 5.1.2)."""
+    try:
+        with target.link() as link:
+            until = time.monotonic() + 2
+            while not (link.has_settings and link.has_acknowledgement) and not link.closed and time.monotonic() < until:
+                link.turn(0.1)
+            allowed = link.settings.get(3, 1 << 31)
+    except OSError:
+        allowed = 1 << 31
+    if allowed > MOST_STREAMS:
+        return Case("frame", profile.path, (), "any", "as many streams as are allowed"), None
+    count = allowed + MORE_STREAMS
+    body = message(profile.octets)
+    steps = [Step("pause", seconds=0.1), *(Step("open", number, profile.fields) for number in range(count))]
+    steps += [
+        Step("pause", seconds=0.3),
+        Step("data", count - 1, octets=body, end=True),
+        Step("wait", count - 1, until="end", seconds=1.0),
+    ]
+    case = Case(
+        "frame",
+        profile.path,
+        tuple(steps),
+        "any",
+        f"{count} streams at once, where {allowed} are allowed",
+        "RFC 9113, section 5.1.2",
+        seconds=1.5,
+    )
+    observation = None
+    for _ in range(2):
+        outcome = _quick(case, target, deadline, count)
+        answer = outcome.answers.get(count - 1)
+        still_open = sum(
+            1
+            for each in outcome.answers.values()
+            if each.finished > (answer.finished if answer else 0) or not each.ended
+        )
+        served = (
+            answer is not None
+            and answer.code is not None
+            and answer.reset is None
+            and answer.code != 8
+            and answer.code != 14
+        )
+        if not served or still_open < allowed or outcome.goaway is not None:
+            return case, None
+        assert answer is not None
+        observation = Observation(
+            "limit-exceeded",
+            f"{still_open} streams are open beside one that is answered; the server allows {allowed}",
+            ("streams",),
+            "",
+            "RFC 9113, section 5.1.2",
+        )
+    return case, observation
+
+
+def _quick(case: Case, target: Target, deadline: float, count: int) -> Outcome:
+    """The same without waiting for the calls that are left open."""
+    resets = tuple(Step("reset", number, code=8) for number in range(count - 1))
+    return run_case(
+        Case(case.level, case.method, case.steps + resets, case.expects, case.about, seconds=2.0),
+        target,
+        deadline=deadline,
+    )
+
+
+def _header_block(target: Target, profile: Profile) -> Observed:
+    """A header block without end (CVE-2024-27316 and its like)."""
+    field = b"\x00" + plain_literal(b"x") + plain_literal(b"a" * 16000)
+    case = Case(
+        "frame",
+        profile.path,
+        (Step("flood", until="large-continuations"),),
+        "any",
+        "a header block that does not end",
+        "CVE-2023-45288, CVE-2024-27316",
+        "high",
+    )
+    piece = frame(CONTINUATION, 0, 1, field)
+    for _ in range(2):
+        before = target.usage()
+        try:
+            link = target.link(raw=True)
+        except OSError:
+            return case, None
+        sent = 0
+        begun = time.monotonic()
+        try:
+            link.send(OPENING + frame(HEADERS, 0, 1, block(profile.fields)))
+            while sent < HEADER_BLOCK and not link.closed and time.monotonic() - begun < 6:
+                if not link.send(piece * 8, 1.0):
+                    break
+                sent += len(piece) * 8
+                link.turn(0)
+                if link.goaway is not None:
+                    break
+            link.turn(0.3)
+            after = target.usage()
+            if link.closed or link.goaway is not None or before is None or after is None:
+                return case, None
+            grown = after.memory - before.memory
+            if sent < HEADER_BLOCK or grown < sent // 2:
+                return case, None
+        finally:
+            link.close()
+    return case, Observation(
+        "limit-exceeded", f"one header block of {sent >> 20} MiB is kept ({grown >> 20} MiB more)", ("header block",)
+    )
+
+
+def _resets(target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch) -> Iterator[Observed]:
+    """Calls that are reset as soon as they are made (CVE-2023-44487), of the slowest method and the quickest."""
+    chosen = {
+        each.path: each for each in (max(profiles, key=lambda e: e.seconds), min(profiles, key=lambda e: e.seconds))
+    }
+    for profile in chosen.values():
+        first, following = indexed(profile.fields)
+        body = message(profile.octets)[:16000]
+        out = bytearray(OPENING)
+        for number in range(2000):
+            stream = 1 + 2 * number
+            out += frame(HEADERS, END_HEADERS, stream, following if number else first)
+            out += frame(DATA, END_STREAM, stream, body) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
+        case = Case(
+            "frame",
+            profile.path,
+            (Step("raw", octets=bytes(out), seconds=0.5),),
+            "any",
+            "2000 calls that are reset at once",
+            "CVE-2023-44487 (rapid reset)",
+            "high",
+        )
+        before = target.usage() if watch.is_possible else None
+        most = 0
+
+        def beside(before: object = before) -> bool:
+            nonlocal most
+            usage = target.usage() if before is not None else None
+            most = max(most, usage.threads if usage is not None else 0)
+            return True
+
+        run_case(case, target, deadline=deadline)
+        beside()
+        observation = None
+        if before is not None and most > max(before.threads * 4, before.threads + MANY_THREADS):
+            observation = Observation(
+                "limit-exceeded",
+                f"{case.about}: {most - before.threads} threads more",
+                ("threads",),
+                "high",
+                case.reference,
+            )
+        yield case, observation
+
+
+def _windows(target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch) -> Iterator[Observed]:
+    """Answers that are never taken: windows of 0 octets (CVE-2019-9517 and its like)."""
+    largest = max(profiles, key=lambda each: len(each.answer.body) if each.answer is not None else 0)
+    first, following = indexed(largest.fields)
+    body = message(largest.octets)[:16000]
+    out = bytearray(opening(INITIAL_WINDOW_SIZE=0))
+    count = min(2000, max(100, 300_000 // (len(body) + len(following) + 18)))
+    for number in range(count):
+        stream = 1 + 2 * number
+        out += frame(HEADERS, END_HEADERS, stream, following if number else first) + frame(
+            DATA, END_STREAM, stream, body
+        )
+    case = Case(
+        "frame",
+        largest.path,
+        (Step("raw", octets=bytes(out), seconds=1.0),),
+        "any",
+        f"{count} calls whose answers are not taken",
+        "CVE-2019-9517",
+        "high",
+    )
+    grown = watch.measure(lambda: run_case(case, target, deadline=deadline))[0]
+    if grown > max(FLOOD_MEMORY, FLOOD_FACTOR * 4 * len(out)):
+        again = watch.measure(lambda: run_case(case, target, deadline=deadline))[0]
+        if again > grown // 3:
+            yield case, Observation("memory", f"{case.about}: {grown >> 20} MiB for {len(out)} octets", ("windows",))
+            return
+    yield case, None
+
+
+def flood_observation(
+    case: Case, target: Target, deadline: float, watch: UsageWatch, answers: Callable[[float], bool]
+) -> Observation | None:
+    """What one probe of the catalogue does to the target and to a second client; twice, where it does something."""
+    first = _flood_once(case, target, deadline, watch, answers)
+    if first is None or target.has_ended():
+        return None
+    second = _flood_once(case, target, deadline, watch, answers)
+    return first if second is not None and second.check == first.check else None
+
+
+def _flood_once(
+    case: Case, target: Target, deadline: float, watch: UsageWatch, answers: Callable[[float], bool]
+) -> Observation | None:
+    is_watched = watch.is_possible
+    if is_watched:
+        target.forget_peak()
+    before = target.usage() if is_watched else None
+    last = time.monotonic()
+    waited = 0.0
+
+    def beside() -> bool:
+        nonlocal last, waited
+        now = time.monotonic()
+        if now - last < 0.4:
+            return True
+        last = now
+        if not answers(1.5):
+            waited += time.monotonic() - now
+        last = time.monotonic()
+        return waited < 2.5
+
+    outcome = run_case(case, target, deadline=deadline, while_flooding=beside)
+    if waited >= 2.5:
+        return Observation("not-served", f"{case.about}: a second connection is not served meanwhile", ("beside",))
+    after = target.usage() if is_watched else None
+    if before is None or after is None:
+        return None
+    sent = max(outcome.sent, 1)
+    grown = after.peak - before.memory
+    if grown > max(FLOOD_MEMORY, FLOOD_FACTOR * sent):
+        return Observation("memory", f"{case.about}: {grown >> 20} MiB of memory for {sent >> 10} KiB", ("flood",))
+    cpu = after.cpu - before.cpu
+    if sent < 3 * MEBIBYTE:
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            usage = target.usage()
+            time.sleep(0.1)
+            later = target.usage()
+            if usage is None or later is None or later.cpu - usage.cpu < 0.05:
+                break
+            cpu = later.cpu - before.cpu
+            if cpu > FLOOD_CPU * max(sent / MEBIBYTE, 1):
+                return Observation(
+                    "cpu",
+                    f"{case.about}: {cpu:.1f} s of processor time for {sent >> 10} KiB, and it goes on",
+                    ("flood",),
+                )
+    return None

@@ -1,0 +1,207 @@
+"""The cases of each phase, method by method: examples, boundaries, damage, headers, sequences, frames, random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from random import Random
+
+from puregrpc.fuzz import conversations
+from puregrpc.fuzz.case import Case, Expectation, Step
+from puregrpc.fuzz.checks import Profile
+from puregrpc.fuzz.choices import Choices, Directed, Path, mutated
+from puregrpc.fuzz.damage import broken_at_random, damaged
+from puregrpc.fuzz.frames import PROBES
+from puregrpc.fuzz.generate import Generator
+from puregrpc.fuzz.headers import header_cases, request_fields
+from puregrpc.fuzz.probe import Fields
+from puregrpc.fuzz.sequences import DEADLINE, auth_cases, sequence_cases
+
+__all__ = ["Planner", "in_turn"]
+
+PAIR_VALUES = 10
+MOST_PAIRS = 3000
+
+
+def in_turn(iterators: Sequence[Iterator[Case]], run: int = 8) -> Iterator[Case]:
+    """So many of each in turn, until all have ended."""
+    left = list(iterators)
+    while left:
+        for iterator in list(left):
+            for _ in range(run):
+                case = next(iterator, None)
+                if case is None:
+                    left.remove(iterator)
+                    break
+                yield case
+
+
+class Planner:
+    """Makes the cases of a run.
+
+    ``credentials`` go with every call that is not to be without them; ``deadline`` is that of ordinary calls (seconds).
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        random: Random,
+        *,
+        authority: str,
+        scheme: str,
+        deadline: float,
+        metadata: Fields,
+        credentials: Fields,
+    ) -> None:
+        self.generator = generator
+        self.random = random
+        self._authority = authority
+        self._scheme = scheme
+        self._timeout = f"{round(deadline * 1000)}m"
+        self._metadata = metadata
+        self.credentials = credentials
+        self.interesting: dict[str, list[tuple[int, ...]]] = {}
+        """By method: the draws of messages whose answers were new."""
+
+    def fields(self, path: str, *, timeout: str | None = None, with_credentials: bool = True) -> Fields:
+        """The header fields of an ordinary call."""
+        more = self._metadata + (self.credentials if with_credentials else ())
+        timeout = self._timeout if timeout is None else timeout
+        return request_fields(path, self._authority, scheme=self._scheme, timeout=timeout, more=more)
+
+    def call(
+        self, profile: Profile, octets: bytes, about: str, expects: Expectation = "answer", path: Path = ()
+    ) -> Case:
+        """A call with one message, whole at once."""
+        fields = profile.fields or self.fields(profile.path)
+        steps = (Step("open", fields=fields), Step("message", octets=octets, end=True))
+        return Case("schema", profile.path, steps, expects, about, path=path)
+
+    def made(self, profile: Profile, choices: Choices, about: str, path: Path = ()) -> Case:
+        """A call whose message is made of choices."""
+        case = self.call(profile, self.generator.message(profile.method.input_type, choices), about, path=path)
+        case.drawn = tuple(choices.drawn)
+        case.spans = tuple(choices.spans)
+
+        def again(drawn: Sequence[int]) -> tuple[Case, Choices]:
+            choices = Choices(None, drawn)
+            return self.made(profile, choices, about), choices
+
+        case.maker = again
+        return case
+
+    # -- phases
+
+    def examples(self, profile: Profile) -> Iterator[Case]:
+        """The ordinary message and the empty one."""
+        yield self.made(profile, Directed({}, fill=True), "an ordinary message")
+        yield self.made(profile, Directed({}), "an empty message")
+
+    def boundaries(self, profile: Profile) -> Iterator[Case]:
+        """One field at a time, every value of its table, among ordinary fields and alone."""
+        descriptor = profile.method.input_type
+        paths = self.generator.paths(descriptor)
+        tables = [
+            [(target, value) for target, value in self.generator.boundaries(path, each) if value]
+            for path, each in paths
+        ]
+        names = [self.generator.named(descriptor, path) for path, _ in paths]
+        # The first values of every field come before the last ones of any, and those among ordinary fields first.
+        start, width = 0, 10
+        while any(start < len(table) for table in tables):
+            for fill in (True, False):
+                for (path, _), table, name in zip(paths, tables, names, strict=True):
+                    for target, value in table[start : start + width]:
+                        yield self.made(profile, Directed({target: value}, fill=fill), f"{name}, value {value}", path)
+                    if start == 0 and fill:
+                        yield self.made(profile, Directed({path: 0}, fill=True), f"{name}, the simplest", path)
+                        yield from self._missing(profile, path, name)
+            start += width
+            width = 24
+
+    def _missing(self, profile: Profile, path: Path, name: str) -> Iterator[Case]:
+        """All but one field."""
+        choices = Directed({}, fill=True, leave_out=path)
+        if len(path) <= 2:
+            yield self.made(profile, choices, f"all but {name}", path)
+
+    def pairs(self, profile: Profile) -> Iterator[Case]:
+        """Two fields at a time, their first values; the pairs by chance where there are many."""
+        paths = self.generator.paths(profile.method.input_type)[:60]
+        targets = [
+            (target, value)
+            for path, each in paths
+            for target, value in self.generator.boundaries(path, each)
+            if 0 < value <= PAIR_VALUES
+        ]
+        for _ in range(min(MOST_PAIRS, len(targets) ** 2)):
+            first, second = self.random.choice(targets), self.random.choice(targets)
+            if first[0] != second[0]:
+                yield self.made(
+                    profile, Directed(dict((first, second)), fill=self.random.random() < 0.7), "a pair of fields"
+                )
+
+    def random_cases(self, profile: Profile) -> Iterator[Case]:
+        """Made up, mutated from what was interesting, and broken; without end."""
+        random = self.random
+        descriptor = profile.method.input_type
+        while True:
+            roll = random.random()
+            pool = self.interesting.get(profile.path)
+            if roll < 0.15:
+                octets = self.generator.message(descriptor, Choices(random))
+                yield self.call(profile, broken_at_random(octets, random), "a message broken by chance", "any")
+            elif roll < 0.45 and pool:
+                drawn = mutated(pool[int(random.random() * len(pool))], random)
+                yield self.made(profile, Choices(random, drawn), "near to what was new")
+            elif roll < 0.55:
+                targets = (
+                    {path: 1 + int(random.random() * 30) for path, _ in random.sample(paths, min(len(paths), 3))}
+                    if (paths := self.generator.paths(descriptor)[:60])
+                    else {}
+                )
+                yield self.made(profile, Directed(targets, fill=random.random() < 0.5), "several fields")
+            else:
+                yield self.made(profile, Choices(random), "made up")
+
+    def damage(self, profile: Profile) -> Iterator[Case]:
+        """Messages that no sound sender sends."""
+        for one in damaged(self.generator, profile.method.input_type):
+            yield self.call(profile, one.octets, one.about, one.expects, one.path)
+
+    def headers(self, profile: Profile) -> Iterator[Case]:
+        """Odd header fields."""
+        yield from header_cases(profile.path, profile.fields, profile.octets)
+
+    def auth(self, profile: Profile) -> Iterator[Case]:
+        """Calls without the credentials."""
+        fields = self.fields(profile.path, with_credentials=False)
+        yield from auth_cases(profile.path, fields, profile.octets, self.credentials)
+
+    def sequences(self, profile: Profile) -> Iterator[Case]:
+        """Calls as programs."""
+        method = profile.method
+        yield from sequence_cases(
+            profile.path,
+            profile.fields,
+            profile.octets,
+            client_stream=method.is_client_stream,
+            server_stream=method.is_server_stream,
+            deadline_fields=self.fields(profile.path, timeout=DEADLINE),
+        )
+
+    def forms(self, profile: Profile) -> Iterator[Case]:
+        """The frames of an ordinary call in every form that HTTP/2 allows."""
+        yield from conversations.legal_forms(profile.path, profile.fields, profile.octets)
+
+    def mutations(self, profiles: Sequence[Profile]) -> Iterator[Case]:
+        """Conversations whose frames are changed by chance; without end."""
+        for profile in cycle(profiles):
+            yield conversations.mutation(profile.path, profile.fields, profile.octets, self.random)
+
+    def floods(self) -> Iterator[Case]:
+        """The hostile catalogue."""
+        for probe in PROBES:
+            if probe.to == "server":
+                about = probe.name.replace("-", " ")
+                yield Case("frame", "", (Step("flood", until=probe.name),), "any", about, probe.reference)

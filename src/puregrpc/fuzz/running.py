@@ -1,0 +1,201 @@
+"""Cases carried out: alone on a fresh connection step by step, or many at a time on one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from puregrpc.fuzz.answer import Answer
+from puregrpc.fuzz.case import Case, Step
+from puregrpc.fuzz.frames import PROBES
+from puregrpc.fuzz.link import Link
+from puregrpc.fuzz.probe import message
+from puregrpc.fuzz.target import Target
+from puregrpc.trace import Recorder
+
+__all__ = ["Outcome", "is_simple", "run_case"]
+
+SLACK = 1.0
+"""Seconds beyond its deadline that a call's end may take."""
+FLOOD_SECONDS = 2.5
+"""How long a flood goes on at most."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a case."""
+
+    answers: dict[int, Answer] = field(default_factory=dict)
+    """By the case's own number of the stream."""
+    violations: list[str] = field(default_factory=list)
+    closed: str = ""
+    """How the last connection ended, where it was the peer that ended it."""
+    goaway: int | None = None
+    refused: str = ""
+    """Why no connection could be made."""
+    last: int = 0
+    """The stream that the case is about."""
+    sent: int = 0
+    is_taken_whole: bool = False
+    """All that was to be sent was taken."""
+
+
+def is_simple(case: Case) -> bool:
+    """Whether it is one call, sent whole at once."""
+    steps = case.steps
+    return (
+        len(steps) == 2
+        and steps[0].kind == "open"
+        and steps[1].kind in ("message", "data")
+        and steps[1].end
+        and not steps[0].end
+    )
+
+
+def body_of(step: Step) -> bytes:
+    """The octets of DATA that a step sends."""
+    return message(step.octets, step.code) if step.kind == "message" else step.octets
+
+
+def run_case(
+    case: Case,
+    target: Target,
+    *,
+    deadline: float,
+    recorder: Recorder | None = None,
+    while_flooding: Callable[[], bool] | None = None,
+) -> Outcome:
+    """Carry out a case on fresh connections. ``while_flooding`` is called now and then in a flood; False ends it."""
+    outcome = Outcome(last=max((step.stream for step in case.steps if step.kind == "open"), default=0))
+    is_raw = any(step.kind in ("raw", "flood", "crowd") for step in case.steps)
+    try:
+        link = target.link(raw=is_raw, recorder=recorder)
+    except OSError as error:
+        outcome.refused = str(error)
+        return outcome
+    until = time.monotonic() + (case.seconds or deadline) + SLACK
+    opened: dict[int, int] = {}
+    if not is_raw and case.steps[:1] and case.steps[0].kind == "open":
+        link.pump(min(until, time.monotonic() + 1.0), idle=False)
+    try:
+        for step in case.steps:
+            if step.kind == "connect":
+                outcome.violations += link.violations
+                link.close()
+                try:
+                    link = target.link(raw=is_raw, recorder=recorder)
+                except OSError as error:
+                    outcome.refused = str(error)
+                    return outcome
+                until = time.monotonic() + (case.seconds or deadline) + SLACK
+                opened.clear()
+                continue
+            if step.kind == "close":
+                link.close(abruptly=bool(step.code))
+                continue
+            if link.closed and step.kind != "wait":
+                break
+            _step(step, link, target, outcome, opened, until, while_flooding)
+        if is_raw:
+            outcome.answers = dict(link.answers)
+            outcome.last = max(outcome.answers, default=0)
+        else:
+            link.pump(until)
+    finally:
+        if not is_raw:
+            # A peer that is told nonsense may answer in another protocol.
+            outcome.violations += link.violations
+        outcome.goaway = link.goaway
+        outcome.closed = "" if link.closed == "closed by the fuzzer" else link.closed
+        outcome.sent = link.sent
+        link.close()
+    return outcome
+
+
+def _step(
+    step: Step, link: Link, target: Target, outcome: Outcome, opened: dict[int, int], until: float,
+    while_flooding: Callable[[], bool] | None,
+) -> None:  # fmt: skip
+    kind = step.kind
+    if kind == "open":
+        answer = link.open(step.fields, end=step.end)
+        opened[step.stream] = answer.stream
+        outcome.answers[step.stream] = answer
+    elif kind in ("message", "data"):
+        stream = opened.get(step.stream)
+        if stream is not None:
+            link.data(stream, body_of(step), end=step.end)
+    elif kind == "reset":
+        stream = opened.get(step.stream)
+        if stream is not None:
+            link.reset(stream, step.code)
+    elif kind == "pause":
+        stop = time.monotonic() + step.seconds
+        while not link.closed and time.monotonic() < stop:
+            link.turn(max(stop - time.monotonic(), 0))
+    elif kind == "wait" and link.raw:
+        while not link.closed and not any(each.ended for each in link.answers.values()) and time.monotonic() < until:
+            link.turn(max(until - time.monotonic(), 0))
+    elif kind == "wait":
+        answer_or_none = outcome.answers.get(step.stream)
+        stop = min(until, time.monotonic() + step.seconds) if step.seconds else until
+        while answer_or_none is not None and not link.closed and not _is_at(answer_or_none, step.until):
+            left = stop - time.monotonic()
+            if left <= 0:
+                break
+            link.turn(left)
+    elif kind == "raw":
+        link.send(step.octets)
+        if step.seconds:
+            link.pump(time.monotonic() + step.seconds, idle=True)
+    elif kind == "crowd":
+        _crowd(step, target)
+    else:
+        outcome.is_taken_whole = _flood(step.until, link, while_flooding)
+
+
+def _crowd(step: Step, target: Target) -> None:
+    """Connections at once."""
+    links: list[Link] = []
+    try:
+        for _ in range(step.code):
+            link = target.link(1.0, raw=True)
+            if step.octets:
+                link.send(step.octets, 0.5)
+            if step.until == "reset":
+                link.close(abruptly=True)
+            else:
+                links.append(link)
+        time.sleep(step.seconds)
+    except OSError:
+        pass
+    finally:
+        for link in links:
+            link.close()
+
+
+def _is_at(answer: Answer, until: str) -> bool:
+    if answer.ended:
+        return True
+    return (until == "headers" and answer.headers is not None) or (until == "message" and len(answer.body) >= 5)
+
+
+def _flood(name: str, link: Link, while_flooding: Callable[[], bool] | None) -> bool:
+    probe = next((each for each in PROBES if each.name == name), None)
+    if probe is None:
+        return False
+    stop = time.monotonic() + FLOOD_SECONDS
+    for piece in probe.octets():
+        if not link.send(piece, 1.0, reads=probe.takes_output):
+            return False
+        if probe.takes_output:
+            link.turn(0)
+        if time.monotonic() > stop or (while_flooding is not None and not while_flooding()):
+            return False
+    return True
+
+
+def answers_of(outcome: Outcome, streams: Sequence[int] | None = None) -> list[Answer]:
+    """The answers in the order of the streams."""
+    return [outcome.answers[each] for each in sorted(outcome.answers) if streams is None or each in streams]

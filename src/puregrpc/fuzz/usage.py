@@ -1,0 +1,193 @@
+"""Memory and processor time out of proportion: noticed over many cases, and found by measuring single ones again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from puregrpc.fuzz.case import Case
+from puregrpc.fuzz.checks import Observation
+from puregrpc.fuzz.probe import Fields
+from puregrpc.fuzz.running import Outcome
+from puregrpc.fuzz.target import Target
+
+__all__ = ["UsageWatch"]
+
+MEBIBYTE = 1 << 20
+SUSPICIOUS_MEMORY = 24 * MEBIBYTE
+ONE_CASE_MEMORY = 20 * MEBIBYTE
+"""What one case takes more than an ordinary call, and 40 times its octets, is out of proportion."""
+MEMORY_FACTOR = 40
+SUSPICIOUS_CPU = 0.6
+ONE_CASE_CPU = 0.25
+CPU_FACTOR = 20
+LEAK_LEAST = 32 * MEBIBYTE
+COLLECTED = 6
+"""So many times as much where a heap is collected late: Java, .NET, JavaScript."""
+LEAK_PER_CALL = 8192
+QUARTER = 0.12
+"""A leak grows in each quarter of the time, by at least this part of all."""
+
+
+class UsageWatch:
+    """Looks at what a target takes, if its process is known."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._last = target.usage() if target.is_watched else None
+        self.control: Callable[[], None] = lambda: None
+        """Makes an ordinary call, for comparison."""
+
+    @property
+    def is_possible(self) -> bool:
+        """The process is known, and the system tells what it takes."""
+        return self._last is not None
+
+    def reset(self) -> None:
+        """Begin again: what there is now is not suspicious."""
+        if self._target.is_watched:
+            self._target.forget_peak()
+            self._last = self._target.usage() or self._last
+
+    def look(self, octets: int, count: int) -> str | None:
+        """``memory`` or ``cpu`` if more has been taken since the last look than so many cases should take."""
+        before, now = self._last, self._target.usage()
+        if before is None or now is None:
+            return None
+        self.reset()
+        if now.peak - before.memory > max(SUSPICIOUS_MEMORY, 4 * octets) and before.memory:
+            return "memory"
+        if now.cpu - before.cpu > SUSPICIOUS_CPU + 0.003 * count:
+            return "cpu"
+        return None
+
+    def measure(self, run: Callable[[], object]) -> tuple[int, float]:
+        """The memory (octets, at the most) and the processor time (seconds) that something takes."""
+        target = self._target
+        target.forget_peak()
+        before = target.usage()
+        run()
+        after = target.usage()
+        if before is None or after is None:
+            return 0, 0.0
+        has_peak = after.peak and before.peak < before.memory + ONE_CASE_MEMORY
+        grown = (after.peak if has_peak else after.memory) - before.memory
+        return max(grown, 0), after.cpu - before.cpu
+
+    def search(
+        self, cases: Sequence[Case], what: str, run: Callable[[Case], Outcome], *, most_seconds: float = 15.0
+    ) -> Iterator[tuple[Case, Observation]]:
+        """The cases that took it, each measured three times beside ordinary calls."""
+        until = time.monotonic() + most_seconds
+        for case in cases:
+            if time.monotonic() > until or self._target.has_ended():
+                return
+            octets = max(case.octets, 64)
+            grown, cpu = self.measure(lambda case=case: run(case))  # type: ignore[misc]
+            if what == "memory":
+                if grown < max(ONE_CASE_MEMORY, MEMORY_FACTOR * octets):
+                    continue
+                amounts: list[int] = [grown]
+                for _ in range(2):
+                    calm = self.measure(self.control)[0]
+                    amounts.append(self.measure(lambda case=case: run(case))[0] - calm)  # type: ignore[misc]
+                if min(amounts) >= max(ONE_CASE_MEMORY // 2, MEMORY_FACTOR * octets // 2):
+                    most = min(amounts) >> 20
+                    yield (
+                        case,
+                        Observation(
+                            "memory",
+                            f"{case.about}: {most} MiB of memory for {case.octets} octets, each time",
+                            (),
+                            "",
+                            "CWE-789",
+                        ),
+                    )
+            else:
+                if cpu < ONE_CASE_CPU or octets > MEBIBYTE:
+                    continue
+                times = [cpu]
+                ordinary = 0.0
+                for _ in range(2):
+                    ordinary = max(ordinary, self.measure(self.control)[1])
+                    times.append(self.measure(lambda case=case: run(case))[1])  # type: ignore[misc]
+                if min(times) >= max(ONE_CASE_CPU, CPU_FACTOR * ordinary):
+                    yield (
+                        case,
+                        Observation(
+                            "cpu",
+                            f"{case.about}: {min(times):.2f} s of processor time for {case.octets} octets",
+                            (),
+                            "",
+                            "CWE-407",
+                        ),
+                    )
+
+    def confirms(self, case: Case, seen: Observation, run: Callable[[Case], Outcome]) -> Observation | None:
+        """Whether a case takes as much as was seen of another, measured once."""
+        grown, cpu = self.measure(lambda: run(case))
+        if seen.check == "memory" and grown >= max(ONE_CASE_MEMORY, MEMORY_FACTOR * case.octets):
+            return replace(seen, summary=f"{grown >> 20} MiB of memory for {case.octets} octets, each time")
+        if seen.check == "cpu" and cpu >= ONE_CASE_CPU:
+            return replace(seen, summary=f"{cpu:.2f} s of processor time for {case.octets} octets")
+        return None
+
+    def leak(self, fields: Fields, body: bytes, seconds: float) -> Observation | None:
+        """Whether memory grows with every one of many ordinary calls; they go on as long as it looks like that."""
+        marks: list[tuple[int, int]] = []
+        least = LEAK_LEAST * (COLLECTED if self._target.is_collected() else 1)
+        calls = 0
+        begun = time.monotonic()
+        until = begun + seconds
+        while True:
+            usage = self._target.usage()
+            if usage is None:
+                return None
+            marks.append((calls, usage.memory))
+            now = time.monotonic()
+            if now > until:
+                total = usage.memory - marks[0][1]
+                if not self._is_steady(marks) or total < 8 * MEBIBYTE or now > begun + 6 * seconds:
+                    break
+                if total >= least and total / max(calls, 1) >= LEAK_PER_CALL:
+                    break
+                until = now + seconds
+            done = self._calls(fields, body, 200)
+            if not done:
+                return None
+            calls += done
+        total = marks[-1][1] - marks[0][1]
+        per_call = total / max(calls, 1)
+        if total < least or per_call < max(LEAK_PER_CALL, 4 * len(body)) or not self._is_steady(marks):
+            return None
+        return Observation(
+            "memory",
+            f"the same call {calls} times: {total >> 20} MiB more, {per_call / 1024:.0f} KiB with each",
+            ("leak",),
+            "",
+            "CWE-401",
+        )
+
+    @staticmethod
+    def _is_steady(marks: Sequence[tuple[int, int]]) -> bool:
+        total = marks[-1][1] - marks[0][1]
+        quarter = max(len(marks) // 4, 1)
+        points = [marks[min(index * quarter, len(marks) - 1)][1] for index in range(4)] + [marks[-1][1]]
+        return total > 0 and all(points[index + 1] - points[index] >= QUARTER * total for index in range(4))
+
+    def _calls(self, fields: Fields, body: bytes, count: int) -> int:
+        try:
+            with self._target.link() as link:
+                until = time.monotonic() + 3
+                while not link.has_settings and not link.closed and time.monotonic() < until:
+                    link.turn(0.1)
+                for done in range(0, count, 20):
+                    for _ in range(20):
+                        link.call(fields, body)
+                    link.pump(time.monotonic() + 3)
+                    if link.closed or link.unfinished:
+                        return done
+                return count
+        except OSError:
+            return 0

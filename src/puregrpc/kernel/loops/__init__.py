@@ -1,0 +1,1 @@
+"""The kernels of event loops: asyncio's (uvloop is one) and trio's."""

@@ -1,0 +1,215 @@
+"""Listening: on TCP and unix sockets, plaintext or TLS; one listener for each socket."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from puregrpc.errors import ConnectError, NotConnected
+from puregrpc.kernel.base import Kernel
+from puregrpc.kernel.network.addresses import Address, TcpAddress, UnixAddress, address_of, split_host_port
+from puregrpc.kernel.network.connecting import secure
+from puregrpc.kernel.network.reasons import describe
+from puregrpc.kernel.network.streams import ByteStream, SocketStream
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Listener", "ServerTls", "listen"]
+
+BACKLOG = 1024
+"""Connections that may wait to be accepted; the system cuts it down to its own limit."""
+
+ACCEPT_PAUSE = 0.1
+"""How long to wait before accepting again when the process or system is out of descriptors or memory."""
+
+HANDSHAKE_TIMEOUT = 20.0
+
+OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+
+NOT_LISTENING = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
+
+NOT_HERE = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
+"""A name stands for addresses of both families, also on machines that have only one."""
+
+
+class ServerTls(Protocol):
+    """How a server does TLS."""
+
+    @property
+    def require_alpn(self) -> bool:
+        """Refuse a client that does not agree on "h2" by ALPN."""
+
+    def server_context(self) -> ssl.SSLContext:
+        """The context for the connections of a listener. Raises InvalidArgument if there can be none."""
+
+
+class Listener:
+    """A socket that accepts connections. ``address`` is where it really listens (port 0 replaced by the port).
+
+    ``handshake_timeout`` (seconds) is how long a client may take for TLS. ``is_shared``: others listen on the socket as
+    well, and a unix socket's file is theirs.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        sock: socket.socket,
+        *,
+        tls: ServerTls | None = None,
+        handshake_timeout: float = HANDSHAKE_TIMEOUT,
+        is_shared: bool = False,
+    ) -> None:
+        sock.setblocking(False)
+        self.kernel = kernel
+        self.socket = sock
+        self.address = _address_of(sock)
+        self._context = tls.server_context() if tls is not None else None
+        self._require_alpn = tls is not None and tls.require_alpn
+        self._handshake_timeout = handshake_timeout
+        self._is_shared = is_shared
+
+    @property
+    def is_tls(self) -> bool:
+        return self._context is not None
+
+    async def accept(self) -> SocketStream:
+        """Wait for the next connection; its TLS handshake is not done yet (`secure` does it).
+
+        Raises NotConnected when the listener was closed.
+        """
+        kernel = self.kernel
+        while True:
+            await kernel.wait_readable(self.socket)
+            try:
+                sock, peer = self.socket.accept()
+            except (BlockingIOError, InterruptedError):
+                continue  # the peer gave up, or another process that listens here as well took it
+            except OSError as error:
+                if self.socket.fileno() < 0 or error.errno in NOT_LISTENING:
+                    raise NotConnected(f"the listener on {self.address} was closed") from None
+                if error.errno in OUT_OF_RESOURCES:
+                    await kernel.sleep(kernel.now() + ACCEPT_PAUSE)
+                continue  # the peer broke off before it was accepted
+            name = str(address_of(peer)) if isinstance(self.address, TcpAddress) else "unix:"
+            return SocketStream(kernel, sock, local=str(self.address), peer=name)
+
+    async def secure(self, stream: ByteStream) -> ByteStream:
+        """Do the TLS handshake, if this listener has TLS, within the handshake timeout.
+
+        Raises ConnectError if that fails; the stream is closed then.
+        """
+        if self._context is None:
+            return stream
+        until = self.kernel.now() + self._handshake_timeout
+        return await secure(
+            self.kernel, stream, self._context, until, server_side=True, require_alpn=self._require_alpn
+        )
+
+    def close(self) -> None:
+        """Stop listening. A unix socket's file is removed, unless it is shared. Idempotent."""
+        if self.socket.fileno() < 0:
+            return
+        self.kernel.forget_socket(self.socket)
+        self.socket.close()
+        if isinstance(self.address, UnixAddress) and not (self.address.abstract or self._is_shared):
+            Path(self.address.path).unlink(missing_ok=True)
+
+
+async def listen(
+    kernel: Kernel,
+    target: str,
+    *,
+    tls: ServerTls | None = None,
+    handshake_timeout: float = HANDSHAKE_TIMEOUT,
+) -> list[Listener]:
+    """Listen on ``host:port``, ``[v6]:port``, ``[v6%zone]:port``, ``:port`` (all interfaces), ``unix:path`` or
+    ``unix-abstract:name``.
+
+    Port 0 takes a free port. A host name with several addresses gives one listener for each, on the same port.
+    Raises InvalidArgument for a target of another form, ConnectError if the system refuses.
+    """
+    addresses = await _local_addresses(kernel, target)
+    listeners: list[Listener] = []
+    refused: ConnectError | None = None
+    try:
+        free_port = 0
+        for address in addresses:
+            wanted = address
+            if isinstance(wanted, TcpAddress) and not wanted.port:
+                wanted = TcpAddress(wanted.host, free_port)
+            try:
+                sock = _bind(wanted)
+            except OSError as error:
+                refused = ConnectError(f"could not listen on {wanted}: {describe(error)}")
+                refused.__cause__ = error
+                if error.errno in NOT_HERE:
+                    continue
+                raise refused from error
+            listeners.append(Listener(kernel, sock, tls=tls, handshake_timeout=handshake_timeout))
+            free_port = sock.getsockname()[1] if isinstance(wanted, TcpAddress) else 0
+        if refused is not None and not listeners:
+            raise refused
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+async def _local_addresses(kernel: Kernel, target: str) -> list[Address]:
+    if target.startswith("unix-abstract:"):
+        return [UnixAddress(target[len("unix-abstract:") :], abstract=True)]
+    if target.startswith("unix:"):
+        return [UnixAddress(target[len("unix:") :].removeprefix("//"))]
+    host, port = split_host_port(target)
+    return list(await kernel.resolve(host, port, inf, passive=True))
+
+
+def _address_of(sock: socket.socket) -> Address:
+    name = sock.getsockname()
+    if isinstance(name, tuple):
+        return address_of(name)
+    if isinstance(name, bytes):  # of the abstract namespace
+        return UnixAddress(os.fsdecode(name[1:]), abstract=True)
+    return UnixAddress(name)
+
+
+def _bind(address: Address) -> socket.socket:
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        if isinstance(address, TcpAddress):
+            if os.name != "nt":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if address.family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        elif not address.abstract:
+            _remove_stale_socket(address.path)
+        sock.bind(address.sockaddr())
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _remove_stale_socket(path: str) -> None:
+    """Remove a unix socket's file that nobody listens on any more; what is in use, or no socket, stays."""
+    try:
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            return
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink(missing_ok=True)
+        except OSError:
+            return

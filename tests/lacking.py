@@ -1,0 +1,76 @@
+"""A program in a Python that lacks some modules, as one does that was built without what they need.
+
+Arguments: the modules, with commas between, and ``threads`` or ``asyncio``. It makes calls to a server of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+
+class Lacking:
+    """Finds none of the modules."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name.partition(".")[0].lstrip("_") in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None
+
+
+def lack(names: set[str]) -> None:
+    """From now on, the modules cannot be imported."""
+    for name in list(sys.modules):
+        if name.partition(".")[0].lstrip("_") in names:
+            del sys.modules[name]
+    sys.meta_path.insert(0, Lacking(names))
+
+
+def on_threads() -> None:
+    """A client and a server of threads."""
+    from puregrpc import BlockingServer, Client, Stream
+    from puregrpc.services.demo import add_demo_services
+
+    server = BlockingServer("127.0.0.1:0")
+    add_demo_services(server)
+    with Client() as client:
+        client.connect(server.start()[0], plaintext=True, reflect=True)
+        print(client.invoke("hello.HelloService/SayHello", {"greeting": "Bert"}).message)
+        stream = Stream(client, "hello.HelloService/BidiHello")
+        stream.write({"greeting": "Ada"})
+        stream.end()
+        print(list(stream))
+    server.stop(0).wait()
+
+
+def on_asyncio() -> None:
+    """The same on asyncio."""
+    import asyncio
+
+    from puregrpc import AsyncClient, Server
+    from puregrpc.services.demo import add_demo_services
+
+    async def main() -> None:
+        server = Server("127.0.0.1:0")
+        add_demo_services(server)
+        address = (await server.start())[0]
+        async with AsyncClient() as client:
+            await client.connect(address, plaintext=True, reflect=True)
+            print((await client.invoke("hello.HelloService/SayHello", {"greeting": "Bert"})).message)
+            stream = client.stream("hello.HelloService/BidiHello")
+            await stream.write({"greeting": "Ada"})
+            await stream.end()
+            print([message async for message in stream])
+        await server.stop(0)
+
+    asyncio.run(main())
+
+
+if __name__ == "__main__":
+    lack(set(sys.argv[1].split(",")))
+    {"threads": on_threads, "asyncio": on_asyncio}[sys.argv[2]]()
