@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "runner": {"client", "metrics", "kernel"},
     "fuzz": {"channel", "server", "transport", "services", "schema", "codec", "proto", "wire", "trace", "kernel"},
     "testing": {"channel", "server", "transport", "wire", "schema", "fuzz", "kernel"},
-    "integrations": {"client", "channel", "server", "metrics", "testing", "fuzz"},
+    "integrations": {"client", "channel", "server", "metrics", "testing", "fuzz", "schema", "proto"},
     "cli": {
         "kernel", "wire", "proto", "metrics", "schema", "codec", "trace", "transport", "channel", "server", "services",
         "client", "runner", "fuzz",
