@@ -333,7 +333,7 @@ def test_plain_handlers_hear_of_the_end_where_they_wait(world: str) -> None:
         for _ in calls:
             assert ended.acquire(timeout=15)
         go_on.set()
-    assert sorted(heard) == ["gives", "takes 1"]
+    assert sorted(heard) == ["gives", "takes CANCELLED"]
 
 
 @IN_STYLES

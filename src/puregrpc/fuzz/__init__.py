@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from puregrpc.fuzz.coverage import Coverage as Coverage
     from puregrpc.fuzz.coverage import fuzz_function as fuzz_function
     from puregrpc.fuzz.engine import Fuzzer as Fuzzer
-    from puregrpc.fuzz.engine import Options as Options
     from puregrpc.fuzz.findings import Finding as Finding
     from puregrpc.fuzz.findings import Report as Report
     from puregrpc.fuzz.link import LinkOptions as LinkOptions
     from puregrpc.fuzz.misbehaving import MisbehavingServer as MisbehavingServer
+    from puregrpc.fuzz.options import Options as Options
     from puregrpc.fuzz.strategies import given_request as given_request
     from puregrpc.fuzz.strategies import messages as messages
     from puregrpc.fuzz.target import Target as Target
@@ -31,7 +31,7 @@ _MODULES = {
     "Fuzzer": "engine",
     "LinkOptions": "link",
     "MisbehavingServer": "misbehaving",
-    "Options": "engine",
+    "Options": "options",
     "Report": "findings",
     "Target": "target",
     "check": "user_checks",

@@ -41,7 +41,7 @@ def _items(session: pytest.Session, config: pytest.Config, target: str) -> Itera
     from fnmatch import fnmatchcase
 
     from puregrpc.errors import Error
-    from puregrpc.fuzz.engine import is_destructive
+    from puregrpc.fuzz.options import is_destructive
 
     host = target.rpartition(":")[0]
     if not host.startswith(("127.", "localhost", "[::1]")):
@@ -90,8 +90,9 @@ class FuzzItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the fuzzer for the method."""
-        from puregrpc.fuzz.engine import Fuzzer, Options
+        from puregrpc.fuzz.engine import Fuzzer
         from puregrpc.fuzz.link import LinkOptions
+        from puregrpc.fuzz.options import Options
         from puregrpc.fuzz.reports import Describer, text_report
         from puregrpc.fuzz.target import Target
 
