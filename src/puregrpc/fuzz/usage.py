@@ -26,6 +26,7 @@ LEAK_LEAST = 32 * MEBIBYTE
 COLLECTED = 6
 """So many times as much where a heap is collected late: Java, .NET, JavaScript."""
 LEAK_PER_CALL = 8192
+LEAST_MARKS = 9
 QUARTER = 0.12
 """A leak grows in each quarter of the time, by at least this part of all."""
 
@@ -80,7 +81,7 @@ class UsageWatch:
     ) -> Iterator[tuple[Case, Observation]]:
         """The cases that took it, each measured three times beside ordinary calls."""
         until = time.monotonic() + most_seconds
-        for case in cases:
+        for case in self._narrowed(cases, what, run, until):
             if time.monotonic() > until or self._target.has_ended():
                 return
             octets = max(case.octets, 64)
@@ -124,6 +125,19 @@ class UsageWatch:
                         ),
                     )
 
+    def _narrowed(
+        self, cases: Sequence[Case], what: str, run: Callable[[Case], Outcome], until: float
+    ) -> Sequence[Case]:
+        """The few of many cases among which is one that takes much, by halves."""
+        while len(cases) > 2 and time.monotonic() < until:
+            half = cases[: len(cases) // 2]
+            grown, cpu = self.measure(lambda half=half: [run(case) for case in half if time.monotonic() < until])  # type: ignore[misc]
+            if grown >= ONE_CASE_MEMORY if what == "memory" else cpu >= ONE_CASE_CPU + 0.003 * len(half):
+                cases = half
+            else:
+                cases = cases[len(cases) // 2 :]
+        return cases
+
     def confirms(self, case: Case, seen: Observation, run: Callable[[Case], Outcome]) -> Observation | None:
         """Whether a case takes as much as was seen of another, measured once."""
         grown, cpu = self.measure(lambda: run(case))
@@ -146,14 +160,14 @@ class UsageWatch:
                 return None
             marks.append((calls, usage.memory))
             now = time.monotonic()
-            if now > until:
+            if now > until and (len(marks) >= LEAST_MARKS or now > begun + 6 * seconds):
                 total = usage.memory - marks[0][1]
                 if not self._is_steady(marks) or total < 8 * MEBIBYTE or now > begun + 6 * seconds:
                     break
                 if total >= least and total / max(calls, 1) >= LEAK_PER_CALL:
                     break
                 until = now + seconds
-            done = self._calls(fields, body, 200)
+            done = self._calls(fields, body, 60)
             if not done:
                 return None
             calls += done
