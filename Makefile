@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Two processes, each with whole files of tests: most of them wait most of the time.
-PARALLEL = --numprocesses 2 --dist loadfile
+# Three processes, each with whole files of tests: most of them wait most of the time.
+PARALLEL = --numprocesses 3 --dist loadfile
 # What the smoke run on the other interpreters looks at: every room on the way of a call, and the programs.
 SMOKE = tests/wire tests/codec tests/schema tests/proto/test_compile.py tests/channel tests/server tests/services \
 	tests/client/test_blocking_connection.py tests/client/test_asyncio.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples/test_examples.py::test_demo \
