@@ -92,14 +92,14 @@ async def unary(channel: Any, deed: str, number: int = 0, **options: Any) -> lis
 
 
 async def stream(channel: Any, deed: str, number: int, most: int = 1000) -> list[object]:
-    """Receive up to ``most`` messages and leave."""
+    """Receive up to ``most`` messages and leave. Whether the status came before that is chance."""
     received: list[object] = []
     async with channel.unary_stream(f"s.S/{deed}-{number}")(b"hello", timeout=TIMEOUT) as call:
         while len(received) < most and (message := await call.receive()) is not None:
             received.append(message)
         if len(received) < most:
             received += [custom(await call.headers()), custom(call.trailers)]
-    return [*received, call.status.code]
+    return [*received, call.status.code if len(received) < most else call.is_over]
 
 
 async def chat(channel: Any, number: int, *, half_close: bool) -> list[object]:

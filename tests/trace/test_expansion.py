@@ -23,7 +23,7 @@ from puregrpc.trace.showing.ladder import Detail, Ladder, plain
 from puregrpc.trace.showing.page import html_page
 
 CLIENT, SERVER = Direction
-SECONDS = 10
+SECONDS = 30.0
 """Of processor time, on a slow machine; without limits each takes many times as long."""
 
 
