@@ -64,7 +64,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Server -> fault -> the checks of which one is to find it; nothing is to be found where there are none."""
 
-SHORT = {"crash-on-negative", "division", "any-bearer", "unknown-frame-ends-process", "no-trailers", "sound"}
+SHORT = {"crash-on-negative", "any-bearer", "unknown-frame-ends-process", "sound"}
 GUARDED = {"guarded", "any-bearer", "internal-header", "unguarded-method"}
 ROOT = Path(__file__).parents[2]
 
