@@ -23,9 +23,9 @@ from puregrpc.transport.session import Session
 from puregrpc.wire.connection import Request
 from tests.kernel.certificates import contexts
 from tests.kernel.test_streams import make_pair
-from tests.kernel.worlds import UVLOOP, run
+from tests.kernel.worlds import UVLOOP, receive_exactly, run, send_all
 from tests.transport.fakes import EchoConnection, Owner, echo_session
-from tests.transport.test_loop_sessions import UnaryCall, open_pair
+from tests.transport.test_loop_sessions import UnaryCall, Writes, open_pair
 
 EACH_ASYNCIO = pytest.mark.parametrize("world", ["asyncio", UVLOOP])
 EACH_TLS = pytest.mark.parametrize("tls", [False, True], ids=["plaintext", "TLS"])
@@ -276,6 +276,36 @@ def test_the_socket_of_a_dead_loop_is_closed_without_a_warning(tls: bool, how: s
         gc.collect()
     assert owner.lost == []
     assert owner.over == 0
+
+
+@EACH_ASYNCIO
+def test_what_a_new_call_sends_goes_with_what_came_with_it(world: str) -> None:
+    async def test(kernel: Kernel) -> None:
+        async def handler() -> None:
+            session.connection.put(b" answer")
+
+        def begin(session: Session[Any], request: Request) -> None:
+            kernel.spawn(handler)
+
+        ours, theirs = await make_pair(kernel, "socket")
+        tap = Writes()
+        session = echo_session(kernel, ours, Owner(begin), tap=tap)
+        receive = session.connection.receive
+
+        def call_and_ping(data: bytes, now: float) -> None:
+            if data:
+                session.on_call(Request("/s/m", "localhost"))
+            receive(data, now)
+
+        session.connection.receive = call_and_ping  # type: ignore[method-assign]
+        await session.start()
+        await send_all(theirs, b"ping")
+        assert await receive_exactly(theirs, 11) == b"ping answer"
+        assert tap.writes == [b"ping answer"]
+        theirs.close()
+        await session.wait_over()
+
+    run(world, test)
 
 
 @pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed")

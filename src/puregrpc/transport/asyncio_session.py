@@ -25,7 +25,7 @@ from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Tr
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import FREE, IN_TURN, LoopSession
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
-from puregrpc.wire.connection import ClientConnection, Driver, Request
+from puregrpc.wire.connection import ClientConnection, Driver, Request, ServerCall
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
@@ -231,6 +231,12 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             self._end_turn()
             if self._read_size and (len(data) >= self._read_size or self._is_behind):
                 self._set_read_size(next_read_size(self._read_size, len(data), is_behind=self._is_behind))
+
+    def on_call(self, request: Request) -> ServerCall | None:
+        # A handler's first step comes before what is sent soon, so what grpc-go sends with each call (a PING, which
+        # wants its answer) costs no write of its own.
+        self._has_begun_calls = True
+        return self._owner.on_call(self, request)
 
     def _set_read_size(self, octets: int) -> None:
         if octets != self._read_size and self._transport is not None:

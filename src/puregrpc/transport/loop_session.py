@@ -36,6 +36,7 @@ class LoopSession(Session[ConnectionT]):
     __slots__ = (
         "_armed",
         "_handshake_deadline",
+        "_has_begun_calls",
         "_has_output",
         "_holding",
         "_is_behind",
@@ -57,6 +58,8 @@ class LoopSession(Session[ConnectionT]):
         self._has_output = False
         self._holding: int = FREE
         """Who sees to it that output is sent: HELD: whoever called `hold`; IN_TURN: the session, when its turn ends."""
+        self._has_begun_calls = False
+        """Calls came in this turn whose handlers run next: they may have more to send."""
         self._armed = inf
         """When the connection is told the time."""
         self._handshake_deadline = inf
@@ -111,7 +114,11 @@ class LoopSession(Session[ConnectionT]):
 
     def _end_turn(self) -> None:
         self._holding = FREE
-        if self._has_output:
+        if self._has_begun_calls:
+            self._has_begun_calls = False
+            if self._has_output:
+                self._send_soon()
+        elif self._has_output:
             self._send_now()
         if self.end_reason is not None:
             self._go_on_ending()
