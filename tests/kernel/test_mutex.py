@@ -28,7 +28,7 @@ def test_one_thread_at_a_time_and_what_the_function_gives() -> None:
     count = 0
     inside = 0
 
-    def step(by: int, *, most: int) -> int:
+    def step(by: int, most: int) -> int:
         nonlocal count, inside
         inside += 1
         assert inside == 1
@@ -40,14 +40,14 @@ def test_one_thread_at_a_time_and_what_the_function_gives() -> None:
 
     def work() -> None:
         for _ in range(500):
-            mutex.locked(step, 1, most=10_000)
+            mutex.locked(step, 1, 10_000)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert mutex.locked(step, 2, most=4002) == 0
+    assert mutex.locked(step, 2, 4002) == 0
 
 
 def test_what_the_function_raises_comes_out_and_the_mutex_is_free() -> None:

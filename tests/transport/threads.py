@@ -79,7 +79,7 @@ class Stream(Call):
 
     def open(self, request: Request = CHAT) -> Stream:
         session = self.session
-        session.locked(session.open_call, self, request, deadline=self.deadline, now=time.monotonic())
+        session.locked(partial(session.open_call, self, request, deadline=self.deadline, now=time.monotonic()))
         session.push()
         return self
 
@@ -295,7 +295,7 @@ class Client:
     def close(self) -> None:
         session = self._session
         if session is not None:
-            session.locked(session.connection.go_away, immediately=True)
+            session.locked(partial(session.connection.go_away, immediately=True))
             session.push()
             self.kernel.run(session.wait_over(time.monotonic() + 10))
         self.kernel.run(self.kernel.close())

@@ -165,7 +165,7 @@ class Client(StreamClient[BlockingState[Stream]]):
         a Response with an ``error``; a call that cannot be made raises NotConnected, InvalidArgument, SchemaError or
         EncodeError.
         """
-        return self._complete(self._prepare(url, request, params, keywords))
+        return self._call(url, request, params, keywords)
 
     def _prepare(
         self, url: object, request: object, params: object, keywords: Any, *, as_message: bool = False
@@ -176,14 +176,22 @@ class Client(StreamClient[BlockingState[Stream]]):
             connection.learn(self._core.writing_of(url, request))
         return self._core.prepare(url, request, params, keywords, as_message=as_message)
 
-    def _complete(self, call: PreparedCall) -> Response:
+    def _call(
+        self, url: object, request: object, params: object, keywords: Any, *, as_message: bool = False
+    ) -> Response:
+        core, state = self._core, self._state
+        connection = state.connection
+        if connection is not None and connection.asks_for_types:
+            call = self._prepare(url, request, params, keywords, as_message=as_message)
+        else:
+            call = core.prepare(url, request, params, keywords, as_message=as_message)
         if call.refused is not None:
-            return self._core.refuse(call, call.refused)
-        connection = self._state.connected()
+            return core.refuse(call, call.refused)
+        connection = state.connected()
         outcome = connection.unary(call)
         if connection.asks_for_types:
-            connection.learn(self._core.reading_of_call(call, outcome))
-        return self._core.respond(call, outcome)
+            connection.learn(core.reading_of_call(call, outcome))
+        return core.respond(call, outcome)
 
     def async_invoke(
         self,
@@ -260,7 +268,7 @@ class Client(StreamClient[BlockingState[Stream]]):
         )
 
     def _invoke_for_message(self, path: str, request: Any, params: Mapping[str, Any] | None) -> Response:
-        return self._complete(self._prepare(path, request, params, {}, as_message=True))
+        return self._call(path, request, params, {}, as_message=True)
 
     def type_stubs(self, *services: str) -> str:
         """The text of a ``.pyi`` file with the types of services (by default all) and of their messages.

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     import signal
     import socket
 
+    from typing_extensions import TypeVarTuple, Unpack
+
     from puregrpc.kernel.network.addresses import TcpAddress
+
+    Ts = TypeVarTuple("Ts")
 
 __all__ = [
     "DEFAULT_THREADS",
@@ -145,7 +149,7 @@ class Kernel(ABC):
     # -- the mutex
 
     @abstractmethod
-    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+    def locked(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
         """Call a function with the mutex held. Raises LocalProtocolError if this thread holds it already."""
 
     # -- tasks and code of the user's

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
     from puregrpc.kernel.base import Kernel
+
+    Ts = TypeVarTuple("Ts")
 
 __all__ = ["Guard", "guard_of"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Guard(Protocol):
     """Calls a function while nobody else is in another function that it guards."""
 
-    def __call__(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T: ...
+    def __call__(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T: ...
 
 
 def guard_of(kernel: Kernel) -> Guard:
@@ -30,5 +33,5 @@ def guard_of(kernel: Kernel) -> Guard:
     return guard
 
 
-def _call(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-    return function(*arguments, **keywords)
+def _call(function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
+    return function(*arguments)

@@ -161,7 +161,7 @@ class ServerSession:
         """
         if self.kernel.world == "threads":
             try:
-                return self.transport.locked(function, *arguments, **keywords)
+                return self.transport.locked(partial(function, *arguments, **keywords))
             finally:
                 self.transport.push()
         return self.threads.perform(function, *arguments, **keywords)

@@ -6,19 +6,22 @@ from abc import abstractmethod
 from collections.abc import Callable
 from math import inf
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from puregrpc.transport.end_reasons import broken, no_settings
 from puregrpc.transport.session import CallT, ConnectionT, Owner, Session, SessionOptions
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
     from puregrpc.kernel import Kernel
     from puregrpc.kernel.network.streams import ByteStream
 
+    Ts = TypeVarTuple("Ts")
+
 __all__ = ["LoopSession"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 FREE: Final = 0
@@ -75,8 +78,8 @@ class LoopSession(Session[ConnectionT]):
         super().__init__(kernel, stream, make_connection, owner, options)
         self.connection.limit_turns(perf_counter)
 
-    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        return function(*arguments, **keywords)
+    def locked(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
+        return function(*arguments)
 
     def on_output(self) -> None:
         self._has_output = True

@@ -9,9 +9,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from puregrpc.errors import ConnectError
 from puregrpc.kernel.base import Waiters
@@ -20,15 +21,18 @@ from puregrpc.transport.end_reasons import PEER_CLOSED, describe_foreign_protoco
 from puregrpc.wire.connection import Call, ClientConnection, Connection, Driver, Request, ServerCall
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
     from puregrpc.kernel import Kernel, Waiter
     from puregrpc.kernel.network.streams import ByteStream
     from puregrpc.kernel.network.tap import Tap
+
+    Ts = TypeVarTuple("Ts")
 
 __all__ = ["ClientSession", "Owner", "Session", "SessionOptions", "UnaryExchange", "open_session"]
 
 ConnectionT = TypeVar("ConnectionT", bound=Connection)
 CallT = TypeVar("CallT", bound="UnaryExchange")
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -190,7 +194,7 @@ class Session(Driver, Generic[ConnectionT]):
     # -- for whoever uses the connection
 
     @abstractmethod
-    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+    def locked(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
         """Call a function that uses the connection, with the mutex held.
 
         On threads, what is not one of the library's own errors (KeyboardInterrupt, what a signal handler raises) may
@@ -273,7 +277,7 @@ class Session(Driver, Generic[ConnectionT]):
         message that cannot be sent; nothing was sent then.
         """
         call.waiter = self.kernel.waiter()
-        self.locked(self.open_call, call, request, deadline=deadline, message=message, end=True, now=now)
+        self.locked(partial(self.open_call, call, request, deadline=deadline, message=message, end=True, now=now))
         self.push()
         try:
             while not call.ended:

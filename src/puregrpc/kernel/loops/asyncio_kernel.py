@@ -25,6 +25,10 @@ from puregrpc.kernel.signals import restoring_signals
 if TYPE_CHECKING:
     import signal
 
+    from typing_extensions import TypeVarTuple, Unpack
+
+    Ts = TypeVarTuple("Ts")
+
 __all__ = ["AsyncioKernel", "AsyncioWaiter", "open_asyncio_kernel", "to_the_end"]
 
 P = ParamSpec("P")
@@ -146,8 +150,8 @@ class AsyncioKernel(Kernel):
 
     # -- the mutex
 
-    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        return function(*arguments, **keywords)
+    def locked(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
+        return function(*arguments)
 
     # -- tasks and code of the user's
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from functools import partial
 from math import inf
 from types import CoroutineType
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected
 from puregrpc.kernel.base import DEFAULT_THREADS, RESOLVER_THREADS, Kernel, call_logged
@@ -33,6 +33,11 @@ from puregrpc.kernel.threads.trampoline import (
     run_blocking,
 )
 from puregrpc.kernel.threads.workers import Lane, Work, WorkerThreads
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    Ts = TypeVarTuple("Ts")
 
 __all__ = ["ThreadKernel", "is_cooperative"]
 
@@ -115,8 +120,8 @@ class ThreadKernel(Kernel):
 
     # -- the mutex
 
-    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        return self.mutex.locked(function, *arguments, **keywords)
+    def locked(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
+        return self.mutex.locked(function, *arguments)
 
     # -- tasks and code of the user's
 

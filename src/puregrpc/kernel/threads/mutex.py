@@ -11,13 +11,17 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from puregrpc.errors import LocalProtocolError
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    Ts = TypeVarTuple("Ts")
+
 __all__ = ["Mutex", "NestedUse"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -40,7 +44,7 @@ class Mutex:
         self._lock: Any = threading.RLock()
         _all.add(self)
 
-    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+    def locked(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
         """Call a function while no other thread is in this method.
 
         Raises NestedUse if this thread is: it was interrupted there by a signal handler or a finalizer.
@@ -52,7 +56,7 @@ class Mutex:
         try:
             try:
                 lock.acquire()
-                result = function(*arguments, **keywords)
+                result = function(*arguments)
                 lock.release()
                 return result
             except BaseException:

@@ -57,7 +57,7 @@ class ThreadPool:
         what takes long. Raises NotConnected once the pool is closed, RuntimeError if there is no thread for it and none
         can be started.
         """
-        worker = self._mutex.locked(self._place, assignment, beyond_size=beyond_size)
+        worker = self._mutex.locked(self._place, assignment, beyond_size)
         if worker is not None:
             try:
                 worker.thread.start()
@@ -91,7 +91,7 @@ class ThreadPool:
 
     # -- with the mutex held
 
-    def _place(self, assignment: Assignment, *, beyond_size: bool) -> _Worker | None:
+    def _place(self, assignment: Assignment, beyond_size: bool) -> _Worker | None:
         """Give it to an idle thread, let it wait, or make a thread for it, which is to be started."""
         if self._is_closed:
             raise NotConnected("nothing runs on the threads of a server that has stopped")

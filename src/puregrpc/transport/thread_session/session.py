@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from puregrpc.errors import ConnectError, Error
 from puregrpc.kernel.threads.kernel import ThreadKernel
@@ -23,8 +23,12 @@ from puregrpc.wire.connection import Call, ClientConnection, Driver, Request, Se
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
     from puregrpc.kernel import Kernel
     from puregrpc.kernel.network.streams import ByteStream
+
+    Ts = TypeVarTuple("Ts")
 
 __all__ = ["ThreadSession"]
 
@@ -33,7 +37,6 @@ SMALL = 16 << 10
 
 INTERRUPTED = "a thread was interrupted while it used the connection"
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -49,6 +52,7 @@ class ThreadSession(Session[ConnectionT]):
         "_secret_names",
         "calls",
         "mutex",
+        "over",
         "reading",
         "writing",
     )
@@ -67,6 +71,7 @@ class ThreadSession(Session[ConnectionT]):
         super().__init__(kernel, stream, make_connection, owner, options)
         self.calls: set[Call] = set()
         """A client's calls that are not over."""
+        self.over = self.calls.discard  # type: ignore[assignment, method-assign]  # a step less for each call
         self._make_connection = make_connection
         self.mutex = Mutex() if options.own_mutex else self.kernel.mutex
         self._is_client = isinstance(self.connection, ClientConnection)
@@ -116,20 +121,20 @@ class ThreadSession(Session[ConnectionT]):
 
     # -- the mutex
 
-    def locked(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        return self.mutex.locked(self._used, function, *arguments, **keywords)  # type: ignore[arg-type]
+    def locked(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
+        return self.mutex.locked(self._used, function, *arguments)
 
-    def _used(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+    def _used(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
         self._check_nesting()
-        return self._whole(function, *arguments, **keywords)
+        return self._whole(function, *arguments)
 
-    def guarded(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+    def guarded(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
         """As `locked`, for the session's own work."""
-        return self.mutex.locked(self._whole, function, *arguments, **keywords)  # type: ignore[arg-type]
+        return self.mutex.locked(self._whole, function, *arguments)
 
-    def _whole(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+    def _whole(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
         try:
-            return function(*arguments, **keywords)
+            return function(*arguments)
         except BaseException as error:
             if _leaves_halfway(error):
                 self.give_up()
@@ -194,9 +199,6 @@ class ThreadSession(Session[ConnectionT]):
     def opened(self, call: Call, deadline: float | None) -> None:
         """The reader looks at the time once a second, and whoever waits sees to a deadline."""
 
-    def over(self, call: Call) -> None:
-        self.calls.discard(call)
-
     def arm(self, time: float) -> None:
         if self.reading.looks_at > time:
             self.kernel.timers.at(time, self.tell_time)
@@ -227,12 +229,14 @@ class ThreadSession(Session[ConnectionT]):
             is_open = True
             if pieces:
                 self.writing.send(pieces)
+            reading = self.reading
             if call.waiter is None:
-                self.reading.read_for(call, deadline)
+                reading.read_for(call, deadline)
             while not call.ended:
-                if deadline is not None:
-                    call.waiter.until = self._until(deadline, now)
-                if not call.waiter.block():
+                waiter: ThreadWaiter = call.waiter
+                if deadline is not None and not reading.sees_to(deadline, now):
+                    waiter.until = deadline
+                if not waiter.block():
                     self.tell_time()
         except BaseException:
             if is_open or call in self.calls:
