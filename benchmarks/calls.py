@@ -119,6 +119,18 @@ class Plan:
             plural = "" if connections == "1" else "s"
             self.measure(f"server called by ghz, {concurrency} at a time on {connections} connection{plural}", works)
 
+    def servers_of_several_processes(self) -> None:
+        """The same server in one process and in two, called by ghz on many connections."""
+        if not GHZ.exists():
+            print("ghz is not there: conformance/get ghz", file=sys.stderr)
+            return
+        processes = {OURS: "2", "one worker": "1"}
+        works = {
+            name: partial(self.load_by_ghz, partial(started, [*server_command("asyncio", "fast"), workers]), "50", "50")
+            for name, workers in processes.items()
+        }
+        self.measure("server of two workers, 50 at a time on 50 connections", works)
+
     def load_by_ghz(
         self, start: Callable[[], AbstractContextManager[Server]], concurrency: str, connections: str
     ) -> dict[str, float]:
@@ -270,6 +282,7 @@ def main() -> int:
     plan.sink()
     plan.servers()
     plan.servers_by_ghz()
+    plan.servers_of_several_processes()
     head = (
         f"{datetime.now(timezone.utc):%Y-%m-%d}; {versions()}.\nClients call {peer}; servers are called by puregrpc's "
         f"client. {plan.rounds} rounds of {plan.seconds} s; medians. “ours/its”: the median of the rounds' ratios.\n"

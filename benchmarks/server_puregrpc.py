@@ -1,6 +1,7 @@
 """grpc.testing.TestService on puregrpc's server, no more than the benchmarks need.
 
-``server_puregrpc WORLD ENGINE``; WORLD: trio, asyncio, uvloop.
+``server_puregrpc WORLD ENGINE [WORKERS]``; WORLD: trio, asyncio, uvloop. With WORKERS, in so many processes beside the
+one that sees to them (trio or asyncio, engine fast).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from benchmarks.work import (
     SimpleResponse,
 )  # fmt: skip
 from benchmarks.worlds import run
-from puregrpc.server import Method, Server, ServerConfig, Shape, stop_on_signal
+from puregrpc.server import Method, Server, ServerConfig, Shape, serve, stop_on_signal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,7 +56,7 @@ def methods() -> list[Method]:
     ]  # fmt: skip
 
 
-def make_server(engine: Any) -> Server:
+def make_server(engine: Any = "fast") -> Server:
     server = Server("127.0.0.1:0", config=ServerConfig(engine=engine, max_receive_message_size=1 << 30, stop_grace=0))
     server.add_methods(methods())
     return server
@@ -68,5 +69,18 @@ async def main(engine: str) -> None:
         await stop_on_signal(server, grace=0)
 
 
+def serve_with(world: Any, workers: int) -> None:
+    serve(
+        "benchmarks.server_puregrpc:make_server",
+        workers=workers,
+        world=world,
+        grace=0,
+        on_start=lambda processes: print(f"listening on {processes.addresses[0]}", flush=True),
+    )
+
+
 if __name__ == "__main__":
-    run(sys.argv[1], main, sys.argv[2])
+    if len(sys.argv) > 3:
+        serve_with(sys.argv[1], int(sys.argv[3]))
+    else:
+        run(sys.argv[1], main, sys.argv[2])
