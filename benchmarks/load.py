@@ -106,13 +106,13 @@ def parser_worker(arguments: argparse.Namespace) -> None:
     from proto_schema_parser.parser import Parser
 
     from puregrpc import proto
-    from puregrpc.cli.descriptor_sets import with_imports
     from puregrpc.proto.find.folders import FolderResolver
     from puregrpc.proto.find.resolver import BuiltinResolver, ChainResolver
+    from puregrpc.schema.imports import imports_first
 
     root, *files = Path(arguments.parser_worker).read_text().splitlines()
     resolver = ChainResolver([FolderResolver([root]), BuiltinResolver()])
-    closure = with_imports(proto.compile(files, import_paths=[root]))
+    closure = imports_first(proto.compile(files, import_paths=[root]), with_option_imports=True)
     sources = [resolver.find(file.name) for file in closure]
     texts = [source.decode() for source in sources if isinstance(source, bytes)]
     start = time.process_time()

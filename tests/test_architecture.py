@@ -85,7 +85,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "cli": {"click", "trio", PROTOBUF},
     "errors.py": set(),
     "_data.py": set(),
-    "_locks.py": set(),
+    "_locks.py": {"__pypy__"},
     "_on_demand.py": set(),
     "_version.py": set(),
     "protos.py": {PROTOBUF},

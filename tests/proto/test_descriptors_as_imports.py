@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from puregrpc import proto
 from puregrpc.cli.compile import main
-from puregrpc.cli.descriptor_sets import with_imports
 from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto import DescriptorResolver
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema import Registry, protoset_resolver, registry_resolver
+from puregrpc.schema.imports import imports_first
 from tests.proto.peer import INCLUDE, write_sources
 from tests.proto.sources import GOOD
 from tests.proto.test_protoc import INSTALLED
@@ -80,7 +80,7 @@ SOURCES: dict[str, str | bytes] = {"common.proto": COMMON, "old.proto": OLD}
 
 
 def protos(files: list[FileDescriptor]) -> list[descriptor_pb2.FileDescriptorProto]:
-    return [file.to_proto(source_info=True) for file in with_imports(files)]
+    return [file.to_proto(source_info=True) for file in imports_first(files, with_option_imports=True)]
 
 
 def serialized(files: list[descriptor_pb2.FileDescriptorProto]) -> bytes:
@@ -328,7 +328,7 @@ def test_sets_are_completed_as_protoc_completes_them(
     sources: dict[str, str | bytes] = {"good.proto": GOOD[name].encode("latin-1")} if name in GOOD else SOURCES
     main_file = "good.proto" if name in GOOD else name
     files = proto.compile([main_file], sources=sources, import_paths=[INCLUDE])
-    given = [sparse(file.to_proto()) for file in with_imports(files)]
+    given = [sparse(file.to_proto()) for file in imports_first(files, with_option_imports=True)]
     (tmp_path / "sparse").write_bytes(serialized(given))
     sets = {}
     for run, out in ((run_protoc, "theirs"), (lambda *each: run_compile(capsys, *each), "ours")):

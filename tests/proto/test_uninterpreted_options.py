@@ -12,7 +12,7 @@ from google.protobuf import descriptor_pb2
 
 from puregrpc import proto
 from puregrpc.cli.compile import main
-from puregrpc.cli.descriptor_sets import with_imports
+from puregrpc.schema.imports import imports_first
 
 RULES = """
 edition = "2023"; package rules; import "google/protobuf/descriptor.proto";
@@ -73,7 +73,7 @@ SETS: dict[str, list[Option]] = {
 def protoset(folder: Path, options: list[Option]) -> Path:
     """The files as a set, with options that are not interpreted added to things.proto."""
     sources = {"rules.proto": RULES, "things.proto": THINGS, "user.proto": USER}
-    files = [file.to_proto() for file in with_imports(proto.compile(["user.proto"], sources=sources))]
+    files = [file.to_proto() for file in imports_first(proto.compile(["user.proto"], sources=sources))]
     things = next(file for file in files if file.name == "things.proto")
     for element, name, kind, value in options:
         target: Any = things

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from puregrpc._version import __version__
-from puregrpc.cli.descriptor_sets import with_imports, write_set
+from puregrpc.cli.descriptor_sets import write_set
 from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
@@ -22,6 +22,7 @@ from puregrpc.proto.find.folders import FolderResolver, NotBelowImportPathError,
 from puregrpc.proto.find.import_paths import is_import_path, why_refused
 from puregrpc.proto.find.resolver import ChainResolver, DescriptorResolver
 from puregrpc.proto.output.stubs import stub, stub_name
+from puregrpc.schema.imports import imports_first
 
 __all__ = ["main"]
 
@@ -105,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
         return 1
     try:
         if arguments.descriptor_set_out is not None:
-            chosen = with_imports(files) if arguments.include_imports else unique(files)
+            chosen = imports_first(files, with_option_imports=True) if arguments.include_imports else unique(files)
             write_set(Path(arguments.descriptor_set_out), chosen, source_info=arguments.include_source_info)
         if arguments.stubs is not None:
             for file in files:

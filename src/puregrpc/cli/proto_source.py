@@ -12,9 +12,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from puregrpc.cli.comments import comments_of
-from puregrpc.cli.descriptor_sets import with_imports
 from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, Edition, FileDescriptor
 from puregrpc.proto.json_names import json_name
+from puregrpc.schema.imports import imports_first
 
 __all__ = ["file_source", "symbol_source"]
 
@@ -52,7 +52,7 @@ def file_source(file: FileDescriptor) -> str:
 def _inner_names(file: FileDescriptor) -> set[str]:
     """All names but those of the outermost scope, in the file and in what it imports."""
     names: set[str] = set()
-    for known in with_imports([file]):
+    for known in imports_first([file], with_option_imports=True):
         names.update(known.package.split(".")[1:])
         outermost = {message.name for message in known.messages} | {enum.name for enum in known.enums}
         inner = set[str]()
@@ -92,7 +92,7 @@ def _pool_of(file: FileDescriptor) -> DescriptorPool:
     """A pool with the file and all that it imports; empty where google.protobuf does not take them."""
     pool = DescriptorPool()
     try:
-        for each in with_imports([file]):
+        for each in imports_first([file], with_option_imports=True):
             pool.AddSerializedFile(each.to_proto().SerializeToString())
     except (TypeError, KeyError):
         return DescriptorPool()

@@ -55,11 +55,12 @@ def write_schema(files: Iterable[FileDescriptor], *, protoset: str | None, folde
 
     Raises SchemaError for a file whose name, which a server may have chosen, leads out of the folder.
     """
-    from puregrpc.cli.descriptor_sets import with_imports, write_set
+    from puregrpc.cli.descriptor_sets import write_set
+    from puregrpc.schema.imports import imports_first
 
-    known = list(with_imports(list(dict.fromkeys(files))))
+    known = list(imports_first(files, with_option_imports=True))
     if protoset is not None:
-        write_set(Path(protoset), iter(known), source_info=True)
+        write_set(Path(protoset), known, source_info=True)
         yield protoset
     if folder is None:
         return

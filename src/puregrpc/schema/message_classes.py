@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from puregrpc._locks import Lock
 from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import Edition, FileDescriptor, MessageDescriptor
+from puregrpc.schema.imports import imports_first
 
 if TYPE_CHECKING:
     from google.protobuf import descriptor_pb2
@@ -56,19 +57,10 @@ class MessageClasses:
             return made
 
     def _put(self, pool: DescriptorPool, file: FileDescriptor) -> None:
-        """Add a file after those it imports; without a recursion that long chains of imports could exhaust."""
-        pending: list[tuple[FileDescriptor, bool]] = [(file, False)]
-        while pending:
-            current, done = pending.pop()
-            if current.name in self._in_pool:
-                continue
-            if done:
-                check_edition(current)
-                pool.Add(_complete(current))
-                self._in_pool[current.name] = current
-            else:
-                pending.append((current, True))
-                pending.extend((dependency, False) for dependency in current.dependencies)
+        for each in imports_first([file], known=self._in_pool):
+            check_edition(each)
+            pool.Add(_complete(each))
+            self._in_pool[each.name] = each
 
 
 def check_edition(file: FileDescriptor) -> None:

@@ -22,6 +22,7 @@ from puregrpc.proto.descriptors import (
     ServiceDescriptor,
 )
 from puregrpc.schema import limits
+from puregrpc.schema.imports import imports_first
 from puregrpc.schema.message_classes import MessageClasses
 from puregrpc.schema.missing_types import MissingTypes
 from puregrpc.schema.well_known import BUILT_IN_PACKAGES, ERROR_DETAIL_FILES, WELL_KNOWN_FILES, well_known_file
@@ -156,7 +157,7 @@ class Registry:
         name means something else, or if another file declares one of its names.
         """
         with self._lock:
-            self._add(_with_dependencies(file))
+            self._add(imports_first([file]))
 
     def add_file_descriptor_set(
         self, data: bytes | descriptor_pb2.FileDescriptorSet, *, source: str = "file descriptor set"
@@ -271,20 +272,6 @@ def _built_in() -> Registry:
     for file in compile_sources(ERROR_DETAIL_FILES):
         made.add_file(file)
     return made
-
-
-def _with_dependencies(file: FileDescriptor) -> Iterator[FileDescriptor]:
-    """The file and what it imports, each once, imports first."""
-    seen: set[int] = set()
-    pending: list[tuple[FileDescriptor, bool]] = [(file, False)]
-    while pending:
-        current, done = pending.pop()
-        if done:
-            yield current
-        elif id(current) not in seen:
-            seen.add(id(current))
-            pending.append((current, True))
-            pending.extend((dependency, False) for dependency in reversed(current.dependencies))
 
 
 def _symbols(file: FileDescriptor) -> Iterator[Symbol]:

@@ -383,7 +383,8 @@ class UnaryRequestCall(IncomingCall):
 
     @property
     def kept_octets(self) -> int:
-        return 0 if self.message is None else len(self.message)
+        message = self.message  # its handler's thread may take it meanwhile
+        return 0 if message is None else len(message)
 
     def interrupt(self) -> None:
         super().interrupt()

@@ -163,6 +163,8 @@ class OnThread(IncomingCall):
         if kept > SMALL and self.session.threads.is_waiting(self):
             self.charged = kept
             self.session.wire.charge(self, kept)
+            if not self.session.threads.is_waiting(self):  # its thread may have begun before it was charged
+                self._discharge()
 
     def _discharge(self) -> None:
         self.session.wire.charge(self, -self.charged)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from puregrpc._data import is_file
 from puregrpc.client.results.records import MethodInfo
 from puregrpc.errors import InvalidArgument
 from puregrpc.proto.descriptors import FileDescriptor
+from puregrpc.schema.imports import files_first
 
 __all__ = ["find_sources", "method_infos"]
 
@@ -84,20 +85,7 @@ def method_infos(files: Iterable[FileDescriptor]) -> list[MethodInfo]:
             is_client_stream=method.is_client_stream,
             is_server_stream=method.is_server_stream,
         )
-        for file in with_imports(files)
+        for file in files_first(files)
         for service in file.services
         for method in service.methods
     ]
-
-
-def with_imports(files: Iterable[FileDescriptor]) -> Iterator[FileDescriptor]:
-    waiting = list(files)
-    seen: set[str] = set()
-    while waiting:
-        following: list[FileDescriptor] = []
-        for file in waiting:
-            if file.name not in seen:
-                seen.add(file.name)
-                following += file.dependencies
-                yield file
-        waiting = following

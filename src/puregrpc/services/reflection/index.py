@@ -57,17 +57,6 @@ class FileIndex:
         file = self._files.get(name)
         return file is not None and any(message.full_name == name for message in messages(file))
 
-    def with_imports(self, file: FileDescriptor) -> list[FileDescriptor]:
-        """The file and all it imports, each once, the file first."""
-        found = {file.name: file}
-        waiting = [file]
-        while waiting:
-            for imported in waiting.pop().dependencies:
-                if imported.name not in found:
-                    found[imported.name] = imported
-                    waiting.append(imported)
-        return list(found.values())
-
 
 def messages(file: FileDescriptor) -> Iterator[MessageDescriptor]:
     """Every message of a file, nested ones included."""

@@ -10,6 +10,7 @@ from typing import Any
 from puregrpc.errors import Error
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema import Registry
+from puregrpc.schema.imports import files_first
 from puregrpc.server import Context, own_thread
 from puregrpc.server.base import ServerBase
 from puregrpc.services.answering import answer_each
@@ -73,13 +74,13 @@ class ReflectionService:
         self, index: FileIndex, services: Callable[[], Iterable[str]], request: dict[str, Any], sent: set[str]
     ) -> dict[str, Any]:
         if (name := request.get("fileByFilename")) is not None:
-            return self._files(index, index.by_name(name), f"file {name!r}", sent)
+            return self._files(index.by_name(name), f"file {name!r}", sent)
         if (symbol := request.get("fileContainingSymbol")) is not None:
-            return self._files(index, index.by_symbol(symbol), f"symbol {symbol!r}", sent)
+            return self._files(index.by_symbol(symbol), f"symbol {symbol!r}", sent)
         if (extension := request.get("fileContainingExtension")) is not None:
             message, number = extension.get("containingType", ""), extension.get("extensionNumber", 0)
             found = index.by_extension(message, number)
-            return self._files(index, found, f"extension {number} of {message!r}", sent)
+            return self._files(found, f"extension {number} of {message!r}", sent)
         if (message := request.get("allExtensionNumbersOfType")) is not None:
             numbers = index.extension_numbers(message)
             if numbers is None:
@@ -90,11 +91,11 @@ class ReflectionService:
         text = "the request asks for nothing that is known"
         return {"errorResponse": {"errorCode": int(StatusCode.INVALID_ARGUMENT), "errorMessage": text}}
 
-    def _files(self, index: FileIndex, file: FileDescriptor | None, what: str, sent: set[str]) -> dict[str, Any]:
+    def _files(self, file: FileDescriptor | None, what: str, sent: set[str]) -> dict[str, Any]:
         if file is None:
             raise NotFound(f"{what} is not known")
         # What was asked for goes out even if it did before: a client may have lost it.
-        chosen = [file, *(other for other in index.with_imports(file)[1:] if other.name not in sent)]
+        chosen = [other for other in files_first([file]) if other is file or other.name not in sent]
         sent.update(other.name for other in chosen)
         return {"fileDescriptorResponse": {"fileDescriptorProto": [self._base64(other) for other in chosen]}}
 
