@@ -10,7 +10,7 @@ from pathlib import Path
 ROOMS = (
     "puregrpc", "puregrpc.errors", "puregrpc.channel", "puregrpc.server", "puregrpc.services", "puregrpc.wire",
     "puregrpc.proto", "puregrpc.schema", "puregrpc.codec", "puregrpc.metrics", "puregrpc.trace", "puregrpc.transport",
-    "puregrpc.testing", "puregrpc.fuzz",
+    "puregrpc.testing", "puregrpc.fuzz", "puregrpc.load",
 )  # fmt: skip
 
 

@@ -25,13 +25,13 @@ ROOMS: dict[str, set[str]] = {
     "server": {"kernel", "transport", "wire", "codec", "schema", "proto"},
     "services": {"channel", "server", "kernel", "schema", "codec", "wire", "proto"},
     "client": {"channel", "services", "schema", "codec", "metrics", "wire", "transport", "kernel", "proto"},
-    "runner": {"client", "metrics", "kernel"},
+    "load": {"client", "channel", "services", "schema", "codec", "metrics", "wire", "transport", "kernel", "proto"},
     "fuzz": {"channel", "server", "transport", "services", "schema", "codec", "proto", "wire", "trace", "kernel"},
     "testing": {"channel", "server", "transport", "wire", "schema", "fuzz", "kernel"},
     "integrations": {"client", "channel", "server", "metrics", "testing", "fuzz", "proto", "schema"},
     "cli": {
         "kernel", "wire", "proto", "metrics", "schema", "codec", "trace", "transport", "channel", "server", "services",
-        "client", "runner", "fuzz",
+        "client", "load", "fuzz",
     },
 }  # fmt: skip
 """Room -> the rooms it may import. Any room may import errors.py and the modules beside the rooms that begin with _."""
@@ -78,7 +78,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "server": {"trio", "exceptiongroup", PROTOBUF},
     "services": {PROTOBUF},
     "client": {"trio", "typing_extensions", PROTOBUF},
-    "runner": set(),
+    "load": set(),
     "fuzz": {"hypothesis", "hpack", PROTOBUF},
     "testing": {"typing_extensions", "hyperframe", "hpack"},
     "integrations": {"PyInstaller", "pytest", "locust", "opentelemetry"},

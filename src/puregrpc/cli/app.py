@@ -31,6 +31,7 @@ COMMANDS = {
     "list": ("list_command", "List the services of the server at TARGET, or the methods of SERVICE."),
     "describe": ("describe", "Describe SYMBOL (a service, method, type or field), or all services."),
     "health": ("health", "Ask the server at TARGET how it is, or how SERVICE is."),
+    "run": ("run", "Run the load test in SCRIPT, with k6's options and summary."),
     "trace": ("trace", "Explain every byte of a gRPC conversation: a call, a capture, or others' calls."),
     "fuzz": ("fuzz", "Fuzz the server at TARGET, from its schema to its frames; or a client."),
     "serve": ("serve", "Serve the demo services, or any from .proto files (see serve --help)."),

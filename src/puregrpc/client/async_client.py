@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from puregrpc.client.calls import health
 from puregrpc.client.calls.prepared import PreparedCall
 from puregrpc.client.calls.requests import CallRequest
+from puregrpc.client.kinds import kind_of
 from puregrpc.client.network.connection import Connection
 from puregrpc.client.params.call import INVOKE_TIMEOUT, CallKeywords
 from puregrpc.client.params.connect import ConnectKeywords, connect_params
@@ -73,6 +74,9 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
     lives in. Raises LocalProtocolError outside of an event loop, where `Client` is the one to use, and in a second
     loop beside the first.
     """
+
+    def __new__(cls, *_: Any, **__: Any) -> AsyncClient:
+        return super().__new__(kind_of(cls))
 
     def __init__(
         self,

@@ -8,7 +8,8 @@ from typing import Any, NoReturn, TypeVar
 
 from puregrpc.client.results.records import HealthStatus, Response
 from puregrpc.errors import Error, InvalidArgument
-from puregrpc.metrics import Metrics, current_group, current_metrics, tag_values
+from puregrpc.metrics import Metrics, Series, current_metrics, tag_values
+from puregrpc.metrics.current import Surroundings, current_surroundings
 
 __all__ = ["Failure", "check", "fail", "sleep"]
 
@@ -36,17 +37,25 @@ def check(
     if metrics is None and isinstance(value, Response | HealthStatus):
         metrics = value.metrics
     where = metrics or current_metrics()
-    extra = tag_values(tags)
-    group = current_group()
+    surroundings = current_surroundings()
+    extra = tag_values(tags) if tags else None
     held = True
     for name, condition in conditions.items():
         passed = False
         try:
             passed = bool(condition(value) if callable(condition) else condition)
         finally:
-            where.add("checks", "rate", passed, {"group": group, **extra, "check": str(name)})
+            series = where.quick.get((name, surroundings.key)) if extra is None else None
+            (series or _series(where, str(name), surroundings, extra)).note(passed)
         held = held and passed
     return held
+
+
+def _series(where: Metrics, name: str, surroundings: Surroundings, extra: dict[str, str] | None) -> Series:
+    """Where the results of a check go."""
+    tags = {**where.tags, **surroundings.tags, **(extra or {}), "check": name}
+    series = where.metric("checks", "rate").with_tags(tags)
+    return where.keep((name, surroundings.key), series) if extra is None else series
 
 
 def fail(reason: Any = "") -> NoReturn:

@@ -15,6 +15,7 @@ from puregrpc.client.calls import health
 from puregrpc.client.calls.prepared import PreparedCall
 from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome, failed_outcome
 from puregrpc.client.exit import close_at_exit
+from puregrpc.client.kinds import kind_of
 from puregrpc.client.network.blocking import BlockingConnection
 from puregrpc.client.network.connection import outcome_of
 from puregrpc.client.params.call import INVOKE_TIMEOUT, CallKeywords
@@ -48,6 +49,9 @@ class Client(StreamClient[BlockingState[Stream]]):
     ``metrics`` is where it measures: by default the load run that the code is part of, or else a registry of its own.
     ``max_elements`` is how many elements of lists and maps are made of one response at most (`puregrpc.codec.Codec`).
     """
+
+    def __new__(cls, *_: Any, **__: Any) -> Client:
+        return super().__new__(kind_of(cls))
 
     def __init__(self, *, metrics: Metrics | None = None, max_elements: int = MAX_ELEMENTS) -> None:
         self._state: BlockingState[Stream] = BlockingState(metrics, max_elements)
@@ -102,8 +106,8 @@ class Client(StreamClient[BlockingState[Stream]]):
         self._disconnect()
         began = time.perf_counter()
         state.connection = connection = BlockingConnection.open(address, checked, core.registry)
-        self._finalizer = weakref.finalize(self, connection.close_soon)
-        self._finalizer.atexit = False
+        state.finalizer = weakref.finalize(self, connection.close_soon)
+        state.finalizer.atexit = False
         core.connected(checked, address)
         core.meter.connected((time.perf_counter() - began) * 1000)
         state.traffic.begin(connection.passed)
@@ -137,7 +141,8 @@ class Client(StreamClient[BlockingState[Stream]]):
                 stream.wait_until_handled(max(bound - time.monotonic(), 0))
         handlers.drain(HANDLERS_GRACE)
         state.connection = None
-        self._finalizer.detach()
+        if state.finalizer is not None:
+            state.finalizer.detach()
         state.traffic.end()
 
     def _raise_failure(self) -> None:

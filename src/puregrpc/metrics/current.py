@@ -1,4 +1,4 @@
-"""Where samples go that no client takes: the registry of the run that is under way, and the group the code is in."""
+"""Where samples go that no client takes, and with which tags: the run that is under way, the group the code is in."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from contextvars import ContextVar
 from typing import TypeVar, overload
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.metrics.registry import Metrics
+from puregrpc.metrics.registry import Contains, Metrics, Series
+from puregrpc.metrics.sinks import Kind
 
 __all__ = [
+    "OUTSIDE",
     "SCRIPT",
     "Group",
+    "Surroundings",
     "active",
     "current_group",
     "current_metrics",
+    "current_surroundings",
     "group",
     "running_metrics",
+    "series_here",
+    "surround",
+    "surrounded_by",
     "tag_value",
     "tag_values",
 ]
@@ -31,8 +38,51 @@ SCRIPT = Metrics(tags={"scenario": "default"})
 
 GROUP_SEPARATOR = "::"
 
+MAX_INNER = 1_000
+"""Groups inside of a group that are kept for the next time: names that never repeat are not kept without end."""
+
+
+class Surroundings:
+    """What the samples of some code have in common: its group, and the tags that they carry.
+
+    There is one object for each, by which what was found for one is found again.
+    """
+
+    __slots__ = ("_inner", "behind", "group", "key", "tags")
+
+    def __init__(self, tags: Mapping[str, str], group: str = "", *, key: Surroundings | None = None) -> None:
+        self.group = group
+        self.key = key or self
+        """Others with the same tags, by which series are found."""
+        self.behind: float | None = None
+        """How many seconds the code began later than it should have; None if nothing was planned."""
+        self.tags: dict[str, str] = {"group": group, **tags}
+        """Of each sample; a sample's own go before them."""
+        self._inner: dict[str, Surroundings] = {}
+
+    def inner(self, name: str) -> Surroundings:
+        """Those of a group in this one."""
+        found = self._inner.get(name)
+        if found is None:
+            group = f"{self.group}{GROUP_SEPARATOR}{name}"
+            key = None if self.key is self else self.key.inner(name)
+            found = Surroundings({**self.tags, "group": group}, group, key=key)
+            if len(self._inner) < MAX_INNER:
+                self._inner[name] = found
+        found.behind = self.behind
+        return found
+
+
+OUTSIDE = Surroundings({})
+
 _running: ContextVar[Metrics | None] = ContextVar("puregrpc_running_metrics", default=None)
-_group: ContextVar[str] = ContextVar("puregrpc_group", default="")
+_surroundings: ContextVar[Surroundings] = ContextVar("puregrpc_surroundings", default=OUTSIDE)
+
+current_surroundings = _surroundings.get
+"""The surroundings of the code that asks."""
+
+surround = _surroundings.set
+"""From here on, the code of this task or thread has other surroundings."""
 
 
 def running_metrics() -> Metrics | None:
@@ -47,7 +97,28 @@ def current_metrics() -> Metrics:
 
 def current_group() -> str:
     """The path of the group that this code is in, such as ``::login::token``; empty outside groups."""
-    return _group.get()
+    return _surroundings.get().group
+
+
+@contextmanager
+def surrounded_by(surroundings: Surroundings) -> Iterator[None]:
+    """Samples of this code have the tags of ``surroundings``."""
+    token = _surroundings.set(surroundings)
+    try:
+        yield
+    finally:
+        _surroundings.reset(token)
+
+
+def series_here(metrics: Metrics, name: str, kind: Kind, contains: Contains = "default") -> Series:
+    """Where the samples of a metric go that have the tags of the code that asks, and no others."""
+    surroundings = _surroundings.get()
+    key = (name, kind, surroundings.key)
+    series = metrics.quick.get(key)
+    if series is None:
+        metric = metrics.metric(name, kind, contains)
+        series = metrics.keep(key, metric.with_tags({**metrics.tags, **surroundings.tags}))
+    return series
 
 
 @contextmanager
@@ -71,14 +142,14 @@ class Group:
         self._name = name
 
     def __enter__(self) -> Group:
-        self._token = _group.set(f"{current_group()}{GROUP_SEPARATOR}{self._name}")
+        self._token = _surroundings.set(_surroundings.get().inner(self._name))
         self._began = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         milliseconds = (time.perf_counter() - self._began) * 1000
-        current_metrics().add("group_duration", "trend", milliseconds, {"group": current_group()}, contains="time")
-        _group.reset(self._token)
+        series_here(current_metrics(), "group_duration", "trend", "time").note(milliseconds)
+        _surroundings.reset(self._token)
 
 
 @overload

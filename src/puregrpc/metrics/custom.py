@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.metrics.current import current_group, current_metrics, tag_values
+from puregrpc.metrics.current import current_metrics, current_surroundings, series_here, tag_values
 from puregrpc.metrics.registry import Contains, Metrics
 from puregrpc.metrics.sinks import Kind
 
@@ -35,8 +35,11 @@ class _Custom:
         if not math.isfinite(number):
             raise InvalidArgument(f"{self.name!r} takes finite numbers, not this {type(value).__name__}")
         metrics = self._metrics or current_metrics()
-        all_tags = {"group": current_group(), **tag_values(tags)}
-        metrics.add(self.name, self.kind, number, all_tags, contains=self._contains)
+        if tags:
+            all_tags = {**current_surroundings().tags, **tag_values(tags)}
+            metrics.add(self.name, self.kind, number, all_tags, contains=self._contains)
+        else:
+            series_here(metrics, self.name, self.kind, self._contains).note(number)
 
 
 class Counter(_Custom):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -13,7 +14,7 @@ from puregrpc.metrics.sinks import CounterSink, GaugeSink, RateSink, Sink
 from puregrpc.metrics.summary import TREND_STATS
 from puregrpc.metrics.thresholds import parse_selector
 
-__all__ = ["JsonLines", "to_dict"]
+__all__ = ["CsvLines", "JsonLines", "to_dict"]
 
 
 def to_dict(metrics: Metrics, *, trend_stats: Sequence[str] | None = None) -> dict[str, Any]:
@@ -93,3 +94,34 @@ class JsonLines:
 
     def _write(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+CSV_TAGS = ("check", "error", "group", "method", "name", "scenario", "service", "status", "url")
+"""Tags that have a column; the others are in ``extra_tags``."""
+
+
+class CsvLines:
+    """Writes every sample as a line of CSV, with the columns of ``k6 run --out csv=FILE`` that gRPC has something for.
+
+    Use it with `Metrics.listen`.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._lock = Lock()
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(["metric_name", "timestamp", "metric_value", *CSV_TAGS, "extra_tags"])
+
+    def flush(self) -> None:
+        """Have the file written."""
+        with self._lock:
+            if not self._file.closed:
+                self._file.flush()
+
+    def __call__(self, sample: Sample) -> None:
+        tags = sample.tags
+        extra = "&".join(f"{name}={value}" for name, value in tags.items() if name not in CSV_TAGS)
+        own = [tags.get(name, "") for name in CSV_TAGS]
+        row = [sample.metric.name, int(sample.time), f"{sample.value:.6f}", *own, extra]
+        with self._lock:
+            self._writer.writerow(row)

@@ -25,6 +25,9 @@ MAX_SERIES = 10_000
 """Different sets of tags a metric keeps apart. Beyond it (tags that never repeat) samples still count for the metric
 as a whole and for its submetrics, in bounded memory."""
 
+MAX_QUICK = 4096
+"""Series that are kept for those who look for them again and again."""
+
 MAX_NOTED = 256
 """Samples of a series that may wait to be put into its sink."""
 
@@ -166,6 +169,8 @@ class Metrics:
         self.tags = dict(tags or {})
         self.lock = Lock()
         self.listeners: tuple[Callable[[Sample], None], ...] = ()
+        self.quick: dict[object, Series] = {}
+        """Series by what else finds them than their tags; see `keep`."""
         self._include = include
         self._metrics: dict[str, Metric] = {}
         self._thresholds: dict[str, list[Threshold]] = {}
@@ -193,6 +198,12 @@ class Metrics:
     ) -> None:
         """Take a sample of a metric, which is made if it is new."""
         self.metric(name, kind, contains).add(value, {**self.tags, **(tags or {})})
+
+    def keep(self, key: object, series: Series) -> Series:
+        """Have a series found in ``quick``, unless there are too many; returns it."""
+        if series.is_kept and len(self.quick) < MAX_QUICK:
+            self.quick[key] = series
+        return series
 
     def listen(self, listener: Callable[[Sample], None]) -> Callable[[], None]:
         """Have every further sample told to ``listener``, on the thread that takes it. Returns what ends that.
@@ -326,14 +337,19 @@ class Metrics:
         """Metric or submetric -> its thresholds."""
         return self._thresholds
 
-    def judge(self) -> list[ThresholdResult]:
-        """Judge every threshold. Raises InvalidArgument for one on a metric that does not exist."""
+    def judge(self, *, only_taken: bool = False) -> list[ThresholdResult]:
+        """Judge every threshold. Raises InvalidArgument for one on a metric that does not exist.
+
+        ``only_taken``: those on metrics without a sample are left out.
+        """
         results = []
         for selector, thresholds in self._thresholds.items():
             name, tags = parse_selector(selector)
             sink = self.sinks(name, tags)
             if sink is None:
                 raise InvalidArgument(f"a threshold is defined on {name!r}, but there is no such metric")
+            if only_taken and not sink.count:
+                continue
             for threshold in thresholds:
                 try:
                     results.append(threshold.judge(selector, sink, self.seconds))

@@ -91,6 +91,10 @@ class CounterSink(Sink):
         self.count += 1
         self.total += value
 
+    def add_all(self, values: list[float]) -> None:
+        self.count += len(values)
+        self.total += sum(values)
+
     def merge(self, other: CounterSink) -> None:
         self.count += other.count
         self.total += other.total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -24,8 +25,8 @@ from puregrpc.client.results.wording import DEADLINE, as_k6_says
 from puregrpc.codec import Codec, read_status
 from puregrpc.codec.options import MAX_ELEMENTS
 from puregrpc.errors import DecodeError, InvalidArgument, NotConnected, SchemaError
-from puregrpc.metrics import Metrics, current_group, running_metrics
-from puregrpc.metrics.current import SCRIPT
+from puregrpc.metrics import Metrics, running_metrics
+from puregrpc.metrics.current import SCRIPT, current_surroundings
 from puregrpc.schema import Registry, load_files, load_protoset
 from puregrpc.wire.status import Status, StatusCode
 
@@ -56,6 +57,12 @@ class ClientCore:
         self.codec = Codec(self.registry, max_elements=self.max_elements)
         self.meter = Meter(self.metrics)
         self.log = CallLog(self.codec)
+
+    def sibling(self) -> ClientCore:
+        """One for another connection, with the same schema and metrics, and all that was made of them."""
+        made = copy(self)
+        made.address = ""
+        return made
 
     # -- the schema
 
@@ -117,7 +124,7 @@ class ClientCore:
         data = method.encode(request)
         decode = self._object_decoder(method) if as_message else method.decode
         path = method.path
-        series = self.meter.calls(self.address, path, current_group(), checked.tags)
+        series = self.meter.calls(self.address, path, current_surroundings(), checked.tags)
         began = perf_counter()
         if checked is NO_PARAMS and len(data) <= self.max_send_size:
             timeout = INVOKE_TIMEOUT / 1000

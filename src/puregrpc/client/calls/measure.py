@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakMethod
 
 from puregrpc.kernel.process import THIS_PROCESS
-from puregrpc.metrics import Metrics, current_group
+from puregrpc.metrics import Metrics
+from puregrpc.metrics.current import OUTSIDE, Surroundings, current_surroundings
 from puregrpc.metrics.registry import Series
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Meter:
         self.messages_received = metrics.metric("grpc_streams_msgs_received", "counter")
         self.first_message = metrics.metric("grpc_streams_first_message", "trend", "time")
         self.message_interval = metrics.metric("grpc_streams_msg_interval", "trend", "time")
-        self._calls: dict[tuple[str, str, str], CallSeries] = {}
+        self._calls: dict[tuple[str, str, Surroundings], CallSeries] = {}
 
     def call(self, address: str, path: str, user_tags: Tags) -> CallMeter:
         """A call begins. ``path`` is ``/pkg.Service/Method``, or empty for one that is not the user's."""
@@ -60,9 +61,9 @@ class Meter:
         """A stream is opened."""
         return StreamMeter(self, address, path, user_tags, is_server_stream=is_server_stream)
 
-    def tags(self, address: str, path: str, group: str, user_tags: Tags) -> Tags:
+    def tags(self, address: str, path: str, surroundings: Surroundings, user_tags: Tags) -> Tags:
         """The user's tags may replace name, group and scenario; the others are the system's."""
-        tags = {**self.metrics.tags, "group": group, **({"name": path} if path else {}), **user_tags}
+        tags = {**self.metrics.tags, **({"name": path} if path else {}), **surroundings.tags, **user_tags}
         if path:
             service, _, method = path[1:].rpartition("/")
             tags.update(url=address + path, service=service, method=method)
@@ -70,22 +71,22 @@ class Meter:
 
     def connected(self, milliseconds: float) -> None:
         """A connection was made."""
-        self._connect.add(milliseconds, {**self.metrics.tags, "group": current_group()})
+        self._connect.add(milliseconds, {**self.metrics.tags, **current_surroundings().tags})
 
     def traffic(self, sent: int, received: int) -> None:
         """So many octets more have gone over the connections."""
-        tags = {**self.metrics.tags, "group": ""}
+        tags = {**self.metrics.tags, **OUTSIDE.tags}
         self._sent.add(sent, tags)
         self._received.add(received, tags)
 
-    def calls(self, address: str, path: str, group: str, user_tags: Tags) -> CallSeries:
+    def calls(self, address: str, path: str, surroundings: Surroundings, user_tags: Tags) -> CallSeries:
         """Where the samples of calls with the same tags go."""
         if user_tags:
-            return CallSeries(self, self.tags(address, path, group, user_tags))
-        key = (address, path, group)
+            return CallSeries(self, self.tags(address, path, surroundings, user_tags))
+        key = (address, path, surroundings.key)
         found = self._calls.get(key)
         if found is None:
-            found = CallSeries(self, self.tags(address, path, group, user_tags))
+            found = CallSeries(self, self.tags(address, path, surroundings, user_tags))
             if len(self._calls) < MAX_CACHED:
                 self._calls[key] = found
         return found
@@ -121,7 +122,7 @@ class CallMeter:
     __slots__ = ("_began", "_ended", "_series")
 
     def __init__(self, meter: Meter, address: str, path: str, user_tags: Tags) -> None:
-        self._series = meter.calls(address, path, current_group(), user_tags)
+        self._series = meter.calls(address, path, current_surroundings(), user_tags)
         self._began = time.perf_counter()
         self._ended = 0.0
 
@@ -142,7 +143,7 @@ class StreamMeter:
     def __init__(self, meter: Meter, address: str, path: str, user_tags: Tags, *, is_server_stream: bool) -> None:
         self._meter = meter
         self._call = CallMeter(meter, address, path, user_tags)
-        self._tags = meter.tags(address, path, current_group(), user_tags)
+        self._tags = meter.tags(address, path, current_surroundings(), user_tags)
         self._sent = meter.messages_sent.with_tags(self._tags)
         self._received = meter.messages_received.with_tags(self._tags) if is_server_stream else None
         self._pending = 0

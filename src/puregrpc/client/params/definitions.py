@@ -13,11 +13,21 @@ from puregrpc.errors import InvalidArgument
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema.imports import files_first
 
-__all__ = ["find_sources", "method_infos"]
+__all__ = ["beside_script", "find_sources", "method_infos"]
+
+
+_script: list[Path] = []
+
+
+def beside_script(path: Path) -> None:
+    """From here on it is this script that runs, whatever program runs it."""
+    _script[:] = [path]
 
 
 def script_folder() -> Path | None:
     """The folder of the program that runs; None in an interactive session."""
+    if _script:
+        return _script[0].resolve().parent
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     return Path(file).resolve().parent if file else None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from puregrpc.client.calls.core import NOT_CONNECTED, ClientCore
 from puregrpc.client.calls.measure import TrafficMeter
 from puregrpc.client.network.connection import Connection
 from puregrpc.client.streams.handler_thread import HandlerThread
+from puregrpc.codec.options import MAX_ELEMENTS
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected
 from puregrpc.kernel import Kernel, Task
 from puregrpc.kernel.current import running_task
@@ -16,6 +17,8 @@ from puregrpc.kernel.ownership import LoopOwner
 from puregrpc.kernel.process import THIS_PROCESS
 
 if TYPE_CHECKING:
+    from weakref import finalize
+
     import trio
 
     from puregrpc.client.network.blocking import BlockingConnection
@@ -40,9 +43,13 @@ StateT = TypeVar("StateT")
 class ClientState(Generic[ConnectionT, StreamT]):
     """What the clients have in common."""
 
-    def __init__(self, metrics: Metrics | None, max_elements: int) -> None:
-        core = partial(ClientCore, max_elements=max_elements)
-        self.core = core() if metrics is None else core(metrics)
+    def __init__(
+        self, metrics: Metrics | None, max_elements: int = MAX_ELEMENTS, *, core: ClientCore | None = None
+    ) -> None:
+        if core is None:
+            make = partial(ClientCore, max_elements=max_elements)
+            core = make() if metrics is None else make(metrics)
+        self.core = core
         self.connection: ConnectionT | None = None
         self.streams: set[StreamT] = set()
         """Those that are open, or whose handlers' exceptions nobody has been told of."""
@@ -52,9 +59,13 @@ class ClientState(Generic[ConnectionT, StreamT]):
 class BlockingState(ClientState["BlockingConnection", BlockingStreamT]):
     """Of a `Client`."""
 
-    def __init__(self, metrics: Metrics | None, max_elements: int) -> None:
-        super().__init__(metrics, max_elements)
+    def __init__(
+        self, metrics: Metrics | None, max_elements: int = MAX_ELEMENTS, *, core: ClientCore | None = None
+    ) -> None:
+        super().__init__(metrics, max_elements, core=core)
         self.process = THIS_PROCESS.id
+        self.finalizer: finalize[..., Any] | None = None
+        """Closes the connection of a client that is left lying."""
         streams = self.streams
         self.handler_thread = HandlerThread("puregrpc handlers", lambda: bool(streams))
 
@@ -86,8 +97,16 @@ class BlockingState(ClientState["BlockingConnection", BlockingStreamT]):
 class AsyncState(ClientState[Connection, StreamT]):
     """Of an `AsyncClient`."""
 
-    def __init__(self, metrics: Metrics | None, nursery: trio.Nursery | None, max_elements: int) -> None:
-        super().__init__(metrics, max_elements)
+    def __init__(
+        self,
+        metrics: Metrics | None,
+        nursery: trio.Nursery | None,
+        max_elements: int = MAX_ELEMENTS,
+        *,
+        core: ClientCore | None = None,
+    ) -> None:
+        super().__init__(metrics, max_elements, core=core)
+        self._is_lent = False
         self._nursery = nursery
         self.owner = LoopOwner("AsyncClient")
         self._kernel: Kernel | None = None
@@ -108,6 +127,11 @@ class AsyncState(ClientState[Connection, StreamT]):
             self.desert()
             self._kernel = kernel
         return kernel
+
+    def lend(self, kernel: Kernel) -> None:
+        """Live in a kernel that somebody else closes."""
+        self.owner.take(kernel)
+        self._is_lent = True
 
     def connected(self) -> Connection:
         """The connection. Raises NotConnected, LocalProtocolError in another loop than the client's."""
@@ -133,6 +157,8 @@ class AsyncState(ClientState[Connection, StreamT]):
 
     async def let_go(self) -> None:
         """Belong to no loop any more. There is no connection."""
+        if self._is_lent:
+            return
         if self._kernel is not None and not self.owner.is_deserted and not self.is_in_handler:
             await self.kernel.close()
         self.owner = LoopOwner("AsyncClient")

@@ -1,0 +1,167 @@
+"""``puregrpc run``: a load run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from puregrpc.cli.options import Command, debug_option
+from puregrpc.cli.output import error_line
+from puregrpc.errors import Error
+from puregrpc.metrics import CsvLines, JsonLines
+
+__all__ = ["run"]
+
+SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
+
+
+@click.command(cls=Command)
+@click.argument("script", type=click.Path())
+@click.option("--vus", "-u", type=click.IntRange(1), help="Virtual users.")
+@click.option("--duration", "-d", metavar="TIME", help="How long iterations are begun: 30s, 1m30s.")
+@click.option("--iterations", "-i", type=click.IntRange(1), help="How many iterations the users share.")
+@click.option(
+    "--stage", "-s", "stages", multiple=True, metavar="TIME:USERS",
+    help="Go to USERS within TIME; several make a ramp.",
+)  # fmt: skip
+@click.option("--rate", metavar="N[/s|/m|/h]", help="Begin N iterations a second (minute, hour), for --duration.")
+@click.option("--connections", type=click.IntRange(0), help="How many connections users share; 0: each has its own.")
+@click.option("--env", "-e", "environment", multiple=True, metavar="NAME=VALUE", help="Set a variable for the script.")
+@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Put a tag on all samples.")
+@click.option("--seed", type=click.IntRange(0), help="Of the users' random numbers.")
+@click.option("--loop", type=click.Choice(["asyncio", "trio"]), help="What async scripts run on.")
+@click.option("--no-setup", is_flag=True, help="Do not call setup().")
+@click.option("--no-teardown", is_flag=True, help="Do not call teardown().")
+@click.option("--no-thresholds", is_flag=True, help="Judge no thresholds.")
+@click.option("--out", "-o", "outs", multiple=True, metavar="KIND=FILE", help="Write samples: json=FILE, csv=FILE.")
+@click.option("--summary-export", type=click.Path(dir_okay=False), metavar="FILE", help="Write the summary as JSON.")
+@click.option("--summary-trend-stats", metavar="LIST", help="The columns of trends: avg,p(95),p(99.9),count.")
+@click.option("--summary-time-unit", type=click.Choice(["s", "ms", "us"]), help="The unit of times in the summary.")
+@click.option("--summary-mode", type=click.Choice(SUMMARY_MODES), default="compact", help="How much the summary tells.")
+@click.option("--no-summary", is_flag=True, help="Print no summary.")
+@click.option("--quiet", "-q", is_flag=True, help="Print no progress.")
+@debug_option
+def run(script: str, **given: Any) -> int:
+    """Run the load test in SCRIPT, a Python file with a function default() and, if wanted, options.
+
+    Exit status: 0; 99 if a threshold was crossed; 104 for options that cannot be; 105 after Ctrl-C, which ends the run
+    gracefully, and at once when it comes again; 107 if the script raised outside of iterations; 108 if it called
+    abort(); 255 without a script or a function in it.
+
+    \b
+    puregrpc run script.py --vus 50 --duration 30s
+    puregrpc run script.py --rate 2000 --duration 1m -e TARGET=localhost:50051
+    """
+    from puregrpc.cli.progress import Progress
+    from puregrpc.load import LoadError
+    from puregrpc.load import run as run_load
+
+    _log_to_stderr()
+    with contextlib.ExitStack() as files:
+        try:
+            outputs = tuple(files.enter_context(_output(out)) for out in given["outs"])
+            result = run_load(
+                script,
+                _options(given),
+                env=dict(_pair(each, "--env") for each in given["environment"]),
+                outputs=outputs,
+                observer=Progress(quiet=given["quiet"]),
+            )
+        except LoadError as error:
+            error_line(str(error))
+            return error.exit_status
+    _tell(result.written, "" if given["no_summary"] or given["summary_mode"] == "disabled" else result.summary)
+    if given["summary_export"]:
+        from puregrpc.load.report import exported_summary
+
+        text = json.dumps(exported_summary(result.data), indent=4, ensure_ascii=False)
+        Path(given["summary_export"]).write_text(text, encoding="utf-8")
+    if result.problem:
+        error_line(result.problem)
+    return result.exit_status
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    """What the command line says, as options."""
+    names = (
+        "vus", "duration", "iterations", "rate", "connections", "seed", "loop", "summary_trend_stats",
+        "summary_time_unit",
+    )  # fmt: skip
+    options = {name: given[name] for name in names if given[name] is not None}
+    if given["stages"]:
+        options["stages"] = [_stage(each) for each in given["stages"]]
+    if given["tags"]:
+        options["tags"] = dict(_pair(each, "--tag") for each in given["tags"])
+    for name in ("no_setup", "no_teardown", "no_thresholds"):
+        if given[name]:
+            options[name] = True
+    return options
+
+
+def _stage(text: str) -> dict[str, object]:
+    time, colon, users = text.rpartition(":")
+    if not colon or not users.isdecimal():
+        raise click.BadParameter(f"{text!r} is not TIME:USERS, such as 30s:10", param_hint="--stage")
+    return {"duration": time, "target": int(users)}
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
+    return name, value
+
+
+@contextlib.contextmanager
+def _output(text: str) -> Iterator[JsonLines | CsvLines]:
+    kind, _, name = text.partition("=")
+    kinds: dict[str, type[JsonLines | CsvLines]] = {"json": JsonLines, "csv": CsvLines}
+    if kind not in kinds:
+        raise click.BadParameter(f"there are {' and '.join(kinds)}, not {kind!r}", param_hint="--out")
+    if name in ("", "-"):
+        output = kinds[kind](sys.stdout)
+        yield output
+        output.flush()
+        return
+    try:
+        file = Path(name).open("w", encoding="utf-8", newline="")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise click.BadParameter(f"{name}: {error.strerror}", param_hint="--out") from None
+    with file:
+        yield kinds[kind](file)
+
+
+def _tell(written: dict[str, str | bytes], summary: str) -> None:
+    """Print the summary, or what the script made of it."""
+    if not written:
+        if summary:
+            sys.stdout.write(f"\n\n{summary}\n\n")
+            sys.stdout.flush()
+        return
+    for name, content in written.items():
+        if name in ("stdout", "stderr"):
+            stream = sys.stdout if name == "stdout" else sys.stderr
+            stream.write(content if isinstance(content, str) else content.decode("utf-8", "backslashreplace"))
+            stream.flush()
+            continue
+        try:
+            Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        except OSError as error:
+            raise Error(f"handle_summary: {name}: {error.strerror}") from None
+
+
+def _log_to_stderr() -> None:
+    """Warnings and errors of the run go to standard error, a line each."""
+    logger = logging.getLogger("puregrpc")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False

@@ -1,0 +1,226 @@
+"""A scenario while it runs in this process: its users, its counts, its end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from collections.abc import Callable
+from itertools import count
+from math import inf
+from typing import Any, Protocol
+
+from puregrpc.client.per_user import Connections
+from puregrpc.kernel import Kernel
+from puregrpc.load.problems import Abort
+from puregrpc.load.scenarios import Scenario
+from puregrpc.load.users import User
+from puregrpc.load.waiting import Change
+from puregrpc.metrics import Metrics
+from puregrpc.metrics.current import Surroundings
+
+__all__ = ["Activity", "Share", "Test"]
+
+logger = logging.getLogger("puregrpc.load")
+
+
+class Test(Protocol):
+    """The run, as its scenarios see it."""
+
+    seed: str
+    metrics: Metrics
+
+    def active_users(self) -> int: ...
+    def iterations(self) -> tuple[int, int]: ...
+    def seconds(self) -> float: ...
+    def abort(self, reason: str) -> None: ...
+    def connections_of(self, number: int, kernel: Kernel) -> Connections: ...
+    def user_number(self) -> int: ...
+
+
+class Share:
+    """Which worker this is, of how many; and who hands out what they share."""
+
+    def __init__(self, index: int = 0, workers: int = 1) -> None:
+        self.index = index
+        self.workers = workers
+
+    def number(self, count: int) -> int:
+        """The number, in the whole run, of what is the ``count``-th here (from 0)."""
+        return count * self.workers + self.index
+
+
+class Activity:
+    """A scenario that runs. Its users do `function`, one iteration after the other."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        function: Callable[..., Any],
+        test: Test,
+        kernel: Kernel,
+        share: Share,
+        *,
+        is_async: bool,
+        arguments: tuple[Any, ...],
+        tags: dict[str, str],
+        shortest: float,
+    ) -> None:
+        self.scenario = scenario
+        self.function = function
+        self.is_async = is_async
+        self.arguments = arguments
+        self.test = test
+        self.kernel = kernel
+        self.share = share
+        self.shortest = shortest
+        self.tags = {**tags, "scenario": scenario.name, **scenario.tags}
+        self.surroundings = Surroundings(self.tags)
+        self._tagged: dict[tuple[tuple[str, str], ...], Surroundings] = {}
+        metrics = test.metrics
+        own = {**metrics.tags, **self.surroundings.tags}
+        self.durations = metrics.metric("iteration_duration", "trend", "time").with_tags(own)
+        self.durations.followed_by(metrics.metric("iterations", "counter").with_tags(own), 1.0)
+        self.change = Change(kernel)
+        self.begins_at = inf
+        self.ends_at = inf
+        self.is_stopping = False
+        """No iteration is begun any more."""
+        self.is_cut = False
+        """What goes on is interrupted."""
+        self.is_over = False
+        self.dropped = 0
+        self._taken = count()
+        self._stuck = 0
+        self.active = 0
+        """Users that are active."""
+        self.users: list[User] = []
+        self.target: int | None = None
+        """How many users somebody wants who controls it from outside."""
+        self.failures: dict[str, int] = {}
+        """What iterations raised, and how often."""
+
+    # -- what scripts ask
+
+    @property
+    def name(self) -> str:
+        """The scenario's name."""
+        return self.scenario.name
+
+    @property
+    def executor(self) -> str:
+        """The executor's."""
+        return self.scenario.executor
+
+    @property
+    def completed(self) -> int:
+        """How many iterations have ended."""
+        return sum(user.completed for user in self.users)
+
+    @property
+    def interrupted(self) -> int:
+        """How many iterations were interrupted."""
+        return sum(user.interrupted for user in self.users) + self._stuck
+
+    def env(self, name: str) -> str | None:
+        """A variable of the scenario, or of the process."""
+        return self.scenario.env.get(name, os.environ.get(name))
+
+    def progress(self) -> float:
+        """How far it is, from 0 to 1."""
+        if self.is_over:
+            return 1.0
+        if self.begins_at == inf:
+            return 0.0
+        scenario = self.scenario
+        iterations = getattr(scenario, "iterations", None)
+        if iterations is not None:
+            whole = iterations * (scenario.max_users if scenario.executor == "per-vu-iterations" else 1)
+            return float(min(self.completed * self.share.workers / whole, 1.0))
+        passed = self.kernel.now() - self.begins_at
+        return min(max(passed / scenario.duration, 0.0), 1.0) if scenario.duration != inf else 0.0
+
+    def surroundings_of(self, tags: dict[str, str]) -> Surroundings:
+        """Those of all users that have the same tags."""
+        key = tuple(sorted(tags.items()))
+        found = self._tagged.get(key)
+        if found is None:
+            found = Surroundings({**self.tags, **tags})
+            if len(self._tagged) < 10_000:
+                self._tagged[key] = found
+        return found
+
+    # -- what executors use
+
+    def new_user(self) -> User:
+        """One more user."""
+        number = self.test.user_number()
+        user = User(number, self, self.test.connections_of(number, self.kernel))
+        self.users.append(user)
+        return user
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether an iteration may be begun."""
+        return not self.is_stopping and self.kernel.now() < self.ends_at
+
+    async def take(self) -> int | None:
+        """The number of the next one of the iterations that users share; None if all are taken."""
+        number = next(self._taken)
+        return number if number < getattr(self.scenario, "iterations", 0) else None
+
+    def drop_rest(self) -> None:
+        """The iterations that nobody has taken are not done."""
+        left = getattr(self.scenario, "iterations", 0) - next(self._taken)
+        if left > 0:
+            self.drop(left)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether iterations go on that nothing interrupts."""
+        return bool(self._stuck)
+
+    def give_up(self, count: int) -> None:
+        """So many iterations go on that nothing interrupts."""
+        self._stuck += count
+
+    def drop(self, count: int = 1) -> None:
+        """So many iterations were due and are not done."""
+        self.dropped += count
+        metric = self.test.metrics.metric("dropped_iterations", "counter")
+        metric.with_tags({**self.test.metrics.tags, **self.surroundings.tags}).note(count)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, unless the end comes."""
+        await self.change.wait_for(lambda: self.is_cut or self.is_stopping, self.kernel.now() + seconds)
+
+    # -- what iterations come to
+
+    def failed(self, error: BaseException) -> None:
+        """An iteration raised something: it is counted, and told the first time."""
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        kind = f"{type(error).__name__} at {where}"
+        seen = self.failures.get(kind, 0)
+        self.failures[kind] = seen + 1
+        if not seen:
+            text = "".join(traceback.format_exception(type(error), error, error.__traceback__)[-12:])
+            logger.error("scenario %s: an iteration failed: %s\n%s", self.name, error, text.rstrip())
+        tags = {**self.test.metrics.tags, **self.surroundings.tags, "error": type(error).__name__}
+        self.test.metrics.metric("iteration_errors", "counter").with_tags(tags).note(1)
+
+    def aborted(self, error: Abort) -> None:
+        """An iteration ends the run."""
+        self.test.abort(str(error))
+
+    # -- its end
+
+    def stop(self) -> None:
+        """Begin no iteration any more."""
+        self.is_stopping = True
+        self.change.tell()
+
+    def cut(self) -> None:
+        """Interrupt what goes on."""
+        self.is_stopping = self.is_cut = True
+        self.change.tell()

@@ -1,0 +1,63 @@
+"""A demo server in a thread of its own, and scripts in a folder of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from puregrpc import BlockingServer
+from puregrpc.services.hello import HelloService
+
+BOUND = 60
+"""Seconds that a command may take."""
+
+PROTO = """
+syntax = "proto3";
+package hello;
+service HelloService {
+  rpc SayHello(HelloRequest) returns (HelloResponse);
+  rpc LotsOfReplies(HelloRequest) returns (stream HelloResponse);
+}
+message HelloRequest { optional string greeting = 1; }
+message HelloResponse { string reply = 1; }
+"""
+
+Write = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of a server with the hello service."""
+    made = BlockingServer("127.0.0.1:0")
+    HelloService().add_to(made)
+    made.start()
+    try:
+        yield made.addresses[0]
+    finally:
+        made.stop(0)
+        made.wait_for_termination(20)
+
+
+@pytest.fixture
+def write(tmp_path: Path, server: str) -> Write:
+    """Writes a script, in which TARGET is the server, and the schema beside it; gives its path."""
+    (tmp_path / "hello.proto").write_text(PROTO)
+
+    def write(text: str, name: str = "script.py") -> str:
+        path = tmp_path / name
+        path.write_text(f"TARGET = {server!r}\n{text}")
+        return str(path)
+
+    return write
+
+
+def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``puregrpc run`` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "puregrpc", "run", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=BOUND, check=False,
+    )  # fmt: skip
