@@ -10,7 +10,7 @@ from math import inf
 from time import perf_counter
 
 from puregrpc.kernel import Task, Waiter
-from puregrpc.load.activity import Activity
+from puregrpc.load.activity import Activity, User
 from puregrpc.load.scenarios import (
     ArrivalRate,
     ConstantArrivalRate,
@@ -23,7 +23,6 @@ from puregrpc.load.scenarios import (
     SharedIterations,
 )
 from puregrpc.load.schedules import arrivals, constant_arrivals, share_of, user_steps
-from puregrpc.load.users import User
 
 __all__ = ["carry_out"]
 
