@@ -23,10 +23,14 @@ Kind = Literal["open", "message", "data", "reset", "wait", "pause", "raw", "conn
 ``close``: close the connection as it is. ``flood``: what the probe of this name sends. ``crowd``: so many connections
 (``code``) that send ``octets`` and are held for some seconds, or reset."""
 
-Expectation = Literal["answer", "refusal", "same", "any", "auth", "follows", "unlimited"]
+Expectation = Literal["answer", "refusal", "same", "any", "auth", "follows", "stored", "nothing", "unlimited"]
 """What is right: a call that is valid by the schema and gets a status; one that must not be served; the same answer as
 the ordinary form of the call; anything that keeps to the protocol; UNAUTHENTICATED or PERMISSION_DENIED; for the last
-stream the same answer as before; an end before all of it was taken."""
+stream the same answer as before; what an earlier stream has put; anything, no answer included; an end before all of it was
+taken."""
+
+Stored = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+"""Fields of a request and where they come back in a reply: the numbers that lead to them in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Step:
     seconds: float = 0.0
     until: str = ""
     """``headers``, ``message`` or ``end``; for a flood, the name of the probe."""
+    take: tuple[int, tuple[int, ...], int] | None = None
+    """A value from the answer to another stream that a message has: the stream, the field there, the tag here."""
 
 
 @dataclass(slots=True)
@@ -67,6 +73,10 @@ class Case:
     spans: tuple[tuple[int, int], ...] = ()
     path: tuple[int, ...] = ()
     """The field that the case is about."""
+    stored: Stored = ()
+    """What is to come back of what was put."""
+    stored_by: int = 0
+    """Which of its messages put it."""
     maker: Any = field(default=None, repr=False)
     """Makes the case again from other choices."""
 
@@ -95,11 +105,23 @@ def case_to_json(case: Case) -> dict[str, Any]:
         for name in ("end", "code", "seconds", "until"):
             if value := getattr(step, name):
                 shown[name] = value
+        if step.take is not None:
+            stream, path, tag = step.take
+            shown["take"] = {"stream": stream, "field": list(path), "tag": tag}
         steps.append(shown)
-    made = {"level": case.level, "method": case.method, "expects": case.expects, "about": case.about, "steps": steps}
+    made: dict[str, Any] = {
+        "level": case.level,
+        "method": case.method,
+        "expects": case.expects,
+        "about": case.about,
+        "steps": steps,
+    }
     for name in ("reference", "severity", "seconds"):
         if value := getattr(case, name):
             made[name] = value
+    if case.stored:
+        made["stored"] = [[list(path), list(other)] for path, other in case.stored]
+        made["stored_by"] = case.stored_by
     return made
 
 
@@ -116,15 +138,22 @@ def case_from_json(value: Mapping[str, Any]) -> Case:
                 int(each.get("code", 0)),
                 float(each.get("seconds", 0)),
                 str(each.get("until", "")),
+                _take(each.get("take")),
             )
             for each in value["steps"]
         )
         return Case(
             value["level"], value["method"], steps, value["expects"], value["about"], value.get("reference", ""),
             value.get("severity", ""), float(value.get("seconds", 0)),
+            stored=tuple((tuple(path), tuple(other)) for path, other in value.get("stored", ())),
+            stored_by=int(value.get("stored_by", 0)),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidArgument(f"not a case of puregrpc fuzz: {error!r}") from None
+
+
+def _take(value: Any) -> tuple[int, tuple[int, ...], int] | None:
+    return None if value is None else (int(value["stream"]), tuple(value["field"]), int(value["tag"]))
 
 
 def _text(octets: bytes) -> str:

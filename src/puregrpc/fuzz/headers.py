@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from puregrpc.fuzz.case import Case, Expectation, Step
 from puregrpc.fuzz.probe import Fields, message
 
-__all__ = ["header_cases", "request_fields"]
+__all__ = ["header_cases", "request_fields", "two_hosts"]
 
 SEVERE = "CVE-2026-33186 (grpc-go); PROTOCOL-HTTP2, Requests"
 
@@ -40,6 +40,11 @@ def _with(fields: Fields, name: bytes, value: bytes) -> Fields:
 
 def _without(fields: Fields, name: bytes) -> Fields:
     return tuple(each for each in fields if each[0] != name)
+
+
+def two_hosts(fields: Fields) -> Fields:
+    """The fields with two hosts in place of an authority (RFC 9113, section 8.3.1)."""
+    return (*_without(fields, b":authority"), (b"host", b"a"), (b"host", b"b"))
 
 
 TIMEOUTS = (
@@ -129,8 +134,11 @@ def odd_paths(path: str) -> list[tuple[str, bytes, Expectation]]:
     return found
 
 
-def header_cases(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
-    """The cases of one method, whose ordinary call has these fields and this message."""
+def header_cases(path: str, fields: Fields, octets: bytes, *, counts_authorities: bool = False) -> Iterator[Case]:
+    """The cases of one method, whose ordinary call has these fields and this message.
+
+    ``counts_authorities``: a call with more than one authority is refused for that; so one without any is to be, too.
+    """
     body = message(octets)
 
     def case(
@@ -142,6 +150,12 @@ def header_cases(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
             reference, severity,
         )  # fmt: skip
 
+    if counts_authorities:
+        # grpc-java and tonic serve it, and count none.
+        yield case(
+            "a call without an authority", _without(fields, b":authority"), "refusal",
+            reference="CVE-2026-84445 (grpc-go); gRFC A41",
+        )  # fmt: skip
     for about, other, expects in odd_paths(path):
         reference = SEVERE if expects == "refusal" else ""
         yield case(
@@ -162,11 +176,10 @@ def header_cases(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
         yield case(
             f"no {name.decode()}",
             _without(fields, name),
-            reference="CVE-2026-84445 (grpc-go)" if name == b":authority" else "",
         )
     without = _without(fields, b":authority")
     yield case("host in place of :authority", (*without, (b"host", b"localhost")))
-    yield case("two host fields", (*without, (b"host", b"a"), (b"host", b"b")), reference="CVE-2026-71554 (h2)")
+    yield case("two host fields", two_hosts(fields), reference="CVE-2026-71554 (h2)")
     yield case("host beside :authority", (*fields, (b"host", b"other")))
     yield case("no fields at all", ())
     for name in (

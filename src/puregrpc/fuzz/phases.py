@@ -59,6 +59,8 @@ class Planner:
         self._timeout = f"{round(deadline * 1000)}m"
         self._metadata = metadata
         self.credentials = credentials
+        self.counts_authorities = False
+        """The server refuses a call for the number of its authorities."""
         self.interesting: dict[str, list[tuple[int, ...]]] = {}
         """By method: the draws of messages whose answers were new."""
 
@@ -170,7 +172,9 @@ class Planner:
 
     def headers(self, profile: Profile) -> Iterator[Case]:
         """Odd header fields."""
-        yield from header_cases(profile.path, profile.fields, profile.octets)
+        yield from header_cases(
+            profile.path, profile.fields, profile.octets, counts_authorities=self.counts_authorities
+        )
 
     def auth(self, profile: Profile) -> Iterator[Case]:
         """Calls without the credentials."""

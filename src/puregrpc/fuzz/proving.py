@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from puregrpc.fuzz.case import Case
-from puregrpc.fuzz.checks import Observation, Profile
+from puregrpc.fuzz.checks import Observation, Profile, signature
 from puregrpc.fuzz.choices import Choices, shrink
 from puregrpc.fuzz.findings import Finding, Found, finding_of
 from puregrpc.fuzz.running import run_case
@@ -164,7 +164,9 @@ class Proving(Watching):
                 and not (self.target.can_restart and self._revive() and self._control_is_quick(case))
             ):
                 return shown
-            if self._shows(case, seen):
+            if seen.check == "state" and number and self.target.can_restart and not self._revive():
+                return self._unrepeated(case, seen)
+            if self._persists(case, seen) or self._shows(case, seen):
                 shown += 1
             elif case.level != "sequence":
                 return 0
@@ -175,8 +177,22 @@ class Proving(Watching):
                     return 1
             if shown >= REPEATS:
                 return shown
-            del number
         return 0
+
+    def _persists(self, case: Case, seen: Observation) -> bool:
+        """Whether the state that a case has left is there still, in a target that cannot be begun again.
+
+        Where it is not, the case is to be answered as an ordinary call is now.
+        """
+        profile = self.profiles.get(case.method)
+        before = profile.signature if profile is not None else None
+        if seen.check != "state" or self.target.can_restart:
+            self._ask_again(case)
+            return False
+        answer = self._ask_again(case)
+        if answer is None or profile is None or signature(answer) == before:
+            return False
+        return case.expects == "follows"
 
     def _unrepeated(self, case: Case, seen: Observation) -> int:
         down = self._down()

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from puregrpc.codec.wire_format.tags_and_varints import varint
 from puregrpc.fuzz.answer import Answer
 from puregrpc.fuzz.case import Case, Step
+from puregrpc.fuzz.fields import raw_value
 from puregrpc.fuzz.frames import PROBES
 from puregrpc.fuzz.link import Link
-from puregrpc.fuzz.probe import message
+from puregrpc.fuzz.probe import PING, frame, message
 from puregrpc.fuzz.target import Target
 from puregrpc.trace import Recorder
 
@@ -20,6 +22,8 @@ SLACK = 1.0
 """Seconds beyond its deadline that a call's end may take."""
 FLOOD_SECONDS = 2.5
 """How long a flood goes on at most."""
+SETTLING_SECONDS = 2.5
+"""How long its end is waited for."""
 
 
 @dataclass(slots=True)
@@ -124,7 +128,8 @@ def _step(
     elif kind in ("message", "data"):
         stream = opened.get(step.stream)
         if stream is not None:
-            link.data(stream, body_of(step), end=step.end)
+            body = body_of(step) if step.take is None else message(step.octets + _taken(step.take, outcome))
+            link.data(stream, body, end=step.end)
     elif kind == "reset":
         stream = opened.get(step.stream)
         if stream is not None:
@@ -156,6 +161,17 @@ def _step(
         _crowd(step, target)
     else:
         outcome.is_taken_whole = _flood(step.until, link, while_flooding)
+
+
+def _taken(take: tuple[int, tuple[int, ...], int], outcome: Outcome) -> bytes:
+    """A field whose value is that of a field in the answer to another stream."""
+    stream, path, tag = take
+    answer = outcome.answers.get(stream)
+    messages = answer.messages()[0] if answer is not None else []
+    value = raw_value(messages[0][1], path) if messages else None
+    if value is None:
+        return b""
+    return varint(tag) + (varint(len(value)) if tag & 7 == 2 else b"") + value
 
 
 def _crowd(step: Step, target: Target) -> None:
@@ -195,6 +211,18 @@ def _flood(name: str, link: Link, while_flooding: Callable[[], bool] | None) -> 
         if probe.takes_output:
             link.turn(0)
         if time.monotonic() > stop or (while_flooding is not None and not while_flooding()):
+            return False
+    return _settle(link, while_flooding)
+
+
+def _settle(link: Link, while_flooding: Callable[[], bool] | None) -> bool:
+    """Wait until the peer has come to the end of what it was sent, which may all have been taken by the kernel."""
+    mark = b"the end."
+    link.send(frame(PING, 0, 0, mark), 0.5)
+    stop = time.monotonic() + SETTLING_SECONDS
+    while not link.closed and link.goaway is None and mark not in link.pongs and time.monotonic() < stop:
+        link.turn(0.05)
+        if while_flooding is not None and not while_flooding():
             return False
     return True
 

@@ -114,7 +114,10 @@ def sequence_cases(
         "same",
     )  # fmt: skip
     yield case(
-        "DATA behind the half-close", [begun, half_closed, sent, Step("wait", 0, until="end", seconds=1.0)], "any"
+        "DATA behind the half-close",
+        [begun, half_closed, sent, Step("wait", 0, until="end", seconds=1.0)],
+        "nothing",
+        seconds=1.0,
     )
     yield case(
         "two calls at once",

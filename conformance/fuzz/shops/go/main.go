@@ -1,0 +1,193 @@
+// The shop on grpc-go: main PORT FAULT, where the fault "sound" is none.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+
+	pb "shop/pb"
+)
+
+var titles = []string{"rose", "fern", "moss"}
+
+type shop struct {
+	pb.UnimplementedShopServer
+	fault  string
+	mutex  sync.Mutex
+	visits map[string]int
+	kept   [][]byte
+}
+
+func (s *shop) GetItem(ctx context.Context, request *pb.GetItemRequest) (*pb.Item, error) {
+	if len(request.Id) > 1000 {
+		return nil, status.Error(codes.InvalidArgument, "id: at most 1000 octets")
+	}
+	switch s.fault {
+	case "index":
+		return &pb.Item{Id: request.Id, Title: titles[request.Color]}, nil
+	case "concurrent-map":
+		for range 200 {
+			s.visits[request.Id]++
+		}
+	case "lock-kept-on-error":
+		s.mutex.Lock()
+		if strings.ContainsAny(request.Id, " \t\n") {
+			return nil, status.Error(codes.InvalidArgument, "id: no white space")
+		}
+		s.mutex.Unlock()
+	case "leak":
+		s.kept = append(s.kept, make([]byte, 48<<10))
+		for at := 0; at < 48<<10; at += 4096 {
+			s.kept[len(s.kept)-1][at] = 1
+		}
+	case "metadata":
+		if values := metadata.ValueFromIncomingContext(ctx, "x-request-id"); len(values) > 0 && len(values[0]) < 2 {
+			panic("x-request-id: " + values[0][:2])
+		}
+	case "trace-in-details":
+		if _, err := strconv.Atoi(request.Id); err != nil && request.Id != "" {
+			return nil, status.Errorf(codes.InvalidArgument, "%v\n%s", err, debug.Stack())
+		}
+	}
+	return &pb.Item{Id: request.Id, Title: "rose", Price: 1.5, Color: request.Color}, nil
+}
+
+func (s *shop) ListItems(_ context.Context, request *pb.ListItemsRequest) (*pb.ListItemsResponse, error) {
+	size := request.PageSize
+	if s.fault == "make-slice" {
+		_ = make([]*pb.Item, 0, size)
+	}
+	if size < 0 {
+		return nil, status.Error(codes.InvalidArgument, "page_size: not below 0")
+	}
+	answer := &pb.ListItemsResponse{NextPageToken: "MTAw"}
+	for number := range min(size, 20) {
+		answer.Items = append(answer.Items, &pb.Item{Id: strconv.Itoa(int(number)), Title: "rose"})
+	}
+	return answer, nil
+}
+
+func (s *shop) Quote(_ context.Context, order *pb.Order) (*pb.QuoteResponse, error) {
+	if s.fault == "nil-message" {
+		fmt.Fprint(io.Discard, order.Address.City)
+	}
+	if s.fault == "quadratic" {
+		most := 0
+		for _, one := range order.Lines {
+			for _, other := range order.Lines {
+				for range 40 {
+					if one.Quantity == other.Quantity {
+						most++
+					}
+				}
+			}
+		}
+		_ = most
+	}
+	total := 0.0
+	for _, line := range order.Lines {
+		if line.Quantity <= 0 || line.Quantity >= 1_000_000 {
+			return nil, status.Error(codes.InvalidArgument, "quantity: out of range")
+		}
+		total += 9.99 * float64(line.Quantity)
+	}
+	return &pb.QuoteResponse{Total: total, Lines: int32(len(order.Lines)), Text: order.GetAddress().GetCity()}, nil
+}
+
+func (s *shop) Watch(request *pb.WatchRequest, stream pb.Shop_WatchServer) error {
+	if request.Count < 0 || request.Count > 1000 || len(request.Prefix) > 1000 {
+		return status.Error(codes.InvalidArgument, "count: 0 to 1000; prefix: at most 1000 octets")
+	}
+	for number := range request.Count {
+		if err := stream.Send(&pb.Item{Id: request.Prefix + strconv.Itoa(int(number))}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shop) Upload(stream pb.Shop_UploadServer) error {
+	answer := &pb.Summary{}
+	for {
+		chunk, err := stream.Recv()
+		if err == io.EOF {
+			if s.fault == "empty-upload" {
+				fmt.Fprint(io.Discard, answer.Size/int64(answer.Chunks))
+			}
+			return stream.SendAndClose(answer)
+		}
+		if err != nil {
+			return err
+		}
+		answer.Size += int64(len(chunk.Data))
+		answer.Chunks++
+	}
+}
+
+func (s *shop) Chat(stream pb.Shop_ChatServer) error {
+	for {
+		line, err := stream.Recv()
+		if err == io.EOF && s.fault == "waits-after-half-close" {
+			<-stream.Context().Done()
+			return stream.Context().Err()
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(line.Text) > 1000 {
+			return status.Error(codes.InvalidArgument, "text: at most 1000 octets")
+		}
+		if err := stream.Send(&pb.Line{Text: line.Text, Number: line.Number}); err != nil {
+			return err
+		}
+	}
+}
+
+// Refuses what a rule names, and lets in what none names: as an authorization policy with deny rules does.
+func guard(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	method, _ := grpc.Method(ctx)
+	values := metadata.ValueFromIncomingContext(ctx, "authorization")
+	if strings.HasPrefix(method, "/shop.v1.Shop/") && (len(values) != 1 || values[0] != "Bearer letmein") {
+		return nil, status.Error(codes.Unauthenticated, "no")
+	}
+	return handler(ctx, request)
+}
+
+func main() {
+	fault := os.Args[2]
+	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	options := []grpc.ServerOption{grpc.ConnectionTimeout(10 * time.Second)}
+	if fault == "no-stream-limit" {
+		options = append(options, grpc.MaxConcurrentStreams(1<<31))
+	} else {
+		options = append(options, grpc.MaxConcurrentStreams(100))
+	}
+	if fault == "deny-rules" {
+		options = append(options, grpc.UnaryInterceptor(guard))
+	}
+	server := grpc.NewServer(options...)
+	pb.RegisterShopServer(server, &shop{fault: fault, visits: map[string]int{}})
+	reflection.Register(server)
+	log.Fatal(server.Serve(listener))
+}

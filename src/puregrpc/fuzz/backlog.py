@@ -1,0 +1,92 @@
+"""What a server keeps of a message that does not come to its end: frames that cost it more than they bring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from puregrpc.fuzz.case import Case, Step
+from puregrpc.fuzz.checks import Observation, Profile
+from puregrpc.fuzz.link import Link
+from puregrpc.fuzz.probe import DATA, END_HEADERS, HEADERS, PING, block, frame, message, opening
+from puregrpc.fuzz.target import Target
+from puregrpc.fuzz.usage import MEBIBYTE
+
+__all__ = ["backlog_cases"]
+
+FRAMES = 600_000
+PIECE = 1000
+LONGEST = 4_000_000
+"""What the prefix says: servers take messages of up to 4 MiB."""
+LEAST = 24 * MEBIBYTE
+FACTOR = 5
+"""So many times the octets that were sent, frames included, are out of proportion."""
+SECONDS = 4.0
+
+
+def backlog_cases(target: Target, profiles: Sequence[Profile]) -> Iterator[tuple[Case, Observation | None]]:
+    """Messages in frames of one octet, and of none. Where a heap is collected late, nothing can be said of them."""
+    if target.is_collected():
+        return
+    both = sorted(profiles, key=lambda each: -int(each.method.is_client_stream) - int(each.method.is_server_stream))
+    for about, octets, reference in (
+        ("a message in frames of one octet", b"a", "CVE-2026-84304 (grpc-go)"),
+        ("frames without an octet", b"", "RUSTSEC-2026-0258 (h2)"),
+    ):
+        for profile in {each.path: each for each in (both[0], both[-1])}.values():
+            yield _measured(target, profile, f"{about}, again and again", frame(DATA, 0, 1, octets) * PIECE, reference)
+
+
+def _measured(
+    target: Target, profile: Profile, about: str, piece: bytes, reference: str
+) -> tuple[Case, Observation | None]:
+    first = message(profile.octets) + (b"\0" + LONGEST.to_bytes(4, "big"))
+    if not profile.method.is_client_stream:
+        first = b"\0" + LONGEST.to_bytes(4, "big")
+    head = (
+        opening(INITIAL_WINDOW_SIZE=0)
+        + frame(HEADERS, END_HEADERS, 1, block(profile.fields))
+        + frame(DATA, 0, 1, first)
+    )
+    case = Case(
+        "frame", profile.path, (Step("raw", octets=head + piece, seconds=0.1),), "any", about, reference, "high"
+    )
+    held: list[Link] = []
+    grown: list[tuple[int, int]] = []
+    try:
+        # What the first one holds cannot be taken again for the second.
+        for _ in range(2):
+            link = target.link(raw=True)
+            held.append(link)
+            target.forget_peak()
+            before = target.usage()
+            _send(link, head, piece)
+            after = target.usage()
+            if before is None or after is None or target.has_ended():
+                return case, None
+            grown.append((after.memory - before.memory, link.sent))
+            if grown[-1][0] < max(LEAST, FACTOR * link.sent):
+                return case, None
+    except OSError:
+        return case, None
+    finally:
+        for link in held:
+            link.close()
+    most, sent = min(grown)
+    return case, Observation(
+        "memory", f"{about}: {most >> 20} MiB are kept of {sent >> 10} KiB, each time", ("backlog",)
+    )
+
+
+def _send(link: Link, head: bytes, piece: bytes) -> None:
+    link.send(head)
+    until = time.monotonic() + SECONDS
+    for _ in range(FRAMES // PIECE):
+        if not link.send(piece, 1.0) or link.goaway is not None or time.monotonic() > until:
+            break
+        link.turn(0)
+    mark = b"the end."
+    link.send(frame(PING, 0, 0, mark), 0.5)
+    until = time.monotonic() + 2
+    while mark not in link.pongs and not link.closed and link.goaway is None and time.monotonic() < until:
+        link.turn(0.05)
