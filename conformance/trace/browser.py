@@ -1,4 +1,4 @@
-"""The page of a trace in headless Chromium: clicks on octets and meanings, search, and a screenshot to look at.
+"""The page of a trace in headless Chromium: clicks, keys, search, filters, widths, and screenshots to look at.
 
 Speaks the Chrome DevTools protocol over a pipe (--remote-debugging-pipe), so that nothing but Chromium is needed.
 Usage: browser.py WORK_FOLDER
@@ -111,39 +111,122 @@ def browser() -> Iterator[Browser]:
             os.close(answer_read)
 
 
+READY = """new Promise(done => {
+  const look = () => document.documentElement.dataset.ready ? done(performance.now()) : setTimeout(look, 5);
+  look();
+})"""
+"""Milliseconds until the page shows its entries."""
+
+PAUSE = "new Promise(done => setTimeout(done, 120))"
+SHOWN = "shown.length"
+CHOSEN = "(document.querySelector('.entry[aria-selected=true]') || {dataset: {}}).dataset.entry"
+
+
+def filtered(page: Browser, **values: str) -> int:
+    """How many entries are left by a filter, which is then taken back."""
+    for name, value in values.items():
+        page.js(f"byId({json.dumps(name)}).value = {json.dumps(value)}; filter()")
+    page.js(PAUSE)
+    left = int(page.js(SHOWN))
+    for name in values:
+        page.js(f"byId({json.dumps(name)}).value = ''; filter()")
+    page.js(PAUSE)
+    return left
+
+
+def key(page: Browser, name: str, code: str = "") -> None:
+    text = {"text": name} if len(name) == 1 else {}
+    for kind in ("keyDown", "keyUp"):
+        page.ask(
+            "Input.dispatchKeyEvent", type=kind, key=name, code=code or name, **(text if kind == "keyDown" else {})
+        )
+    page.js(PAUSE)
+
+
 def checks(page: Browser, entries: int) -> Iterator[tuple[str, bool]]:
     """What a reader does with the page, and whether it does what it should."""
     lit = "[...document.querySelectorAll('#octets .lit')].map(e => e.textContent).join(' ')"
     meaning = "(document.querySelector('#meaning .lit') || {}).textContent"
-    yield "every frame has a row", page.js("document.querySelectorAll('.entry').length") == entries
-    yield "the timeline has every frame", page.js("document.querySelectorAll('.tick').length") == entries
-    headers = page.js("[...document.querySelectorAll('.entry')].findIndex(e => e.textContent.includes('HEADERS'))")
+    yield "every frame has a row", page.js("rows.time.length") == entries and page.js(SHOWN) == entries
+    yield "every row says what it is", page.js("rows.gist.every(gist => gist.length > 0)")
+    headers = page.js("rows.name.indexOf(rows.names.indexOf('HEADERS'))")
+    page.js(f"bringIntoView({headers}); drawList()")
     page.click(f".entry[data-entry='{headers}']")
-    yield "a click chooses a frame", page.js("document.querySelector('.entry.chosen').dataset.entry") == str(headers)
+    page.js(PAUSE)
+    yield "a click chooses a frame", page.js(CHOSEN) == str(headers)
+    yield "and sets the address", page.js("location.hash") == f"#{headers}"
     first = page.js("document.querySelector('#octets .o').dataset.octet")
     buffer, at = first.split(":")
     page.click(f".o[data-octet='{buffer}:{int(at) + 3}']")
-    yield "octets to meaning: the type", "Type HEADERS" in page.js(meaning)
-    yield "only that octet is lit", page.js(lit).split()[:1] == ["01"]
-    path = page.js("[...document.querySelectorAll('.node')].findIndex(e => e.textContent.startsWith(':path'))")
+    yield "bytes to meaning: the type", "Type HEADERS" in page.js(meaning)
+    yield "only that byte is lit", page.js(lit).split()[:1] == ["01"]
+    path = page.js("nodes.findIndex(n => n.node[0] === ':path')")
     page.click(f".node[data-node='{path}']")
-    yield "meaning to octets: the path's", len(page.js(lit).split()) > 4
-    detail = page.js("document.getElementById('detail').textContent")
+    yield "meaning to bytes: the path's", len(page.js(lit).split()) > 4
+    detail = page.js("byId('detail').textContent")
     yield "its rule is told", "PROTOCOL-HTTP2" in detail
     yield "the dynamic table is told", "Dynamic table after it" in detail
-    page.js("const s = document.getElementById('search'); s.value = 'grpc-status'; s.dispatchEvent(new Event('input'))")
-    shown = "[...document.querySelectorAll('.entry')].filter(e => !e.hidden).length"
-    yield "search finds the trailers", 0 < page.js(shown) < entries
-    page.js("const t = document.getElementById('search'); t.value = '50 52 49'; t.dispatchEvent(new Event('input'))")
-    yield "search finds octets", page.js(shown) == 1
-    page.js("const u = document.getElementById('search'); u.value = ''; u.dispatchEvent(new Event('input'))")
-    yield "and lets all come back", page.js(shown) == entries
+    page.js("pinned = null; pin(nodes.find(n => n.node[0] === 'Flags'))")
+    bits = page.js("[...document.querySelectorAll('.bits b')].map(e => e.textContent).join('')")
+    yield "flags are shown as bits", len(bits) == 8 and "1" in bits
+    page.js("pin(nodes.find(n => n.node[0] === 'Literal 01'))")
+    yield "a prefix of HPACK is shown", page.js("document.querySelector('.bits .set b').textContent") == "01"
+    columns = "[...document.querySelectorAll('.dump')].flatMap(d => d.textContent.trimEnd().split('\\n'))"
+    lengths = page.js(f"{columns}.map(line => line.search(/ {{2}}[^ ]*$/))")
+    yield "the dump's texts stand below each other", len(set(lengths)) == 1
+    yield "search finds the trailers", 0 < filtered(page, search="grpc-status") < entries
+    yield "search finds bytes", filtered(page, search="50 52 49") == 1
+    yield "a stream alone", 0 < filtered(page, stream="1") < entries
+    yield "a method alone", 0 < filtered(page, method=page.js("data.calls[0].path")) < entries
+    yield "a direction alone", filtered(page, side="0") + filtered(page, side="1") == entries
+    yield (
+        "a frame type alone",
+        filtered(page, type="SETTINGS") == page.js("rows.name.filter(n => rows.names[n] === 'SETTINGS').length"),
+    )
+    yield "and all come back", page.js(SHOWN) == entries
     page.js("location.hash = '#0'")
-    page.js("new Promise(done => setTimeout(done, 50))")
-    yield "a link chooses a frame", page.js("document.querySelector('.entry.chosen').dataset.entry") == "0"
+    page.js(PAUSE)
+    yield "an address chooses a frame", page.js(CHOSEN) == "0"
+    page.js("byId('list').focus()")
+    key(page, "ArrowDown")
+    yield "the arrows go through the frames", page.js(CHOSEN) == "1"
+    key(page, "/", "Slash")
+    yield "a slash goes to the search", page.js("document.activeElement.id") == "search"
+    page.js("byId('search').value = 'grpc-status'; filter()")
+    page.js(PAUSE)
+    key(page, "Enter")
+    yield "Enter goes to the first that is found", page.js(CHOSEN) == page.js("String(shown[0])")
+    page.js("byId('search').focus()")
+    key(page, "Escape")
+    yield "Esc takes the search back", page.js(SHOWN) == entries
+    key(page, "Escape")
+    key(page, "Enter")
+    yield "Enter goes to the meaning", page.js("document.activeElement.className.includes('node')")
+    key(page, "ArrowDown")
+    yield "where the arrows go on", page.js("document.activeElement.dataset.node") == "1"
+    page.js("byId('overview').open = true; drawOverview()")
+    yield "flow control is drawn", "may send" in page.js("byId('windows').querySelector('canvas').ariaLabel")
     yield "nothing was loaded from elsewhere", page.js("performance.getEntriesByType('resource').length") == 0
     page.js(f"location.hash = '#{headers}.{path}'")
-    page.js("new Promise(done => setTimeout(done, 50))")
+    page.js(PAUSE)
+    yield "an address chooses a part", ":path" in page.js(meaning)
+
+
+def at_each_width(page: Browser, work: Path) -> Iterator[tuple[str, bool]]:
+    """On a phone, a tablet, a laptop and at 200 %, light and dark: nothing is wider than the screen."""
+    overflow = (
+        "[document.documentElement, byId('list'), byId('octets'), byId('meaning'), byId('detail')]"
+        ".every(e => e.scrollWidth <= e.clientWidth + 1)"
+    )
+    for width, height in ((360, 740), (390, 844), (720, 450), (1024, 768), (1440, 900)):
+        page.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        page.js(PAUSE)
+        for scheme in ("light", "dark"):
+            page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+            page.js("drawOverview()")
+            yield f"{width} px, {scheme}: no sideways scrolling", page.js(overflow)
+            page.screenshot(work / f"page-{width}-{scheme}.png")
+    page.ask("Emulation.clearDeviceMetricsOverride")
 
 
 def main() -> int:
@@ -156,11 +239,11 @@ def main() -> int:
     failed = 0
     with browser() as page:
         page.open(page_file.resolve().as_uri())
-        for what, holds in checks(page, len(explanation.entries)):
+        page.js(READY)
+        for what, holds in (*checks(page, len(explanation.entries)), *at_each_width(page, work)):
             print(f"page: {what:<40} {'ok' if holds else 'FAILED'}")
             failed += not holds
-        page.screenshot(work / "page.png")
-    print(f"screenshot: {os.path.relpath(work / 'page.png')}")
+    print(f"screenshots: {os.path.relpath(work)}/page-WIDTH-SCHEME.png")
     return 1 if failed else 0
 
 

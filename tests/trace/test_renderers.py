@@ -5,22 +5,26 @@ from __future__ import annotations
 import base64
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hpack.hpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.trace.conversations import REQUEST, Script
+from tests.trace.conversations import REQUEST, Script, message
 from tests.trace.snapshots import assert_snapshot
+from tests.trace.test_explainer import registry as registry
 from tests.trace.test_explainer import whole_conversation
 
-from puregrpc.trace import Chunk, Direction, Recording, explain
+from puregrpc.schema import Registry
+from puregrpc.trace import Chunk, Direction, Explanation, Recording, explain
 from puregrpc.trace.showing.json_lines import explanation_lines
 from puregrpc.trace.showing.ladder import Detail, Ladder, plain
-from puregrpc.trace.showing.page import html_page
+from puregrpc.trace.showing.page import ROW, html_page
 
 HERE = Path(__file__).parent
 
@@ -52,8 +56,57 @@ def test_the_page_needs_nothing_else_and_holds_everything() -> None:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     assert found is not None
     data = json.loads(found[1])
-    assert len(data["entries"]) == len(explanation.entries)
+    assert data["count"] == len(explanation.entries)
+    rows = json.loads(unpacked(data, data["rows"]))
+    assert {len(rows[name]) for name in ROW} == {len(explanation.entries)}
+    trees = [tree for block in data["blocks"] for tree in json.loads(unpacked(data, block))]
+    assert [tree[0][0] for tree in trees] == [entry.part.label for entry in explanation.entries]
+    assert [unpacked(data, buffer["data"]) for buffer in data["buffers"]] == [
+        buffer.data for buffer in explanation.buffers
+    ]
     assert [buffer["name"] for buffer in data["buffers"]] == ["client", "server", "message 2 inflated"]
+
+
+def data_of(explanation: Explanation) -> dict[str, Any]:
+    found = re.search(r'id="data">(.*?)</script>', html_page(explanation), re.DOTALL)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+def unpacked(data: dict[str, Any], packed: str) -> bytes:
+    octets = base64.b64decode(packed)
+    return zlib.decompress(octets) if data["packing"] else octets
+
+
+def rows_of(explanation: Explanation) -> dict[str, Any]:
+    data = data_of(explanation)
+    rows: dict[str, Any] = json.loads(unpacked(data, data["rows"]))
+    return rows
+
+
+def test_every_row_of_the_page_says_what_it_is(registry: Registry) -> None:
+    rows = rows_of(explain(whole_conversation(), registry=registry))
+    names = [rows["names"][name] for name in rows["name"]]
+    said = dict(zip(names, rows["gist"], strict=True))
+    assert said["Connection preface"] == "opens the connection"
+    first = names.index("DATA")
+    assert rows["gist"][first].startswith("message 0: hello.HelloRequest {greeting: bob, lucky: 1}")
+    assert any("grpc-status 0 (OK)" in gist for gist in rows["gist"])
+    assert all(rows["gist"])
+    assert rows["windows"][first][0] == 65535 - 12
+
+
+def test_a_page_of_many_frames_is_small_and_its_trees_are_in_blocks() -> None:
+    script = Script().headers(Direction.CLIENT, REQUEST)
+    for number in range(1000):
+        script.data(Direction.CLIENT, message(b"\x0a\x0bhello %05d" % number))
+    recording = script.recording()
+    page = html_page(explain(recording))
+    assert len(page) < len(html_page(explain(whole_conversation()))) + 10 * len(recording.octets(Direction.CLIENT))
+    data = data_of(explain(recording))
+    assert len(data["blocks"]) == -(-data["count"] // data["block"])
+    assert json.loads(unpacked(data, data["blocks"][-1]))[-1][0][0] == "DATA"
 
 
 def test_what_a_peer_sent_cannot_become_part_of_the_page() -> None:
