@@ -5,23 +5,22 @@ from __future__ import annotations
 import base64
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import hpack.hpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.trace.conversations import REQUEST, Script, message
+from tests.trace.pages import data_of, rows_of, unpacked
 from tests.trace.snapshots import assert_snapshot
 from tests.trace.test_explainer import registry as registry
 from tests.trace.test_explainer import whole_conversation
 
 from puregrpc.schema import Registry
-from puregrpc.trace import Chunk, Direction, Explanation, Recording, explain
+from puregrpc.trace import Chunk, Direction, Recording, explain
 from puregrpc.trace.showing.json_lines import explanation_lines
 from puregrpc.trace.showing.ladder import Detail, Ladder, plain
 from puregrpc.trace.showing.page import ROW, html_page
@@ -65,24 +64,6 @@ def test_the_page_needs_nothing_else_and_holds_everything() -> None:
         buffer.data for buffer in explanation.buffers
     ]
     assert [buffer["name"] for buffer in data["buffers"]] == ["client", "server", "message 2 inflated"]
-
-
-def data_of(explanation: Explanation) -> dict[str, Any]:
-    found = re.search(r'id="data">(.*?)</script>', html_page(explanation), re.DOTALL)
-    assert found is not None
-    data: dict[str, Any] = json.loads(found[1])
-    return data
-
-
-def unpacked(data: dict[str, Any], packed: str) -> bytes:
-    octets = base64.b64decode(packed)
-    return zlib.decompress(octets) if data["packing"] else octets
-
-
-def rows_of(explanation: Explanation) -> dict[str, Any]:
-    data = data_of(explanation)
-    rows: dict[str, Any] = json.loads(unpacked(data, data["rows"]))
-    return rows
 
 
 def test_every_row_of_the_page_says_what_it_is(registry: Registry) -> None:
