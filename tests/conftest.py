@@ -12,10 +12,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# pytest rewrites modules in the thread that imports them first, and CPython 3.11 fails where two threads compile a
+# syntax tree at once ("AST constructor recursion depth mismatch"): what is loaded on demand is here before.
+for engine in ("fast", "h2_engine"):
+    for side in ("client", "server"):
+        import_module(f"puregrpc.wire.{engine}.{side}")
 
 PEERS = {
     "_tracemalloc": "tracemalloc",

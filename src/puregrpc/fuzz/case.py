@@ -26,8 +26,8 @@ Kind = Literal["open", "message", "data", "reset", "wait", "pause", "raw", "conn
 Expectation = Literal["answer", "refusal", "same", "any", "auth", "follows", "stored", "nothing", "unlimited"]
 """What is right: a call that is valid by the schema and gets a status; one that must not be served; the same answer as
 the ordinary form of the call; anything that keeps to the protocol; UNAUTHENTICATED or PERMISSION_DENIED; for the last
-stream the same answer as before; what an earlier stream has put; anything, no answer included; an end before all of it was
-taken."""
+stream the same answer as before; what an earlier stream has put; anything, no answer included; an end before all of it
+was taken."""
 
 Stored = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 """Fields of a request and where they come back in a reply: the numbers that lead to them in each."""
