@@ -39,6 +39,7 @@ def connection(**changes: object) -> ConnectionOptions:
 def forms(folder: Path) -> Forms:
     return Forms(
         schema=SchemaOptions((), (), ()),
+        width=None,
         detail="content",
         html=None,
         pcapng=str(folder / "c.pcapng"),

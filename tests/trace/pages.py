@@ -24,7 +24,11 @@ def unpacked(data: dict[str, Any], packed: str) -> bytes:
     return zlib.decompress(octets) if data["packing"] else octets
 
 
+def unpacked_json(data: dict[str, Any], packed: Any) -> Any:
+    return json.loads(unpacked(data, packed)) if data["packing"] else packed
+
+
 def rows_of(explanation: Explanation) -> dict[str, Any]:
     data = data_of(explanation)
-    rows: dict[str, Any] = json.loads(unpacked(data, data["rows"]))
+    rows: dict[str, Any] = unpacked_json(data, data["rows"])
     return rows

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.trace.conversations import REQUEST, Script, message
-from tests.trace.pages import data_of, rows_of, unpacked
+from tests.trace.pages import data_of, rows_of, unpacked, unpacked_json
 from tests.trace.snapshots import assert_snapshot
 from tests.trace.test_explainer import registry as registry
 from tests.trace.test_explainer import whole_conversation
@@ -22,7 +22,7 @@ from tests.trace.test_explainer import whole_conversation
 from puregrpc.schema import Registry
 from puregrpc.trace import Chunk, Direction, Recording, explain
 from puregrpc.trace.showing.json_lines import explanation_lines
-from puregrpc.trace.showing.ladder import Detail, Ladder, plain
+from puregrpc.trace.showing.ladder import LEAST_WIDTH, Detail, Ladder, plain
 from puregrpc.trace.showing.page import ROW, html_page
 
 HERE = Path(__file__).parent
@@ -56,9 +56,9 @@ def test_the_page_needs_nothing_else_and_holds_everything() -> None:
     assert found is not None
     data = json.loads(found[1])
     assert data["count"] == len(explanation.entries)
-    rows = json.loads(unpacked(data, data["rows"]))
+    rows = unpacked_json(data, data["rows"])
     assert {len(rows[name]) for name in ROW} == {len(explanation.entries)}
-    trees = [tree for block in data["blocks"] for tree in json.loads(unpacked(data, block))]
+    trees = [tree for block in data["blocks"] for tree in unpacked_json(data, block)]
     assert [tree[0][0] for tree in trees] == [entry.part.label for entry in explanation.entries]
     assert [unpacked(data, buffer["data"]) for buffer in data["buffers"]] == [
         buffer.data for buffer in explanation.buffers
@@ -87,7 +87,7 @@ def test_a_page_of_many_frames_is_small_and_its_trees_are_in_blocks() -> None:
     assert len(page) < len(html_page(explain(whole_conversation()))) + 10 * len(recording.octets(Direction.CLIENT))
     data = data_of(explain(recording))
     assert len(data["blocks"]) == -(-data["count"] // data["block"])
-    assert json.loads(unpacked(data, data["blocks"][-1]))[-1][0][0] == "DATA"
+    assert unpacked_json(data, data["blocks"][-1])[-1][0][0] == "DATA"
 
 
 def test_what_a_peer_sent_cannot_become_part_of_the_page() -> None:
@@ -144,6 +144,28 @@ def test_every_form_can_be_made_of_any_octets(parts: list[tuple[Direction, bytes
     html_page(explanation)
     for line in explanation_lines(explanation):
         json.loads(line)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(Direction), st.binary(max_size=60)), max_size=6),
+    st.sampled_from(Detail),
+    st.integers(LEAST_WIDTH, 140),
+)
+def test_no_line_of_a_ladder_is_wider_than_it_may_be(
+    parts: list[tuple[Direction, bytes]], detail: Detail, width: int
+) -> None:
+    made = Script().headers(Direction.CLIENT, (*REQUEST, ("x-long", "word " * 90), ("y-long", "z" * 400))).recording()
+    chunks = (*made.chunks, *(Chunk(1e6, direction, data) for direction, data in parts))
+    explanation = explain(replace(made, chunks=chunks, client="c" * 50, server="s" * 60, notes=("note " * 30,)))
+    lines = plain(Ladder(detail, width).lines(explanation)).splitlines()
+    assert max(map(len, lines)) <= width
+
+
+def test_what_is_cut_in_a_ladder_has_its_length_behind_it() -> None:
+    script = Script().headers(Direction.CLIENT, (*REQUEST, ("x-long", "z" * 300)))
+    text = plain(Ladder(width=80).lines(explain(script.recording())))
+    assert re.search(r"x-long +z+… \((300 octets|300 characters)\)", text)
+    assert "\n          │      (literal with incremental indexing" in text
 
 
 @given(st.binary() | st.text().map(str.encode), st.binary(min_size=1) | st.text(min_size=1).map(str.encode))

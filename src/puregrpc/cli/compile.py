@@ -22,7 +22,6 @@ from puregrpc.proto.find.folders import FolderResolver, NotBelowImportPathError,
 from puregrpc.proto.find.import_paths import is_import_path, why_refused
 from puregrpc.proto.find.resolver import ChainResolver, DescriptorResolver
 from puregrpc.proto.output.stubs import stub, stub_name
-from puregrpc.schema.imports import imports_first
 
 __all__ = ["main"]
 
@@ -106,6 +105,8 @@ def main(argv: Sequence[str]) -> int:
         return 1
     try:
         if arguments.descriptor_set_out is not None:
+            from puregrpc.schema.imports import imports_first
+
             chosen = imports_first(files, with_option_imports=True) if arguments.include_imports else unique(files)
             write_set(Path(arguments.descriptor_set_out), chosen, source_info=arguments.include_source_info)
         if arguments.stubs is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import signal
 import sys
 import tempfile
@@ -44,8 +45,9 @@ from puregrpc.schema import Registry
 from puregrpc.services import TypesOnDemand
 from puregrpc.trace import Chunk, Direction, Explainer, Explanation, Recorder, Recording, explain
 from puregrpc.trace.reading import read_recordings
+from puregrpc.trace.reading.hexdump import NO_TIMES
 from puregrpc.trace.showing.json_lines import explanation_lines
-from puregrpc.trace.showing.ladder import Detail, Ladder, Line, call_lines
+from puregrpc.trace.showing.ladder import LEAST_WIDTH, Detail, Ladder, Line
 from puregrpc.trace.showing.page import html_page
 from puregrpc.trace.showing.pcapng import write_pcapng
 from puregrpc.trace.showing.selection import Selection, describe_recording
@@ -91,6 +93,13 @@ STYLES = {
     show_default=True,
     help="How much the ladder tells.",
 )
+@click.option(
+    "--width",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Columns of the ladder; 0: as many as it takes.  [default: the terminal's, or 80]",
+)
+@click.option("--strict", is_flag=True, help="Of --read: exit with 1 if something is missing or wrong.")
 @click.option("--html", metavar="FILE", help="Write a page to click through.")
 @click.option("--pcapng", metavar="FILE", help="Write a capture for Wireshark and tshark.")
 @click.option("--jsonl", metavar="FILE", help="Write JSON lines, which --read takes too.")
@@ -115,8 +124,11 @@ def trace(
     puregrpc trace --listen ADDRESS --to TARGET  what others say to each other, until Ctrl-C
     """  # fmt: skip
     form = Forms(
-        schema=schema, **{name: options.pop(name) for name in ("detail", "html", "pcapng", "jsonl", "as_json")}
+        schema=schema, **{name: options.pop(name) for name in ("detail", "width", "html", "pcapng", "jsonl", "as_json")}
     )
+    strict = options.pop("strict")
+    if strict and file is None:
+        raise click.UsageError("--strict judges what --read reads")
     selection = Selection(**{name: options.pop(name) for name in ("connections", "ports", "streams", "methods")})
     if selection != Selection() and file is None:
         raise click.UsageError("--connection, --port, --stream and --method choose from what --read reads")
@@ -124,7 +136,7 @@ def trace(
     if given.count(True) != 1:
         raise click.UsageError("one of these is needed: TARGET METHOD, --read FILE, --listen ADDRESS --to TARGET")
     if file is not None:
-        return _read(file, options["key_log"], form, selection)
+        return _read(file, options["key_log"], form, selection, strict=strict)
     if listen is not None:
         to = options["to"]
         if to is None:
@@ -154,13 +166,15 @@ class Forms:
         *,
         schema: SchemaOptions,
         detail: str,
+        width: int | None,
         html: str | None,
         pcapng: str | None,
         jsonl: str | None,
         as_json: bool,
     ) -> None:
         self.schema = schema
-        self.ladder = Ladder(Detail[detail.upper()])
+        columns = shutil.get_terminal_size().columns if width is None else width
+        self.ladder = Ladder(Detail[detail.upper()], max(columns, LEAST_WIDTH) if columns else None)
         self.files = {"html": html, "pcapng": pcapng, "jsonl": jsonl}
         self.as_json = as_json
         self.registry = Registry()
@@ -223,14 +237,19 @@ def without_collector() -> Iterator[None]:
 
 def print_lines(lines: Iterable[Line], connection: int | None = None) -> None:
     """Lines of a ladder, coloured on a terminal, with the number of the connection where several are told at once."""
-    label = [] if connection is None else [(f"[{connection}] ", "dim")]
+    label = [] if connection is None else [(label_of(connection), "dim")]
     print_styled_lines([*label, *((run.text, STYLES.get(run.style, "")) for run in line)] for line in lines)
+
+
+def label_of(connection: int) -> str:
+    """What stands before the lines of a connection."""
+    return f"[{connection}] "
 
 
 # -- a capture
 
 
-def _read(file: str, key_log: str | None, form: Forms, selection: Selection) -> int:
+def _read(file: str, key_log: str | None, form: Forms, selection: Selection, *, strict: bool) -> int:
     data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     keys = Path(key_log).read_text(encoding="ascii", errors="replace") if key_log is not None else ""
     with progress("reading"):
@@ -240,7 +259,7 @@ def _read(file: str, key_log: str | None, form: Forms, selection: Selection) -> 
         for number, recording in chosen:
             print_line(describe_recording(number, recording))
     passed_over: list[Explanation] = []
-    shown = 0
+    shown = faulty = 0
     for _, recording in chosen:
         with without_collector():
             explanation = form.explain(recording)
@@ -252,9 +271,13 @@ def _read(file: str, key_log: str | None, form: Forms, selection: Selection) -> 
                 print_line()
             form.show_explanation(selected)
             shown += 1
+            if strict and (selected.problems() or set(recording.notes) - {NO_TIMES}):
+                faulty += 1
     if not shown:
         selection.refuse_nothing(passed_over)
-    return 0
+    if faulty:
+        note(f"{faulty} of {shown} connections are not whole, or break rules", "bold red")
+    return 1 if faulty else 0
 
 
 async def _until_signal(
@@ -465,8 +488,9 @@ class Middle:
             note(f"connection {number + 1}: {error}", "bold red")
             return
         live = not self.form.as_json and self.form.ladder.detail is not Detail.OCTETS
+        ladder = self.form.ladder.beside(label_of(number + 1))
         if live:
-            print_lines(self.form.ladder.head(recorder.client, recorder.server), number + 1)
+            print_lines(ladder.head(recorder.client, recorder.server), number + 1)
         start = client.kernel.now()
 
         def observe(from_client: bool, data: bytes, now: float) -> None:
@@ -474,11 +498,11 @@ class Middle:
             recorder.record(direction, data, now)
             if live:
                 for entry in explainer.feed(Chunk(now - start, direction, data)):
-                    print_lines(self.form.ladder.entry(entry), number + 1)
+                    print_lines(ladder.entry(entry), number + 1)
 
         await forward(client, server, observe)
         if live:
-            print_lines(call_lines(call.summary() for call in explainer.conversation.calls.values()), number + 1)
+            print_lines(ladder.calls(call.summary() for call in explainer.conversation.calls.values()), number + 1)
 
     async def _connect(self, kernel: Kernel) -> ByteStream:
         parsed = parse_target(self.address)

@@ -11,7 +11,9 @@ import re
 from puregrpc.errors import InvalidArgument
 from puregrpc.trace.recording import Chunk, Direction, Recording
 
-__all__ = ["read_hexdump"]
+__all__ = ["NO_TIMES", "read_hexdump"]
+
+NO_TIMES = "a hex dump has no times: they are made up"
 
 SENDER = re.compile(r"\s*(?:(>|client:?|c:)|(<|server:?|s:))\s*", re.IGNORECASE)
 OFFSET = re.compile(r"\s*(?:0x)?[0-9a-f]{4,16}(?::\s*|\s\s+|\s*\t\s*)", re.IGNORECASE)
@@ -47,7 +49,7 @@ def read_hexdump(text: str, name: str = "<hex dump>") -> Recording:
     chunks = tuple(
         Chunk(place / 1000, direction or default, bytes(data)) for place, (direction, data) in enumerate(runs)
     )
-    return Recording(chunks, notes=("a hex dump has no times: they are made up",))
+    return Recording(chunks, notes=(NO_TIMES,))
 
 
 def _who(runs: list[tuple[Direction | None, bytearray]]) -> Direction:

@@ -1,11 +1,13 @@
 """The explanation as text: two rails, an arrow for every frame, and below it what the frame says.
 
 The text comes as runs with a style name each, so that whoever prints it may colour it; `plain` is without colours.
+With a width, what a frame says stands below the arrow, long values are cut, with their length, and notes are wrapped.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,9 +20,13 @@ if TYPE_CHECKING:
 
     from puregrpc.trace.records import CallSummary, Explanation, HeaderBlock, HeaderField, Message, Stretch
 
-__all__ = ["Detail", "Ladder", "Line", "Run", "call_lines", "plain"]
+__all__ = ["LEAST_WIDTH", "Detail", "Ladder", "Line", "Run", "call_lines", "plain"]
 
 ARROW_WIDTH = 34
+NARROW_ARROW_WIDTH = 23
+TIME_WIDTH = 12
+NARROW_TIME_WIDTH = 10
+LEAST_WIDTH = 40
 VALUE_WIDTH = 60
 OCTETS_SHOWN = 16
 
@@ -56,27 +62,80 @@ class Ladder:
     """Turns entries into lines."""
 
     detail: Detail = Detail.CONTENT
+    width: int | None = None
+    """Columns that no line has more of, 40 at least; None: lines are as long as they are."""
+
+    def beside(self, label: str) -> Ladder:
+        """The same, with room for a label in front of each line."""
+        return self if self.width is None else replace(self, width=max(self.width - len(label), LEAST_WIDTH))
 
     def lines(self, explanation: Explanation) -> Iterator[Line]:
         """The whole ladder."""
         recording = explanation.recording
         yield from self.head(recording.client, recording.server)
         for note in recording.notes:
-            yield self._below(Run(escaped(note), "problem"))
+            yield from self._fitted(self._below(Run(escaped(note), "problem")))
         for entry in explanation.entries:
             yield from self.entry(entry, explanation)
-        yield from call_lines(explanation.calls)
+        yield from self.calls(explanation.calls)
 
     def head(self, client: str, server: str) -> Iterator[Line]:
         """The names above the rails."""
         client, server = escaped(client), escaped(server)
-        gap = max(ARROW_WIDTH - len(client), 2)
-        yield (Run(" " * 12), Run(client, "client"), Run(" " * gap), Run(server, "server"))
+        gap = max(self._arrow_width - len(client), 2)
+        margin = Run(" " * self._time_width)
+        head = (margin, Run(client, "client"), Run(" " * gap), Run(server, "server"))
+        if self.width is None or _length(head) <= self.width:
+            yield head
+            return
+        room = self.width - self._time_width - len("to ")
+        yield (margin, Run(_short(client, room), "client"))
+        yield (margin, Run("to "), Run(_short(server, room), "server"))
 
     def entry(self, entry: Frame | Stretch, explanation: Explanation | None = None) -> Iterator[Line]:
         """One frame or stretch. Octets can be shown only with the explanation that it is from."""
         for line in self._entry(entry, explanation):
-            yield tuple(Run(escaped(run.text), run.style) for run in line)
+            yield from self._fitted(tuple(Run(escaped(run.text), run.style) for run in line))
+
+    def calls(self, calls: Iterable[CallSummary]) -> Iterator[Line]:
+        """A line for each call."""
+        for line in call_lines(calls):
+            yield from self._fitted(line, begins=0)
+
+    @property
+    def _arrow_width(self) -> int:
+        return ARROW_WIDTH if self.width is None else NARROW_ARROW_WIDTH
+
+    @property
+    def _time_width(self) -> int:
+        return TIME_WIDTH if self.width is None else NARROW_TIME_WIDTH
+
+    # -- as wide as there is room
+
+    def _fitted(self, line: Line, *, begins: int | None = None) -> Iterator[Line]:
+        """A line, or as many as it takes. ``begins``: how many of its runs are repeated in none of them."""
+        if self.width is None or _length(line) <= self.width:
+            yield line
+            return
+        width = max(self.width, LEAST_WIDTH)
+        is_arrow = bool(line) and line[0].style == "time"
+        if begins is None:
+            begins = ARROW_RUNS if is_arrow else BELOW_RUNS
+        head, runs = line[:begins], line[begins:]
+        if is_arrow or begins == 0:
+            rail: Line = (Run(" " * self._time_width), Run("│", "rail"), Run("   ")) if is_arrow else (Run("    "),)
+        else:
+            rail = (*head, Run("  "))
+        told: list[Run] = []
+        aside: list[Run] = []
+        for run in runs:
+            has_value = any(before.style == "value" for before in told)
+            is_aside = run.style in ASIDE or (run.style == "value" and has_value)
+            (aside if is_aside else told).append(run)
+        yield from _wrapped(told if is_arrow else _cut(told, width - _length(head)), head, rail, width)
+        for run in aside:
+            if run.text.strip():
+                yield from _wrapped([Run(run.text.strip(), run.style)], rail, rail, width)
 
     def _entry(self, entry: Frame | Stretch, explanation: Explanation | None) -> Iterator[Line]:
         yield self._arrow(entry)
@@ -123,14 +182,14 @@ class Ladder:
         head = f"dynamic table: {state.end - state.first} entries, {state.size} of {state.limit} octets{lost}"
         yield self._below(Run(head, "note"), depth=1)
         for index, entry in enumerate(explanation.table(block.direction, state), 62):
-            text = f"{index}  {printable(entry.name)}: {printable(entry.value, VALUE_WIDTH)}"
+            text = f"{index}  {printable(entry.name)}: {_short(printable(entry.value), VALUE_WIDTH)}"
             yield self._below(Run(text, "note"), depth=2)
 
     def _arrow(self, entry: Frame | Stretch) -> Line:
         client = entry.direction is Direction.CLIENT
         side = entry.direction.value
         name = entry.type_name if isinstance(entry, Frame) else entry.part.label
-        bar = "─" * max(ARROW_WIDTH - len(name) - 5, 2)
+        bar = "─" * max(self._arrow_width - len(name) - 5, 2)
         arrow = f" {name} {bar}▶ " if client else f" ◀{bar} {name} "
         about = [f"#{entry.number}"]
         if isinstance(entry, Frame):
@@ -140,7 +199,7 @@ class Ladder:
         elif entry.part.value:
             about.append(entry.part.value)
         return (
-            Run(f"{entry.time * 1000:9.1f}ms ", "time"),
+            Run(f"{entry.time * 1000:{self._time_width - 3}.1f}ms ", "time"),
             Run("│", "rail"),
             Run(arrow, side),
             Run("│  ", "rail"),
@@ -148,12 +207,8 @@ class Ladder:
         )
 
     def _below(self, *runs: Run, depth: int = 0) -> Line:
-        return (
-            Run(" " * 12),
-            Run("│" + " " * (ARROW_WIDTH - 1) + "│  ", "rail"),
-            Run("  " * (depth + 1)),
-            *runs,
-        )
+        rails = "│" if self.width is not None else "│" + " " * (self._arrow_width - 1) + "│  "
+        return (Run(" " * self._time_width), Run(rails, "rail"), Run("  " * (depth + 1)), *runs)
 
     def _content(self, part: Part, depth: int) -> Iterator[Line]:
         runs = [Run(f"{part.label:<{24 - 2 * depth}} ", "name"), Run(_short(part.value), "value")]
@@ -210,7 +265,7 @@ class Ladder:
             yield Run(f"  ({header.part.note})", "note")
             return
         name = "(lost)" if header.name is None else printable(header.name)
-        value = "(lost)" if header.value is None else printable(header.value, VALUE_WIDTH)
+        value = "(lost)" if header.value is None else _short(printable(header.value), VALUE_WIDTH)
         yield Run(f"{name:<22} ", "name")
         yield Run(value, "value")
         if header.meaning:
@@ -246,6 +301,61 @@ class Ladder:
                 yield from self._tree(inner, depth + 1)
 
 
+ARROW_RUNS = 4
+BELOW_RUNS = 3
+"""Runs of a line that are time, rails, arrow and indentation."""
+
+ASIDE = {"note", "rule"}
+"""Styles of what moves to lines of its own where there is no room."""
+
+LEAST_VALUE = 32
+
+CUT = re.compile(r"… \(\d+ (?:characters|octets)\)$")
+"""The end of what was cut before."""
+
+
+def _length(runs: Iterable[Run]) -> int:
+    return sum(len(run.text) for run in runs)
+
+
+def _cut(runs: list[Run], room: int) -> list[Run]:
+    """Runs of which the values are cut to fit, each with its length behind it."""
+    over = _length(runs) - room
+    cut = []
+    for run in runs:
+        if over > 0 and run.style in ("value", "octets"):
+            text = _short(run.text, max(len(run.text) - over, LEAST_VALUE))
+            if len(text) < len(run.text):
+                over -= len(run.text) - len(text)
+                cut.append(Run(text, run.style))
+                continue
+        cut.append(run)
+    return cut
+
+
+def _wrapped(runs: Iterable[Run], head: Line, rail: Line, width: int) -> Iterator[Line]:
+    """Words of runs on as many lines as they need: the first behind ``head``, the others behind ``rail``."""
+    line, room = list(head), width - _length(head)
+    is_empty = True
+    for run in runs:
+        for word in re.findall(r"\s*\S+\s*", run.text) or [run.text]:
+            rest = word
+            while len(rest.rstrip()) > room:
+                if is_empty and len(rest.strip()) > width - _length(rail):
+                    line.append(Run(rest[:room], run.style))
+                    rest = rest[room:]
+                elif is_empty and line != list(head):
+                    break
+                yield tuple(line)
+                line, room, is_empty = list(rail), width - _length(rail), True
+                rest = rest.lstrip()
+            line.append(Run(rest[:room], run.style))
+            room -= len(rest[:room])
+            is_empty = False
+    if not is_empty or line == list(head):
+        yield tuple(line)
+
+
 MECHANICS = {"Tag", "Length", "Varint", "Text", "Octets", "4 octets", "8 octets", "End of group"}
 """Labels of parts that say how a protobuf field is written, not what it holds."""
 
@@ -266,5 +376,10 @@ def call_lines(calls: Iterable[CallSummary]) -> Iterator[Line]:
         )
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= VALUE_WIDTH * 2 else text[: VALUE_WIDTH * 2] + "…"
+def _short(text: str, room: int = 2 * VALUE_WIDTH) -> str:
+    """A text, or as much of it as there is room for, with its length."""
+    if len(text) <= room:
+        return text
+    cut = CUT.search(text)
+    length = cut[0] if cut is not None else f"… ({len(text)} characters)"
+    return text[: max(room - len(length), 0)] + length

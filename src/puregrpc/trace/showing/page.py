@@ -68,12 +68,15 @@ class _Page:
         """What entries are called: their frame types, mostly."""
         self.shapes: dict[str, int] = {}
         """The labels and rules of entries' trees: few, beside their values."""
-        # A small page is the same whichever zlib made it.
+        # A small page can be read as it is, and is the same whichever zlib made it.
         self.compress = _compressor() if len(explanation.entries) > BLOCK else None
 
     def pack(self, data: bytes) -> str:
         """Octets as base64, compressed before if the page is large."""
         return base64.b64encode(data if self.compress is None else self.compress(data)).decode()
+
+    def pack_json(self, value: object) -> object:
+        return value if self.compress is None else self.pack(_json(value).encode())
 
     def data(self) -> dict[str, object]:
         explanation = self.explanation
@@ -86,7 +89,7 @@ class _Page:
                 tree = self.trees(entry)
                 trees.append(tree)
                 rows.append(self.row(entry, tree))
-            blocks.append(self.pack(_json(trees).encode()))
+            blocks.append(self.pack_json(trees))
         columns: dict[str, object] = {name: [row[name] for row in rows] for name in ROW}
         columns |= {"names": list(self.names), "shapes": list(self.shapes)}
         tables = {
@@ -103,7 +106,7 @@ class _Page:
             "packing": "" if self.compress is None else "deflate",
             "block": BLOCK,
             "count": len(entries),
-            "rows": self.pack(_json(columns).encode()),
+            "rows": self.pack_json(columns),
             "blocks": blocks,
             "buffers": [{"name": buffer.name, "data": self.pack(buffer.data)} for buffer in explanation.buffers],
             "calls": [
