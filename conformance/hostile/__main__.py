@@ -1,7 +1,8 @@
 """The hostile catalogue: ``python -m conformance.hostile [--short] [--part PART] [--kind KIND]... [NAME ...]``.
 
 Parts: ``memory`` (connections in memory, each engine), ``servers`` (puregrpc's servers over sockets, and grpcio's and
-grpc-go's as a yardstick), ``clients`` (hostile servers against puregrpc's clients). All of them by default. ``--short``
+grpc-go's as a yardstick), ``clients`` (hostile servers against puregrpc's clients), ``crowds`` (a thousand connections
+at once, against puregrpc's servers). All of them by default. ``--short``
 runs samples within a minute. The tables go to the output.
 """
 
@@ -10,9 +11,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from conformance.hostile import clients, in_memory, over_sockets
+from conformance.hostile import clients, crowds, in_memory, over_sockets
 
-PARTS = ("memory", "servers", "clients")
+PARTS = ("memory", "servers", "clients", "crowds")
 
 
 def main() -> int:
@@ -27,6 +28,8 @@ def main() -> int:
         print()
         if part == "memory":
             bad += 0 if options.short else in_memory.run(options.names, options.kind)
+        elif part == "crowds":
+            bad += crowds.run(is_short=options.short, names=options.names, kinds=options.kind)[1]
         else:
             module = over_sockets if part == "servers" else clients
             bad += module.run(is_short=options.short, names=options.names, kinds=options.kind)[1]

@@ -43,8 +43,9 @@ def main() -> None:
             began = processor_time(pid)
             try:
                 call(b"", timeout=TIMEOUT)
-            except RpcError:
+            except RpcError as error:
                 failed += 1
+                print(error, file=sys.stderr, flush=True)
             waits.append(processor_time(pid) - began)
     print(json.dumps({"waits": sorted(waits)[-3:], "calls": len(waits), "failed": failed}))
 

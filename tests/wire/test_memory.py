@@ -216,7 +216,7 @@ def test_a_message_that_its_owner_lets_wait(engine: EngineName) -> None:
 
 def test_a_client_that_takes_no_answers_and_sends_on(engine: EngineName) -> None:
     """What is kept of its input is held as well: under need it goes, with the connection."""
-    budget = MemoryBudget(held=130_000)
+    budget = MemoryBudget(held=30 * CALL_MEMORY + 7_000)
     peer = ScriptedClient(engine, ConnectionConfig(memory_budget=budget))
     peer.said()
     peer.connection.limit_turns(lambda: 0.0)
@@ -384,3 +384,51 @@ def test_a_sum_that_got_lost_is_made_anew(held: int) -> None:
     for _ in range(300):
         budget.update(holder, held, held)
     assert (budget.held, budget.unsent) == (held, held)
+
+
+def test_what_a_call_held_goes_with_it_though_a_turn_stopped_within_it(engine: EngineName) -> None:
+    """The rest of a frame is kept for the next turn; what was counted for its call is not."""
+    [peer] = clients(engine, 1, SMALL)
+    peer.connection.limit_turns(iter(range(1000)).__next__, 1)
+    peer.send(peer.headers(1, REQUEST), peer.data(1, message(b"") * 3000))
+    assert peer.connection.has_input
+    call: object = peer.calls[0].wire_state if engine == "h2" else peer.calls[0]
+    credit = getattr(call, "credit", None) or call.wire_a  # type: ignore[attr-defined]
+    assert credit.held
+    peer.connection.relieve()
+    assert peer.calls[0].ended
+    assert not credit.held
+    assert not credit._waiting
+
+
+def test_a_header_block_without_end_is_held(engine: EngineName) -> None:
+    """Under need it goes, with its connection."""
+    budget = MemoryBudget(held=GUARANTEED_MEMORY * 2)
+    first, second = clients(engine, 2, ConnectionConfig(memory_budget=budget))
+    for peer in (first, second):
+        for kind in (1, 9, 9):  # HEADERS, and CONTINUATION
+            octets = b"\0\1x\x7f\xff\x7c" + bytes(16_000)
+            peer.connection.receive(len(octets).to_bytes(3, "big") + bytes((kind, 0, 0, 0, 0, 1)) + octets, 0.0)
+    assert first.driver.closed != second.driver.closed
+    assert GUARANTEED_MEMORY < budget.held < 60_000
+
+
+def test_input_that_waits_is_held_and_cannot_be_let_go_of(engine: EngineName) -> None:
+    budget = MemoryBudget()
+    [peer] = clients(engine, 1, ConnectionConfig(memory_budget=budget))
+    peer.connection.receive((16_000).to_bytes(3, "big") + bytes((9 + 0xF0, 0, 0, 0, 0, 0)) + bytes(15_000), 0.0)
+    assert 15_000 <= budget.held < 16_000
+    peer.connection.relieve()
+    assert not peer.driver.closed
+    peer.connection.receive(bytes(1_000), 0.0)
+    assert budget.held == 0
+
+
+def test_a_request_that_is_not_grpc_lets_go_as_well(engine: EngineName) -> None:
+    budget = MemoryBudget(held=10 * CALL_MEMORY)
+    [peer] = clients(engine, 1, ConnectionConfig(memory_budget=budget))
+    foreign = [(":method", "GET"), *REQUEST[1:]]
+    for stream_id in range(1, 201, 2):
+        peer.send(peer.headers(stream_id, foreign))
+    assert budget.held <= 10 * CALL_MEMORY
+    assert not peer.driver.closed

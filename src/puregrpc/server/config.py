@@ -23,7 +23,7 @@ class ServerConfig(ConnectionConfig):
     """Ping a client after so long a silence (gRFC A9's default)."""
     keepalive_without_calls: bool = True
     max_memory: int = SERVER_MEMORY + SERVER_UNSENT
-    """What all connections may hold together: messages that wait for handlers and parts of others, calls (4 KiB each),
+    """What all connections may hold together: messages that wait for handlers and parts of others, calls (6 KiB each),
     and answers that wait to be sent. Beyond it the connection that holds most loses calls, with RESOURCE_EXHAUSTED, and
     handlers wait; each connection keeps 24 KiB. ``connection_memory`` is for one connection. Twice
     ``max_receive_message_size`` if that is more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,7 @@ from puregrpc.server.routing import Router
 from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot
 from puregrpc.server.threads import Threads
+from puregrpc.transport.rounds import Rounds
 from puregrpc.wire.limits import SERVER_MEMORY, SERVER_UNSENT
 from puregrpc.wire.memory import Holder, MemoryBudget
 
@@ -73,6 +75,10 @@ class Connections:
         self._ageing = Ageing(kernel, config)
         self._listeners: list[Listener] = []
         self._sessions: set[ServerSession] = set()
+        self.rounds = Rounds(kernel)
+        self._by_wire: dict[Holder, ServerSession] = {}
+        self._due: deque[Holder] = deque()
+        """Threads: connections that have to let go of something."""
         self._accepted = 0
         """Connections that came from listeners and are not over."""
         self._calls_started = 0
@@ -95,15 +101,29 @@ class Connections:
 
     def _relieve(self, holder: Holder) -> None:
         if self.kernel.world == "threads":  # another connection's mutex is held
+            self._due.append(holder)
             with suppress(NotConnected):  # all of it ends
-                self.kernel.call_soon(self._relieve_there, holder)
+                self.kernel.call_soon(self.relieve_those_due)
         else:
             holder.relieve()
 
-    def _relieve_there(self, holder: Holder) -> None:
-        for session in self._sessions_now():
-            if session.wire is holder:
+    def relieve_those_due(self) -> None:
+        """Threads: have connections let go that hold too much. Without any mutex.
+
+        Each reader does so after its turn, so that none goes on reading while others are due.
+        """
+        due = self._due
+        while due:
+            try:
+                holder = due.popleft()
+            except IndexError:  # another thread has it
+                return
+            session = self._by_wire.get(holder)
+            budget = self.wire_config.memory_budget
+            if session is not None:
                 session.relieve()
+            elif budget is not None:
+                budget.update(holder, 0, 0)
 
     # -- listening
 
@@ -207,11 +227,15 @@ class Connections:
     def _add(self, session: ServerSession) -> bool:
         if not self.is_stopping:
             self._sessions.add(session)
+            self._by_wire[session.wire] = session
+            self.rounds.serve(len(self._sessions))
             self._ageing.add(session)
         return not self.is_stopping
 
     def _remove(self, session: ServerSession) -> None:
         self._sessions.discard(session)
+        self._by_wire.pop(session.wire, None)
+        self.rounds.serve(len(self._sessions))
         budget = self.wire_config.memory_budget
         if budget is not None:  # also where it was given up half-way
             budget.update(session.wire, 0, 0)

@@ -60,7 +60,13 @@ class ServerSession:
             stream,
             partial(wire.server_connection, config=connections.wire_config, engine=config.engine),
             self,
-            SessionOptions(handshake_timeout=config.handshake_timeout, own_mutex=True, tap=tap),
+            SessionOptions(
+                handshake_timeout=config.handshake_timeout,
+                own_mutex=True,
+                between_turns=connections.relieve_those_due,
+                rounds=connections.rounds,
+                tap=tap,
+            ),
         )
         self.wire = self.transport.connection
         self.peer = stream.peer

@@ -25,16 +25,16 @@ MOST_IN_TURN = 1 << 20
 """On a loop: what comes faster than it is read is read on without waiting, up to so much. Then it is others' turn."""
 
 
-def next_read_size(limit: int, size: int, *, is_behind: bool = False) -> int:
-    """What a read asks for, after one that asked for ``limit`` octets and got ``size``.
+def next_read_size(limit: int, size: int, *, is_behind: bool = False, most: int = LARGEST_READ_SIZE) -> int:
+    """What a read asks for, after one that asked for ``limit`` octets and got ``size``; ``most`` at the most.
 
     It is more once reads come back full: small reads stay cheap, large messages come in few pieces.
     """
     if is_behind:
         return SMALLEST_READ_SIZE
     if size >= limit:
-        return min(2 * limit, LARGEST_READ_SIZE)
-    return limit if size >= READ_SIZE else min(limit, READ_SIZE)
+        return min(2 * limit, most)
+    return min(limit if size >= READ_SIZE else min(limit, READ_SIZE), most)
 
 
 def without_first(octets: int, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:

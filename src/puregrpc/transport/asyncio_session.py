@@ -20,12 +20,14 @@ from puregrpc.errors import NotConnected
 from puregrpc.kernel.current import running_loop
 from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel, AsyncioWaiter, to_the_end
 from puregrpc.kernel.network.streams import SocketStream, TappedStream
-from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_READ_SIZE, next_read_size
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_READ_SIZE
 from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import FREE, IN_TURN, LoopSession
+from puregrpc.transport.rounds import Rounds
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import ClientConnection, Driver, Request, ServerCall
+from puregrpc.wire.limits import TURN_SLICE
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
@@ -94,7 +96,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         """The transport is not to read."""
         self._is_going_on = False
         self._rest: deque[bytes] = deque()
-        """What came before the transport was lost, and has not acted yet."""
+        """What came and has not acted yet, since it was others' turn, or the transport was lost."""
         self._read_size = 0
         """How much the transport reads at once, where it can be told."""
         self._is_lost = False
@@ -222,15 +224,26 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             self._served.put(data)
             self._read_stream()
         elif self.end_reason is None:
-            self._holding = IN_TURN
-            if data and self.bytes_received:  # as `_take`, a step less
-                self.bytes_received += len(data)
-                self.connection.receive(data, self._now())
+            rounds = self._rounds
+            if rounds is not None and (rounds.is_over or len(data) > TURN_SLICE or self._rest):
+                self._receive_in_rounds(data, rounds)
             else:
-                self._take(data, self._now())
-            self._end_turn()
+                self._holding = IN_TURN
+                if data and self.bytes_received:  # as `_take`, a step less
+                    self.bytes_received += len(data)
+                    self.connection.receive(data, self._now())
+                else:
+                    self._take(data, self._now())
+                self._end_turn()
             if self._read_size and (len(data) >= self._read_size or self._is_behind):
-                self._set_read_size(next_read_size(self._read_size, len(data), is_behind=self._is_behind))
+                self._set_read_size(self._next_read_size(self._read_size, len(data)))
+
+    def _receive_in_rounds(self, data: bytes, rounds: Rounds) -> None:
+        if self._rest or rounds.is_over:
+            self._rest.append(data)
+            self._fell_behind()
+        else:
+            self._receive(data)
 
     def on_call(self, request: Request) -> ServerCall | None:
         # A handler's first step comes before what is sent soon, so what grpc-go sends with each call (a PING, which
@@ -254,6 +267,9 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
     def _read_stream(self) -> None:
         """Read what the stream has between the transport and the connection."""
         while self.end_reason is None and not self._is_behind:
+            if self._rounds is not None and self._rounds.is_over:
+                self._fell_behind()
+                return
             try:
                 data = self._bytes.receive_nowait(LARGEST_READ_SIZE)
             except OSError as error:
@@ -271,8 +287,12 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
 
     def _go_on_soon(self) -> None:
         # While the output is clogged, `_send_in_turn` comes to it.
-        if not self._is_going_on and not self.connection.is_output_clogged:
-            self._is_going_on = True
+        if self._is_going_on or self.connection.is_output_clogged:
+            return
+        self._is_going_on = True
+        if self._rounds is not None and self._rounds.is_over:
+            self._rounds.wait(self._catch_up, self._turn_cost)
+        else:
             self._loop.call_soon(self._catch_up)
 
     def _catch_up(self) -> None:
@@ -282,7 +302,11 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         try:
             if self._is_behind:
                 self._go_on()
-            if not self._is_behind:
+            elif self._rest:
+                self._receive(self._rest.popleft())
+            if self._rest and self.end_reason is None:
+                self._go_on_soon()
+            elif not self._is_behind:
                 self._resume_reading()
         except Exception as error:
             self._give_up(error)
@@ -311,6 +335,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         else:
             reason = broken(exc) if isinstance(exc, OSError) else failed_here(exc)
         self._is_lost = True
+        self._rounds = None  # `_act_on_rest` gives the others their turns
         self._write_error = self._write_error or reason
         if self.end_reason is None and isinstance(exc, OSError):
             self._read_rest()

@@ -8,9 +8,12 @@ from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, next_read_size
 from puregrpc.transport.end_reasons import broken, no_settings
+from puregrpc.transport.rounds import SHORT_TURN, UNKNOWN_TURN, Rounds
 from puregrpc.transport.session import CallT, ConnectionT, Owner, Session, SessionOptions
 from puregrpc.wire.connection import ClientConnection, Driver, Request
+from puregrpc.wire.limits import TURN_SLICE
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVarTuple, Unpack
@@ -46,7 +49,9 @@ class LoopSession(Session[ConnectionT]):
         "_keepalive",
         "_last_reading",
         "_now",
+        "_rounds",
         "_secret_names",
+        "_turn_cost",
         "_write_error",
     )
 
@@ -73,6 +78,9 @@ class LoopSession(Session[ConnectionT]):
         self._last_reading = inf
         """After a failed write: how long."""
         self._now = kernel.now
+        self._rounds = options.rounds
+        self._turn_cost = UNKNOWN_TURN
+        """How long the last turn took."""
         self._secret_names = options.secret_names
         self._keepalive = options.keepalive
         super().__init__(kernel, stream, make_connection, owner, options)
@@ -99,8 +107,25 @@ class LoopSession(Session[ConnectionT]):
     def _receive(self, data: bytes) -> None:
         """A turn: something came."""
         self._holding = IN_TURN
+        rounds = self._rounds
+        if rounds is None or len(data) <= TURN_SLICE:
+            self._turn_cost = SHORT_TURN
+            self._take(data, self._now())
+            self._end_turn()
+            return
+        began = perf_counter()
         self._take(data, self._now())
         self._end_turn()
+        self._spend(rounds, perf_counter() - began)
+
+    def _spend(self, rounds: Rounds, seconds: float) -> None:
+        """A turn has taken so long."""
+        rounds.spend(seconds)
+        self._turn_cost = seconds
+
+    def _next_read_size(self, limit: int, size: int) -> int:
+        most = LARGEST_READ_SIZE if self._rounds is None else self._rounds.most_read
+        return next_read_size(limit, size, is_behind=self._is_behind, most=most)
 
     def _tell_time(self) -> None:
         """A turn: the time has come for something."""
@@ -141,8 +166,11 @@ class LoopSession(Session[ConnectionT]):
     def _go_on(self) -> None:
         """A turn: the connection goes on with what came before."""
         self._holding = IN_TURN
+        began = perf_counter()
         self.connection.proceed(self._now())
         self._end_turn()
+        if self._rounds is not None:
+            self._spend(self._rounds, perf_counter() - began)
 
     @abstractmethod
     def _go_on_ending(self) -> None:

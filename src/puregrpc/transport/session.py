@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from puregrpc.kernel import Kernel, Waiter
     from puregrpc.kernel.network.streams import ByteStream
     from puregrpc.kernel.network.tap import Tap
+    from puregrpc.transport.rounds import Rounds
 
     Ts = TypeVarTuple("Ts")
 
@@ -67,6 +68,10 @@ class SessionOptions:
     """Threads: how long a lone call asks for its answer before it sleeps."""
     own_mutex: bool = False
     """Threads: the session has a mutex of its own, as those of a server have, in place of its kernel's."""
+    between_turns: Callable[[], None] | None = None
+    """Threads: what the reader does after each turn, without the mutex."""
+    rounds: Rounds | None = None
+    """What the sessions of one server share their loop by."""
     tap: Tap | None = None
     """Hears every byte."""
 

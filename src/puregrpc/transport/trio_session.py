@@ -22,11 +22,11 @@ from puregrpc.transport.amounts import (
     MOST_IN_TURN,
     READ_SIZE,
     SMALLEST_READ_SIZE,
-    next_read_size,
     without_first,
 )
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import LoopSession
+from puregrpc.transport.rounds import Rounds
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 
@@ -167,6 +167,7 @@ class TrioSession(LoopSession[ConnectionT]):
         stream = self._bytes
         wait_readable = stream.wait_readable
         receive_nowait = stream.receive_nowait
+        rounds = self._rounds
         limit = SMALLEST_READ_SIZE
         in_turn = 0
         while self.end_reason is None:
@@ -177,6 +178,8 @@ class TrioSession(LoopSession[ConnectionT]):
                 continue
             if not in_turn:
                 await wait_readable()
+            if rounds is not None and rounds.is_over:
+                await self._await_round(rounds)
             try:
                 data = receive_nowait(limit)
             except OSError as error:
@@ -187,12 +190,13 @@ class TrioSession(LoopSession[ConnectionT]):
                 continue
             self._receive(data)
             size = len(data)
+            del data  # whoever waits for more must not keep it
             if size >= limit:
                 in_turn = in_turn + size if in_turn < MOST_IN_TURN else 0
             else:
                 in_turn = 0
             if size >= limit or limit != READ_SIZE or self._is_behind:
-                limit = next_read_size(limit, size, is_behind=self._is_behind)
+                limit = self._next_read_size(limit, size)
 
     def _fell_behind(self) -> None:
         """The reader sees it."""
@@ -201,8 +205,15 @@ class TrioSession(LoopSession[ConnectionT]):
         if self.connection.is_output_clogged:
             self._taking = TrioWaiter()
             await self._taking.wait()
+        elif self._rounds is not None and self._rounds.is_over:
+            await self._await_round(self._rounds)
         else:
             await trio.lowlevel.checkpoint()
+
+    async def _await_round(self, rounds: Rounds) -> None:
+        waiter = TrioWaiter()
+        rounds.wait(waiter.wake, self._turn_cost)
+        await waiter.wait()
 
     def _go_on_ending(self) -> None:
         """The reader is at its end, and goes on with `_finish`."""

@@ -88,6 +88,11 @@ class StreamCredit:
         owed, self.owed = self.owed, 0
         return owed
 
+    def forget(self) -> None:
+        """The call is over: what this counted is in memory no longer, though somebody may still have this."""
+        self._waiting.clear()
+        self.held = 0
+
     def grow(self, window: int) -> None:
         """Make the window larger; never smaller."""
         if window > self.window:

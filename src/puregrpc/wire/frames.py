@@ -145,6 +145,10 @@ class FrameReader:
         self._buffer.clear()
         return rest
 
+    def forget(self) -> None:
+        """Nothing more is to be given."""
+        self._buffer = bytearray()
+
     def _take_preface(self) -> bool:
         buffer, preface = self._buffer, self._preface
         if not preface.startswith(buffer[: len(preface)]):

@@ -44,7 +44,7 @@ MESSAGE_OVERHEAD = 256
 """What a message that waits for its owner is taken to cost beside its octets: the object that it is, and its entries in
 two queues. An empty message takes five octets of a window, and fifty times as much memory."""
 
-CALL_MEMORY = 4 << 10
+CALL_MEMORY = 6 << 10
 """What an open call and its handler are taken to cost all connections of a server together, beside its messages: the
 call, its task with its frames, and what the engine knows of it."""
 
@@ -62,7 +62,7 @@ SERVER_UNSENT = 16 << 20
 
 GUARANTEED_MEMORY = 24 << 10
 """What a connection may hold, and have waiting to be sent, whatever the other connections of its server do: a frame of
-DATA and a few small ones, or six calls. A thousand connections at once have no more than SERVER_MEMORY by it."""
+DATA and a few small ones, or four calls. A thousand connections at once have no more than SERVER_MEMORY by it."""
 
 MAX_UNSENT_OUTPUT = 8 << 20
 """What may wait to be sent on one connection, flow control or the transport holding it back, before new handlers wait:
@@ -206,4 +206,5 @@ FOREIGN_REQUEST_TIMEOUT = 5.0
 """How long a server waits for the rest of a request that is none of gRPC's before it answers 405 or 415."""
 
 REMEMBERED_RESETS = 1024
-"""Streams reset by this side whose late frames are ignored: as many as are likely to have something on its way."""
+"""Of so many streams it is remembered whether this side reset them, so that their late frames are ignored: as many as
+are likely to have something on its way."""

@@ -47,7 +47,8 @@ def _at_once(holder: Holder) -> None:
 class MemoryBudget:
     """What all connections of a server may hold together: give one to each of them (`ConnectionConfig.memory_budget`).
 
-    ``held`` octets of messages that came, parts of messages included, and CALL_MEMORY for each open call: beyond that
+    ``held`` octets of messages that came, parts of messages and input that has not acted yet included, and CALL_MEMORY
+    for each open call: beyond that
     the connection that holds most loses the call that holds most, and gets no new ones. ``unsent`` octets that wait to
     be sent: beyond that `Connection.is_send_full` is True. ``guaranteed`` octets of each are left to every connection,
     whatever the others hold.
@@ -56,7 +57,7 @@ class MemoryBudget:
     connections in several threads has its `Connection.relieve` called where it belongs.
     """
 
-    __slots__ = ("_held", "_held_total", "_limit", "_looks", "_most", "_relieve", "_relieving", "_unsent",
+    __slots__ = ("_held", "_held_total", "_input", "_limit", "_looks", "_most", "_relieve", "_relieving", "_unsent",
                  "_unsent_limit", "_unsent_total", "_updates", "guaranteed")  # fmt: skip
 
     def __init__(
@@ -72,6 +73,7 @@ class MemoryBudget:
         self._unsent_limit = unsent
         self._relieve = relieve
         self._held: dict[Holder, int] = {}
+        self._input: dict[Holder, int] = {}
         self._unsent: dict[Holder, int] = {}
         self._held_total = self._unsent_total = 0
         self._most = 0
@@ -104,25 +106,32 @@ class MemoryBudget:
         held = self._held.get(holder, 0)
         return held > self.guaranteed and 2 * held >= self._most
 
-    def update(self, holder: Holder, held: int, unsent: int) -> None:
-        """A connection holds so much from now on; with nothing of either it is forgotten."""
-        self._held_total += held - self._held.pop(holder, 0)
+    def update(self, holder: Holder, held: int, unsent: int, waiting: int = 0) -> None:
+        """A connection holds so much from now on; with nothing of any it is forgotten.
+
+        ``waiting`` is input that came and has not acted yet. It counts as held, but nothing in it can be let go of.
+        """
+        self._held_total += held - self._held.pop(holder, 0) + waiting - self._input.pop(holder, 0)
         self._unsent_total += unsent - self._unsent.pop(holder, 0)
         if held:
             self._held[holder] = held
         if unsent:
             self._unsent[holder] = unsent
+        if waiting:
+            self._input[holder] = waiting
         self._updates += 1
         if self._updates >= UPDATES_PER_COUNT:
             self._updates = 0
-            self._held_total = sum(list(self._held.values()))
+            self._held_total = sum(list(self._held.values())) + sum(list(self._input.values()))
             self._unsent_total = sum(list(self._unsent.values()))
         if self._relieving is holder:
             self._relieving = None
         if self._held_total > self._limit and not self._looks:
             self._looks = True
-            self._find_room()
-            self._looks = False
+            try:
+                self._find_room()
+            finally:
+                self._looks = False
 
     def _find_room(self) -> None:
         while self._held_total > self._limit and self._relieving is None:

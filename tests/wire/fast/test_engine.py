@@ -15,13 +15,13 @@ from tests.wire.peers import Pair, RecordingCall, RecordingDriver, drain
 from puregrpc.errors import LocalProtocolError
 from puregrpc.wire import client_connection, server_connection
 from puregrpc.wire.connection import ConnectionConfig, Request
-from puregrpc.wire.fast import client, control, sending, server
+from puregrpc.wire.fast import client, sending, server
 from puregrpc.wire.fast.client import FastClientConnection
 from puregrpc.wire.fast.server import FastServerConnection
 from puregrpc.wire.flow_control import BandwidthProbe
 from puregrpc.wire.frames import PREFACE, FrameType
 from puregrpc.wire.framing import MessageReader, prefix
-from puregrpc.wire.limits import FIRST_STREAM_WINDOW
+from puregrpc.wire.limits import FIRST_STREAM_WINDOW, REMEMBERED_RESETS
 from puregrpc.wire.status import OK, StatusCode
 
 REQUEST = Request("/a.B/C", "example.org")
@@ -142,7 +142,7 @@ def test_memory_while_a_large_message_comes(auto_consume: bool) -> None:
 
 def test_frames_of_streams_that_were_reset_long_ago_are_let_pass() -> None:
     connection, driver = started_client(settings=(3).to_bytes(2, "big") + (100_000).to_bytes(4, "big"))
-    calls = [opened(connection, message=b"") for _ in range(2 * control.MAX_REMEMBERED_RESETS)]
+    calls = [opened(connection, message=b"") for _ in range(2 * REMEMBERED_RESETS)]
     for call in calls:
         connection.reset(call)
     drain(connection)
@@ -152,7 +152,7 @@ def test_frames_of_streams_that_were_reset_long_ago_are_let_pass() -> None:
         connection.receive(frame(FrameType.HEADERS, 4, stream_id, block), 0.0)
         connection.receive(frame(FrameType.DATA, 0, stream_id, b"\0\0\0\0\0"), 0.0)
     assert not driver.closed
-    assert len(connection._resets) <= control.MAX_REMEMBERED_RESETS
+    assert connection._resets._bits.bit_length() <= REMEMBERED_RESETS
     assert drain(connection) == b""
 
 

@@ -25,6 +25,10 @@ __all__ = ["Listener", "ServerTls", "listen"]
 BACKLOG = 1024
 """Connections that may wait to be accepted; the system cuts it down to its own limit."""
 
+MOST_IN_TURN = 64
+"""Connections that wait are accepted together: on a loop whose connections all have something to do, a turn for each
+would be long in coming."""
+
 ACCEPT_PAUSE = 0.1
 """How long to wait before accepting again when the process or system is out of descriptors or memory."""
 
@@ -73,6 +77,8 @@ class Listener:
         self._require_alpn = tls is not None and tls.require_alpn
         self._handshake_timeout = handshake_timeout
         self._is_shared = is_shared
+        self._accepted = 0
+        """How many connections were accepted since it was last waited for one."""
 
     @property
     def is_tls(self) -> bool:
@@ -85,12 +91,17 @@ class Listener:
         """
         kernel = self.kernel
         while True:
-            await kernel.wait_readable(self.socket)
+            if not 0 < self._accepted < MOST_IN_TURN:
+                self._accepted = 0
+                await kernel.wait_readable(self.socket)
             try:
                 sock, peer = self.socket.accept()
+                self._accepted += 1
             except (BlockingIOError, InterruptedError):
+                self._accepted = 0
                 continue  # the peer gave up, or another process that listens here as well took it
             except OSError as error:
+                self._accepted = 0
                 if self.socket.fileno() < 0 or error.errno in NOT_LISTENING:
                     raise NotConnected(f"the listener on {self.address} was closed") from None
                 if error.errno in OUT_OF_RESOURCES:

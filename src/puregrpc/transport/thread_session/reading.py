@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from puregrpc.kernel.threads.kernel import is_cooperative
 from puregrpc.kernel.threads.trampoline import ThreadWaiter
 from puregrpc.kernel.threads.waking import Signal
-from puregrpc.transport.amounts import READ_SIZE, SMALLEST_READ_SIZE, next_read_size
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_READ_SIZE, next_read_size
 from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.end_reasons import broken, failed_here, no_settings
 from puregrpc.transport.session import UnaryExchange
@@ -71,6 +71,7 @@ class Reading:
         # Greenlets change places for less than it costs one of them to poll.
         self._may_be_led = is_for_callers and not is_cooperative() and not session.options.keepalive
         self._busy_poll = BusyPoll(busy_poll) if self._may_be_led and busy_poll else None
+        self._between_turns = session.options.between_turns
         self._is_behind = False
         """What came before is to be acted on, or the client to take answers, before more is read."""
         session.connection.limit_turns(time.perf_counter)
@@ -208,7 +209,10 @@ class Reading:
             session.tell_time()
             return True
         if self._is_behind:
-            time.sleep(min(left, CLOGGED_PAUSE) if session.guarded(self._go_on) else 0)  # it is others' turn
+            is_clogged = session.guarded(self._go_on)
+            if self._between_turns is not None:
+                self._between_turns()
+            time.sleep(min(left, CLOGGED_PAUSE) if is_clogged else 0)  # it is others' turn
             return True
         self.looks_at = time.monotonic() + left
         is_waiting = endpoint.receive_waits and left >= LONGEST_PAUSE
@@ -226,6 +230,8 @@ class Reading:
             return True
         mutex.locked(self._act, data)
         self._turns += 1
+        if self._between_turns is not None:
+            self._between_turns()
         return bool(data) or self._is_behind
 
     def _await_turn(self) -> float | None:
@@ -278,7 +284,9 @@ class Reading:
             self._look_behind()
         size = len(data)
         if size >= self._limit or self._limit != READ_SIZE or self._is_behind:
-            self._limit = next_read_size(self._limit, size, is_behind=self._is_behind)
+            rounds = session.options.rounds
+            most = LARGEST_READ_SIZE if rounds is None else rounds.most_read
+            self._limit = next_read_size(self._limit, size, is_behind=self._is_behind, most=most)
 
     def _look_behind(self) -> bool:
         connection = self._session.connection

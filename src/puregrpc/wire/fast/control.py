@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 
 from puregrpc.errors import RemoteProtocolError
+from puregrpc.wire.closed_streams import ResetStreams
 from puregrpc.wire.connection import Call, CallSnapshot, ConnectionConfig, ConnectionSnapshot, Driver, Metadata
 from puregrpc.wire.deadline import DeadlineHeap
 from puregrpc.wire.farewell import Farewell
@@ -38,9 +39,6 @@ SETTING_NAMES = {
 }
 DEFAULT_SETTINGS = {HEADER_TABLE_SIZE: 4096, ENABLE_PUSH: 1, INITIAL_WINDOW_SIZE: 65535, MAX_FRAME_SIZE_SETTING: 16384}
 
-MAX_REMEMBERED_RESETS = 1024
-"""How many streams that were reset here are remembered one by one; frames for those before them are let pass."""
-
 FIRST_WINDOW = 65535
 """Every window until someone says otherwise (RFC 9113, section 6.9.2)."""
 
@@ -64,7 +62,6 @@ class Controlled(Sending):
         "_deadlines",
         "_farewell",
         "_floods",
-        "_forgotten_reset",
         "_going_away",
         "_handshake_deadline",
         "_holdings",
@@ -115,9 +112,7 @@ class Controlled(Sending):
         self._received_before = 0
         """Octets of DATA that were given back."""
         self._probe = BandwidthProbe(config.initial_stream_window, config.max_window)
-        self._resets: dict[int, None] = {}
-        self._forgotten_reset = 0
-        """The highest stream whose reset is no longer remembered."""
+        self._resets = ResetStreams()
 
     def start(self, now: float) -> None:
         self._now = now
@@ -408,17 +403,12 @@ class Controlled(Sending):
         self._reset_unknown(call.wire_id, error_code)
 
     def _reset_unknown(self, stream_id: int, error_code: int) -> None:
-        resets = self._resets
-        resets[stream_id] = None
-        if len(resets) > MAX_REMEMBERED_RESETS:
-            oldest = next(iter(resets))
-            del resets[oldest]
-            self._forgotten_reset = max(self._forgotten_reset, oldest)
+        self._resets.add(stream_id)
         self.emit_reset(stream_id, error_code)
 
     def _was_reset_here(self, stream_id: int) -> bool:
         """Whether frames of a closed stream are to be let pass: its peer may not have known (RFC 9113, 5.4.2)."""
-        return stream_id in self._resets or stream_id <= self._forgotten_reset
+        return self._resets.may_have(stream_id)
 
     def _end_call(self, call: Call, status: Status, trailers: Metadata = (), *, unprocessed: bool = False) -> None:
         """The call is over: forget it and tell its owner, if he wants to hear of it."""
@@ -473,6 +463,7 @@ class Controlled(Sending):
             return
         self._closed = True
         self._turns.clear()
+        self._forget_input()
         status = Status(StatusCode.UNAVAILABLE, reason)
         for call in list(self._all_calls()):
             if call.wire_state is not None:
@@ -527,6 +518,10 @@ class Controlled(Sending):
     @abstractmethod
     def _let_go(self, call: Call) -> None:
         """The call is over: what it held is no longer held."""
+
+    @abstractmethod
+    def _forget_input(self) -> None:
+        """The connection is over: what came and has not acted never will."""
 
     @abstractmethod
     def _give_back_connection(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.connection import Call, ConnectionConfig, Driver
 from puregrpc.wire.fast.control import Controlled
@@ -45,6 +47,8 @@ class Holding(Controlled):
         """The call is over, and what it holds is its owner's alone."""
         self._holdings.octets -= self._held_by(call)
         self._holdings.is_over(call.wire_id)
+        if call.wire_a is not None:
+            call.wire_a.forget()
         call.wire_a = call.wire_inbound = None  # its owner may keep the call
         if self._withheld:
             self._give_back_connection()
@@ -65,8 +69,7 @@ class Holding(Controlled):
             self.relieve()
             if holdings.octets >= before:
                 break
-        if holdings.octets or self._unsent or self._accounted or len(self.streams) > FEW_CALLS:
-            self._account()
+        self._account()
         for stream_id in holdings.due():
             call = self.streams.get(stream_id)
             if call is None:
@@ -79,20 +82,32 @@ class Holding(Controlled):
     def _account(self) -> None:
         budget = self.config.memory_budget
         if budget is not None:
-            held = unsent = 0
+            held = unsent = waiting = 0
             if not self._closed:
-                held = self._holdings.octets + self._clogged_input
+                held = self._holdings.octets
+                waiting = self._waiting_input
+                if waiting and self._can_shed_input:
+                    held, waiting = held + waiting, 0
                 if held or len(self.streams) > FEW_CALLS:
                     held += len(self.streams) * CALL_MEMORY
                 unsent = self._unsent + self._direct_octets
-            self._accounted = bool(held or unsent)
-            budget.update(self, held, unsent)
+            self._accounted = bool(held or unsent or waiting)
+            budget.update(self, held, unsent, waiting)
 
     @property
-    def _clogged_input(self) -> int:
-        """What is kept of the input until the peer takes some output."""
-        kept = self._kept
-        return 0 if kept is None or not self.is_output_clogged else len(kept)
+    @abstractmethod
+    def _waiting_input(self) -> int:
+        """Octets that came and have not acted yet."""
+
+    @property
+    @abstractmethod
+    def _is_within_block(self) -> bool:
+        """A header block has begun, and not ended."""
+
+    @property
+    def _can_shed_input(self) -> bool:
+        """The input that waits may do so for ever: the peer ends no header block, or takes no output."""
+        return self._is_within_block or self.is_output_clogged
 
     def charge(self, call: Call, octets: int) -> None:
         if call.wire_state is not None:
@@ -102,8 +117,9 @@ class Holding(Controlled):
     def relieve(self) -> None:
         greediest = max(reversed(self.streams.values()), key=self._held_by, default=None)
         most = 0 if greediest is None else self._held_by(greediest)
-        if most < self._clogged_input:
-            error = RemoteProtocolError("requests, but no answers are taken", ErrorCode.ENHANCE_YOUR_CALM)
+        if self._can_shed_input and most < self._waiting_input:
+            what = "a header block without end" if self._is_within_block else "requests, but no answers are taken"
+            error = RemoteProtocolError(what, ErrorCode.ENHANCE_YOUR_CALM)
             self._protocol_error(error)
         elif greediest is not None and (most or len(self.streams) > FEW_CALLS):
             self._fail_call(greediest, TOO_MUCH_HELD, ErrorCode.ENHANCE_YOUR_CALM)

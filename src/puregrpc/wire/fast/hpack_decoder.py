@@ -25,8 +25,14 @@ MAX_CACHED_RUNS = 128
 MAX_CACHED_RUN_OCTETS = 64
 """How many fields a run may have to be kept; a gRPC call has some ten."""
 
-MAX_CACHED_OCTETS = 64 << 10
-"""How large the header lists of the cached runs may be together."""
+MAX_CACHED_OCTETS = 24 << 10
+"""What the cached runs may take of memory together, with what their reader made of them: a dozen of usual ones. Each
+connection of a server has such a cache."""
+
+RUN_OCTETS = 512
+FIELD_OCTETS = 64
+VALUE_COPIES = 3
+"""What a run is taken to cost, and each of its fields beside so many times its own octets: bytes, text, and a key."""
 
 MAX_INTEGER_OCTETS = 5
 """How many octets may follow an integer's prefix (section 5.1: what exceeds the limits is a decoding error)."""
@@ -142,11 +148,13 @@ class HeaderDecoder:
             run = FieldRun(fields, size)
             if size > self.max_list_size or size > MAX_CACHED_OCTETS or len(octets) > MAX_CACHED_RUN_OCTETS:
                 return run
-            self._cached_octets += size
+            octets_of_fields = size - ENTRY_OVERHEAD * len(fields)
+            cost = RUN_OCTETS + FIELD_OCTETS * len(fields) + VALUE_COPIES * octets_of_fields
+            self._cached_octets += cost
             if len(self._runs) >= MAX_CACHED_RUNS or self._cached_octets > MAX_CACHED_OCTETS:
                 self._runs.clear()
                 self.blocks.clear()
-                self._cached_octets = size
+                self._cached_octets = cost
             self._runs[fields] = run
         if len(self.blocks) >= MAX_CACHED_RUNS:
             self.blocks.clear()

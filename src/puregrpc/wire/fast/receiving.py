@@ -56,6 +56,9 @@ DATA = FrameType.DATA
 HEADERS = FrameType.HEADERS
 PING = FrameType.PING
 WINDOW_UPDATE = FrameType.WINDOW_UPDATE
+SMALL_REST = 1 << 10
+"""So many octets of input that wait are not worth accounting."""
+
 UNUSUAL_HEADERS = END_HEADERS | PADDED | PRIORITY_FLAG
 
 
@@ -131,8 +134,29 @@ class FastConnection(Holding):
             or self._holdings.octets
             or self._accounted
             or len(self.streams) > FEW_CALLS
+            or self._block is not None
+            or len(self._rest) > SMALL_REST
         ):
             self._finish_turn()
+
+    @property
+    def _waiting_input(self) -> int:
+        waits = len(self._rest)
+        if self._kept is not None:
+            waits += len(self._kept)
+        if self._suspended is not None:
+            waits += MAX_FRAME_SIZE
+        if self._block is not None:
+            waits += len(self._block.octets)
+        return waits if waits > SMALL_REST else 0
+
+    def _forget_input(self) -> None:
+        self._rest = b""
+        self._kept = self._suspended = self._block = None
+
+    @property
+    def _is_within_block(self) -> bool:
+        return self._block is not None
 
     def limit_turns(self, clock: Callable[[], float], seconds: float = TURN_TIME) -> None:
         self._turn = Turn(clock, seconds)
@@ -167,7 +191,13 @@ class FastConnection(Holding):
         """Look at what has come altogether."""
         if self._connection_received * 4 >= self._connection_window or self._withheld:
             self._give_back_connection()
-        if self._holdings.octets or self._accounted or len(self.streams) > FEW_CALLS:
+        if (
+            self._holdings.octets
+            or self._accounted
+            or len(self.streams) > FEW_CALLS
+            or self._block is not None
+            or len(self._rest) > SMALL_REST
+        ):
             self._look_at_holdings()
 
     def _work(self, steps: Iterator[None]) -> None:
@@ -233,8 +263,7 @@ class FastConnection(Holding):
             if self._turn.is_over() or (self._turn.is_limited and self.is_output_clogged):
                 break
         self._kept = data[i:]
-        if self.is_output_clogged:
-            self._account()
+        self._account()
 
     def _parse_slice(self, data: bytes, i: int, end: int) -> int:
         """Let the frames from octet ``i`` on act that begin before ``end`` and are there as a whole.

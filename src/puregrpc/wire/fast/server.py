@@ -58,8 +58,11 @@ __all__ = ["FastServerConnection"]
 LAST_STREAM_ID = 2**31 - 1
 GOAWAY_PING = b"goaway!!"
 
-MAX_RESPONSE_KINDS = 100
+MAX_RESPONSE_KINDS = 20
 """How many kinds of response heads and trailers are remembered with their header fields."""
+
+MAX_SUBTYPE_OCTETS = 32
+"""What follows ``application/grpc+`` is for the client to say; what is longer is not remembered."""
 
 SHORT_MESSAGE = MAX_GRPC_MESSAGE_SIZE // 27
 """Characters of a status message that fit however they are encoded: a lone surrogate takes 27 octets."""
@@ -249,10 +252,13 @@ class FastServerConnection(FastConnection, ServerConnection):
                 content_subtype=content_subtype,
                 accept_encodings=self.config.accept_encodings,
             )
+            head = ConstantFields(tuple(fields))
+            if len(content_subtype) > MAX_SUBTYPE_OCTETS:
+                return head
             if len(self._heads) >= MAX_RESPONSE_KINDS:
                 self._heads.clear()
                 self._identity_heads.clear()
-            head = self._heads[key] = ConstantFields(tuple(fields))
+            self._heads[key] = head
             if encoding == "identity":
                 self._identity_heads[content_subtype] = head
         return head
@@ -272,7 +278,7 @@ class FastServerConnection(FastConnection, ServerConnection):
                 Status(status.code), (), headers_too=content_subtype is not None, content_subtype=content_subtype or ""
             )
             constant = ConstantFields(tuple(fields))
-            if 0 <= status.code <= StatusCode.UNAUTHENTICATED:
+            if 0 <= status.code <= StatusCode.UNAUTHENTICATED and len(content_subtype or "") <= MAX_SUBTYPE_OCTETS:
                 if len(self._trailers) >= MAX_RESPONSE_KINDS:
                     self._trailers.clear()
                 self._trailers[key] = constant
@@ -425,7 +431,8 @@ class FastServerConnection(FastConnection, ServerConnection):
         if content_length is not None:
             call.wire_inbound = MeasuredReader(0, "identity", content_length)
         call.wire_state = HEAD_RECEIVED | LOCAL_CLOSED | DETACHED | (REMOTE_CLOSED if ended else 0)
-        if ended or refusal.status is not None:
+        budget = self.config.memory_budget
+        if ended or refusal.status is not None or (budget is not None and budget.is_greedy(self)):
             self._send_refusal(call)
         else:
             call.wire_deadline = self._now + FOREIGN_REQUEST_TIMEOUT
@@ -470,7 +477,7 @@ class FastServerConnection(FastConnection, ServerConnection):
 
     def _fail_call(self, call: Call, status: Status, error_code: int) -> None:
         """End the call with trailers, if they can go out at once, so that the client learns why; else with a reset."""
-        if call.wire_outbound is not None:
+        if call.wire_outbound is not None or isinstance(call, RefusedCall):
             self._reset_stream(call, error_code)
         else:
             served = cast("ServerCall", call)

@@ -41,6 +41,9 @@ from puregrpc.wire.turn import Turn
 
 __all__ = ["H2Connection"]
 
+SMALL_REST = 1 << 10
+"""So many octets of input that wait are not worth accounting."""
+
 KEEPALIVE_PING = b"alive???"
 OWNER_PING = b"puregrpc"
 
@@ -177,8 +180,11 @@ class H2Connection(Holding[CallT]):
         self._fail(str(error))
 
     @property
-    def _clogged_input(self) -> int:
-        return self._frames.kept if self._has_input and self.is_output_clogged else 0
+    def _waiting_input(self) -> int:
+        waits = self._frames.kept + self._http2.block_size
+        if self._suspended is not None:
+            waits += MAX_FRAME_SIZE
+        return waits if waits > SMALL_REST else 0
 
     @property
     def _is_to_pause(self) -> bool:
@@ -630,6 +636,9 @@ class H2Connection(Holding[CallT]):
         if self._closed:
             return
         self._closed = True
+        self._suspended = None
+        self._frames.forget()
+        self._http2.forget_block()
         for stream in list(self._calls.values()):
             if stream.key in self._calls:
                 self._end_call(stream, Status(StatusCode.UNAVAILABLE, reason), unprocessed=not stream.id)

@@ -65,6 +65,7 @@ class Holding(Connection, Generic[CallT]):
         """The call is over, and what it holds is its owner's alone."""
         self._holdings.octets -= self._held_by(stream)
         self._holdings.is_over(stream.id)
+        stream.credit.forget()
 
     def _charge_part(self, stream: Stream[CallT]) -> None:
         """More came of a message that is not complete, or it is complete now."""
@@ -96,20 +97,28 @@ class Holding(Connection, Generic[CallT]):
         budget = self._config.memory_budget
         if budget is None:
             return
-        held = unsent = 0
+        held = unsent = waiting = 0
         if not self._closed:
-            held = self._holdings.octets + self._clogged_input
+            held = self._holdings.octets
+            waiting = self._waiting_input
+            if waiting and self._can_shed_input:
+                held, waiting = held + waiting, 0
             if held or len(self._streams) > FEW_CALLS:
                 held += len(self._streams) * CALL_MEMORY
             unsent = self._unsent + len(self._output)
-        if held or unsent or self._is_accounted:
-            self._is_accounted = bool(held or unsent)
-            budget.update(self, held, unsent)
+        if held or unsent or waiting or self._is_accounted:
+            self._is_accounted = bool(held or unsent or waiting)
+            budget.update(self, held, unsent, waiting)
 
     @property
     @abstractmethod
-    def _clogged_input(self) -> int:
-        """What is kept of the input until the peer takes some output."""
+    def _waiting_input(self) -> int:
+        """Octets that came and have not acted yet."""
+
+    @property
+    def _can_shed_input(self) -> bool:
+        """The input that waits may do so for ever: the peer ends no header block, or takes no output."""
+        return self._http2.block_size > 0 or self.is_output_clogged
 
     def _held_by(self, stream: Stream[CallT]) -> int:
         """What a call holds: messages that wait for its owner, the part that is there of another, and charges."""
@@ -124,8 +133,10 @@ class Holding(Connection, Generic[CallT]):
     def relieve(self) -> None:
         greediest = max(reversed(self._streams.values()), key=self._held_by, default=None)
         most = 0 if greediest is None else self._held_by(greediest)
-        if most < self._clogged_input:
-            error = RemoteProtocolError("requests, but no answers are taken", ErrorCode.ENHANCE_YOUR_CALM)
+        if self._can_shed_input and most < self._waiting_input:
+            is_within_block = self._http2.block_size > 0
+            what = "a header block without end" if is_within_block else "requests, but no answers are taken"
+            error = RemoteProtocolError(what, ErrorCode.ENHANCE_YOUR_CALM)
             self._go_away_over(error)
         elif greediest is not None and (most or len(self._streams) > FEW_CALLS):
             self._fail_call(greediest, TOO_MUCH_HELD)

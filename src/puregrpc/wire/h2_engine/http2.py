@@ -10,11 +10,13 @@ import h2.connection
 import h2.events
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
+from h2.stream import StreamClosedBy
 from hpack import HPACKError
 from hyperframe.exceptions import HyperframeError
 from hyperframe.frame import GoAwayFrame, RstStreamFrame, SettingsFrame
 
 from puregrpc.errors import RemoteProtocolError
+from puregrpc.wire.closed_streams import ClosedStreams, ResetStreams
 from puregrpc.wire.connection import ConnectionConfig
 from puregrpc.wire.frames import ACK, END_HEADERS, HEAD_SIZE, PADDED, PREFACE, ErrorCode, FrameType, RawFrame
 from puregrpc.wire.limits import (
@@ -22,7 +24,6 @@ from puregrpc.wire.limits import (
     HEADER_DECODE_LIMIT,
     MAX_DATA_FRAME_SIZE,
     MAX_FRAME_SIZE,
-    REMEMBERED_RESETS,
 )
 from puregrpc.wire.metadata import HeaderField
 
@@ -33,6 +34,9 @@ FIRST_WINDOW = 65535
 
 HEADER_TABLE_SIZE = 4096
 """The most our HPACK encoder uses, whatever the peer allows: it is our memory that a larger one takes."""
+
+REMEMBERED_STREAMS = 4096
+"""How many streams are remembered with what closed them."""
 
 RESET_SIZE = 13
 PRIORITY = 0x20
@@ -62,15 +66,30 @@ def _pass_over(headers: object) -> None:
     """In place of a method of h2's streams."""
 
 
+class _Closed:
+    """What closed the streams that are over: h2 has a dict for it, of megabytes."""
+
+    def __init__(self) -> None:
+        self._streams = ClosedStreams(REMEMBERED_STREAMS)
+
+    def __setitem__(self, stream_id: int, closed_by: StreamClosedBy | None) -> None:
+        self._streams.note(stream_id, 1 if closed_by is None else 2 + closed_by.value)
+
+    def __contains__(self, stream_id: int) -> bool:
+        return self._streams.get(stream_id) > 0
+
+    def __getitem__(self, stream_id: int) -> StreamClosedBy | None:
+        what = self._streams.get(stream_id)
+        return None if what == 1 else StreamClosedBy(what - 2)
+
+
 class _Connection(h2.connection.H2Connection):
     """h2's connection, which walks all its streams for each HEADERS frame to count those that are open, and to forget
     those that are closed. The engine does the former, and says which are closed."""
 
-    MAX_CLOSED_STREAMS = 4096
-    """How many streams are remembered with what closed them; h2 remembers sixteen times as many, in megabytes."""
-
     def __init__(self, config: h2.config.H2Configuration) -> None:
         super().__init__(config)
+        self._closed_streams: Any = _Closed()
         self.retired: list[int] = []
         """Streams that are over."""
 
@@ -112,8 +131,9 @@ class Http2:
             self.first_window = min(self.first_window, FIRST_STREAM_WINDOW)
         self._block: list[RawFrame] = []
         """The frames of a header block whose end has not come."""
-        self._reset_here: dict[int, None] = {}
-        """Streams that this side reset lately, oldest first."""
+        self.block_size = 0
+        """Their octets."""
+        self._reset_here = ResetStreams()
         self._h2 = _Connection(
             h2.config.H2Configuration(
                 client_side=client,
@@ -208,6 +228,7 @@ class Http2:
     def _joined(self, frame: RawFrame) -> RawFrame | None:
         """The header block that a frame ends, as one frame; None before. h2 takes 64 frames of a block at most."""
         self._block.append(frame)
+        self.block_size += len(frame.octets)
         first, *more = self._block
         content = first.payload
         if first.flags & PADDED:
@@ -219,10 +240,16 @@ class Http2:
         if not frame.flags & END_HEADERS:
             return None
         self._block = []
+        self.block_size = 0
         content = b"".join([content, *(each.payload for each in more)])
         flags = first.flags & ~PADDED | END_HEADERS
         head = len(content).to_bytes(3, "big") + bytes((first.type, flags)) + first.stream_id.to_bytes(4, "big")
         return RawFrame(first.type, flags, first.stream_id, head + content)
+
+    def forget_block(self) -> None:
+        """Nothing more comes of a header block that was not ended."""
+        self._block = []
+        self.block_size = 0
 
     def _is_idle(self, stream_id: int) -> bool:
         if (stream_id % 2 == 1) is self._client:
@@ -267,9 +294,7 @@ class Http2:
         self._h2.reset_stream(stream_id, error_code)
         self._flush()
         self.retire(stream_id)
-        self._reset_here[stream_id] = None
-        if len(self._reset_here) > REMEMBERED_RESETS:
-            del self._reset_here[next(iter(self._reset_here))]
+        self._reset_here.add(stream_id)
 
     def retire(self, stream_id: int) -> None:
         """The stream is over."""

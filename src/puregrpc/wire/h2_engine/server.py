@@ -195,7 +195,8 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         stream = self._new_stream(stream_id, ServerCall(), "", ended=ended, length=length)
         stream.answered = True
         stream.refusal = refusal
-        if ended or refusal.status is not None:
+        budget = self._config.memory_budget
+        if ended or refusal.status is not None or (budget is not None and budget.is_greedy(self)):
             self._send_refusal(stream, refusal)
         else:
             self._deadlines.add(stream.key, self._now + FOREIGN_REQUEST_TIMEOUT)

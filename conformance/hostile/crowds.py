@@ -1,0 +1,412 @@
+"""A thousand hostile connections at once, against puregrpc's servers: what they make the server hold.
+
+Each connection sends what `CROWDS` says, as far as it is taken. Measured is how much the server's memory grows beyond
+what a connection may cost; and that a client which behaves well is served meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import selectors
+import socket
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from conformance.hostile.over_sockets import ROOT, Victim
+from conformance.hostile.servers import KINDS
+from puregrpc.fuzz.probe import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GRPC_REQUEST,
+    HEADERS,
+    OPENING,
+    PING,
+    PREFACE,
+    block,
+    frame,
+    indexed,
+    message,
+    opening,
+    plain_literal,
+    window,
+)
+
+if TYPE_CHECKING:
+    from puregrpc.fuzz.probe import Handlers
+
+CONNECTIONS = 1000
+PER_CONNECTION = 13 << 10
+MOST_MEMORY = 64 << 20
+SECONDS = 12.0
+"""How long they send."""
+SETTLED = 1.0
+FIRST, NEXT = indexed(GRPC_REQUEST)
+
+
+class Crowd(NamedTuple):
+    """What each connection of a crowd does."""
+
+    name: str
+    octets: Callable[[], Iterator[bytes]]
+    handlers: Handlers = "echo"
+    reads: int | None = None
+    """Octets that it reads in a second of what the server sends; None: all of it."""
+
+
+def tiny_messages() -> Iterator[bytes]:
+    """Empty messages for a handler that does not read."""
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, FIRST)
+    for _ in range(4):
+        yield frame(DATA, 0, 1, message(b"") * 3200)
+
+
+def tiny_messages_on_streams() -> Iterator[bytes]:
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, FIRST)
+    for number in range(3, 43, 2):
+        yield frame(HEADERS, END_HEADERS, number, NEXT) + frame(DATA, 0, number, message(b"x") * 2700) * 4
+
+
+def parts_of_messages() -> Iterator[bytes]:
+    """Messages of 4 MiB that are never whole."""
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, FIRST)
+    for number in range(3, 23, 2):
+        yield frame(HEADERS, END_HEADERS, number, NEXT) + frame(DATA, 0, number, b"\0\0\x40\0\0" + bytes(16000))
+        yield frame(DATA, 0, number, bytes(16384)) * 2
+
+
+def parts_octet_by_octet() -> Iterator[bytes]:
+    """A message's part that comes in frames of few octets."""
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, FIRST) + frame(DATA, 0, 1, b"\0\0\x40\0\0")
+    for _ in range(20):
+        yield frame(DATA, 0, 1, b"x") * 500
+
+
+def large_messages() -> Iterator[bytes]:
+    """Messages of 60,000 octets for handlers that do not read."""
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, FIRST)
+    for number in range(3, 23, 2):
+        whole = message(bytes(60_000))
+        yield frame(HEADERS, END_HEADERS, number, NEXT) + b"".join(
+            frame(DATA, 0, number, whole[at : at + 16384]) for at in range(0, len(whole), 16384)
+        )
+
+
+def large_answers() -> Iterator[bytes]:
+    """Requests for answers of 400,000 octets, for which there is no window."""
+    yield opening(INITIAL_WINDOW_SIZE=0) + frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST)
+    for number in range(3, 43, 2):
+        yield frame(HEADERS, END_HEADERS | END_STREAM, number, NEXT)
+
+
+def large_answers_with_windows() -> Iterator[bytes]:
+    """The same with all windows open."""
+    yield opening(INITIAL_WINDOW_SIZE=2**31 - 1) + window(0, 2**30)
+    yield frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST)
+    for number in range(3, 43, 2):
+        yield frame(HEADERS, END_HEADERS | END_STREAM, number, NEXT)
+
+
+def long_statuses() -> Iterator[bytes]:
+    """Calls of unknown methods with long names, which come back in the status."""
+    first, following = indexed((*GRPC_REQUEST[:2], (b":path", b"/" + b"%" * 3900), *GRPC_REQUEST[3:]))
+    yield OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first)
+    for at in range(3, 2003, 200):
+        yield b"".join(frame(HEADERS, END_HEADERS | END_STREAM, number, following) for number in range(at, at + 200, 2))
+
+
+def pings() -> Iterator[bytes]:
+    yield OPENING
+    for _ in range(20):
+        yield frame(PING, 0, 0, bytes(8)) * 90
+
+
+def nothing() -> Iterator[bytes]:
+    yield b""
+
+
+def half_prefaces() -> Iterator[bytes]:
+    yield PREFACE[:10]
+
+
+def half_frames() -> Iterator[bytes]:
+    yield OPENING + frame(0xFB, 0, 0, bytes(16384))[:-1]
+
+
+def half_data_frames() -> Iterator[bytes]:
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, FIRST) + frame(DATA, 0, 1, bytes(16384))[:-1]
+
+
+def half_header_blocks() -> Iterator[bytes]:
+    """Header blocks of nearly the largest size that are not ended."""
+    yield OPENING + frame(HEADERS, 0, 1, FIRST)
+    for _ in range(3):
+        yield frame(CONTINUATION, 0, 1, b"\0" + plain_literal(b"x") + plain_literal(bytes(16000)))
+    yield frame(CONTINUATION, 0, 1, b"\0" + plain_literal(b"x") + plain_literal(bytes(15000)))
+
+
+def full_header_tables() -> Iterator[bytes]:
+    """HPACK tables full of the smallest fields."""
+    fields = b"".join(b"\x40" + plain_literal(b"") + plain_literal(b"") for _ in range(128))
+    yield OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, fields)
+
+
+def large_metadata() -> Iterator[bytes]:
+    """Calls with as much metadata as is allowed, of the smallest fields."""
+    fields = tuple((b"x%d" % number, b"") for number in range(400))
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, FIRST)
+    large = block((*GRPC_REQUEST, *fields))
+    for number in range(3, 63, 2):
+        yield frame(HEADERS, END_HEADERS, number, large)
+
+
+def open_calls() -> Iterator[bytes]:
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, FIRST)
+    for at in range(3, 2001, 200):
+        yield b"".join(frame(HEADERS, END_HEADERS, number, NEXT) for number in range(at, min(at + 200, 2001), 2))
+
+
+def foreign_requests() -> Iterator[bytes]:
+    """Requests that are not gRPC's and do not end."""
+    first, following = indexed(((b":method", b"GET"), *GRPC_REQUEST[1:]))
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, first)
+    for at in range(3, 1603, 200):
+        yield b"".join(frame(HEADERS, END_HEADERS, number, following) for number in range(at, at + 200, 2))
+
+
+def resets_to_remember() -> Iterator[bytes]:
+    """Calls whose deadlines pass at once, which the server resets."""
+    first, following = indexed((*GRPC_REQUEST, (b"grpc-timeout", b"1n")))
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, first)
+    for at in range(3, 2803, 200):
+        yield b"".join(frame(HEADERS, END_HEADERS, number, following) for number in range(at, at + 200, 2))
+
+
+def windows_octet_by_octet() -> Iterator[bytes]:
+    yield opening(INITIAL_WINDOW_SIZE=0) + frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST)
+    for _ in range(200):
+        yield window(1, 1)
+
+
+def gzip_messages() -> Iterator[bytes]:
+    """Small compressed messages that inflate to a thousand times as much, for handlers that do not read."""
+    deflater = zlib.compressobj(9, wbits=31)
+    small = message(deflater.compress(bytes(1 << 20)) + deflater.flush(), 1)
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, block((*GRPC_REQUEST, (b"grpc-encoding", b"gzip"))))
+    for _ in range(40):
+        yield frame(DATA, 0, 1, small)
+
+
+CROWDS: tuple[Crowd, ...] = (
+    Crowd("nothing", nothing),
+    Crowd("half-prefaces", half_prefaces),
+    Crowd("half-frames", half_frames),
+    Crowd("half-data-frames", half_data_frames, "deaf"),
+    Crowd("half-header-blocks", half_header_blocks),
+    Crowd("full-header-tables", full_header_tables),
+    Crowd("large-metadata", large_metadata, "deaf"),
+    Crowd("tiny-messages", tiny_messages, "deaf"),
+    Crowd("tiny-messages-on-streams", tiny_messages_on_streams, "deaf"),
+    Crowd("parts-of-messages", parts_of_messages, "deaf"),
+    Crowd("parts-octet-by-octet", parts_octet_by_octet, "deaf"),
+    Crowd("large-messages", large_messages, "deaf"),
+    Crowd("gzip-messages", gzip_messages, "deaf"),
+    Crowd("open-calls", open_calls, "deaf"),
+    Crowd("foreign-requests", foreign_requests),
+    Crowd("resets-to-remember", resets_to_remember, "deaf"),
+    Crowd("large-answers", large_answers, "large"),
+    Crowd("large-answers-that-are-not-read", large_answers_with_windows, "large", 0),
+    Crowd("large-answers-that-are-read-slowly", large_answers_with_windows, "large", 1000),
+    Crowd("windows-octet-by-octet", windows_octet_by_octet, "large"),
+    Crowd("long-statuses-that-are-not-read", long_statuses, "fail", 0),
+    Crowd("pings-whose-answers-are-not-read", pings, "echo", 0),
+)
+
+
+SHORT = ("tiny-messages", "large-answers-that-are-not-read")
+SHORT_KINDS = ("fast-trio", "fast-asyncio")
+
+
+class _Member:
+    """One connection."""
+
+    def __init__(self, port: int, octets: Iterator[bytes], *, buffer: int | None) -> None:
+        self.octets = octets
+        self.rest = memoryview(b"")
+        self.sock = socket.socket()
+        if buffer is not None:  # what is not read is to wait at the server
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.sock.connect(("127.0.0.1", port))
+        self.sock.setblocking(False)
+        self.is_over = False
+        self.sent = 0
+
+    def write(self) -> bool:
+        """Send what is taken; False once there is nothing more."""
+        while True:
+            if not self.rest:
+                piece = next(self.octets, None)
+                if piece is None:
+                    return False
+                self.rest = memoryview(piece)
+                continue
+            try:
+                count = self.sock.send(self.rest)
+            except BlockingIOError:
+                return True
+            except OSError:
+                self.is_over = True
+                return False
+            self.sent += count
+            self.rest = self.rest[count:]
+
+    def read(self, most: int) -> bool:
+        """Read; False at the end."""
+        try:
+            if self.sock.recv(most):
+                return True
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        self.is_over = True
+        return False
+
+
+class Outcome(NamedTuple):
+    """What a crowd cost."""
+
+    alive: bool
+    idle: int
+    """Octets for each connection that has done nothing but connect."""
+    most: int
+    """Octets in all at most, beyond what there was before."""
+    seconds: float
+    sent: int
+    over: int
+    """How many connections were ended."""
+    failed: int
+
+
+def gather(crowd: Crowd, kind: str, connections: int = CONNECTIONS, seconds: float = SECONDS) -> Outcome:
+    """One crowd against a server of its own."""
+    victim = Victim(kind, crowd.handlers)
+    members: list[_Member] = []
+    try:
+        victim.settle()
+        before, began = victim.memory, victim.seconds
+        buffer = None if crowd.reads is None else 4096
+        for _ in range(connections):
+            members.append(_Member(victim.port, crowd.octets(), buffer=buffer))
+            if len(members) % 50 == 0:
+                time.sleep(0.01)
+        victim.settle()
+        idle = victim.memory
+        most = idle
+        selector = selectors.DefaultSelector()
+        for member in members:
+            events = selectors.EVENT_WRITE | (selectors.EVENT_READ if crowd.reads is None else 0)
+            selector.register(member.sock, events, member)
+        until = time.monotonic() + seconds
+        looked = slow = 0.0
+        quiet_at = time.monotonic()
+        spent = victim.seconds
+        while time.monotonic() < until:
+            for key, events in selector.select(0.05):
+                member = key.data
+                if events & selectors.EVENT_READ and not member.read(1 << 16):
+                    selector.unregister(member.sock)
+                    continue
+                if events & selectors.EVENT_WRITE and not member.write():
+                    if member.is_over or crowd.reads is not None:
+                        selector.unregister(member.sock)
+                    else:
+                        selector.modify(member.sock, selectors.EVENT_READ, member)
+            now = time.monotonic()
+            if now - looked > 0.02:
+                looked = now
+                most = max(most, victim.memory)
+            if crowd.reads and now - slow > 1.0:
+                slow = now
+                for member in members:
+                    member.read(crowd.reads)
+            if victim.seconds - spent > 0.01:
+                spent, quiet_at = victim.seconds, now
+            elif now - quiet_at > SETTLED and not crowd.reads:
+                break
+        failed = ask(victim)
+        most = max(most, victim.memory)
+        return Outcome(
+            victim.is_alive,
+            (idle - before) // connections,
+            most - before,
+            victim.seconds - began,
+            sum(member.sent for member in members),
+            sum(member.is_over for member in members),
+            failed,
+        )
+    finally:
+        for member in members:
+            with suppress(OSError):
+                member.sock.close()
+        victim.close()
+
+
+def ask(victim: Victim) -> int:
+    """How many of a few calls of a client that behaves well fail."""
+    neighbour = subprocess.Popen(
+        [sys.executable, "-m", "conformance.hostile.neighbour", str(victim.port), str(victim.process.pid)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    try:
+        assert neighbour.stdout is not None
+        neighbour.stdout.readline()
+        time.sleep(0.3)
+        told, _ = neighbour.communicate(timeout=60)
+        return int(json.loads(told)["failed"]) if told else 1
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+
+
+def faults_of(outcome: Outcome, connections: int = CONNECTIONS) -> list[str]:
+    """What is not sound about an outcome."""
+    faults = []
+    if not outcome.alive:
+        faults.append("the server ended")
+    if outcome.failed:
+        faults.append("the other client's calls failed")
+    if outcome.most - connections * PER_CONNECTION > MOST_MEMORY:
+        faults.append("memory")
+    return faults
+
+
+def run(*, is_short: bool, names: list[str], kinds: list[str]) -> tuple[list[str], int]:
+    """Run it all; gives the lines of the table and how many runs are not ok."""
+    lines = [
+        f"| {CONNECTIONS} connections | server | idle KiB each | most MiB | processor s | sent MiB | ended | verdict |",
+        "|---|---|--:|--:|--:|--:|--:|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    bad = 0
+    chosen = [crowd for crowd in CROWDS if not names or crowd.name in names]
+    if is_short and not names:
+        chosen = [crowd for crowd in chosen if crowd.name in SHORT]
+    for number, crowd in enumerate(chosen):
+        for kind in kinds or (SHORT_KINDS[number : number + 1] if is_short else KINDS):
+            outcome = gather(crowd, kind)
+            faults = faults_of(outcome)
+            bad += bool(faults)
+            verdict = ", ".join(faults) or "ok"
+            lines.append(
+                f"| {crowd.name} | {kind} | {outcome.idle / 1024:.1f} | {outcome.most / (1 << 20):.0f} "
+                f"| {outcome.seconds:.1f} | {outcome.sent / (1 << 20):.1f} | {outcome.over} | {verdict} |"
+            )
+            print(lines[-1], flush=True)
+    return lines, bad

@@ -1,0 +1,94 @@
+"""How much the sessions of one server do before everything else in its loop has a turn.
+
+A turn of one session is short. A thousand sessions that all have something to do would still keep a call of another
+client waiting for a thousand turns, again and again, and what their calls leave behind would wait as long to be thrown
+away. So sessions that take long are let go on in rounds, first come, first served: some of them, then the rest of the
+loop, then the next ones. Those whose turns are short come first, and have a turn at once while the round has time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from puregrpc.errors import NotConnected
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, SMALLEST_READ_SIZE
+
+if TYPE_CHECKING:
+    from puregrpc.kernel import Kernel
+
+__all__ = ["LONG_TURN", "SHORT_TURN", "UNKNOWN_TURN", "Rounds"]
+
+ROUND_TIME = 0.02
+"""Seconds that the turns of a round take together."""
+
+UNKNOWN_TURN = 0.004
+"""What a turn is taken to cost before there was one."""
+
+SHORT_TURN = 0.0002
+"""What a turn of a few octets is taken to cost, which nobody measures."""
+
+LONG_TURN = 0.001
+"""Seconds from which on a turn is a long one."""
+
+MOST_READ = 8 << 20
+"""What all sessions may read at once: what there is no time for is kept until the next turn."""
+
+
+class Rounds:
+    """The rounds of one server. In the thread of its loop; on threads, where the system sees to turns, it only says how
+    much may be read at once."""
+
+    __slots__ = ("_is_due", "_kernel", "_spent", "_waiting", "_waiting_long", "is_over", "most_read")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._spent = 0.0
+        self._is_due = False
+        self._waiting: deque[tuple[float, Callable[[], object]]] = deque()
+        self._waiting_long: deque[tuple[float, Callable[[], object]]] = deque()
+        """Those whose turns are long."""
+        self.is_over = False
+        """Whoever has a turn to come is to `wait`."""
+        self.most_read = LARGEST_READ_SIZE
+        """Octets that a session reads at once at the most."""
+
+    def serve(self, sessions: int) -> None:
+        """There are so many sessions."""
+        self.most_read = max(min(MOST_READ // max(sessions, 1), LARGEST_READ_SIZE), SMALLEST_READ_SIZE)
+
+    def spend(self, seconds: float) -> None:
+        """A turn has taken so long."""
+        self._spent += seconds
+        if not self._is_due:
+            self._is_due = True
+            with suppress(NotConnected):  # nothing has a turn any more
+                self._kernel.call_soon(self._begin)
+        if self._spent >= ROUND_TIME:
+            self.is_over = True
+
+    def wait(self, go_on: Callable[[], object], cost: float) -> None:
+        """Have ``go_on`` called to have its turn, or to have it soon. The last one took ``cost`` seconds."""
+        is_long = cost >= LONG_TURN and cost != UNKNOWN_TURN
+        (self._waiting_long if is_long else self._waiting).append((cost, go_on))
+        self.spend(0.0)
+
+    def _begin(self) -> None:
+        self._is_due = False
+        self._spent = 0.0
+        self.is_over = False
+        expected = 0.0
+        while (queue := self._waiting or self._waiting_long) and not self.is_over and expected < ROUND_TIME:
+            cost, go_on = queue.popleft()
+            before = self._spent
+            try:
+                go_on()
+            finally:
+                if self._waiting or self._waiting_long:
+                    self.spend(0.0)
+            if self._spent == before:
+                expected += cost
+        if self._waiting or self._waiting_long:
+            self.is_over = True

@@ -1,0 +1,95 @@
+"""How the sessions of one server share their loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, SMALLEST_READ_SIZE
+from puregrpc.transport.rounds import ROUND_TIME, SHORT_TURN, UNKNOWN_TURN, Rounds
+
+
+class Loop:
+    """A kernel that has turns."""
+
+    def __init__(self) -> None:
+        self.due: list[Callable[[], object]] = []
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        self.due.append(function)
+
+    def turn(self) -> None:
+        due, self.due = self.due, []
+        for function in due:
+            function()
+
+
+def started() -> tuple[Loop, Rounds]:
+    loop = Loop()
+    return loop, Rounds(cast("Any", loop))
+
+
+def test_long_turns_go_on_in_rounds() -> None:
+    loop, rounds = started()
+    rounds.spend(ROUND_TIME)
+    assert rounds.is_over
+    begun: list[int] = []
+
+    def begin(number: int) -> Callable[[], object]:
+        def turn() -> None:
+            begun.append(number)
+            rounds.spend(ROUND_TIME / 2)
+
+        return turn
+
+    for number in range(5):
+        rounds.wait(begin(number), 0.003)
+    for number in range(5, 7):
+        rounds.wait(begin(number), SHORT_TURN)
+    loop.turn()
+    assert begun == [5, 6]  # those that are short first
+    assert rounds.is_over
+    loop.turn()
+    assert begun == [5, 6, 0, 1]
+    loop.turn()
+    loop.turn()
+    assert begun == [5, 6, 0, 1, 2, 3, 4]
+    loop.turn()
+    assert not rounds.is_over
+    assert not loop.due
+
+
+def test_turns_that_begin_later_are_taken_to_cost_what_they_did() -> None:
+    loop, rounds = started()
+    rounds.spend(ROUND_TIME)
+    woken: list[int] = []
+    for number in range(200):
+        rounds.wait(lambda number=number: woken.append(number), UNKNOWN_TURN)  # type: ignore[misc]
+    loop.turn()
+    assert len(woken) == round(ROUND_TIME / UNKNOWN_TURN)
+    while loop.due:
+        loop.turn()
+    assert woken == list(range(200))
+
+
+def test_a_turn_that_raises_keeps_nobody_from_theirs() -> None:
+    loop, rounds = started()
+    rounds.spend(ROUND_TIME)
+    woken: list[int] = []
+    rounds.wait(lambda: 1 / 0, SHORT_TURN)
+    rounds.wait(lambda: woken.append(1), SHORT_TURN)
+    try:
+        loop.turn()
+    except ZeroDivisionError:
+        loop.turn()
+    assert woken == [1]
+
+
+def test_many_sessions_read_less_at_once() -> None:
+    _, rounds = started()
+    rounds.serve(1)
+    assert rounds.most_read == LARGEST_READ_SIZE
+    rounds.serve(100)
+    assert SMALLEST_READ_SIZE < rounds.most_read < LARGEST_READ_SIZE
+    rounds.serve(10_000)
+    assert rounds.most_read == SMALLEST_READ_SIZE
