@@ -205,10 +205,15 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
         **keywords: Unpack[CallKeywords],
     ) -> Response:
         """See `Client.invoke`."""
-        connection = self._state.connected()
+        state = self._state
+        connection, core = state.connected(), state.core
         if connection.types is not None:
-            await connection.learn(self._core.writing_of(url, request))
-        return await self._complete(self._core.prepare(url, request, params, keywords), connection)
+            await connection.learn(core.writing_of(url, request))
+            return await self._complete(core.prepare(url, request, params, keywords), connection)
+        call = core.prepare(url, request, params, keywords)
+        if call.refused is not None:
+            return await self._complete(call, connection)
+        return core.respond(call, await connection.unary(call))
 
     async def _complete(self, call: PreparedCall, connection: Connection) -> Response:
         if call.refused is not None:

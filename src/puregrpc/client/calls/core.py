@@ -124,13 +124,15 @@ class ClientCore:
         data = method.encode(request)
         decode = self._object_decoder(method) if as_message else method.decode
         path = method.path
-        series = self.meter.calls(self.address, path, current_surroundings(), checked.tags)
+        surroundings = current_surroundings()
+        series, behind = self.meter.calls(self.address, path, surroundings, checked.tags), surroundings.behind
         began = perf_counter()
         if checked is NO_PARAMS and len(data) <= self.max_send_size:
             timeout = INVOKE_TIMEOUT / 1000
             return PreparedCall(
-                path, data, (), timeout, method=method, params=checked, decode=decode, series=series, began=began
-            )
+                path, data, (), timeout,
+                method=method, params=checked, decode=decode, series=series, began=began, behind=behind,
+            )  # fmt: skip
         timeout = (INVOKE_TIMEOUT if checked.timeout is None else checked.timeout) / 1000
         refused, measured = self.refusal(checked, data), True
         if refused is None:
@@ -138,7 +140,7 @@ class ClientCore:
             refused, measured = (Status(StatusCode.INTERNAL, problem), False) if problem else (None, True)
         return PreparedCall(
             path, data, sendable(checked.metadata), timeout, refused, measured,
-            method=method, params=checked, decode=decode, series=series, began=began,
+            method=method, params=checked, decode=decode, series=series, began=began, behind=behind,
         )  # fmt: skip
 
     def _object_decoder(self, method: BoundMethod) -> Callable[[bytes], Any]:
@@ -174,7 +176,10 @@ class ClientCore:
             except DecodeError as error:
                 status = Status(StatusCode.INTERNAL, f"{UNMARSHAL}proto: {error}")
         code = status.code
-        call.series.ended(code, call.began, perf_counter())
+        if call.behind is None:
+            call.series.ended(code, call.began, perf_counter())
+        else:
+            call.series.ended_behind(code, call.began, perf_counter(), call.behind)
         if self.log.is_on:
             self.log.unary(self.address, call, outcome, status)
         if code:

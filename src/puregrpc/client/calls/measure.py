@@ -2,6 +2,7 @@
 
 ===========================  =======  =======================================================================
 grpc_req_duration            trend    ms, at the end of every call, a stream's end included; tag ``status``
+grpc_req_planned_duration    trend    ms from when the call was due to its end, where a load run has a plan
 grpc_req_failed              rate     whether a call ended with a status other than OK; tag ``status``
 grpc_connect_duration        trend    ms from connect to a connection that is ready
 grpc_streams                 counter  streams opened
@@ -23,7 +24,7 @@ from weakref import WeakMethod
 from puregrpc.kernel.process import THIS_PROCESS
 from puregrpc.metrics import Metrics
 from puregrpc.metrics.current import OUTSIDE, Surroundings, current_surroundings
-from puregrpc.metrics.registry import Series
+from puregrpc.metrics.registry import Metric, Series
 
 if TYPE_CHECKING:
     from puregrpc.transport import SessionCounters
@@ -42,6 +43,7 @@ class Meter:
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self.duration = metrics.metric("grpc_req_duration", "trend", "time")
+        self.planned = metrics.metric("grpc_req_planned_duration", "trend", "time")
         self.failed = metrics.metric("grpc_req_failed", "rate")
         self._connect = metrics.metric("grpc_connect_duration", "trend", "time")
         self._sent = metrics.metric("data_sent", "counter", "data")
@@ -52,6 +54,7 @@ class Meter:
         self.first_message = metrics.metric("grpc_streams_first_message", "trend", "time")
         self.message_interval = metrics.metric("grpc_streams_msg_interval", "trend", "time")
         self._calls: dict[tuple[str, str, Surroundings], CallSeries] = {}
+        self._streams: dict[tuple[str, str, Surroundings], StreamSeries] = {}
 
     def call(self, address: str, path: str, user_tags: Tags) -> CallMeter:
         """A call begins. ``path`` is ``/pkg.Service/Method``, or empty for one that is not the user's."""
@@ -73,9 +76,9 @@ class Meter:
         """A connection was made."""
         self._connect.add(milliseconds, {**self.metrics.tags, **current_surroundings().tags})
 
-    def traffic(self, sent: int, received: int) -> None:
+    def traffic(self, sent: int, received: int, tags: Tags | None = None) -> None:
         """So many octets more have gone over the connections."""
-        tags = {**self.metrics.tags, **OUTSIDE.tags}
+        tags = {**self.metrics.tags, **(OUTSIDE.tags if tags is None else tags)}
         self._sent.add(sent, tags)
         self._received.add(received, tags)
 
@@ -91,16 +94,37 @@ class Meter:
                 self._calls[key] = found
         return found
 
+    def streams_of(self, address: str, path: str, surroundings: Surroundings, user_tags: Tags) -> StreamSeries:
+        """Where the samples of streams with the same tags go."""
+        key = (address, path, surroundings.key)
+        found = None if user_tags else self._streams.get(key)
+        if found is None:
+            found = StreamSeries(self, self.tags(address, path, surroundings, user_tags))
+            if not user_tags and len(self._streams) < MAX_CACHED:
+                self._streams[key] = found
+        return found
+
 
 class CallSeries:
     """The samples of calls that have the same tags but for their status."""
 
-    __slots__ = ("_by_status", "_meter", "_tags")
+    __slots__ = ("_by_status", "_meter", "_planned", "_tags")
 
     def __init__(self, meter: Meter, tags: Tags) -> None:
         self._meter = meter
         self._tags = tags
         self._by_status: dict[int, Series] = {}
+        self._planned: dict[int, Series] = {}
+
+    def ended_behind(self, status: int, began: float, ended: float, behind: float) -> None:
+        """The same for a call that began ``behind`` seconds later than it was due."""
+        self.ended(status, began, ended)
+        series = self._planned.get(status)
+        if series is None:
+            series = self._meter.planned.with_tags({**self._tags, "status": str(int(status))})
+            if len(self._planned) < MAX_STATUSES:
+                self._planned[status] = series
+        series.note((ended - began + behind) * 1000)
 
     def ended(self, status: int, began: float, ended: float) -> None:
         """A call ended with this status; the times are those of `time.perf_counter`."""
@@ -119,10 +143,12 @@ class CallSeries:
 class CallMeter:
     """Measures one call."""
 
-    __slots__ = ("_began", "_ended", "_series")
+    __slots__ = ("_began", "_behind", "_ended", "_series")
 
     def __init__(self, meter: Meter, address: str, path: str, user_tags: Tags) -> None:
-        self._series = meter.calls(address, path, current_surroundings(), user_tags)
+        surroundings = current_surroundings()
+        self._series = meter.calls(address, path, surroundings, user_tags)
+        self._behind = surroundings.behind
         self._began = time.perf_counter()
         self._ended = 0.0
 
@@ -132,42 +158,80 @@ class CallMeter:
 
     def end(self, status: int) -> None:
         """The call ended with this status."""
-        self._series.ended(status, self._began, self._ended or time.perf_counter())
+        ended = self._ended or time.perf_counter()
+        if self._behind is None:
+            self._series.ended(status, self._began, ended)
+        else:
+            self._series.ended_behind(status, self._began, ended, self._behind)
+
+
+class StreamSeries:
+    """The samples of streams that have the same tags."""
+
+    __slots__ = ("_messages", "_meter", "_tags", "opened", "sent")
+
+    def __init__(self, meter: Meter, tags: Tags) -> None:
+        self._meter = meter
+        self._tags = tags
+        self.opened = meter.streams.with_tags(tags)
+        self.sent = meter.messages_sent.with_tags(tags)
+        self._messages: dict[str, Series] = {}
+        """Those of received messages, made when they are needed: a series without samples is none."""
+
+    def _of(self, metric: Metric) -> Series:
+        found = self._messages.get(metric.name)
+        if found is None:
+            found = self._messages[metric.name] = metric.with_tags(self._tags)
+        return found
+
+    def received(self) -> None:
+        """A message has come."""
+        self._of(self._meter.messages_received).note(1)
+
+    def first(self, milliseconds: float) -> None:
+        """The first message came so long after the stream was opened."""
+        self._of(self._meter.first_message).note(milliseconds)
+
+    def interval(self, milliseconds: float) -> None:
+        """A message came so long after the one before it."""
+        self._of(self._meter.message_interval).note(milliseconds)
+
+    def received_with(self, status: int) -> Series:
+        """The messages of streams that ended with this status."""
+        return self._meter.messages_received.with_tags({**self._tags, "status": str(int(status))})
 
 
 class StreamMeter:
     """Measures one stream. On methods with one response the count of received messages carries the status, as in k6."""
 
-    __slots__ = ("_began", "_call", "_last", "_meter", "_pending", "_received", "_sent", "_tags")
+    __slots__ = ("_began", "_call", "_counts_with_status", "_last", "_pending", "_series")
 
     def __init__(self, meter: Meter, address: str, path: str, user_tags: Tags, *, is_server_stream: bool) -> None:
-        self._meter = meter
         self._call = CallMeter(meter, address, path, user_tags)
-        self._tags = meter.tags(address, path, current_surroundings(), user_tags)
-        self._sent = meter.messages_sent.with_tags(self._tags)
-        self._received = meter.messages_received.with_tags(self._tags) if is_server_stream else None
+        self._series = meter.streams_of(address, path, current_surroundings(), user_tags)
+        self._counts_with_status = not is_server_stream
         self._pending = 0
         self._began = time.perf_counter()
         self._last: float | None = None
-        meter.streams.add(1, self._tags)
+        self._series.opened.note(1)
 
     def sent(self) -> None:
         """A message was handed to the transport."""
-        self._sent.add(1)
+        self._series.sent.note(1)
 
     def received(self) -> None:
         """A message has come."""
         now = time.perf_counter()
-        meter = self._meter
+        series = self._series
         if self._last is None:
-            meter.first_message.add((now - self._began) * 1000, self._tags)
+            series.first((now - self._began) * 1000)
         else:
-            meter.message_interval.add((now - self._last) * 1000, self._tags)
+            series.interval((now - self._last) * 1000)
         self._last = now
-        if self._received is not None:
-            self._received.add(1)
-        else:
+        if self._counts_with_status:
             self._pending += 1
+        else:
+            series.received()
 
     def refused(self) -> None:
         """What was received last was no message of its type."""
@@ -179,8 +243,10 @@ class StreamMeter:
 
     def end(self, status: int) -> None:
         """The stream ended with this status."""
-        for _ in range(self._pending):
-            self._meter.messages_received.add(1, {**self._tags, "status": str(int(status))})
+        if self._pending:
+            series = self._series.received_with(status)
+            for _ in range(self._pending):
+                series.note(1)
         self._call.end(status)
 
 
@@ -193,10 +259,12 @@ class TrafficMeter:
         self._passed: Callable[[], SessionCounters] | None = None
         self._counted = (0, 0)
         self._stop: Callable[[], None] | None = None
+        self._tags: Tags = {}
 
     def begin(self, passed: Callable[[], SessionCounters]) -> None:
         """There is a connection; ``passed`` says what went over it so far."""
         self._passed, self._counted = passed, (0, 0)
+        self._tags = {**current_surroundings().tags, "group": ""}
         if self._stop is None:
             count = WeakMethod(self.count)
 
@@ -214,7 +282,7 @@ class TrafficMeter:
         passed, (sent, received) = self._passed(), self._counted
         if passed.bytes_sent != sent or passed.bytes_received != received:
             self._counted = passed.bytes_sent, passed.bytes_received
-            self._meter.traffic(passed.bytes_sent - sent, passed.bytes_received - received)
+            self._meter.traffic(passed.bytes_sent - sent, passed.bytes_received - received, self._tags)
 
     def end(self) -> None:
         """The connection is closed."""

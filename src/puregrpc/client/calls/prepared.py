@@ -34,6 +34,8 @@ class PreparedCall(CallRequest):
     series: CallSeries = field(kw_only=True, repr=False)
     """Where its samples go."""
     began: float = field(kw_only=True)
+    behind: float | None = field(kw_only=True)
+    """How many seconds it began later than it was due; None if nothing was planned."""
     decode: Callable[[bytes], Any] = field(kw_only=True)
     """Makes what the response shows of its message: a dict, or a google.protobuf object."""
     refused: Status | None = None
