@@ -163,3 +163,27 @@ def test_the_client_object() -> None:
         assert callable(getattr(client, name))
     with pytest.raises(AttributeError):
         client.reflect  # type: ignore[attr-defined]  # noqa: B018 - what this test is about
+
+
+def test_what_was_loaded_once_is_shared_until_a_file_changes(tmp_path: Path) -> None:
+    source = 'syntax = "proto3"; package p; service S { rpc A(M) returns (M); } message M { string a = 1; }'
+    (tmp_path / "shared.proto").write_text(source)
+
+    def loaded() -> Client:
+        client = Client()
+        client.load([str(tmp_path)], "shared.proto")
+        return client
+
+    first, second = loaded(), loaded()
+    assert first._core.schema is second._core.schema
+    assert second.load([str(tmp_path)], "shared.proto") == first.load([str(tmp_path)], "shared.proto")
+    (tmp_path / "more.proto").write_text('syntax = "proto3"; package q; message N { int32 n = 1; }')
+    second.load([str(tmp_path)], "more.proto")
+    assert second._core.registry.has_type("q.N")
+    assert second._core.registry.has_type("p.M")
+    assert not first._core.registry.has_type("q.N")
+    third = loaded()
+    assert third._core.own_registry() is not first._core.registry
+    assert third._core.registry.has_type("p.M")
+    (tmp_path / "shared.proto").write_text(source.replace("string a", "string a_new"))
+    assert "a_new" in [field.name for field in loaded()._core.registry.message("p.M").fields]

@@ -33,6 +33,7 @@ SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 )  # fmt: skip
 @click.option("--rate", metavar="N[/s|/m|/h]", help="Begin N iterations a second (minute, hour), for --duration.")
 @click.option("--connections", type=click.IntRange(0), help="How many connections users share; 0: each has its own.")
+@click.option("--workers", type=click.IntRange(1), default=1, help="Processes that share the work.  [default: 1]")
 @click.option("--env", "-e", "environment", multiple=True, metavar="NAME=VALUE", help="Set a variable for the script.")
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Put a tag on all samples.")
 @click.option("--seed", type=click.IntRange(0), help="Of the users' random numbers.")
@@ -71,6 +72,7 @@ def run(script: str, **given: Any) -> int:
                 script,
                 _options(given),
                 env=dict(_pair(each, "--env") for each in given["environment"]),
+                workers=given["workers"],
                 outputs=outputs,
                 observer=Progress(quiet=given["quiet"]),
             )

@@ -151,7 +151,8 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
         checked = connect_params(params, keywords)
         await self._disconnect()
         began = time.perf_counter()
-        state.connection = connection = await Connection.open(kernel, address, checked, core.registry)
+        registry = core.own_registry() if checked.reflect else core.registry
+        state.connection = connection = await Connection.open(kernel, address, checked, registry)
         core.connected(checked, address)
         core.meter.connected((time.perf_counter() - began) * 1000)
         state.traffic.begin(connection.passed)

@@ -105,7 +105,8 @@ class Client(StreamClient[BlockingState[Stream]]):
         checked = connect_params(params, keywords)
         self._disconnect()
         began = time.perf_counter()
-        state.connection = connection = BlockingConnection.open(address, checked, core.registry)
+        registry = core.own_registry() if checked.reflect else core.registry
+        state.connection = connection = BlockingConnection.open(address, checked, registry)
         state.finalizer = weakref.finalize(self, connection.close_soon)
         state.finalizer.atexit = False
         core.connected(checked, address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 from math import inf
 from time import perf_counter
@@ -52,9 +52,26 @@ class Share:
         self.index = index
         self.workers = workers
 
+    hands_out = True
+    """It knows which shared iterations are taken; others ask it."""
+
     def number(self, count: int) -> int:
         """The number, in the whole run, of what is the ``count``-th here (from 0)."""
         return count * self.workers + self.index
+
+    def ask(self, scenario: str, users: int) -> None:
+        """Have more of a scenario's iterations sent."""
+
+    def take_now(self, scenario: str) -> int | None:  # noqa: ARG002 - of those who ask
+        """The next iteration that has been sent."""
+        return None
+
+    is_exhausted: Collection[str] = ()
+    """Scenarios of which all iterations are taken."""
+
+    def left(self, scenario: str) -> int:  # noqa: ARG002 - of those who ask
+        """Iterations that were sent and not begun."""
+        return 0
 
 
 class Activity:
@@ -173,12 +190,26 @@ class Activity:
 
     async def take(self) -> int | None:
         """The number of the next one of the iterations that users share; None if all are taken."""
+        share, name = self.share, self.name
+        if share.hands_out:
+            return self.take_now()
+        while (number := share.take_now(name)) is None:
+            if name in share.is_exhausted or self.is_stopping:
+                return None
+            share.ask(name, self.active)
+            await self.change.wait_for(lambda: share.left(name) or name in share.is_exhausted or self.is_stopping)
+        return number
+
+    def take_now(self) -> int | None:
+        """The same, in the process that hands them out."""
         number = next(self._taken)
         return number if number < getattr(self.scenario, "iterations", 0) else None
 
     def drop_rest(self) -> None:
         """The iterations that nobody has taken are not done."""
-        left = getattr(self.scenario, "iterations", 0) - next(self._taken)
+        left = self.share.left(self.name)
+        if self.share.hands_out:
+            left = getattr(self.scenario, "iterations", 0) - next(self._taken)
         if left > 0:
             self.drop(left)
 

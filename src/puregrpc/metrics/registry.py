@@ -7,7 +7,7 @@ is looked at. So a sample costs one look-up and one addition, and any selection 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from puregrpc.errors import InvalidArgument
 from puregrpc.metrics.sinks import SINKS, Kind, Sink
 from puregrpc.metrics.thresholds import Threshold, ThresholdResult, parse_selector, parse_thresholds
 
-__all__ = ["Contains", "Metric", "Metrics", "Sample", "Series"]
+__all__ = ["Contains", "Drained", "Metric", "Metrics", "Sample", "Series"]
 
 Contains = Literal["default", "time", "data"]
 """What the values are: plain numbers, milliseconds, or octets."""
@@ -32,6 +32,10 @@ MAX_NOTED = 256
 """Samples of a series that may wait to be put into its sink."""
 
 Tags = Mapping[str, str]
+
+Drained = tuple[str, Kind, Contains, "dict[str, str] | frozenset[tuple[str, str]] | None", Sink]
+"""Name, kind and contents of a metric, the tags of a series (None: all series beyond MAX_SERIES; a set: those of them
+that have these tags), and what it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +263,41 @@ class Metrics:
                 with self.lock:
                     mine.overflow = mine.overflow or SINKS[metric.kind]()
                     mine.overflow.merge(metric.overflow)
+
+    def drain(self) -> list[Drained]:
+        """What was taken since the last time, to be sent to another process, which `absorb`s it."""
+        found: list[Drained] = []
+        for metric in self:
+            make = SINKS[metric.kind]
+            kind = metric.name, metric.kind, metric.contains
+            with self.lock:
+                for series in metric.series.values():
+                    if series.settle().count:
+                        found.append((*kind, series.tags, series.sink))
+                        series.sink = make()
+                if metric.overflow is not None and metric.overflow.count:
+                    found.append((*kind, None, metric.overflow))
+                    found += ((*kind, tags, sink) for tags, sink in metric.overflow_submetrics.items() if sink.count)
+                    metric.overflow = None
+                    metric.overflow_submetrics = {}
+        return found
+
+    def absorb(self, drained: Iterable[Drained]) -> None:
+        """Take what `drain` gave in another process."""
+        for name, kind, contains, tags, taken in drained:
+            metric = self.metric(name, kind, contains)
+            if isinstance(tags, dict):
+                series = metric.with_tags(tags)
+                with self.lock:
+                    for sink in (series.sink, *series.also):
+                        sink.merge(taken)
+                continue
+            with self.lock:
+                if tags is None:
+                    metric.overflow = metric.overflow or SINKS[kind]()
+                    metric.overflow.merge(taken)
+                else:
+                    metric.overflow_submetrics.setdefault(tags, SINKS[kind]()).merge(taken)
 
     # -- time
 

@@ -16,9 +16,10 @@ from puregrpc.client.calls.measure import Meter
 from puregrpc.client.calls.metadata import grouped, metadata_problem, sendable
 from puregrpc.client.calls.prepared import BoundMethod, PreparedCall
 from puregrpc.client.calls.requests import Outcome, UnaryOutcome
+from puregrpc.client.calls.schemas import Schema, loaded
 from puregrpc.client.params.call import INVOKE_TIMEOUT, NO_PARAMS, CallParams, call_params
 from puregrpc.client.params.connect import MAX_SEND_SIZE, ConnectParams
-from puregrpc.client.params.definitions import base_folders, find_sources, method_infos
+from puregrpc.client.params.definitions import base_folders, find_sources
 from puregrpc.client.results.constants import StatusName
 from puregrpc.client.results.records import CallError, MethodInfo, Response
 from puregrpc.client.results.wording import DEADLINE, as_k6_says
@@ -41,22 +42,17 @@ class ClientCore:
     """The part of a client that knows the schema and not the network."""
 
     metrics: Metrics = field(default_factory=lambda: running_metrics() or Metrics(tags=SCRIPT.tags, include=SCRIPT))
-    registry: Registry = field(default_factory=Registry)
     max_elements: int = MAX_ELEMENTS
-    codec: Codec = field(init=False)
+    schema: Schema = field(init=False)
     meter: Meter = field(init=False)
     log: CallLog = field(init=False)
     address: str = ""
     """As given to connect; empty without a connection."""
     max_send_size: int = MAX_SEND_SIZE
-    _methods: dict[str, BoundMethod] = field(default_factory=dict)
-    _object_decoders: dict[str, Callable[[bytes], Any]] = field(default_factory=dict)
-    _version: int = -1
 
     def __post_init__(self) -> None:
-        self.codec = Codec(self.registry, max_elements=self.max_elements)
+        self._take(Schema.of(Registry(), self.max_elements))
         self.meter = Meter(self.metrics)
-        self.log = CallLog(self.codec)
 
     def sibling(self) -> ClientCore:
         """One for another connection, with the same schema and metrics, and all that was made of them."""
@@ -66,40 +62,79 @@ class ClientCore:
 
     # -- the schema
 
+    @property
+    def registry(self) -> Registry:
+        """Every file that was loaded."""
+        return self.schema.registry
+
+    @property
+    def codec(self) -> Codec:
+        """The codec of what was loaded."""
+        return self.schema.codec
+
+    def _take(self, schema: Schema) -> None:
+        self.schema = schema
+        self.log = CallLog(schema.codec)
+
+    def own_registry(self) -> Registry:
+        """The registry, which from here on is this client's alone: its server may add to it."""
+        schema = self.schema.private(self.max_elements)
+        if schema is not self.schema:
+            self._take(schema)
+        return schema.registry
+
     def load(self, import_paths: Sequence[str | os.PathLike[str]] | None, files: Sequence[object]) -> list[MethodInfo]:
         """See `Client.load`."""
         names, roots = find_sources(import_paths, files)
-        return method_infos(load_files(self.registry, roots, *names))
+        schema = loaded(
+            self.schema,
+            ("files", *names, "in", *roots),
+            self.max_elements,
+            lambda registry: load_files(registry, roots, *names),
+            lambda read: [os.path.join(root, name) for name in read for root in roots],  # noqa: PTH118 - there are many
+        )
+        self._take(schema)
+        return schema.infos()
 
     def load_protoset(self, path: str | os.PathLike[str]) -> list[MethodInfo]:
         """See `Client.load_protoset`."""
         if not isinstance(path, str | os.PathLike):
             raise InvalidArgument(f"a protoset is named by its path, not {path!r}")
         places = [place for folder in base_folders() if is_file(str(place := folder / path))]
-        return method_infos(load_protoset(self.registry, places[0] if places else path))
+        found = str(places[0] if places else path)
+        schema = loaded(
+            self.schema,
+            ("protoset", found),
+            self.max_elements,
+            lambda registry: load_protoset(registry, found),
+            lambda _: [found],
+        )
+        self._take(schema)
+        return schema.infos()
 
     def method(self, url: object) -> BoundMethod:
         """The method that a script names. Raises InvalidArgument, SchemaError."""
-        if self._version != self.registry.version:
-            self._methods.clear()
-            self._object_decoders.clear()
-            self._version = self.registry.version
+        schema = self.schema
+        if schema.version != schema.registry.version:
+            schema.methods.clear()
+            schema.object_decoders.clear()
+            schema.version = schema.registry.version
         if isinstance(url, str):
-            known = self._methods.get(url)
+            known = schema.methods.get(url)
             if known is not None:
                 return known
         if not url or not isinstance(url, str):
             if url is None or isinstance(url, str):
                 raise InvalidArgument("method to invoke cannot be empty")
             raise InvalidArgument(f"a method is named by text such as 'pkg.Service/Method', not {url!r}")
-        descriptor = self.registry.method(url)
+        descriptor = schema.registry.method(url)
         bound = BoundMethod(
             descriptor,
             descriptor.path,
-            self.codec.encoder(descriptor.input_type),
-            self.codec.decoder(descriptor.output_type),
+            schema.codec.encoder(descriptor.input_type),
+            schema.codec.decoder(descriptor.output_type),
         )
-        self._methods[url] = bound
+        schema.methods[url] = bound
         return bound
 
     # -- a unary call
@@ -144,9 +179,10 @@ class ClientCore:
         )  # fmt: skip
 
     def _object_decoder(self, method: BoundMethod) -> Callable[[bytes], Any]:
-        found = self._object_decoders.get(method.path)
+        decoders = self.schema.object_decoders
+        found = decoders.get(method.path)
         if found is None:
-            found = self._object_decoders[method.path] = self.codec.message_decoder(method.descriptor.output_type)
+            found = decoders[method.path] = self.codec.message_decoder(method.descriptor.output_type)
         return found
 
     def refusal(self, params: CallParams, data: bytes) -> Status | None:

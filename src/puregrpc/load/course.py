@@ -1,0 +1,250 @@
+"""The course of a run in one process: what the script has is called, scenarios are carried out, connections closed."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from itertools import count
+from typing import Any
+
+from puregrpc.client.per_user import Connections, UserAsyncClient
+from puregrpc.kernel import Kernel, ThreadKernel
+from puregrpc.kernel.ownership import open_kernel
+from puregrpc.load.activity import Activity, Share
+from puregrpc.load.executors import carry_out
+from puregrpc.load.messages import Counts
+from puregrpc.load.options import Options
+from puregrpc.load.problems import LoadError
+from puregrpc.load.script import Script, arguments_for, failure_text, is_async
+from puregrpc.load.waiting import Change, within
+from puregrpc.metrics import Metrics, active
+from puregrpc.metrics.current import Surroundings, surrounded_by
+
+__all__ = ["Course", "ScriptFailure"]
+
+logger = logging.getLogger("puregrpc.load")
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that connections may take to close at the end."""
+
+
+class ScriptFailure(Exception):  # noqa: N818 - it is told, and nothing of ours failed
+    """``init``, ``setup`` or ``teardown`` raised."""
+
+
+class Course:
+    """A run in this process. `phases` is what it does, once there is a kernel."""
+
+    def __init__(self, script: Script, options: Options, metrics: Metrics, share: Share, seed: str = "") -> None:
+        self.script = script
+        self.options = options
+        self.metrics = metrics
+        self.share = share
+        self.seed = seed or str(options.seed if options.seed is not None else secrets.token_hex(8))
+        self.activities: list[Activity] = []
+        self.kernel: Kernel
+        self.change: Change
+        self._numbers = count()
+        self._pools: dict[tuple[int, bool], Connections] = {}
+        self._connections: list[Connections] = []
+        self._functions = {
+            scenario.name: script.executed(scenario.exec, scenario.name) for scenario in options.scenarios
+        }
+        self._is_on_loop = any(map(is_async, self._functions.values()))
+        if self._is_on_loop and not all(map(is_async, self._functions.values())):
+            plain = [name for name, function in self._functions.items() if not is_async(function)]
+            raise LoadError(f"the functions of scenarios are all async or all plain; plain are those of {plain}")
+
+    # -- what scenarios and scripts ask
+
+    def active_users(self) -> int:
+        """How many users are active."""
+        return sum(activity.active for activity in self.activities)
+
+    def iterations(self) -> tuple[int, int]:
+        """How many iterations have ended, and how many were interrupted."""
+        activities = self.activities
+        return sum(each.completed for each in activities), sum(each.interrupted for each in activities)
+
+    def counts(self) -> Counts:
+        """How the users stand."""
+        completed, interrupted = self.iterations()
+        dropped = sum(each.dropped for each in self.activities)
+        return Counts(self.active_users(), completed, interrupted, dropped)
+
+    def seconds(self) -> float:
+        """How long it goes on."""
+        return self.metrics.seconds
+
+    def user_number(self) -> int:
+        """The number of the next user, which no other has in the run."""
+        return self.share.number(next(self._numbers)) + 1
+
+    def connections_of(self, number: int, kernel: Kernel) -> Connections:
+        """The connections of a user: its own, or those that it shares with others."""
+        on_loop = kernel if kernel.world != "threads" else None
+        shared = self.options.connections
+        if not shared:
+            made = Connections(on_loop)
+            self._connections.append(made)
+            return made
+        key = (number // self.share.workers % shared, on_loop is None)
+        found = self._pools.get(key)
+        if found is None:
+            found = self._pools[key] = Connections(on_loop, is_shared=True)
+            self._connections.append(found)
+        return found
+
+    def abort(self, reason: str) -> None:
+        """The script ends the run."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Begin no iteration any more."""
+        for activity in self.activities:
+            activity.stop()
+
+    def cut(self) -> None:
+        """Interrupt the iterations that go on."""
+        for activity in self.activities:
+            activity.cut()
+
+    # -- its world
+
+    async def phases(self) -> None:
+        """What it does."""
+        raise NotImplementedError
+
+    def signals(self) -> AbstractContextManager[None]:
+        """What hears signals, in the main thread."""
+        return nullcontext()
+
+    def run(self) -> None:
+        """Run it, in the world that the script is for."""
+        with active(self.metrics):
+            if not self._is_on_loop:
+                kernel = ThreadKernel()
+                try:
+                    kernel.run(self._in(kernel))
+                finally:
+                    if not any(each.is_stuck for each in self.activities):
+                        kernel.run(kernel.close())
+            elif self.options.loop == "trio" or (not self.options.loop and self.script.prefers_trio):
+                import_module("trio").run(self._on_loop)
+            else:
+                import_module("asyncio").run(self._on_loop())
+
+    async def _on_loop(self) -> None:
+        async with open_kernel("a load run") as kernel:
+            await self._in(kernel)
+
+    async def _in(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.change = Change(kernel)
+        for client in self.script.clients:
+            if isinstance(client, UserAsyncClient) and kernel.world != "threads":
+                client.live_in(kernel)
+        is_main = threading.current_thread() is threading.main_thread()
+        with self.signals() if is_main else nullcontext():
+            await self.phases()
+
+    # -- parts of it
+
+    async def call(self, name: str, timeout: float, *values: Any) -> Any:
+        """Call a function of the script's, if it has it. Raises ScriptFailure."""
+        function = self.script.function(name)
+        if function is None:
+            return None
+        given: list[Any] = []
+        arguments = arguments_for(function, *values)
+
+        async def call() -> None:
+            with surrounded_by(Surroundings({}, f"::{name}")):
+                if not is_async(function):
+                    given.append(function(*arguments))
+                elif self._is_on_loop:
+                    given.append(await function(*arguments))
+                else:
+                    given.append(import_module("asyncio").run(function(*arguments)))
+
+        try:
+            if not await within(self.kernel, timeout, call):
+                raise ScriptFailure(f"{name}() took more than {timeout:g} s, and was interrupted")
+        except Exception as error:
+            if isinstance(error, ScriptFailure):
+                raise
+            raise ScriptFailure(f"{name}(): {failure_text(error, self.script.path)}") from error
+        return given[0] if given else None
+
+    def prepare(self, data: Any) -> None:
+        """Make the scenarios ready, with what ``setup`` gave."""
+        for scenario in self.options.scenarios:
+            function = self._functions[scenario.name]
+            self.activities.append(
+                Activity(
+                    scenario,
+                    function,
+                    self,
+                    self.kernel,
+                    self.share,
+                    is_async=is_async(function),
+                    arguments=arguments_for(function, data),
+                    tags=self.options.tags,
+                    shortest=self.options.min_iteration_duration,
+                )
+            )
+
+    async def scenarios(self, begins_at: float, watch: Callable[[], Any]) -> None:
+        """Carry out the scenarios, from a time of the kernel's on; ``watch`` is a coroutine that goes on meanwhile."""
+        kernel = self.kernel
+        left = set(self.activities)
+
+        async def one(activity: Activity) -> None:
+            try:
+                await carry_out(activity, begins_at)
+            finally:
+                left.discard(activity)
+                self.change.tell()
+
+        tasks = [kernel.spawn(one, activity) for activity in self.activities]
+        watching = kernel.spawn(watch)
+        try:
+            await self.change.wait_for(lambda: not left)
+        finally:
+            for task in tasks:
+                task.cancel()
+            self.change.tell()
+            await watching.join()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all scenarios have ended."""
+        return bool(self.activities) and all(activity.is_over for activity in self.activities)
+
+    async def close(self) -> None:
+        """Close the connections of all users, at the same time."""
+        kernel, left = self.kernel, set(self._connections)
+
+        async def one(connections: Connections) -> None:
+            try:
+                await connections.close()
+            finally:
+                left.discard(connections)
+                self.change.tell()
+
+        if kernel.world == "threads":
+            for each in self._connections:
+                await each.close()
+        else:
+            for each in self._connections:
+                kernel.spawn(one, each)
+            await self.change.wait_for(lambda: not left, kernel.now() + CLOSE_TIMEOUT)
+        for client in self.script.clients:
+            if not isinstance(client, UserAsyncClient):
+                client.close()
+            elif kernel.world != "threads":
+                await client.close()
