@@ -31,7 +31,10 @@ from puregrpc.transport import TlsOptions
 
 def connection(**changes: object) -> ConnectionOptions:
     values: dict[str, object] = dict.fromkeys(ConnectionOptions.__slots__)
-    values.update(plaintext=True, insecure=False, proxy_header=(), header=(), connect_timeout=5.0)
+    values.update(
+        plaintext=True, insecure=False, proxy_header=(), header=(), connect_timeout=5.0,
+        max_header_list_size=1 << 18, max_message_size=4 << 20,
+    )  # fmt: skip
     values.update(changes)
     return ConnectionOptions(**values)  # type: ignore[arg-type] # as the command line fills it
 
@@ -91,6 +94,29 @@ def test_what_others_say_to_each_other(with_tls: bool, tmp_path: Path, capsys: p
         assert explanation.problems() == ()
         assert [call.path for call in explanation.calls] == ["/hello.HelloService/SayHello"]
     assert clients[:2] == clients[2:]
+
+
+def test_the_targets_reflection_names_what_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def main() -> None:
+        server = Server("127.0.0.1:0")
+        HelloService().add_to(server)
+        ReflectionService().add_to(server)
+        with trio.fail_after(60):
+            async with server, trio.open_nursery() as nursery:
+                middle = Middle(server.addresses[0], connection(), forms(tmp_path))
+                (address,) = await nursery.start(middle.run, "127.0.0.1:0", None)
+                async with open_channel(address) as channel:
+                    await channel.unary_unary("/hello.HelloService/SayHello")(b"\n\x04Bert")
+                nursery.cancel_scope.cancel()
+            middle.finish()
+
+    trio.run(main)
+    told, said = capsys.readouterr()
+    assert "without names" not in said
+    assert "message 0: hello.HelloRequest" in told
+    assert "greeting" in told
+    (recording,) = read_recordings((tmp_path / "c.jsonl").read_bytes())
+    assert [call.path for call in explain(recording).calls] == ["/hello.HelloService/SayHello"], "and nothing else"
 
 
 def test_a_certificate_that_is_not_there(run: Callable[..., Ran]) -> None:

@@ -72,6 +72,10 @@ STYLES = {
 """What the styles of a ladder look like on a terminal."""
 
 
+LONGEST_WAIT_FOR_SCHEMA = 1.0
+"""How long (seconds) the first octets of a client in front of a man in the middle wait for the target's schema."""
+
+
 @click.command(cls=Command)
 @click.argument("arguments", metavar="[TARGET METHOD]", nargs=-1, shell_complete=complete_method)
 @click.option("--read", "file", metavar="FILE", help="Explain a capture: pcapng, pcap, hex dump, JSON lines; -: stdin.")
@@ -449,6 +453,9 @@ class Middle:
         self.encrypted_side: list[Encrypted | None] = []
         self.front: TlsFront | None = None
         self.explainers: list[Explainer] = []
+        self._to = to
+        self._is_wanted = trio.Event()
+        self._is_schema_known = trio.Event()
 
     async def run(
         self,
@@ -469,10 +476,23 @@ class Middle:
             for listener in listeners:
                 note(f"listening on {listener.address}, passing on to {self.address}")
             task_status.started([str(listener.address) for listener in listeners])
-            if self.front is not None:
-                await self.front.serve(kernel, listeners, self._handle)
-            else:
-                await serve_until_cancelled(listeners, self._handle)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._ask_for_schema)
+                if self.front is not None:
+                    await self.front.serve(kernel, listeners, self._handle)
+                else:
+                    await serve_until_cancelled(listeners, self._handle)
+
+    async def _ask_for_schema(self) -> None:
+        """Once somebody has connected, ask the target's reflection, over a connection that is not recorded."""
+        await self._is_wanted.wait()
+        if not self.form.schema.is_given:
+            try:
+                async with self.connection.open(self._to) as channel:
+                    await self.form.schema.load(channel, self.form.registry, "")
+            except Error as error:
+                note(f"messages are told without names: {error}")
+        self._is_schema_known.set()
 
     async def _handle(self, client: ByteStream) -> None:
         number = len(self.recorders)
@@ -487,6 +507,13 @@ class Middle:
         except ConnectError as error:
             note(f"connection {number + 1}: {error}", "bold red")
             return
+        self._is_wanted.set()
+        try:
+            with trio.move_on_after(LONGEST_WAIT_FOR_SCHEMA):
+                await self._is_schema_known.wait()
+        except BaseException:  # cancelled
+            server.close()
+            raise
         live = not self.form.as_json and self.form.ladder.detail is not Detail.OCTETS
         ladder = self.form.ladder.beside(label_of(number + 1))
         if live:

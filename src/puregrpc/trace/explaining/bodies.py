@@ -16,7 +16,7 @@ from puregrpc.trace.text import printable
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
-    from puregrpc.schema import Registry
+    from puregrpc.trace.explaining.methods import KnownMethods
 
 __all__ = ["Bodies", "page"]
 
@@ -24,11 +24,11 @@ __all__ = ["Bodies", "page"]
 class Bodies:
     """Reads the content of DATA frames, by the protocol of their call."""
 
-    def __init__(self, store: OctetStore, registry: Registry | None, inflation: Inflation) -> None:
+    def __init__(self, store: OctetStore, methods: KnownMethods, inflation: Inflation) -> None:
         self.count = 0
         """How many messages were read."""
         self._store = store
-        self._registry = registry
+        self._methods = methods
         self._inflation = inflation
 
     def take(self, time: float, call: CallState, side: Side, content: Octets, told: Told, *, explained: bool) -> None:
@@ -122,7 +122,11 @@ class Bodies:
         """Read one message, whole or (``cut`` says why not) as far as it is there."""
         number = self.count
         self.count += 1
-        return read_message(self._store, self._registry, call, side, found, number, self._inflation, cut)
+        registry = call.registry or self._methods.given
+        message = read_message(self._store, registry, call, side, found, number, self._inflation, cut)
+        if message.data is not None and side.direction is Direction.SERVER:
+            self._methods.learn(call.path, message.data)
+        return message
 
 
 def page(call: CallState, side: Side) -> str:

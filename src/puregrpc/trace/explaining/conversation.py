@@ -16,6 +16,7 @@ from puregrpc.trace.explaining.expansion import Inflation
 from puregrpc.trace.explaining.frames import Head, Payload, error_name, flag_names, read_frame, type_name
 from puregrpc.trace.explaining.headers import binary_value, check_block, explain_field, parse_timeout, with_meaning
 from puregrpc.trace.explaining.messages import OctetStore, looks_like_whole_messages
+from puregrpc.trace.explaining.methods import KnownMethods
 from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.explaining.protobuf import explain_message
 from puregrpc.trace.explaining.protocols import (
@@ -62,16 +63,16 @@ class _OpenBlock:
 class Conversation:
     """Everything that one frame means because of the frames before it."""
 
-    def __init__(self, host: _Host, registry: Registry | None) -> None:
+    def __init__(self, host: _Host, methods: KnownMethods) -> None:
         self.host = host
-        self.registry = registry
+        self.methods = methods
         self.connection = ConnectionState()
         self.tables, self.calls, self.flow = self.connection.tables, self.connection.calls, self.connection.flow
         self._blocks: dict[Direction, _OpenBlock | None] = dict.fromkeys(Direction)
         self._frames_seen = dict.fromkeys(Direction, 0)
         self._inflation = Inflation()
         self._block_count = 0
-        self.bodies = Bodies(host, registry, self._inflation)
+        self.bodies = Bodies(host, methods, self._inflation)
 
     # -- what is not in the recording
 
@@ -398,7 +399,7 @@ class Conversation:
     def _details(self, raw: bytes) -> tuple[Field, ...]:
         self._inflation.octets.made += len(raw)
         octets = self.host.unpack("grpc-status-details-bin", raw)
-        registry = self.registry or Registry()
+        registry = self.methods.given or Registry()
         descriptor = registry.type_in_any("google.rpc.Status")
         fields, parts = explain_message(octets, descriptor, registry, self._inflation.fields)
         if len(parts) == len(fields):
@@ -418,11 +419,12 @@ class Conversation:
         if protocol.is_connect:
             timeout = block.value(b"connect-timeout-ms") or b""
             call.timeout = int(timeout) / 1000 if timeout.isdigit() and len(timeout) <= 10 else None
-        if self.registry is not None and call.path:
+        if call.path:
             try:
-                call.method = self.registry.method(call.path.partition("?")[0])
+                call.method, call.registry = self.methods.method(call.path.partition("?")[0])
             except SchemaError as error:
-                told.events.append(f"not in the schema: {error}")
+                if self.methods.is_schema_given:
+                    told.events.append(f"not in the schema: {error}")
         deadline = f", to be over within {call.timeout * 1000:g} ms" if call.timeout is not None else ""
         by = "" if protocol is Protocol.GRPC else f" by {protocol.value}"
         told.events.append(f"calls {call.path or 'a method whose name is lost'}{by}{deadline}")

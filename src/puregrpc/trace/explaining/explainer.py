@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from puregrpc.trace.explaining import frames, rules
 from puregrpc.trace.explaining.conversation import Conversation
 from puregrpc.trace.explaining.frames import HEADER_SIZE, is_plausible
+from puregrpc.trace.explaining.methods import KnownMethods
 from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.http1 import MAX_HEAD, Head, begins_request, begins_response, read_head
 from puregrpc.trace.recording import PREFACE, Chunk, Direction, Recording
@@ -38,12 +39,24 @@ EAGER_SEARCH = 4096
 def explain(recording: Recording, *, registry: Registry | None = None) -> Explanation:
     """Explain a recording. With a ``registry``, messages of its methods are told with names and types.
 
+    So are those of health and reflection, and those of methods that reflection's answers in the recording describe.
     Never raises because of what is in the recording.
     """
-    explainer = Explainer(registry=registry, from_start=recording.from_start, start_seen=recording.start_seen)
+    methods = KnownMethods(registry)
+    explanation, is_all = _explained(recording, methods)
+    if not is_all:  # reflection told later of methods that were called before
+        explanation, _ = _explained(recording, methods)
+    return explanation
+
+
+def _explained(recording: Recording, methods: KnownMethods) -> tuple[Explanation, bool]:
+    """An explanation, and whether every method in it that is known at its end was known when it was called."""
+    explainer = Explainer(methods=methods, from_start=recording.from_start, start_seen=recording.start_seen)
     for chunk in recording.chunks:
         explainer.feed(chunk)
-    return explainer.finish(recording)
+    explanation = explainer.finish(recording)
+    unknown = {call.path.partition("?")[0] for call in explainer.conversation.calls.values() if call.method is None}
+    return explanation, not any(map(methods.has, unknown))
 
 
 class _Mode(Enum):
@@ -83,6 +96,7 @@ class Explainer:
         self,
         *,
         registry: Registry | None = None,
+        methods: KnownMethods | None = None,
         from_start: bool = True,
         start_seen: bool = False,
         max_entries: int = MAX_ENTRIES,
@@ -94,7 +108,7 @@ class Explainer:
         }
         self.entries: list[Frame | Stretch] = []
         self.unpacked: list[Buffer] = []
-        self.conversation = Conversation(self, registry)
+        self.conversation = Conversation(self, methods or KnownMethods(registry))
         self.from_start = from_start
         self.start_seen = start_seen
         self.chunks: list[Chunk] = []

@@ -18,6 +18,7 @@ from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
     from puregrpc.proto.descriptors import MessageDescriptor, MethodDescriptor
+    from puregrpc.schema import Registry
 
 __all__ = ["END_STREAM_FLAG", "TRAILERS_FLAG", "CallState", "MessageOctets", "Side", "inflate", "prefix_parts"]
 
@@ -132,6 +133,8 @@ class CallState:
     authority: str = ""
     timeout: float | None = None
     method: MethodDescriptor | None = None
+    registry: Registry | None = None
+    """What the method is from."""
     http_status: int = 0
     status: Status | None = None
     outcome: str = ""
