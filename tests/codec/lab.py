@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from functools import cache
 
+import google.protobuf
+import pytest
+
 from puregrpc.codec import Codec
 from puregrpc.proto import compile as compile_sources
 from puregrpc.proto.descriptors import MessageDescriptor
 from puregrpc.schema import Registry
+from puregrpc.schema.message_classes import FIRST_WITH_EDITIONS
+
+WITH_EDITIONS = pytest.mark.skipif(
+    tuple(map(int, google.protobuf.__version__.split(".")[:2])) < FIRST_WITH_EDITIONS,
+    reason=f"google.protobuf {google.protobuf.__version__} has no message classes of files with an edition",
+)
+"""For tests that ask google.protobuf what it says of such messages."""
 
 PROTO3 = """
 syntax = "proto3";

@@ -225,6 +225,11 @@ JSON_VALUES = st.recursive(
 )
 
 
+def is_repeated(field: Any) -> bool:
+    """Of a google.protobuf.descriptor.FieldDescriptor, also where it has only a label."""
+    return bool(field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED)
+
+
 def fill(draw: st.DrawFn, message: Message, depth: int = 0) -> None:
     """Set random fields of a message object."""
     name = message.DESCRIPTOR.full_name
@@ -236,7 +241,7 @@ def fill(draw: st.DrawFn, message: Message, depth: int = 0) -> None:
             continue
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             _fill_map(draw, getattr(message, field.name), field.message_type, depth)
-        elif field.is_repeated:
+        elif is_repeated(field):
             values = getattr(message, field.name)
             for _ in range(draw(st.integers(0, 3))):
                 if field.message_type is not None:

@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.codec.lab import message, registry
+from tests.codec.lab import WITH_EDITIONS, message, registry
 from tests.codec.schemas import files, fill, registry_of
 
 from puregrpc.codec import Codec
@@ -158,6 +158,7 @@ def cases(draw: st.DrawFn) -> tuple[Registry, Message]:
     return made, filled
 
 
+@WITH_EDITIONS
 @given(cases(), st.data(), st.sampled_from(["json", "native"]), st.booleans(), st.booleans())
 def test_counting_changes_nothing_else(
     case: tuple[Registry, Message], data: st.DataObject, values: Literal["json", "native"], keep: bool, defaults: bool

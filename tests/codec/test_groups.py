@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.codec.lab import WITH_EDITIONS
 from tests.codec.schemas import FEATURES, files, fill, registry_of
 
 from puregrpc.codec import Codec
@@ -61,6 +62,7 @@ def nested(levels: list[str]) -> bytes:
     return data
 
 
+@WITH_EDITIONS
 @pytest.mark.parametrize("more", [0, 70], ids=["small", "large"])
 @pytest.mark.parametrize("pattern", PATTERNS, ids="-".join)
 def test_groups_are_looked_through_a_few_times_and_not_once_for_each_level(
@@ -89,6 +91,7 @@ def test_groups_are_looked_through_a_few_times_and_not_once_for_each_level(
         Codec(registry, max_depth=DEPTH - 1).decode(descriptor, data)
 
 
+@WITH_EDITIONS
 @given(st.lists(st.sampled_from(["one", "list", "chosen", "split", "prefixed"]), max_size=6), st.data())
 def test_damaged_groups_are_what_google_protobuf_says(levels: list[str], data: st.DataObject) -> None:
     registry = trees()
@@ -129,6 +132,7 @@ def pairs(draw: st.DrawFn) -> tuple[Registry, Message, Message]:
     return registry, first, second
 
 
+@WITH_EDITIONS
 @given(pairs())
 def test_noted_ends_are_the_ends(pair: tuple[Registry, Message, Message]) -> None:
     """Of every group, however small, in messages that are two messages joined."""

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.codec.lab import codec, message
+from tests.codec.lab import WITH_EDITIONS, codec, message
 
 from puregrpc.codec import Codec
 from puregrpc.errors import DecodeError
@@ -76,6 +76,7 @@ PIECES = st.one_of(
 )
 
 
+@WITH_EDITIONS
 @pytest.mark.parametrize("name", ["Small", "Large"])
 @given(st.lists(PIECES, max_size=5).map(b"".join))
 @example(delimited(6, b"\x10\x80") + delimited(6, b"\x01"))

@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from tests.kernel.certificates import authority, contexts, issued
+from tests.kernel.certificates import WITH_CERTIFICATES, authority, contexts, issued
 from tests.kernel.worlds import EACH_WORLD, receive_all, receive_exactly, receive_some, run, send_all, together
 
 from puregrpc.errors import ConnectError
@@ -304,6 +304,7 @@ async def secured(kernel: Kernel, version: str = "1.3") -> tuple[TlsStream, TlsS
     return streams["client"], streams["server"]
 
 
+@WITH_CERTIFICATES
 @EACH_WORLD
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_tls_over_sockets(world: str, version: str) -> None:
@@ -331,6 +332,7 @@ def test_tls_over_sockets(world: str, version: str) -> None:
     run(world, test)
 
 
+@WITH_CERTIFICATES
 @EACH_WORLD
 def test_the_end_of_tls_is_the_end_of_tcp_too(world: str) -> None:
     """Some peers answer close_notify with nothing; TCP's FIN tells them that no more will come."""
@@ -348,6 +350,7 @@ def test_the_end_of_tls_is_the_end_of_tcp_too(world: str) -> None:
     run(world, test)
 
 
+@WITH_CERTIFICATES
 @EACH_WORLD
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 @pytest.mark.parametrize("resets", [False, True])
@@ -419,6 +422,7 @@ async def has_another_name(kernel: Kernel, peer: SocketStream) -> None:
         await secure(kernel, peer, context, kernel.now() + 10, server_side=True)
 
 
+@WITH_CERTIFICATES
 @EACH_WORLD
 @pytest.mark.parametrize(
     ("peer", "meaning"),
@@ -451,6 +455,7 @@ def test_what_a_peer_may_do_instead(world: str, peer: Failing, meaning: str) -> 
     run(world, test)
 
 
+@WITH_CERTIFICATES
 @EACH_WORLD
 def test_a_name_that_cannot_be_asked_for_closes_the_stream(world: str) -> None:
     async def test(kernel: Kernel) -> None:
@@ -463,6 +468,7 @@ def test_a_name_that_cannot_be_asked_for_closes_the_stream(world: str) -> None:
     run(world, test)
 
 
+@WITH_CERTIFICATES
 @EACH_WORLD
 def test_a_handshake_that_is_interrupted_closes_the_stream(world: str) -> None:
     async def test(kernel: Kernel) -> None:
@@ -480,6 +486,7 @@ def test_a_handshake_that_is_interrupted_closes_the_stream(world: str) -> None:
     run(world, test)
 
 
+@WITH_CERTIFICATES
 @EACH_WORLD
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 @pytest.mark.parametrize("writes", [False, True])

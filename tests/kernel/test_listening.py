@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.kernel.certificates import contexts
+from tests.kernel.certificates import WITH_CERTIFICATES, contexts
 from tests.kernel.worlds import EACH_WORLD, receive_all, receive_exactly, run, together
 
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected
@@ -211,6 +211,7 @@ def test_an_accept_that_is_interrupted_loses_nobody(world: str) -> None:
     run(world, test)
 
 
+@WITH_CERTIFICATES
 @EACH_WORLD
 @pytest.mark.parametrize("with_tls", [False, True])
 def test_connections_are_secured(world: str, with_tls: bool) -> None:
@@ -244,6 +245,7 @@ def test_connections_are_secured(world: str, with_tls: bool) -> None:
     run(world, test)
 
 
+@WITH_CERTIFICATES
 @EACH_WORLD
 def test_clients_that_are_refused(world: str) -> None:
     async def test(kernel: Kernel) -> None:

@@ -509,11 +509,13 @@ def test_a_finalizer_may_wish_whatever_it_interrupts(kernel: ThreadKernel) -> No
 
     def drop() -> None:
         Dropped()
+        gc.collect()  # where nothing counts references
         assert not heard
 
     kernel.locked(drop)
     with threading._active_limbo_lock:  # type: ignore[attr-defined]
         Dropped()  # in the middle of the start of a thread
+        gc.collect()
     assert eventually(lambda: len(heard) == 2)
 
 

@@ -10,7 +10,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.codec.schemas import files
+from tests.codec.schemas import files, is_repeated
 
 from puregrpc.errors import SchemaError
 from puregrpc.schema import Registry
@@ -222,7 +222,7 @@ def change_something(draw: Callable[[st.SearchStrategy[object]], object], messag
         chosen = draw(st.sampled_from(range(len(inner))))
         assert isinstance(chosen, int)
         message = inner[chosen]
-    scalars = [f for f in message.DESCRIPTOR.fields if f.message_type is None and not f.is_repeated]
+    scalars = [f for f in message.DESCRIPTOR.fields if f.message_type is None and not is_repeated(f)]
     if not scalars:
         return
     field = draw(st.sampled_from(scalars))
