@@ -17,7 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from puregrpc.trace import explain
+from docs.wire.conversation import lesson_conversation
+
+from puregrpc.cli.live import LivePages
+from puregrpc.trace import Explainer, explain
 from puregrpc.trace.reading import read_recordings
 from puregrpc.trace.showing.page import html_page
 
@@ -229,6 +232,33 @@ def at_each_width(page: Browser, work: Path) -> Iterator[tuple[str, bool]]:
     page.ask("Emulation.clearDeviceMetricsOverride")
 
 
+def a_live_page(page: Browser) -> Iterator[tuple[str, bool]]:
+    """Frames appear as they come, and can be looked at like any others."""
+    pages = LivePages("live")
+    chunks = lesson_conversation().chunks
+    with pages.serving(0) as address:
+        page.session = None
+        page.open(address)
+        page.js(READY)
+        yield "a live page waits", "waiting" in page.js("byId('found').textContent")
+        recorder = pages.watch(Explainer(start_seen=True), "client", "server")
+        for chunk in chunks[:4]:
+            recorder.record(chunk.direction, chunk.data, chunk.time)
+        page.js("new Promise(done => setTimeout(done, 700))")
+        before = page.js("rows.time.length")
+        yield "shows what has come", before > 0
+        for chunk in chunks[4:]:
+            recorder.record(chunk.direction, chunk.data, chunk.time)
+        recorder.end()
+        page.js("new Promise(done => setTimeout(done, 1200))")
+        whole = explain(lesson_conversation())
+        yield "and what comes then", page.js("rows.time.length") == len(whole.entries) > before
+        page.js("choose(rows.time.length - 2)")
+        page.js(PAUSE)
+        yield "with its bytes", page.js("document.querySelectorAll('#octets .o').length") > 0
+        yield "and says when it has ended", "ended" in page.js("byId('found').textContent")
+
+
 def main() -> int:
     work = Path(sys.argv[1])
     capture = work / "tls" / "tls.pcapng"
@@ -241,6 +271,9 @@ def main() -> int:
         page.open(page_file.resolve().as_uri())
         page.js(READY)
         for what, holds in (*checks(page, len(explanation.entries)), *at_each_width(page, work)):
+            print(f"page: {what:<40} {'ok' if holds else 'FAILED'}")
+            failed += not holds
+        for what, holds in a_live_page(page):
             print(f"page: {what:<40} {'ok' if holds else 'FAILED'}")
             failed += not holds
     print(f"screenshots: {os.path.relpath(work)}/page-WIDTH-SCHEME.png")

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import trio
@@ -52,6 +52,9 @@ from puregrpc.trace.showing.page import html_page
 from puregrpc.trace.showing.pcapng import write_pcapng
 from puregrpc.trace.showing.selection import Selection, describe_recording
 from puregrpc.transport import TlsOptions
+
+if TYPE_CHECKING:
+    from puregrpc.cli.live import LivePages
 
 __all__ = ["Forms", "Middle", "trace"]
 
@@ -104,6 +107,10 @@ LONGEST_WAIT_FOR_SCHEMA = 1.0
     help="Columns of the ladder; 0: as many as it takes.  [default: the terminal's, or 80]",
 )
 @click.option("--strict", is_flag=True, help="Of --read: exit with 1 if something is missing or wrong.")
+@click.option("--web", is_flag=True, help="Show the page live, on a port of this machine, while it goes on.")
+@click.option(
+    "--web-port", type=click.IntRange(0, 65535), default=0, help="The port of --web.  [default: any free one]"
+)
 @click.option("--html", metavar="FILE", help="Write a page to click through.")
 @click.option("--pcapng", metavar="FILE", help="Write a capture for Wireshark and tshark.")
 @click.option("--jsonl", metavar="FILE", help="Write JSON lines, which --read takes too.")
@@ -130,6 +137,9 @@ def trace(
     form = Forms(
         schema=schema, **{name: options.pop(name) for name in ("detail", "width", "html", "pcapng", "jsonl", "as_json")}
     )
+    web, web_port = options.pop("web"), options.pop("web_port")
+    if web and file is not None:
+        raise click.UsageError("--web shows what goes on; --html makes a page of a capture")
     strict = options.pop("strict")
     if strict and file is None:
         raise click.UsageError("--strict judges what --read reads")
@@ -149,7 +159,8 @@ def trace(
         if options["listen_cert"]:
             tls = TlsOptions(certificate_chain=options["listen_cert"], private_key=options["listen_key"])
         middle = Middle(to, connection, form)
-        trio.run(_until_signal, middle.run, listen, tls)
+        with form.live(web_port if web else None):
+            trio.run(_until_signal, middle.run, listen, tls)
         middle.finish()
         return 0
     if len(arguments) != 2:
@@ -159,7 +170,14 @@ def trace(
         metadata=metadata_of(options["rpc_header"], "--rpc-header"),
         output="none" if form.as_json else options["format"],
     )
-    return _call(arguments[0], arguments[1], connection, form, call_options)
+    with form.live(web_port if web else None):
+        status = _call(arguments[0], arguments[1], connection, form, call_options)
+        if web and status != INTERRUPTED:
+            note("the page is there until Ctrl-C")
+            with suppress(KeyboardInterrupt):
+                while True:
+                    time.sleep(3600)
+    return status
 
 
 class Forms:
@@ -185,6 +203,26 @@ class Forms:
         if schema.is_given:
             schema.load_files(self.registry)
         self.count = 0
+        self._pages: LivePages | None = None
+
+    @contextmanager
+    def live(self, port: int | None) -> Iterator[None]:
+        """Show what is recorded meanwhile on a page of this port; None: do not."""
+        if port is None:
+            yield
+            return
+        from puregrpc.cli.live import LivePages  # who wants no page need not load an HTTP server
+
+        self._pages = LivePages("gRPC on the wire")
+        with self._pages.serving(port) as address:
+            note(f"live page: {address}")
+            yield
+
+    def recorder(self, client: str = "client", server: str = "server") -> Recorder:
+        """What keeps a connection, and shows it on the live page if there is one."""
+        if self._pages is None:
+            return Recorder(client, server, time.time())
+        return self._pages.watch(Explainer(registry=self.registry, start_seen=True), client, server)
 
     def show(self, recording: Recording, *, ladder: bool = True) -> None:
         """Explain one recording in all forms that were asked for."""
@@ -318,13 +356,14 @@ async def _until_signal(
 
 
 def _call(target: str, method: str, connection: ConnectionOptions, form: Forms, options: CallOptions) -> int:
-    tapped = _TappedCall(target, connection)
+    tapped = _TappedCall(target, connection, form.recorder(server=connection.address(target)[0]))
     failure: Error | None = None
     interrupted = False
     try:
         interrupted = trio.run(tapped.call, method, form, options)
     except Error as error:
         failure = error
+    tapped.plain.end()
     if tapped.plain.chunks:
         if not form.as_json:
             print_line()
@@ -346,12 +385,12 @@ def _call(target: str, method: str, connection: ConnectionOptions, form: Forms, 
 class _TappedCall:
     """A call, with what passed over its connection: as gRPC has it and, with TLS, as it is on the wire."""
 
-    def __init__(self, target: str, connection: ConnectionOptions) -> None:
+    def __init__(self, target: str, connection: ConnectionOptions, recorder: Recorder) -> None:
         self.target = target
         self.connection = connection
         self.client = ""
         self.server = ""
-        self.plain = Recorder(start_time=time.time())
+        self.plain = recorder
         self.encrypted = Recorder()
         self.key_log = ""
         self._exchanging: trio.CancelScope | None = None
@@ -498,7 +537,7 @@ class Middle:
         number = len(self.recorders)
         encrypted = self.front.encrypted(client.peer) if self.front is not None else None
         self.encrypted_side.append(encrypted)
-        recorder = Recorder(client.peer if encrypted is None else encrypted.client, self.address, time.time())
+        recorder = self.form.recorder(client.peer if encrypted is None else encrypted.client, self.address)
         explainer = Explainer(registry=self.form.registry, start_seen=True)
         self.recorders.append(recorder)
         self.explainers.append(explainer)
@@ -528,6 +567,7 @@ class Middle:
                     print_lines(ladder.entry(entry), number + 1)
 
         await forward(client, server, observe)
+        recorder.end()
         if live:
             print_lines(ladder.calls(call.summary() for call in explainer.conversation.calls.values()), number + 1)
 

@@ -88,6 +88,9 @@ class Recorder:
         if data:
             self.chunks.append(Chunk(time, direction, bytes(data)))
 
+    def end(self) -> None:
+        """Nothing more will come."""
+
     def sent(self, data: bytes, time: float) -> None:
         """The client, which this is recorded at, sent ``data`` (trio's time, in seconds)."""
         self.record(Direction.CLIENT, data, time)

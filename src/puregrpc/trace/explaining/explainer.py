@@ -154,6 +154,10 @@ class Explainer:
         self._count()
         time = max((chunk.time for chunk in self.chunks), default=0.0)
         self.conversation.finish(time)
+        return self.so_far(recording)
+
+    def so_far(self, recording: Recording | None = None) -> Explanation:
+        """The explanation of what was fed, without what is left unfinished."""
         buffers = (
             Buffer(0, "client", bytes(self.inbound[Direction.CLIENT].data)),
             Buffer(1, "server", bytes(self.inbound[Direction.SERVER].data)),

@@ -20,14 +20,17 @@ from puregrpc.trace.records import Frame, Part, TableState
 from puregrpc.trace.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from puregrpc.trace.records import Explanation, Field, HeaderBlock, Message, Rule, Stretch
+    from puregrpc.trace.records import Explanation, Field, HeaderBlock, Message, Rule, Stretch, TableEntry
 
-__all__ = ["html_page"]
+__all__ = ["LiveEntries", "html_page", "live_page"]
 
 BLOCK = 128
 """Entries whose trees are unpacked together."""
+
+MOST_AT_ONCE = 5_000
+"""Entries that a live page is told in one answer."""
 
 FIELDS_SHOWN = 3
 """Of a message, in the list of entries."""
@@ -42,10 +45,19 @@ PACKED_LEVEL = 6
 
 def html_page(explanation: Explanation, *, title: str = "gRPC on the wire") -> str:
     """The page as text. It has no external resources and a Content-Security-Policy that forbids them."""
+    return _page(_Page().data(explanation), title, fetches="'none'")
+
+
+def live_page(*, title: str = "gRPC on the wire") -> str:
+    """The page of what is going on: it asks the server that it came from for `LiveEntries`, again and again."""
+    return _page({"live": True, "packing": ""}, title, fetches="'self'")
+
+
+def _page(data: object, title: str, *, fetches: str) -> str:
     template = resource("puregrpc.trace.showing", "page.html").decode()
     # "<" inside JSON strings only: no text can end the script element.
-    data = _json(_Page(explanation).data()).replace("<", "\\u003c")
-    return template.replace("__TITLE__", html.escape(title)).replace("__DATA__", data)
+    text = _json(data).replace("<", "\\u003c")
+    return template.replace("__FETCHES__", fetches).replace("__TITLE__", html.escape(title)).replace("__DATA__", text)
 
 
 def _json(value: object) -> str:
@@ -61,54 +73,51 @@ def _compressor() -> Callable[[bytes], bytes] | None:
 
 
 class _Page:
-    def __init__(self, explanation: Explanation) -> None:
-        self.explanation = explanation
+    """What the entries of a page have in common, as far as they were told."""
+
+    def __init__(self) -> None:
         self.rules: dict[Rule, int] = {}
         self.names: dict[str, int] = {}
         """What entries are called: their frame types, mostly."""
         self.shapes: dict[str, int] = {}
         """The labels and rules of entries' trees: few, beside their values."""
-        # A small page can be read as it is, and is the same whichever zlib made it.
-        self.compress = _compressor() if len(explanation.entries) > BLOCK else None
 
-    def pack(self, data: bytes) -> str:
-        """Octets as base64, compressed before if the page is large."""
-        return base64.b64encode(data if self.compress is None else self.compress(data)).decode()
-
-    def pack_json(self, value: object) -> object:
-        return value if self.compress is None else self.pack(_json(value).encode())
-
-    def data(self) -> dict[str, object]:
-        explanation = self.explanation
+    def data(self, explanation: Explanation) -> dict[str, object]:
+        """Everything that a page shows."""
         entries = explanation.entries
+        # A small page can be read as it is, and is the same whichever zlib made it.
+        compress = _compressor() if len(entries) > BLOCK else None
+
+        def pack(data: bytes) -> str:
+            return base64.b64encode(data if compress is None else compress(data)).decode()
+
+        def pack_json(value: object) -> object:
+            return value if compress is None else pack(_json(value).encode())
+
         blocks, rows = [], []
         remaining = iter(entries)
         while block := list(islice(remaining, BLOCK)):
-            trees = []
-            for entry in block:
-                tree = self.trees(entry)
-                trees.append(tree)
-                rows.append(self.row(entry, tree))
-            blocks.append(self.pack_json(trees))
-        columns: dict[str, object] = {name: [row[name] for row in rows] for name in ROW}
-        columns |= {"names": list(self.names), "shapes": list(self.shapes)}
-        tables = {
-            direction.value: [
-                [printable(entry.name), printable(entry.value)] for entry in explanation.tables.get(direction, ())
-            ]
-            for direction in Direction
+            trees, told = self.describe(block)
+            rows += told
+            blocks.append(pack_json(trees))
+        return {
+            **self.about(explanation),
+            "packing": "" if compress is None else "deflate",
+            "block": BLOCK,
+            "count": len(entries),
+            "rows": pack_json(self.columns(rows)),
+            "blocks": blocks,
+            "buffers": [{"name": buffer.name, "data": pack(buffer.data)} for buffer in explanation.buffers],
+            "tables": {side.value: _table_entries(explanation.tables.get(side, ())) for side in Direction},
         }
+
+    def about(self, explanation: Explanation) -> dict[str, object]:
+        """The connection as a whole, and the rules that were named."""
         return {
             "client": explanation.recording.client,
             "server": explanation.recording.server,
             "notes": list(explanation.recording.notes),
             "problems": len(explanation.problems()),
-            "packing": "" if self.compress is None else "deflate",
-            "block": BLOCK,
-            "count": len(entries),
-            "rows": self.pack_json(columns),
-            "blocks": blocks,
-            "buffers": [{"name": buffer.name, "data": self.pack(buffer.data)} for buffer in explanation.buffers],
             "calls": [
                 {
                     "stream": call.stream_id,
@@ -121,8 +130,17 @@ class _Page:
                 for call in explanation.calls
             ],
             "rules": [[str(rule), rule.says, rule.url] for rule in self.rules],
-            "tables": tables,
         }
+
+    def describe(self, entries: Iterable[Frame | Stretch]) -> tuple[list[list[list[object]]], list[dict[str, object]]]:
+        """The trees and the rows of entries."""
+        trees = [self.trees(entry) for entry in entries]
+        return trees, [self.row(entry, tree) for entry, tree in zip(entries, trees, strict=True)]
+
+    def columns(self, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+        """Rows, each of their values in a list of its own."""
+        columns: dict[str, object] = {name: [row[name] for row in rows] for name in ROW}
+        return {**columns, "names": list(self.names), "shapes": list(self.shapes)}
 
     # -- the list
 
@@ -215,6 +233,32 @@ class _Page:
         if table is not None:
             node.append(_state(table))
         return node
+
+
+class LiveEntries:
+    """Tells a `live_page` of a connection what it does not have yet."""
+
+    def __init__(self) -> None:
+        self._page = _Page()
+
+    def since(self, explanation: Explanation, entries: int, octets: Sequence[int], tables: Sequence[int]) -> str:
+        """What there is beyond so many entries, octets of each buffer, and entries of both dynamic tables, as JSON."""
+        page = self._page
+        trees, rows = page.describe(explanation.entries[entries : entries + MOST_AT_ONCE])
+        buffers = []
+        for number, buffer in enumerate(explanation.buffers):
+            start = octets[number] if number < len(octets) else 0
+            buffers.append({"name": buffer.name, "data": base64.b64encode(buffer.data[start:]).decode()})
+        told = {
+            side.value: _table_entries(explanation.tables.get(side, ())[start:])
+            for side, start in zip(Direction, tables, strict=True)
+        }
+        more = {"rows": page.columns(rows), "trees": trees, "buffers": buffers, "tables": told}
+        return _json({**page.about(explanation), **more})
+
+
+def _table_entries(entries: Iterable[TableEntry]) -> list[list[str]]:
+    return [[printable(entry.name), printable(entry.value)] for entry in entries]
 
 
 ROW = ("time", "side", "name", "about", "stream", "gist", "bad", "shape", "text", "windows", "at", "table")
