@@ -407,3 +407,23 @@ def test_a_series_that_follows_has_a_sample_for_each_that_is_noted(monkeypatch: 
     stop()
     assert heard == [("duration", 7), ("failed", True), ("duration", 8), ("failed", True)]
     assert failures.sink().value("passes", 1) == 102
+
+
+def test_k6s_summaries_tell_of_groups_in_their_own_ways() -> None:
+    metrics = Metrics(tags={"scenario": "s"})
+    with active(metrics):
+        for name in ("one", "two"):
+            with group("outer"):
+                metrics.add("checks", "rate", name == "one", {"check": name, "group": "::outer"})
+    metrics.end()
+    compact = metrics.summary(mode="compact").splitlines()
+    assert compact[6:9] == ["    ✓ one", "    ✗ two", "      ↳  0% — ✓ 0 / ✗ 1"]
+    assert not any("group_duration" in line for line in compact)
+    full = metrics.summary(mode="full").splitlines()
+    assert full[: len(compact)] == compact
+    assert "  █ SCENARIO: s" in full
+    assert "    ↳ GROUP: outer" in full
+    legacy = metrics.summary(mode="legacy").splitlines()
+    assert "     █ outer" in legacy
+    assert "       ✓ one" in legacy
+    assert any(line.startswith("     group_duration...: avg=") for line in legacy)

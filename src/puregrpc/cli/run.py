@@ -45,7 +45,7 @@ SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 @click.option("--summary-export", type=click.Path(dir_okay=False), metavar="FILE", help="Write the summary as JSON.")
 @click.option("--summary-trend-stats", metavar="LIST", help="The columns of trends: avg,p(95),p(99.9),count.")
 @click.option("--summary-time-unit", type=click.Choice(["s", "ms", "us"]), help="The unit of times in the summary.")
-@click.option("--summary-mode", type=click.Choice(SUMMARY_MODES), default="compact", help="How much the summary tells.")
+@click.option("--summary-mode", type=click.Choice(SUMMARY_MODES), help="How much is told.  [default: compact]")
 @click.option("--no-summary", is_flag=True, help="Print no summary.")
 @click.option("--quiet", "-q", is_flag=True, help="Print no progress.")
 @debug_option
@@ -94,9 +94,9 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     """What the command line says, as options."""
     names = (
         "vus", "duration", "iterations", "rate", "connections", "seed", "loop", "summary_trend_stats",
-        "summary_time_unit",
+        "summary_time_unit", "summary_mode",
     )  # fmt: skip
-    options = {name: given[name] for name in names if given[name] is not None}
+    options = {name: given[name] for name in names if given[name] not in (None, "disabled")}
     if given["stages"]:
         options["stages"] = [_stage(each) for each in given["stages"]]
     if given["tags"]:

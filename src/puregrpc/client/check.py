@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, NoReturn, TypeVar
 
 from puregrpc.client.results.records import HealthStatus, Response
@@ -11,9 +12,12 @@ from puregrpc.errors import Error, InvalidArgument
 from puregrpc.metrics import Metrics, Series, current_metrics, tag_values
 from puregrpc.metrics.current import Surroundings, current_surroundings
 
-__all__ = ["Failure", "check", "fail", "sleep"]
+__all__ = ["Failure", "check", "fail", "how_to_sleep", "sleep"]
 
 T = TypeVar("T")
+
+how_to_sleep: ContextVar[Callable[[float], object]] = ContextVar("puregrpc_how_to_sleep", default=time.sleep)
+"""What `sleep` does: in a load run something that its end interrupts."""
 
 
 class Failure(Error):  # noqa: N818 - what a script's `fail` means is no fault
@@ -65,4 +69,4 @@ def fail(reason: Any = "") -> NoReturn:
 
 def sleep(seconds: float) -> None:
     """Do nothing for so many seconds (not milliseconds, as in k6)."""
-    time.sleep(max(float(seconds), 0.0))
+    how_to_sleep.get()(max(float(seconds), 0.0))

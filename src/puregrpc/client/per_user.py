@@ -44,6 +44,14 @@ class Connections:
         self.opening: dict[object, Waiters] = {}
         """Client -> who waits until it is connected."""
 
+    def interrupt(self) -> None:
+        """Have calls of threads end that are under way: their connections are closed."""
+        if self.kernel is None and not self.is_shared:
+            for state in list(self.states.values()):
+                connection = state.connection
+                if connection is not None:
+                    connection.close_soon()
+
     async def close(self) -> None:
         """Close what is connected. To be called where the users ran."""
         self.is_shared = False

@@ -11,8 +11,11 @@ from math import inf
 from time import perf_counter
 from typing import Any, Protocol
 
+from puregrpc.client.check import how_to_sleep
 from puregrpc.client.per_user import Connections, current_connections
 from puregrpc.kernel import Kernel
+from puregrpc.kernel.threads.trampoline import Interrupted
+from puregrpc.kernel.threads.waking import Condition
 from puregrpc.load.context import Place, current_place
 from puregrpc.load.problems import Abort
 from puregrpc.load.scenarios import Scenario
@@ -105,6 +108,8 @@ class Activity:
         own = {**metrics.tags, **self.surroundings.tags}
         self.durations = metrics.metric("iteration_duration", "trend", "time").with_tags(own)
         self.durations.followed_by(metrics.metric("iterations", "counter").with_tags(own), 1.0)
+        for name in ("data_sent", "data_received"):  # which are told even if nothing is sent
+            metrics.metric(name, "counter", "data").with_tags(own).note(0)
         self.change = Change(kernel)
         self.begins_at = inf
         self.ends_at = inf
@@ -116,6 +121,7 @@ class Activity:
         self.dropped = 0
         self._taken = count()
         self._stuck = 0
+        self._sleeping = Condition()
         self.active = 0
         """Users that are active."""
         self.users: list[User] = []
@@ -226,7 +232,7 @@ class Activity:
         """So many iterations were due and are not done."""
         self.dropped += count
         metric = self.test.metrics.metric("dropped_iterations", "counter")
-        metric.with_tags({**self.test.metrics.tags, **self.surroundings.tags}).note(count)
+        metric.with_tags(self.tags).note(count)
 
     async def pause(self, seconds: float) -> None:
         """Wait, unless the end comes."""
@@ -262,6 +268,16 @@ class Activity:
         """Interrupt what goes on."""
         self.is_stopping = self.is_cut = True
         self.change.tell()
+        if not self.is_async:
+            with self._sleeping.lock:
+                self._sleeping.notify_all()
+            for user in self.users:
+                user.connections.interrupt()
+
+    def sleep(self, seconds: float) -> None:
+        """What `puregrpc.sleep` does in iterations on threads."""
+        if self._sleeping.wait_for(lambda: self.is_cut, seconds):
+            raise Interrupted
 
 
 class User:
@@ -291,6 +307,8 @@ class User:
         current_place.set(self.place)
         current_connections.set(self.connections)
         surround(self.surroundings)
+        if not self.activity.is_async:
+            how_to_sleep.set(self.activity.sleep)
         self._turn = perf_counter()
 
     async def iterate(self, number: int, planned: float | None = None) -> None:

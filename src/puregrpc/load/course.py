@@ -11,6 +11,7 @@ from importlib import import_module
 from itertools import count
 from typing import Any
 
+from puregrpc.client.calls.measure import Meter
 from puregrpc.client.per_user import Connections, UserAsyncClient
 from puregrpc.kernel import Kernel, ThreadKernel
 from puregrpc.kernel.ownership import open_kernel
@@ -178,6 +179,9 @@ class Course:
             if isinstance(error, ScriptFailure):
                 raise
             raise ScriptFailure(f"{name}(): {failure_text(error, self.script.path)}") from error
+        finally:
+            if name != "init":
+                Meter(self.metrics).traffic(0, 0, {"group": f"::{name}"})
         return given[0] if given else None
 
     def prepare(self, data: Any) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from puregrpc.errors import InvalidArgument
 from puregrpc.load.problems import LoadError
 from puregrpc.load.reading import Fields, seconds
 from puregrpc.load.scenarios import Scenario, read_scenario
+from puregrpc.metrics.summary import TREND_STATS, Mode
 from puregrpc.metrics.thresholds import parse_selector, parse_threshold
 
 __all__ = ["Options", "read_options"]
@@ -29,8 +30,6 @@ PASSED_OVER = (
     "user_agent",
 )  # fmt: skip
 """Options of k6 that are about HTTP, or about its own ways: a script may have them."""
-
-TREND_STATS = ("avg", "min", "med", "max", "p(90)", "p(95)")
 
 LOOPS = ("asyncio", "trio")
 
@@ -55,6 +54,7 @@ class Options:
     """``asyncio``, ``trio``, or empty: what the script imports decides."""
     summary_trend_stats: tuple[str, ...] = TREND_STATS
     summary_time_unit: str | None = None
+    summary_mode: Mode = "compact"
 
 
 def read_options(script: object, overriding: Mapping[str, Any] | None = None) -> Options:
@@ -89,6 +89,7 @@ def read_options(script: object, overriding: Mapping[str, Any] | None = None) ->
         seed=both("seed").number("seed", 0) if both("seed").has("seed") else None,
         loop=both("loop").read("loop", "", _loop),
         summary_trend_stats=both("summary_trend_stats").read("summary_trend_stats", TREND_STATS, _trend_stats),
+        summary_mode=both("summary_mode").read("summary_mode", "compact", _mode),
         summary_time_unit=both("summary_time_unit").read("summary_time_unit", None, _time_unit),
     )
     for fields in (given, over):
@@ -200,6 +201,14 @@ def _trend_stats(value: object, where: str) -> tuple[str, ...]:
         except KeyError:
             raise LoadError(f"{where}: a trend has avg, min, med, max, count and p(N), not {name!r}") from None
     return tuple(str(name) for name in value)
+
+
+def _mode(value: object, where: str) -> Mode:
+    for mode in get_args(Mode):
+        if value == mode:
+            found: Mode = mode
+            return found
+    raise LoadError(f"{where}: there are {', '.join(get_args(Mode))}, not {value!r}")
 
 
 def _time_unit(value: object, where: str) -> str | None:

@@ -26,7 +26,6 @@ from puregrpc.load.report import summary_data
 from puregrpc.load.script import Script, arguments_for, failure_text, load_script
 from puregrpc.metrics import Metrics
 from puregrpc.metrics.registry import Sample
-from puregrpc.metrics.summary import summary
 
 __all__ = ["Observer", "Result", "Status", "run"]
 
@@ -203,7 +202,6 @@ class Run(Course):
                 if problem:
                     raise ScriptFailure(problem)
             self.metrics.begin()
-            Meter(self.metrics).traffic(0, 0)
             data = None
             if not options.no_setup:
                 data = await self.call("setup", options.setup_timeout)
@@ -220,6 +218,8 @@ class Run(Course):
             if not options.no_teardown:
                 await self.call("teardown", options.teardown_timeout, data)
         except ScriptFailure as failure:
+            if not self.activities:
+                Meter(self.metrics).traffic(0, 0)
             self._end(ExitStatus.SCRIPT, str(failure))
         except Abort as error:
             self.abort(str(error))
@@ -324,7 +324,11 @@ class Run(Course):
             completed=counts.completed,
             interrupted=counts.interrupted,
             dropped=counts.dropped,
-            summary=summary(metrics, trend_stats=options.summary_trend_stats, time_unit=options.summary_time_unit),
+            summary=metrics.summary(
+                trend_stats=options.summary_trend_stats,
+                time_unit=options.summary_time_unit,
+                mode=options.summary_mode,
+            ),
             data=data,
             written=self._handle_summary(data),
         )

@@ -400,15 +400,21 @@ class Metrics:
 
     # -- showing
 
-    def summary(self, *, trend_stats: Sequence[str] | None = None, time_unit: str | None = None) -> str:
+    def summary(
+        self,
+        *,
+        trend_stats: Sequence[str] | None = None,
+        time_unit: str | None = None,
+        mode: Literal["compact", "full", "legacy"] | None = None,
+    ) -> str:
         """The metrics as text, laid out as k6's end-of-test summary.
 
         ``trend_stats``: the columns of trends (default avg, min, med, max, p(90), p(95)). ``time_unit``: ``s``,
-        ``ms`` or ``us``; each value in its own if None.
+        ``ms`` or ``us``; each value in its own if None. ``mode``: one of k6's; if None, checks are in their groups.
         """
         from puregrpc.metrics.summary import summary
 
-        return summary(self, trend_stats=trend_stats, time_unit=time_unit)
+        return summary(self, trend_stats=trend_stats, time_unit=time_unit, mode=mode)
 
     def to_dict(self, *, trend_stats: Sequence[str] | None = None) -> dict[str, Any]:
         """The metrics as data that `json.dumps` takes: name -> type, contains, values, thresholds."""

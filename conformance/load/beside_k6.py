@@ -1,0 +1,175 @@
+"""Runs each case with k6 and with puregrpc, and compares exit status, summary, its export and the JSON lines.
+
+``python -m conformance.load.beside_k6 K6 [CASE]``. Exit status 1 if something differs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from conformance.load.cases import CASES, Case
+from puregrpc import BlockingServer
+from puregrpc.services.hello import HelloService
+
+PROTO = """
+syntax = "proto3";
+package hello;
+service HelloService {
+  rpc SayHello(HelloRequest) returns (HelloResponse);
+  rpc LotsOfReplies(HelloRequest) returns (stream HelloResponse);
+}
+message HelloRequest { optional string greeting = 1; }
+message HelloResponse { string reply = 1; }
+"""
+JAVASCRIPT = """
+import grpc from 'k6/net/grpc';
+import exec from 'k6/execution';
+import { check, group, sleep } from 'k6';
+const client = new grpc.Client();
+client.load([], 'hello.proto');
+const TARGET = '%s';
+export const options = %s;
+%s
+"""
+PYTHON = """
+from puregrpc import AsyncClient, Client, StatusOK, check, group, sleep
+from puregrpc.load import abort, vu
+client = %s()
+client.load([], "hello.proto")
+TARGET = "%s"
+options = %s
+%s
+"""
+
+OURS = re.compile(r"(grpc_connect_duration|grpc_req_failed|grpc_req_planned_duration|grpc_streams_first_message|"
+                  r"grpc_streams_msg_interval|generator_lag|iteration_errors)\b")  # fmt: skip
+"""What k6 does not measure."""
+
+ONCE_A_SECOND = re.compile(r"vus(_max)?\b")
+NUMBER = re.compile(r"-?\d[\d.]*\s?(?:µs|ns|ms|[mhs]|%|[kMG]?B)?(?:\d+s)?")
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """A server of the hello service; gives its address."""
+    server = BlockingServer("127.0.0.1:0")
+    HelloService().add_to(server)
+    server.start()
+    try:
+        yield server.addresses[0]
+    finally:
+        server.stop(0)
+        server.wait_for_termination(10)
+
+
+def shape(text: str) -> list[str]:
+    """The lines of a summary without what differs from run to run."""
+    found = []
+    for raw in text.splitlines():
+        line = raw.strip()
+        if not line or line.startswith("time=") or OURS.match(line) or ONCE_A_SECOND.match(line):
+            continue
+        name, dots, values = re.sub(r"\.{3,}", "...", line).partition("...:")
+        if dots:
+            line = name + dots + NUMBER.sub("#", values)
+        elif line[0] in "✓✗" and "=" in line:  # a threshold: the expression stays, the value goes
+            expression, _, value = line.rpartition("'")
+            line = expression + NUMBER.sub("#", value)
+        found.append(" ".join(line.split()))
+    return found
+
+
+def tags_of(path: Path) -> dict[str, list[tuple[str, ...]]]:
+    """Metric -> the names of the tags that its points have."""
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for text in path.read_text(encoding="utf-8").splitlines():
+        line = json.loads(text)
+        name = line["metric"]
+        if line["type"] == "Point" and not (OURS.match(name) or ONCE_A_SECOND.match(name)):
+            found.setdefault(name, set()).add(tuple(sorted(line["data"]["tags"])))
+    return {name: sorted(tags) for name, tags in found.items()}
+
+
+def leaves(value: Any, where: str = "") -> Iterator[str]:
+    """The paths of an export, without its numbers."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if not (OURS.match(name) or ONCE_A_SECOND.match(name)):
+                yield from leaves(each, f"{where}/{name}")
+    else:
+        yield where
+
+
+def ran(command: list[str], folder: Path) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error."""
+    environment = {**os.environ, "NO_COLOR": "1", "K6_NO_USAGE_REPORT": "true"}
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=90, check=False
+    )
+    return result.returncode, result.stdout, result.stderr
+
+
+def differences(case: Case, k6: str, target: str) -> list[str]:
+    """What is not the same."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "hello.proto").write_text(PROTO)
+        (folder / "script.js").write_text(JAVASCRIPT % (target, case.options, case.javascript))
+        kind = "AsyncClient" if "async def" in case.python else "Client"
+        (folder / "script.py").write_text(PYTHON % (kind, target, case.options, case.python))
+        common = ["--summary-export", "export.json", *case.arguments]
+        theirs = ran([k6, "run", "-q", "--no-color", "--out", "json=k6.json", *common, "script.js"], folder)
+        export = folder / "export.json"
+        their_export = json.loads(export.read_text()) if export.exists() else {}
+        export.unlink(missing_ok=True)
+        python = [sys.executable, "-m", "puregrpc"]
+        ours = ran([*python, "run", "-q", "--out", "json=ours.json", *common, "script.py"], folder)
+        our_export = json.loads(export.read_text()) if export.exists() else {}
+        found = []
+        if theirs[0] != ours[0]:
+            found.append(f"exit status: k6 {theirs[0]}, puregrpc {ours[0]}: {ours[2].strip()[-300:]}")
+        if not case.compares_summary:
+            return found
+        if shape(theirs[1]) != shape(ours[1]):
+            found += ["summary of k6:", *shape(theirs[1]), "summary of puregrpc:", *shape(ours[1])]
+        if sorted(leaves(their_export)) != sorted(leaves(our_export)):
+            only = set(leaves(their_export)) ^ set(leaves(our_export))
+            found.append(f"--summary-export: only one of the two has {sorted(only)}")
+        if tags_of(folder / "k6.json") != tags_of(folder / "ours.json"):
+            found.append(f"tags: k6 {tags_of(folder / 'k6.json')}, puregrpc {tags_of(folder / 'ours.json')}")
+        if case.compares_counts:
+            for metric, values in their_export.get("metrics", {}).items():
+                for key in ("count", "passes", "fails"):
+                    mine = our_export.get("metrics", {}).get(metric, {}).get(key)
+                    if key in values and not metric.startswith("data_") and values[key] != mine:
+                        found.append(f"{metric} {key}: k6 {values[key]}, puregrpc {mine}")
+        return found
+
+
+def main() -> int:
+    """Run the cases that are named, or all."""
+    k6, *names = sys.argv[1:]
+    failed = 0
+    with serving() as target:
+        for case in CASES:
+            if names and case.name not in names:
+                continue
+            found = differences(case, k6, target)
+            failed += bool(found)
+            print(f"{'differs' if found else 'the same':8}  {case.name}", flush=True)
+            for line in found:
+                print(f"          {line}")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
