@@ -11,11 +11,11 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 
 from puregrpc import protos
 
@@ -189,7 +189,10 @@ def main(port: int, fault: str) -> None:
         "Chat": grpc.stream_stream_rpc_method_handler(shop.chat, pb.Line.FromString, encode),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
+    with suppress(ImportError):
+        from grpc_reflection.v1alpha import reflection
+
+        reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     server.wait_for_termination()

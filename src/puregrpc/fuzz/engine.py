@@ -52,7 +52,7 @@ class Fuzzer(Proving):
             planner = self.planner
             if "header" in levels:
                 self._auth(usable)
-                planner.counts_authorities = self._counts_authorities()
+                self._ask_about_headers()
                 self._drive("paths", in_turn([_some(planner.headers(each), 34) for each in ending]), 0.12)
             self._watch_leaks(ending)
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
@@ -362,13 +362,15 @@ class Fuzzer(Proving):
             break
         self._watch.reset()
 
-    def _counts_authorities(self) -> bool:
-        """Whether a call with two of them is refused for their number."""
+    def _ask_about_headers(self) -> None:
+        """Whether a call with two authorities is refused for their number, and one of no method served."""
         profile = self._canary
         if profile is None:
-            return False
+            return
         answer = self._ask(replace(profile, fields=two_hosts(profile.fields)))
-        return answer is not None and b":authority" in (answer.field(b"grpc-message") or b"")
+        self.planner.counts_authorities = answer is not None and b":authority" in (answer.field(b"grpc-message") or b"")
+        answer = self._ask(replace(profile, fields=self.planner.fields("/puregrpc.fuzz.Canary/Call")))
+        self.planner.serves_any_path = answer is not None and answer.code == 0
 
     def _auth(self, profiles: list[Profile]) -> None:
         """Calls without the credentials, where there are any or calls are refused for want of them."""

@@ -9,6 +9,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 
+from puregrpc.codec.wire_format.tags_and_varints import tag_bytes, varint
 from puregrpc.fuzz.case import Case, Expectation, Step
 from puregrpc.fuzz.probe import Fields, message
 
@@ -129,15 +130,22 @@ def odd_paths(path: str) -> list[tuple[str, bytes, Expectation]]:
         ("a path with a semicolon", f"/{service};a=1/{method}"), ("a deep path", f"/{service}/{method}/a/b"),
     ]  # fmt: skip
     found: list[tuple[str, bytes, Expectation]] = [("a path without its slash", bare.encode(), "refusal")]
-    found += [(about, each.encode("latin-1"), "any") for about, each in text]
-    found.append(("a path that is not ASCII", path.encode() + b"\xff", "any"))
+    # tonic routes by what stands before a query or a fragment.
+    found += [
+        (about, each.encode("latin-1"), "any" if each in (path + "?a=1", path + "#a") else "refusal")
+        for about, each in text
+    ]
+    found.append(("a path that is not ASCII", path.encode() + b"\xff", "refusal"))
     return found
 
 
-def header_cases(path: str, fields: Fields, octets: bytes, *, counts_authorities: bool = False) -> Iterator[Case]:
+def header_cases(
+    path: str, fields: Fields, octets: bytes, *, counts_authorities: bool = False, serves_any_path: bool = False
+) -> Iterator[Case]:
     """The cases of one method, whose ordinary call has these fields and this message.
 
     ``counts_authorities``: a call with more than one authority is refused for that; so one without any is to be, too.
+    ``serves_any_path``: so does one of a method that there is not.
     """
     body = message(octets)
 
@@ -157,10 +165,11 @@ def header_cases(path: str, fields: Fields, octets: bytes, *, counts_authorities
             reference="CVE-2026-84445 (grpc-go); gRFC A41",
         )  # fmt: skip
     for about, other, expects in odd_paths(path):
-        reference = SEVERE if expects == "refusal" else ""
+        is_severe = about == "a path without its slash"
         yield case(
-            about, _with(fields, b":path", other), expects, reference=reference, severity="high" if reference else ""
-        )
+            about, _with(fields, b":path", other), "any" if serves_any_path else expects,
+            reference=SEVERE if is_severe else "PROTOCOL-HTTP2, Requests", severity="high" if is_severe else "",
+        )  # fmt: skip
     for value in TIMEOUTS:
         yield case(f"grpc-timeout {_shown(value)}", _with(fields, b"grpc-timeout", value))
     for value in CONTENT_TYPES:
@@ -244,11 +253,14 @@ def _encodings(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
     ):  # fmt: skip
         yield make(about, changed, "any", message(content, 1), reference=reference)
     for size in (5 << 20, 64 << 20):
+        # A field that nobody knows, so that the message is one.
         deflater = zlib.compressobj(9, wbits=31)
-        bomb = b"".join(deflater.compress(bytes(1 << 20)) for _ in range(size >> 20)) + deflater.flush()
+        bomb = deflater.compress(octets + tag_bytes(536_870_911, 2) + varint(size))
+        bomb += b"".join(deflater.compress(bytes(1 << 20)) for _ in range(size >> 20)) + deflater.flush()
         yield make(
-            f"gzip of {size >> 20} MiB of zeros", changed, "any", message(bomb, 1), reference="CVE-2024-37168 (grpc-js)"
-        )
+            f"gzip of {size >> 20} MiB", changed, "refusal" if size > 50 << 20 else "any", message(bomb, 1),
+            reference="CVE-2024-37168 (grpc-js)", severity="high",
+        )  # fmt: skip
 
 
 def _prefixes(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:

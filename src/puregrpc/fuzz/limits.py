@@ -39,6 +39,9 @@ FLOOD_MEMORY = 64 * MEBIBYTE
 FLOOD_FACTOR = 12
 FLOOD_CPU = 4.0
 """Processor seconds for a megabyte of flood."""
+CROWD = 60
+MOST_FILES = 2500
+"""A process that may have more files open is left in peace: so many connections are more than others can stand."""
 MANY_THREADS = 250
 """More threads than a pool has: of 2000 calls, each eighth has one of its own."""
 
@@ -67,11 +70,29 @@ def limit_cases(target: Target, profiles: Sequence[Profile], deadline: float, wa
         ("connections that speak HTTP/1.1", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", "hold"),
         ("connections that speak TLS", bytes.fromhex("16030100050100000100"), "reset"),
         ("connections that speak nonsense", bytes(range(256)), "reset"),
+        ("connections that end inside a header block", _half_a_block(profiles[0]), "reset"),
     ):
-        steps = (Step("crowd", octets=octets, code=60, until=how, seconds=0.2),)
-        case = Case("frame", "", steps, "any", f"60 {about}", "CVE-2023-4785 (grpc), CVE-2024-47609 (tonic)")
-        run_case(case, target, deadline=deadline)
-        yield case, None
+        yield _crowd(target, CROWD, about, octets, how, deadline)
+    files = target.most_files()
+    if files and files <= MOST_FILES:
+        yield _crowd(target, files + 20, "connections, more than it may have files", OPENING, "hold", deadline)
+
+
+def _crowd(target: Target, count: int, about: str, octets: bytes, how: str, deadline: float) -> Observed:
+    steps = (Step("crowd", octets=octets, code=count, until=how, seconds=0.3),)
+    case = Case("frame", "", steps, "any", f"{count} {about}", "CVE-2023-4785 (grpc), CVE-2024-47609 (tonic)")
+    run_case(case, target, deadline=deadline)
+    return case, None
+
+
+def _half_a_block(profile: Profile) -> bytes:
+    fields = block(profile.fields)
+    return (
+        OPENING
+        + frame(HEADERS, 0, 1, fields[:9])
+        + frame(CONTINUATION, 0, 1, fields[9:])
+        + frame(CONTINUATION, 0, 1, b"\x82")
+    )
 
 
 def _upkeep(target: Target, profiles: Sequence[Profile]) -> Iterator[Observed]:

@@ -61,6 +61,8 @@ class Planner:
         self.credentials = credentials
         self.counts_authorities = False
         """The server refuses a call for the number of its authorities."""
+        self.serves_any_path = False
+        """The server answers calls of methods that there are not."""
         self.interesting: dict[str, list[tuple[int, ...]]] = {}
         """By method: the draws of messages whose answers were new."""
 
@@ -173,8 +175,9 @@ class Planner:
     def headers(self, profile: Profile) -> Iterator[Case]:
         """Odd header fields."""
         yield from header_cases(
-            profile.path, profile.fields, profile.octets, counts_authorities=self.counts_authorities
-        )
+            profile.path, profile.fields, profile.octets, counts_authorities=self.counts_authorities,
+            serves_any_path=self.serves_any_path,
+        )  # fmt: skip
 
     def auth(self, profile: Profile) -> Iterator[Case]:
         """Calls without the credentials."""

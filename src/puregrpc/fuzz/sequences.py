@@ -13,6 +13,8 @@ CANCEL = 8
 QUICK = 0.02
 """Seconds in which a handler has begun."""
 DEADLINE = "200m"
+MANY = 300
+"""Calls, more than a server has places for."""
 
 
 def sequence_cases(
@@ -89,6 +91,17 @@ def sequence_cases(
             [*many, Step("pause", seconds=QUICK), Step("close", code=1), Step("connect"), *follow(count)],
             "follows",
         )
+    slots: list[Step] = []
+    for number in range(MANY):
+        slots += [
+            Step("open", number, fields), Step("data", number, octets=body, end=True), Step("pause", seconds=0.002),
+            Step("reset", number, code=CANCEL),
+        ]  # fmt: skip
+    yield case(
+        f"a call after {MANY} that were cancelled one after the other",
+        [*slots, Step("pause", seconds=0.2), *follow(MANY)],
+        "follows",
+    )
     for about, broken in (("a message that is cut", body[:5] + b"\xff\xff"), ("a prefix that lies", b"\0\0\0\1\0")):
         yield case(
             f"a call after {about}",

@@ -205,6 +205,14 @@ class Target:
                     return True
         return False
 
+    def most_files(self) -> int:
+        """How many files its process may have open; 0 where that is not known, or not limited."""
+        for pid in self._pids[-1:]:
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                limits = (PROC / str(pid) / "limits").read_text()
+                return int(limits[limits.index("Max open files") + 14 :].split(None, 1)[0])
+        return 0
+
     def forget_peak(self) -> None:
         """Let the most memory there was begin again with what there is now, where the system can."""
         for pid in self._pids:

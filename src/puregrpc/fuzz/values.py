@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 
 from puregrpc.codec.wire_format.tags_and_varints import varint
 from puregrpc.fuzz.choices import Choices
@@ -194,7 +195,9 @@ def scalar_values(field: FieldDescriptor, dictionary: Dictionary) -> list[Scalar
             "-1",
             "a" * 70_000,
         ]
-        found += [*words, *hinted_words, "a" * 257, *_TEXTS, *dictionary.given, *long]
+        found += [*words, *hinted_words, "a" * 257, *dictionary.given]
+        for text, length in zip_longest(_TEXTS, long):
+            found += [each for each in (text, length) if each is not None]
     else:
         given = [text.encode() for text in dictionary.given]
         octets = [value for value in seen if isinstance(value, bytes)]

@@ -201,9 +201,23 @@ class Watching:
                     ("closed",),
                 )
             )  # fmt: skip
+        if last is not None and last.code in (8, 14) and case.expects == "follows" and not found:
+            found += self._exhausted(case, last)
         if case.expects == "same" and unanswered and not outcome.closed and not found:
             found.append(Observation("hang", f"{case.about}: no answer", ()))
         return found
+
+    def _exhausted(self, case: Case, answer: Answer) -> list[Observation]:
+        """Whether a server that says it has no room says so still when there is nothing to do."""
+        profile = self.profiles.get(case.method)
+        if profile is None or not profile.is_steady or profile.answer is None or profile.answer.code == answer.code:
+            return []
+        for pause in (0.5, 1.5):
+            time.sleep(pause)
+            again = self._ask(profile)
+            if again is None or again.code != answer.code:
+                return []
+        return [Observation("state", f"{case.about}: {answer.summary()}, and no more calls are served", ("exhausted",))]
 
     def _revive(self) -> bool:
         """Have the target serve again: by a restart, or by waiting for whoever does that."""

@@ -1,0 +1,142 @@
+"""The table of the pairs: ``python -m conformance.fuzz.pairs [--time SECONDS] [PAIR ...]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+SHOPS = ROOT / "conformance" / "fuzz" / "shops" / "get"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A shop on a version of an implementation; ``more`` pins packages beside it."""
+
+    name: str
+    more: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}{' with ' + self.more if self.more else ''}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is broken in the old version and mended in the new one, and what says so."""
+
+    reference: str
+    what: str
+    old: Version
+    new: Version
+    check: str
+    words: str
+    """In the summary of the finding."""
+    levels: str = "header"
+    files: int = 0
+    """How many files the process may have open; 0: as many as this one."""
+    others: tuple[str, ...] = field(default=())
+    """Words of findings that both have: what was mended later still."""
+
+
+PAIRS = {
+    "path": Pair(
+        "CVE-2026-33186", "a path without its slash is routed, past the rules for it",
+        Version("go@v1.79.2"), Version("go@v1.79.3"), "accepted-invalid", "a path without its slash",
+        others=("without an authority", "octet"),
+    ),
+    "authority": Pair(
+        "CVE-2026-84445", "a call without an authority is served",
+        Version("go@v1.83.1"), Version("go@v1.83.2"), "accepted-invalid", "a call without an authority",
+    ),
+    "pieces": Pair(
+        "CVE-2026-84304", "each frame of one octet is kept by itself",
+        Version("go@v1.83.0"), Version("go@v1.83.1"), "memory", "in frames of one octet", "frame",
+    ),
+    "malformed-request": Pair(
+        "CVE-2026-48068, CVE-2026-48069", "a malformed request, or a malformed compressed message, ends the process",
+        Version("node@1.14.3"), Version("node@1.14.4"), "process-ended", "the process ended", "header,frame",
+    ),
+    "bomb": Pair(
+        "CVE-2024-37168", "what is inflated has no limit",
+        Version("node@1.10.8"), Version("node@1.10.9"), "accepted-invalid", "gzip of 64 MiB",
+        others=("the process ended",),
+    ),
+    "empty-data": Pair(
+        "RUSTSEC-2026-0258", "frames without an octet are kept without limit",
+        Version("rust@0.14.9", "h2@0.4.15"), Version("rust@0.14.9", "h2@0.4.18"), "memory",
+        "frames without an octet", "frame",
+    ),
+    "accept": Pair(
+        "CVE-2024-47609", "an error of accept ends the server",
+        Version("rust@0.12.2"), Version("rust@0.14.9", "h2@0.4.18"), "process-ended", "the process ended", "frame", 512,
+    ),
+}  # fmt: skip
+"""By name. Where the new version has faults of its own that were mended later, only this one is looked for."""
+
+
+def command_of(version: Version, files: int) -> str:
+    """The command that serves, with {port}; the shop is built if it is not there."""
+    done = subprocess.run(
+        [str(SHOPS), version.name], env={**os.environ, "MORE": version.more, "PYTHON": sys.executable},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"{version} cannot be built:\n{done.stderr[-2000:]}")
+    command = f"{done.stdout.splitlines()[-1]} {{port}} sound"
+    return command if not files else shlex.join(["bash", "-c", f"ulimit -n {files}; exec {command}"])
+
+
+def fuzz(version: Version, pair: Pair, seconds: float) -> tuple[list[dict[str, Any]], float, int]:
+    """The findings, after how many seconds the run was over, and how many cases it had."""
+    command = command_of(version, pair.files)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "puregrpc", "fuzz", f"127.0.0.1:{port}", "-p", "--command", command, "--json", "-",
+         "--time", f"{seconds}s", "--level", pair.levels, "--proto", str(ROOT / "conformance/fuzz/zoo/shop.proto")],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{version}: exit status {done.returncode}: {done.stderr[-500:]}")
+    report = json.loads(done.stdout)
+    return report["findings"], time.monotonic() - begun, report["cases"]
+
+
+def main() -> int:
+    """Run the pairs; 1 if a fault was not found in an old version, or something else in a new one."""
+    parser = argparse.ArgumentParser(prog="python -m conformance.fuzz.pairs")
+    parser.add_argument("--time", type=float, default=40.0)
+    parser.add_argument("pairs", nargs="*", choices=[*PAIRS, []])
+    arguments = parser.parse_args()
+    wrong = 0
+    print("| reference | old | what is found in it | new | cases | seconds | |\n|---|---|---|---|---|---|---|")
+    for name in arguments.pairs or PAIRS:
+        pair = PAIRS[name]
+        old, took, cases = fuzz(pair.old, pair, arguments.time)
+        shown = [each for each in old if each["check"] == pair.check and pair.words in each["summary"]]
+        new, _, more = fuzz(pair.new, pair, arguments.time)
+        known = [each for each in new if any(words in each["summary"] for words in pair.others)]
+        is_right = bool(shown) and len(new) == len(known)
+        wrong += not is_right
+        what = f"{shown[0]['check']}: {shown[0]['summary']}" if shown else "nothing"
+        later = f" ({len(known)} of what was mended later)" if known else ""
+        print(
+            f"| {pair.reference} | {pair.old} | {what} | {pair.new}{later} | {cases} + {more} | {took:.0f} | "
+            f"{'' if is_right else 'WRONG ' + '; '.join(each['summary'] for each in new)} |",
+            flush=True,
+        )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
