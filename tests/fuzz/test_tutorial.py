@@ -26,7 +26,8 @@ def command(of: str) -> list[str]:
 def test_the_server_to_try_it_on() -> None:
     shown = next(text for language, text in BLOCKS if not language and text.startswith("MEDIUM"))
     words = command("grpcio_shop {port} division")
-    words[words.index("--time") + 1] = "8s"
+    words += ["--level", "schema", "--max-cases", "400"]
+    words[words.index("--time") + 1] = "60s"
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     for line in shown.splitlines():
@@ -39,7 +40,7 @@ def test_the_check_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "checks.py"
     file.write_text(next(text for language, text in BLOCKS if language == "python" and "@check" in text))
     words = [*command("grpcio_shop {port} division"), "--checks", str(file), "--max-cases", "30"]
-    words[words.index("--time") + 1] = "4s"
+    words[words.index("--time") + 1] = "60s"
     sound = [word.replace(" division", " sound") for word in words]
     done = subprocess.run(sound, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -295,9 +295,9 @@ class Fuzzer(Proving):
             if link.closed:
                 time.sleep(0.02)
             down = self._down()
-            if down is not None:
+            if down is not None and (down.check != "not-served" or not self._stuck_behind(self._canary)):
                 self._not_served(again, down)
-            else:
+            elif down is None and not self._is_stuck(again):
                 for case in again:
                     if self._is_muted(case):
                         continue
@@ -468,8 +468,9 @@ class Fuzzer(Proving):
         if not self._watch.is_possible:
             return
         self._phase = "leaks"
+        until = self._begun + self.options.time * 0.25
         for profile in profiles:
-            if time.monotonic() > self._begun + self.options.time * 0.8:
+            if time.monotonic() > until:
                 return
             case = self.planner.call(profile, profile.octets, "the same call again and again")
             observation = self._watch.leak(profile.fields, body_of(case.steps[1]), min(self.options.time / 80, 1.0))

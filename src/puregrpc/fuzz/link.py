@@ -204,6 +204,15 @@ class Link:
             answer.cancelled = True
             self._end(answer, "cancelled")
 
+    def room(self, stream: int) -> int:
+        """How many octets of DATA the peer takes on a stream now."""
+        return min(self._window, self._windows.get(stream, FIRST_WINDOW))
+
+    def spend(self, stream: int, octets: int) -> None:
+        """So many octets of DATA have been sent by hand."""
+        self._window -= octets
+        self._windows[stream] = self._windows.get(stream, FIRST_WINDOW) - octets
+
     def _flush(self, stream: int) -> None:
         queue = self._waiting.get(stream)
         out = bytearray()

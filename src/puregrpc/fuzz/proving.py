@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from puregrpc.fuzz.case import Case
+from puregrpc.fuzz.case import Case, Step
 from puregrpc.fuzz.checks import Observation, Profile, signature
 from puregrpc.fuzz.choices import Choices, shrink
 from puregrpc.fuzz.findings import Finding, Found, finding_of
-from puregrpc.fuzz.running import run_case
+from puregrpc.fuzz.running import is_simple, run_case
 from puregrpc.fuzz.shapes import Shape, covers, shape_of
 from puregrpc.fuzz.watching import CANARY_TIMEOUT, DOWN, OutOfTime, Watching
 from puregrpc.trace import Recorder
@@ -58,10 +58,46 @@ class Proving(Watching):
         if culprits:
             self._examine(culprits[0], down)
 
+    def _is_stuck(self, unanswered: list[Case]) -> bool:
+        """Whether a method has stopped to answer ordinary calls, and what did it."""
+        profile = self.profiles.get(unanswered[0].method)
+        if self._link is None or self._link.closed:
+            return False
+        return self._has_stopped(profile) and self._stuck_behind(profile)
+
+    def _has_stopped(self, profile: Profile | None) -> bool:
+        """Whether ordinary calls of a method are not answered any more."""
+        if profile is None or not profile.is_steady or not self.target.can_restart:
+            return False
+        for _ in range(2):
+            answer = self._ask(profile)
+            if answer is not None and answer.code not in (None, 4):
+                return False
+        return True
+
+    def _stuck_behind(self, profile: Profile | None) -> bool:
+        """Find the call behind which ordinary calls of a method are not answered, among the last; False without one."""
+        suspects = [case for case in self._recent if is_simple(case) and not self._is_muted(case)]
+        if profile is None or not profile.ends or not self.target.can_restart or not self._revive():
+            return False
+        self._recent = []
+        deadline = min(self.options.deadline, max(8 * profile.seconds, 0.5))
+        for case in suspects:
+            followed = _followed(case, profile)
+            outcome = run_case(followed, self.target, deadline=deadline)
+            last = outcome.answers.get(1)
+            if last is not None and last.code in (None, 4) and not outcome.closed:
+                known = len(self.report.findings)
+                self._examine(followed, Observation("hang", f"{followed.about}: no answer", ("behind",)))
+                return len(self.report.findings) > known or not self._down()
+            if self.target.has_ended():
+                return False
+        return False
+
     def _brings_down(self, cases: list[Case]) -> bool:
         for case in cases:
-            run_case(case, self.target, deadline=min(self.options.deadline, 1.0))
-            if self.target.has_ended():
+            outcome = run_case(case, self.target, deadline=min(self.options.deadline, 1.0))
+            if self.target.has_ended() or any(not answer.ended for answer in outcome.answers.values()):
                 break
         time.sleep(0.05)
         is_down = self._down() is not None
@@ -108,10 +144,13 @@ class Proving(Watching):
             return
         if sum(f.check == seen.check and f.method == case.method for f in self.report.findings) >= 8:
             return
+        has_stopped = seen.check == "hang" and self._has_stopped(profile)
         repeats = self._repeat(case, seen)
         if not repeats:
             if self._gone:
                 raise OutOfTime
+            if has_stopped:
+                self._stuck_behind(profile)
             known.append(shape) if len(known) < MOST_SAME and seen.check in ("memory", "cpu") else None
             return
         smallest, observation = self._smaller(case, seen)
@@ -215,10 +254,18 @@ class Proving(Watching):
         """Carry a case out again; what it shows of the same kind."""
         recorder = Recorder(start_time=time.time())
         outcome = run_case(case, self.target, deadline=self.options.deadline, recorder=recorder)
-        for each in self._observe(case, outcome):
+        found = self._observe(case, outcome)
+        if not found and seen.check in DOWN:
+            down = self._down()
+            found = [down] if down is not None else []
+        for each in found:
             if (each.check in DOWN and seen.check in DOWN) or (
                 each.check == seen.check
-                and (each.key == seen.key or seen.check in ("bad-reply", "property", "leak-of-internals"))
+                and (
+                    each.key == seen.key
+                    or seen.key == ("behind",)
+                    or seen.check in ("bad-reply", "property", "leak-of-internals")
+                )
             ):
                 self._recorder = recorder
                 return each
@@ -275,3 +322,14 @@ class Proving(Watching):
             finding.evidence["recording"] = self._recorder.recording()
         self.report.findings.append(finding)
         self.emit(Found(finding))
+
+
+def _followed(case: Case, profile: Profile) -> Case:
+    """A call with an ordinary one behind it, which is to be answered as ever."""
+    steps = (
+        *case.steps, Step("wait", 0, until="end"),
+        Step("open", 1, profile.fields), Step("message", 1, octets=profile.octets, end=True),
+        Step("wait", 1, until="end"),
+    )  # fmt: skip
+    about = f"an ordinary call of {profile.method.name} behind one of {case.method.rpartition('/')[2]} ({case.about})"
+    return Case("sequence", profile.path, steps, "follows", about)
