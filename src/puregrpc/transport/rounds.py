@@ -24,6 +24,9 @@ __all__ = ["LONG_TURN", "SHORT_TURN", "UNKNOWN_TURN", "Rounds"]
 ROUND_TIME = 0.02
 """Seconds that the turns of a round take together."""
 
+NOTICED_TIME = 0.004
+"""Turns that took less together are no matter, whether they were in one turn of the loop or in many."""
+
 UNKNOWN_TURN = 0.004
 """What a turn is taken to cost before there was one."""
 
@@ -62,18 +65,22 @@ class Rounds:
     def spend(self, seconds: float) -> None:
         """A turn has taken so long."""
         self._spent += seconds
+        if self._spent >= NOTICED_TIME:
+            self._see_to_next()
+            if self._spent >= ROUND_TIME:
+                self.is_over = True
+
+    def _see_to_next(self) -> None:
         if not self._is_due:
             self._is_due = True
             with suppress(NotConnected):  # nothing has a turn any more
                 self._kernel.call_soon(self._begin)
-        if self._spent >= ROUND_TIME:
-            self.is_over = True
 
     def wait(self, go_on: Callable[[], object], cost: float) -> None:
         """Have ``go_on`` called to have its turn, or to have it soon. The last one took ``cost`` seconds."""
         is_long = cost >= LONG_TURN and cost != UNKNOWN_TURN
         (self._waiting_long if is_long else self._waiting).append((cost, go_on))
-        self.spend(0.0)
+        self._see_to_next()
 
     def _begin(self) -> None:
         self._is_due = False
@@ -87,7 +94,7 @@ class Rounds:
                 go_on()
             finally:
                 if self._waiting or self._waiting_long:
-                    self.spend(0.0)
+                    self._see_to_next()
             if self._spent == before:
                 expected += cost
         if self._waiting or self._waiting_long:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 from tests.wire.fast.differential import Observation, Peer, Subject, frame
 
@@ -87,6 +87,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         "padding that leaves no room for the rest of HEADERS: two faults in one, and each engine names another",
         "RFC 9113, section 6.2",
         error_codes(6, 1),
+    ),
+    Difference(
+        "HEADERS that cannot be decoded on a stream that cannot be: two faults in one, and each engine names another",
+        "RFC 9113, sections 4.3 and 5.1",
+        error_codes(9, 1),
     ),
     Difference(
         "h2 resets some streams again for each frame that comes on them; here what was on its way is ignored",
@@ -407,6 +412,34 @@ def test_servers_agree(steps: list[Step], auto_consume: bool) -> None:
     run("server", steps, auto_consume=auto_consume)
 
 
+OPENED: Step = ("open", (), "identity", 5, False, None)
+CANCELLED: Step = ("reset call", 0, 8)
+INFORMATIONAL: Fields = [(b":status", b"103")]
+
+
+def from_peer(*what: Step) -> Step:
+    return ("peer", list(what), 0)
+
+
+# What comes on a stream that was reset here is ignored, whatever it is (RFC 9113, section 5.1).
+@example([OPENED, CANCELLED, from_peer(("headers", 1, INFORMATIONAL, False, "whole"))], False)
+@example([OPENED, CANCELLED, from_peer(("headers", 1, INFORMATIONAL, True, "padded"))], False)
+@example([OPENED, CANCELLED, from_peer(("headers", 1, [], False, "priority"))], False)
+@example([OPENED, CANCELLED, from_peer(("headers", 1, INFORMATIONAL, False, "continued"))], False)
+@example([OPENED, OPENED, from_peer(("goaway", 1, 0)), from_peer(("headers", 3, RESPONSE, False, "whole"))], False)
+# A client that is going away resets a stream whose DATA come before its HEADERS, and ignores these.
+@example(
+    [
+        OPENED,
+        OPENED,
+        ("go away", False),
+        from_peer(("data", 1, message(b"hello"), False, None), ("headers", 1, INFORMATIONAL, False, "padded")),
+        from_peer(("headers", 3, RESPONSE, False, "whole")),
+    ],
+    False,
+)
+# Padding that is longer than its frame is the connection's fault, before any of the stream's (section 6.1).
+@example([OPENED, from_peer(("goaway", 1, 0), ("data", 1, message(b"hello"), False, 200))], False)
 @given(
     st.lists(st.one_of(peer_steps(RESPONSES), peer_steps(TRAILERS), client_steps, client_steps), max_size=12),
     st.booleans(),

@@ -24,6 +24,7 @@ from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
 from puregrpc.wire.frames import HEAD_SIZE, ErrorCode, FrameReader, FrameType, RawFrame
 from puregrpc.wire.framing import MessageReader, encode_message
 from puregrpc.wire.h2_engine.holding import Holding
+from puregrpc.wire.h2_engine.http2 import check_size
 from puregrpc.wire.h2_engine.stream import CallT, Stream, priority_error, stream_error
 from puregrpc.wire.h2_engine.turns import Turns
 from puregrpc.wire.keepalive import Keepalive, KeepaliveAction
@@ -393,6 +394,7 @@ class H2Connection(Holding[CallT]):
             raise RemoteProtocolError("PUSH_PROMISE, though server push is disabled")
         if kind > FrameType.CONTINUATION:
             return  # RFC 9113, section 4.1: unknown frame types are ignored
+        check_size(frame)
         stream = self._streams.get(frame.stream_id)
         if stream is not None and (error := stream_error(stream, frame)) is not None:
             self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), error.error_code)

@@ -27,7 +27,7 @@ from puregrpc.wire.limits import (
 )
 from puregrpc.wire.metadata import HeaderField
 
-__all__ = ["FIRST_WINDOW", "Http2"]
+__all__ = ["FIRST_WINDOW", "Http2", "check_size"]
 
 FIRST_WINDOW = 65535
 """Every window until someone says otherwise (RFC 9113, section 6.9.2)."""
@@ -188,7 +188,6 @@ class Http2:
 
     def receive(self, frame: RawFrame) -> list[h2.events.Event]:
         """Take a frame. Raises RemoteProtocolError for all that the peer may have got wrong."""
-        _check_size(frame)
         if self._block or (frame.type in _BLOCK_BEGINS and not frame.flags & END_HEADERS):
             joined = self._joined(frame)
             if joined is None:
@@ -205,11 +204,15 @@ class Http2:
             # RFC 9113, section 6.9: the reserved bit is ignored. hyperframe takes it for a part of the number.
             octets = octets[:9] + bytes((octets[9] & 0x7F,)) + octets[10:]
         try:
+            if frame.type == FrameType.HEADERS and frame.stream_id in self._reset_here:
+                # It was on its way (RFC 9113, section 5.1), and h2 would hold it against the stream's last state.
+                self._h2.decoder.decode(_fragment(frame), raw=True)
+                return []
             events: list[h2.events.Event] = self._h2.receive_data(octets)
         except _H2_FAULTS as error:
             self._h2.clear_outbound_data_buffer()  # h2's own GOAWAY: ours says more
             code = int(getattr(error, "error_code", ErrorCode.PROTOCOL_ERROR))
-            if isinstance(error.__cause__, HPACKError | IndexError | TypeError):
+            if isinstance(error, HPACKError) or isinstance(error.__cause__, HPACKError | IndexError | TypeError):
                 code = ErrorCode.COMPRESSION_ERROR  # RFC 9113, section 4.3
             raise RemoteProtocolError(str(error) or type(error).__name__, code) from None
         changes = self._h2.encoder.table_size_changes
@@ -372,7 +375,15 @@ class Http2:
         return {SettingCodes(name).name: int(value) for name, value in self._h2.remote_settings.items()}
 
 
-def _check_size(frame: RawFrame) -> None:
+def _fragment(frame: RawFrame) -> bytes:
+    """The part of a header block that HEADERS hold, without padding and priority."""
+    content = frame.payload
+    if frame.flags & PADDED:
+        content = content[1 : len(content) - content[0]]
+    return content[PRIORITY_SIZE:] if frame.flags & PRIORITY else content
+
+
+def check_size(frame: RawFrame) -> None:
     """Hold a frame's size against RFC 9113, section 4.2; h2 calls some of these faults by another name."""
     size = len(frame.octets) - HEAD_SIZE
     kind = frame.type
@@ -382,7 +393,10 @@ def _check_size(frame: RawFrame) -> None:
     elif kind == FrameType.SETTINGS:
         wrong = not frame.stream_id and (size % 6 != 0 or (frame.flags & ACK != 0 and size > 0))
     elif kind in (FrameType.DATA, FrameType.HEADERS):
-        wrong = not size and frame.flags & PADDED != 0 and frame.stream_id != 0
+        is_padded = frame.flags & PADDED != 0 and frame.stream_id != 0
+        wrong = not size and is_padded
+        if is_padded and not wrong and frame.octets[HEAD_SIZE] >= size:
+            raise RemoteProtocolError("the padding of a frame is longer than the frame")
     else:
         return
     if wrong:
