@@ -519,7 +519,7 @@ PLACES: dict[type, list[str] | None] = {
 """Class -> its methods, all where there are none. What overrides them is meant as well."""
 ENGINE_PLACES = [
     "start", "receive", "data_to_send", "lost", "advance", "next_time", "send_headers", "send_message",
-    "send_trailers", "send_response", "send_buffered", "consume", "reset", "go_away",
+    "send_trailers", "send_response", "send_buffered", "is_held_back", "consume", "reset", "go_away",
 ]  # fmt: skip
 SESSIONS: dict[str, list[type]] = {
     "trio": [TrioSession, LoopSession, Session],

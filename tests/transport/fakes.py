@@ -147,6 +147,9 @@ class EchoConnection(Connection):
     def send_buffered(self, call: Call) -> int:
         return 0
 
+    def is_held_back(self, call: Call) -> bool:
+        return False
+
     def consume(self, call: Call, octets: int) -> None:
         return
 

@@ -10,6 +10,7 @@ from tests.wire.scripted import REQUEST, RESPONSE, ScriptedClient, ScriptedServe
 from puregrpc.wire import EngineName
 from puregrpc.wire.connection import ConnectionConfig, Request
 from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
+from puregrpc.wire.limits import MAX_UNSENT_OUTPUT
 from puregrpc.wire.status import OK
 
 PATH = Request("/a.B/C", "x")
@@ -353,3 +354,40 @@ def test_probe() -> None:
     assert probe.begin(3000, 3.0)
     assert probe.answered(9000, 3.1) == 4000
     assert not probe.begin(9000, 4.0), "as large as allowed"
+
+
+def test_senders_wait_for_the_connection_too(engine: EngineName) -> None:
+    """Many calls, none of which has much waiting: beyond what a connection may have waiting, each goes on only when
+    some of its own was sent."""
+    writable: list[RecordingCall] = []
+
+    class Sender(RecordingCall):
+        def on_writable(self) -> None:
+            writable.append(self)
+
+    with ScriptedServer(engine, INITIAL_WINDOW_SIZE=1_000_000) as peer:
+        calls = [Sender() for _ in range(100)]
+        for call in calls:
+            peer.connection.open_call(call, PATH)
+        peer.said()
+        times = 0
+        while held := [not peer.connection.is_held_back(call) for call in calls]:
+            free = [call for call, is_free in zip(calls, held, strict=True) if is_free]
+            if not free:
+                break
+            for call in free:
+                peer.connection.send_message(call, bytes(30_000))
+            times += 1
+            peer.said()
+        assert times < 5
+        assert MAX_UNSENT_OUTPUT <= sum(map(peer.connection.send_buffered, calls)) <= MAX_UNSENT_OUTPUT + 3_100_000
+        assert not writable
+        peer.send(peer.window_update(0, 6_000_000))
+        while peer.said():
+            continue
+        assert writable
+        peer.send(peer.window_update(0, 20_000_000))
+        while peer.said():
+            continue
+        assert set(writable) == set(calls)
+        assert not any(peer.connection.is_held_back(call) for call in calls)

@@ -400,6 +400,11 @@ class Connection(ABC):
         """Octets of the call's messages that flow control has not let go yet."""
 
     @abstractmethod
+    def is_held_back(self, call: Call) -> bool:
+        """Whether the call's sender is to wait: more than SEND_BUFFER_SIZE of its messages waits, or something of them
+        while `is_send_full`. If so, ``on_writable`` follows once some of it is sent."""
+
+    @abstractmethod
     def consume(self, call: Call, octets: int) -> None:
         """The owner has taken one or more messages: give them back to the peer's window (auto_consume off).
 

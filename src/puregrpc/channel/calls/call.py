@@ -345,8 +345,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     def _is_held_back(self) -> bool:
         if self._status is not None:
             return False
-        connection = self._opened_session().connection
-        return self._retry_at is not None or connection.send_buffered(self) > connection.send_buffer_size
+        return self._retry_at is not None or self._opened_session().connection.is_held_back(self)
 
     def _room_waiter(self) -> Waiter:
         waiter = self._waiter()

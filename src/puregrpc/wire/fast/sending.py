@@ -349,6 +349,13 @@ class Sending(Connection):
         outbound: Outbound | None = call.wire_outbound if call.wire_state is not None else None
         return 0 if outbound is None else outbound.octets
 
+    def is_held_back(self, call: Call) -> bool:
+        outbound: Outbound | None = call.wire_outbound if call.wire_state is not None else None
+        if outbound is None or not (outbound.octets > self.send_buffer_size or self.is_send_full):
+            return False
+        outbound.over = True
+        return True
+
     # -- turns
 
     def _give_turn(self, outbound: Outbound) -> None:

@@ -341,6 +341,15 @@ class H2Connection(Holding[CallT]):
         stream: Stream[CallT] | None = call.wire_state
         return 0 if stream is None else stream.buffered
 
+    def is_held_back(self, call: Call) -> bool:
+        stream: Stream[CallT] | None = call.wire_state
+        if stream is None or not stream.buffered:
+            return False
+        if stream.buffered <= self.send_buffer_size and not self.is_send_full:
+            return False
+        stream.was_full = True
+        return True
+
     def reset(self, call: Call, error_code: int = ErrorCode.CANCEL, *, now: float = 0.0) -> None:
         stream: Stream[CallT] | None = call.wire_state
         if stream is None:
