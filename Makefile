@@ -9,7 +9,7 @@ SMOKE = tests/wire tests/codec tests/schema tests/proto/test_compile.py tests/ch
 	tests/client/test_blocking_connection.py tests/client/test_asyncio.py tests/client/test_invoke.py tests/client/test_stream.py tests/examples/test_examples.py::test_demo \
 	tests/test_readme.py::test_the_commands
 
-.PHONY: demo test smoke lint docs bench conformance clean
+.PHONY: demo test smoke lint docs playground bench conformance clean
 
 # The demo needs only the core; the developers' tools are added by the targets that use them.
 $(VENV)/installed: pyproject.toml
@@ -41,6 +41,10 @@ docs: $(VENV)/developer
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs build/site
 	$(BIN)/python -m docs.check build/site
+
+# The playground, a static page: build/playground. Needs npm, which has Pyodide.
+playground: $(VENV)/developer
+	$(BIN)/python -m playground.build
 
 bench: $(VENV)/developer
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check grpclib

@@ -41,7 +41,8 @@ def exercises_page() -> str:
         f"puregrpc trace --read exercises/{EXERCISES[0].name}.hex --detail octets --proto {PROTO}",
         "```",
         "",
-        "The [answers](answers.md) tell.",
+        "The [answers](answers.md) tell. In the browser they open in the [playground](playground.md), with",
+        "`?exercise=length`.",
         "",
     ]
     for number, exercise in enumerate(EXERCISES, 1):
