@@ -8,7 +8,7 @@ from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
 
-class Raw(CodecBase):  # type: ignore[misc]
+class Raw(CodecBase):  # type: ignore[misc, unused-ignore]  # grpclib may not be there
     """Bytes as they are."""
 
     __content_subtype__ = "proto"
