@@ -265,7 +265,7 @@ class Metrics:
                     mine.overflow.merge(metric.overflow)
 
     def drain(self) -> list[Drained]:
-        """What was taken since the last time, to be sent to another process, which `absorb`s it."""
+        """What was taken since the last time, to be sent to another process, which takes it with `absorb`."""
         found: list[Drained] = []
         for metric in self:
             make = SINKS[metric.kind]
