@@ -42,6 +42,11 @@ class Progress(Observer):
         sys.stderr.write("\n")
         sys.stderr.flush()
 
+    def serves(self, address: str) -> None:
+        """Say where the page is."""
+        sys.stderr.write(f"     web page: {address}\n")
+        sys.stderr.flush()
+
     def goes_on(self, status: Status) -> None:
         """Say how it goes."""
         self._ticks += 1

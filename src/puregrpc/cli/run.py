@@ -42,6 +42,9 @@ SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 @click.option("--no-teardown", is_flag=True, help="Do not call teardown().")
 @click.option("--no-thresholds", is_flag=True, help="Judge no thresholds.")
 @click.option("--out", "-o", "outs", multiple=True, metavar="KIND=FILE", help="Write samples: json=FILE, csv=FILE.")
+@click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write a report with plots over time.")
+@click.option("--web", is_flag=True, help="Show the report on a page while the run goes, and let users be set there.")
+@click.option("--web-port", type=click.IntRange(0, 65535), default=6565, help="Its port of 127.0.0.1.  [default: 6565]")
 @click.option("--summary-export", type=click.Path(dir_okay=False), metavar="FILE", help="Write the summary as JSON.")
 @click.option("--summary-trend-stats", metavar="LIST", help="The columns of trends: avg,p(95),p(99.9),count.")
 @click.option("--summary-time-unit", type=click.Choice(["s", "ms", "us"]), help="The unit of times in the summary.")
@@ -75,6 +78,7 @@ def run(script: str, **given: Any) -> int:
                 workers=given["workers"],
                 outputs=outputs,
                 observer=Progress(quiet=given["quiet"]),
+                web=given["web_port"] if given["web"] else None,
             )
         except LoadError as error:
             error_line(str(error))
@@ -85,6 +89,8 @@ def run(script: str, **given: Any) -> int:
 
         text = json.dumps(exported_summary(result.data), indent=4, ensure_ascii=False)
         Path(given["summary_export"]).write_text(text, encoding="utf-8")
+    if given["html"]:
+        Path(given["html"]).write_text(result.page, encoding="utf-8")
     if result.problem:
         error_line(result.problem)
     return result.exit_status

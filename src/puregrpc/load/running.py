@@ -19,11 +19,14 @@ from puregrpc.load.built_in import run_metrics
 from puregrpc.load.course import Course, ScriptFailure
 from puregrpc.load.messages import Counts
 from puregrpc.load.options import Options, read_options
+from puregrpc.load.page import page, page_data
 from puregrpc.load.peers import Peers
 from puregrpc.load.problems import Abort, ExitStatus, LoadError
-from puregrpc.load.reading import seconds
+from puregrpc.load.reading import duration_text, seconds
 from puregrpc.load.report import summary_data
 from puregrpc.load.script import Script, arguments_for, failure_text, load_script
+from puregrpc.load.timeline import Timeline
+from puregrpc.load.web import serving
 from puregrpc.metrics import Metrics
 from puregrpc.metrics.registry import Sample
 
@@ -63,6 +66,9 @@ class Observer:
     def begins(self, options: Options, script: str) -> None:
         """The script has been read; the run begins."""
 
+    def serves(self, address: str) -> None:
+        """The page of the run is to be seen at an address."""
+
     def goes_on(self, status: Status) -> None:
         """A second has passed."""
 
@@ -87,6 +93,8 @@ class Result:
     """The end-of-run summary as text."""
     data: dict[str, Any] = field(repr=False)
     """The same as data, as ``handle_summary`` gets it."""
+    page: str = field(repr=False)
+    """The report as an HTML page, with plots over time."""
     written: dict[str, str | bytes] = field(repr=False)
     """What ``handle_summary`` gave: name of a file, ``stdout`` or ``stderr`` -> what goes there. Empty: it has none."""
 
@@ -99,14 +107,16 @@ def run(
     workers: int = 1,
     outputs: tuple[Callable[[Sample], None], ...] = (),
     observer: Observer | None = None,
+    web: int | None = None,
 ) -> Result:
     """Run a load test to its end, and return what it came to.
 
     ``script`` is the path of a Python file, a module, a dict of names, or a function that each iteration calls.
     ``options`` go before those that the script exports; they are k6's, in its spelling or in Python's. ``env`` are
     variables of the environment. ``workers`` is how many processes share the work: this one, which sees to the others,
-    and as many more as that takes; the script is a file then. Each of the ``outputs`` gets every sample. In the main
-    thread SIGINT and SIGTERM end
+    and as many more as that takes; the script is a file then. Each of the ``outputs`` gets every sample. ``web``
+    is a port of 127.0.0.1 (0: any that is free) where the report is to be seen while the run goes on, and where users
+    that are controlled from outside are set. In the main thread SIGINT and SIGTERM end
     the run gracefully, and at once when they come again.
 
     Raises LoadError if the run cannot begin, with the exit status that ``puregrpc run`` would have.
@@ -127,7 +137,12 @@ def run(
     for output in outputs:
         metrics.listen(output)
     peers = Peers(workers, str(script), dict(options or {})) if workers > 1 else None
-    return Run(found, read, metrics, observer or Observer(), peers).result()
+    made = Run(found, read, metrics, observer or Observer(), peers)
+    if web is None:
+        return made.result()
+    with serving(made, web, found.name) as address:
+        made.observer.serves(address)
+        return made.result()
 
 
 class Run(Course):
@@ -137,7 +152,8 @@ class Run(Course):
         self, script: Script, options: Options, metrics: Metrics, observer: Observer, peers: Peers | None
     ) -> None:
         super().__init__(script, options, metrics, Share(workers=1 if peers is None else peers.workers))
-        self._observer = observer
+        self.observer = observer
+        self.timeline = Timeline(metrics)
         self._peers = peers
         self._stops = 0
         self._exit_status = ExitStatus.OK
@@ -179,6 +195,58 @@ class Run(Course):
         else:
             self.cut()
 
+    # -- what other threads ask of it
+
+    def view(self) -> dict[str, Any]:
+        """See `Controlled`."""
+        return self._page_data(f"running for {duration_text(round(self.metrics.seconds))}", "")
+
+    def _page_data(self, state: str, summary: str) -> dict[str, Any]:
+        return page_data(
+            self.metrics,
+            self.timeline,
+            script=self.script.name,
+            scenarios=[f"{each.name}: {each.text}" for each in self.options.scenarios],
+            state=state,
+            summary=summary,
+            is_over=bool(summary),
+            controls=not summary and any(each.target is not None for each in self.activities),
+        )
+
+    def standing(self) -> dict[str, Any]:
+        """See `Controlled`."""
+        return {
+            "status": 7 if self.is_over else 4,
+            "paused": False,
+            "vus": self._all_counts().vus,
+            "vus-max": self._most_users(),
+            "stopped": all(each.is_stopping for each in self.activities),
+            "running": bool(self.activities) and not self.is_over,
+            "tainted": False,
+        }
+
+    def set_users(self, count: int) -> None:
+        """See `Controlled`."""
+        controlled = [each for each in self.activities if each.target is not None and not each.is_over]
+        if not controlled:
+            raise InvalidArgument("no scenario is externally-controlled, whose users could be set")
+        most = min(each.scenario.max_users for each in controlled)
+        if count > most:
+            raise InvalidArgument(f"vus: there are {most} at the most (maxVUs), and this is {count}")
+        self.kernel.call_soon(self._set_users, count)
+
+    def _set_users(self, count: int) -> None:
+        for activity in self.activities:
+            if activity.target is not None:
+                activity.target = count
+                activity.change.tell()
+        if self._peers is not None:
+            self._peers.users(count)
+
+    def request_stop(self) -> None:
+        """See `Controlled`."""
+        self.kernel.call_soon(self.stop)
+
     # -- its course
 
     def result(self) -> Result:
@@ -192,7 +260,7 @@ class Run(Course):
 
     async def phases(self) -> None:
         options, kernel, peers = self.options, self.kernel, self._peers
-        self._observer.begins(options, self.script.name)
+        self.observer.begins(options, self.script.name)
         if peers is not None:
             peers.start(self)
         try:
@@ -214,6 +282,7 @@ class Run(Course):
             await self.scenarios(begins_at, self._watch)
             if peers is not None:
                 await peers.done()
+            self.timeline.finish(self.metrics.seconds)
             self._settle()
             if not options.no_teardown:
                 await self.call("teardown", options.teardown_timeout, data)
@@ -236,14 +305,15 @@ class Run(Course):
         for second in count(1):
             if await self.change.wait_for(lambda: self.is_over, began + second):
                 return
-            most = self._most_users()
+            most, users = self._most_users(), self._all_counts().vus
+            self.timeline.tick(self.metrics.seconds, users)
             if most:
-                self.metrics.add("vus", "gauge", self._all_counts().vus)
+                self.metrics.add("vus", "gauge", users)
                 self.metrics.add("vus_max", "gauge", most)
             if kernel.now() - judged >= THRESHOLDS_EVERY - 0.1:
                 judged = kernel.now()
                 self._judge()
-            self._observer.goes_on(self._status())
+            self.observer.goes_on(self._status())
 
     def _all_counts(self) -> Counts:
         """How the users of all workers stand."""
@@ -317,6 +387,10 @@ class Run(Course):
             named = ", ".join(crossed)
             self._end(ExitStatus.THRESHOLDS, f"thresholds on metrics '{named}' have been crossed")
         data = summary_data(metrics, options.summary_trend_stats, options.summary_time_unit)
+        text = metrics.summary(
+            trend_stats=options.summary_trend_stats, time_unit=options.summary_time_unit, mode=options.summary_mode
+        )
+        state = f"{self._problem or 'it went well'}, after {duration_text(round(metrics.seconds, 1))}"
         return Result(
             exit_status=self._exit_status,
             metrics=metrics,
@@ -324,11 +398,8 @@ class Run(Course):
             completed=counts.completed,
             interrupted=counts.interrupted,
             dropped=counts.dropped,
-            summary=metrics.summary(
-                trend_stats=options.summary_trend_stats,
-                time_unit=options.summary_time_unit,
-                mode=options.summary_mode,
-            ),
+            summary=text,
+            page=page(self._page_data(state, text), self.script.name),
             data=data,
             written=self._handle_summary(data),
         )

@@ -80,6 +80,8 @@ class Series:
             self.sink.add(value)
             for sink in self.also:
                 sink.add(value)
+            for hear in metrics.batch_listeners:
+                hear(self, (value,))
         if metrics.listeners:
             metrics.tell(Sample(self.metric, value, self.tags, time.time()))
 
@@ -112,10 +114,18 @@ class Series:
         with self.metric.owner.lock:
             values = noted[:]
             del noted[: len(values)]  # others may have added to it meanwhile
+            if not values:
+                return self.sink
             self.sink.add_all(values)
+            hearing = self.metric.owner.batch_listeners
+            for hear in hearing:
+                hear(self, values)
             if self._follower is not None:
+                following = [self._follows_with] * len(values)
                 for sink in (self._follower.sink, *self._follower.also):
-                    sink.add_all([self._follows_with] * len(values))
+                    sink.add_all(following)
+                for hear in hearing:
+                    hear(self._follower, following)
         return self.sink
 
 
@@ -173,6 +183,7 @@ class Metrics:
         self.tags = dict(tags or {})
         self.lock = Lock()
         self.listeners: tuple[Callable[[Sample], None], ...] = ()
+        self.batch_listeners: tuple[Callable[[Series, Sequence[float] | Sink], None], ...] = ()
         self.quick: dict[object, Series] = {}
         """Series by what else finds them than their tags; see `keep`."""
         self._include = include
@@ -222,6 +233,21 @@ class Metrics:
                 self.listeners = tuple(other for other in self.listeners if other is not listener)
 
         return stop
+
+    def on_batch(self, hear: Callable[[Series, Sequence[float] | Sink], None]) -> None:
+        """Have samples told to ``hear`` many at a time, when they are put into their sinks, which `settle` does.
+
+        It gets the samples of a series, or a sink with those that another process took. It is called with the lock
+        held.
+        """
+        with self.lock:
+            self.batch_listeners = (*self.batch_listeners, hear)
+
+    def settle(self) -> None:
+        """Put all samples taken so far into their sinks."""
+        for metric in self:
+            for series in list(metric.series.values()):
+                series.settle()
 
     def tell(self, sample: Sample) -> None:
         """Hand a sample to those who listen."""
@@ -291,6 +317,8 @@ class Metrics:
                 with self.lock:
                     for sink in (series.sink, *series.also):
                         sink.merge(taken)
+                    for hear in self.batch_listeners:
+                        hear(series, taken)
                 continue
             with self.lock:
                 if tags is None:
