@@ -16,6 +16,9 @@ __all__ = ["Failure", "check", "fail", "how_to_sleep", "sleep"]
 
 T = TypeVar("T")
 
+MEASURED = (Response, HealthStatus)
+"""What says where its client measures."""
+
 how_to_sleep: ContextVar[Callable[[float], object]] = ContextVar("puregrpc_how_to_sleep", default=time.sleep)
 """What `sleep` does: in a load run something that its end interrupts."""
 
@@ -36,9 +39,9 @@ def check(
     A condition is a function of the value, or a value that counts by its truth. What a condition raises counts as a
     failure and is raised on. The results go to ``metrics``, or else to where the client of a `Response` measures.
     """
-    if not isinstance(conditions, Mapping):
+    if type(conditions) is not dict and not isinstance(conditions, Mapping):
         raise InvalidArgument(f"the conditions of a check are a dict of functions, not {type(conditions).__name__}")
-    if metrics is None and isinstance(value, Response | HealthStatus):
+    if metrics is None and isinstance(value, MEASURED):
         metrics = value.metrics
     where = metrics or current_metrics()
     surroundings = current_surroundings()
