@@ -30,6 +30,8 @@ FLIGHT = 8
 """How many calls of a batch are under way at once."""
 LOOK_EVERY = 128
 """After so many cases a second connection is tried, and memory looked at."""
+LEAST_SHARE = 0.03
+"""Of the time, for each phase."""
 STORM = 1024
 """Frame cases on one connection."""
 
@@ -54,6 +56,7 @@ class Fuzzer(Proving):
                 self._auth(usable)
                 self._ask_about_headers()
                 self._drive("paths", in_turn([_some(planner.headers(each), 34) for each in ending]), 0.12)
+                self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.2)
             self._watch_leaks(ending)
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
             self._drive("boundaries", boundaries, 0.35)
@@ -218,6 +221,8 @@ class Fuzzer(Proving):
         """Send the cases of a phase until they, or its share of the time, are used up."""
         self._phase = phase
         until = self._begun + self.options.time * share
+        # On a slow machine each phase has some time nevertheless.
+        until = min(max(until, time.monotonic() + self.options.time * LEAST_SHARE), self._until)
         if time.monotonic() > until:
             return
         batch: list[Case] = []

@@ -13,7 +13,7 @@ from puregrpc.codec.wire_format.tags_and_varints import tag_bytes, varint
 from puregrpc.fuzz.case import Case, Expectation, Step
 from puregrpc.fuzz.probe import Fields, message
 
-__all__ = ["header_cases", "request_fields", "two_hosts"]
+__all__ = ["header_cases", "metadata_cases", "request_fields", "two_hosts"]
 
 SEVERE = "CVE-2026-33186 (grpc-go); PROTOCOL-HTTP2, Requests"
 
@@ -88,7 +88,7 @@ VALUES = (
 RESERVED = {b"content-length", b"host", b"cookie", b"range", b"grpc-previous-rpc-attempts"}
 """Names that mean something to those who carry the call: their values are not anybody's."""
 PLAIN_VALUES = 4
-"""So many of them come first, with every name."""
+"""So many of them are tried with every name, before what is odd."""
 BINARY_NAMES = (
     b"grpc-trace-bin",
     b"grpc-tags-bin",
@@ -143,6 +143,16 @@ def odd_paths(path: str) -> list[tuple[str, bytes, Expectation]]:
     return found
 
 
+def metadata_cases(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
+    """Metadata of every known name with simple values, as a sound client may send it."""
+    body = Step("data", octets=message(octets), end=True)
+    for value in VALUES[:PLAIN_VALUES]:
+        for name in NAMES:
+            if name not in RESERVED:
+                about = f"{name.decode()}: {_shown(value)}"
+                yield Case("header", path, (Step("open", fields=_with(fields, name, value)), body), "answer", about)
+
+
 def header_cases(
     path: str, fields: Fields, octets: bytes, *, counts_authorities: bool = False, serves_any_path: bool = False
 ) -> Iterator[Case]:
@@ -174,10 +184,6 @@ def header_cases(
             about, _with(fields, b":path", other), "any" if serves_any_path else expects,
             reference=SEVERE if is_severe else "PROTOCOL-HTTP2, Requests", severity="high" if is_severe else "",
         )  # fmt: skip
-    for value in VALUES[:PLAIN_VALUES]:
-        for name in NAMES:
-            if name not in RESERVED:
-                yield case(f"{name.decode()}: {_shown(value)}", _with(fields, name, value), "answer")
     for value in TIMEOUTS:
         yield case(f"grpc-timeout {_shown(value)}", _with(fields, b"grpc-timeout", value))
     for value in CONTENT_TYPES:

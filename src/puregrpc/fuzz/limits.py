@@ -79,7 +79,7 @@ def limit_cases(target: Target, profiles: Sequence[Profile], deadline: float, wa
 
 
 def _crowd(target: Target, count: int, about: str, octets: bytes, how: str, deadline: float) -> Observed:
-    steps = (Step("crowd", octets=octets, code=count, until=how, seconds=0.3),)
+    steps = (Step("crowd", octets=octets, code=count, until=how, seconds=0.2 + (count - CROWD) / 300),)
     case = Case("frame", "", steps, "any", f"{count} {about}", "CVE-2023-4785 (grpc), CVE-2024-47609 (tonic)")
     run_case(case, target, deadline=deadline)
     return case, None

@@ -12,7 +12,7 @@ from puregrpc.fuzz.choices import Choices, Directed, Path, mutated
 from puregrpc.fuzz.damage import broken_at_random, damaged
 from puregrpc.fuzz.frames import PROBES
 from puregrpc.fuzz.generate import Generator
-from puregrpc.fuzz.headers import header_cases, request_fields
+from puregrpc.fuzz.headers import header_cases, metadata_cases, request_fields
 from puregrpc.fuzz.probe import Fields
 from puregrpc.fuzz.sequences import DEADLINE, auth_cases, sequence_cases
 
@@ -178,6 +178,10 @@ class Planner:
             profile.path, profile.fields, profile.octets, counts_authorities=self.counts_authorities,
             serves_any_path=self.serves_any_path,
         )  # fmt: skip
+
+    def metadata(self, profile: Profile) -> Iterator[Case]:
+        """Header fields that a sound client may send."""
+        yield from metadata_cases(profile.path, profile.fields, profile.octets)
 
     def auth(self, profile: Profile) -> Iterator[Case]:
         """Calls without the credentials."""

@@ -83,11 +83,16 @@ class Proving(Watching):
         self._recent = []
         deadline = min(self.options.deadline, max(8 * profile.seconds, 0.5))
         for case in suspects:
+            if time.monotonic() > self._until + 5:
+                return False
             followed = _followed(case, profile)
             outcome = run_case(followed, self.target, deadline=deadline)
-            last = outcome.answers.get(1)
+            first, last = outcome.answers.get(0), outcome.answers.get(1)
+            known = len(self.report.findings)
+            if first is not None and not first.ended and not outcome.closed:
+                self._examine(case, self._down() or Observation("hang", f"{case.about}: no answer", ()))
+                return len(self.report.findings) > known
             if last is not None and last.code in (None, 4) and not outcome.closed:
-                known = len(self.report.findings)
                 self._examine(followed, Observation("hang", f"{followed.about}: no answer", ("behind",)))
                 return len(self.report.findings) > known or not self._down()
             if self.target.has_ended():
