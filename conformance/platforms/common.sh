@@ -25,17 +25,22 @@ pure() {
 # The packages of Debian's next release, unpacked into a folder beside the system; entered by `in_sid`.
 sid=$root/conformance/.work/platforms/sid
 get_sid() {
-  [ ! -e "$sid/ready" ] || return 0
   [ "$(id -u)" = 0 ] || cannot "the folder is entered by chroot, which needs root"
-  command -v unshare >/dev/null || cannot "unshare is not installed"
-  get "$here/debian" "$sid" sid amd64 pypy3 python3.14 dash coreutils ca-certificates \
-    libc-bin libstdc++6
-  ln -sf dash "$sid/usr/bin/sh"
-  cp /etc/hosts /etc/resolv.conf /etc/nsswitch.conf "$sid/etc/" 2>/dev/null || true
-  cp -r /etc/ssl "$sid/etc/"
-  mkdir -p "$sid$root" "$sid/proc" "$sid/dev" "$sid/root"
-  chroot "$sid" /usr/sbin/ldconfig
-  touch "$sid/ready"
+  unshare --mount true 2>/dev/null || cannot "unshare --mount, for a chroot with mounts of its own, is not allowed"
+  mkdir -p "$sid"
+  ( # several platforms have it in common
+    flock 9
+    [ ! -e "$sid/ready" ] || exit 0
+    local packages=(pypy3 python3.14 dash coreutils ca-certificates libc-bin libstdc++6)
+    timeout 240 "$here/debian" "$sid" sid amd64 python3.15 "${packages[@]}" >"$WORK/get.log" 2>&1 ||
+      get "$here/debian" "$sid" sid amd64 "${packages[@]}"
+    ln -sf dash "$sid/usr/bin/sh"
+    cp /etc/hosts /etc/resolv.conf /etc/nsswitch.conf "$sid/etc/" 2>/dev/null || true
+    cp -r /etc/ssl "$sid/etc/"
+    mkdir -p "$sid$root" "$sid/proc" "$sid/dev" "$sid/root"
+    chroot "$sid" /usr/sbin/ldconfig
+    touch "$sid/ready"
+  ) 9>"$sid.lock"
 }
 # A command in that folder, in the project's own folder. The mounts are gone with it.
 in_sid() {

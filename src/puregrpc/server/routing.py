@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from puregrpc.codec import Codec
@@ -79,7 +80,8 @@ class Router:
                     f"{method.path}: the handler is async, and this server runs plain functions and generators: write "
                     "it with def, or serve it with Server on asyncio or trio"
                 )
-            routes[method.path] = Route(method, self._interceptors, is_blocking=self._is_blocking)
+            # Without the GIL, other threads read a dict without taking its lock only where its keys are immortal.
+            routes[sys.intern(method.path)] = Route(method, self._interceptors, is_blocking=self._is_blocking)
         self.routes.update(routes)
         self.services.update((route.method.service, None) for route in routes.values())
 
