@@ -143,12 +143,18 @@ class Head:
 
 
 def is_plausible(head: Head, max_frame_size: int) -> bool:
-    """Whether 9 octets found somewhere in a stream look like the head of a frame that gRPC peers send."""
+    """Whether 9 octets found somewhere in a stream look like the head of a frame that gRPC peers send.
+
+    They use the client's streams, which are odd (RFC 9113, section 5.1.1), never push, and send no DATA without content
+    but to end a stream.
+    """
     if head.length > max_frame_size or head.reserved or head.type > CONTINUATION:
         return False
     if head.flags & ~sum(FLAGS.get(head.type, {})):
         return False
-    if (head.type in STREAM_TYPES and not head.stream_id) or (head.type in CONNECTION_TYPES and head.stream_id):
+    if (head.type in STREAM_TYPES and not head.stream_id & 1) or (head.type in CONNECTION_TYPES and head.stream_id):
+        return False
+    if head.type == PUSH_PROMISE or (not head.length and head.type in CARRIERS and not head.flags & END_STREAM):
         return False
     if head.type == SETTINGS:
         return head.length % 6 == 0 and not (head.flags & ACK and head.length)
@@ -163,7 +169,7 @@ def _pattern() -> re.Pattern[bytes]:
     for kind in range(CONTINUATION + 1):
         bits = sum(FLAGS.get(kind, {}))
         flags = b"".join(re.escape(bytes((value,))) for value in range(256) if not value & ~bits)
-        stream = rb"(?!\0{4})[\0-\x7f].{3}"
+        stream = rb"[\0-\x7f]..[" + ODD + rb"]"
         if kind in CONNECTION_TYPES:
             stream = rb"\0{4}"
         elif kind not in STREAM_TYPES:
@@ -171,6 +177,8 @@ def _pattern() -> re.Pattern[bytes]:
         kinds.append(re.escape(bytes((kind,))) + b"[" + flags + b"]" + stream)
     return re.compile(rb"(?=...[\0-\x09][\0-\x3f])(?=...(?:" + b"|".join(kinds) + b"))", re.DOTALL)
 
+
+ODD = b"".join(re.escape(bytes((value,))) for value in range(1, 256, 2))
 
 _LIKELY = _pattern()
 
