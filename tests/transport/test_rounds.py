@@ -93,3 +93,21 @@ def test_many_sessions_read_less_at_once() -> None:
     assert SMALLEST_READ_SIZE < rounds.most_read < LARGEST_READ_SIZE
     rounds.serve(10_000)
     assert rounds.most_read == SMALLEST_READ_SIZE
+
+
+def test_who_was_called_too_late_comes_next() -> None:
+    loop, rounds = started()
+    rounds.spend(ROUND_TIME)
+    called: list[int] = []
+    for number in range(3):
+        rounds.wait(lambda number=number: called.append(number), SHORT_TURN)  # type: ignore[misc]
+    loop.turn()
+    assert called == [0, 1, 2]
+    assert rounds.has_time
+    rounds.spend(ROUND_TIME)
+    assert not rounds.has_time
+    rounds.wait(lambda: called.append(3), SHORT_TURN)
+    rounds.wait(lambda: called.append(2), SHORT_TURN, is_next=True)
+    loop.turn()
+    assert rounds.has_time
+    assert called == [0, 1, 2, 2, 3]

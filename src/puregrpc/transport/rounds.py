@@ -76,10 +76,22 @@ class Rounds:
             with suppress(NotConnected):  # nothing has a turn any more
                 self._kernel.call_soon(self._begin)
 
-    def wait(self, go_on: Callable[[], object], cost: float) -> None:
-        """Have ``go_on`` called to have its turn, or to have it soon. The last one took ``cost`` seconds."""
+    @property
+    def has_time(self) -> bool:
+        """Whoever was called for a turn that begins later is to ask: others may have taken longer than they used to."""
+        return self._spent < ROUND_TIME
+
+    def wait(self, go_on: Callable[[], object], cost: float, *, is_next: bool = False) -> None:
+        """Have ``go_on`` called to have its turn, or to have it soon. The last one took ``cost`` seconds.
+
+        ``is_next``: it was called already, when there was no time any more.
+        """
         is_long = cost >= LONG_TURN and cost != UNKNOWN_TURN
-        (self._waiting_long if is_long else self._waiting).append((cost, go_on))
+        queue = self._waiting_long if is_long else self._waiting
+        if is_next:
+            queue.appendleft((cost, go_on))
+        else:
+            queue.append((cost, go_on))
         self._see_to_next()
 
     def _begin(self) -> None:

@@ -211,9 +211,12 @@ class TrioSession(LoopSession[ConnectionT]):
             await trio.lowlevel.checkpoint()
 
     async def _await_round(self, rounds: Rounds) -> None:
-        waiter = TrioWaiter()
-        rounds.wait(waiter.wake, self._turn_cost)
-        await waiter.wait()
+        is_next = False
+        while not is_next or not rounds.has_time:
+            waiter = TrioWaiter()
+            rounds.wait(waiter.wake, self._turn_cost, is_next=is_next)
+            await waiter.wait()
+            is_next = True
 
     def _go_on_ending(self) -> None:
         """The reader is at its end, and goes on with `_finish`."""
