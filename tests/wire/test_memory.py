@@ -367,13 +367,31 @@ def test_a_budget_may_have_to_wait() -> None:
     budget = MemoryBudget(100, guaranteed=10, relieve=asked.append)
     first, second = Holder(budget), Holder(budget)
     first.take(90)
-    second.take(50)
+    second.take(30)
     second.take(5)
     assert asked == [first]
+    assert budget.held == 125
     first.relieve()
-    assert budget.held == 55
+    assert budget.held == 35
+    first.take(60)
+    second.take(7)
+    second.take(9)
+    assert asked == [first, first]
     second.take(60)
-    assert asked == [first, second]
+    assert second.lost, "beyond a quarter more, whoever brings it lets go"
+    assert asked == [first, first]
+    assert budget.held <= 125
+
+
+def test_who_is_greediest_lets_go_at_once() -> None:
+    asked: list[object] = []
+    budget = MemoryBudget(100, guaranteed=10, relieve=asked.append)
+    first, second = Holder(budget), Holder(budget)
+    first.take(40)
+    second.take(50)
+    second.take(20)
+    assert not asked
+    assert (first.lost, second.lost) == (0, 1)
 
 
 @pytest.mark.parametrize("held", [0, 7])

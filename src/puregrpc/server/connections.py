@@ -94,18 +94,18 @@ class Connections:
         if config.memory_budget is not None:
             return config
         unsent = config.max_memory * SERVER_UNSENT // (SERVER_MEMORY + SERVER_UNSENT)
-        budget = MemoryBudget(
-            max(config.max_memory - unsent, 2 * config.max_receive_message_size), unsent, relieve=self._relieve
-        )
+        held = max(config.max_memory - unsent, 2 * config.max_receive_message_size)
+        if self.kernel.world == "threads":
+            budget = MemoryBudget(held, unsent, relieve=self._relieve)
+        else:
+            budget = MemoryBudget(held, unsent)
         return replace(config, memory_budget=budget)
 
     def _relieve(self, holder: Holder) -> None:
-        if self.kernel.world == "threads":  # another connection's mutex is held
-            self._due.append(holder)
-            with suppress(NotConnected):  # all of it ends
-                self.kernel.call_soon(self.relieve_those_due)
-        else:
-            holder.relieve()
+        """Threads: another connection's mutex is held."""
+        self._due.append(holder)
+        with suppress(NotConnected):  # all of it ends
+            self.kernel.call_soon(self.relieve_those_due)
 
     def relieve_those_due(self) -> None:
         """Threads: have connections let go that hold too much. Without any mutex.

@@ -240,7 +240,7 @@ class ServerSession:
 
     def _do(self, function: Callable[[], None]) -> None:
         try:
-            self.transport.locked(function)
+            self.transport.guarded(function)
             self.transport.push()
         except BaseException as error:
             contain(error, self.kernel, self.crashed)

@@ -206,6 +206,10 @@ class Session(Driver, Generic[ConnectionT]):
         have left the connection half-way through: it is given up then, and its calls end with UNAVAILABLE.
         """
 
+    def guarded(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
+        """As `locked`, for what the session and its owner do themselves: also where the thread reads for others."""
+        return self.locked(function, *arguments)
+
     def joined(self, call: Call) -> None:
         """A call is about to be opened; if that fails, or it ends at once, `over` follows. With the mutex held."""
 

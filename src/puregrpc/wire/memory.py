@@ -12,12 +12,15 @@ from puregrpc.wire.status import Status, StatusCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FEW_CALLS", "TOO_MUCH_HELD", "Holder", "Holdings", "MemoryBudget", "size_of_metadata"]
+__all__ = ["CALLS_PER_COUNT", "FEW_CALLS", "TOO_MUCH_HELD", "Holder", "Holdings", "MemoryBudget", "size_of_metadata"]
 
 TOO_MUCH_HELD = Status(StatusCode.RESOURCE_EXHAUSTED, "the client has more open or unread than there is memory for")
 
 FEW_CALLS = GUARANTEED_MEMORY // CALL_MEMORY
 """A connection that has no more calls open, and holds nothing else, need not be accounted."""
+
+CALLS_PER_COUNT = 16
+"""After so many further calls of one turn the budget hears of them, not only at its end."""
 
 SMALL_METADATA = 1 << 10
 """What is part of CALL_MEMORY."""
@@ -54,11 +57,12 @@ class MemoryBudget:
     whatever the others hold.
 
     ``relieve`` is called with the connection that has to let go, from inside a method of another; whoever drives
-    connections in several threads has its `Connection.relieve` called where it belongs.
+    connections in several threads has its `Connection.relieve` called where it belongs. Until that is done, whoever
+    brings more beyond a quarter of ``held`` lets go itself.
     """
 
-    __slots__ = ("_held", "_held_total", "_input", "_limit", "_looks", "_most", "_relieve", "_relieving", "_unsent",
-                 "_unsent_limit", "_unsent_total", "_updates", "guaranteed")  # fmt: skip
+    __slots__ = ("_held", "_held_total", "_input", "_limit", "_looks", "_most", "_most_late", "_relieve", "_relieving",
+                 "_shedding", "_unsent", "_unsent_limit", "_unsent_total", "_updates", "guaranteed")  # fmt: skip
 
     def __init__(
         self,
@@ -70,6 +74,8 @@ class MemoryBudget:
     ) -> None:
         self.guaranteed = guaranteed
         self._limit = held
+        self._most_late = held + held // 4
+        """What may be held while those that were asked have not let go."""
         self._unsent_limit = unsent
         self._relieve = relieve
         self._held: dict[Holder, int] = {}
@@ -82,6 +88,7 @@ class MemoryBudget:
         """Who was asked, and has not done it yet."""
         self._looks = False
         """`update` is at work, and calls of it from inside only count."""
+        self._shedding: set[Holder] = set()
         self._updates = 0
 
     @property
@@ -104,7 +111,7 @@ class MemoryBudget:
         if self._held_total + CALL_MEMORY <= self._limit:
             return False
         held = self._held.get(holder, 0)
-        return held > self.guaranteed and 2 * held >= self._most
+        return held > self.guaranteed and (2 * held >= self._most or self._held_total > self._most_late)
 
     def update(self, holder: Holder, held: int, unsent: int, waiting: int = 0) -> None:
         """A connection holds so much from now on; with nothing of any it is forgotten.
@@ -126,21 +133,43 @@ class MemoryBudget:
             self._unsent_total = sum(list(self._unsent.values()))
         if self._relieving is holder:
             self._relieving = None
-        if self._held_total > self._limit and not self._looks:
-            self._looks = True
-            try:
-                self._find_room()
-            finally:
-                self._looks = False
+        if self._held_total > self._limit:
+            if not self._looks:
+                self._looks = True
+                try:
+                    self._find_room(holder)
+                finally:
+                    self._looks = False
+            if self._relieve is not _at_once and self._held_total > self._most_late:
+                self._shed(holder)
 
-    def _find_room(self) -> None:
+    def _shed(self, holder: Holder) -> None:
+        """Whoever was asked to let go has not had its turn yet, and meanwhile more came: let go here."""
+        if holder in self._shedding:
+            return
+        self._shedding.add(holder)
+        try:
+            while self._held_total > self._most_late:
+                held = self._held.get(holder, 0)
+                if held <= self.guaranteed:
+                    return
+                holder.relieve()
+                if self._held.get(holder, 0) >= held:
+                    return
+        finally:
+            self._shedding.discard(holder)
+
+    def _find_room(self, holder: Holder) -> None:
         while self._held_total > self._limit and self._relieving is None:
             greediest, most = max(list(self._held.items()), key=_octets, default=(None, 0))
             self._most = most
             if greediest is None or most <= self.guaranteed:
                 return
             self._relieving = greediest
-            self._relieve(greediest)
+            if greediest is holder:
+                holder.relieve()
+            else:
+                self._relieve(greediest)
             if self._relieving is None and self._held.get(greediest, 0) >= most:
                 return  # it has nothing to let go of
 

@@ -129,7 +129,6 @@ class ThreadSession(Session[ConnectionT]):
         return self._whole(function, *arguments)
 
     def guarded(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
-        """As `locked`, for the session's own work."""
         return self.mutex.locked(self._whole, function, *arguments)
 
     def _whole(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
