@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
         "--max-header-list-size",
         type=int,
         default=ServerConfig().max_header_list_size,
-        metavar="OCTETS",
+        metavar="BYTES",
         help="the most metadata that a request may have (default: %(default)s)",
     )
     made.add_argument("--engine", choices=("h2", "fast"), default=ServerConfig().engine, help="HTTP/2 engine")

@@ -42,7 +42,7 @@ Path = str | os.PathLike[str]
 class Client(StreamClient[BlockingState[Stream]]):
     """A gRPC client for scripts: load definitions, connect, invoke methods, close.
 
-    All methods block. Times are milliseconds, or text with units (``"10s"``, ``"1m30s"``); sizes are octets. Usable
+    All methods block. Times are milliseconds, or text with units (``"10s"``, ``"1m30s"``); sizes are bytes. Usable
     from several threads at once. Names are accepted in k6's spelling too (``loadProtoset``, ``asyncInvoke``).
     As a context manager it closes itself. Not usable in a child process after ``os.fork``.
 

@@ -16,7 +16,7 @@ __all__ = ["ServerConfig"]
 class ServerConfig(ConnectionConfig):
     """Everything of `ConnectionConfig` (for each connection), and what concerns the server as a whole.
 
-    Times are seconds, sizes octets; None means no limit.
+    Times are seconds, sizes bytes; None means no limit.
     """
 
     keepalive_time: float | None = 7200.0

@@ -10,7 +10,7 @@ grpc_streams_msgs_sent       counter  messages handed to the transport
 grpc_streams_msgs_received   counter  messages received
 grpc_streams_first_message   trend    ms from a stream's opening to its first message
 grpc_streams_msg_interval    trend    ms between one message of a stream and the next
-data_sent, data_received     counter  octets on the connections, HTTP/2 and TLS included
+data_sent, data_received     counter  bytes on the connections, HTTP/2 and TLS included
 ===========================  =======  =======================================================================
 """
 

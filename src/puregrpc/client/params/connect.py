@@ -40,7 +40,7 @@ _AUTHORITY = re.compile("[!-~]*")
 
 
 class ConnectKeywords(TypedDict, total=False):
-    """The params of `Client.connect`. Times: a number is milliseconds, text has units. Sizes are octets."""
+    """The params of `Client.connect`. Times: a number is milliseconds, text has units. Sizes are bytes."""
 
     plaintext: bool
     reflect: bool
