@@ -104,9 +104,10 @@ def test_a_run_is_controlled_over_http(write: Write) -> None:
             while ask(address, "v1/status")["data"]["attributes"]["vus"] != 4:
                 pass
             told.append(ask(address, "data.json")["controls"])
+            told.append('puregrpc_iterations_total{group="",scenario="s"} ' in ask(address, "metrics"))
             ask(address, "v1/status", {"stopped": True})
 
     result = run(script, CONTROLLED, observer=Controlling(), web=0)
     assert result.exit_status == 0
-    assert told == [400, 403, True, True]
+    assert told == [400, 403, True, True, True]
     assert result.completed > 4

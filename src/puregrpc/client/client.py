@@ -185,8 +185,8 @@ class Client(StreamClient[BlockingState[Stream]]):
     def _call(
         self, url: object, request: object, params: object, keywords: Any, *, as_message: bool = False
     ) -> Response:
-        core, state = self._core, self._state
-        connection = state.connection
+        state = self._state
+        core, connection = state.core, state.connection
         if connection is not None and connection.asks_for_types:
             call = self._prepare(url, request, params, keywords, as_message=as_message)
         else:
@@ -197,7 +197,11 @@ class Client(StreamClient[BlockingState[Stream]]):
         outcome = connection.unary(call)
         if connection.asks_for_types:
             connection.learn(core.reading_of_call(call, outcome))
-        return core.respond(call, outcome)
+        return self._respond(call, outcome)
+
+    def _respond(self, call: PreparedCall, outcome: UnaryOutcome) -> Response:
+        """Measure a call and make its response."""
+        return self._core.respond(call, outcome)
 
     def async_invoke(
         self,
@@ -238,7 +242,7 @@ class Client(StreamClient[BlockingState[Stream]]):
                 raise error
             else:  # what interrupts calls when the connection is closed
                 outcome = Outcome(CLOSING)
-            made.set_result(self._core.respond(call, outcome))
+            made.set_result(self._respond(call, outcome))
         except BaseException as failure:  # handed on
             made.set_exception(failure)
 

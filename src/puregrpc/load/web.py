@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from puregrpc.errors import InvalidArgument
 from puregrpc.load.page import page
 from puregrpc.load.problems import LoadError
+from puregrpc.load.prometheus import CONTENT_TYPE, exposition
+from puregrpc.metrics import Metrics
 
 __all__ = ["Controlled", "serving"]
 
@@ -23,6 +25,8 @@ LONGEST_BODY = 10_000
 
 class Controlled(Protocol):
     """A run, for other threads than its own."""
+
+    metrics: Metrics
 
     def view(self) -> dict[str, Any]:
         """The page's data."""
@@ -41,7 +45,7 @@ class Controlled(Protocol):
 def serving(run: Controlled, port: int, title: str) -> Iterator[str]:
     """Serve on a port of 127.0.0.1 (0: any that is free); gives the address. Raises LoadError.
 
-    ``/`` is the page and ``/data.json`` its data; GET and PATCH of ``/v1/status`` are k6's.
+    ``/`` is the page and ``/data.json`` its data; ``/metrics`` is for Prometheus; GET and PATCH of ``/v1/status`` are k6's.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -52,6 +56,8 @@ def serving(run: Controlled, port: int, title: str) -> Iterator[str]:
                 self._answer("text/html", page(None, title))
             elif self.path == "/data.json":
                 self._answer("application/json", json.dumps(run.view(), ensure_ascii=False))
+            elif self.path == "/metrics":
+                self._answer(CONTENT_TYPE, exposition(run.metrics))
             elif self.path == "/v1/status":
                 self._tell()
             else:

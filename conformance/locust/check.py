@@ -1,0 +1,92 @@
+"""Starts a server, and Locust with a master and two workers; reads the merged figures from Locust's own API."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "locustfile.py"
+USERS = 20
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        port: int = made.getsockname()[1]
+        return port
+
+
+def until(look: Callable[[], object], what: str, seconds: float = 60) -> Any:
+    """What ``look`` gives, as soon as that is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            found = look()
+        except OSError:
+            found = None
+        if found:
+            return found
+        time.sleep(0.3)
+    raise SystemExit(f"{what}: not within {seconds:g} s")
+
+
+def main() -> int:
+    """See above."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    with ExitStack() as stack:
+
+        def start(*command: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+            stack.callback(process.wait, 20)
+            stack.callback(process.terminate)
+            return process
+
+        server = start(sys.executable, "-m", "puregrpc", "serve", "--port", "0")
+        assert server.stdout is not None
+        target = server.stdout.readline().split()[-1]
+        web, bind = free_port(), free_port()
+        locust = [sys.executable, "-m", "locust", "-f", str(EXAMPLE)]
+        start(*locust, "--master", "--web-host", "127.0.0.1", "--web-port", str(web), "--master-bind-port", str(bind))
+        for _ in range(2):
+            start(*locust, "--worker", "--master-host", "127.0.0.1", "--master-port", str(bind))
+        api = f"http://127.0.0.1:{web}"
+
+        def stats() -> dict[str, Any]:
+            with urllib.request.urlopen(f"{api}/stats/requests", timeout=10) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+
+        until(lambda: len(stats().get("workers", [])) == 2, "two workers")
+        form = urllib.parse.urlencode({"user_count": USERS, "spawn_rate": USERS, "host": target}).encode()
+        urllib.request.urlopen(f"{api}/swarm", form, timeout=10).close()
+        until(lambda: stats()["user_count"] == USERS, f"{USERS} users")
+        time.sleep(5)
+        found = {(each["method"], each["name"]): each for each in stats()["stats"]}
+    calls = found["grpc", "/hello.HelloService/SayHello"]
+    streams = found["grpc stream", "/hello.HelloService/LotsOfReplies"]
+    messages = found["grpc message", "/hello.HelloService/LotsOfReplies"]
+    print(f"master and two workers, {USERS} users: {calls['num_requests']} calls, {streams['num_requests']} streams")
+    assert calls["num_requests"] > USERS
+    assert calls["num_failures"] == 0
+    assert calls["avg_content_length"] > 5
+    assert streams["num_requests"] > 0
+    assert messages["num_requests"] >= 10 * (streams["num_requests"] - streams["num_failures"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
