@@ -45,7 +45,7 @@ class Controlled(Protocol):
 def serving(run: Controlled, port: int, title: str) -> Iterator[str]:
     """Serve on a port of 127.0.0.1 (0: any that is free); gives the address. Raises LoadError.
 
-    ``/`` is the page and ``/data.json`` its data, ``/metrics`` for Prometheus; GET and PATCH of ``/v1/status`` are k6's.
+    ``/`` is the page, ``/data.json`` its data, ``/metrics`` is for Prometheus; ``/v1/status`` is k6's (GET, PATCH).
     """
 
     class Handler(BaseHTTPRequestHandler):
