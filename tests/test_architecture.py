@@ -81,7 +81,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "load": set(),
     "fuzz": {"hypothesis", "hpack", PROTOBUF},
     "testing": {"typing_extensions", "hyperframe", "hpack"},
-    "integrations": {"PyInstaller", "pytest", "locust", "opentelemetry"},
+    "integrations": {"PyInstaller", "pytest", "locust", "opentelemetry", "typing_extensions"},
     "cli": {"click", "trio", PROTOBUF},
     "errors.py": set(),
     "_data.py": set(),
