@@ -108,8 +108,12 @@ class IncomingCall(ServerCall):
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:  # noqa: ARG002 - a client's matter
         self.ended = status
-        self.session.count_end(status.code)
-        self.interrupt()
+        session = self.session
+        session.count_end(status.code)
+        self.drop()
+        if session.room.waiting:
+            session.room.forget(self)
+        session.connections.endings.add(self)
         if not self.has_begun:
             self.let_go()
         if self.callbacks is not None:
@@ -153,10 +157,11 @@ class IncomingCall(ServerCall):
         elif self.writer is not None:
             self.writer.wake()
 
+    def drop(self) -> None:
+        """The call is over: what came for its handler is in memory no longer, though that has not heard of it yet."""
+
     def interrupt(self) -> None:
         """The call is over: interrupt its handler."""
-        if self.session.room.waiting:
-            self.session.room.forget(self)
         if self.task is not None:
             self.session.interrupt(self)
         if self.writer is not None:
@@ -386,8 +391,7 @@ class UnaryRequestCall(IncomingCall):
         message = self.message  # its handler's thread may take it meanwhile
         return 0 if message is None else len(message)
 
-    def interrupt(self) -> None:
-        super().interrupt()
+    def drop(self) -> None:
         self.message = None
 
     def refuse(self, why: str) -> None:
@@ -498,8 +502,10 @@ class StreamRequestCall(IncomingCall):
         if self.reader is not None:
             self.reader.wake()
 
+    def drop(self) -> None:
+        self.messages.clear()
+
     def interrupt(self) -> None:
-        self.messages.clear()  # nobody may ever look: the handler's task goes when it wants to
         super().interrupt()
         if self.reader is not None:
             self.reader.wake()

@@ -18,6 +18,7 @@ from puregrpc.kernel.network.listening import Listener, listen
 from puregrpc.kernel.network.streams import ByteStream, SocketStream
 from puregrpc.server.ageing import Ageing
 from puregrpc.server.config import ServerConfig
+from puregrpc.server.endings import Endings
 from puregrpc.server.faults import contain, log_exception
 from puregrpc.server.places import Places
 from puregrpc.server.room import Lookout
@@ -76,6 +77,7 @@ class Connections:
         self._listeners: list[Listener] = []
         self._sessions: set[ServerSession] = set()
         self.rounds = Rounds(kernel)
+        self.endings = Endings(kernel)
         self._by_wire: dict[Holder, ServerSession] = {}
         self._due: deque[Holder] = deque()
         """Threads: connections that have to let go of something."""
@@ -305,6 +307,7 @@ class Connections:
         self._close_listeners()
         for session in self._sessions_now():
             session.abort("the server was stopped")
+        self.endings.finish()
         try:
             if self._jobs is not None:
                 await self._jobs.close()

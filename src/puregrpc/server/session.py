@@ -141,11 +141,12 @@ class ServerSession:
         if self.wire.open_calls == 1:  # nothing is gained by waiting for what other calls have to send
             transport.hold()
         try:
-            transport.locked(self._guarded, call, partial(function, *arguments, **keywords))
+            transport.locked(self.guard, call, partial(function, *arguments, **keywords))
         finally:
             transport.push()
 
-    def _guarded(self, call: ServerCall, function: Callable[[], object]) -> None:
+    def guard(self, call: ServerCall, function: Callable[[], object]) -> None:
+        """Do something for a call with the connection at hand. What it raises fails the call."""
         try:
             function()
         except BaseException as error:
