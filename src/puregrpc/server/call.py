@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
@@ -113,7 +114,7 @@ class IncomingCall(ServerCall):
         self.drop()
         if session.room.waiting:
             session.room.forget(self)
-        session.connections.endings.add(self)
+        session.connections.endings.add(partial(session.guard, self, self.interrupt))
         if not self.has_begun:
             self.let_go()
         if self.callbacks is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ from puregrpc.errors import NotConnected
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
-    from puregrpc.server.call import IncomingCall
 
 __all__ = ["Endings"]
 
@@ -25,15 +25,15 @@ class Endings:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._waiting: deque[IncomingCall] = deque()
+        self._waiting: deque[Callable[[], object]] = deque()
         self._count = 0
         self._is_due = False
         self._is_at_once = kernel.world == "threads"
 
-    def add(self, call: IncomingCall) -> None:
-        """The call is over. With the connection at hand."""
+    def add(self, interrupt: Callable[[], object]) -> None:
+        """A call is over: have its handler interrupted. With the connection at hand."""
         if self._is_at_once:
-            call.interrupt()
+            interrupt()
             return
         if not self._is_due:
             self._is_due = True
@@ -42,20 +42,16 @@ class Endings:
             except NotConnected:  # the loop has ended, and so have the handlers
                 self._is_due = False
         if self._is_due and (self._waiting or self._count >= MOST_IN_TURN):
-            self._waiting.append(call)
+            self._waiting.append(interrupt)
         else:
             self._count += 1
-            call.interrupt()
+            interrupt()
 
     def finish(self) -> None:
         """Interrupt all of them, and those to come at once: the server is closed."""
         self._is_at_once = True
         while self._waiting:
-            self._interrupt_next()
-
-    def _interrupt_next(self) -> None:
-        call = self._waiting.popleft()
-        call.session.guard(call, call.interrupt)
+            self._waiting.popleft()()
 
     def _go_on(self) -> None:
         self._is_due = False
@@ -67,4 +63,4 @@ class Endings:
                 self._kernel.call_soon(self._go_on)
         while waiting and self._count < MOST_IN_TURN:
             self._count += 1
-            self._interrupt_next()
+            self._waiting.popleft()()
