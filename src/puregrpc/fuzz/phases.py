@@ -205,8 +205,8 @@ class Planner:
         yield from conversations.legal_forms(profile.path, profile.fields, profile.octets)
 
     def floods(self) -> Iterator[Case]:
-        """The hostile catalogue."""
-        for probe in sorted(PROBES, key=lambda each: "CVE" not in each.reference):
+        """The hostile catalogue, what was found out last first."""
+        for probe in sorted(PROBES, key=lambda each: each.reference if "CVE" in each.reference else "", reverse=True):
             if probe.to == "server":
                 about = probe.name.replace("-", " ")
                 yield Case("frame", "", (Step("flood", until=probe.name),), "any", about, probe.reference)
