@@ -106,7 +106,8 @@ def fuzz(version: Version, pair: Pair, seconds: float) -> tuple[list[dict[str, A
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "puregrpc", "fuzz", f"127.0.0.1:{port}", "-p", "--command", command, "--json", "-",
-         "--time", f"{seconds}s", "--level", pair.levels, "--method", pair.method, "--proto", str(ROOT / "conformance/fuzz/zoo/shop.proto")],
+         "--time", f"{seconds}s", "--level", pair.levels, "--method", pair.method,
+         "--proto", str(ROOT / "conformance/fuzz/zoo/shop.proto")],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode not in (0, 1):

@@ -67,14 +67,15 @@ class Fuzzer(Proving):
                 self.judge.replies_are_whole = False
                 self._drive("damage", in_turn([planner.damage(each) for each in ending], 16), 0.56)
             if "header" in levels:
-                self._drive("headers", in_turn([planner.headers(each) for each in ending]), 0.62)
+                share = 0.62 if {"frame", "schema"} & set(levels) else 1.0
+                self._drive("headers", in_turn([planner.headers(each) for each in ending]), share)
             if "frame" in levels:
                 steady = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
                 self._drive("forms", in_turn([planner.forms(each) for each in steady], 4), 0.66)
                 self._limits(ending)
             if "frame" in levels:
-                self._storm(ending, 0.72)
-                self._drive("floods", planner.floods(), 0.86)
+                self._drive("floods", planner.floods(), 0.84)
+                self._storm(ending, 0.9)
             self._drive("boundaries", boundaries, 0.93)
             if "schema" in levels:
                 self.generator.refresh()

@@ -184,6 +184,8 @@ def header_cases(
             about, _with(fields, b":path", other), "any" if serves_any_path else expects,
             reference=SEVERE if is_severe else "PROTOCOL-HTTP2, Requests", severity="high" if is_severe else "",
         )  # fmt: skip
+    yield from _prefixes(case, fields, octets)
+    yield from _encodings(case, fields, octets)
     for value in TIMEOUTS:
         yield case(f"grpc-timeout {_shown(value)}", _with(fields, b"grpc-timeout", value))
     for value in CONTENT_TYPES:
@@ -226,8 +228,6 @@ def header_cases(
         yield case(f"a field of the value {_shown(value)}", (*fields, (b"x-value", value)))
     for name in (b"connection", b"transfer-encoding", b"upgrade", b"keep-alive", b"proxy-connection"):
         yield case(f"the field {name.decode()}", (*fields, (name, b"close")))
-    yield from _encodings(case, fields, octets)
-    yield from _prefixes(case, fields, octets)
     for name in NAMES:
         for value in VALUES[PLAIN_VALUES:]:
             legal = name not in RESERVED and value not in (b"\x7f", b"\xc3\xa9")
@@ -246,6 +246,16 @@ def header_cases(
 def _encodings(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
     make: object = case
     assert callable(make)
+    changed = _with(fields, b"grpc-encoding", b"gzip")
+    for size in (5 << 20, 64 << 20):
+        # A field that nobody knows, so that the message is one.
+        deflater = zlib.compressobj(9, wbits=31)
+        bomb = deflater.compress(octets + tag_bytes(536_870_911, 2) + varint(size))
+        bomb += b"".join(deflater.compress(bytes(1 << 20)) for _ in range(size >> 20)) + deflater.flush()
+        yield make(
+            f"gzip of {size >> 20} MiB", changed, "refusal" if size > 50 << 20 else "any", message(bomb, 1),
+            reference="CVE-2024-37168 (grpc-js)", severity="high",
+        )  # fmt: skip
     for value in ENCODINGS:
         changed = _with(fields, b"grpc-encoding", value)
         yield make(f"grpc-encoding {_shown(value)}, not compressed", changed)
@@ -263,15 +273,6 @@ def _encodings(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
         ("gzip members", packed * 200),
     ):  # fmt: skip
         yield make(about, changed, "any", message(content, 1), reference=reference)
-    for size in (5 << 20, 64 << 20):
-        # A field that nobody knows, so that the message is one.
-        deflater = zlib.compressobj(9, wbits=31)
-        bomb = deflater.compress(octets + tag_bytes(536_870_911, 2) + varint(size))
-        bomb += b"".join(deflater.compress(bytes(1 << 20)) for _ in range(size >> 20)) + deflater.flush()
-        yield make(
-            f"gzip of {size >> 20} MiB", changed, "refusal" if size > 50 << 20 else "any", message(bomb, 1),
-            reference="CVE-2024-37168 (grpc-js)", severity="high",
-        )  # fmt: skip
 
 
 def _prefixes(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
