@@ -176,7 +176,7 @@ class Planner:
         """Odd header fields."""
         yield from header_cases(
             profile.path, profile.fields, profile.octets, counts_authorities=self.counts_authorities,
-            serves_any_path=self.serves_any_path,
+            serves_any_path=self.serves_any_path, is_stream=profile.method.is_client_stream,
         )  # fmt: skip
 
     def metadata(self, profile: Profile) -> Iterator[Case]:
