@@ -62,7 +62,7 @@ def test_constant_vus(write: Write, world: str) -> None:
     began = time.monotonic()
     result = run(write(WORLDS[world]), {"vus": 4, "duration": "500ms"})
     assert 0.5 <= time.monotonic() - began < 20
-    assert result.completed >= 4
+    assert result.completed >= 1
     assert result.completed == count(result, "iterations")
 
 
