@@ -15,6 +15,7 @@ from puregrpc.errors import SchemaError
 from puregrpc.fuzz.answer import Answer
 from puregrpc.fuzz.case import Case
 from puregrpc.fuzz.fields import lost_field
+from puregrpc.fuzz.meaning import is_beyond
 from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.schema import Registry
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
@@ -193,7 +194,7 @@ class Judge:
             if code > 16:
                 found.append(Observation("bad-reply", f"grpc-status {code}, which there is not", ("status",)))
             varies = profile is not None and len(profile.ordinary_codes) > 1
-            if is_valid and code in INTERNAL and not varies:
+            if is_valid and code in INTERNAL and not varies and not self._is_malformed(case, code, profile):
                 text = answer.text
                 shown = f"{Status(code).name}{': ' + text[:160] if text else ''} for a request that is valid"
                 found.append(Observation("internal-status", shown, (str(code), normal_text(text))))
@@ -219,6 +220,14 @@ class Judge:
         elif expects == "stored" and is_last:
             self._stored(case, answer, found)
         return found
+
+    def _is_malformed(self, case: Case, code: int, profile: Profile | None) -> bool:
+        """Whether INTERNAL stands for a message that cannot be read, since a date in it is beyond all dates."""
+        if code != StatusCode.INTERNAL or profile is None:
+            return False
+        name = profile.method.input_type.full_name
+        parsed = (self.parse(name, octets) for octets in case.messages)
+        return any(message is not None and is_beyond(message) for message in parsed)
 
     # -- how it ended
 
