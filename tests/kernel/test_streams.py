@@ -46,9 +46,9 @@ async def make_pair(kernel: Kernel, kind: str, capacity: int = 0) -> Pair:
     *tls, plain = kind.split(" over ")
     if not tls:
         return PLAIN[plain](kernel, capacity)
+    client_context, server_context = contexts(tls[0].removeprefix("TLS "))
     # What follows a handshake, the tickets of TLS 1.3, is not read before both ends are through with it.
     ends = PLAIN[plain](kernel, capacity and max(capacity, 2000))
-    client_context, server_context = contexts(tls[0].removeprefix("TLS "))
     secured: dict[bool, ByteStream] = {}
 
     async def shake_hands(*, is_server: bool) -> None:
