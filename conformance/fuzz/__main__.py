@@ -179,7 +179,7 @@ def main() -> int:
     parser.add_argument("--server", default="", help="only the animals of this one")
     parser.add_argument("faults", nargs="*")
     arguments = parser.parse_args()
-    seconds = arguments.time or (12.0 if arguments.short else 60.0)
+    seconds = arguments.time or (10.0 if arguments.short else 60.0)
     chosen = [
         (animal, fault)
         for animal, faults in ZOO.items()
