@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
@@ -20,7 +21,7 @@ from puregrpc.proto import compile as compile_proto
 from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.schema import Registry
 from puregrpc.trace import Chunk, Direction, Recording, explain
-from puregrpc.trace.explaining.frames import Head, type_name
+from puregrpc.trace.explaining.frames import SETTING_NAMES, Head, type_name
 from puregrpc.trace.reading import read_recordings
 from puregrpc.trace.showing.page import html_page
 from puregrpc.wire import client_connection, server_connection
@@ -301,6 +302,17 @@ def _next_piece(end: End) -> Piece | None:
     return Piece(data[:size], ("preface, " if start else "") + f"{name}, {size} bytes")
 
 
+def _changed(piece: Piece, identifier: int, value: int) -> Piece:
+    """A SETTINGS frame with another value of a setting, which it may not have had (RFC 9113, section 6.5.1)."""
+    start = len(PREFACE) if piece.data.startswith(PREFACE) else 0
+    head = piece.data[start : start + HEAD_SIZE]
+    settings = dict(struct.iter_unpack("!HI", piece.data[start + HEAD_SIZE :]))
+    settings[identifier] = value
+    payload = b"".join(struct.pack("!HI", *setting) for setting in settings.items())
+    data = piece.data[:start] + len(payload).to_bytes(3, "big") + head[3:] + payload
+    return Piece(data, f"{piece.name.rpartition(', ')[0]}, {len(data)} bytes")
+
+
 class Bench:
     """A client and a server back to back; each frame between them waits until it is let through, or harmed."""
 
@@ -364,12 +376,28 @@ class Bench:
             raise ValueError(f"no action {action!r}: deliver, drop, cut, flip, swap, all, end")
         return self._state()
 
+    @answering
+    def change_setting(self, side: str, name: str, value: int) -> dict[str, Any]:
+        """Have the SETTINGS frame that ``client`` or ``server`` sends next say something else of a setting."""
+        direction = Direction(side)
+        pending = self._bench.ends[direction].pending
+        if not pending or "SETTINGS" not in pending[0].name:
+            raise ValueError(f"the next frame of the {side} is no SETTINGS frame")
+        identifiers = {known: number for number, known in SETTING_NAMES.items()}
+        if name not in identifiers:
+            raise ValueError(f"no setting {name!r}: {', '.join(identifiers)}")
+        if not 0 <= value < 1 << 32:
+            raise ValueError(f"a setting has 32 bits: 0 to {(1 << 32) - 1}")
+        pending[0] = _changed(pending[0], identifiers[name], value)
+        return self._state()
+
     def _state(self) -> dict[str, Any]:
         bench = self._bench
         page, entry = bench.page()
         return {
             "pending": {side.value: [piece.name for piece in bench.ends[side].pending] for side in Direction},
             "said": {side.value: bench.ends[side].said for side in Direction},
+            "settings": list(SETTING_NAMES.values())[:6],
             "page": page,
             "entry": entry,
         }

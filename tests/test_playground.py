@@ -88,6 +88,22 @@ def test_a_frame_that_is_lost_or_harmed() -> None:
         assert said in str(state["said"])
 
 
+def test_a_setting_that_is_changed_on_its_way() -> None:
+    bench = Bench()
+    bench.start(PROTO, "", "{}")
+    state = json.loads(bench.change_setting("server", "MAX_CONCURRENT_STREAMS", 0))
+    assert "SETTINGS" in state["pending"]["server"][0]
+    state = json.loads(bench.change_setting("client", "MAX_FRAME_SIZE", 1))
+    state = json.loads(bench.step("client", "deliver"))
+    assert "MAX_FRAME_SIZE" in str(state["said"]["server"])
+    assert "no setting" in json.loads(bench.change_setting("server", "SPEED", 1))["error"]
+    assert "32 bits" in json.loads(bench.change_setting("server", "ENABLE_PUSH", -1))["error"]
+    bench.step("server", "deliver")
+    bench.step("server", "deliver")
+    bench.step("client", "all")
+    assert "no SETTINGS" in json.loads(bench.change_setting("server", "ENABLE_PUSH", 1))["error"]
+
+
 def test_steps_that_cannot_be_taken_are_refused() -> None:
     bench = Bench()
     bench.step("client", "all")

@@ -90,6 +90,11 @@ def checks(page: Browser, address: str) -> Iterator[tuple[str, bool]]:
     ends = page.js(said.format("client")) + page.js(said.format("server"))
     yield "a bit that is flipped breaks a rule", "_ERROR" in ends or "the call ends with" in ends
     yield "which the page names", "problems" in page.js(found)
+    press(page, "#start")
+    page.js("document.querySelector('.side[data-side=server] select').value = 'MAX_FRAME_SIZE'")
+    press(page, ".side[data-side=server] [data-action=change]")
+    press(page, "#all")
+    yield "a setting that is changed breaks a rule", "MAX_FRAME_SIZE" in page.js(said.format("client"))
     names = "performance.getEntriesByType('resource').map(e => new URL(e.name).host)"
     yield "nothing came from elsewhere", page.js(f"new Set({names}).size") == 1
     page.open(f"{address}?exercise=flag")
