@@ -28,8 +28,9 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())  # of servers in other tests of this process
     yield
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("puregrpc")]
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("puregrpc")]
 
 
 def plaintext(**more: object) -> ConnectParams:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -104,7 +105,11 @@ def test_a_run_is_controlled_over_http(write: Write) -> None:
             while ask(address, "v1/status")["data"]["attributes"]["vus"] != 4:
                 pass
             told.append(ask(address, "data.json")["controls"])
-            told.append('puregrpc_iterations_total{group="",scenario="s"} ' in ask(address, "metrics"))
+            until = time.monotonic() + 10
+            named = 'puregrpc_iterations_total{group="",scenario="s"} '
+            while not (is_told := named in ask(address, "metrics")) and time.monotonic() < until:
+                time.sleep(0.02)
+            told.append(is_told)
             ask(address, "v1/status", {"stopped": True})
 
     result = run(script, CONTROLLED, observer=Controlling(), web=0)

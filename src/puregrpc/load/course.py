@@ -41,7 +41,10 @@ through again and again; that is a fifth of a call's processor time."""
 
 @contextmanager
 def seldom_collected() -> Iterator[None]:
-    """Have garbage in circles collected seldom, and what there is already never looked through."""
+    """Have garbage in circles collected seldom, and what there is already never looked through.
+
+    To be entered before the time is known at which scenarios begin: to collect what there is may take a second.
+    """
     if not hasattr(gc, "freeze"):  # PyPy
         yield
         return
@@ -241,8 +244,7 @@ class Course:
         tasks = [kernel.spawn(one, activity) for activity in self.activities]
         watching = kernel.spawn(watch)
         try:
-            with seldom_collected():
-                await self.change.wait_for(lambda: not left)
+            await self.change.wait_for(lambda: not left)
         finally:
             for task in tasks:
                 task.cancel()

@@ -16,7 +16,7 @@ from puregrpc.client.calls.measure import Meter
 from puregrpc.errors import InvalidArgument
 from puregrpc.load.activity import Share
 from puregrpc.load.built_in import run_metrics
-from puregrpc.load.course import Course, ScriptFailure
+from puregrpc.load.course import Course, ScriptFailure, seldom_collected
 from puregrpc.load.messages import Counts
 from puregrpc.load.options import Options, read_options
 from puregrpc.load.page import page, page_data
@@ -276,10 +276,11 @@ class Run(Course):
             if self._stops:
                 return
             self.prepare(data)
-            begins_at = kernel.now() + (0.0 if peers is None else BEGIN_DELAY)
-            if peers is not None:
-                peers.begin(begins_at - kernel.now(), data)
-            await self.scenarios(begins_at, self._watch)
+            with seldom_collected():
+                begins_at = kernel.now() + (0.0 if peers is None else BEGIN_DELAY)
+                if peers is not None:
+                    peers.begin(begins_at - kernel.now(), data)
+                await self.scenarios(begins_at, self._watch)
             if peers is not None:
                 await peers.done()
             self.timeline.finish(self.metrics.seconds)

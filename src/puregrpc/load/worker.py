@@ -16,7 +16,7 @@ from typing import Any
 from puregrpc.errors import NotConnected
 from puregrpc.load.activity import Share
 from puregrpc.load.built_in import run_metrics
-from puregrpc.load.course import Course, ScriptFailure
+from puregrpc.load.course import Course, ScriptFailure, seldom_collected
 from puregrpc.load.messages import (
     Begin,
     Cut,
@@ -155,15 +155,16 @@ class Worker(Course):
             problem = f"init() aborted the run: {error}"
         listener = threading.Thread(target=self._listen, name="puregrpc load coordinator", daemon=True)
         listener.start()
-        self._link.send(Ready(problem))
-        await self.change.wait_for(lambda: self._begin is not None or self._is_left)
-        begin = self._begin
-        if begin is not None and not self._is_left:
-            if begin.tells_samples:
-                self.metrics.listen(self._sampled)
-            self.metrics.begin()
-            self.prepare(begin.data)
-            await self.scenarios(begin.begins_at - time.monotonic() + self.kernel.now(), self._watch)
+        with seldom_collected():
+            self._link.send(Ready(problem))
+            await self.change.wait_for(lambda: self._begin is not None or self._is_left)
+            begin = self._begin
+            if begin is not None and not self._is_left:
+                if begin.tells_samples:
+                    self.metrics.listen(self._sampled)
+                self.metrics.begin()
+                self.prepare(begin.data)
+                await self.scenarios(begin.begins_at - time.monotonic() + self.kernel.now(), self._watch)
         await self.close()
         self._tell_samples()
         failures = {each.name: each.failures for each in self.activities if each.failures}
