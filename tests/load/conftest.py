@@ -29,7 +29,7 @@ message HelloResponse { string reply = 1; }
 Write = Callable[..., str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a server with the hello service."""
     made = BlockingServer("127.0.0.1:0")
