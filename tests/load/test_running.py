@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from puregrpc.client.params.definitions import script_folder
 from puregrpc.load import LoadError, Observer, Result, Status, run
 from puregrpc.load.options import Options
 from tests.load.conftest import Write
@@ -331,3 +332,9 @@ def test_whoever_looks_on_is_told(write: Write) -> None:
     result = run(script, {"vus": 3, "duration": "1500ms"}, observer=Watching())
     assert told == [script, (3, 3, True, "default")]
     assert result.metrics.value("vus", "value") == result.metrics.value("vus_max", "value") == 3
+
+
+def test_the_program_that_ran_a_script_finds_its_own_files_again(write: Write) -> None:
+    before = script_folder()
+    assert run(write("async def default():\n    pass"), {"iterations": 1}).exit_status == 0
+    assert script_folder() == before

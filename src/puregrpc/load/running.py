@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 from puregrpc.client.calls.measure import Meter
+from puregrpc.client.params.definitions import another_script
 from puregrpc.errors import InvalidArgument
 from puregrpc.load.activity import Share
 from puregrpc.load.built_in import run_metrics
@@ -125,24 +126,25 @@ def run(
     metrics = run_metrics()
     if workers < 1:
         raise LoadError(f"workers: it is at least 1, and this is {workers}")
-    found = load_script(script, metrics)
-    if workers > 1 and found.path is None:
-        raise LoadError("several workers need the path of a script: each of them reads it")
-    read = read_options(found.options, options)
-    try:
-        metrics.add_thresholds({} if read.no_thresholds else read.thresholds)
-        metrics.judge()
-    except InvalidArgument as error:
-        raise LoadError(str(error)) from None
-    for output in outputs:
-        metrics.listen(output)
-    peers = Peers(workers, str(script), dict(options or {})) if workers > 1 else None
-    made = Run(found, read, metrics, observer or Observer(), peers)
-    if web is None:
-        return made.result()
-    with serving(made, web, found.name) as address:
-        made.observer.serves(address)
-        return made.result()
+    with another_script():
+        found = load_script(script, metrics)
+        if workers > 1 and found.path is None:
+            raise LoadError("several workers need the path of a script: each of them reads it")
+        read = read_options(found.options, options)
+        try:
+            metrics.add_thresholds({} if read.no_thresholds else read.thresholds)
+            metrics.judge()
+        except InvalidArgument as error:
+            raise LoadError(str(error)) from None
+        for output in outputs:
+            metrics.listen(output)
+        peers = Peers(workers, str(script), dict(options or {})) if workers > 1 else None
+        made = Run(found, read, metrics, observer or Observer(), peers)
+        if web is None:
+            return made.result()
+        with serving(made, web, found.name) as address:
+            made.observer.serves(address)
+            return made.result()
 
 
 class Run(Course):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from puregrpc._data import is_file
@@ -13,7 +14,7 @@ from puregrpc.errors import InvalidArgument
 from puregrpc.proto.descriptors import FileDescriptor
 from puregrpc.schema.imports import files_first
 
-__all__ = ["beside_script", "find_sources", "method_infos"]
+__all__ = ["another_script", "beside_script", "find_sources", "method_infos"]
 
 
 _script: list[Path] = []
@@ -22,6 +23,16 @@ _script: list[Path] = []
 def beside_script(path: Path) -> None:
     """From here on it is this script that runs, whatever program runs it."""
     _script[:] = [path]
+
+
+@contextmanager
+def another_script() -> Iterator[None]:
+    """Whatever script runs meanwhile, afterwards it is the one that ran before."""
+    before = _script[:]
+    try:
+        yield
+    finally:
+        _script[:] = before
 
 
 def script_folder() -> Path | None:
