@@ -127,7 +127,7 @@ def judge(name: str, captures: list[Path], port: int, *, tls: bool = False) -> b
             octets += sum(len(recording.octets(direction)) for direction in Direction)
             wrong += unexplained(explanation)
             wrong += explanation.problems()
-            said, seen = ours(explanation), dissect(capture, port, tls=tls)
+            said, seen = ours(explanation), dissect(capture, {port: "tls" if tls else "http2"})
             for direction in Direction:
                 frames += len(said[direction].frames)
                 headers += len(said[direction].headers)

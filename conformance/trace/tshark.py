@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -36,17 +36,24 @@ class Dissection:
     """Compressed flag, length, then the number and wire type of each field."""
 
 
-def dissect(capture: Path, port: int, *, tls: bool) -> dict[Direction, Dissection]:
-    """Run tshark on a capture. Raises CalledProcessError if it fails."""
-    protocol = "tls" if tls else "http2"
-    command = ["tshark", "-r", str(capture), "-d", f"tcp.port=={port},{protocol}", "-T", "pdml"]
-    run = subprocess.run([*command, "-J", "tcp http2 grpc protobuf"], capture_output=True, check=True, timeout=120)
+def dissect(capture: Path, servers: Mapping[int, str], *, key_log: Path | None = None) -> dict[Direction, Dissection]:
+    """Run tshark on a capture; ``servers``: port -> ``http2`` or ``tls``, for ports that it does not know by itself.
+
+    Raises CalledProcessError if it fails.
+    """
+    command = ["tshark", "-n", "-r", str(capture), "-Y", "http2", "-T", "pdml", "-J", "tcp http2 grpc protobuf"]
+    command += ["-o", "tcp.reassemble_out_of_order:TRUE"]
+    command += [word for port, protocol in servers.items() for word in ("-d", f"tcp.port=={port},{protocol}")]
+    command += ["-o", f"tls.keylog_file:{key_log}"] if key_log is not None else []
+    run = subprocess.run(command, capture_output=True, check=True, timeout=120)
     found = {direction: Dissection() for direction in Direction}
     for packet in ElementTree.fromstring(run.stdout).iter("packet"):
-        source = packet.find("./proto[@name='tcp']/field[@name='tcp.srcport']")
-        if source is None:
+        ends = [packet.find(f"./proto[@name='tcp']/field[@name='tcp.{end}port']") for end in ("src", "dst")]
+        source, target = (int(end.get("show", "0")) if end is not None else 0 for end in ends)
+        if not source:
             continue
-        side = found[Direction.SERVER if source.get("show") == str(port) else Direction.CLIENT]
+        is_server = source in servers or (target not in servers and source < target)
+        side = found[Direction.SERVER if is_server else Direction.CLIENT]
         for proto in packet.iter("proto"):
             if proto.get("name") == "http2":
                 for stream in proto.iter("field"):
@@ -110,11 +117,13 @@ def ours(explanation: Explanation) -> dict[Direction, Dissection]:
     found = {direction: Dissection() for direction in Direction}
     for entry in explanation.entries:
         side = found[entry.direction]
-        if isinstance(entry, Frame):
+        if isinstance(entry, Frame) and not entry.missing:
             side.frames.append(_frame(entry, explanation))
         if entry.header_block is not None:
             side.headers.extend(_headers(entry.header_block))
         for message in entry.messages:
+            if message.part.size < message.length:
+                continue  # cut
             fields = tuple((item.number, item.wire_type) for item in message.fields)
             side.messages.append((int(message.compressed), message.length, *fields))
     return found
