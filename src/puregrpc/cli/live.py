@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from puregrpc._locks import Lock
+from puregrpc._loopback import LoopbackHandler, serving
 from puregrpc.trace import Chunk, Direction, Explainer, Explanation, Recorder, Recording
 from puregrpc.trace.showing.page import LiveEntries, live_page
 
 __all__ = ["LivePages", "WatchedRecorder"]
-
-LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 
 
 class WatchedRecorder(Recorder):
@@ -69,40 +66,18 @@ class LivePages:
         """Serve on a port of 127.0.0.1 (0: any that is free); gives the address. Raises OSError."""
         pages = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                # Another site's script may know a name that leads here; it does not get to see what passes.
-                if (self.headers.get("Host") or "").rpartition(":")[0] not in LOOPBACK:
-                    self.send_error(403, "this page is for this machine")
-                    return
+        class Handler(LoopbackHandler):
+            def get(self) -> None:
                 parts = urlsplit(self.path)
                 if parts.path == "/more":
-                    self._answer("application/json", pages.more(parse_qs(parts.query)))
+                    self.answer("application/json", pages.more(parse_qs(parts.query)))
                 elif parts.path == "/" or parts.path[1:].isdecimal():
-                    self._answer("text/html", live_page(title=pages.title))
+                    self.answer("text/html", live_page(title=pages.title))
                 else:
                     self.send_error(404)
 
-            def _answer(self, kind: str, text: str) -> None:
-                data = text.encode()
-                self.send_response(200)
-                self.send_header("Content-Type", f"{kind}; charset=utf-8")
-                self.send_header("Content-Length", str(len(data)))
-                self.send_header("Cache-Control", "no-store")
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - http.server's name
-                """Nobody wants to read of each question."""
-
-        with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="puregrpc live page")
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{server.server_address[1]}/"
-            finally:
-                server.shutdown()
-                thread.join()
+        with serving(Handler, port, "puregrpc live page") as address:
+            yield address
 
     def more(self, query: dict[str, list[str]]) -> str:
         """What the page does not have yet; ``{}`` if its connection has not begun."""

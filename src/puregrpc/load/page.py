@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from puregrpc._data import resource
+from puregrpc._pages import filled_page
 from puregrpc.load.timeline import Timeline
 from puregrpc.metrics import Metrics
 from puregrpc.metrics.sinks import RateSink
@@ -65,6 +63,4 @@ def _checks(metrics: Metrics) -> list[dict[str, Any]]:
 
 def page(data: dict[str, Any] | None, title: str) -> str:
     """The page with its data inside; without any, it asks where it came from for them, again and again."""
-    text = json.dumps({"live": True} if data is None else data, ensure_ascii=False).replace("</", "<\\/")
-    template = resource("puregrpc.load", "page.html").decode()
-    return template.replace("__TITLE__", html.escape(title)).replace("__DATA__", text)
+    return filled_page("puregrpc.load", title, {"live": True} if data is None else data)

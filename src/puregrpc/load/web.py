@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
+from puregrpc._loopback import LoopbackHandler
+from puregrpc._loopback import serving as loopback_server
 from puregrpc.errors import InvalidArgument
 from puregrpc.load.page import page
 from puregrpc.load.problems import LoadError
@@ -16,8 +16,6 @@ from puregrpc.load.prometheus import CONTENT_TYPE, exposition
 from puregrpc.metrics import Metrics
 
 __all__ = ["Controlled", "serving"]
-
-LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 
 LONGEST_BODY = 10_000
 """Bytes of a request: those that control a run are short."""
@@ -48,40 +46,29 @@ def serving(run: Controlled, port: int, title: str) -> Iterator[str]:
     ``/`` is the page, ``/data.json`` its data, ``/metrics`` is for Prometheus; ``/v1/status`` is k6's (GET, PATCH).
     """
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if not self._is_from_here():
-                return
+    class Handler(LoopbackHandler):
+        def get(self) -> None:
             if self.path == "/":
-                self._answer("text/html", page(None, title))
+                self.answer("text/html", page(None, title))
             elif self.path == "/data.json":
-                self._answer("application/json", json.dumps(run.view(), ensure_ascii=False))
+                self.answer("application/json", json.dumps(run.view(), ensure_ascii=False))
             elif self.path == "/metrics":
-                self._answer(CONTENT_TYPE, exposition(run.metrics))
+                self.answer(CONTENT_TYPE, exposition(run.metrics))
             elif self.path == "/v1/status":
                 self._tell()
             else:
                 self.send_error(404)
 
-        def do_PATCH(self) -> None:
-            if not self._is_from_here():
-                return
+        def patch(self) -> None:
             if self.path != "/v1/status":
                 self.send_error(404)
                 return
             try:
                 self._change(self._attributes())
             except (InvalidArgument, ValueError) as error:
-                self._answer("application/json", json.dumps({"errors": [{"title": str(error)}]}), status=400)
+                self.answer("application/json", json.dumps({"errors": [{"title": str(error)}]}), status=400)
                 return
             self._tell()
-
-        def _is_from_here(self) -> bool:
-            """Another site's script may know a name that leads here; it gets nothing."""
-            is_it = (self.headers.get("Host") or "").rpartition(":")[0] in LOOPBACK
-            if not is_it:
-                self.send_error(403, "this page is for this machine")
-            return is_it
 
         def _attributes(self) -> dict[str, Any]:
             if "json" not in (self.headers.get("Content-Type") or ""):  # a form of another site may not say that
@@ -109,29 +96,11 @@ def serving(run: Controlled, port: int, title: str) -> Iterator[str]:
 
         def _tell(self) -> None:
             status = {"data": {"type": "status", "id": "default", "attributes": run.standing()}}
-            self._answer("application/json", json.dumps(status))
+            self.answer("application/json", json.dumps(status))
 
-        def _answer(self, kind: str, text: str, *, status: int = 200) -> None:
-            data = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - http.server's name
-            """Nobody wants to read of each question."""
-
-    try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    except OSError as error:
-        raise LoadError(f"--web: port {port} of 127.0.0.1: {error.strerror}") from None
-    with server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="puregrpc load page", daemon=True)
-        thread.start()
+    with ExitStack() as stack:
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/"
-        finally:
-            server.shutdown()
-            thread.join()
+            address = stack.enter_context(loopback_server(Handler, port, "puregrpc load page"))
+        except OSError as error:
+            raise LoadError(f"--web: port {port} of 127.0.0.1: {error.strerror}") from None
+        yield address

@@ -8,13 +8,11 @@ when one of its entries is looked at. So a page of 100,000 frames opens at once.
 from __future__ import annotations
 
 import base64
-import html
-import json
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from puregrpc._data import resource
+from puregrpc._pages import as_json, filled_page
 from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Frame, Part, TableState
 from puregrpc.trace.text import printable
@@ -54,14 +52,7 @@ def live_page(*, title: str = "gRPC on the wire") -> str:
 
 
 def _page(data: object, title: str, *, fetches: str) -> str:
-    template = resource("puregrpc.trace.showing", "page.html").decode()
-    # "<" inside JSON strings only: no text can end the script element.
-    text = _json(data).replace("<", "\\u003c")
-    return template.replace("__FETCHES__", fetches).replace("__TITLE__", html.escape(title)).replace("__DATA__", text)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return filled_page("puregrpc.trace.showing", title, data).replace("__FETCHES__", fetches, 1)
 
 
 def _compressor() -> Callable[[bytes], bytes] | None:
@@ -92,7 +83,7 @@ class _Page:
             return base64.b64encode(data if compress is None else compress(data)).decode()
 
         def pack_json(value: object) -> object:
-            return value if compress is None else pack(_json(value).encode())
+            return value if compress is None else pack(as_json(value).encode())
 
         blocks, rows = [], []
         remaining = iter(entries)
@@ -254,7 +245,7 @@ class LiveEntries:
             for side, start in zip(Direction, tables, strict=True)
         }
         more = {"rows": page.columns(rows), "trees": trees, "buffers": buffers, "tables": told}
-        return _json({**page.about(explanation), **more})
+        return as_json({**page.about(explanation), **more})
 
 
 def _table_entries(entries: Iterable[TableEntry]) -> list[list[str]]:
