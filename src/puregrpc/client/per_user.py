@@ -71,18 +71,18 @@ _connections: ContextVar[Connections | None] = ContextVar("puregrpc_user_connect
 current_connections = _connections
 
 
-class UserClient(Client):
-    """A `Client` that each user has its own of."""
+class OfUsers:
+    """A client whose state is that of the user who asks, or what all have in common."""
 
-    _common: BlockingState[Any]
+    _common: Any
 
     @property
-    def _state(self) -> BlockingState[Any]:
+    def _state(self) -> Any:
         mine = _connections.get()
         return self._common if mine is None else mine.states.get(self, self._common)
 
     @_state.setter
-    def _state(self, state: BlockingState[Any]) -> None:
+    def _state(self, state: Any) -> None:
         self._common = state
 
     @property
@@ -92,6 +92,12 @@ class UserClient(Client):
     @_core.setter
     def _core(self, core: Any) -> None:
         """It is the state's."""
+
+
+class UserClient(OfUsers, Client):
+    """A `Client` that each user has its own of."""
+
+    _common: BlockingState[Any]
 
     def connect(
         self, address: str, params: Mapping[str, Any] | None = None, **keywords: Unpack[ConnectKeywords]
@@ -124,27 +130,10 @@ class UserClient(Client):
             super().close()
 
 
-class UserAsyncClient(AsyncClient):
+class UserAsyncClient(OfUsers, AsyncClient):
     """An `AsyncClient` that each user has its own of."""
 
     _common: AsyncState[Any]
-
-    @property
-    def _state(self) -> AsyncState[Any]:
-        mine = _connections.get()
-        return self._common if mine is None else mine.states.get(self, self._common)
-
-    @_state.setter
-    def _state(self, state: AsyncState[Any]) -> None:
-        self._common = state
-
-    @property
-    def _core(self) -> Any:
-        return self._state.core
-
-    @_core.setter
-    def _core(self, core: Any) -> None:
-        """It is the state's."""
 
     def live_in(self, kernel: Kernel) -> None:
         """What is connected for all users belongs to the run."""

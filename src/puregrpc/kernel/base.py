@@ -178,6 +178,7 @@ class Kernel(ABC):
         When this is cancelled, it returns at once; the thread goes on, and its result is thrown away.
         """
 
+    @abstractmethod
     def call_soon(self, function: Callable[P, object], *arguments: P.args, **keywords: P.kwargs) -> None:
         """Have a function called soon, in the order of the calls: in the thread of the loop; on threads, in the one
         that sees to the kernel's timers.
@@ -185,7 +186,6 @@ class Kernel(ABC):
         From any thread, from signal handlers and from finalizers, with or without the mutex; the function is called
         without it. It must not raise: what it raises is logged. Raises NotConnected once the kernel's world is over.
         """
-        raise NotImplementedError
 
     def on_signals(
         self, signals: Sequence[signal.Signals], function: Callable[[], object]

@@ -6,6 +6,7 @@ import gc
 import logging
 import secrets
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
@@ -64,7 +65,7 @@ class ScriptFailure(Exception):  # noqa: N818 - it is told, and nothing of ours 
     """``init``, ``setup`` or ``teardown`` raised."""
 
 
-class Course:
+class Course(ABC):
     """A run in this process. `phases` is what it does, once there is a kernel."""
 
     def __init__(self, script: Script, options: Options, metrics: Metrics, share: Share, seed: str = "") -> None:
@@ -127,9 +128,9 @@ class Course:
             self._connections.append(found)
         return found
 
+    @abstractmethod
     def abort(self, reason: str) -> None:
         """The script ends the run."""
-        raise NotImplementedError
 
     def stop(self) -> None:
         """Begin no iteration any more."""
@@ -143,9 +144,9 @@ class Course:
 
     # -- its world
 
+    @abstractmethod
     async def phases(self) -> None:
         """What it does."""
-        raise NotImplementedError
 
     def signals(self) -> AbstractContextManager[None]:
         """What hears signals, in the main thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -40,7 +41,7 @@ _NAME = re.compile(r"[0-9A-Za-z_-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scenario:
+class Scenario(ABC):
     """What all scenarios have. Durations are seconds."""
 
     executor: ClassVar[str]
@@ -53,19 +54,19 @@ class Scenario:
     tags: dict[str, str] = field(default_factory=dict)
 
     @property
+    @abstractmethod
     def duration(self) -> float:
         """How long it begins iterations at the most."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def max_users(self) -> int:
         """How many users it has at the most."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def text(self) -> str:
         """What it does, in k6's words."""
-        raise NotImplementedError
 
     @property
     def longest(self) -> float:
@@ -84,10 +85,9 @@ class Scenario:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedIterations(Scenario):
-    """So many iterations, shared by the users: who is free does the next one."""
+class Iterations(Scenario):
+    """What scenarios have that end with a number of iterations."""
 
-    executor = "shared-iterations"
     vus: int = 1
     iterations: int = 1
     max_duration: float = MAX_DURATION
@@ -102,31 +102,34 @@ class SharedIterations(Scenario):
 
     @property
     def text(self) -> str:
-        notes = self._notes(f"maxDuration: {duration_text(self.max_duration)}")
-        return f"{self.iterations} iterations shared among {self.vus} VUs{notes}"
+        return f"{self._counted}{self._notes(f'maxDuration: {duration_text(self.max_duration)}')}"
+
+    @property
+    @abstractmethod
+    def _counted(self) -> str:
+        """How many, in k6's words."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PerVuIterations(Scenario):
+class SharedIterations(Iterations):
+    """So many iterations, shared by the users: who is free does the next one."""
+
+    executor = "shared-iterations"
+
+    @property
+    def _counted(self) -> str:
+        return f"{self.iterations} iterations shared among {self.vus} VUs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerVuIterations(Iterations):
     """So many iterations for each user."""
 
     executor = "per-vu-iterations"
-    vus: int = 1
-    iterations: int = 1
-    max_duration: float = MAX_DURATION
 
     @property
-    def duration(self) -> float:
-        return self.max_duration
-
-    @property
-    def max_users(self) -> int:
-        return self.vus
-
-    @property
-    def text(self) -> str:
-        notes = self._notes(f"maxDuration: {duration_text(self.max_duration)}")
-        return f"{self.iterations} iterations for each of {self.vus} VUs{notes}"
+    def _counted(self) -> str:
+        return f"{self.iterations} iterations for each of {self.vus} VUs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,7 +300,7 @@ def read_scenario(name: str, given: object) -> Scenario:
 
 
 def _read_own(kind: type[Scenario], fields: Fields, where: str) -> dict[str, object]:
-    if kind is SharedIterations or kind is PerVuIterations:
+    if issubclass(kind, Iterations):
         vus, iterations = fields.number("vus", 1, least=1), fields.number("iterations", 1, least=1)
         if kind is SharedIterations and iterations < vus:
             raise LoadError(f"{where}: the number of iterations ({iterations}) is less than that of users ({vus})")

@@ -33,6 +33,8 @@ __all__ = [
     "TableEntry",
     "TableState",
     "Windows",
+    "outermost_parts",
+    "problems_of",
 ]
 
 
@@ -283,6 +285,28 @@ class Stretch:
     problems: tuple[str, ...] = ()
 
 
+def outermost_parts(entry: Frame | Stretch) -> Iterator[Part]:
+    """The parts of an entry that are in no other: its own, and those of what ends in it."""
+    yield entry.part
+    if entry.header_block is not None:
+        yield entry.header_block.part
+        for header in entry.header_block.fields:
+            yield from (detail.part for detail in header.details)
+    for message in entry.messages:
+        yield message.part
+        if message.content is not None:
+            yield message.content
+
+
+def problems_of(entry: Frame | Stretch) -> list[str]:
+    """All that is wrong with an entry and its parts."""
+    found = list(entry.problems)
+    if entry.header_block is not None:
+        found += entry.header_block.problems
+    parts = (part for outer in outermost_parts(entry) for part in outer.walk())
+    return found + [f"{part.label}: {part.problem}" for part in parts if part.problem]
+
+
 @dataclass(frozen=True, slots=True)
 class CallSummary:
     """One call as the recording shows it. Times are seconds; None is what was not seen."""
@@ -327,15 +351,7 @@ class Explanation:
     def parts(self) -> Iterator[Part]:
         """All outermost parts: of frames, stretches, header blocks, messages and inflated contents."""
         for entry in self.entries:
-            yield entry.part
-            if entry.header_block is not None:
-                yield entry.header_block.part
-                for header in entry.header_block.fields:
-                    yield from (detail.part for detail in header.details)
-            for message in entry.messages:
-                yield message.part
-                if message.content is not None:
-                    yield message.content
+            yield from outermost_parts(entry)
 
     def leaves(self) -> Iterator[Part]:
         """The parts that are not divided further: together they cover each octet of each buffer once."""
@@ -344,20 +360,6 @@ class Explanation:
 
     def problems(self) -> tuple[str, ...]:
         """All that is wrong, each with the number of the frame it was seen in, in order."""
-        found: list[str] = []
-        for entry in self.entries:
-            here = list(entry.problems)
-            parts = [entry.part]
-            if entry.header_block is not None:
-                here.extend(entry.header_block.problems)
-                parts.append(entry.header_block.part)
-                parts.extend(detail.part for header in entry.header_block.fields for detail in header.details)
-            for message in entry.messages:
-                parts.append(message.part)
-                if message.content is not None:
-                    parts.append(message.content)
-            for part in parts:
-                here.extend(f"{inner.label}: {inner.problem}" for inner in part.walk() if inner.problem)
-            found.extend(f"#{entry.number}: {problem}" for problem in here)
+        found = [f"#{entry.number}: {problem}" for entry in self.entries for problem in problems_of(entry)]
         found.extend(f"stream {call.stream_id}: {problem}" for call in self.calls for problem in call.problems)
         return tuple(found)

@@ -10,7 +10,7 @@ from functools import cache
 
 from puregrpc._data import resource
 from puregrpc.codec.faults import FAULTS
-from puregrpc.codec.wire_format.tags_and_varints import read_fields
+from puregrpc.codec.wire_format.tags_and_varints import read_fields, varint
 from puregrpc.errors import SchemaError
 from puregrpc.proto import compile as compile_sources
 from puregrpc.proto.descriptors import MethodDescriptor
@@ -105,11 +105,7 @@ def is_reflection(path: str) -> bool:
 
 def _in_a_set(file: bytes) -> bytes:
     """A file as a field of a FileDescriptorSet."""
-    length, size = bytearray(), len(file)
-    while size > 0x7F:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    return b"\x0a" + bytes(length) + bytes([size]) + file
+    return b"\x0a" + varint(len(file)) + file
 
 
 def _standard(path: str) -> Registry | None:

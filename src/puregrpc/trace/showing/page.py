@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from puregrpc._pages import as_json, filled_page
 from puregrpc.trace.recording import Direction
-from puregrpc.trace.records import Frame, Part, TableState
+from puregrpc.trace.records import Frame, Part, TableState, problems_of
 from puregrpc.trace.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from puregrpc.trace.records import Explanation, Field, HeaderBlock, Message, Rule, Stretch, TableEntry
 
@@ -68,6 +68,7 @@ class _Page:
 
     def __init__(self) -> None:
         self.rules: dict[Rule, int] = {}
+        self.rule_names: list[str] = []
         self.names: dict[str, int] = {}
         """What entries are called: their frame types, mostly."""
         self.shapes: dict[str, int] = {}
@@ -108,7 +109,6 @@ class _Page:
             "client": explanation.recording.client,
             "server": explanation.recording.server,
             "notes": list(explanation.recording.notes),
-            "problems": len(explanation.problems()),
             "calls": [
                 {
                     "stream": call.stream_id,
@@ -117,10 +117,11 @@ class _Page:
                     "start": call.start,
                     "end": call.end,
                     "status": call.status,
+                    "problems": len(call.problems),
                 }
                 for call in explanation.calls
             ],
-            "rules": [[str(rule), rule.says, rule.url] for rule in self.rules],
+            "rules": [[name, rule.says, rule.url] for name, rule in zip(self.rule_names, self.rules, strict=True)],
         }
 
     def describe(self, entries: Iterable[Frame | Stretch]) -> tuple[list[list[list[object]]], list[dict[str, object]]]:
@@ -138,7 +139,7 @@ class _Page:
     def row(self, entry: Frame | Stretch, trees: Sequence[Any]) -> dict[str, object]:
         """What the list and the filters need of an entry."""
         name = entry.type_name if isinstance(entry, Frame) else entry.part.label
-        problems = self.problems(entry)
+        problems = problems_of(entry)
         about, stream, windows = entry.part.value, 0, None
         if isinstance(entry, Frame):
             about = "  ".join([f"{entry.length} bytes", *entry.flag_names])
@@ -168,12 +169,11 @@ class _Page:
 
     def _collect(self, node: Sequence[Any], labels: dict[str, None], values: dict[str, None]) -> None:
         waiting = [node]
-        names = [*self.rules]
         while waiting:
             label, value, _, rule, note, problem, parts, *_ = waiting.pop()
             labels[label] = None
             if rule >= 0:
-                labels[str(names[rule])] = None
+                labels[self.rule_names[rule]] = None
             values[value] = values[note] = values[problem] = None
             waiting.extend(parts)
 
@@ -181,13 +181,6 @@ class _Page:
         """The dynamic table after the header block that ends in an entry."""
         block = entry.header_block
         return _state(block.fields[-1].table) if block is not None and block.fields else None
-
-    def problems(self, entry: Frame | Stretch) -> list[str]:
-        found = list(entry.problems)
-        if entry.header_block is not None:
-            found += entry.header_block.problems
-        found += [f"{part.label}: {part.problem}" for root in self.roots(entry) for part in root.walk() if part.problem]
-        return found
 
     # -- the trees
 
@@ -202,22 +195,19 @@ class _Page:
                 trees.append(self.node(message.content))
         return trees
 
-    def roots(self, entry: Frame | Stretch) -> Iterator[Part]:
-        yield entry.part
-        if entry.header_block is not None:
-            yield entry.header_block.part
-        for message in entry.messages:
-            yield message.part
-            if message.content is not None:
-                yield message.content
-
     def header_block(self, block: HeaderBlock) -> list[object]:
         node = self.node(block.part)
         node[6] = [self.node(header.part, header.table) for header in block.fields]
         return node
 
+    def _number_of(self, rule: Rule) -> int:
+        number = self.rules.setdefault(rule, len(self.rules))
+        if number == len(self.rule_names):
+            self.rule_names.append(str(rule))
+        return number
+
     def node(self, part: Part, table: TableState | None = None) -> list[object]:
-        rule = -1 if part.rule is None else self.rules.setdefault(part.rule, len(self.rules))
+        rule = -1 if part.rule is None else self._number_of(part.rule)
         note = "; ".join(filter(None, (part.note, f"see {part.explained_by}" if part.explained_by else "")))
         inner: list[object] = [self.node(child) for child in part.parts]
         node: list[object] = [part.label, part.value, list(map(list, part.spans)), rule, note, part.problem, inner]
