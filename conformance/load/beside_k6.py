@@ -12,24 +12,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from conformance.load.cases import CASES, Case
-from puregrpc import BlockingServer
-from puregrpc.services.hello import HelloService
+from tests.load.hello import PROTO, hello_server
 
-PROTO = """
-syntax = "proto3";
-package hello;
-service HelloService {
-  rpc SayHello(HelloRequest) returns (HelloResponse);
-  rpc LotsOfReplies(HelloRequest) returns (stream HelloResponse);
-}
-message HelloRequest { optional string greeting = 1; }
-message HelloResponse { string reply = 1; }
-"""
+from conformance.load.cases import CASES, Case
+
 JAVASCRIPT = """
 import grpc from 'k6/net/grpc';
 import exec from 'k6/execution';
@@ -56,19 +45,6 @@ OURS = re.compile(r"(grpc_connect_duration|grpc_req_failed|grpc_req_planned_dura
 
 ONCE_A_SECOND = re.compile(r"vus(_max)?\b")
 NUMBER = re.compile(r"-?\d[\d.]*\s?(?:µs|ns|ms|[mhs]|%|[kMG]?B)?(?:\d+s)?")
-
-
-@contextmanager
-def serving() -> Iterator[str]:
-    """A server of the hello service; gives its address."""
-    server = BlockingServer("127.0.0.1:0")
-    HelloService().add_to(server)
-    server.start()
-    try:
-        yield server.addresses[0]
-    finally:
-        server.stop(0)
-        server.wait_for_termination(10)
 
 
 def shape(text: str) -> list[str]:
@@ -159,7 +135,7 @@ def main() -> int:
     """Run the cases that are named, or all."""
     k6, *names = sys.argv[1:]
     failed = 0
-    with serving() as target:
+    with hello_server() as target:
         for case in CASES:
             if names and case.name not in names:
                 continue

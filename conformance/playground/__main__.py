@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 from conformance.trace.browser import Browser, browser
+from puregrpc._loopback import serving
 
 READY = """new Promise((done, fail) => {
   const look = () => document.documentElement.dataset.ready ? done(performance.now()) : setTimeout(look, 20);
@@ -28,16 +28,8 @@ class Quiet(SimpleHTTPRequestHandler):
         """Nobody reads it."""
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.1,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/"
-        finally:
-            server.shutdown()
-            thread.join()
+def served(folder: Path) -> AbstractContextManager[str]:
+    return serving(partial(Quiet, directory=str(folder)), 0, "playground")
 
 
 def type_into(page: Browser, field: str, text: str) -> None:

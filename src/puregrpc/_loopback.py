@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -53,7 +53,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(handler: type[LoopbackHandler], port: int, name: str) -> Iterator[str]:
+def serving(handler: Callable[..., BaseHTTPRequestHandler], port: int, name: str) -> Iterator[str]:
     """Serve on a port of 127.0.0.1 (0: any that is free), in a thread of this name; gives the address.
 
     Raises OSError if the port cannot be had.

@@ -9,22 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from puregrpc import BlockingServer
-from puregrpc.services.hello import HelloService
+from tests.load.hello import PROTO, hello_server
 
 BOUND = 60
 """Seconds that a command may take."""
 
-PROTO = """
-syntax = "proto3";
-package hello;
-service HelloService {
-  rpc SayHello(HelloRequest) returns (HelloResponse);
-  rpc LotsOfReplies(HelloRequest) returns (stream HelloResponse);
-}
-message HelloRequest { optional string greeting = 1; }
-message HelloResponse { string reply = 1; }
-"""
 
 Write = Callable[..., str]
 
@@ -32,14 +21,8 @@ Write = Callable[..., str]
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a server with the hello service."""
-    made = BlockingServer("127.0.0.1:0")
-    HelloService().add_to(made)
-    made.start()
-    try:
-        yield made.addresses[0]
-    finally:
-        made.stop(0)
-        made.wait_for_termination(20)
+    with hello_server() as address:
+        yield address
 
 
 @pytest.fixture
