@@ -23,6 +23,7 @@ from tests.trace.conversations import (
 from puregrpc.proto import compile as compile_proto
 from puregrpc.schema import Registry
 from puregrpc.trace import Chunk, Direction, Explainer, Frame, Recording, explain
+from puregrpc.wire.compression import CODINGS
 
 CLIENT, SERVER = Direction.CLIENT, Direction.SERVER
 HELLO = """
@@ -504,3 +505,11 @@ def test_settings_change_windows_and_frame_sizes() -> None:
     assert frames[-1].windows.client_stream == 10 - 100 - 17_000
     found = [problem for problem in explanation.problems() if "FLOW" in problem or "FRAME_SIZE" in problem]
     assert found == [f"#{frames[-1].number}: FLOW_CONTROL_ERROR: 17090 octets more than the stream's window allows"]
+
+
+@pytest.mark.skipif("zstd" not in CODINGS, reason="no module for zstd is installed")
+def test_messages_in_zstd_are_told() -> None:
+    script = Script().headers(CLIENT, (*REQUEST, ("grpc-encoding", "zstd")))
+    script.data(CLIENT, message(CODINGS["zstd"].compress(b"\x0a\x03bob"), 1), "END_STREAM")
+    (told,) = [found for entry in explain(script.recording()).entries for found in entry.messages]
+    assert (told.data, told.problem) == (b"\x0a\x03bob", "")
