@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.limits import MAX_CONTINUATION_FRAMES, MAX_HEADER_BLOCK_SIZE
 
-__all__ = ["PREFACE", "ErrorCode", "FrameReader", "FrameType", "RawFrame"]
+__all__ = ["PREFACE", "ErrorCode", "FrameReader", "FrameType", "RawFrame", "without_padding"]
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client says first (RFC 9113, section 3.4)."""
@@ -69,6 +69,16 @@ class RawFrame:
     @property
     def payload(self) -> bytes:
         return self.octets[HEAD_SIZE:]
+
+
+def without_padding(payload: bytes) -> bytes:
+    """What is left of the payload of a frame with PADDED (RFC 9113, section 6.1). Raises RemoteProtocolError."""
+    if not payload:
+        raise RemoteProtocolError("a padded frame without a length of its padding", ErrorCode.FRAME_SIZE_ERROR)
+    padding = payload[0]
+    if padding >= len(payload):
+        raise RemoteProtocolError("more padding than frame")
+    return payload[1 : len(payload) - padding]
 
 
 class FrameReader:

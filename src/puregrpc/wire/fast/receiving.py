@@ -35,7 +35,7 @@ from puregrpc.wire.fast.octets import (
 )  # fmt: skip
 from puregrpc.wire.fast.sending import DETACHED, READABLE, REMOTE_CLOSED
 from puregrpc.wire.flow_control import StreamCredit
-from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType
+from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType, without_padding
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
 from puregrpc.wire.limits import (
     LARGE_HEADER_BLOCK,
@@ -396,7 +396,7 @@ class FastConnection(Holding):
 
     def _unusual_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         """HEADERS with padding, with a priority, or without END_HEADERS."""
-        fragment = _without_padding(payload) if flags & PADDED else payload
+        fragment = without_padding(payload) if flags & PADDED else payload
         depends_on_itself = False
         if flags & PRIORITY_FLAG:
             if len(fragment) < 5:
@@ -427,7 +427,7 @@ class FastConnection(Holding):
         self._connection_received += length
         if self._connection_received > self._connection_window:
             self._window_exceeded(length)
-        data = _without_padding(payload) if flags & PADDED else payload
+        data = without_padding(payload) if flags & PADDED else payload
         call = self.streams.get(stream_id)
         if call is None:
             self._check_not_idle(stream_id, "DATA")
@@ -654,13 +654,3 @@ class FastConnection(Holding):
 
 
 IDENTITY = CODINGS["identity"]
-
-
-def _without_padding(payload: bytes) -> bytes:
-    """What is left of a padded payload (RFC 9113, section 6.1)."""
-    if not payload:
-        raise RemoteProtocolError("a padded frame without a length of its padding", ErrorCode.FRAME_SIZE_ERROR)
-    padding = payload[0]
-    if padding >= len(payload):
-        raise RemoteProtocolError("more padding than frame")
-    return payload[1 : len(payload) - padding]

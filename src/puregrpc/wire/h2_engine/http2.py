@@ -18,7 +18,17 @@ from hyperframe.frame import GoAwayFrame, RstStreamFrame, SettingsFrame
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.closed_streams import ClosedStreams, ResetStreams
 from puregrpc.wire.connection import ConnectionConfig
-from puregrpc.wire.frames import ACK, END_HEADERS, HEAD_SIZE, PADDED, PREFACE, ErrorCode, FrameType, RawFrame
+from puregrpc.wire.frames import (
+    ACK,
+    END_HEADERS,
+    HEAD_SIZE,
+    PADDED,
+    PREFACE,
+    ErrorCode,
+    FrameType,
+    RawFrame,
+    without_padding,
+)
 from puregrpc.wire.limits import (
     FIRST_STREAM_WINDOW,
     HEADER_DECODE_LIMIT,
@@ -233,11 +243,7 @@ class Http2:
         self._block.append(frame)
         self.block_size += len(frame.octets)
         first, *more = self._block
-        content = first.payload
-        if first.flags & PADDED:
-            if content[0] >= len(content):
-                raise RemoteProtocolError("the padding of a frame is longer than the frame")
-            content = content[1 : len(content) - content[0]]
+        content = without_padding(first.payload) if first.flags & PADDED else first.payload
         if first.flags & PRIORITY and len(content) < PRIORITY_SIZE:
             raise RemoteProtocolError("a frame of a wrong size", ErrorCode.FRAME_SIZE_ERROR)
         if not frame.flags & END_HEADERS:
@@ -377,9 +383,7 @@ class Http2:
 
 def _fragment(frame: RawFrame) -> bytes:
     """The part of a header block that HEADERS hold, without padding and priority."""
-    content = frame.payload
-    if frame.flags & PADDED:
-        content = content[1 : len(content) - content[0]]
+    content = without_padding(frame.payload) if frame.flags & PADDED else frame.payload
     return content[PRIORITY_SIZE:] if frame.flags & PRIORITY else content
 
 
@@ -393,10 +397,9 @@ def check_size(frame: RawFrame) -> None:
     elif kind == FrameType.SETTINGS:
         wrong = not frame.stream_id and (size % 6 != 0 or (frame.flags & ACK != 0 and size > 0))
     elif kind in (FrameType.DATA, FrameType.HEADERS):
-        is_padded = frame.flags & PADDED != 0 and frame.stream_id != 0
-        wrong = not size and is_padded
-        if is_padded and not wrong and frame.octets[HEAD_SIZE] >= size:
-            raise RemoteProtocolError("the padding of a frame is longer than the frame")
+        if frame.flags & PADDED and frame.stream_id:
+            without_padding(frame.payload)
+        return
     else:
         return
     if wrong:
