@@ -60,6 +60,7 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
         "well_known": {"values", "wire_format"},
         "generation": {"well_known", "values", "wire_format"},
     },
+    "load": {"outputs": set()},
     "trace": {"reading": set(), "explaining": set(), "showing": set()},
 }
 """Room -> its folders -> those of the same room that each may import."""

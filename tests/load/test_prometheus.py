@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from puregrpc.load.prometheus import exposition
+from puregrpc.load.outputs.prometheus import exposition
 from puregrpc.metrics import Metrics
 
 

@@ -8,16 +8,21 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from puregrpc.cli.options import Command, debug_option
 from puregrpc.cli.output import error_line
-from puregrpc.errors import Error
+from puregrpc.errors import Error, InvalidArgument
 from puregrpc.metrics import CsvLines, JsonLines
 
+if TYPE_CHECKING:
+    from puregrpc.load import Exporter
+
 __all__ = ["run"]
+
+K6_NAMES = {"experimental-opentelemetry": "opentelemetry", "experimental-prometheus-rw": "prometheus"}
 
 SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 
@@ -41,7 +46,10 @@ SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 @click.option("--no-setup", is_flag=True, help="Do not call setup().")
 @click.option("--no-teardown", is_flag=True, help="Do not call teardown().")
 @click.option("--no-thresholds", is_flag=True, help="Judge no thresholds.")
-@click.option("--out", "-o", "outs", multiple=True, metavar="KIND=FILE", help="Write samples: json=FILE, csv=FILE.")
+@click.option(
+    "--out", "-o", "outs", multiple=True, metavar="KIND=WHERE",
+    help="Write samples: json=FILE, csv=FILE. Send metrics: opentelemetry=ENDPOINT, prometheus=URL.",
+)  # fmt: skip
 @click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write a report with plots over time.")
 @click.option("--web", is_flag=True, help="Show the report on a page while the run goes, and let users be set there.")
 @click.option("--web-port", type=click.IntRange(0, 65535), default=6565, help="Its port of 127.0.0.1.  [default: 6565]")
@@ -128,11 +136,23 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _output(text: str) -> Iterator[JsonLines | CsvLines]:
+def _output(text: str) -> Iterator[JsonLines | CsvLines | Exporter]:
     kind, _, name = text.partition("=")
     kinds: dict[str, type[JsonLines | CsvLines]] = {"json": JsonLines, "csv": CsvLines}
+    kind = K6_NAMES.get(kind, kind)
+    if kind in ("opentelemetry", "prometheus"):
+        from puregrpc.load import OpenTelemetryExporter, PrometheusRemoteWrite
+
+        exporter = OpenTelemetryExporter if kind == "opentelemetry" else PrometheusRemoteWrite
+        try:
+            made = exporter.from_environment(name)
+        except InvalidArgument as error:
+            raise click.BadParameter(str(error), param_hint="--out") from None
+        yield made
+        return
     if kind not in kinds:
-        raise click.BadParameter(f"there are {' and '.join(kinds)}, not {kind!r}", param_hint="--out")
+        every = ", ".join((*kinds, "opentelemetry"))
+        raise click.BadParameter(f"there are {every} and prometheus, not {kind!r}", param_hint="--out")
     if name in ("", "-"):
         output = kinds[kind](sys.stdout)
         yield output

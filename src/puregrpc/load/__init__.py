@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from puregrpc.load.context import scenario as scenario
     from puregrpc.load.context import test as test
     from puregrpc.load.context import vu as vu
+    from puregrpc.load.outputs.exporter import Exporter as Exporter
+    from puregrpc.load.outputs.opentelemetry import OpenTelemetryExporter as OpenTelemetryExporter
+    from puregrpc.load.outputs.remote_write import PrometheusRemoteWrite as PrometheusRemoteWrite
     from puregrpc.load.problems import LoadError as LoadError
     from puregrpc.load.running import Observer as Observer
     from puregrpc.load.running import Result as Result
@@ -25,8 +28,11 @@ if TYPE_CHECKING:
     from puregrpc.load.running import run as run
 
 _MODULES = {
+    "Exporter": "outputs.exporter",
     "LoadError": "problems",
     "Observer": "running",
+    "OpenTelemetryExporter": "outputs.opentelemetry",
+    "PrometheusRemoteWrite": "outputs.remote_write",
     "Result": "running",
     "ScenarioInfo": "context",
     "Status": "running",

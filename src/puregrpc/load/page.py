@@ -51,7 +51,7 @@ def _checks(metrics: Metrics) -> list[dict[str, Any]]:
     if "checks" not in metrics:
         return []
     for series in list(metrics["checks"].series.values()):
-        sink = series.settle()
+        sink = series.copied()
         if isinstance(sink, RateSink) and sink.count:
             group = series.tags.get("group", "").removeprefix("::").replace("::", " / ")
             name = f"{group} / {series.tags.get('check', '')}" if group else series.tags.get("check", "")

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import count
@@ -20,6 +20,7 @@ from puregrpc.load.built_in import run_metrics
 from puregrpc.load.course import Course, ScriptFailure, seldom_collected
 from puregrpc.load.messages import Counts
 from puregrpc.load.options import Options, read_options
+from puregrpc.load.outputs.exporter import Exporter
 from puregrpc.load.page import page, page_data
 from puregrpc.load.peers import Peers
 from puregrpc.load.problems import Abort, ExitStatus, LoadError
@@ -106,7 +107,7 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     workers: int = 1,
-    outputs: tuple[Callable[[Sample], None], ...] = (),
+    outputs: tuple[Callable[[Sample], None] | Exporter, ...] = (),
     observer: Observer | None = None,
     web: int | None = None,
 ) -> Result:
@@ -115,10 +116,10 @@ def run(
     ``script`` is the path of a Python file, a module, a dict of names, or a function that each iteration calls.
     ``options`` go before those that the script exports; they are k6's, in its spelling or in Python's. ``env`` are
     variables of the environment. ``workers`` is how many processes share the work: this one, which sees to the others,
-    and as many more as that takes; the script is a file then. Each of the ``outputs`` gets every sample. ``web``
-    is a port of 127.0.0.1 (0: any that is free) where the report is to be seen while the run goes on, and where users
-    that are controlled from outside are set. In the main thread SIGINT and SIGTERM end
-    the run gracefully, and at once when they come again.
+    and as many more as that takes; the script is a file then. Each of the ``outputs`` gets every sample, or is
+    an `Exporter`, which sends now and then what was measured. ``web`` is a port of 127.0.0.1 (0: any that is free)
+    where the report is to be seen while the run goes on, and where users that are controlled from outside are set. In
+    the main thread SIGINT and SIGTERM end the run gracefully, and at once when they come again.
 
     Raises LoadError if the run cannot begin, with the exit status that ``puregrpc run`` would have.
     """
@@ -136,14 +137,16 @@ def run(
             metrics.judge()
         except InvalidArgument as error:
             raise LoadError(str(error)) from None
-        for output in outputs:
-            metrics.listen(output)
         peers = Peers(workers, str(script), dict(options or {})) if workers > 1 else None
         made = Run(found, read, metrics, observer or Observer(), peers)
-        if web is None:
-            return made.result()
-        with serving(made, web, found.name) as address:
-            made.observer.serves(address)
+        with ExitStack() as stack:
+            for output in outputs:
+                if isinstance(output, Exporter):
+                    stack.enter_context(output.exporting(metrics))
+                else:
+                    metrics.listen(output)
+            if web is not None:
+                made.observer.serves(stack.enter_context(serving(made, web, found.name)))
             return made.result()
 
 

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from puregrpc._loopback import LoopbackHandler
 from puregrpc._loopback import serving as loopback_server
 from puregrpc.errors import InvalidArgument
+from puregrpc.load.outputs.prometheus import CONTENT_TYPE, exposition
 from puregrpc.load.page import page
 from puregrpc.load.problems import LoadError
-from puregrpc.load.prometheus import CONTENT_TYPE, exposition
 from puregrpc.metrics import Metrics
 
 __all__ = ["Controlled", "serving"]

@@ -128,6 +128,12 @@ class Series:
                     hear(self._follower, following)
         return self.sink
 
+    def copied(self) -> Sink:
+        """A copy of the sink, with all samples taken so far in it: what is looked at in another thread."""
+        sink = self.settle()
+        with self.metric.owner.lock:
+            return SINKS[self.metric.kind].of([sink])
+
 
 @dataclass(slots=True, eq=False)
 class Metric:
@@ -192,6 +198,8 @@ class Metrics:
         self._began = time.monotonic()
         self._ended: float | None = None
         self._before_reading: tuple[Callable[[], None], ...] = ()
+        self._updating = Lock()
+        """So that what is only counted now and then is not counted by two threads at a time."""
 
     # -- making and taking
 
@@ -345,8 +353,9 @@ class Metrics:
     # -- looking
 
     def __iter__(self) -> Iterator[Metric]:
-        for update in self._before_reading:
-            update()
+        with self._updating:
+            for update in self._before_reading:
+                update()
         own = dict(self._metrics)
         yield from own.values()
         if self._include is not None:

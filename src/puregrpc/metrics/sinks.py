@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import ceil, log
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
@@ -260,6 +260,20 @@ class TrendSink(Sink):
         self.total += other.total
         self.minimum = min(self.minimum, other.minimum)
         self.maximum = max(self.maximum, other.maximum)
+
+    def distribution(self) -> Iterator[tuple[float, int]]:
+        """Values and how many samples had each, or were about it."""
+        if self._sketch is None:
+            yield from Counter(self._values).items()
+            return
+        sketch = self._fill(self._sketch)
+        zeros, stores, mapping = sketch._zero_count, (sketch._store, sketch._negative_store), sketch._mapping  # noqa: SLF001
+        for sign, store in zip((1.0, -1.0), stores, strict=True):
+            for key, count in enumerate(store.bins, store.offset):
+                if count:
+                    yield min(max(sign * mapping.value(key), self.minimum), self.maximum), round(count)
+        if zeros:
+            yield 0.0, round(zeros)
 
     def percentile(self, percent: float) -> float:
         """The value that ``percent`` (0 to 100) of the samples do not exceed; 0 if there are none."""
