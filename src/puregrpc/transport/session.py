@@ -348,11 +348,11 @@ class Session(Driver, Generic[ConnectionT]):
 
     def _take(self, data: bytes, now: float) -> None:
         """What came goes to the connection; b"" is the end of the peer's stream. With the mutex held."""
-        is_first = not self.bytes_received
-        self.bytes_received += len(data)
-        if is_first and (foreign := describe_foreign_protocol(data)) is not None:
+        if not self.bytes_received and (foreign := describe_foreign_protocol(data)) is not None:
+            self.bytes_received = len(data)
             self._lost(foreign)
             return
+        self.bytes_received += len(data)
         self.connection.receive(data, now)
         if not data and not self.connection.has_input:
             self._lost(PEER_CLOSED)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from puregrpc.kernel.threads.kernel import is_cooperative
 from puregrpc.kernel.threads.trampoline import ThreadWaiter
 from puregrpc.kernel.threads.waking import Signal
-from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_READ_SIZE, next_read_size
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, SMALLEST_READ_SIZE, next_read_size
 from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.end_reasons import broken, failed_here, no_settings
 from puregrpc.transport.session import UnaryExchange
@@ -130,23 +130,20 @@ class Reading:
             if self._is_behind:
                 self._go_on()
             else:
-                self._receive_at_once()
+                data = None
+                try:
+                    data = self._endpoint.receive_nowait(self._limit)
+                except OSError as error:
+                    if is_by_signal(error):
+                        raise
+                    self._broken(error)
+                if data is not None:
+                    self._act(data)
         except BaseException:
             self._session.give_up()
             raise
         if call.ended:
             self._let_others_read()
-
-    def _receive_at_once(self) -> None:
-        try:
-            data = self._endpoint.receive_nowait(self._limit)
-        except OSError as error:
-            if is_by_signal(error):
-                raise
-            self._broken(error)
-        else:
-            if data is not None:
-                self._act(data)
 
     def stop_leading(self, call: UnaryExchange) -> None:
         """Its caller reads no more: if others have come meanwhile, the reader goes on. With the mutex held."""
@@ -283,7 +280,7 @@ class Reading:
             session.take(data, time.monotonic())
             self._look_behind()
         size = len(data)
-        if size >= self._limit or self._limit != READ_SIZE or self._is_behind:
+        if size >= self._limit or self._limit > SMALLEST_READ_SIZE or self._is_behind:
             rounds = session.options.rounds
             most = LARGEST_READ_SIZE if rounds is None else rounds.most_read
             self._limit = next_read_size(self._limit, size, is_behind=self._is_behind, most=most)

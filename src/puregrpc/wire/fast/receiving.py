@@ -125,7 +125,10 @@ class FastConnection(Holding):
         try:
             if self._opening is not None:
                 data = self._open(self._opening, data)
-            self._receive_frames(data)
+            if self._rest:
+                self._receive_cut_frame(data)
+            else:
+                self._parse(data, 0)
         except RemoteProtocolError as error:
             self._protocol_error(error)
             return
@@ -135,7 +138,7 @@ class FastConnection(Holding):
             or self._accounted
             or len(self.streams) > FEW_CALLS
             or self._block is not None
-            or len(self._rest) > SMALL_REST
+            or self._rest
         ):
             self._finish_turn()
 
@@ -218,38 +221,35 @@ class FastConnection(Holding):
         self._opening = None
         return first.octets + reader.rest()
 
-    def _receive_frames(self, data: bytes) -> None:
+    def _receive_cut_frame(self, data: bytes) -> None:
+        """What comes behind a piece of a frame. It alone is joined: to join it with all of a large piece would copy
+        that."""
         rest = self._rest
-        if rest:
-            # Only the frame that was cut is joined; to join it with all of a large piece would copy that.
-            missing = HEAD_SIZE - len(rest)
-            if missing > 0:
-                rest += data[:missing]
-                data = data[missing:]
-                if len(rest) < HEAD_SIZE:
-                    self._rest = rest
-                    return
-            missing = HEAD_SIZE + int.from_bytes(rest[:3], "big") - len(rest)
-            if len(data) < 2 * MAX_FRAME_SIZE or missing > len(data):
-                data = rest + data
-            else:
-                self._rest = b""
-                self._parse(rest + data[:missing], 0)
-                if self._kept is None:
-                    self._parse(data, missing)
-                else:
-                    self._kept += data[missing:]
+        missing = HEAD_SIZE - len(rest)
+        if missing > 0:
+            rest += data[:missing]
+            data = data[missing:]
+            if len(rest) < HEAD_SIZE:
+                self._rest = rest
                 return
-        self._parse(data, 0)
+        missing = HEAD_SIZE + int.from_bytes(rest[:3], "big") - len(rest)
+        if len(data) < 2 * MAX_FRAME_SIZE or missing > len(data):
+            self._parse(rest + data, 0)
+            return
+        self._rest = b""
+        self._parse(rest + data[:missing], 0)
+        if self._kept is None:
+            self._parse(data, missing)
+        else:
+            self._kept += data[missing:]
 
     def _parse(self, data: bytes, i: int) -> None:
         """Let every frame from octet ``i`` on act that is there as a whole, and keep the rest."""
         whole = len(data)
         while True:
             # Looking at the clock costs as much as a small frame.
-            i = self._parse_slice(
-                data, i, i + TURN_SLICE if whole - i > TURN_SLICE and self._turn.is_limited else whole
-            )
+            end = i + TURN_SLICE
+            i = self._parse_slice(data, i, end if end < whole and self._turn.is_limited else whole)
             if self._suspended is not None:
                 break
             if i == whole:
