@@ -7,7 +7,8 @@ from tests.fuzz.zoo import SHOP
 
 from puregrpc.fuzz.answer import Answer
 from puregrpc.fuzz.case import Case, Expectation, Step, case_from_json, case_to_json
-from puregrpc.fuzz.checks import Judge, Profile
+from puregrpc.fuzz.checks import Profile
+from puregrpc.fuzz.judge import Judge
 from puregrpc.fuzz.probe import Fields, message
 from puregrpc.schema import Registry, load_files
 

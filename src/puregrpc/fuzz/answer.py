@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from puregrpc.fuzz.probe import Fields
@@ -9,6 +10,7 @@ from puregrpc.wire.status import decode_grpc_message
 
 __all__ = ["Answer"]
 
+_NOT_CODED = re.compile(rb"[^\x20-\x7e]")
 CONNECTION_FIELDS = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 
 
@@ -144,8 +146,12 @@ def _problems(fields: Fields, is_head: bool) -> tuple[str, ...]:
                 found.append(f"the field name {name[:40]!r} (RFC 9113, section 8.2.1)")
             if name in CONNECTION_FIELDS:
                 found.append(f"the field {name.decode()} (RFC 9113, section 8.2.2)")
-            if any(octet in value for octet in (b"\0", b"\r", b"\n")):
+            if b"\0" in value or b"\r" in value or b"\n" in value:
                 found.append(f"a control character in the value of {name[:40]!r} (RFC 9113, section 8.2.1)")
+            elif name == b"grpc-message" and _NOT_CODED.search(value):
+                found.append("a grpc-message that is not percent-encoded (PROTOCOL-HTTP2, Status-Message)")
+    if len([None for name, _ in fields if name == b"grpc-status"]) > 1:
+        found.append("two grpc-status (PROTOCOL-HTTP2, Responses)")
     if is_head and statuses != 1:
         found.append("a response without :status" if not statuses else "two :status (RFC 9113, section 8.3.2)")
     return tuple(found)

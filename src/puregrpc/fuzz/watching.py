@@ -9,9 +9,10 @@ from random import Random
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.fuzz.answer import Answer
 from puregrpc.fuzz.case import Case, Step
-from puregrpc.fuzz.checks import Judge, Observation, Profile, violation
+from puregrpc.fuzz.checks import Observation, Profile, violation
 from puregrpc.fuzz.findings import Event, Note, Report
 from puregrpc.fuzz.generate import Generator
+from puregrpc.fuzz.judge import Judge
 from puregrpc.fuzz.link import Link
 from puregrpc.fuzz.options import Options
 from puregrpc.fuzz.phases import Planner
