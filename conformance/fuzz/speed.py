@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from puregrpc.fuzz.connecting import LinkOptions
 from puregrpc.fuzz.engine import Fuzzer
-from puregrpc.fuzz.link import LinkOptions
 from puregrpc.fuzz.options import Options
 from puregrpc.fuzz.storm import Storm
 from puregrpc.fuzz.target import Target

@@ -5,6 +5,7 @@ A small HTTP/2 server by hand, as people write them for devices and gateways; th
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import socket
@@ -59,6 +60,7 @@ class Connection:
         self.waiting: list[tuple[int, bytes]] = []
         self.control = 0
         self.kept: list[Any] = []
+        self.ready: set[int] = set()
 
     def read(self, count: int) -> bytes:
         out = b""
@@ -105,12 +107,13 @@ class Connection:
                         for stream in self.streams.values():
                             stream.window += value - self.first_window
                         self.first_window = value
-                self.send(frame(SETTINGS, ACK, 0))
+                if self.fault != "settings-not-acknowledged":
+                    self.send(frame(SETTINGS, ACK, 0))
                 self.flush()
         elif kind == PING:
             if len(payload) != 8 or number:
                 raise Broken
-            if not flags & ACK:
+            if not flags & ACK and self.fault != "ping-not-answered":
                 self.count()
                 self.send(frame(PING, ACK, 0, bytes(8) if self.fault == "wrong-pong" else payload))
         elif kind == WINDOW_UPDATE:
@@ -149,6 +152,8 @@ class Connection:
 
     def on_headers(self, flags: int, number: int, payload: bytes) -> None:
         if flags & 8:
+            if self.fault == "padding-ends-process" and payload and payload[0] >= len(payload):
+                os._exit(6)
             payload = payload[1 : len(payload) - payload[0]]
         if flags & 0x20:
             payload = payload[5:]
@@ -171,6 +176,8 @@ class Connection:
         if number <= self.last or not number % 2:
             raise Broken
         self.last = number
+        if self.fault == "table-of-600-streams" and number >= 1200:
+            os._exit(7)
         most = 10_000 if self.fault == "too-many-streams" else MOST_STREAMS
         if len(self.streams) >= most:
             self.send(frame(RST_STREAM, 0, number, struct.pack(">I", 7)))
@@ -201,24 +208,38 @@ class Connection:
                 raise Broken
             payload = payload[1 : len(payload) - payload[0]]
         stream = self.streams.get(number)
-        if size:
+        if size and self.fault != "windows-not-opened":
             self.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", size)))
         else:
             self.count()
         if stream is None:
+            if self.fault == "late-data-ends-process":
+                os._exit(8)
             self.count()
             return
         stream.body += payload
         if len(stream.body) > 1 << 22:
             self.end(number, 8, b"too large")
             return
-        if size and not flags & END_STREAM:
+        if size and not flags & END_STREAM and self.fault != "windows-not-opened":
             self.send(frame(WINDOW_UPDATE, 0, number, struct.pack(">I", size)))
         if flags & END_STREAM and not (self.fault == "half-close-not-noticed" and not payload):
+            self.on_end(number)
+            if self.fault == "one-stream-at-a-time":
+                self.behind()
+
+    def behind(self) -> None:
+        """What has waited for the first stream to be over."""
+        while self.ready and min(self.streams, default=0) in self.ready:
+            number = min(self.streams)
+            self.ready.discard(number)
             self.on_end(number)
 
     def on_end(self, number: int) -> None:
         stream = self.streams[number]
+        if self.fault == "one-stream-at-a-time" and number != min(self.streams):
+            self.ready.add(number)
+            return
         fields, body = stream.fields, bytes(stream.body)
         path = fields.get(b":path", b"")
         if self.fault == "path-without-slash" and not path.startswith(b"/"):
@@ -242,6 +263,9 @@ class Connection:
         except Exception:
             self.end(number, 13, b"cannot be parsed")
             return
+        if len(request.id) > 100 and self.fault in ("http-500", "message-not-coded"):
+            self.end(number, 3, b"id")
+            return
         reply = pb.Item(id=request.id[:100], title="rose", color=request.color).SerializeToString()
         if self.fault == "window-ignored":
             reply = pb.Item(id="x" * 200_000).SerializeToString()
@@ -251,6 +275,11 @@ class Connection:
         head = frame(
             HEADERS, END_HEADERS, number, literal([(b":status", b"200"), (b"content-type", b"application/grpc")])
         )
+        plain = [(b":status", b"200"), (b"content-type", b"application/grpc"), (b"grpc-encoding", b"gzip")]
+        if self.fault == "compressed-anyway":
+            head = frame(HEADERS, END_HEADERS, number, literal(plain))
+        if self.fault == "no-content-type":
+            head = frame(HEADERS, END_HEADERS, number, literal(plain[:1]))
         if self.fault == "upper-case-field":
             head = frame(
                 HEADERS, END_HEADERS, number, literal([(b":status", b"200"), (b"Content-Type", b"application/grpc")])
@@ -266,7 +295,9 @@ class Connection:
             self.drop(number)
             self.send(frame(DATA, END_STREAM, number, message(reply)))
             return
-        if self.fault == "wrong-length":
+        if self.fault == "compressed-anyway":
+            self.waiting.append((number, b"\1" + message(gzip.compress(reply))[1:]))
+        elif self.fault == "wrong-length":
             reply += b"\x12\x01"
             self.waiting.append((number, b"\0" + struct.pack(">I", len(reply) + 1) + reply))
         else:
@@ -297,7 +328,15 @@ class Connection:
         if not self.drop(number):
             return
         fields = [(b"grpc-status", b"%d" % code), *([(b"grpc-message", text)] if text else [])]
+        if self.fault == "two-statuses":
+            fields.append((b"grpc-status", b"0"))
+        if self.fault == "message-not-coded" and code:
+            fields[1:] = [(b"grpc-message", "refus\xe9".encode())]
         if not has_head:
+            if self.fault == "http-500":
+                fields = [(b":status", b"500"), (b"content-type", b"application/grpc"), *fields]
+                self.send(frame(HEADERS, END_HEADERS | END_STREAM, number, literal(fields)))
+                return
             fields = [(b":status", b"200"), (b"content-type", b"application/grpc"), *fields]
         try:
             self.send(frame(HEADERS, END_HEADERS | END_STREAM, number, literal(fields)))
@@ -316,6 +355,9 @@ def literal(fields: list[tuple[bytes, bytes]]) -> bytes:
     return b"".join(b"\0" + plain_integer(len(n), 7) + n + plain_integer(len(v), 7) + v for n, v in fields)
 
 
+NOT_CLOSED: list[socket.socket] = []
+
+
 def talk(sock: socket.socket, fault: str) -> None:
     """Serve one connection to its end."""
     connection = Connection(sock, fault)
@@ -332,7 +374,10 @@ def talk(sock: socket.socket, fault: str) -> None:
     finally:
         for number in list(connection.streams):
             connection.drop(number)
-        sock.close()
+        if fault == "sockets-not-closed":
+            NOT_CLOSED.append(sock)
+        else:
+            sock.close()
 
 
 def main(port: int, fault: str) -> None:
@@ -343,6 +388,9 @@ def main(port: int, fault: str) -> None:
         if fault == "accept-loop-ends" and sock.recv(3, socket.MSG_PEEK) == b"GET":
             raise SystemExit(1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if fault == "forty-connections" and threading.active_count() > 40:
+            sock.close()
+            continue
         if fault == "one-connection-at-a-time":
             talk(sock, fault)
         else:

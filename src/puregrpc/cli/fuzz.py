@@ -20,10 +20,10 @@ from puregrpc.cli.output import note, print_line, print_styled
 from puregrpc.errors import ConnectError, InvalidArgument, RpcError, SchemaError
 from puregrpc.fuzz.case import Case
 from puregrpc.fuzz.checks import Observation
+from puregrpc.fuzz.connecting import LinkOptions
 from puregrpc.fuzz.corpus import Corpus, read_baseline, read_replay
 from puregrpc.fuzz.engine import Fuzzer
 from puregrpc.fuzz.findings import Event, Found, Note, Progress, Report, finding_of
-from puregrpc.fuzz.link import LinkOptions
 from puregrpc.fuzz.options import LEVELS, Options, is_destructive
 from puregrpc.fuzz.probe import Fields
 from puregrpc.fuzz.reports import Describer, html_report, json_report, junit_report, text_report

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from puregrpc._on_demand import on_demand
 
 if TYPE_CHECKING:
+    from puregrpc.fuzz.connecting import LinkOptions as LinkOptions
     from puregrpc.fuzz.coverage import Coverage as Coverage
     from puregrpc.fuzz.coverage import fuzz_function as fuzz_function
     from puregrpc.fuzz.engine import Fuzzer as Fuzzer
     from puregrpc.fuzz.findings import Finding as Finding
     from puregrpc.fuzz.findings import Report as Report
-    from puregrpc.fuzz.link import LinkOptions as LinkOptions
     from puregrpc.fuzz.misbehaving import MisbehavingServer as MisbehavingServer
     from puregrpc.fuzz.options import Options as Options
     from puregrpc.fuzz.strategies import given_request as given_request

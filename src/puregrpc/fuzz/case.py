@@ -17,17 +17,20 @@ FORM = "puregrpc fuzz case"
 
 Level = Literal["schema", "sequence", "header", "frame", "client"]
 
-Kind = Literal["open", "message", "data", "reset", "wait", "pause", "raw", "connect", "close", "flood", "crowd"]
+Kind = Literal[
+    "open", "message", "data", "reset", "wait", "pause", "raw", "connect", "close", "flood", "crowd", "burst"
+]
 """``open``: HEADERS. ``message``: a length-prefixed message. ``data``: octets of DATA. ``reset``: RST_STREAM.
 ``wait``: until the stream is as ``until`` says. ``raw``: octets as they are. ``connect``: go on with a new connection.
 ``close``: close the connection as it is. ``flood``: what the probe of this name sends. ``crowd``: so many connections
-(``code``) that send ``octets`` and are held for some seconds, or reset."""
+(``code``) that send ``octets`` and are held for some seconds, or reset. ``burst``: so many calls (``code``) whole and
+at once, as far as the server lets them be open together."""
 
-Expectation = Literal["answer", "refusal", "same", "any", "auth", "follows", "stored", "nothing", "unlimited"]
+Expectation = Literal["answer", "refusal", "same", "any", "auth", "follows", "stored", "nothing", "alike"]
 """What is right: a call that is valid by the schema and gets a status; one that must not be served; the same answer as
 the ordinary form of the call; anything that keeps to the protocol; UNAUTHENTICATED or PERMISSION_DENIED; for the last
-stream the same answer as before; what an earlier stream has put; anything, no answer included; an end before all of it
-was taken."""
+stream the same answer as before; what an earlier stream has put; anything, no answer included; of the same request the
+same answer each time."""
 
 Stored = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 """Fields of a request and where they come back in a reply: the numbers that lead to them in each."""
@@ -83,7 +86,16 @@ class Case:
     @property
     def octets(self) -> int:
         """About how much it sends."""
-        return sum(len(step.octets) + sum(len(n) + len(v) for n, v in step.fields) + 9 for step in self.steps)
+        return sum(
+            (len(step.octets) + sum(len(n) + len(v) for n, v in step.fields) + 9)
+            * (step.code if step.kind == "burst" else 1)
+            for step in self.steps
+        )
+
+    @property
+    def calls(self) -> int:
+        """How many calls it makes."""
+        return sum(step.code if step.kind == "burst" else 1 for step in self.steps if step.kind in ("open", "burst"))
 
     @property
     def messages(self) -> list[bytes]:
@@ -96,7 +108,7 @@ def case_to_json(case: Case) -> dict[str, Any]:
     steps = []
     for step in case.steps:
         shown: dict[str, Any] = {"do": step.kind}
-        if step.kind in ("open", "message", "data", "reset", "wait"):
+        if step.kind in ("open", "message", "data", "reset", "wait", "burst"):
             shown["stream"] = step.stream
         if step.fields:
             shown["fields"] = [[_text(name), _text(value)] for name, value in step.fields]

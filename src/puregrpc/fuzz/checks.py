@@ -86,6 +86,10 @@ class Profile:
     """How that was answered."""
     is_steady: bool = False
     """The same call has always had the same answer."""
+    first: tuple[object, ...] | None = None
+    """The `signature` of the answer at the beginning of the run."""
+    is_changed: bool = False
+    """It is answered otherwise than at the beginning, and what did that has been looked for."""
     ends: bool = True
     """Ordinary calls end, before their deadline."""
     seconds: float = 0.0

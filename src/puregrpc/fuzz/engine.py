@@ -11,14 +11,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import cycle
 
+from puregrpc.fuzz.aftermath import MOST_KEPT, Aftermath
 from puregrpc.fuzz.answer import Answer
 from puregrpc.fuzz.case import Case, Step
 from puregrpc.fuzz.checks import INTERNAL, Observation, Profile, normal_text, signature
 from puregrpc.fuzz.choices import Choices
 from puregrpc.fuzz.findings import Progress, Report
+from puregrpc.fuzz.growth import growing_cases
 from puregrpc.fuzz.headers import two_hosts
 from puregrpc.fuzz.phases import in_turn
-from puregrpc.fuzz.proving import REPEATS, Proving
+from puregrpc.fuzz.proving import REPEATS
 from puregrpc.fuzz.running import SLACK, body_of, is_simple, run_case
 from puregrpc.fuzz.shapes import learn, shape_of
 from puregrpc.fuzz.storm import AT_ONCE, Storm
@@ -32,11 +34,13 @@ LOOK_EVERY = 128
 """After so many cases a second connection is tried, and memory looked at."""
 LEAST_SHARE = 0.03
 """Of the time, for each phase."""
+MANY_CALLS = 20
+"""A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
 STORM = 1024
 """Frame cases on one connection."""
 
 
-class Fuzzer(Proving):
+class Fuzzer(Aftermath):
     """One run against one target. ``emit`` is told what happens, in the same thread."""
 
     def run(self) -> Report:
@@ -57,12 +61,17 @@ class Fuzzer(Proving):
                 self._ask_about_headers()
                 self._drive("paths", in_turn([_some(planner.headers(each), 34) for each in ending]), 0.12)
                 self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.2)
-            self._watch_leaks(ending)
+            self._growing(ending)
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
-            self._drive("boundaries", boundaries, 0.35)
+            self._drive("boundaries", boundaries, 0.36)
+            self._calm()
             if "sequence" in levels:
+                steady = [each for each in ending if each.is_steady]
+                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.4)
+                self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.41)
                 self._flows(usable)
-                self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 4), 0.5)
+                self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 4), 0.52)
+                self._calm()
             if "schema" in levels:
                 self.judge.replies_are_whole = False
                 self._drive("damage", in_turn([planner.damage(each) for each in ending], 16), 0.56)
@@ -75,6 +84,7 @@ class Fuzzer(Proving):
                 self._limits(ending)
             if "frame" in levels:
                 self._drive("floods", planner.floods(), 0.84)
+                self._calm()
                 self._storm(ending, 0.9)
             self._drive("boundaries", boundaries, 0.93)
             if "schema" in levels:
@@ -141,6 +151,8 @@ class Fuzzer(Proving):
             if profile.is_steady:
                 again = self._ask(profile)
                 profile.is_steady = again is not None and signature(again) == profile.signature
+                profile.first = profile.signature
+                self._find_others(profile)
         ready = [each for each in self.profiles.values() if each.fields and each.ends and each.answer is not None]
         ready.sort(key=lambda each: (each.answer is None or each.answer.code in INTERNAL, each.method.is_client_stream,
                                      each.method.is_server_stream, each.seconds))  # fmt: skip
@@ -153,6 +165,22 @@ class Fuzzer(Proving):
             if method.is_client_stream or not method.is_server_stream:
                 self._examine(case, observation)
         self.generator.refresh()
+
+    def _find_others(self, profile: Profile) -> None:
+        """Other messages that are answered with OK, and each time with the same."""
+        found: list[bytes] = []
+        known = {profile.signature}
+        if profile.is_steady and profile.answer is not None and profile.answer.code == 0:
+            for octets in self.planner.candidates(profile):
+                other = replace(profile, octets=octets)
+                answers = [self._ask(other) for _ in range(2)]
+                signatures = {signature(each) for each in answers if each is not None and each.code == 0}
+                if len(signatures) == 1 and None not in answers and not signatures & known:
+                    found.append(octets)
+                    known |= signatures
+                if len(found) == 2:
+                    break
+        self.planner.others[profile.path] = found
 
     def _second_connection(self) -> None:
         """Whether a connection is served beside one that is open and has nothing to do."""
@@ -356,14 +384,18 @@ class Fuzzer(Proving):
         if down is not None:
             self._not_served(recent, down)
             return
+        self._since_calm = (self._since_calm + recent)[-MOST_KEPT:]
         if recent and self._watch.is_possible:
             self._usage(recent)
+        if recent:
+            self._drift(recent)
 
     def _usage(self, recent: list[Case]) -> None:
-        suspicion = self._watch.look(sum(case.octets for case in recent), len(recent))
+        suspicion = self._watch.look(sum(case.octets for case in recent), sum(case.calls for case in recent))
         if suspicion is None:
             return
-        for case, observation in self._watch.search(recent, suspicion, lambda case: self._run_quietly(case)):
+        single = [case for case in recent if case.calls < MANY_CALLS]
+        for case, observation in self._watch.search(single, suspicion, lambda case: self._run_quietly(case)):
             self._examine(case, replace(observation, is_repeated=True))
             break
         self._watch.reset()
@@ -469,19 +501,21 @@ class Fuzzer(Proving):
         elif observation is not None:
             self._examine(case, replace(observation, is_repeated=True))
 
-    def _watch_leaks(self, profiles: list[Profile]) -> None:
-        """Ordinary calls again and again: whether memory grows with each."""
+    def _growing(self, profiles: list[Profile]) -> None:
+        """The same again and again: whether memory, threads or files grow with it."""
         if not self._watch.is_possible:
             return
-        self._phase = "leaks"
-        until = self._begun + self.options.time * 0.25
-        for profile in profiles:
-            if time.monotonic() > until:
-                return
-            case = self.planner.call(profile, profile.octets, "the same call again and again")
-            observation = self._watch.leak(profile.fields, body_of(case.steps[1]), min(self.options.time / 80, 1.0))
+        self._phase = "growth"
+        until = self._begun + self.options.time * 0.26
+        seconds = min(self.options.time / 100, 1.0)
+        for case, observation in growing_cases(self.target, profiles, seconds, until):
+            self._count(case)
             if observation is not None:
                 self._examine(case, replace(observation, is_repeated=True))
+            down = self._down()
+            if down is not None:
+                self._not_served([case], down)
+        self._watch.reset()
 
 
 def _some(cases: Iterator[Case], count: int) -> Iterator[Case]:

@@ -101,6 +101,7 @@ BINARY_NAMES = (
     b"context-bin",
     b"grpc-status-details-bin",
 )
+LEGAL_BINARY = (b"/wD+", b"", b"YQ")
 BINARY_VALUES = (
     b"",
     b"YQ==",
@@ -149,6 +150,11 @@ def odd_paths(path: str) -> list[tuple[str, bytes, Expectation]]:
 def metadata_cases(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
     """Metadata of every known name with simple values, as a sound client may send it."""
     body = Step("data", octets=message(octets), end=True)
+    for value in LEGAL_BINARY:
+        for name in BINARY_NAMES:
+            if not name.startswith(b"grpc-"):
+                about = f"{name.decode()}: {_shown(value)}"
+                yield Case("header", path, (Step("open", fields=_with(fields, name, value)), body), "answer", about)
     for value in VALUES[:PLAIN_VALUES]:
         for name in NAMES:
             if name not in RESERVED:

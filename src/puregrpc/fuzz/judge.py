@@ -49,7 +49,7 @@ class Judge:
             return found
         code = answer.code
         expects = case.expects
-        is_valid = is_last and expects in ("answer", "same", "follows", "stored")
+        is_valid = is_last and expects in ("answer", "same", "follows", "stored", "alike")
         if code is None:
             self._without_status(case, answer, profile, found, is_valid=is_valid)
         elif code:
@@ -71,7 +71,7 @@ class Judge:
             found += self._replies.look(
                 case, answer, profile, is_valid=is_valid, is_whole=is_valid and self.replies_are_whole
             )
-        if expects == "refusal" and code == 0:
+        if expects == "refusal" and code == 0 and is_last:
             found.append(
                 Observation(
                     "accepted-invalid",
@@ -81,7 +81,13 @@ class Judge:
                     case.reference,
                 )
             )
-        elif expects == "auth" and code is not None and code not in REFUSED_AUTH and self._is_let_in(answer, profile):
+        elif (
+            expects == "auth"
+            and is_last
+            and code is not None
+            and code not in REFUSED_AUTH
+            and self._is_let_in(answer, profile)
+        ):
             found.append(Observation("ignored-auth", f"{case.about} is served", (), case.severity, case.reference))
         elif expects in ("same", "follows") and is_last and profile is not None and profile.is_steady:
             self._same(case, answer, profile, found)

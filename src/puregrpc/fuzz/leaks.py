@@ -49,6 +49,8 @@ LEAKS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 SURE_LEAKS = 8
 """So many of them are sure enough for the content of replies, where services may say what they like."""
 
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
+
 
 def leak_in(case: Case, answer: Answer) -> Observation | None:
     """The first thing in a status, its details or trailers, or in a reply, that is nobody's business."""
@@ -86,6 +88,8 @@ def _is_echo(found: bytes, case: Case) -> bool:
 
 def unbase64(text: bytes) -> bytes | None:
     """The octets of a binary field (PROTOCOL-HTTP2, "Custom-Metadata"); None for what is no base64."""
+    if not _BASE64.fullmatch(text):
+        return None
     try:
         return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
     except (binascii.Error, ValueError):

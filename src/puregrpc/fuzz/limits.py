@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from puregrpc.fuzz.backlog import backlog_cases
 from puregrpc.fuzz.case import Case, Step
 from puregrpc.fuzz.checks import Observation, Profile, violation
+from puregrpc.fuzz.frames import PROBES
 from puregrpc.fuzz.probe import (
     CONTINUATION,
     DATA,
@@ -37,6 +39,10 @@ HEADER_BLOCK = 24 << 20
 """Octets of one header block that no server keeps; grpc-go's limit is 16 MiB, and grpcio reads on and keeps nothing."""
 FLOOD_MEMORY = 64 * MEBIBYTE
 FLOOD_FACTOR = 12
+CALL_MEMORY = 24 << 10
+"""What a call may cost a server until it has come to it."""
+SAMPLE = 100_000
+"""So many octets of a probe tell what it is made of."""
 FLOOD_CPU = 4.0
 """Processor seconds for a megabyte of flood."""
 CROWD = 60
@@ -346,6 +352,21 @@ def _windows(target: Target, profiles: Sequence[Profile], deadline: float, watch
     yield case, None
 
 
+@lru_cache
+def calls_in(name: str) -> float:
+    """How many calls the probe of this name begins with each octet that it sends."""
+    probe = next((each for each in PROBES if each.name == name), None)
+    calls, at, octets = 0, len(PREFACE), bytearray()
+    for piece in probe.octets() if probe is not None else ():
+        octets += piece
+        if len(octets) > SAMPLE:
+            break
+    while at + 9 <= len(octets):
+        calls += octets[at + 3] == HEADERS
+        at += 9 + int.from_bytes(octets[at : at + 3], "big")
+    return calls / max(len(octets), 1)
+
+
 def flood_observation(
     case: Case, target: Target, deadline: float, watch: UsageWatch, answers: Callable[[float], bool]
 ) -> Observation | None:
@@ -392,7 +413,7 @@ def _flood_once(
         return None
     sent = max(outcome.sent, 1)
     grown = after.peak - before.memory
-    if grown > max(FLOOD_MEMORY, FLOOD_FACTOR * sent):
+    if grown > max(FLOOD_MEMORY, FLOOD_FACTOR * sent, CALL_MEMORY * int(sent * calls_in(case.steps[0].until))):
         return Observation("memory", f"{case.about}: {grown >> 20} MiB of memory for {sent >> 10} KiB", ("flood",))
     cpu = after.cpu - before.cpu
     if sent < 3 * MEBIBYTE:

@@ -10,11 +10,13 @@ from puregrpc.fuzz.case import Case, Expectation, Step
 from puregrpc.fuzz.checks import Profile
 from puregrpc.fuzz.choices import Choices, Directed, Path, mutated
 from puregrpc.fuzz.damage import broken_at_random, damaged
+from puregrpc.fuzz.fields import leaves, with_field
 from puregrpc.fuzz.frames import PROBES
 from puregrpc.fuzz.generate import Generator
 from puregrpc.fuzz.headers import header_cases, metadata_cases, request_fields
 from puregrpc.fuzz.probe import Fields
 from puregrpc.fuzz.sequences import DEADLINE, auth_cases, sequence_cases
+from puregrpc.fuzz.together import bursts, ways
 
 __all__ = ["Planner", "in_turn"]
 
@@ -56,6 +58,7 @@ class Planner:
         self.random = random
         self._authority = authority
         self._scheme = scheme
+        self._deadline = deadline
         self._timeout = f"{round(deadline * 1000)}m"
         self._metadata = metadata
         self.credentials = credentials
@@ -63,6 +66,8 @@ class Planner:
         """The server refuses a call for the number of its authorities."""
         self.serves_any_path = False
         """The server answers calls of methods that there are not."""
+        self.others: dict[str, list[bytes]] = {}
+        """By method: messages beside the ordinary one that are answered with OK, each in another way."""
         self.interesting: dict[str, list[tuple[int, ...]]] = {}
         """By method: the draws of messages whose answers were new."""
 
@@ -199,6 +204,25 @@ class Planner:
             server_stream=method.is_server_stream,
             deadline_fields=self.fields(profile.path, timeout=DEADLINE),
         )
+
+    def candidates(self, profile: Profile) -> Iterator[bytes]:
+        """Messages that are ordinary, each with another value in one of its fields."""
+        descriptor = profile.method.input_type
+        for path, plan in list(leaves(self.generator, descriptor))[:4]:
+            short = sorted((each for each in plan.encoded[2 : 2 + 20] if len(each) > 1), key=len)[:2]
+            for encoded in short or plan.encoded[2:4]:
+                yield with_field(descriptor, profile.octets, path, plan.tag + encoded)
+
+    def together(self, profile: Profile) -> Iterator[Case]:
+        """Many calls at once, of several requests."""
+        requests = [profile.octets, *self.others.get(profile.path, ())]
+        yield from bursts(profile.path, profile.fields, requests, profile.seconds, self._deadline)
+
+    def ways(self, profile: Profile) -> Iterator[Case]:
+        """A stream of several requests, sent in several ways."""
+        requests = [profile.octets, *self.others.get(profile.path, ())]
+        if profile.method.is_client_stream:
+            yield from ways(profile.path, profile.fields, requests)
 
     def forms(self, profile: Profile) -> Iterator[Case]:
         """The frames of an ordinary call in every form that HTTP/2 allows."""

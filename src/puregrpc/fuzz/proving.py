@@ -14,7 +14,7 @@ from puregrpc.fuzz.shapes import Shape, covers, shape_of
 from puregrpc.fuzz.watching import CANARY_TIMEOUT, DOWN, OutOfTime, Watching
 from puregrpc.trace import Recorder
 
-__all__ = ["REPEATS", "Proving"]
+__all__ = ["REPEATS", "SLOW_START", "Proving", "followed"]
 
 MOST_SHRINK = 100
 MOST_RESTARTS = 15
@@ -85,15 +85,15 @@ class Proving(Watching):
         for case in suspects:
             if time.monotonic() > self._until + 5:
                 return False
-            followed = _followed(case, profile)
-            outcome = run_case(followed, self.target, deadline=deadline)
+            behind = followed(case, profile)
+            outcome = run_case(behind, self.target, deadline=deadline)
             first, last = outcome.answers.get(0), outcome.answers.get(1)
             known = len(self.report.findings)
             if first is not None and not first.ended and not outcome.closed:
                 self._examine(case, self._down() or Observation("hang", f"{case.about}: no answer", ()))
                 return len(self.report.findings) > known
             if last is not None and last.code in (None, 4) and not outcome.closed:
-                self._examine(followed, Observation("hang", f"{followed.about}: no answer", ("behind",)))
+                self._examine(behind, Observation("hang", f"{behind.about}: no answer", ("behind",)))
                 return len(self.report.findings) > known or not self._down()
             if self.target.has_ended():
                 return False
@@ -329,7 +329,7 @@ class Proving(Watching):
         self.emit(Found(finding))
 
 
-def _followed(case: Case, profile: Profile) -> Case:
+def followed(case: Case, profile: Profile) -> Case:
     """A call with an ordinary one behind it, which is to be answered as ever."""
     steps = (
         *case.steps, Step("wait", 0, until="end"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from puregrpc.fuzz.case import Case, Expectation, Step
 from puregrpc.fuzz.probe import Fields, message
@@ -13,6 +14,11 @@ CANCEL = 8
 QUICK = 0.02
 """Seconds in which a handler has begun."""
 DEADLINE = "200m"
+CALLERS = (
+    b"x-user", b"x-user-id", b"x-tenant-id", b"tenant", b"x-request-id", b"x-session-id", b"accept-language", b"x-role",
+    b"x-locale", b"x-api-key", b"x-trace-id", b"x-client-id",
+)  # fmt: skip
+"""By which servers tell callers."""
 MANY = 300
 """Calls, more than a server has places for."""
 
@@ -63,6 +69,18 @@ def sequence_cases(
             [begun, Step("data", 0, octets=broken, end=True), Step("wait", 0, until="end", seconds=1.0), *follow(1)],
             "follows",
         )
+    if not client_stream:
+        yield case(
+            "a call beside one that is not half-closed",
+            [begun, sent, Step("pause", seconds=QUICK), *follow(1)],
+            "follows",
+        )
+    others = tuple((name, b"leak1234") for name in CALLERS)
+    yield case(
+        "a call after one of another caller",
+        [Step("open", 0, (*fields, *others)), half_closed, Step("wait", 0, until="end"), Step("connect"), *follow(1)],
+        "follows",
+    )
     yield case("half-closed with HEADERS", [Step("open", 0, fields, end=True), Step("wait", 0, until="end")], "any")
     yield case(
         "half-closed by an empty DATA frame",
@@ -201,6 +219,13 @@ def auth_cases(path: str, fields: Fields, octets: bytes, credentials: Fields) ->
                 yield case("a call with a part of the credentials", (*fields, (name, value)))
         yield case("a call with wrong credentials twice", (*fields, (name, b"x"), (name, b"y")))
         yield case("a call with the credentials' name in -bin", (*fields, (name + b"-bin", b"YQ")))
+    own = Step("open", 0, (*fields, *credentials))
+    answered = (replace(body[0], stream=0), Step("wait", 0, until="end"))
+    later = (Step("open", 1, fields), replace(body[0], stream=1), Step("wait", 1, until="end"))
+    if credentials:
+        for about, between in (("on the same connection", ()), ("on another connection", (Step("connect"),))):
+            about = f"a call without the credentials after one with them, {about}"
+            yield Case("header", path, (own, *answered, *between, *later), "auth", about, "OWASP API2", "critical")
     for other in (
         bare, "//" + bare, path + "/", f"/{service}//{method}", f"/{service}/{method}?x", f"/./{bare}", path.lower(),
         f"/{service}/{method} ", f"/{service}%2F{method}", f"/a/../{bare}", f"{path}#", path.upper(),

@@ -11,8 +11,8 @@ from collections import deque
 from random import Random
 
 from puregrpc.fuzz.checks import Profile
+from puregrpc.fuzz.connecting import LinkOptions
 from puregrpc.fuzz.conversations import KINDS, mutations_of
-from puregrpc.fuzz.link import LinkOptions
 from puregrpc.fuzz.probe import (
     DATA,
     END_HEADERS,

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from puregrpc.errors import ConnectError, InvalidArgument
-from puregrpc.fuzz.link import Link, LinkOptions
+from puregrpc.fuzz.connecting import LinkOptions
+from puregrpc.fuzz.link import Link
 from puregrpc.trace import Recorder
 
 __all__ = ["Target", "Usage"]
@@ -212,6 +213,14 @@ class Target:
                 limits = (PROC / str(pid) / "limits").read_text()
                 return int(limits[limits.index("Max open files") + 14 :].split(None, 1)[0])
         return 0
+
+    def open_files(self) -> int:
+        """How many files its processes have open; 0 where that is not known."""
+        count = 0
+        for pid in self._pids:
+            with contextlib.suppress(OSError):
+                count += sum(1 for _ in (PROC / str(pid) / "fd").iterdir())
+        return count
 
     def forget_peak(self) -> None:
         """Let the most memory there was begin again with what there is now, where the system can."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from puregrpc.fuzz.case import Case
 from puregrpc.fuzz.checks import Observation
-from puregrpc.fuzz.probe import Fields
 from puregrpc.fuzz.running import Outcome
 from puregrpc.fuzz.target import Target
 
@@ -22,13 +21,10 @@ MEMORY_FACTOR = 40
 SUSPICIOUS_CPU = 0.6
 ONE_CASE_CPU = 0.25
 CPU_FACTOR = 20
-LEAK_LEAST = 32 * MEBIBYTE
-COLLECTED = 6
-"""So many times as much where a heap is collected late: Java, .NET, JavaScript."""
-LEAK_PER_CALL = 8192
-LEAST_MARKS = 9
-QUARTER = 0.12
-"""A leak grows in each quarter of the time, by at least this part of all."""
+CALM = 0.1
+"""Processor seconds in `INTERVAL` with nothing to do; who takes more so many times in a row has no end of it."""
+INTERVAL = 0.3
+INTERVALS = 10
 
 
 class UsageWatch:
@@ -62,6 +58,16 @@ class UsageWatch:
         if now.cpu - before.cpu > SUSPICIOUS_CPU + 0.003 * count:
             return "cpu"
         return None
+
+    def is_busy(self, intervals: int = INTERVALS) -> bool:
+        """Whether it takes processor time with nothing to do, and goes on."""
+        for _ in range(intervals):
+            before = self._target.usage()
+            time.sleep(INTERVAL)
+            after = self._target.usage()
+            if before is None or after is None or after.cpu - before.cpu < CALM:
+                return False
+        return True
 
     def measure(self, run: Callable[[], object]) -> tuple[int, float]:
         """The memory (octets, at the most) and the processor time (seconds) that something takes."""
@@ -146,62 +152,3 @@ class UsageWatch:
         if seen.check == "cpu" and cpu >= ONE_CASE_CPU:
             return replace(seen, summary=f"{cpu:.2f} s of processor time for {case.octets} octets")
         return None
-
-    def leak(self, fields: Fields, body: bytes, seconds: float) -> Observation | None:
-        """Whether memory grows with every one of many ordinary calls; they go on as long as it looks like that."""
-        marks: list[tuple[int, int]] = []
-        least = LEAK_LEAST * (COLLECTED if self._target.is_collected() else 1)
-        calls = 0
-        begun = time.monotonic()
-        until = begun + seconds
-        while True:
-            usage = self._target.usage()
-            if usage is None:
-                return None
-            marks.append((calls, usage.memory))
-            now = time.monotonic()
-            if now > until and (len(marks) >= LEAST_MARKS or now > begun + 6 * seconds):
-                total = usage.memory - marks[0][1]
-                if not self._is_steady(marks) or total < 8 * MEBIBYTE or now > begun + 6 * seconds:
-                    break
-                if total >= least and total / max(calls, 1) >= LEAK_PER_CALL:
-                    break
-                until = now + seconds
-            done = self._calls(fields, body, 60)
-            if not done:
-                return None
-            calls += done
-        total = marks[-1][1] - marks[0][1]
-        per_call = total / max(calls, 1)
-        if total < least or per_call < max(LEAK_PER_CALL, 4 * len(body)) or not self._is_steady(marks):
-            return None
-        return Observation(
-            "memory",
-            f"the same call {calls} times: {total >> 20} MiB more, {per_call / 1024:.0f} KiB with each",
-            ("leak",),
-            "",
-            "CWE-401",
-        )
-
-    @staticmethod
-    def _is_steady(marks: Sequence[tuple[int, int]]) -> bool:
-        total = marks[-1][1] - marks[0][1]
-        quarter = max(len(marks) // 4, 1)
-        points = [marks[min(index * quarter, len(marks) - 1)][1] for index in range(4)] + [marks[-1][1]]
-        return total > 0 and all(points[index + 1] - points[index] >= QUARTER * total for index in range(4))
-
-    def _calls(self, fields: Fields, body: bytes, count: int) -> int:
-        try:
-            with self._target.link() as link:
-                until = time.monotonic() + 3
-                while not link.has_settings and not link.closed and time.monotonic() < until:
-                    link.turn(0.1)
-                for done in range(0, count, 20):
-                    for _ in range(20):
-                        link.call(fields, body)
-                    link.pump(time.monotonic() + 3)
-                    if link.closed or link.unfinished:
-                        return done
-                return count
-        except OSError:
-            return 0

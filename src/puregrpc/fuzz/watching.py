@@ -19,6 +19,7 @@ from puregrpc.fuzz.phases import Planner
 from puregrpc.fuzz.running import SLACK, Outcome, body_of, run_case
 from puregrpc.fuzz.shapes import Shape
 from puregrpc.fuzz.target import Target
+from puregrpc.fuzz.together import unlike
 from puregrpc.fuzz.usage import UsageWatch
 from puregrpc.fuzz.values import Dictionary
 from puregrpc.proto.descriptors import MethodDescriptor
@@ -68,6 +69,8 @@ class Watching:
         self._until = 0.0
         self._phase = ""
         self._recent: list[Case] = []
+        self._since_calm: list[Case] = []
+        """Cases since the target was known to do nothing when there is nothing to do."""
         self._known: dict[tuple[str, ...], list[Shape]] = {}
         self._seen: dict[str, set[tuple[object, ...]]] = {}
         self._canary: Profile | None = None
@@ -185,6 +188,8 @@ class Watching:
             path = next((value.decode() for name, value in others.get(number, ()) if name == b":path"), case.method)
             if (is_last and (is_put or not case.stored)) or (answer.ended and not is_last):
                 found += self.judge.judge(case, answer, self.profiles.get(path), is_last=is_last)
+        if case.expects == "alike":
+            found += unlike(case, outcome)
         found += [violation(text) for text in outcome.violations[:2]]
         last = outcome.answers.get(outcome.last)
         unanswered = last is None or not last.ended
@@ -194,7 +199,7 @@ class Watching:
             down = self._down()
             if down is not None:
                 return [down]
-        if outcome.closed and unanswered and case.expects in ("answer", "same", "follows") and not found:
+        if outcome.closed and unanswered and case.expects in ("answer", "same", "follows", "alike") and not found:
             found.append(
                 Observation(
                     "protocol-violation",

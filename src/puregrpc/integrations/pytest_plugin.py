@@ -90,8 +90,8 @@ class FuzzItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the fuzzer for the method."""
+        from puregrpc.fuzz.connecting import LinkOptions
         from puregrpc.fuzz.engine import Fuzzer
-        from puregrpc.fuzz.link import LinkOptions
         from puregrpc.fuzz.options import Options
         from puregrpc.fuzz.reports import Describer, text_report
         from puregrpc.fuzz.target import Target
