@@ -17,6 +17,7 @@ import trustme
 from puregrpc.channel import BlockingChannel, ConnectivityState
 from puregrpc.errors import ConnectError, LocalProtocolError, NotConnected, RpcError
 from puregrpc.kernel.process import THIS_PROCESS
+from puregrpc.kernel.threads.kernel import Attached, ThreadKernel
 from puregrpc.testing import FrameFactory, message
 from puregrpc.testing.frames import parse_frame
 from puregrpc.transport import TlsOptions
@@ -352,6 +353,42 @@ def test_closing_ends_calls_of_other_threads(server: str) -> None:
     channel.close()
     thread.join(5)
     assert [error.code for error in errors] == [14]
+
+
+def test_closing_while_a_connection_is_being_made_logs_nothing(
+    server: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connected, closed = threading.Event(), threading.Event()
+    attach, end = ThreadKernel.attach, ThreadKernel._end
+
+    def attach_late(self: ThreadKernel, attached: Attached) -> None:
+        connected.set()
+        assert closed.wait(10)
+        attach(self, attached)
+
+    def end_and_tell(self: ThreadKernel) -> None:
+        end(self)
+        closed.set()
+
+    monkeypatch.setattr(ThreadKernel, "attach", attach_late)
+    monkeypatch.setattr(ThreadKernel, "_end", end_and_tell)
+    monkeypatch.setattr("puregrpc.channel.core.CLOSE_TIMEOUT", 0.1)
+    channel = BlockingChannel(server)
+    errors: list[Exception] = []
+
+    def call() -> None:
+        try:
+            channel.unary_unary("test.Service/Echo")(b"", timeout=10)
+        except NotConnected as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert connected.wait(10)
+    channel.close()
+    thread.join(10)
+    assert len(errors) == 1
+    assert caplog.records == []
 
 
 def test_a_child_process_is_told_that_the_channel_is_its_parents(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

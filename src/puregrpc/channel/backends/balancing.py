@@ -194,7 +194,7 @@ class RoundRobin(Balancer):
             try:
                 addresses = await self._resolve(began + self._resolve_timeout)
             except Exception as error:
-                if not isinstance(error, ConnectError):
+                if not isinstance(error, ConnectError) and not self._is_closed:
                     logger.exception("the name could not be resolved for a reason that was not foreseen")
                 pause = kernel.locked(self._resolution_failed, str(error))
                 await pause.wait(began + backoff.next_pause())

@@ -83,6 +83,10 @@ class Subchannel:
             counted = counted + session.counters
         return counted
 
+    @property
+    def is_closed(self) -> bool:
+        return self.state is ConnectivityState.SHUTDOWN
+
     def request_connection(self) -> None:
         """Begin to connect, if nothing is under way."""
         if self.state is ConnectivityState.IDLE:
@@ -145,7 +149,7 @@ class Subchannel:
 
     def _connected_by(self, session: ClientSession) -> None:
         self._connecting = None
-        if self.state is ConnectivityState.SHUTDOWN:
+        if self.is_closed:
             session.connection.go_away(immediately=True)
             return
         self._backoff.reset()
@@ -179,13 +183,13 @@ class Subchannel:
             self._set(ConnectivityState.TRANSIENT_FAILURE)
 
     def _set(self, state: ConnectivityState) -> None:
-        if self.state is not state and self.state is not ConnectivityState.SHUTDOWN:
+        if self.state is not state and not self.is_closed:
             self.state = state
             self._owner.subchannel_changed()
 
     def _pause_after(self, error: Exception) -> Waiter | None:
         """An attempt failed: what tells that the next one need not be waited for. None if there is none."""
-        if self.state is ConnectivityState.SHUTDOWN:
+        if self.is_closed:
             return None
         self.error = str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
         self._is_hurried = False
@@ -197,12 +201,12 @@ class Subchannel:
 
     async def _connect(self) -> None:
         kernel = self._kernel
-        while self.state is not ConnectivityState.SHUTDOWN:
+        while not self.is_closed:
             began = kernel.now()
             try:
                 session = await self._open_session(self, began + self._connect_timeout)
             except Exception as error:
-                if not isinstance(error, ConnectError):
+                if not isinstance(error, ConnectError) and not self.is_closed:
                     logger.exception("%s: connecting failed for a reason that was not foreseen", self.name)
                 pause = kernel.locked(self._pause_after, error)
                 if pause is not None:
