@@ -43,8 +43,9 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
         "network": set(),
     },
     "channel": {
+        "service_config": set(),
         "backends": set(),
-        "calls": {"backends"},
+        "calls": {"backends", "service_config"},
         "blocking": {"calls", "backends"},
     },
     "client": {

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from puregrpc.channel import ConnectivityState, RetryPolicy
-from puregrpc.channel.calls.retry import Attempts, RetryThrottle, RetryThrottling, pushback_of
+from puregrpc.channel import ConnectivityState, RetryPolicy, RetryThrottling
+from puregrpc.channel.calls.retry import Attempts, RetryThrottle, pushback_of
 from puregrpc.errors import InvalidArgument, RpcError
 from puregrpc.kernel.current import running_world
 from puregrpc.wire.connection import ConnectionConfig, Request, ServerCall

@@ -24,14 +24,18 @@ if TYPE_CHECKING:
     from puregrpc.channel.calls.methods import UnaryStreamMethod as UnaryStreamMethod
     from puregrpc.channel.calls.methods import UnaryUnaryMethod as UnaryUnaryMethod
     from puregrpc.channel.calls.outcome import UnaryResult as UnaryResult
-    from puregrpc.channel.calls.retry import RetryPolicy as RetryPolicy
-    from puregrpc.channel.calls.retry import RetryThrottling as RetryThrottling
     from puregrpc.channel.channel import Channel as Channel
     from puregrpc.channel.channel import open_channel as open_channel
     from puregrpc.channel.details import CallCredentials as CallCredentials
     from puregrpc.channel.details import CallDetails as CallDetails
     from puregrpc.channel.details import MetadataLike as MetadataLike
     from puregrpc.channel.options import ChannelKeywords as ChannelKeywords
+    from puregrpc.channel.service_config.config import MethodConfig as MethodConfig
+    from puregrpc.channel.service_config.config import ServiceConfig as ServiceConfig
+    from puregrpc.channel.service_config.policies import HedgingPolicy as HedgingPolicy
+    from puregrpc.channel.service_config.policies import RetryPolicy as RetryPolicy
+    from puregrpc.channel.service_config.policies import RetryThrottling as RetryThrottling
+    from puregrpc.channel.service_config.reading import parse_service_config as parse_service_config
     from puregrpc.channel.snapshot import ChannelSnapshot as ChannelSnapshot
     from puregrpc.channel.snapshot import SessionSnapshot as SessionSnapshot
     from puregrpc.channel.snapshot import SubchannelSnapshot as SubchannelSnapshot
@@ -51,12 +55,15 @@ _MODULES = {
     "ChannelSnapshot": "snapshot",
     "ClientCall": "calls.call",
     "ConnectivityState": "backends.connectivity",
+    "HedgingPolicy": "service_config.policies",
     "Interceptor": "calls.interceptors",
     "MetadataLike": "details",
+    "MethodConfig": "service_config.config",
     "OpeningBlockingCall": "blocking.call",
     "OpeningCall": "calls.methods",
-    "RetryPolicy": "calls.retry",
-    "RetryThrottling": "calls.retry",
+    "RetryPolicy": "service_config.policies",
+    "RetryThrottling": "service_config.policies",
+    "ServiceConfig": "service_config.config",
     "SessionSnapshot": "snapshot",
     "StreamStreamMethod": "calls.methods",
     "StreamUnaryMethod": "calls.methods",
@@ -65,6 +72,7 @@ _MODULES = {
     "UnaryStreamMethod": "calls.methods",
     "UnaryUnaryMethod": "calls.methods",
     "open_channel": "channel",
+    "parse_service_config": "service_config.reading",
 }
 
 __all__ = [*_MODULES]

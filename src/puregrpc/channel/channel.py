@@ -20,11 +20,9 @@ from puregrpc.channel.calls.methods import (
 from puregrpc.channel.core import ChannelCore
 from puregrpc.channel.details import (
     CallCredentials,
-    CallDetails,
     Deserializer,
     MetadataLike,
     Serializer,
-    metadata_of,
 )
 from puregrpc.channel.options import ChannelKeywords, Method, channel_options, path_of
 from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
@@ -150,9 +148,7 @@ class Channel:
         ``method`` is ``/pkg.Service/Method`` or a MethodDescriptor; ``timeout`` is in seconds. Entering raises
         RpcError if there is no connection for it.
         """
-        if wait_for_ready is None:
-            wait_for_ready = self.options.wait_for_ready
-        details = CallDetails(path_of(method), metadata_of(metadata), timeout, wait_for_ready, compression, credentials)
+        details = self.options.details(path_of(method), metadata, timeout, wait_for_ready, compression, credentials)
         return OpeningCall(self, details)
 
     @overload

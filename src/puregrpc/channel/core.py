@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from math import inf
+from random import shuffle
 from typing import TYPE_CHECKING, TypeVar
 
 from puregrpc.channel.backends.balancing import Balancer, PickFirst, RoundRobin
@@ -58,8 +59,6 @@ class ChannelCore:
         self.target = target
         self.options = options
         self.is_closed = False
-        self.is_plain = not (options.interceptors or options.credentials or options.retry)
-        """Nothing has to be added to a call: the shortest way can be taken."""
         self.throttle = RetryThrottle(options.retry_throttling)
         self._process = THIS_PROCESS.id
         self._changed = Waiters(kernel.waiter)
@@ -111,6 +110,8 @@ class ChannelCore:
             addresses = await self._resolve_target(until)
         else:
             addresses = list(await self.kernel.resolve(proxy.host, proxy.port, until))
+        if self.options.shuffle_addresses:
+            shuffle(addresses)
         attempts = [partial(self._open_one, subchannel, address, until) for address in interleave_families(addresses)]
         return await race(self.kernel, attempts, delay=CONNECTION_ATTEMPT_DELAY, discard=discard)
 
@@ -344,7 +345,10 @@ class ChannelCore:
     async def prepare(self, details: CallDetails) -> CallDetails:
         """Work out the deadline, ask the credentials for their metadata, and make the request's head."""
         options = self.options
-        deadline = deadline_of(details.timeout, self.kernel.now())
+        timeout, longest = details.timeout, options.methods.of(details.path).timeout
+        if longest is not None and (timeout is None or timeout > longest):
+            timeout = longest
+        deadline = deadline_of(timeout, self.kernel.now())
         metadata = details.metadata
         for credentials in (options.credentials, details.credentials):
             if credentials is not None:

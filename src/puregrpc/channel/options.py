@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union, get_args
+from typing import TYPE_CHECKING, Any, TypedDict, Union, get_args
 
 from puregrpc._version import __version__
 from puregrpc.channel.backends.proxy import Proxy, parse_proxy
-from puregrpc.channel.calls.retry import RetryPolicy, RetryThrottling
-from puregrpc.channel.details import CallCredentials, MetadataLike, metadata_of
+from puregrpc.channel.details import CallCredentials, CallDetails, MetadataLike, metadata_of
+from puregrpc.channel.service_config.config import LoadBalancing, MethodConfig, MethodConfigs, ServiceConfig
+from puregrpc.channel.service_config.policies import HedgingPolicy, RetryPolicy, RetryThrottling
 from puregrpc.channel.target import Target, parse_target
 from puregrpc.errors import InvalidArgument
 from puregrpc.wire import DEFAULT_ENGINE, EngineName
 from puregrpc.wire.connection import ConnectionConfig, Metadata, Request
-from puregrpc.wire.limits import CLIENT_MAX_HEADER_LIST_SIZE, DEFAULT_MAX_MESSAGE_SIZE
+from puregrpc.wire.limits import CLIENT_MAX_HEADER_LIST_SIZE, CONNECTION_MEMORY, DEFAULT_MAX_MESSAGE_SIZE
 
 if TYPE_CHECKING:
     import ssl
@@ -29,14 +30,11 @@ __all__ = [
     "ChannelKeywords",
     "ChannelOptions",
     "Connector",
-    "LoadBalancing",
     "Method",
     "channel_options",
     "check_secure",
     "path_of",
 ]
-
-LoadBalancing = Literal["pick_first", "round_robin"]
 
 Connector = Callable[[], Awaitable["ByteStream"]]
 """Makes a connection to the server, in place of the channel."""
@@ -74,7 +72,9 @@ class ChannelKeywords(TypedDict, total=False):
     wait_for_ready: bool
     """The default of calls."""
     load_balancing: LoadBalancing
-    """``pick_first`` (one connection, the default) or ``round_robin`` (one to each address, calls in turn)."""
+    """``pick_first`` (one connection, the default) or ``round_robin`` (one to each address, calls in turn). What the
+    service config says goes before this, and before ``retry``, ``hedging``, ``retry_throttling``, ``wait_for_ready``
+    and ``health_service``."""
     health_service: str | None
     """With ``round_robin``, use a server only while it says that this service (empty: the server as a whole) is SERVING
     (gRFC A17); a server without a health service is used."""
@@ -96,8 +96,15 @@ class ChannelKeywords(TypedDict, total=False):
     """Go to the proxy with CONNECT."""
     retry: RetryPolicy | None
     """Make failed calls again (gRFC A6); calls that the server did not begin are retried in any case."""
+    hedging: HedgingPolicy | None
+    """In place of ``retry``: make calls several times at once, and take the first answer (gRFC A6)."""
     retry_throttling: RetryThrottling | None
-    """Stop retries while most calls fail; None: they go on."""
+    """Stop retries and hedging while most calls fail; None: they go on."""
+    enable_retries: bool
+    """False: no policy, those of the service config included, has calls made again or several times."""
+    service_config: ServiceConfig | Mapping[str, Any] | str | None
+    """What the service's owner says of its methods: JSON (grpc/service_config.proto) as text or as a dict, or a
+    `ServiceConfig`. See `parse_service_config`."""
     tap: Tap | None
     """Hears every byte of every connection."""
     connector: Connector | None
@@ -113,7 +120,8 @@ class ChannelOptions:
     authority: str
     connection: ConnectionConfig
     connect_timeout: float
-    wait_for_ready: bool
+    methods: MethodConfigs
+    """What holds for the calls of each method."""
     compression: str
     content_subtype: str
     metadata: Metadata
@@ -123,9 +131,9 @@ class ChannelOptions:
     secret_names: tuple[str, ...]
     engine: EngineName
     load_balancing: LoadBalancing
+    shuffle_addresses: bool
     health_service: str | None
     proxy: Proxy | None
-    retry: RetryPolicy | None
     retry_throttling: RetryThrottling | None
     tap: Tap | None
     connector: Connector | None
@@ -139,7 +147,22 @@ class ChannelOptions:
             (*self.metadata, *metadata),
             encoding=self.compression if compression is None else compression,
             content_subtype=self.content_subtype,
+            max_receive_message_size=self.methods.of(path).max_response_message_size,
         )
+
+    def details(
+        self,
+        path: str,
+        metadata: MetadataLike | None = None,
+        timeout: float | None = None,
+        wait_for_ready: bool | None = None,
+        compression: str | None = None,
+        credentials: CallCredentials | None = None,
+    ) -> CallDetails:
+        """The options of one call, completed by what holds for its method."""
+        if wait_for_ready is None:
+            wait_for_ready = self.methods.of(path).wait_for_ready is True
+        return CallDetails(path, metadata_of(metadata), timeout, wait_for_ready, compression, credentials)
 
 
 def channel_options(
@@ -147,7 +170,7 @@ def channel_options(
     *,
     tls: TlsOptions | bool | None = None,
     authority: str | None = None,
-    max_receive_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+    max_receive_message_size: int | None = None,
     max_send_message_size: int = 2**31 - 1,
     max_header_list_size: int = CLIENT_MAX_HEADER_LIST_SIZE,
     compression: str | None = None,
@@ -157,7 +180,7 @@ def channel_options(
     keepalive_without_calls: bool = False,
     connect_timeout: float = 20.0,
     wait_for_ready: bool = False,
-    load_balancing: LoadBalancing = "pick_first",
+    load_balancing: LoadBalancing | None = None,
     health_service: str | None = None,
     interceptors: Sequence[Any] = (),
     metadata: MetadataLike | None = None,
@@ -169,15 +192,20 @@ def channel_options(
     proxy: str | None = None,
     proxy_headers: Mapping[str, str] | None = None,
     retry: RetryPolicy | None = None,
+    hedging: HedgingPolicy | None = None,
     retry_throttling: RetryThrottling | None = None,
+    enable_retries: bool = True,
+    service_config: ServiceConfig | Mapping[str, Any] | str | None = None,
     tap: Tap | None = None,
     connector: Connector | None = None,
     busy_poll: float = 0.0,
 ) -> tuple[Target, ChannelOptions]:
     """Check the options that `ChannelKeywords` describes. Raises InvalidArgument that names what is wrong."""
     parsed = parse_target(target)
-    if load_balancing not in ("pick_first", "round_robin"):
+    config = _service_config(service_config)
+    if load_balancing not in (None, "pick_first", "round_robin"):
         raise InvalidArgument(f"no load balancing {load_balancing!r}: there are 'pick_first' and 'round_robin'")
+    load_balancing = config.load_balancing or load_balancing or "pick_first"
     if engine is not None and engine not in get_args(EngineName):
         raise InvalidArgument(f"no engine {engine!r}: there are {' and '.join(map(repr, get_args(EngineName)))}")
     if proxy is not None and (load_balancing != "pick_first" or not parsed.port):
@@ -187,6 +215,15 @@ def channel_options(
     if health_service is not None and load_balancing != "round_robin":
         raise InvalidArgument("health_service goes with the load balancing 'round_robin' (gRFC A17)")
     tls_options = _tls_options(tls)
+    methods = MethodConfigs(
+        config.methods,
+        MethodConfig(wait_for_ready=wait_for_ready, retry=retry, hedging=hedging),
+        attempts=enable_retries,
+        max_send_message_size=max_send_message_size,
+        max_receive_message_size=max_receive_message_size,
+    )
+    if max_receive_message_size is None:
+        max_receive_message_size = DEFAULT_MAX_MESSAGE_SIZE
     options = ChannelOptions(
         tls=tls_options,
         tls_context=None if tls_options is None else tls_options.client_context(),
@@ -195,6 +232,7 @@ def channel_options(
             max_receive_message_size=max_receive_message_size,
             max_send_message_size=max_send_message_size,
             max_header_list_size=max_header_list_size,
+            connection_memory=max(CONNECTION_MEMORY, 2 * methods.largest_response),
             scheme="http" if tls_options is None else "https",
             user_agent=USER_AGENT if user_agent is None else f"{user_agent} {USER_AGENT}",
             keepalive_time=keepalive_time,
@@ -202,7 +240,7 @@ def channel_options(
             keepalive_without_calls=keepalive_without_calls,
         ),
         connect_timeout=connect_timeout,
-        wait_for_ready=wait_for_ready,
+        methods=methods,
         compression=compression or "identity",
         content_subtype=content_subtype,
         metadata=metadata_of(metadata),
@@ -212,16 +250,33 @@ def channel_options(
         secret_names=tuple(secret_names),
         engine=engine or DEFAULT_ENGINE,
         load_balancing=load_balancing,
-        health_service=health_service,
+        shuffle_addresses=config.shuffle_addresses,
+        health_service=_health_service(load_balancing, config, health_service),
         proxy=None if proxy is None else parse_proxy(proxy, proxy_headers),
-        retry=retry,
-        retry_throttling=retry_throttling,
+        retry_throttling=config.retry_throttling or retry_throttling,
         tap=tap,
         connector=connector,
         busy_poll=busy_poll,
     )
     options.connection.check_header_list_size()
     return parsed, options
+
+
+def _service_config(given: ServiceConfig | Mapping[str, Any] | str | None) -> ServiceConfig:
+    if given is None:
+        return ServiceConfig()
+    if isinstance(given, ServiceConfig):
+        return given
+    from puregrpc.channel.service_config.reading import parse_service_config  # most channels have none
+
+    return parse_service_config(given)
+
+
+def _health_service(load_balancing: LoadBalancing, config: ServiceConfig, keyword: str | None) -> str | None:
+    """The service whose health is watched: gRFC A17 leaves that to policies other than pick_first."""
+    if load_balancing == "pick_first":
+        return None
+    return keyword if config.health_service is None else config.health_service
 
 
 def _tls_options(tls: TlsOptions | bool | None) -> TlsOptions | None:

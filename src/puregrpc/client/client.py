@@ -95,7 +95,8 @@ class Client(StreamClient[BlockingState[Stream]]):
         (256 KiB), the most metadata that is taken at once, trailers with error details included; ``reflect``, with
         ``reflect_metadata``, to load the server's own schema; ``trace``, a `puregrpc.trace.Recorder` that hears every
         octet; ``busy_poll`` (0.2 ms, 0: never), how long a lone call asks for its answer before it sleeps, which
-        costs processor time and saves waking up. A connection that there was is closed first.
+        costs processor time and saves waking up; ``service_config``, what holds for the calls of some methods (see
+        `puregrpc.channel.parse_service_config`). A connection that there was is closed first.
         Raises InvalidArgument, ConnectError, RpcError (reflection); there is no connection then.
         """
         state, core = self._state, self._core

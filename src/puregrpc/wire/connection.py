@@ -74,6 +74,8 @@ class Request:
     """What follows ``application/grpc+`` in the content-type, such as ``proto`` or ``json``; empty if nothing does."""
     user_agent: str = ""
     """Filled in on the server's side."""
+    max_receive_message_size: int | None = None
+    """Client: the most octets of a response; None: what the connection's config says."""
 
 
 class Call:

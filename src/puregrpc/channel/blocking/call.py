@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from puregrpc.channel.calls.call import ClientCall
 from puregrpc.channel.calls.feeding import Feeder, Requests
+from puregrpc.channel.calls.hedging import client_call
 from puregrpc.channel.calls.interceptors import around
 from puregrpc.channel.calls.outcome import UnaryResult
 from puregrpc.channel.core import ChannelCore
@@ -169,7 +170,7 @@ class OpeningBlockingCall(AbstractContextManager["BlockingCall[RequestT, Respons
         self._feeder: Feeder[RequestT] | None = None
 
     def _call(self, details: CallDetails) -> ClientCall[RequestT, ResponseT]:
-        return ClientCall(
+        return client_call(
             self._core,
             details,
             serialize=self._serialize,

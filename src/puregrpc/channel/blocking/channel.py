@@ -19,7 +19,7 @@ from puregrpc.channel.blocking.methods import (
 )
 from puregrpc.channel.calls.bound_method import binding
 from puregrpc.channel.core import ChannelCore
-from puregrpc.channel.details import CallCredentials, CallDetails, Deserializer, MetadataLike, Serializer, metadata_of
+from puregrpc.channel.details import CallCredentials, Deserializer, MetadataLike, Serializer
 from puregrpc.channel.options import ChannelKeywords, ChannelOptions, Method, channel_options, path_of
 from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
 from puregrpc.errors import InvalidArgument
@@ -67,9 +67,9 @@ class BlockingChannel:
         credentials: CallCredentials | None = None,
     ) -> OpeningBlockingCall[bytes, bytes]:
         """A call of any shape, messages as bytes; opened when entered, cancelled if left before its end."""
-        if wait_for_ready is None:
-            wait_for_ready = self._core.options.wait_for_ready
-        details = CallDetails(path_of(method), metadata_of(metadata), timeout, wait_for_ready, compression, credentials)
+        details = self._core.options.details(
+            path_of(method), metadata, timeout, wait_for_ready, compression, credentials
+        )
         return OpeningBlockingCall(self._core, self._kernel, details)
 
     def unary_unary(

@@ -93,7 +93,7 @@ class BlockingUnaryUnaryMethod(_Method[RequestT, ResponseT]):
         ``timeout`` is in seconds. Raises RpcError for a status other than OK, InvalidArgument for metadata or a
         message that cannot be sent, NotConnected if the channel is closed. Ctrl-C cancels the call.
         """
-        if not self._core.is_plain or wait_for_ready is not None or compression is not None or credentials is not None:
+        if not self._is_plain or wait_for_ready is not None or compression is not None or credentials is not None:
             details = self.details(metadata, timeout, wait_for_ready, compression, credentials)
             return self._intercepted(details, request).message
         return self._decoded(self.exchange(self._encoded(request), metadata=metadata, timeout=timeout).result())
@@ -169,8 +169,7 @@ class BlockingUnaryUnaryMethod(_Method[RequestT, ResponseT]):
         """
         core = self._core
         session = core.try_pick()
-        options = core.options
-        if session is None or options.credentials is not None or options.retry is not None or core.is_foreign:
+        if session is None or not self._goes_straight or core.is_foreign:
             return self._kernel.run(self._made(self.details(metadata, timeout, None, None, None), data))
         head = self.head(metadata) if metadata else self._request
         now = self._kernel.now()

@@ -32,6 +32,11 @@ class BoundMethod(Generic[RequestT, ResponseT]):
         self._options = options
         self._serialize = serialize
         self._deserialize = deserialize
+        self._config = options.methods.of(path)
+        self._is_plain = self._config.is_plain and not options.interceptors and options.credentials is None
+        """Nothing has to be added to a call: the shortest way can be taken."""
+        self._goes_straight = self._config.is_plain and options.credentials is None
+        """The same for calls past the interceptors."""
         self._request = options.request(path)
         """The head of calls that add nothing of their own."""
 
@@ -47,10 +52,8 @@ class BoundMethod(Generic[RequestT, ResponseT]):
         compression: str | None,
         credentials: CallCredentials | None,
     ) -> CallDetails:
-        """The options of one call, completed by the channel's."""
-        if wait_for_ready is None:
-            wait_for_ready = self._options.wait_for_ready
-        return CallDetails(self.path, metadata_of(metadata), timeout, wait_for_ready, compression, credentials)
+        """The options of one call, completed by what holds for the method."""
+        return self._options.details(self.path, metadata, timeout, wait_for_ready, compression, credentials)
 
 
 def binding(

@@ -49,6 +49,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
 
     __slots__ = (
         "_attempts",
+        "_config",
         "_core",
         "_deserialize",
         "_details",
@@ -87,7 +88,8 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         self._deserialize = deserialize
         self._first = only_request
         self._half_closed = only_request is not None
-        self._attempts = Attempts(core.options.retry, core.throttle)
+        self._config = config = core.options.methods.of(details.path)
+        self._attempts = Attempts(config.retry, core.throttle)
         self._session: ClientSession | None = None
         self._headers: Metadata | None = None
         self._messages: deque[bytes] = deque()
@@ -148,7 +150,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     @property
     def unsent(self) -> int:
         """Bytes of messages that flow control holds back."""
-        return 0 if self._status is not None else self._opened_session().connection.send_buffered(self)
+        return 0 if self._status is not None else self._buffered(self._opened_session())
 
     @property
     def has_message(self) -> bool:
@@ -228,15 +230,14 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             self._core.kernel.locked(self._cancel)
         elif self._status is None or self._messages or self._taken:
             session.locked(self._cancel)
-            session.push()
+            self._push(session)
 
     def _cancel(self) -> None:
         self._messages.clear()
         self._taken.clear()
         if self._status is not None:
             return
-        if self._session is not None and self._retry_at is None:
-            self._session.reset_call(self)
+        self._reset()
         self._finish(CANCELLED_HERE, ())
         if self._is_picking:
             self._core.give_up_waiting()
@@ -309,10 +310,11 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         """
         session = self._opened_session()
         data = cast("bytes", message) if self._serialize is None else self._serialize(message)
+        self._config.check_request(len(data))
         while not session.locked(self._send, session, data, compress):
             await self._try_again()
             session = self._opened_session()
-        session.push()
+        self._push(session)
         if wait:
             await self.wait_for_room()
 
@@ -326,7 +328,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             return True
         if self._retry_at is not None or self._session is not session:
             return False
-        session.connection.send_message(self, data, compress=compress)
+        self._put(session, data, compress)
         self._keep(data, compress)
         return True
 
@@ -345,7 +347,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     def _is_held_back(self) -> bool:
         if self._status is not None:
             return False
-        return self._retry_at is not None or self._opened_session().connection.is_held_back(self)
+        return self._retry_at is not None or self._is_clogged(self._opened_session())
 
     def _room_waiter(self) -> Waiter:
         waiter = self._waiter()
@@ -358,13 +360,13 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         session = self._opened_session()
         if not self._half_closed:
             session.locked(self._half_close)
-            session.push()
+            self._push(session)
 
     def _half_close(self) -> None:
         if not self._half_closed:
             self._half_closed = True
             if self._status is None and self._retry_at is None:
-                self._opened_session().connection.half_close(self)
+                self._end_sending(self._opened_session())
 
     # -- receiving
 
@@ -427,7 +429,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             octets += len(message)
             taken.append(message)
         if self._status is None:
-            self._opened_session().connection.consume(self, octets)
+            self._consume(self._opened_session(), octets)
         return None
 
     def __aiter__(self) -> ClientCall[RequestT, ResponseT]:
@@ -468,6 +470,30 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             self.cancel()
             raise self._error(TWO_MESSAGES)
         return UnaryResult(message, self._headers or (), self._trailers, self.status)
+
+    # -- on the wire: what a call does that is several calls there
+
+    def _put(self, session: ClientSession, data: bytes, compress: bool) -> None:
+        session.connection.send_message(self, data, compress=compress)
+
+    def _end_sending(self, session: ClientSession) -> None:
+        session.connection.half_close(self)
+
+    def _buffered(self, session: ClientSession) -> int:
+        return session.connection.send_buffered(self)
+
+    def _is_clogged(self, session: ClientSession) -> bool:
+        return session.connection.is_held_back(self)
+
+    def _consume(self, session: ClientSession, octets: int) -> None:
+        session.connection.consume(self, octets)
+
+    def _reset(self) -> None:
+        if self._session is not None and self._retry_at is None:
+            self._session.reset_call(self)
+
+    def _push(self, session: ClientSession) -> None:
+        session.push()
 
     # -- other attempts
 

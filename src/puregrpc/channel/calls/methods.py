@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 from puregrpc.channel.calls.bound_method import BoundMethod
 from puregrpc.channel.calls.call import ClientCall
 from puregrpc.channel.calls.feeding import Feeder, Requests
+from puregrpc.channel.calls.hedging import client_call, hedged_exchange
 from puregrpc.channel.calls.interceptors import around
 from puregrpc.channel.calls.outcome import UnaryResult
 from puregrpc.channel.calls.retry import Attempts
@@ -86,7 +87,7 @@ class OpeningCall(AbstractAsyncContextManager[ClientCall[RequestT, ResponseT]], 
         core = self._channel.bound()
 
         def begin(details: CallDetails) -> AbstractAsyncContextManager[ClientCall[Any, Any]]:
-            return ClientCall[RequestT, ResponseT](
+            return client_call(
                 core,
                 details,
                 serialize=self._serialize,
@@ -169,7 +170,7 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
         """
         core = self._channel.settled or self._channel.bound()
         session = core.try_pick()
-        if session is None or not core.is_plain or compression is not None or credentials is not None:
+        if session is None or not self._is_plain or compression is not None or credentials is not None:
             details = self.details(metadata, timeout, wait_for_ready, compression, credentials)
             return (await self._intercepted(core, details, request)).message
         data = cast("bytes", request) if self._serialize is None else self._serialize(request)
@@ -207,7 +208,7 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
         """
         core = self._channel.settled or self._channel.bound()
         session = core.try_pick()
-        if session is None or not core.is_plain:
+        if session is None or not self._is_plain:
             details = await core.prepare(self.details(metadata, timeout, None, None, None))
             return await exchange(core, details, data)
         head = self.head(metadata) if metadata else self._request
@@ -250,7 +251,11 @@ async def exchange(
 ) -> UnaryCall:
     """One request and its response, tried again as far as that is allowed (gRFC A6)."""
     kernel = core.kernel
-    attempts = Attempts(core.options.retry, core.throttle)
+    config = core.options.methods.of(details.path)
+    config.check_request(len(data))
+    if config.hedging is not None and first is None:
+        return await hedged_exchange(core, details, config.hedging, data)
+    attempts = Attempts(config.retry, core.throttle)
     call = first or await _attempt(core, details, details.request, data)
     while True:
         now = kernel.now()

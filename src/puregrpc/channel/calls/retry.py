@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from random import uniform
+from dataclasses import replace
 
-from puregrpc.errors import InvalidArgument
+from puregrpc.channel.service_config.policies import RetryPolicy, RetryThrottling
 from puregrpc.wire.connection import Metadata, Request
-from puregrpc.wire.status import Status, StatusCode
+from puregrpc.wire.status import Status
 
 __all__ = [
     "PREVIOUS_ATTEMPTS",
     "REPLAY_LIMIT",
     "Attempts",
-    "RetryPolicy",
     "RetryThrottle",
-    "RetryThrottling",
+    "TransparentRetries",
+    "after_attempts",
     "pushback_of",
 ]
-
-MAX_ATTEMPTS = 5
-"""More is taken as this (gRFC A6, "Maximum Number of Retries")."""
 
 MAX_UNSENT = 10
 """How often a call that never left this side is tried again at once. A6 sets no limit; a server that ends connection
@@ -35,56 +31,6 @@ PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
 PUSHBACK = "grpc-retry-pushback-ms"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """When a call that failed is made again, and after which pause (seconds).
-
-    A call is made again only if it failed before the server's headers came, and if the messages that it sent until then
-    are no more than 256 KiB: after that it counts as committed.
-    """
-
-    max_attempts: int = 4
-    """The first attempt included; at most 5."""
-    initial_backoff: float = 0.1
-    max_backoff: float = 1.0
-    backoff_multiplier: float = 2.0
-    retryable_status_codes: frozenset[int] = frozenset({StatusCode.UNAVAILABLE})
-
-    def __post_init__(self) -> None:
-        if self.max_attempts < 2:
-            raise InvalidArgument("max_attempts of a retry policy must be 2 or more")
-        if not (self.initial_backoff > 0 and self.max_backoff > 0 and self.backoff_multiplier > 0):
-            raise InvalidArgument("the backoff of a retry policy must be greater than 0")
-
-    @property
-    def attempts(self) -> int:
-        return min(self.max_attempts, MAX_ATTEMPTS)
-
-    def pause(self, retries: int) -> float:
-        """Seconds before the retry that follows ``retries`` others: random, up to a bound that grows."""
-        bound = min(self.initial_backoff * self.backoff_multiplier**retries, self.max_backoff)
-        return uniform(0.8, 1.2) * bound
-
-    def covers(self, code: int) -> bool:
-        return code in self.retryable_status_codes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryThrottling:
-    """Stop retries while most calls fail (gRFC A6, "Throttling Retry Attempts and Hedged RPCs").
-
-    A bucket of ``max_tokens`` loses one for each failure and gets ``token_ratio`` for each success; while it is no more
-    than half full, there are no retries.
-    """
-
-    max_tokens: float = 10.0
-    token_ratio: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not (0 < self.max_tokens <= 1000 and self.token_ratio > 0):
-            raise InvalidArgument("retry throttling takes max_tokens over 0 up to 1000, and a token_ratio over 0")
-
-
 class RetryThrottle:
     """The bucket of one channel. Without `RetryThrottling` it is never empty."""
 
@@ -92,13 +38,17 @@ class RetryThrottle:
         self._throttling = throttling
         self.tokens = 0.0 if throttling is None else throttling.max_tokens
 
-    def failed(self) -> bool:
-        """Count a failure. True if a retry is still allowed."""
+    @property
+    def is_open(self) -> bool:
+        """Whether another attempt is allowed."""
         throttling = self._throttling
-        if throttling is None:
-            return True
-        self.tokens = max(self.tokens - 1, 0)
-        return self.tokens > throttling.max_tokens / 2
+        return throttling is None or self.tokens > throttling.max_tokens / 2
+
+    def failed(self) -> bool:
+        """Count a failure. True if another attempt is still allowed."""
+        if self._throttling is not None:
+            self.tokens = max(self.tokens - 1, 0)
+        return self.is_open
 
     def succeeded(self) -> None:
         """Count a success."""
@@ -107,19 +57,36 @@ class RetryThrottle:
             self.tokens = min(self.tokens + throttling.token_ratio, throttling.max_tokens)
 
 
-class Attempts:
+class TransparentRetries:
+    """Which attempts of a call are made again at once, whatever its policy: those that the server did not begin."""
+
+    __slots__ = ("_unprocessed", "_unsent")
+
+    def __init__(self) -> None:
+        self._unprocessed = False
+        self._unsent = 0
+
+    def allow(self, *, sent: bool) -> bool:
+        """Whether an attempt that the server did not begin is made again; ``sent`` False: it never left this side."""
+        if sent:
+            allowed, self._unprocessed = not self._unprocessed, True
+            return allowed
+        self._unsent += 1
+        return self._unsent <= MAX_UNSENT
+
+
+class Attempts(TransparentRetries):
     """What has been tried of one call, and what may be tried again."""
 
-    __slots__ = ("_since_pushback", "_throttle", "_unprocessed", "_unsent", "policy", "retries")
+    __slots__ = ("_since_pushback", "_throttle", "policy", "retries")
 
     def __init__(self, policy: RetryPolicy | None, throttle: RetryThrottle) -> None:
+        super().__init__()
         self.policy = policy
         self.retries = 0
         """By the policy; the server is told of these."""
         self._throttle = throttle
         self._since_pushback = 0
-        self._unprocessed = False
-        self._unsent = 0
 
     def next_pause(
         self,
@@ -136,13 +103,8 @@ class Attempts:
         ``unprocessed``: the server is known not to have begun it; ``sent`` False: it never left this side.
         ``time_left`` is what the deadline leaves, in seconds.
         """
-        if unprocessed and not committed:  # "Transparent Retries"
-            if not sent and self._unsent < MAX_UNSENT:
-                self._unsent += 1
-                return 0.0
-            if sent and not self._unprocessed:
-                self._unprocessed = True
-                return 0.0
+        if unprocessed and not committed and self.allow(sent=sent):  # "Transparent Retries"
+            return 0.0
         policy = self.policy
         if policy is None:
             return None
@@ -164,9 +126,14 @@ class Attempts:
 
     def request(self, request: Request) -> Request:
         """The head of the next attempt."""
-        if not self.retries:
-            return request
-        return replace(request, metadata=(*request.metadata, (PREVIOUS_ATTEMPTS, str(self.retries))))
+        return after_attempts(request, self.retries)
+
+
+def after_attempts(request: Request, attempts: int) -> Request:
+    """The head of an attempt that others went before, which it tells the server."""
+    if not attempts:
+        return request
+    return replace(request, metadata=(*request.metadata, (PREVIOUS_ATTEMPTS, str(attempts))))
 
 
 def pushback_of(trailers: Iterable[tuple[str, str | bytes]] | Metadata) -> float | None:

@@ -66,6 +66,7 @@ class Connection:
             tap=params.trace,
             connect_timeout=timeout,
             busy_poll=busy_poll,
+            service_config=params.service_config,
         )
         until = kernel.now() + timeout
         connection = cls(ChannelCore(kernel, target, options))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from puregrpc.channel.calls.call import ClientCall
+from puregrpc.channel.calls.hedging import client_call
 from puregrpc.channel.core import ChannelCore
-from puregrpc.channel.details import CallDetails
 from puregrpc.client.calls.requests import CallRequest, Outcome, failed_outcome
 from puregrpc.client.network.inbox import PATIENCE_SECONDS, Inbox, Patience
 from puregrpc.client.results.wording import CANCELED_HERE, CLOSING, as_k6_says
@@ -31,9 +31,9 @@ class InboxCall:
     def __init__(
         self, kernel: ThreadKernel, core: ChannelCore, request: CallRequest, inbox: Inbox, learn: Learn | None
     ) -> None:
-        details = CallDetails(request.path, request.metadata, request.timeout, core.options.wait_for_ready)
+        details = core.options.details(request.path, request.metadata, request.timeout)
         self._kernel = kernel
-        self._call: ClientCall[bytes, bytes] = ClientCall(core, details)
+        self._call: ClientCall[bytes, bytes] = client_call(core, details)
         self._inbox = inbox
         self._learn = learn
         self._ended_here: Status | None = None

@@ -25,6 +25,7 @@ from puregrpc.transport.busy_poll import LONGEST_BUSY_POLL
 from puregrpc.wire.limits import CLIENT_MAX_HEADER_LIST_SIZE
 
 if TYPE_CHECKING:
+    from puregrpc.channel import ServiceConfig
     from puregrpc.kernel.network.tap import Tap
     from puregrpc.transport import TlsOptions
 
@@ -57,6 +58,8 @@ class ConnectKeywords(TypedDict, total=False):
     authority: str
     trace: Tap | None
     busy_poll: float | str
+    service_config: ServiceConfig | Mapping[str, Any] | str | None
+    serviceConfig: ServiceConfig | Mapping[str, Any] | str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,8 @@ class ConnectParams:
     """Hears every octet of the connection, such as a `puregrpc.trace.Recorder`."""
     busy_poll: float | None = None
     """Seconds; None: the default of `puregrpc.channel.BlockingChannel`."""
+    service_config: ServiceConfig | None = None
+    """What holds for the calls of methods: timeouts, other attempts (gRFC A2, A6)."""
 
     def tls_options(self) -> TlsOptions | None:
         """None for plaintext. An authority is also the name that the certificate must have, as in k6."""
@@ -134,6 +139,19 @@ def read_trace(value: object) -> object:
     return value
 
 
+def read_service_config(value: object) -> ServiceConfig | None:
+    from puregrpc.channel.service_config.config import ServiceConfig
+    from puregrpc.channel.service_config.reading import parse_service_config
+
+    if value is None or isinstance(value, ServiceConfig):
+        return value
+    if not isinstance(value, str | Mapping):
+        raise InvalidArgument(
+            f"invalid serviceConfig value: '{shown(value)}', it needs to be an object or JSON text that holds one"
+        )
+    return parse_service_config(value)
+
+
 CONNECT_READERS: dict[str, Reader] = {
     "plaintext": boolean("plaintext"),
     "reflect": boolean("reflect"),
@@ -146,4 +164,5 @@ CONNECT_READERS: dict[str, Reader] = {
     "authority": read_authority,
     "trace": read_trace,
     "busy_poll": read_busy_poll,
+    "service_config": read_service_config,
 }

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from puregrpc.channel.calls.call import ClientCall
-from puregrpc.channel.details import CallDetails
+from puregrpc.channel.calls.hedging import client_call
 from puregrpc.client.calls.log import LOGGER
 from puregrpc.client.calls.requests import Outcome, failed_outcome
 from puregrpc.client.network.inbox import PATIENCE_SECONDS, Patience
@@ -52,8 +52,8 @@ class AsyncStream(StreamBase):
         self._connection = connection
         self._kernel = kernel = state.kernel
         request = self._request
-        details = CallDetails(request.path, request.metadata, request.timeout, connection.core.options.wait_for_ready)
-        self._call: ClientCall[bytes, bytes] = ClientCall(connection.core, details)
+        details = connection.core.options.details(request.path, request.metadata, request.timeout)
+        self._call: ClientCall[bytes, bytes] = client_call(connection.core, details)
         self._ended_here: Status | None = None
         self._opened = Event(kernel)
         """The call was opened, or could not be."""

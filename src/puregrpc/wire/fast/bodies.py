@@ -8,7 +8,7 @@ from puregrpc.wire.headers import BodyLength, foreign_failure
 from puregrpc.wire.limits import FOREIGN_BODY_SIZE
 from puregrpc.wire.status import Status
 
-__all__ = ["ForeignBody", "MeasuredReader"]
+__all__ = ["ForeignBody", "LimitedReader", "MeasuredReader"]
 
 
 class MeasuredReader(MessageReader):
@@ -19,6 +19,12 @@ class MeasuredReader(MessageReader):
     def __init__(self, max_size: int, encoding: str, content_length: int) -> None:
         super().__init__(max_size, receiving_coding(encoding))
         self.length = BodyLength(content_length)
+
+
+class LimitedReader(MessageReader):
+    """A reader for a call with a limit of its own. It stays between messages, which go past other readers then."""
+
+    __slots__ = ()
 
 
 class ForeignBody:

@@ -8,7 +8,7 @@ from puregrpc.errors import LocalProtocolError, RemoteProtocolError
 from puregrpc.wire.compression import coding_for, receiving_coding
 from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, Driver, Request
 from puregrpc.wire.deadline import encode_timeout
-from puregrpc.wire.fast.bodies import ForeignBody, MeasuredReader
+from puregrpc.wire.fast.bodies import ForeignBody, LimitedReader, MeasuredReader
 from puregrpc.wire.fast.control import DEADLINE_PASSED, MAX_CONCURRENT_STREAMS
 from puregrpc.wire.fast.custom_metadata import MetadataEncoder, read_custom
 from puregrpc.wire.fast.hpack_decoder import FieldRun
@@ -121,6 +121,8 @@ class FastClientConnection(FastConnection, ClientConnection):
         call.wire_path = request.path
         call.wire_deadline = deadline
         call.wire_a = call.wire_inbound = call.wire_outbound = None
+        if request.max_receive_message_size is not None:
+            call.wire_inbound = LimitedReader(request.max_receive_message_size)
         call.wire_received = self._stream_window
         call.wire_low = self._low_water
         call.wire_b = coding
@@ -342,10 +344,12 @@ class FastClientConnection(FastConnection, ClientConnection):
             call.wire_inbound = ForeignBody(head.failure)
             return True
         call.wire_state |= HEAD_RECEIVED | READABLE
-        if head.content_length is not None:
-            call.wire_inbound = MeasuredReader(self._max_message_size, head.encoding, head.content_length)
-        elif head.encoding != "identity":
-            call.wire_inbound = MessageReader(self._max_message_size, receiving_coding(head.encoding))
+        if head.content_length is not None or head.encoding != "identity":
+            limit = self._max_message_size if call.wire_inbound is None else call.wire_inbound.max_size
+            if head.content_length is not None:
+                call.wire_inbound = MeasuredReader(limit, head.encoding, head.content_length)
+            else:
+                call.wire_inbound = MessageReader(limit, receiving_coding(head.encoding))
         call.on_headers(head.metadata)
         return True
 

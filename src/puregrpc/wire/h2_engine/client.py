@@ -64,6 +64,8 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         coding = coding_for(request.encoding)
         stream = self._add(call, request.path, Half(REQUEST, "local"), Half(RESPONSE, "remote"))
         stream.coding = coding
+        if request.max_receive_message_size is not None:
+            stream.reader.max_size = request.max_receive_message_size
         stream.sending.step(Step.HEADERS)
         try:
             if message is not None:
