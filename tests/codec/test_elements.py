@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from functools import cache
 from typing import Any, Literal
 
@@ -130,6 +129,7 @@ def test_a_large_message_takes_bounded_memory(piece: bytes, emit_defaults: bool)
     codec = Codec(made, emit_defaults=emit_defaults, max_elements=1 << 13)
     data = piece * ((1 << 15) // len(piece))
     codec.decode(made.message("many.Many"), piece)
+    tracemalloc = pytest.importorskip("tracemalloc")
     tracemalloc.start()
     try:
         codec.decode(made.message("many.Many"), data)

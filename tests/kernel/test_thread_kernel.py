@@ -18,6 +18,7 @@ from typing import Any, cast
 import pytest
 
 import puregrpc.kernel.threads.kernel as module
+import puregrpc.kernel.threads.workers as workers
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError, NotConnected
 from puregrpc.kernel import ThreadKernel
 from puregrpc.kernel.network.addresses import TcpAddress
@@ -352,6 +353,37 @@ def test_interrupts_at_any_moment_of_starting_leave_nothing_behind(
     assert interrupts > 100
     assert eventually(lambda: entered - left <= 3)
     kernel.start(main()).result(SOON)
+
+
+@UNAWAITED
+def test_interrupts_at_any_moment_of_using_threads_leave_nothing_behind(
+    kernel: ThreadKernel, alarm: Callable[[float], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def task() -> None:
+        return
+
+    def use() -> None:
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            kernel.spawn(task)
+            kernel.run(kernel.in_thread(int))
+
+    interrupts = 0
+    for n in range(200):
+        monkeypatch.setattr(workers, "LONGEST_IDLE", n % 2 / 100)
+        try:
+            alarm(0.0003 + n * 0.0000013)
+            use()
+        except KeyboardInterrupt:
+            interrupts += 1
+        finally:
+            alarm(0)
+    assert interrupts > 100
+    assert eventually(lambda: not threads_now())
+    assert not kernel._tasks
+    assert not kernel._calls._running
+    assert kernel.run(kernel.in_thread(int)) == 0
+    assert eventually(lambda: len(kernel._threads._workers) <= 1)
 
 
 # -- spawn

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["HAS_DAEMONS", "IS_MAIN_INTERPRETER", "before_threads_are_joined", "daemon"]
+__all__ = ["HAS_DAEMONS", "IS_MAIN_INTERPRETER", "away_from_signals", "before_threads_are_joined", "daemon"]
 
 HAS_DAEMONS: bool = getattr(_thread, "daemon_threads_allowed", lambda: True)()
 """Isolated sub-interpreters have none: there the interpreter waits for all threads, and then calls `atexit`."""
@@ -35,3 +35,29 @@ def _call_all() -> None:
 def daemon(function: Callable[..., object], *arguments: Any, name: str) -> threading.Thread:
     """A thread that is to be started, and is a daemon where there are any."""
     return threading.Thread(target=function, args=arguments, name=name, daemon=HAS_DAEMONS)
+
+
+def away_from_signals(function: Callable[[], object]) -> None:
+    """Call a function, whole, where no signal handler runs, and raise what it raises.
+
+    Signal handlers run in the main thread. There, what one raises comes out of this while another thread goes on with
+    the function, or has not begun with it and never will.
+    """
+    if not IS_MAIN_INTERPRETER or threading.get_ident() != threading.main_thread().ident:
+        function()
+        return
+    errors: list[BaseException] = []
+    is_over = threading.Lock()
+    is_over.acquire()
+
+    def call() -> None:
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+        is_over.release()
+
+    _thread.start_new_thread(call, ())  # a single step of the interpreter's
+    is_over.acquire()
+    if errors:
+        raise errors.pop()

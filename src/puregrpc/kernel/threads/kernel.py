@@ -130,10 +130,11 @@ class ThreadKernel(Kernel):
     ) -> ThreadTask:
         self._check_open()
         task = ThreadTask(partial(function, *arguments, **keywords), self._tasks.discard, "puregrpc task")
-        self._tasks.add(task)
         try:
+            self._tasks.add(task)
             self._threads.submit(task)
         except BaseException:
+            task.cancel()  # where this was interrupted, a thread may have it
             self._tasks.discard(task)
             raise
         return task

@@ -328,6 +328,9 @@ class Parked(Running, Generic[T]):
                         return
                     raise
                 error = reason
+                # PyPy's contexts are Python code: an interrupt in it leaves this one entered for ever.
+                self._context = self._context.copy()
+                run = self._context.run
 
     def _is_woken(self, waiter: ThreadWaiter) -> bool:
         """Park at ``waiter``; True if it has been woken already, and the coroutine is for this thread to go on with."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from puregrpc.errors import LocalProtocolError
-from puregrpc.kernel.threads.daemons import HAS_DAEMONS, daemon
+from puregrpc.kernel.threads.daemons import HAS_DAEMONS, away_from_signals, daemon
 from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.kernel.threads.waking import Signal
 
@@ -19,10 +19,6 @@ logger = logging.getLogger("puregrpc.kernel")
 
 LONGEST_IDLE = 10.0
 """How long (seconds) a thread waits for something to do."""
-
-
-LONGEST_START = 1.0
-"""How long (seconds) it may take to start a thread."""
 
 
 class Work:
@@ -58,24 +54,15 @@ class WorkerThreads:
         self._at_exit = at_exit
 
     def submit(self, work: Work) -> None:
-        """Have something done now. Raises LocalProtocolError after `close`, RuntimeError if no thread can start."""
-        worker, is_new = self._mutex.locked(self._take)
-        worker.work = work
-        if not is_new:
-            worker.wake.set()
+        """Have something done now. Raises LocalProtocolError after `close`, RuntimeError if no thread can start.
+
+        What a signal handler raises meanwhile leaves it done or not.
+        """
+        if self._mutex.locked(self._give, work):
             return
         if not HAS_DAEMONS:
             self._at_exit()
-        thread = daemon(self._serve, worker, name="puregrpc")
-        try:
-            thread.start()
-            worker.thread = thread
-        except BaseException:
-            if thread.ident is None:
-                self._mutex.locked(self._forget, worker)
-            else:
-                worker.thread = thread
-            raise
+        away_from_signals(lambda: self._start(work))
 
     def end(self) -> None:
         """Take nothing more: each thread ends when its work is done."""
@@ -83,44 +70,63 @@ class WorkerThreads:
 
     def join(self) -> None:
         """After `end`: wait for the threads, but for this one and for those whose work is abandoned."""
-        until = time.monotonic() + LONGEST_START
         while (worker := self._mutex.locked(self._next_to_join)) is not None:
-            if worker.thread is None and time.monotonic() < until:
-                time.sleep(0.001)  # it is about to be started, unless whoever was to do so was interrupted
-                continue
-            if worker.thread is not None:
+            if worker.is_started:
                 worker.thread.join()
-            self._mutex.locked(self._forget, worker)
+                self._mutex.locked(self._workers.discard, worker)
+            else:
+                time.sleep(0.001)  # another thread is about to start it, or to find that it cannot
 
     def forget(self) -> None:
         """After `os.fork`, in the child: there are no threads."""
         self._idle.clear()
         self._workers.clear()
 
+    def _start(self, work: Work) -> None:
+        worker = _Worker(work, self._serve)
+        self._mutex.locked(self._add, worker)
+        try:
+            worker.thread.start()
+        except BaseException:
+            self._mutex.locked(self._workers.discard, worker)
+            raise
+
     def _serve(self, worker: _Worker) -> None:
-        thread = threading.current_thread()
-        while worker.work is not None:
-            thread.name = worker.work.name
-            worker.work.run()
-            thread.name = "puregrpc idle"
-            if (
-                self._mutex.locked(self._rest, worker)
-                and not worker.wake.wait(LONGEST_IDLE)
-                and not self._mutex.locked(self._retire, worker)
-            ):
-                worker.wake.wait()
+        self._mutex.locked(self._begin, worker)
+        work = worker.work
+        while work is not None:
+            worker.thread.name = work.name
+            work.run()
+            worker.thread.name = "puregrpc idle"
+            if not self._mutex.locked(self._rest, worker):
+                return
+            worker.wake.wait(LONGEST_IDLE)
+            work = self._mutex.locked(self._go_on, worker)
 
     # -- with the mutex held
 
-    def _take(self) -> tuple[_Worker, bool]:
-        """A worker, and whether it has no thread yet."""
+    def _give(self, work: Work) -> bool:
+        """Give it to an idle thread, if there is one. A thread that was to be given something, and was not since this
+        was interrupted, ends."""
+        self._check_open()
+        if not self._idle:
+            return False
+        worker = self._idle.pop()
+        worker.wake.set()
+        worker.work = work
+        return True
+
+    def _add(self, worker: _Worker) -> None:
+        self._check_open()
+        self._workers.add(worker)
+
+    def _check_open(self) -> None:
         if self._is_closed:
             raise LocalProtocolError("the kernel is closed: nothing can be begun in it any more")
-        if self._idle:
-            return self._idle.pop(), False
-        worker = _Worker()
-        self._workers.add(worker)
-        return worker, True
+
+    def _begin(self, worker: _Worker) -> None:
+        self._workers.add(worker)  # again, if what started it was interrupted and has given it up
+        worker.is_started = True
 
     def _rest(self, worker: _Worker) -> bool:
         """What the worker did is done. False: it is to end."""
@@ -129,20 +135,20 @@ class WorkerThreads:
             self._idle.append(worker)
         return not self._is_closed
 
-    def _retire(self, worker: _Worker) -> bool:
-        """The worker has waited for long. False: it was taken in the very moment, and will be woken."""
-        if worker not in self._idle:
-            return False
-        self._idle.remove(worker)
-        self._workers = {other for other in self._workers if not other.is_gone()}
-        worker.has_retired = True  # but it stays, for `join`, as long as its thread is there
-        return True
+    def _go_on(self, worker: _Worker) -> Work | None:
+        """What the worker, which was woken or has waited for long, is to do. None: it is to end."""
+        if worker.work is None:
+            if worker in self._idle:
+                self._idle.remove(worker)
+            # It stays itself, for `join`, as long as its thread is there.
+            self._workers = {other for other in self._workers if other is worker or not other.is_gone()}
+        return worker.work
 
     def _end(self) -> None:
         self._is_closed = True
         self._idle.clear()
         for worker in self._workers:
-            worker.wake.set()  # whether or not it is idle: who took one may have been interrupted before it did so
+            worker.wake.set()  # whether or not it is idle: who gave it something may have been interrupted before that
 
     def _next_to_join(self) -> _Worker | None:
         me = threading.current_thread()
@@ -151,24 +157,21 @@ class WorkerThreads:
                 return worker
         return None
 
-    def _forget(self, worker: _Worker) -> None:
-        self._workers.discard(worker)
-
 
 class _Worker:
     """A thread, and what it does or is to do next."""
 
-    __slots__ = ("has_retired", "thread", "wake", "work")
+    __slots__ = ("is_started", "thread", "wake", "work")
 
-    def __init__(self) -> None:
-        self.has_retired = False
-        self.thread: threading.Thread | None = None
-        self.work: Work | None = None
+    def __init__(self, work: Work, serve: Callable[[_Worker], object]) -> None:
+        self.work: Work | None = work
         self.wake = Signal()
+        self.thread = daemon(serve, self, name=work.name)
+        self.is_started = False
 
     def is_gone(self) -> bool:
         """Its thread has ended."""
-        return self.has_retired and self.thread is not None and not self.thread.is_alive()
+        return self.is_started and not self.thread.is_alive()
 
 
 class Lane:
@@ -178,43 +181,44 @@ class Lane:
         self._threads = threads
         self._most = most
         self._mutex = Mutex()
-        self._running = 0
+        self._running: set[_LaneWork] = set()
         self._waiting: deque[Work] = deque()
 
     def submit(self, work: Work) -> None:
         """As `WorkerThreads.submit`, in its turn; not at all if it is abandoned before that."""
-        if not self._mutex.locked(self._begin, work):
-            return
+        first = _LaneWork(self, work)
         try:
-            self._threads.submit(_LaneWork(self, work))
+            if self._mutex.locked(self._begin, first, work):
+                self._threads.submit(first)
         except BaseException:
-            self._mutex.locked(self._end)
+            work.is_abandoned = True
+            self._mutex.locked(self._running.discard, first)
             raise
 
-    def next(self) -> Work | None:
+    def next(self, running: _LaneWork) -> Work | None:
         """What a thread that has done its work does next; None if nothing waits."""
-        return self._mutex.locked(self._end)
+        return self._mutex.locked(self._end, running)
 
     def forget(self) -> None:
         """After `os.fork`, in the child: nothing runs."""
-        self._running = 0
+        self._running.clear()
         self._waiting.clear()
 
     # -- with the mutex held
 
-    def _begin(self, work: Work) -> bool:
-        if self._running >= self._most:
+    def _begin(self, first: _LaneWork, work: Work) -> bool:
+        if len(self._running) >= self._most:
             self._waiting.append(work)
             return False
-        self._running += 1
+        self._running.add(first)
         return True
 
-    def _end(self) -> Work | None:
+    def _end(self, running: _LaneWork) -> Work | None:
         while self._waiting:
             work = self._waiting.popleft()
             if not work.is_abandoned:
                 return work
-        self._running -= 1
+        self._running.discard(running)
         return None
 
 
@@ -235,4 +239,4 @@ class _LaneWork(Work):
         while work is not None:
             self._work = work
             work.run()
-            work = self._lane.next()
+            work = self._lane.next(self)
