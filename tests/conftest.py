@@ -56,6 +56,13 @@ settings.register_profile("ci", settings.get_profile("quick"), derandomize=True,
 settings.register_profile("long", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "quick"))
 
+# Tests that are about these set them themselves.
+for variable in (
+    *("grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy", "no_proxy", "GRPC_PROXY"),
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+):
+    os.environ.pop(variable, None)
+
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that. The tests of Ctrl-C,
 # whose programs are children of this process, need it as a terminal has it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -96,20 +96,19 @@ class ChannelCore:
         return self._subchannel(str(address), open_session)
 
     async def _resolve_target(self, until: float) -> list[Address]:
-        target = self.target
+        target, proxy = self.target, self.options.proxy
+        if proxy is not None:
+            return list(await self.kernel.resolve(proxy.host, proxy.port, until))
         if target.addresses:
             return list(target.addresses)
         return list(await self.kernel.resolve(target.host, target.port, until))
 
     async def _open_any(self, subchannel: Subchannel, until: float) -> ClientSession:
         """A connection to the first address whose server speaks HTTP/2 (gRFC A62)."""
-        connector, proxy = self.options.connector, self.options.proxy
+        connector = self.options.connector
         if connector is not None:
             return await self._open_session(subchannel, await self._connected_by(connector, until), until)
-        if proxy is None:
-            addresses = await self._resolve_target(until)
-        else:
-            addresses = list(await self.kernel.resolve(proxy.host, proxy.port, until))
+        addresses = await self._resolve_target(until)
         if self.options.shuffle_addresses:
             shuffle(addresses)
         attempts = [partial(self._open_one, subchannel, address, until) for address in interleave_families(addresses)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, Union, get_args
 
 from puregrpc._version import __version__
+from puregrpc.channel.backends.environment import EnvironmentProxy, check_environment_proxy, environment_proxy
 from puregrpc.channel.backends.proxy import Proxy, parse_proxy
 from puregrpc.channel.details import CallCredentials, CallDetails, MetadataLike, metadata_of
 from puregrpc.channel.service_config.config import LoadBalancing, MethodConfig, MethodConfigs, ServiceConfig
@@ -94,6 +95,11 @@ class ChannelKeywords(TypedDict, total=False):
     """``http://[user:password@]host:port``, asked with CONNECT (gRFC A1)."""
     proxy_headers: Mapping[str, str] | None
     """Go to the proxy with CONNECT."""
+    environment_proxy: EnvironmentProxy
+    """Where there is no ``proxy``: whether the first of ``grpc_proxy``, ``https_proxy`` and ``http_proxy`` that the
+    environment has is used, but for hosts in ``no_grpc_proxy`` or else ``no_proxy``. ``"remote"``, the default: for all
+    but this machine (localhost, 127.0.0.0/8, ::1). ``"always"``: as grpcio does it, for this machine too.
+    ``"never"``."""
     retry: RetryPolicy | None
     """Make failed calls again (gRFC A6); calls that the server did not begin are retried in any case."""
     hedging: HedgingPolicy | None
@@ -191,6 +197,7 @@ def channel_options(
     engine: EngineName | None = None,
     proxy: str | None = None,
     proxy_headers: Mapping[str, str] | None = None,
+    environment_proxy: EnvironmentProxy = "remote",
     retry: RetryPolicy | None = None,
     hedging: HedgingPolicy | None = None,
     retry_throttling: RetryThrottling | None = None,
@@ -210,6 +217,7 @@ def channel_options(
         raise InvalidArgument(f"no engine {engine!r}: there are {' and '.join(map(repr, get_args(EngineName)))}")
     if proxy is not None and (load_balancing != "pick_first" or not parsed.port):
         raise InvalidArgument("a proxy goes with a host and port, and with the load balancing 'pick_first'")
+    check_environment_proxy(environment_proxy)
     if connector is not None and load_balancing != "pick_first":
         raise InvalidArgument("a connector goes with the load balancing 'pick_first'")
     if health_service is not None and load_balancing != "round_robin":
@@ -252,7 +260,7 @@ def channel_options(
         load_balancing=load_balancing,
         shuffle_addresses=config.shuffle_addresses,
         health_service=_health_service(load_balancing, config, health_service),
-        proxy=None if proxy is None else parse_proxy(proxy, proxy_headers),
+        proxy=_proxy(parsed, proxy, proxy_headers, "never" if connector is not None else environment_proxy),
         retry_throttling=config.retry_throttling or retry_throttling,
         tap=tap,
         connector=connector,
@@ -260,6 +268,12 @@ def channel_options(
     )
     options.connection.check_header_list_size()
     return parsed, options
+
+
+def _proxy(
+    target: Target, url: str | None, headers: Mapping[str, str] | None, environment: EnvironmentProxy
+) -> Proxy | None:
+    return environment_proxy(target, environment) if url is None else parse_proxy(url, headers)
 
 
 def _service_config(given: ServiceConfig | Mapping[str, Any] | str | None) -> ServiceConfig:

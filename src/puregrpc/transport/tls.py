@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["InsecureTlsWarning", "TlsOptions"]
 
+ROOTS_VARIABLE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
+"""The variable of the environment that names the roots for clients that are given none (gRPC's
+environment_variables.md)."""
+
 Pem = str | bytes | os.PathLike[str]
 
 
@@ -36,7 +40,8 @@ class TlsOptions:
     """
 
     root_certificates: Pem | None = None
-    """Client: whom to trust; None: the system's roots. Server: who may sign client certificates."""
+    """Client: whom to trust; None: those in the file that the environment's GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names, or
+    else the system's roots. Server: who may sign client certificates."""
     certificate_chain: Pem | None = None
     """This end's certificate, followed by the intermediate ones. A server needs it; a client, for mutual TLS.
 
@@ -70,6 +75,8 @@ class TlsOptions:
         import ssl
 
         roots = self._roots(SERVER_AUTH)
+        if roots is None and (path := os.environ.get(ROOTS_VARIABLE)):
+            roots = _trusted(_Piece(ROOTS_VARIABLE, os.fsencode(path)), SERVER_AUTH)
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=roots)
         if not self.verify:
             warnings.warn(
@@ -128,11 +135,7 @@ class TlsOptions:
         """The DER of `root_certificates`, those that may be trusted for a usage."""
         if self.root_certificates is None:
             return None
-        roots = _Piece("root_certificates", self.root_certificates)
-        trusted = [der for block, der in roots.certificates() if block.is_trusted_for(usage)]
-        if not trusted:
-            raise InvalidArgument(f"{roots.where}: none of its certificates is trusted for this use")
-        return b"".join(trusted)
+        return _trusted(_Piece("root_certificates", self.root_certificates), usage)
 
     def _load_chain(self, context: ssl.SSLContext) -> None:
         if self.certificate_chain is None:
@@ -215,6 +218,14 @@ class _Piece:
         if not found:
             raise InvalidArgument(f"{self.where}: no CERTIFICATE in PEM form was found in it")
         return found
+
+
+def _trusted(roots: _Piece, usage: bytes) -> bytes:
+    """The DER of those that may be trusted for a usage."""
+    trusted = [der for block, der in roots.certificates() if block.is_trusted_for(usage)]
+    if not trusted:
+        raise InvalidArgument(f"{roots.where}: none of its certificates is trusted for this use")
+    return b"".join(trusted)
 
 
 def _certificate_pem(der: bytes) -> bytes:
