@@ -27,6 +27,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/developer
 	$(BIN)/python -m pytest $(PARALLEL)
+	cd grpc-module && $(CURDIR)/$(BIN)/python -m pytest -q
 
 smoke: $(VENV)/developer
 	HYPOTHESIS_PROFILE=smoke $(BIN)/python -m pytest -q $(PARALLEL) -m "not slow" $(SMOKE)
@@ -35,6 +36,7 @@ lint: $(VENV)/developer
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd grpc-module && $(CURDIR)/$(BIN)/mypy
 
 # The site, pages and reference: build/site/index.html. A warning is an error, a link that leads nowhere among them.
 docs: $(VENV)/developer

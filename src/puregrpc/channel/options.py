@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict, Union, get_args
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, get_args
 
 from puregrpc._version import __version__
 from puregrpc.channel.backends.environment import EnvironmentProxy, check_environment_proxy, environment_proxy
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from puregrpc.kernel.network.streams import ByteStream
     from puregrpc.kernel.network.tap import Tap
-    from puregrpc.proto.descriptors import MethodDescriptor
     from puregrpc.transport import TlsOptions
 
 __all__ = [
@@ -43,7 +42,17 @@ Connector = Callable[[], Awaitable["ByteStream"]]
 USER_AGENT = f"grpc-python-puregrpc/{__version__}"
 """PROTOCOL-HTTP2, "User Agents": grpc-LANGUAGE-VARIANT/VERSION."""
 
-Method = Union[str, "MethodDescriptor"]
+
+class HasPath(Protocol):
+    """What says where a method is. Its path is sent as it is, of whatever form."""
+
+    @property
+    def path(self) -> str:
+        """The :path of the method's calls."""
+
+
+Method = str | HasPath
+"""The name of a method, its MethodDescriptor, or anything else that has a path."""
 
 
 class ChannelKeywords(TypedDict, total=False):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from puregrpc.codec import Codec
 from puregrpc.errors import LocalProtocolError
+from puregrpc.kernel.network.listening import address_bound, bind
 from puregrpc.schema import Registry
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.connections import Connections, Target
@@ -18,6 +19,7 @@ from puregrpc.server.snapshot import ServerSnapshot
 from puregrpc.wire.compression import coding_for
 
 if TYPE_CHECKING:
+    from puregrpc.kernel.threads.executor import Executor
     from puregrpc.transport.tls import TlsOptions
 
 __all__ = ["ServerBase"]
@@ -30,13 +32,19 @@ class ServerBase:
     """What it runs must be plain: there is no loop."""
 
     def __init__(
-        self, *targets: str, tls: TlsOptions | None, config: ServerConfig, interceptors: Sequence[Interceptor]
+        self,
+        *targets: str,
+        tls: TlsOptions | None,
+        config: ServerConfig,
+        interceptors: Sequence[Interceptor],
+        executor: Executor | None = None,
     ) -> None:
         coding_for(config.compression)
         config.check_header_list_size()
         self.config = config
         self._router = Router(interceptors, is_blocking=self.is_blocking, max_elements=config.max_elements)
         self._targets = [Target(target, tls) for target in targets]
+        self._executor = executor
         self._on_stop: list[Callable[[], object]] = []
         self._was_started = False
         self._connections: Connections | None = None
@@ -50,6 +58,14 @@ class ServerBase:
     def add_methods(self, methods: Iterable[Method]) -> None:
         """Serve several more methods, all or none of them."""
         self._router.add(methods)
+
+    def add_fallback(self, method: Method) -> None:
+        """Serve every path that no other method has with this one, in place of UNIMPLEMENTED.
+
+        Its own path is the name it goes by in the log; `Context.method` is the path of the call. A later one replaces
+        an earlier.
+        """
+        self._router.add_fallback(method)
 
     def add_service(
         self, service: ServiceLike, handlers: object, *, messages: Messages | None = None, partial: bool = False
@@ -95,6 +111,27 @@ class ServerBase:
         if self._was_started:
             raise LocalProtocolError("a listener is added before the server starts")
         self._targets.append(Target(target, tls))
+
+    def bind(
+        self, target: str, *, tls: TlsOptions | None = None, reuse_port: bool = False, both_families: bool = False
+    ) -> tuple[str, ...]:
+        """Take one more address at once: the system keeps connections waiting until the server starts.
+
+        Gives the addresses, with real ports. ``reuse_port``: others that say so may listen there too (SO_REUSEPORT).
+        ``both_families``: ``[::]`` takes connections over IPv4 as well. To be called before the server starts, and not
+        in a loop that must not wait while a name is looked up. Raises InvalidArgument or ConnectError.
+        """
+        if self._was_started:
+            raise LocalProtocolError("an address is bound before the server starts")
+        sockets = tuple(bind(target, reuse_port=reuse_port, both_families=both_families))
+        self._targets.append(Target(target, tls, sockets, is_shared=False))
+        return tuple(str(address_bound(sock)) for sock in sockets)
+
+    def _unbind(self) -> None:
+        """The server will not start: let go of what is bound."""
+        for target in self._targets:
+            for sock in target.sockets:
+                sock.close()
 
     @property
     def addresses(self) -> tuple[str, ...]:

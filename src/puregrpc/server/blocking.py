@@ -18,6 +18,7 @@ from puregrpc.server.connections import Connections
 from puregrpc.server.interceptor import Interceptor
 
 if TYPE_CHECKING:
+    from puregrpc.kernel.threads.executor import Executor
     from puregrpc.transport.tls import TlsOptions
 
 __all__ = ["BlockingServer"]
@@ -34,6 +35,8 @@ class BlockingServer(ServerBase):
         server.wait_for_termination()
 
     Arguments are those of `Server`. ``maximum_concurrent_rpcs`` is ``config.max_concurrent_calls`` by grpcio's name.
+    Handlers run on ``executor``, such as a `concurrent.futures.ThreadPoolExecutor`, if one is given; else on threads of
+    the server's own, ``config.handler_threads`` at most.
     As a context manager it starts, and stops when the body is left.
 
     A handler whose call is over (``context.cancelled``) is not interrupted: it hears of it from its context, from the
@@ -49,10 +52,11 @@ class BlockingServer(ServerBase):
         config: ServerConfig = ServerConfig(),  # noqa: B008 - frozen
         interceptors: Sequence[Interceptor] = (),
         maximum_concurrent_rpcs: int | None = None,
+        executor: Executor | None = None,
     ) -> None:
         if maximum_concurrent_rpcs is not None:
             config = replace(config, max_concurrent_calls=maximum_concurrent_rpcs)
-        super().__init__(*targets, tls=tls, config=config, interceptors=interceptors)
+        super().__init__(*targets, tls=tls, config=config, interceptors=interceptors, executor=executor)
         self._terminated = Event()
         self._closing = threading.Lock()
 
@@ -63,7 +67,7 @@ class BlockingServer(ServerBase):
         """
         self._begin()
         kernel = ThreadKernel()
-        connections = Connections(kernel, self._router, self.config)
+        connections = Connections(kernel, self._router, self.config, self._executor)
         try:
             kernel.run(connections.listen(self._targets))
         except BaseException:
@@ -82,7 +86,9 @@ class BlockingServer(ServerBase):
         """
         connections = self._connections
         if connections is None:
-            self._was_started = True
+            if not self._was_started:
+                self._was_started = True
+                self._unbind()
             self._terminated.set()
         else:
             kernel = connections.kernel

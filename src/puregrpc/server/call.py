@@ -62,6 +62,7 @@ class IncomingCall(ServerCall):
         "deserialize",
         "encoding",
         "ended",
+        "good_end",
         "has_begun",
         "headers_sent",
         "holds_place",
@@ -88,6 +89,8 @@ class IncomingCall(ServerCall):
         """How the call was over before its handler was; None if it was not."""
         self.is_finished = False
         """The handler's status has gone out."""
+        self.good_end: Status = OK
+        """The status of a call whose handler ends well."""
         self.has_begun = False
         """Somebody runs the handler, or is about to."""
         self.holds_place = False
@@ -182,7 +185,7 @@ class IncomingCall(ServerCall):
                     async with closing(response):
                         async for each in response:
                             await self.send(each)
-                    self.finish(OK)
+                    self.finish()
                 else:
                     self.respond(await response if hasattr(response, "__await__") else response)
         except BaseException as error:
@@ -245,14 +248,14 @@ class IncomingCall(ServerCall):
         if self.holds_place:  # before the client can know of its answer, and come with the next call
             self.let_go()
         session = self.session
-        if self.encoding == "identity":
+        if self.encoding == "identity" and self.good_end is OK:
             try:
                 session.wire.send_response(self, data, (), self.trailing_metadata)
             except InvalidArgument as error:
                 raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
         else:
             self.send_message(data)
-            session.wire.send_trailers(self, OK, self.trailing_metadata)
+            session.wire.send_trailers(self, self.good_end, self.trailing_metadata)
         if session.room.waiting:
             session.room.look_soon()
         if self.ended is None:
@@ -261,16 +264,19 @@ class IncomingCall(ServerCall):
             if self.callbacks is not None:
                 self.call_back()
 
-    def finish(self, status: Status) -> None:
-        """End the call with a status and the handler's trailing metadata. Nothing happens if it is over."""
+    def finish(self, status: Status | None = None) -> None:
+        """End the call with a status (None: the handler ended well) and the handler's trailing metadata.
+
+        Nothing happens if it is over.
+        """
         if self.ended is None and not self.is_finished:
             if self.holds_place:
                 self.let_go()
-            self.session.wire.send_trailers(self, status, self.trailing_metadata)
+            self.session.wire.send_trailers(self, status or self.good_end, self.trailing_metadata)
             if self.session.room.waiting:
                 self.session.room.look_soon()
             self.is_finished = True
-            self.session.count_end(status.code)
+            self.session.count_end(0 if status is None else status.code)
             if self.callbacks is not None:
                 self.call_back()
 

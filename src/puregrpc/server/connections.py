@@ -16,6 +16,7 @@ from puregrpc.kernel import Kernel, Waiter, Waiters
 from puregrpc.kernel.jobs import Job, Jobs, open_jobs
 from puregrpc.kernel.network.listening import Listener, listen
 from puregrpc.kernel.network.streams import ByteStream, SocketStream
+from puregrpc.kernel.threads.executor import Executor
 from puregrpc.server.ageing import Ageing
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.endings import Endings
@@ -54,13 +55,15 @@ class Target(NamedTuple):
     address: str
     tls: TlsOptions | None = None
     sockets: tuple[socket.socket, ...] = ()
-    """Sockets that listen there already, for other processes as well, in place of new ones."""
+    """Sockets that listen there already, in place of new ones."""
+    is_shared: bool = True
+    """They listen for other processes as well."""
 
 
 class Connections:
     """Everything of a server that runs. To be made in its world, and to be closed there."""
 
-    def __init__(self, kernel: Kernel, router: Router, config: ServerConfig) -> None:
+    def __init__(self, kernel: Kernel, router: Router, config: ServerConfig, executor: Executor | None = None) -> None:
         self.kernel = kernel
         self.router = router
         self.config = config
@@ -68,7 +71,7 @@ class Connections:
         """What each connection goes by."""
         limit = config.max_concurrent_calls
         self.places = None if limit is None else Places(limit)
-        self.threads = Threads(kernel, config.handler_threads)
+        self.threads = Threads(kernel, config.handler_threads, executor)
         self._jobs: Jobs | None = None if kernel.world == "threads" else open_jobs(kernel)
         self.submit: Callable[[Job], None] = _no_loop if self._jobs is None else self._jobs.submit
         """Runs a call in the loop."""
@@ -133,10 +136,10 @@ class Connections:
         """Listen everywhere, and begin to accept. Raises InvalidArgument or ConnectError; nothing listens then."""
         timeout = self.config.handshake_timeout
         try:
-            for address, tls, sockets in targets:
+            for address, tls, sockets, is_shared in targets:
                 if sockets:
                     self._listeners += [
-                        Listener(self.kernel, sock, tls=tls, handshake_timeout=timeout, is_shared=True)
+                        Listener(self.kernel, sock, tls=tls, handshake_timeout=timeout, is_shared=is_shared)
                         for sock in sockets
                     ]
                 else:

@@ -147,6 +147,10 @@ class Context:
         encode_metadata(pairs)
         self._call.trailing_metadata = pairs
 
+    def set_good_end(self, message: str, details: bytes | None = None) -> None:
+        """What goes with the status OK when the handler ends well: a message, and a serialized google.rpc.Status."""
+        self._call.good_end = Status(StatusCode.OK, message, details)
+
     def set_compression(self, encoding: str) -> None:
         """Compress the responses with ``encoding`` ("gzip", "deflate", "identity") if the client can inflate it.
 

@@ -62,6 +62,8 @@ class Router:
         self._interceptors = tuple(interceptors)
         self._is_blocking = is_blocking
         self.routes: dict[str, Route] = {}
+        self.fallback: Route | None = None
+        """What serves paths that are not among them."""
         self.services: dict[str, None] = {}
         """The full names of the services that have methods, in order of their addition."""
         self.registry = Registry()
@@ -84,6 +86,12 @@ class Router:
             routes[sys.intern(method.path)] = Route(method, self._interceptors, is_blocking=self._is_blocking)
         self.routes.update(routes)
         self.services.update((route.method.service, None) for route in routes.values())
+
+    def add_fallback(self, method: Method) -> None:
+        """Serve all other paths so."""
+        if self._is_blocking and method.is_async:
+            raise InvalidArgument("the fallback's handler is async, and this server runs plain functions")
+        self.fallback = Route(method, self._interceptors, is_blocking=self._is_blocking)
 
     def _check_interceptor(self, interceptor: Interceptor) -> None:
         kind = type(interceptor).__name__

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import trio
 
     from puregrpc.kernel.network.tap import Tap
+    from puregrpc.kernel.threads.executor import Executor
     from puregrpc.transport.tls import TlsOptions
 
 __all__ = ["Server", "StartedWith"]
@@ -48,9 +49,9 @@ class Server(ServerBase):
     ``targets`` are ``host:port``, ``[v6]:port``, ``:port``, ``unix:path`` or ``unix-abstract:name``, all with the same
     ``tls``; `add_listener` adds others. ``interceptors`` go around every handler, the first outermost.
 
-    Async handlers run in the loop, each call in a task of its own; plain ones run on threads. What a handler raises
-    ends its call: an RpcError with its status, anything else with UNKNOWN and the exception's type (the traceback goes
-    to the log ``puregrpc.server``).
+    Async handlers run in the loop, each call in a task of its own; plain ones run on threads, or on ``executor``. What
+    a handler raises ends its call: an RpcError with its status, anything else with UNKNOWN and the exception's type
+    (the traceback goes to the log ``puregrpc.server``).
     """
 
     is_blocking = False
@@ -61,8 +62,9 @@ class Server(ServerBase):
         tls: TlsOptions | None = None,
         config: ServerConfig = ServerConfig(),  # noqa: B008 - frozen
         interceptors: Sequence[Interceptor] = (),
+        executor: Executor | None = None,
     ) -> None:
-        super().__init__(*targets, tls=tls, config=config, interceptors=interceptors)
+        super().__init__(*targets, tls=tls, config=config, interceptors=interceptors, executor=executor)
         self._lifetime = AsyncExitStack()
         self._own_kernel: Kernel | None = None
         """The kernel that `start` made, and `stop` closes."""
@@ -89,7 +91,7 @@ class Server(ServerBase):
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
         async with open_kernel("Server") as kernel:
-            connections = self._connections = Connections(kernel, self._router, self.config)
+            connections = self._connections = Connections(kernel, self._router, self.config, self._executor)
             try:
                 await connections.listen(self._targets)
                 yield
@@ -111,7 +113,7 @@ class Server(ServerBase):
         """
         self._begin()
         kernel = LoopOwner("Server").claim(nursery)
-        connections = Connections(kernel, self._router, self.config)
+        connections = Connections(kernel, self._router, self.config, self._executor)
         try:
             await connections.listen(self._targets)
         except BaseException:

@@ -89,7 +89,7 @@ class ServerSession:
     def on_call(self, session: Session[Any], request: Request) -> ServerCall | None:  # noqa: ARG002 - it is always the same
         self.calls_started += 1
         try:
-            route = self._routes.get(request.path)
+            route = self._routes.get(request.path) or self.connections.router.fallback
             if route is None:
                 return self._reject(self.connections.router.unimplemented(request.path))
             if self._places is not None and not self._places.take():

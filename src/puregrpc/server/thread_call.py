@@ -19,7 +19,7 @@ from puregrpc.server.faults import log_exception
 from puregrpc.server.room import SMALL
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
-from puregrpc.wire.status import OK, Status, StatusCode
+from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from puregrpc.server.routing import Route
@@ -262,7 +262,7 @@ class OnThread(IncomingCall):
             close = getattr(iterator, "close", None)
             if close is not None:
                 close()
-        self.post(self.finish, OK)
+        self.post(self.finish)
 
     def _continue_in_loop(self, response: Any) -> None:
         """What a plain wrapper around an async function gave goes on in the loop."""

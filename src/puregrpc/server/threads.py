@@ -12,6 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel import Kernel
+from puregrpc.kernel.threads.executor import Executor, ExecutorPool
 from puregrpc.kernel.threads.pool import ThreadPool
 
 __all__ = ["Threads"]
@@ -23,11 +24,11 @@ T = TypeVar("T")
 
 
 class Threads:
-    """Up to ``size`` threads. Must be made in the thread of the loop, if there is one."""
+    """Up to ``size`` threads, or those of an executor. Must be made in the thread of the loop, if there is one."""
 
-    def __init__(self, kernel: Kernel, size: int) -> None:
+    def __init__(self, kernel: Kernel, size: int, executor: Executor | None = None) -> None:
         self._kernel = kernel
-        self._pool = ThreadPool(size, "puregrpc handler")
+        self._pool = ThreadPool(size, "puregrpc handler") if executor is None else ExecutorPool(executor)
         self._loop_thread = None if kernel.world == "threads" else threading.get_ident()
         self._context = copy_context()
         self._waiting: set[_Answer[Any]] = set()

@@ -49,7 +49,7 @@ CONTENT_TYPE = b"application/grpc"
 
 UNBOUNDED = 2**62
 
-_PATH = re.compile(r"/[!-~]*")
+_PATH = re.compile(r"[!-~]+")
 _AUTHORITY = re.compile(r"[!-~]*")
 _SUBTYPE = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]*")
 _FIELD_NAME = re.compile(rb":?[!-9;-@[-~]+")
@@ -119,7 +119,7 @@ def request_fields(
     Raises InvalidArgument for a path, an authority, an encoding or metadata that cannot be sent.
     """
     if not _PATH.fullmatch(request.path):
-        raise InvalidArgument(f"method {request.path!r} is not of the form '/package.Service/Method'")
+        raise InvalidArgument(f"method {request.path!r} is not printable ASCII, such as '/package.Service/Method'")
     if not _AUTHORITY.fullmatch(request.authority):
         raise InvalidArgument(f"authority {request.authority!r} is not printable ASCII without spaces")
     if not _SUBTYPE.fullmatch(request.content_subtype):

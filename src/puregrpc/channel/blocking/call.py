@@ -132,6 +132,10 @@ class BlockingCall(Generic[RequestT, ResponseT]):
         """Receive the one message of a call that takes one, and its status. Raises RpcError as unary calls do."""
         return self._kernel.run(self._call.single_response())
 
+    def start_single_response(self) -> Future[UnaryResult[ResponseT]]:
+        """As `single_response`, without waiting. The future's callbacks run on a thread of the channel's."""
+        return self._kernel.start(self._call.single_response())
+
     def when_ended(self, hook: Callable[[Status], None]) -> None:
         """Have ``hook`` called with the call's status at its end; on a thread of the channel's, or at once."""
 

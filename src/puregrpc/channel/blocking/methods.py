@@ -135,10 +135,17 @@ class BlockingUnaryUnaryMethod(_Method[RequestT, ResponseT]):
         return self._kernel.start(make())
 
     def start_exchange(
-        self, data: bytes, *, metadata: MetadataLike | None = None, timeout: float | None = None
+        self,
+        data: bytes,
+        *,
+        metadata: MetadataLike | None = None,
+        timeout: float | None = None,
+        wait_for_ready: bool | None = None,
+        compression: str | None = None,
+        credentials: CallCredentials | None = None,
     ) -> Future[UnaryCall]:
         """As `start`, with the request's bytes; the future has the call, over, whatever its status."""
-        details = self.details(metadata, timeout, None, None, None)
+        details = self.details(metadata, timeout, wait_for_ready, compression, credentials)
 
         async def make() -> UnaryCall:
             return await exchange(self._core, await self._core.prepare(details), data)
@@ -161,13 +168,25 @@ class BlockingUnaryUnaryMethod(_Method[RequestT, ResponseT]):
     def _result_of(self, call: UnaryCall) -> UnaryResult[ResponseT]:
         return UnaryResult(self._decoded(call.result()), call.headers, call.trailers, call.status)
 
-    def exchange(self, data: bytes, *, metadata: MetadataLike | None = None, timeout: float | None = None) -> UnaryCall:
+    def exchange(
+        self,
+        data: bytes,
+        *,
+        metadata: MetadataLike | None = None,
+        timeout: float | None = None,
+        wait_for_ready: bool | None = None,
+        compression: str | None = None,
+        credentials: CallCredentials | None = None,
+    ) -> UnaryCall:
         """Make the call with the request's bytes, past the interceptors; returns it over, whatever its status.
 
         Raises RpcError where there is no connection for it. On a connection that is ready this is the short way: no
         coroutine, half of the processor time of `exchange` in the calling thread.
         """
         core = self._core
+        if wait_for_ready is not None or compression is not None or credentials is not None:
+            details = self.details(metadata, timeout, wait_for_ready, compression, credentials)
+            return self._kernel.run(self._made(details, data))
         session = core.try_pick()
         if session is None or not self._goes_straight or core.is_foreign:
             return self._kernel.run(self._made(self.details(metadata, timeout, None, None, None), data))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from puregrpc.channel.details import CallCredentials, CallDetails, Deserializer, MetadataLike, Serializer, metadata_of
 from puregrpc.channel.options import ChannelOptions, Method, path_of
@@ -11,6 +11,7 @@ from puregrpc.wire.connection import Request
 
 if TYPE_CHECKING:
     from puregrpc.codec import Codec
+    from puregrpc.proto.descriptors import MethodDescriptor
 
 __all__ = ["BoundMethod", "binding"]
 
@@ -67,8 +68,9 @@ def binding(
     Raises InvalidArgument if a codec does not know the method's types.
     """
     if codec is not None:
-        if isinstance(method, str):
+        if isinstance(method, str) or not hasattr(method, "input_type"):
             raise InvalidArgument(f"a codec needs a MethodDescriptor to know the types of {method!r}")
-        serialize = serialize or codec.encoder(method.input_type)
-        deserialize = deserialize or codec.decoder(method.output_type)
+        described = cast("MethodDescriptor", method)
+        serialize = serialize or codec.encoder(described.input_type)
+        deserialize = deserialize or codec.decoder(described.output_type)
     return path_of(method), serialize, deserialize

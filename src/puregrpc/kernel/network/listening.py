@@ -6,13 +6,22 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from puregrpc.errors import ConnectError, NotConnected
 from puregrpc.kernel.base import Kernel
-from puregrpc.kernel.network.addresses import Address, TcpAddress, UnixAddress, address_of, split_host_port
+from puregrpc.kernel.network.addresses import (
+    Address,
+    TcpAddress,
+    UnixAddress,
+    address_of,
+    literal_addresses,
+    look_up,
+    split_host_port,
+)
 from puregrpc.kernel.network.connecting import secure
 from puregrpc.kernel.network.reasons import describe
 from puregrpc.kernel.network.streams import ByteStream, SocketStream
@@ -20,7 +29,7 @@ from puregrpc.kernel.network.streams import ByteStream, SocketStream
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Listener", "ServerTls", "listen"]
+__all__ = ["Listener", "ServerTls", "address_bound", "bind", "listen"]
 
 BACKLOG = 1024
 """Connections that may wait to be accepted; the system cuts it down to its own limit."""
@@ -72,7 +81,7 @@ class Listener:
         sock.setblocking(False)
         self.kernel = kernel
         self.socket = sock
-        self.address = _address_of(sock)
+        self.address = address_bound(sock)
         self._context = tls.server_context() if tls is not None else None
         self._require_alpn = tls is not None and tls.require_alpn
         self._handshake_timeout = handshake_timeout
@@ -145,8 +154,49 @@ async def listen(
     Port 0 takes a free port. A host name with several addresses gives one listener for each, on the same port.
     Raises InvalidArgument for a target of another form, ConnectError if the system refuses.
     """
-    addresses = await _local_addresses(kernel, target)
+    unix = _unix_address(target)
+    if unix is None:
+        host, port = split_host_port(target)
+        addresses: list[Address] = list(await kernel.resolve(host, port, inf, passive=True))
+    else:
+        addresses = [unix]
+    sockets = _bind_all(addresses)
     listeners: list[Listener] = []
+    try:
+        for sock in sockets:
+            listeners.append(Listener(kernel, sock, tls=tls, handshake_timeout=handshake_timeout))  # noqa: PERF401
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return listeners
+
+
+def bind(target: str, *, reuse_port: bool = False, both_families: bool = False) -> list[socket.socket]:
+    """Sockets that listen on a target of `listen`, from this moment on; a host name is looked up meanwhile.
+
+    ``reuse_port``: others that say so may listen there as well (SO_REUSEPORT). ``both_families``: ``[::]`` takes
+    connections over IPv4 too, and is 0.0.0.0 where there is no IPv6. Raises as `listen`.
+    """
+    unix = _unix_address(target)
+    if unix is not None:
+        return _bind_all([unix])
+    host, port = split_host_port(target)
+    found = literal_addresses(host, port, passive=True)
+    addresses = look_up(host, port, passive=True) if found is None else found
+    if not (both_families and [address.host for address in addresses] == ["::"]):
+        return _bind_all(addresses, reuse_port=reuse_port)
+    try:
+        return [_bind(addresses[0], reuse_port=reuse_port, both_families=True)]
+    except OSError as error:
+        if error.errno in NOT_HERE:
+            return _bind_all([TcpAddress("0.0.0.0", port)], reuse_port=reuse_port)
+        raise ConnectError(f"could not listen on {addresses[0]}: {describe(error)}") from error
+
+
+def _bind_all(addresses: Sequence[Address], *, reuse_port: bool = False) -> list[socket.socket]:
+    """A socket for each, all on the same port; families that this machine lacks are left out."""
+    sockets: list[socket.socket] = []
     refused: ConnectError | None = None
     try:
         free_port = 0
@@ -155,34 +205,33 @@ async def listen(
             if isinstance(wanted, TcpAddress) and not wanted.port:
                 wanted = TcpAddress(wanted.host, free_port)
             try:
-                sock = _bind(wanted)
+                sock = _bind(wanted, reuse_port=reuse_port)
             except OSError as error:
                 refused = ConnectError(f"could not listen on {wanted}: {describe(error)}")
                 refused.__cause__ = error
                 if error.errno in NOT_HERE:
                     continue
                 raise refused from error
-            listeners.append(Listener(kernel, sock, tls=tls, handshake_timeout=handshake_timeout))
+            sockets.append(sock)
             free_port = sock.getsockname()[1] if isinstance(wanted, TcpAddress) else 0
-        if refused is not None and not listeners:
+        if refused is not None and not sockets:
             raise refused
     except BaseException:
-        for listener in listeners:
-            listener.close()
+        for sock in sockets:
+            sock.close()
         raise
-    return listeners
+    return sockets
 
 
-async def _local_addresses(kernel: Kernel, target: str) -> list[Address]:
+def _unix_address(target: str) -> UnixAddress | None:
     if target.startswith("unix-abstract:"):
-        return [UnixAddress(target[len("unix-abstract:") :], abstract=True)]
+        return UnixAddress(target[len("unix-abstract:") :], abstract=True)
     if target.startswith("unix:"):
-        return [UnixAddress(target[len("unix:") :].removeprefix("//"))]
-    host, port = split_host_port(target)
-    return list(await kernel.resolve(host, port, inf, passive=True))
+        return UnixAddress(target[len("unix:") :].removeprefix("//"))
+    return None
 
 
-def _address_of(sock: socket.socket) -> Address:
+def address_bound(sock: socket.socket) -> Address:
     name = sock.getsockname()
     if isinstance(name, tuple):
         return address_of(name)
@@ -191,14 +240,16 @@ def _address_of(sock: socket.socket) -> Address:
     return UnixAddress(name)
 
 
-def _bind(address: Address) -> socket.socket:
+def _bind(address: Address, *, reuse_port: bool = False, both_families: bool = False) -> socket.socket:
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         if isinstance(address, TcpAddress):
             if os.name != "nt":
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if address.family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both_families)
+            if reuse_port and hasattr(socket, "SO_REUSEPORT"):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         elif not address.abstract:
             _remove_stale_socket(address.path)
         sock.bind(address.sockaddr())

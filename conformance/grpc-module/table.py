@@ -1,0 +1,45 @@
+"""The table of both runs: what grpcio passes, and what of that grpc-module passes; each of the rest by name.
+
+Usage: table.py GRPCIO.json OURS.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+TARGET = 0.98
+
+
+def main() -> None:
+    grpcio, ours = (json.loads(Path(name).read_text()) for name in sys.argv[1:3])
+    print("| tests | grpcio passes | of these here | |\n|---|---:|---:|---:|")
+    missing: list[str] = []
+    all_passed = all_here = 0
+    for prefix in ("tests.unit", "tests_aio.unit"):
+        passed = {name for name, each in grpcio.items() if each["outcome"] == "passed" and name.startswith(prefix)}
+        if any(name.startswith(prefix) for name in ours):
+            passed = {name for name in passed if module_of(name) in {module_of(each) for each in ours}}
+        here = {name for name in passed if ours.get(name, {}).get("outcome") == "passed"}
+        all_passed, all_here = all_passed + len(passed), all_here + len(here)
+        missing += sorted(passed - here)
+        if passed:
+            print(f"| {prefix} | {len(passed)} | {len(here)} | {len(here) / len(passed):.1%} |")
+    for name in missing:
+        each = ours.get(name, {"text": "was not run"})
+        last = (each.get("text") or "").strip().splitlines() or [each.get("outcome", "")]
+        print(f"  {name}: {last[-1][:160]}")
+    share = all_here / all_passed if all_passed else 0
+    print(f"\n{all_here} passed, {all_passed - all_here} failed")
+    sys.exit(0 if share >= TARGET else 1)
+
+
+def module_of(name: str) -> str:
+    """The module of a test: the classes begin with capitals."""
+    parts = name.split(".")
+    return ".".join(parts[: next((i for i, part in enumerate(parts) if part[:1].isupper()), len(parts))])
+
+
+if __name__ == "__main__":
+    main()

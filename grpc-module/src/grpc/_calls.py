@@ -1,0 +1,300 @@
+"""Calls on a channel of puregrpc, one class for each way that they are made."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Any
+
+from grpc import _threads
+from grpc._codes import StatusCode
+from grpc._credentials import PluginError
+from grpc._metadata import shown
+from grpc._state import CHANNEL_CLOSED, CallInProgress, _Failed, _RPCState, debug_string, state_of
+from puregrpc import errors
+
+if TYPE_CHECKING:
+    from puregrpc.channel import BlockingCall, UnaryResult
+
+__all__ = ["StreamCall", "UnaryCall", "ended_by", "state_of_exchange"]
+
+logger = logging.getLogger("grpc")
+
+
+def ended_by(error: BaseException) -> _RPCState:
+    """How a call ended that puregrpc raised an exception for."""
+    if isinstance(error, errors.RpcError):
+        return state_of(int(error.code), error.message, error.details_bin, error.headers, error.trailers)
+    if isinstance(error, (errors.NotConnected, CancelledError)):
+        code, details = StatusCode.CANCELLED, CHANNEL_CLOSED
+    elif isinstance(error, PluginError):
+        code, details = StatusCode.UNAVAILABLE, f"Getting metadata from plugin failed with error: {error}"
+    elif isinstance(error, errors.InvalidArgument) and "plaintext" in str(error):
+        code = StatusCode.UNAUTHENTICATED
+        details = "Established channel does not have a sufficient security level to transfer call credential."
+    elif isinstance(error, errors.InvalidArgument):
+        code, details = StatusCode.RESOURCE_EXHAUSTED, f"Sent message larger than max: {error}"
+    else:
+        code, details = StatusCode.INTERNAL, f"{type(error).__name__}: {error}"
+    return _RPCState((), (), (), code, details, debug_string(code, details))
+
+
+def state_of_exchange(call: Any) -> _RPCState:
+    """How a unary call ended, its response still as bytes."""
+    status = call.status
+    ended = state_of(status.code, status.message, status.details, call.headers, call.trailers)
+    if status.code == 0:
+        try:
+            ended.response = call.result()
+        except errors.RpcError as error:
+            return ended_by(error)
+    return ended
+
+
+class UnaryCall(CallInProgress):
+    """A call with one request and one response that was begun, and that nobody need wait for."""
+
+    def __init__(self, timeout: float | None, deserialize: Callable[[bytes], Any] | None) -> None:
+        super().__init__(timeout)
+        self._deserialize = deserialize
+        self._future: Future[Any] | None = None
+
+    def began(self, future: Future[Any]) -> None:
+        """It was begun; ``future`` has the call of puregrpc when it is over."""
+        self._future = future
+        future.add_done_callback(self._over)
+        if self.state.code is not None:
+            future.cancel()
+
+    def _over(self, future: Future[Any]) -> None:
+        try:
+            ended = state_of_exchange(future.result())
+        except BaseException as error:
+            ended = ended_by(error)
+        if ended.code is StatusCode.OK and self._deserialize is not None:
+            ended = deserialized(ended, self._deserialize)
+        self.settle(ended)
+
+    def stop(self) -> None:
+        if self._future is not None:
+            self._future.cancel()
+
+    def wait_for_headers(self) -> None:
+        self.wait()
+
+
+def deserialized(ended: _RPCState, deserialize: Callable[[bytes], Any]) -> _RPCState:
+    """The end of a call with its response read."""
+    try:
+        ended.response = deserialize(ended.response)
+    except Exception:
+        logger.exception("Exception deserializing message!")
+        details = "Exception deserializing response!"
+        headers, trailers = ended.initial_metadata, ended.trailing_metadata
+        return _RPCState((), headers, trailers, StatusCode.INTERNAL, details, details)
+    return ended
+
+
+class StreamCall(CallInProgress):
+    """A call of any other shape. ``has_one_response``: it is a future of that, and no iterator."""
+
+    def __init__(
+        self, timeout: float | None, deserialize: Callable[[bytes], Any] | None, *, has_one_response: bool
+    ) -> None:
+        super().__init__(timeout)
+        self._deserialize = deserialize
+        self._has_one_response = has_one_response
+        self._call: BlockingCall[bytes, bytes] | None = None
+        self._opening: Future[BlockingCall[bytes, bytes]] | None = None
+        self._reading = threading.Lock()
+        self._is_watched = False
+        self._is_to_be_watched = False
+
+    # -- opening it
+
+    def began(self, opening: Future[BlockingCall[bytes, bytes]]) -> None:
+        """It is being opened."""
+        self._opening = opening
+        opening.add_done_callback(self._opened)
+        if self.state.code is not None:
+            self.stop()
+
+    def _opened(self, opening: Future[BlockingCall[bytes, bytes]]) -> None:
+        try:
+            call = opening.result()
+        except BaseException as error:
+            self.settle(ended_by(error))
+            return
+        with self.condition:
+            self._call = call
+            self.condition.notify_all()
+            is_to_be_watched = self._is_to_be_watched
+        if self.state.code is not None:
+            call.cancel()
+        elif is_to_be_watched:
+            self.watch()
+
+    def opened(self) -> BlockingCall[bytes, bytes] | None:
+        """The call, once it is open; None if it ended before."""
+        if self._call is None:
+            with self.condition:
+                self.condition.wait_for(lambda: self._call is not None or self.state.code is not None)
+        return self._call
+
+    def stop(self) -> None:
+        call, opening = self._call, self._opening
+        if call is not None:
+            call.cancel()
+        elif opening is not None:
+            opening.cancel()
+
+    # -- its end
+
+    def watch(self) -> None:
+        with self.condition:
+            call = self._call
+            if call is None:
+                self._is_to_be_watched = True
+                return
+            if self._is_watched:
+                return
+            self._is_watched = True
+        try:
+            if self._has_one_response:
+                call.start_single_response().add_done_callback(self._completed)
+            else:
+                call.when_ended(lambda _: self.look())
+        except errors.Error as error:  # the channel is being closed
+            self.settle(ended_by(error))
+
+    def look(self) -> None:
+        call = self._call
+        if self.state.code is None and call is not None and call.is_over and not call.has_message:
+            self._finish(call)
+
+    def _finish(self, call: BlockingCall[bytes, bytes]) -> None:
+        status = call.status
+        try:
+            headers = call.headers()
+        except errors.Error:
+            headers = ()
+        self.settle(state_of(status.code, status.message, status.details, headers, call.trailers))
+
+    def wait_for_headers(self) -> None:
+        call = self.opened()
+        if call is None:
+            return
+        try:
+            headers = call.headers()
+        except errors.Error:
+            headers = ()
+        with self.condition:
+            if self.state.initial_metadata is None:
+                self.state.initial_metadata = shown(headers)
+
+    # -- the responses
+
+    def take(self) -> Any:
+        if self._has_one_response:
+            return super().take()
+        call = self.opened()
+        message = None
+        if call is not None and (self.state.code is None or call.has_message):
+            try:
+                with self._reading:
+                    message = call.receive()
+            except errors.RpcError:
+                pass
+            if message is None:
+                self._finish(call)
+        if message is None:
+            if self.state.code is StatusCode.OK:
+                raise StopIteration
+            raise _Failed
+        response: Any = message
+        if self._deserialize is not None:
+            try:
+                response = self._deserialize(message)
+            except Exception:
+                logger.exception("Exception deserializing message!")
+                self.fail(StatusCode.INTERNAL, "Exception deserializing response!")
+                raise _Failed from None
+        self.look()
+        return response
+
+    def complete(self) -> None:
+        """Wait in this thread for the one response and the end."""
+        call = self.opened()
+        if call is None or self.state.code is not None:
+            return
+        try:
+            result = call.single_response()
+        except errors.Error as error:
+            self.settle(ended_by(error))
+        else:
+            self._succeeded(result)
+
+    def _completed(self, future: Future[UnaryResult[bytes]]) -> None:
+        try:
+            result = future.result()
+        except BaseException as error:
+            self.settle(ended_by(error))
+        else:
+            self._succeeded(result)
+
+    def _succeeded(self, result: UnaryResult[bytes]) -> None:
+        status = result.status
+        ended = state_of(status.code, status.message, status.details, result.headers, result.trailers)
+        ended.response = result.message
+        self.settle(ended if self._deserialize is None else deserialized(ended, self._deserialize))
+
+    # -- the requests
+
+    def feed(self, requests: Any, serialize: Callable[[Any], bytes] | None) -> None:
+        """Send what the user's iterable gives, in a thread of its own."""
+        _threads.run(lambda: self._feed(requests, serialize))
+
+    def _feed(self, requests: Any, serialize: Callable[[Any], bytes] | None) -> None:
+        for data in self._serialized(requests, serialize):
+            call = self.opened()
+            if call is None or self.state.code is not None:
+                return
+            try:
+                call.send(data)
+            except errors.InvalidArgument as error:
+                self.settle(ended_by(error))
+                self.stop()
+                return
+            except errors.Error:
+                return
+            if call.is_over:
+                return
+        call = self.opened()
+        if call is not None and self.state.code is None:
+            try:
+                call.half_close()
+            except errors.Error:
+                return
+
+    def _serialized(self, requests: Any, serialize: Callable[[Any], bytes] | None) -> Iterator[bytes]:
+        iterator: Iterator[Any] | None = None
+        while True:
+            try:
+                if iterator is None:
+                    iterator = iter(requests)
+                request = next(iterator)
+            except StopIteration:
+                return
+            except Exception:
+                logger.exception("Exception iterating requests!")
+                self.fail(StatusCode.UNKNOWN, "Exception iterating requests!")
+                return
+            try:
+                data = request if serialize is None else serialize(request)
+            except Exception:
+                logger.exception("Exception serializing message!")
+                self.fail(StatusCode.INTERNAL, "Exception serializing request!")
+                return
+            yield data

@@ -1,0 +1,375 @@
+"""The channel, and its methods of the four shapes."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from grpc import _client_interfaces as interfaces
+from grpc._calls import StreamCall, UnaryCall, deserialized, ended_by, state_of_exchange
+from grpc._channel_options import channel_keywords, checked_options, encoding_of
+from grpc._codes import StatusCode
+from grpc._connectivity import Connectivity
+from grpc._credentials import CallCredentials, ChannelCredentials, PluginError, asker
+from grpc._metadata import outgoing
+from grpc._state import (
+    CHANNEL_CLOSED,
+    CallInProgress,
+    _Ended,
+    _InactiveRpcError,
+    _MultiThreadedRendezvous,
+    _RPCState,
+    debug_string,
+)
+from grpc._version import __version__
+from puregrpc import errors
+from puregrpc.channel import BlockingChannel
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["Channel", "_InactiveRpcError", "_MultiThreadedRendezvous", "_RPCState"]
+
+logger = logging.getLogger("grpc")
+
+_EMPTY_FLAGS = 0
+_USER_AGENT = f"grpc-python/{__version__}"
+
+
+class _Path:
+    """A method's path as it was given: grpcio takes any."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+class _Completed(_Ended):
+    """The call that `with_call` gives."""
+
+
+class _MultiCallable:
+    """What the shapes have in common."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        method: Any,
+        serialize: Callable[[Any], bytes] | None,
+        deserialize: Callable[[bytes], Any] | None,
+    ) -> None:
+        self._channel = channel
+        self._method = method
+        self._serialize = serialize
+        self._deserialize = deserialize
+
+    def _encoded(self, request: Any) -> bytes:
+        """The bytes of a request. Raises `_InactiveRpcError`."""
+        if self._serialize is None:
+            return request  # type: ignore[no-any-return]
+        try:
+            return self._serialize(request)
+        except Exception:
+            logger.exception("Exception serializing message!")
+            details = "Exception serializing request!"
+            raise _InactiveRpcError(_RPCState((), (), (), StatusCode.INTERNAL, details, details)) from None
+
+    def _options(
+        self, timeout: float | None, metadata: Any, credentials: CallCredentials | None, wait: Any, compression: Any
+    ) -> dict[str, Any]:
+        """The options of a call, for puregrpc. Raises ValueError for metadata that cannot be, or a closed channel."""
+        self._channel.check_open()
+        options: dict[str, Any] = {"metadata": outgoing(metadata), "timeout": timeout}
+        if wait is not None:
+            options["wait_for_ready"] = wait
+        if compression is not None:
+            options["compression"] = encoding_of(compression)
+        if credentials is not None:
+            options["credentials"] = self._channel.asker_of(credentials)
+        return options
+
+    def _stream(
+        self, timeout: float | None, options: dict[str, Any], request: bytes | None, *, has_one_response: bool
+    ) -> StreamCall:
+        """Begin a call on puregrpc's method."""
+        call = StreamCall(timeout, self._deserialize, has_one_response=has_one_response)
+        self._channel.keep(call)
+        try:
+            opening = self._open(request, options)
+            call.began(opening)
+        except (errors.Error, PluginError) as error:
+            call.settle(ended_by(error))
+        return call
+
+    def _open(self, request: bytes | None, options: dict[str, Any]) -> Future[Any]:
+        raise NotImplementedError
+
+
+class _UnaryUnaryMultiCallable(_MultiCallable, interfaces.UnaryUnaryMultiCallable):
+    def __call__(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: Any = None,
+        wait_for_ready: bool | None = None,
+        compression: Any = None,
+    ) -> Any:
+        return self._made(request, timeout, metadata, credentials, wait_for_ready, compression).response
+
+    def with_call(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: Any = None,
+        wait_for_ready: bool | None = None,
+        compression: Any = None,
+    ) -> Any:
+        state = self._made(request, timeout, metadata, credentials, wait_for_ready, compression)
+        return state.response, _Completed(state)
+
+    def _made(self, request: Any, timeout: Any, metadata: Any, credentials: Any, wait: Any, compression: Any) -> Any:
+        options = self._options(timeout, metadata, credentials, wait, compression)
+        data = self._encoded(request)
+        try:
+            state = state_of_exchange(self._method.exchange(data, **options))
+        except (errors.Error, PluginError) as error:
+            state = ended_by(error)
+        if state.code is StatusCode.OK and self._deserialize is not None:
+            state = deserialized(state, self._deserialize)
+        if state.code is not StatusCode.OK:
+            if self._channel.is_closed and state.code is StatusCode.UNAVAILABLE:
+                state = closed()
+            raise _InactiveRpcError(state)
+        return state
+
+    def future(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: Any = None,
+        wait_for_ready: bool | None = None,
+        compression: Any = None,
+    ) -> Any:
+        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
+        data = self._encoded(request)
+        call = UnaryCall(timeout, self._deserialize)
+        self._channel.keep(call)
+        try:
+            call.began(self._method.start_exchange(data, **options))
+        except (errors.Error, PluginError) as error:
+            call.settle(ended_by(error))
+        return _MultiThreadedRendezvous(call)
+
+
+class _UnaryStreamMultiCallable(_MultiCallable, interfaces.UnaryStreamMultiCallable):
+    def __call__(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: Any = None,
+        wait_for_ready: bool | None = None,
+        compression: Any = None,
+    ) -> Any:
+        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
+        call = self._stream(timeout, options, self._encoded(request), has_one_response=False)
+        return _MultiThreadedRendezvous(call)
+
+    def _open(self, request: bytes | None, options: dict[str, Any]) -> Future[Any]:
+        opening: Future[Any] = self._method(request, **options).begin()
+        return opening
+
+
+class _StreamUnaryMultiCallable(_MultiCallable, interfaces.StreamUnaryMultiCallable):
+    def __call__(
+        self,
+        request_iterator: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: Any = None,
+        wait_for_ready: bool | None = None,
+        compression: Any = None,
+    ) -> Any:
+        return self._made(request_iterator, timeout, metadata, credentials, wait_for_ready, compression).response
+
+    def with_call(
+        self,
+        request_iterator: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: Any = None,
+        wait_for_ready: bool | None = None,
+        compression: Any = None,
+    ) -> Any:
+        state = self._made(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)
+        return state.response, _Completed(state)
+
+    def _made(self, requests: Any, timeout: Any, metadata: Any, credentials: Any, wait: Any, compression: Any) -> Any:
+        call = self._begun(requests, timeout, metadata, credentials, wait, compression)
+        try:
+            call.complete()
+        except BaseException:
+            call.drop()
+            raise
+        if call.state.code is not StatusCode.OK:
+            raise _InactiveRpcError(call.state)
+        return call.state
+
+    def future(
+        self,
+        request_iterator: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: Any = None,
+        wait_for_ready: bool | None = None,
+        compression: Any = None,
+    ) -> Any:
+        call = self._begun(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)
+        call.watch()
+        return _MultiThreadedRendezvous(call)
+
+    def _begun(
+        self, requests: Any, timeout: Any, metadata: Any, credentials: Any, wait: Any, compression: Any
+    ) -> StreamCall:
+        options = self._options(timeout, metadata, credentials, wait, compression)
+        call = self._stream(timeout, options, None, has_one_response=True)
+        call.feed(requests, self._serialize)
+        return call
+
+    def _open(self, request: bytes | None, options: dict[str, Any]) -> Future[Any]:
+        opening: Future[Any] = self._method.open(**options).begin()
+        return opening
+
+
+class _StreamStreamMultiCallable(_MultiCallable, interfaces.StreamStreamMultiCallable):
+    def __call__(
+        self,
+        request_iterator: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: Any = None,
+        wait_for_ready: bool | None = None,
+        compression: Any = None,
+    ) -> Any:
+        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
+        call = self._stream(timeout, options, None, has_one_response=False)
+        call.feed(request_iterator, self._serialize)
+        return _MultiThreadedRendezvous(call)
+
+    def _open(self, request: bytes | None, options: dict[str, Any]) -> Future[Any]:
+        opening: Future[Any] = self._method(**options).begin()
+        return opening
+
+
+def closed() -> _RPCState:
+    """How a call ends whose channel is closed."""
+    code = StatusCode.CANCELLED
+    return _RPCState((), (), (), code, CHANNEL_CLOSED, debug_string(code, CHANNEL_CLOSED))
+
+
+class Channel(interfaces.Channel):
+    """A channel over one of puregrpc's."""
+
+    def __init__(self, target: str, options: Any, credentials: ChannelCredentials | None, compression: Any) -> None:
+        target = _text(target)
+        connecting = None if credentials is None else credentials._credentials
+        keywords = channel_keywords(checked_options(options), connecting, compression)
+        self._host = str(keywords.get("authority") or target.rpartition("/")[2])
+        if connecting is not None and connecting.plugins:
+            keywords["credentials"] = asker(connecting.plugins, self._host)
+        self._target = target
+        self._channel = BlockingChannel(target, **keywords)
+        self._calls: weakref.WeakSet[CallInProgress] = weakref.WeakSet()
+        self._connectivity = Connectivity(self._channel)
+        self.is_closed = False
+
+    # -- for its calls
+
+    def check_open(self) -> None:
+        """Raise ValueError if it is closed."""
+        if self.is_closed:
+            raise ValueError("Cannot invoke RPC on closed channel!")
+
+    def asker_of(self, credentials: CallCredentials) -> Any:
+        """The credentials of a call, for puregrpc."""
+        return asker(credentials._credentials, self._host)
+
+    def keep(self, call: CallInProgress) -> None:
+        """The call ends with the channel."""
+        self._calls.add(call)
+
+    # -- grpc.Channel
+
+    def subscribe(self, callback: Callable[[Any], Any], try_to_connect: bool | None = None) -> None:
+        self._connectivity.subscribe(callback, try_to_connect=bool(try_to_connect))
+
+    def unsubscribe(self, callback: Callable[[Any], Any]) -> None:
+        self._connectivity.unsubscribe(callback)
+
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        bound = self._channel.unary_unary(_Path(_text(method)))
+        return _UnaryUnaryMultiCallable(self, bound, request_serializer, response_deserializer)
+
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        bound = self._channel.unary_stream(_Path(_text(method)))
+        return _UnaryStreamMultiCallable(self, bound, request_serializer, response_deserializer)
+
+    def stream_unary(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        bound = self._channel.stream_unary(_Path(_text(method)))
+        return _StreamUnaryMultiCallable(self, bound, request_serializer, response_deserializer)
+
+    def stream_stream(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        bound = self._channel.stream_stream(_Path(_text(method)))
+        return _StreamStreamMultiCallable(self, bound, request_serializer, response_deserializer)
+
+    def close(self) -> None:
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._connectivity.close()
+        for call in list(self._calls):
+            call.fail(StatusCode.CANCELLED, CHANNEL_CLOSED, cancelled=True)
+        self._channel.close()
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _text(method: Any) -> str:
+    return method.decode() if isinstance(method, bytes) else method

@@ -1,0 +1,102 @@
+"""grpcio's channel options in puregrpc's words. What is not known is ignored, as grpcio does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from grpc._codes import ENCODINGS, Compression
+from grpc._credentials import _Connecting
+
+if TYPE_CHECKING:
+    from puregrpc.channel import ChannelKeywords
+
+__all__ = ["channel_keywords", "checked_options", "encoding_of"]
+
+UNLIMITED = 2**31 - 1
+
+
+def checked_options(options: Any) -> tuple[tuple[str, Any], ...]:
+    """Options as pairs. Raises TypeError or ValueError for what is no option."""
+    pairs = []
+    for option in options or ():
+        name, value = option
+        if isinstance(name, bytes):
+            name = name.decode()
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a channel option is a str, not {name!r}")
+        if isinstance(value, int) and not -(2**31) <= value < 2**31:
+            raise OverflowError(f"{name}: {value} does not fit into 32 bits")
+        pairs.append((name, value))
+    return tuple(pairs)
+
+
+def encoding_of(compression: Any) -> str | None:
+    """The encoding of a ``grpc.Compression``; None for None."""
+    return None if compression is None else ENCODINGS[Compression(compression)]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _limit(value: Any) -> int:
+    return UNLIMITED if int(value) < 0 else int(value)
+
+
+def channel_keywords(
+    options: Iterable[tuple[str, Any]], credentials: _Connecting | None, compression: Any = None
+) -> ChannelKeywords:
+    """The keywords of a puregrpc channel for grpcio's options, credentials and compression."""
+    given = dict(options)
+    keywords: ChannelKeywords = {}
+    if "grpc.max_receive_message_length" in given:
+        keywords["max_receive_message_size"] = _limit(given["grpc.max_receive_message_length"])
+    if "grpc.max_send_message_length" in given:
+        keywords["max_send_message_size"] = _limit(given["grpc.max_send_message_length"])
+    if "grpc.max_metadata_size" in given:
+        keywords["max_header_list_size"] = min(max(int(given["grpc.max_metadata_size"]), 4096), 16 << 20)
+    _keepalive(given, keywords)
+    agent = [_text(given[name]) for name in ("grpc.primary_user_agent",) if given.get(name)]
+    if agent:
+        keywords["user_agent"] = " ".join(agent)
+    if "grpc.default_authority" in given:
+        keywords["authority"] = _text(given["grpc.default_authority"])
+    tls = None if credentials is None else credentials.tls
+    name = given.get("grpc.ssl_target_name_override")
+    if tls is not None and name:
+        tls = tls.with_server_name(_text(name))
+        keywords.setdefault("authority", _text(name))
+    if tls is not None:
+        keywords["tls"] = tls
+    if credentials is not None and tls is None and credentials.may_carry_secrets:
+        keywords["allow_plaintext_credentials"] = True
+    encoding = encoding_of(given.get("grpc.default_compression_algorithm") if compression is None else compression)
+    if encoding is not None:
+        keywords["compression"] = encoding
+    if given.get("grpc.http_proxy"):
+        keywords["proxy"] = _text(given["grpc.http_proxy"])
+    if _text(given.get("grpc.lb_policy_name", "")) == "round_robin" or _asks_for_round_robin(given):
+        keywords["load_balancing"] = "round_robin"
+    return keywords
+
+
+def _keepalive(given: dict[str, Any], keywords: ChannelKeywords) -> None:
+    time = given.get("grpc.keepalive_time_ms")
+    if time is not None and 0 < int(time) < UNLIMITED:
+        keywords["keepalive_time"] = int(time) / 1000
+    timeout = given.get("grpc.keepalive_timeout_ms")
+    if timeout is not None and 0 < int(timeout) < UNLIMITED:
+        keywords["keepalive_timeout"] = int(timeout) / 1000
+    if "grpc.keepalive_permit_without_calls" in given:
+        keywords["keepalive_without_calls"] = bool(given["grpc.keepalive_permit_without_calls"])
+
+
+def _asks_for_round_robin(given: dict[str, Any]) -> bool:
+    try:
+        config = json.loads(_text(given.get("grpc.service_config", "{}")))
+        policies = config.get("loadBalancingConfig", [])
+        return any("round_robin" in policy for policy in policies)
+    except (ValueError, AttributeError, TypeError):
+        return False

@@ -1,0 +1,46 @@
+"""Kept under the names that grpcio has for them: what dependants and generated code take from its inside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["decode", "deserialize", "encode", "fully_qualified_method", "serialize"]
+
+logger = logging.getLogger("grpc")
+
+
+def encode(s: str | bytes) -> bytes:
+    """Text as UTF-8."""
+    return s if isinstance(s, bytes) else s.encode()
+
+
+def decode(b: str | bytes) -> str:
+    """UTF-8 as text."""
+    return b.decode("utf-8", "replace") if isinstance(b, bytes) else b
+
+
+def serialize(message: Any, serializer: Callable[[Any], bytes] | None) -> Any:
+    """The bytes of a message; None if the serializer fails."""
+    return _transformed(message, serializer, "Exception serializing message!")
+
+
+def deserialize(serialized_message: bytes, deserializer: Callable[[bytes], Any] | None) -> Any:
+    """The message in bytes; None if the deserializer fails."""
+    return _transformed(serialized_message, deserializer, "Exception deserializing message!")
+
+
+def _transformed(value: Any, transform: Callable[[Any], Any] | None, problem: str) -> Any:
+    if transform is None:
+        return value
+    try:
+        return transform(value)
+    except Exception:
+        logger.exception(problem)
+        return None
+
+
+def fully_qualified_method(group: str, method: str) -> str:
+    """The path of a method."""
+    return f"/{group}/{method}"

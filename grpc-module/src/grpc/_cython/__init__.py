@@ -1,0 +1,1 @@
+"""Kept under the name that grpcio has for its native core."""

@@ -1,0 +1,51 @@
+"""Names of grpcio's native core that dependants use, where puregrpc has what they stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grpc._aio_errors import EOF, AbortError, BaseError, InternalError, UsageError, init_grpc_aio, shutdown_grpc_aio
+
+__all__ = [
+    "EOF", "AbortError", "BaseError", "ChannelArgKey", "InternalError", "OperationType", "UsageError",
+    "get_fork_epoch", "init_grpc_aio", "shutdown_grpc_aio",
+]  # fmt: skip
+
+
+class ChannelArgKey:
+    """Names of channel options."""
+
+    enable_census = "grpc.census"
+    max_concurrent_streams = "grpc.max_concurrent_streams"
+    max_receive_message_length = "grpc.max_receive_message_length"
+    max_send_message_length = "grpc.max_send_message_length"
+    http2_initial_sequence_number = "grpc.http2.initial_sequence_number"
+    default_authority = "grpc.default_authority"
+    primary_user_agent_string = "grpc.primary_user_agent"
+    secondary_user_agent_string = "grpc.secondary_user_agent"
+    ssl_session_cache = "grpc.ssl_session_cache"
+    ssl_target_name_override = "grpc.ssl_target_name_override"
+
+
+class OperationType:
+    """What a call may be doing in grpcio's core."""
+
+    send_initial_metadata = 0
+    send_message = 1
+    send_close_from_client = 2
+    send_status_from_server = 3
+    receive_initial_metadata = 4
+    receive_message = 5
+    receive_status_on_client = 6
+    receive_close_on_server = 7
+
+
+def get_fork_epoch() -> int:
+    """How often grpcio's core has gone through a fork: puregrpc's channels are told of it by Python itself."""
+    return 0
+
+
+def __getattr__(name: str) -> Any:
+    if name == "dump_xds_configs":
+        raise NotImplementedError("xDS is not part of puregrpc-grpc: there is no xDS client")
+    raise AttributeError(f"grpcio's native core is not here, and with it {name!r}")

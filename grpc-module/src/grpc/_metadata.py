@@ -1,0 +1,75 @@
+"""Metadata as grpcio shows it, and as puregrpc takes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+__all__ = ["Metadatum", "outgoing", "shown", "shown_trailers"]
+
+Pairs = tuple[tuple[str, "str | bytes"], ...]
+
+STATUS_DETAILS = "grpc-status-details-bin"
+"""Where a google.rpc.Status travels; grpcio shows it among the trailing metadata, and takes it there."""
+
+RESERVED = frozenset(
+    (
+        "connection", "content-length", "content-type", "host", "http2-settings", "keep-alive", "proxy-connection",
+        "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "grpc-accept-encoding", "grpc-encoding",
+        "grpc-message", "grpc-message-type", "grpc-status", STATUS_DETAILS, "grpc-timeout",
+    )
+)  # fmt: skip
+"""What HTTP/2 and gRPC set themselves. grpcio takes such metadata and does not send it as it was given."""
+
+_KEY = re.compile(r"[0-9a-z_.-]+")
+_TEXT = re.compile(r"[ -~]*")
+
+
+class Metadatum(NamedTuple):
+    """One piece of metadata."""
+
+    key: str
+    value: str | bytes
+
+
+def shown(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Metadatum, ...]:
+    """Metadata that came, as grpcio gives it: without what HTTP/2 and gRPC set."""
+    return tuple([Metadatum(key, value) for key, value in metadata if key not in RESERVED])
+
+
+def shown_trailers(metadata: Iterable[tuple[str, str | bytes]], details: bytes | None) -> tuple[Metadatum, ...]:
+    """Trailing metadata that came; the details of the status are among it."""
+    found = shown(metadata)
+    return found if details is None else (*found, Metadatum(STATUS_DETAILS, details))
+
+
+def outgoing(metadata: Any) -> Pairs:
+    """Metadata that is to be sent, what is reserved left out.
+
+    Raises ValueError, as grpcio does, for keys and values that cannot be sent.
+    """
+    if not metadata:
+        return ()
+    pairs: list[tuple[str, str | bytes]] = []
+    for key, value in metadata:
+        if isinstance(key, bytes):
+            key = key.decode("latin-1")
+        if not isinstance(key, str) or not _KEY.fullmatch(key):
+            raise ValueError(f"metadata was invalid: {(key, value)}")
+        if key in RESERVED:
+            continue
+        if key.endswith("-bin"):
+            value = value.encode() if isinstance(value, str) else value
+            if not isinstance(value, (bytes, bytearray)):
+                raise TypeError(f"the value of the metadata {key!r} is bytes, not {type(value).__name__}")
+            pairs.append((key, bytes(value)))
+            continue
+        if isinstance(value, bytes):
+            value = value.decode("latin-1")
+        elif not isinstance(value, str):
+            raise TypeError(f"the value of the metadata {key!r} is str or bytes, not {type(value).__name__}")
+        if not _TEXT.fullmatch(value):
+            raise ValueError(f"metadata was invalid: {(key, value)}")
+        pairs.append((key, value))
+    return tuple(pairs)

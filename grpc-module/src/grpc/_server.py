@@ -1,0 +1,148 @@
+"""The server of threads."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from grpc._channel_options import checked_options
+from grpc._credentials import ServerCredentials
+from grpc._interceptor import service_pipeline
+from grpc._listening import bind
+from grpc._server_interfaces import Server
+from grpc._server_options import reuses_port, server_config
+from grpc._serving import fallback_method, method_for
+from grpc._utilities import DictionaryGenericHandler
+from puregrpc import errors
+from puregrpc.server import BlockingServer
+
+__all__ = ["Handlers", "_Server", "create_server"]
+
+
+def _check_generic_handlers(handlers: Iterable[Any]) -> None:
+    for handler in handlers:
+        if not hasattr(handler, "service"):
+            raise AttributeError(
+                f'"{handler}" must conform to grpc.GenericRpcHandler type but does not have "service" method!'
+            )
+
+
+class Handlers:
+    """The handlers of a server, and how they are found."""
+
+    def __init__(self, handlers: Sequence[Any] | None, interceptors: Sequence[Any] | None) -> None:
+        self._generic: list[Any] = []
+        self._registered: dict[str, Any] = {}
+        self.pipeline = service_pipeline(interceptors)
+        self.add(handlers or ())
+
+    def add(self, handlers: Iterable[Any]) -> None:
+        """Serve what generic handlers know. Raises AttributeError for what is none."""
+        handlers = tuple(handlers)
+        _check_generic_handlers(handlers)
+        self._generic += handlers
+
+    def register(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Serve the methods of a service."""
+        self._registered.update({f"/{service}/{name}": handler for name, handler in handlers.items()})
+
+    def find(self, details: Any) -> Any:
+        """The handler for a call, without interceptors; None if there is none."""
+        found = self._registered.get(details.method)
+        if found is not None:
+            return found
+        for handler in self._generic:
+            found = handler.service(details)
+            if found is not None:
+                return found
+        return None
+
+    @property
+    def are_all_known(self) -> bool:
+        """Whether `known` has all, and no interceptor need see calls that nobody has a handler for."""
+        return self.pipeline is None and all(type(each) is DictionaryGenericHandler for each in self._generic)
+
+    def known(self) -> dict[str, Any]:
+        """The handlers whose paths are known beforehand."""
+        known = dict(self._registered)
+        for each in self._generic:
+            if type(each) is not DictionaryGenericHandler:
+                break  # it may have handlers for what follows
+            for path, handler in each._method_handlers.items():
+                known.setdefault(path, handler)
+        return {path: handler for path, handler in known.items() if path.startswith("/") and path.count("/") > 1}
+
+
+class _Server(Server):
+    """A server over puregrpc's."""
+
+    def __init__(
+        self,
+        thread_pool: Any,
+        generic_handlers: Sequence[Any] | None,
+        interceptors: Sequence[Any] | None,
+        options: Any,
+        maximum_concurrent_rpcs: int | None,
+        compression: Any,
+    ) -> None:
+        self._options = checked_options(options)
+        self._handlers = Handlers(generic_handlers, interceptors)
+        self._server = BlockingServer(
+            config=server_config(self._options, compression),
+            maximum_concurrent_rpcs=maximum_concurrent_rpcs,
+            executor=thread_pool,
+        )
+        self._is_started = False
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
+        self._handlers.add(generic_rpc_handlers)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        self._handlers.register(service_name, method_handlers)
+
+    def add_insecure_port(self, address: str) -> int:
+        return bind(self._server, address, None, reuse_port=reuses_port(self._options))
+
+    def add_secure_port(self, address: str, server_credentials: ServerCredentials) -> int:
+        return bind(self._server, address, server_credentials, reuse_port=reuses_port(self._options))
+
+    def start(self) -> None:
+        if self._is_started:
+            raise ValueError("Cannot start already-started server!")
+        self._is_started = True
+        handlers, pipeline = self._handlers, self._handlers.pipeline
+
+        def find(details: Any) -> Any:
+            return handlers.find(details) if pipeline is None else pipeline.execute(handlers.find, details)
+
+        for path, handler in handlers.known().items():
+            self._server.add_method(method_for(path, handler, None if pipeline is None else find))
+        if not handlers.are_all_known:
+            self._server.add_fallback(fallback_method(find))
+        self._server.start()
+
+    def stop(self, grace: float | None) -> threading.Event:
+        return self._server.stop(grace or 0)
+
+    def wait_for_termination(self, timeout: float | None = None) -> bool:
+        return self._server.wait_for_termination(timeout)
+
+    def __del__(self) -> None:
+        server = getattr(self, "_server", None)
+        if server is not None:
+            with contextlib.suppress(errors.Error):
+                server.stop(0)
+
+
+def create_server(
+    thread_pool: Any,
+    generic_rpc_handlers: Sequence[Any] | None,
+    interceptors: Sequence[Any] | None,
+    options: Any,
+    maximum_concurrent_rpcs: int | None,
+    compression: Any,
+) -> _Server:
+    """A server."""
+    return _Server(thread_pool, generic_rpc_handlers, interceptors, options, maximum_concurrent_rpcs, compression)

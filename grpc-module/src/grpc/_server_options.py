@@ -1,0 +1,50 @@
+"""grpcio's server options in puregrpc's words. What is not known is ignored, as grpcio does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from grpc._channel_options import UNLIMITED, _limit, encoding_of
+from puregrpc.server import ServerConfig
+
+__all__ = ["reuses_port", "server_config"]
+
+
+def _seconds(value: Any) -> float | None:
+    return int(value) / 1000 if 0 < int(value) < UNLIMITED else None
+
+
+_NAMES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "grpc.max_receive_message_length": ("max_receive_message_size", _limit),
+    "grpc.max_send_message_length": ("max_send_message_size", _limit),
+    "grpc.max_metadata_size": ("max_header_list_size", lambda value: min(max(int(value), 4096), 16 << 20)),
+    "grpc.max_concurrent_streams": ("max_concurrent_streams", int),
+    "grpc.keepalive_time_ms": ("keepalive_time", _seconds),
+    "grpc.keepalive_timeout_ms": ("keepalive_timeout", _seconds),
+    "grpc.max_connection_idle_ms": ("max_connection_idle", _seconds),
+    "grpc.max_connection_age_ms": ("max_connection_age", _seconds),
+    "grpc.max_connection_age_grace_ms": ("max_connection_age_grace", _seconds),
+}
+"""grpcio's name -> puregrpc's, and how its value becomes puregrpc's."""
+
+
+def server_config(options: Iterable[tuple[str, Any]], compression: Any = None) -> ServerConfig:
+    """What a puregrpc server goes by, for grpcio's options and compression."""
+    keywords: dict[str, Any] = {}
+    for name, value in options:
+        if name in _NAMES:
+            ours, convert = _NAMES[name]
+            converted = convert(value)
+            if converted is not None or ours.startswith("max_connection"):
+                keywords[ours] = converted
+    given = dict(options)
+    encoding = encoding_of(given.get("grpc.default_compression_algorithm") if compression is None else compression)
+    if encoding is not None:
+        keywords["compression"] = encoding
+    return ServerConfig(**keywords)
+
+
+def reuses_port(options: Iterable[tuple[str, Any]]) -> bool:
+    """Whether several servers may listen on one port: unless an option says no."""
+    return bool(dict(options).get("grpc.so_reuseport", 1))

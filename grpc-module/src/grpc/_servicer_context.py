@@ -1,0 +1,218 @@
+"""A call as its handler sees it, over puregrpc's context; and what a handler's end means for the call."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from grpc._channel_options import encoding_of
+from grpc._codes import StatusCode, number_of
+from grpc._errors import RpcError
+from grpc._metadata import STATUS_DETAILS, Metadatum, outgoing, shown
+from grpc._server_interfaces import ServicerContext
+from puregrpc import errors
+
+if TYPE_CHECKING:
+    from puregrpc.server import Context
+
+__all__ = ["CallEnd", "PeerView", "_Context", "_RequestIterator", "peer_of"]
+
+logger = logging.getLogger("grpc")
+
+
+def peer_of(address: str) -> str:
+    """The client's address as grpcio writes it: the brackets of IPv6 percent-coded."""
+    return address.replace("[", "%5B").replace("]", "%5D") if address.startswith("ipv6:") else address
+
+
+class CallEnd:
+    """What a handler says of how its call is to end."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.code: Any = None
+        self.details: bytes | None = None
+        self.trailing_metadata: Any = ()
+        self.is_aborted = False
+
+    def abort(self, code: Any, details: Any) -> NoReturn:
+        """Raise what ends the call with a status."""
+        if code is StatusCode.OK:
+            logger.error("abort() called with StatusCode.OK; returning UNKNOWN")
+            code, details = StatusCode.UNKNOWN, ""
+        self.code = code
+        self.details = _encoded(details)
+        self.is_aborted = True
+        raise Aborted
+
+    def error(self, code: StatusCode, details: str) -> errors.RpcError:
+        """What ends the call with a status, in which what the handler has set comes first."""
+        number = number_of(code if self.code is None else self.code)
+        text = details if self.details is None else self.details.decode("utf-8", "replace")
+        if number == 0:
+            number, text = number_of(code), details
+        return errors.RpcError(number, text, details_bin=self._send_trailers())
+
+    def finish(self) -> None:
+        """The handler has ended well. Raises puregrpc's RpcError if it has set a status other than OK."""
+        if self.code is not None and self.code is not StatusCode.OK:
+            raise self.error(StatusCode.UNKNOWN, "")
+        details = self._send_trailers()
+        if self.details or details is not None:
+            self._context.set_good_end((self.details or b"").decode("utf-8", "replace"), details)
+
+    def _send_trailers(self) -> bytes | None:
+        """Set the trailing metadata; gives the details of the status that are among it."""
+        if not self.trailing_metadata:
+            return None
+        details = next((value for key, value in self.trailing_metadata if key == STATUS_DETAILS), None)
+        pairs = outgoing(self.trailing_metadata)
+        if pairs:
+            self._context.set_trailing_metadata(pairs)
+        return details
+
+
+def _encoded(details: Any) -> bytes:
+    return details if isinstance(details, bytes) else str(details or "").encode()
+
+
+class Aborted(Exception):
+    """A handler ends its call with a status."""
+
+
+class PeerView:
+    """What a call's context tells of the client."""
+
+    _context: Context
+
+    def invocation_metadata(self) -> tuple[Metadatum, ...]:
+        """The client's metadata, its user-agent too."""
+        agent = self._context.user_agent
+        metadata = shown(self._context.metadata)
+        return (*metadata, Metadatum("user-agent", agent)) if agent else metadata
+
+    def peer(self) -> str:
+        """The client's address."""
+        return peer_of(self._context.peer)
+
+    def peer_identities(self) -> Sequence[bytes] | None:
+        """The names in the client's certificate; None without one."""
+        key = self.peer_identity_key()
+        return None if key is None else tuple(self.auth_context()[key])
+
+    def peer_identity_key(self) -> str | None:
+        """Which of the names of `auth_context` has them: the alternative names, or else the common name."""
+        context = self.auth_context()
+        return next((key for key in ("x509_subject_alternative_name", "x509_common_name") if key in context), None)
+
+    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+        """What the connection proves of the client."""
+        certificate = self._context.peer_certificate
+        if certificate is None:
+            return {}
+        import ssl  # there is TLS
+
+        pem = ssl.DER_cert_to_PEM_cert(certificate).encode()
+        return {"transport_security_type": [b"ssl"], "x509_pem_cert": [pem]}
+
+
+class _Context(PeerView, ServicerContext):
+    """A call as its handler sees it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.end = CallEnd(context)
+        self.is_over = False
+        self.rpc_errors: list[RpcError] = []
+        """What the requests raised since the call was over: no failure of the handler's."""
+
+    # -- grpc.RpcContext
+
+    def is_active(self) -> bool:
+        return not (self.is_over or self._context.cancelled)
+
+    def time_remaining(self) -> float | None:
+        return self._context.time_remaining()
+
+    def cancel(self) -> None:
+        self._context.cancel()
+
+    def add_callback(self, callback: Callable[[], Any]) -> bool:
+        return self._context.add_callback(callback)
+
+    # -- what is sent
+
+    def set_compression(self, compression: Any) -> None:
+        with contextlib.suppress(errors.LocalProtocolError):  # too late, which grpcio does not mind
+            self._context.set_compression(encoding_of(compression) or "identity")
+
+    def disable_next_message_compression(self) -> None:
+        self._context.disable_next_message_compression()
+
+    def send_initial_metadata(self, initial_metadata: Any) -> None:
+        try:
+            self._context.send_initial_metadata(outgoing(initial_metadata))
+        except errors.LocalProtocolError:
+            raise ValueError("Initial metadata no longer allowed!") from None
+
+    def set_trailing_metadata(self, trailing_metadata: Any) -> None:
+        self.end.trailing_metadata = trailing_metadata
+
+    def trailing_metadata(self) -> Any:
+        return self.end.trailing_metadata
+
+    def set_code(self, code: Any) -> None:
+        self.end.code = code
+
+    def code(self) -> Any:
+        return self.end.code
+
+    def set_details(self, details: str) -> None:
+        self.end.details = _encoded(details)
+
+    def details(self) -> bytes | None:
+        return self.end.details
+
+    def abort(self, code: Any, details: str) -> NoReturn:
+        self.end.abort(code, details)
+
+    def abort_with_status(self, status: Any) -> NoReturn:
+        self.end.trailing_metadata = status.trailing_metadata
+        self.end.abort(status.code, status.details)
+
+
+class _RequestIterator:
+    """The requests of a streaming client, each read when it is taken."""
+
+    def __init__(self, requests: Any, context: _Context, deserialize: Callable[[bytes], Any] | None) -> None:
+        self._requests = requests
+        self._context = context
+        self._deserialize = deserialize
+
+    def __iter__(self) -> _RequestIterator:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            message = next(self._requests)
+        except errors.Error:
+            error = RpcError()
+            self._context.rpc_errors.append(error)
+            raise error from None
+        if self._deserialize is None:
+            return message
+        try:
+            return self._deserialize(message)
+        except Exception:
+            logger.exception("Exception deserializing message!")
+            error = RpcError()
+            self._context.rpc_errors.append(error)
+            self._context.end.code = StatusCode.INTERNAL
+            self._context.end.details = b"Exception deserializing request!"
+            raise error from None
+
+    def next(self) -> Any:
+        """The next request."""
+        return self.__next__()

@@ -1,0 +1,227 @@
+"""How the handlers of a blocking server are found and called, as methods of puregrpc's server."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from grpc._codes import StatusCode
+from grpc._server_interfaces import HandlerCallDetails
+from grpc._servicer_context import Aborted, _Context, _RequestIterator
+from puregrpc import errors
+from puregrpc.server import Method, Shape
+
+if TYPE_CHECKING:
+    from puregrpc.server import Context
+
+__all__ = ["Find", "fallback_method", "method_for"]
+
+logger = logging.getLogger("grpc")
+
+Find = Callable[[Any], Any]
+"""Gives the handler for a call's details; None if there is none."""
+
+
+class _DetailsFields(NamedTuple):
+    method: str
+    invocation_metadata: Any
+
+
+class _HandlerCallDetails(_DetailsFields, HandlerCallDetails):
+    """A call that has come."""
+
+
+def method_for(path: str, handler: Any, find: Find | None) -> Method:
+    """The method of puregrpc's server for a handler; with ``find`` each call asks for its own, by the interceptors."""
+    shape = Shape((bool(handler.request_streaming), bool(handler.response_streaming)))
+    serving = _Serving(handler, find)
+    return Method(path, serving.many if shape.responses_stream else serving.one, shape)
+
+
+def fallback_method(find: Find) -> Method:
+    """The method for all paths that are not known beforehand: each call asks for its handler."""
+    return Method("/grpc/fallback", _Fallback(find).many, Shape.BIDI)
+
+
+class _Serving:
+    """Calls one handler, or what the interceptors put in its place."""
+
+    def __init__(self, handler: Any, find: Find | None) -> None:
+        self._handler = handler
+        self._find = find
+
+    def one(self, request: Any, context: Context) -> bytes:
+        """A call with one response."""
+        servicer_context = _Context(context)
+        try:
+            handler = self._handler if self._find is None else _found(self._find, context, servicer_context)
+            if handler is not self._handler and handler.response_streaming:
+                raise servicer_context.end.error(
+                    StatusCode.INTERNAL,
+                    "an interceptor gave a handler with a stream of responses for a method with one",
+                )
+            return _response(handler, _argument(handler, request, servicer_context), servicer_context)
+        finally:
+            servicer_context.is_over = True
+
+    def many(self, request: Any, context: Context) -> Iterator[bytes]:
+        """A call with a stream of responses."""
+        servicer_context = _Context(context)
+        try:
+            handler = self._handler if self._find is None else _found(self._find, context, servicer_context)
+            yield from _responses(handler, _argument(handler, request, servicer_context), servicer_context)
+        finally:
+            servicer_context.is_over = True
+
+
+class _Fallback:
+    """Calls the handler that is found for each call, of whatever shape."""
+
+    def __init__(self, find: Find) -> None:
+        self._find = find
+
+    def many(self, requests: Any, context: Context) -> Iterator[bytes]:
+        """The responses."""
+        servicer_context = _Context(context)
+        try:
+            handler = _found(self._find, context, servicer_context)
+            request = requests if handler.request_streaming else _only(requests)
+            yield from _responses(handler, _argument(handler, request, servicer_context), servicer_context)
+        finally:
+            servicer_context.is_over = True
+
+
+def _only(requests: Iterator[bytes]) -> bytes:
+    request = next(requests, None)
+    if request is None:
+        raise errors.RpcError(StatusCode.UNIMPLEMENTED.value[0], "no request message came")
+    return request
+
+
+def _found(find: Find, context: Context, servicer_context: _Context) -> Any:
+    """The handler for a call. Raises puregrpc's RpcError if there is none."""
+    details = _HandlerCallDetails(context.method, servicer_context.invocation_metadata())
+    try:
+        handler = find(details)
+    except Exception as error:
+        logger.exception("Exception servicing handler: %s", error)
+        raise servicer_context.end.error(StatusCode.UNKNOWN, "Error in service handler!") from None
+    if handler is None:
+        raise errors.RpcError(StatusCode.UNIMPLEMENTED.value[0], "Method not found!")
+    return handler
+
+
+def _argument(handler: Any, request: Any, context: _Context) -> Any:
+    """What a handler is called with: its request, or the iterator of them."""
+    if handler.request_streaming:
+        requests = request if hasattr(request, "__next__") else iter((request,))
+        return _RequestIterator(requests, context, handler.request_deserializer)
+    if hasattr(request, "__next__"):
+        request = _only(request)
+    if handler.request_deserializer is None:
+        return request
+    try:
+        return handler.request_deserializer(request)
+    except Exception:
+        logger.exception("Exception deserializing message!")
+        raise context.end.error(StatusCode.INTERNAL, "Exception deserializing request!") from None
+
+
+def _behavior(handler: Any) -> Callable[..., Any]:
+    if handler.request_streaming:
+        found = handler.stream_stream if handler.response_streaming else handler.stream_unary
+    else:
+        found = handler.unary_stream if handler.response_streaming else handler.unary_unary
+    return found  # type: ignore[no-any-return]
+
+
+def _response(handler: Any, argument: Any, context: _Context) -> bytes:
+    try:
+        response = _behavior(handler)(argument, context)
+    except Exception as error:
+        raise _failure(error, context, "Exception calling application") from None
+    data = _serialized(handler, response, context)
+    context.end.finish()
+    return data
+
+
+def _responses(handler: Any, argument: Any, context: _Context) -> Iterator[bytes]:
+    if not handler.response_streaming:
+        yield _response(handler, argument, context)
+        return
+    behavior = _behavior(handler)
+    try:
+        if getattr(behavior, "experimental_non_blocking", False):
+            iterator: Iterator[Any] = _handed_over(behavior, argument, context)
+        else:
+            iterator = iter(behavior(argument, context))
+    except Exception as error:
+        raise _failure(error, context, "Exception calling application") from None
+    try:
+        while True:
+            try:
+                response = next(iterator)
+            except StopIteration:
+                break
+            except Exception as error:
+                raise _failure(error, context, "Exception iterating responses") from None
+            if not context.is_active():
+                return
+            yield _serialized(handler, response, context)
+    finally:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()
+    context.end.finish()
+
+
+def _handed_over(behavior: Callable[..., Any], argument: Any, context: _Context) -> Iterator[Any]:
+    """The responses of a handler that gives each to a function, None at the end: grpcio's experimental_non_blocking."""
+    given: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    context.add_callback(lambda: given.put(None))
+    pool = getattr(behavior, "experimental_thread_pool", None)
+
+    def run() -> None:
+        try:
+            behavior(argument, context, given.put)
+        except Exception as error:
+            given.put(_Raised(error))
+
+    if pool is None:
+        run()
+    else:
+        pool.submit(run)
+    while (response := given.get()) is not None:
+        if isinstance(response, _Raised):
+            raise response.error
+        yield response
+
+
+class _Raised(NamedTuple):
+    error: Exception
+
+
+def _serialized(handler: Any, response: Any, context: _Context) -> bytes:
+    data: bytes | None = None
+    try:
+        data = response if handler.response_serializer is None else handler.response_serializer(response)
+    except Exception:
+        logger.exception("Exception serializing message!")
+    if data is None:
+        if context.end.code is not None and context.end.code is not StatusCode.OK:
+            raise context.end.error(StatusCode.UNKNOWN, "")
+        raise context.end.error(StatusCode.INTERNAL, "Failed to serialize response!")
+    return data
+
+
+def _failure(error: Exception, context: _Context, what: str) -> errors.RpcError:
+    """How a call ends whose handler has raised."""
+    if isinstance(error, Aborted) or context.end.is_aborted:
+        return context.end.error(StatusCode.UNKNOWN, "RPC Aborted")
+    if error in context.rpc_errors:
+        return context.end.error(StatusCode.CANCELLED, "the call is over")
+    details = f"{what}: {error}"
+    logger.exception(details)
+    return context.end.error(StatusCode.UNKNOWN, details)

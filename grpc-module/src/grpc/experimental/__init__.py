@@ -1,0 +1,69 @@
+"""What grpcio calls experimental: calls without a channel of one's own, early starts of servers' handlers."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from grpc._runtime_protos import protos, protos_and_services, services
+from grpc._simple_stubs import stream_stream, stream_unary, unary_stream, unary_unary
+
+__all__ = [
+    "ChannelOptions", "ExperimentalApiWarning", "UsageError", "experimental_api", "insecure_channel_credentials",
+    "protos", "protos_and_services", "services", "stream_stream", "stream_unary", "unary_stream", "unary_unary",
+    "wrap_server_method_handler",
+]  # fmt: skip
+
+
+class ChannelOptions:
+    """Names of channel options."""
+
+    SingleThreadedUnaryStream = "SingleThreadedUnaryStream"
+
+
+class UsageError(Exception):
+    """The simple calls were used in a way that they do not allow."""
+
+
+class ExperimentalApiWarning(Warning):
+    """What is used here may change."""
+
+
+def insecure_channel_credentials() -> Any:
+    """Credentials of a channel in plaintext."""
+    from grpc._credentials import ChannelCredentials, _Connecting
+
+    return ChannelCredentials(_Connecting(None, may_carry_secrets=False))
+
+
+def experimental_api(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Says of a function that it may change."""
+
+    @functools.wraps(f)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return f(*args, **kwargs)
+
+    return wrapper
+
+
+def wrap_server_method_handler(wrapper: Callable[..., Any], handler: Any) -> Any:
+    """A handler whose function is wrapped; None for None."""
+    if not handler:
+        return None
+    streams = ("stream" if each else "unary" for each in (handler.request_streaming, handler.response_streaming))
+    name = "_".join(streams)
+    behavior = wrapper(getattr(handler, name))
+    if hasattr(handler, "_replace"):
+        return handler._replace(**{name: behavior})
+    wrapped = copy.copy(handler)
+    setattr(wrapped, name, behavior)
+    return wrapped
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("aio", "gevent", "eventlet", "session_cache"):
+        return importlib.import_module(f"grpc.experimental.{name}")
+    raise AttributeError(f"module 'grpc.experimental' has no attribute {name!r}")

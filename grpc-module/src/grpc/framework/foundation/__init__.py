@@ -1,0 +1,1 @@
+"""Helpers that dependants and tests of grpcio use."""

@@ -1,0 +1,1 @@
+"""What helps to use puregrpc-grpc in the place of grpcio."""

@@ -1,0 +1,176 @@
+"""What programs that were written for grpcio rest on, and what is easily got wrong."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from tests.conftest import unary_stream, unary_unary
+
+import grpc
+
+Serve = Callable[..., int]
+Connect = Callable[..., grpc.Channel]
+
+DETAILS = "grpc-status-details-bin"
+
+
+class Ending(NamedTuple):
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, bytes], ...]
+
+
+def test_the_details_of_a_status_are_trailing_metadata_on_both_sides(serve: Serve, connect: Connect) -> None:
+    def refuse(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.abort_with_status(Ending(grpc.StatusCode.ABORTED, "no", ((DETAILS, b"\x08\x0a"), ("k-bin", b"\0"))))
+
+    with pytest.raises(grpc.RpcError) as caught:
+        connect(serve(unary_unary(refuse))).unary_unary("/a.B/Call")(b"")
+    trailing: Any = dict(caught.value.trailing_metadata())  # type: ignore[attr-defined]
+    assert trailing == {"k-bin": b"\0", DETAILS: b"\x08\x0a"}
+
+
+def test_what_http2_and_grpc_set_shows_as_grpcio_shows_it(serve: Serve, connect: Connect) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    def look(request: bytes, context: grpc.ServicerContext) -> bytes:
+        seen.extend(context.invocation_metadata())
+        return b""
+
+    call = connect(serve(unary_unary(look), compression=grpc.Compression.Gzip)).unary_unary("/a.B/Call")
+    _, ended = call.with_call(b"", compression=grpc.Compression.Gzip)
+    for key, _value in (*ended.initial_metadata(), *ended.trailing_metadata()):
+        assert key not in ("content-type", "grpc-encoding", "grpc-accept-encoding")
+    assert "user-agent" in dict(seen)
+    assert "content-type" not in dict(seen)
+
+
+def test_a_stream_is_over_when_its_messages_have_been_read(serve: Serve, connect: Connect) -> None:
+    def two(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield b"a"
+        yield b"b"
+
+    over = threading.Event()
+    call = connect(serve(unary_stream(two))).unary_stream("/a.B/Call")(b"")
+    call.add_done_callback(lambda _: over.set())
+    assert not over.wait(0.2)
+    assert call.is_active()
+    assert next(call) == b"a"
+    assert not over.wait(0.1)
+    assert next(call) == b"b"
+    assert over.wait(5)
+    assert call.code() is grpc.StatusCode.OK
+
+
+def test_an_integer_as_a_code_means_unknown(serve: Serve, connect: Connect) -> None:
+    def end(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_code(5)
+        return b""
+
+    with pytest.raises(grpc.RpcError) as caught:
+        connect(serve(unary_unary(end))).unary_unary("/a.B/Call")(b"")
+    assert caught.value.code() is grpc.StatusCode.UNKNOWN  # type: ignore[attr-defined]
+
+
+def test_a_handlers_own_code_beats_that_of_its_exception(serve: Serve, connect: Connect) -> None:
+    def end(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_code(grpc.StatusCode.OUT_OF_RANGE)
+        context.set_details("too far")
+        raise ValueError
+
+    with pytest.raises(grpc.RpcError) as caught:
+        connect(serve(unary_unary(end))).unary_unary("/a.B/Call")(b"")
+    error: Any = caught.value
+    assert (error.code(), error.details()) == (grpc.StatusCode.OUT_OF_RANGE, "too far")
+
+
+def test_details_go_with_ok(serve: Serve, connect: Connect) -> None:
+    def end(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_details("fine")
+        return b""
+
+    assert connect(serve(unary_unary(end))).unary_unary("/a.B/Call").with_call(b"")[1].details() == "fine"
+
+
+def test_the_limit_of_calls_acts_when_they_arrive(serve: Serve, connect: Connect) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def wait(request: bytes, context: grpc.ServicerContext) -> bytes:
+        entered.set()
+        release.wait(10)
+        return b"done"
+
+    method = connect(serve(unary_unary(wait), maximum_concurrent_rpcs=1)).unary_unary("/a.B/Call")
+    first = method.future(b"")
+    assert entered.wait(5)
+    with pytest.raises(grpc.RpcError) as caught:
+        method(b"", timeout=5)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
+    release.set()
+    assert first.result(timeout=5) == b"done"
+
+
+def test_closing_a_channel_cancels_calls_that_are_not_open_yet(connect: Connect) -> None:
+    channel = connect(1)
+    future = channel.unary_unary("/a.B/Call").future(b"", wait_for_ready=True)
+    stream = channel.unary_stream("/a.B/Call")(b"", wait_for_ready=True)
+    channel.close()
+    assert future.code() is grpc.StatusCode.CANCELLED
+    assert stream.code() is grpc.StatusCode.CANCELLED
+    with pytest.raises(ValueError, match="closed channel"):
+        channel.unary_unary("/a.B/Call")(b"")
+
+
+def test_plugins_run_in_the_context_where_credentials_were_made(serve: Serve) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
+    seen: list[Any] = []
+
+    def plugin(context: Any, callback: Any) -> None:
+        seen.append((variable.get(), context.service_url, context.method_name))
+        callback((("token", variable.get()),), None)
+
+    def token(request: bytes, context: grpc.ServicerContext) -> bytes:
+        return str(dict(context.invocation_metadata())["token"]).encode()
+
+    variable.set("where they were made")
+    call_credentials = grpc.metadata_call_credentials(plugin)  # type: ignore[arg-type]
+    variable.set("where the call is made")
+    port = serve(unary_unary(token), credentials=grpc.local_server_credentials())
+    credentials = grpc.composite_channel_credentials(grpc.local_channel_credentials(), call_credentials)
+    with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+        assert channel.unary_unary("/a.B/Call")(b"") == b"where they were made"
+    assert seen == [("where they were made", f"https://127.0.0.1:{port}/a.B", "Call")]
+
+
+def test_peers_over_ipv6_are_percent_coded(serve: Serve, connect: Connect) -> None:
+    def peer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        return str(context.peer()).encode()
+
+    port = serve(unary_unary(peer), address="[::]:0")
+    assert connect(port, "[::1]").unary_unary("/a.B/Call")(b"").startswith(b"ipv6:%5B::1%5D:")
+    assert b"127.0.0.1" in connect(port).unary_unary("/a.B/Call")(b"")
+
+
+def test_a_path_need_not_begin_with_a_slash(serve: Serve, connect: Connect) -> None:
+    class Everything(grpc.GenericRpcHandler):
+        def service(self, handler_call_details: Any) -> Any:
+            method = handler_call_details.method
+            return grpc.unary_unary_rpc_method_handler(lambda request, context: method.encode())
+
+    channel = connect(serve({}, handlers=(Everything(),)))
+    assert channel.unary_unary("Method")(b"") == b"Method"
+    assert channel.unary_unary("/not/of/three/parts")(b"") == b"/not/of/three/parts"
+
+
+def test_who_does_not_wait_fails_and_who_waits_is_served(serve: Serve, connect: Connect) -> None:
+    channel = connect(1)
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/a.B/Call")(b"")
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/a.B/Call")(b"", wait_for_ready=True, timeout=0.2)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # type: ignore[attr-defined]
