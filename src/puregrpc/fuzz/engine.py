@@ -28,7 +28,7 @@ from puregrpc.fuzz.watching import CANARY_TIMEOUT, DOWN, OutOfTime
 
 __all__ = ["Fuzzer"]
 
-FLIGHT = 8
+FLIGHT = 16
 """How many calls of a batch are under way at once."""
 LOOK_EVERY = 128
 """After so many cases a second connection is tried, and memory looked at."""
@@ -59,37 +59,41 @@ class Fuzzer(Aftermath):
             if "header" in levels:
                 self._auth(usable)
                 self._ask_about_headers()
-                self._drive("paths", in_turn([_some(planner.headers(each), 34) for each in ending]), 0.12)
-                self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.2)
-            self._growing(ending)
+                # All methods are found in the same way.
+                parts = [_some(planner.headers(each), 3 if number else 36) for number, each in enumerate(ending)]
+                self._drive("paths", in_turn(parts), 0.06)
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
-            self._drive("boundaries", boundaries, 0.36)
+            self._drive("boundaries", boundaries, 0.24)
             self._calm()
+            if "header" in levels:
+                self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.3)
+            self._growing(ending, 0.36)
             if "sequence" in levels:
                 steady = [each for each in ending if each.is_steady]
                 self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.4)
                 self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.41)
-                self._flows(usable)
-                self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 4), 0.52)
+                self._flows(usable, 0.44)
+                self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 4), 0.54)
                 self._calm()
+            pairs = in_turn([planner.pairs(each) for each in ending]) if "schema" in levels else iter(())
             if "schema" in levels:
+                self._drive("pairs", pairs, 0.58)
                 self.judge.replies_are_whole = False
-                self._drive("damage", in_turn([planner.damage(each) for each in ending], 16), 0.56)
+                self._drive("damage", in_turn([planner.damage(each) for each in ending], 16), 0.61)
             if "header" in levels:
-                share = 0.62 if {"frame", "schema"} & set(levels) else 1.0
+                share = 0.67 if {"frame", "schema"} & set(levels) else 1.0
                 self._drive("headers", in_turn([planner.headers(each) for each in ending]), share)
             if "frame" in levels:
-                steady = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
-                self._drive("forms", in_turn([planner.forms(each) for each in steady], 4), 0.66)
-                self._limits(ending)
-            if "frame" in levels:
-                self._drive("floods", planner.floods(), 0.84)
+                quick = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
+                self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.7)
+                self._limits(ending, 0.81)
+                self._drive("floods", planner.floods(), 0.87)
                 self._calm()
-                self._storm(ending, 0.9)
-            self._drive("boundaries", boundaries, 0.93)
+                self._storm(ending, 0.91)
+            self._drive("boundaries", boundaries, 0.95)
             if "schema" in levels:
                 self.generator.refresh()
-                self._drive("pairs", in_turn([planner.pairs(each) for each in ending]), 0.97)
+                self._drive("pairs", pairs, 0.97)
             if "frame" in levels and "schema" not in levels:
                 self._storm(ending, 1.0)
             self._drive("random", self._forever(ending), 0.99 if "frame" in levels else 1.0)
@@ -246,12 +250,16 @@ class Fuzzer(Aftermath):
         profile.is_steady = profile.ends and all(signature(each) == profile.signature for each in ended)
         return unended
 
+    def _until_share(self, share: float) -> float:
+        """When a phase ends that has so much of the time, those before it included."""
+        until = self._begun + self.options.time * share
+        # On a slow machine each phase has some time nevertheless.
+        return min(max(until, time.monotonic() + self.options.time * LEAST_SHARE), self._until)
+
     def _drive(self, phase: str, cases: Iterator[Case], share: float) -> None:
         """Send the cases of a phase until they, or its share of the time, are used up."""
         self._phase = phase
-        until = self._begun + self.options.time * share
-        # On a slow machine each phase has some time nevertheless.
-        until = min(max(until, time.monotonic() + self.options.time * LEAST_SHARE), self._until)
+        until = self._until_share(share)
         if time.monotonic() > until:
             return
         batch: list[Case] = []
@@ -260,7 +268,7 @@ class Fuzzer(Aftermath):
                 continue
             if is_simple(case):
                 batch.append(case)
-                if len(batch) < FLIGHT:
+                if len(batch) < self._flight():
                     continue
             if batch:
                 self._batch(batch)
@@ -280,6 +288,10 @@ class Fuzzer(Aftermath):
         if batch:
             self._batch(batch)
         self._look()
+
+    def _flight(self) -> int:
+        """How many calls are under way at once: no more than the server allows."""
+        return FLIGHT if self._link is None else max(1, min(FLIGHT, self._link.settings.get(3, FLIGHT)))
 
     def _count(self, case: Case) -> None:
         report = self.report
@@ -419,7 +431,7 @@ class Fuzzer(Aftermath):
                     continue
                 self._drive("auth", self.planner.auth(profile), 0.2)
 
-    def _flows(self, profiles: list[Profile]) -> None:
+    def _flows(self, profiles: list[Profile], share: float) -> None:
         """What one method puts and another gives back."""
         from puregrpc.fuzz.flows import flows_of
 
@@ -433,14 +445,14 @@ class Fuzzer(Aftermath):
             messages = answer.messages()[0] if answer is not None and answer.code == 0 else []
             if messages and flow.confirm(case, messages[0][1]):
                 found.append(flow.cases(self.generator))
-        self._drive("flows", in_turn(found, 4), 0.42)
+        self._drive("flows", in_turn(found, 4), share)
 
-    def _limits(self, profiles: list[Profile]) -> None:
+    def _limits(self, profiles: list[Profile], share: float) -> None:
         """Whether the limits that the server sets are kept."""
         from puregrpc.fuzz.limits import limit_cases
 
         self._phase = "limits"
-        until = self._begun + self.options.time * 0.8
+        until = self._until_share(share)
         if time.monotonic() > until:
             return
         for case, observation in limit_cases(self.target, profiles, self.options.deadline, self._watch):
@@ -501,12 +513,12 @@ class Fuzzer(Aftermath):
         elif observation is not None:
             self._examine(case, replace(observation, is_repeated=True))
 
-    def _growing(self, profiles: list[Profile]) -> None:
+    def _growing(self, profiles: list[Profile], share: float) -> None:
         """The same again and again: whether memory, threads or files grow with it."""
         if not self._watch.is_possible:
             return
         self._phase = "growth"
-        until = self._begun + self.options.time * 0.26
+        until = self._until_share(share)
         seconds = min(self.options.time / 100, 1.0)
         for case, observation in growing_cases(self.target, profiles, seconds, until):
             self._count(case)

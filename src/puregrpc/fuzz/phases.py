@@ -120,7 +120,7 @@ class Planner:
         # The first values of every field come before the last ones of any, and those among ordinary fields first.
         start, width = 0, 10
         while any(start < len(table) for table in tables):
-            for fill in (True, False):
+            for fill in (True, False) if not start else (True,):
                 for (path, _), table, name in zip(paths, tables, names, strict=True):
                     for target, value in table[start : start + width]:
                         yield self.made(profile, Directed({target: value}, fill=fill), f"{name}, value {value}", path)
@@ -134,20 +134,17 @@ class Planner:
             yield self.made(profile, choices, f"all but {name}", path)
 
     def pairs(self, profile: Profile) -> Iterator[Case]:
-        """Two fields at a time, their first values; the pairs by chance where there are many."""
-        paths = self.generator.paths(profile.method.input_type)[:60]
-        targets = [
-            (target, value)
-            for path, each in paths
-            for target, value in self.generator.boundaries(path, each)
-            if 0 < value <= PAIR_VALUES
+        """Several fields at once, each with one of its first values: so all pairs of them come together soon."""
+        random = self.random
+        tables = [
+            [(target, value) for target, value in self.generator.boundaries(path, each) if value <= PAIR_VALUES]
+            for path, each in self.generator.paths(profile.method.input_type)[:60]
         ]
-        for _ in range(min(MOST_PAIRS, len(targets) ** 2)):
-            first, second = self.random.choice(targets), self.random.choice(targets)
-            if first[0] != second[0]:
-                yield self.made(
-                    profile, Directed(dict((first, second)), fill=self.random.random() < 0.7), "a pair of fields"
-                )
+        for _ in range(MOST_PAIRS if len(tables) > 1 else 0):
+            part = 0.5 if random.random() < 0.5 else 2.5 / len(tables)
+            chosen = dict(random.choice(table) for table in tables if random.random() < part)
+            if len(chosen) > 1:
+                yield self.made(profile, Directed(chosen, fill=random.random() < 0.7), "several fields")
 
     def random_cases(self, profile: Profile) -> Iterator[Case]:
         """Made up, mutated from what was interesting, and broken; without end."""

@@ -21,8 +21,11 @@ MEMORY_FACTOR = 40
 SUSPICIOUS_CPU = 0.6
 ONE_CASE_CPU = 0.25
 CPU_FACTOR = 20
-CALM = 0.1
-"""Processor seconds in `INTERVAL` with nothing to do; who takes more so many times in a row has no end of it."""
+CALM = 0.03
+"""Processor seconds in `INTERVAL` with nothing to do; who takes more so many times in a row has no end of it.
+
+On a busy machine a loop without end has little of the processor, too.
+"""
 INTERVAL = 0.3
 INTERVALS = 10
 
