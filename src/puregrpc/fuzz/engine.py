@@ -11,20 +11,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import cycle
 
-from puregrpc.fuzz.aftermath import MOST_KEPT, Aftermath
+from puregrpc.fuzz.aftermath import MOST_KEPT
 from puregrpc.fuzz.answer import Answer
+from puregrpc.fuzz.beginning import Beginning
 from puregrpc.fuzz.case import Case, Step
-from puregrpc.fuzz.checks import INTERNAL, Observation, Profile, normal_text, signature
+from puregrpc.fuzz.checks import Observation, Profile, normal_text
 from puregrpc.fuzz.choices import Choices
 from puregrpc.fuzz.findings import Progress, Report
 from puregrpc.fuzz.growth import growing_cases
 from puregrpc.fuzz.headers import two_hosts
 from puregrpc.fuzz.phases import in_turn
-from puregrpc.fuzz.proving import REPEATS
 from puregrpc.fuzz.running import SLACK, body_of, is_simple, run_case
 from puregrpc.fuzz.shapes import learn, shape_of
 from puregrpc.fuzz.storm import AT_ONCE, Storm
-from puregrpc.fuzz.watching import CANARY_TIMEOUT, DOWN, OutOfTime
+from puregrpc.fuzz.watching import DOWN, OutOfTime
 
 __all__ = ["Fuzzer"]
 
@@ -40,7 +40,7 @@ STORM = 1024
 """Frame cases on one connection."""
 
 
-class Fuzzer(Aftermath):
+class Fuzzer(Beginning):
     """One run against one target. ``emit`` is told what happens, in the same thread."""
 
     def run(self) -> Report:
@@ -144,112 +144,6 @@ class Fuzzer(Aftermath):
         parts = [self.planner.random_cases(each) for each in profiles] if "schema" in levels else []
         return in_turn(parts, 16)
 
-    def _baselines(self) -> None:
-        """How each method answers ordinary calls, and which of them serves as the canary."""
-        self._phase = "examples"
-        unended: list[tuple[Case, Observation]] = []
-        for profile in self.profiles.values():
-            unended += self._baseline(profile)
-        time.sleep(min(1.05, self.options.time / 20))
-        for profile in self.profiles.values():
-            if profile.is_steady:
-                again = self._ask(profile)
-                profile.is_steady = again is not None and signature(again) == profile.signature
-                profile.first = profile.signature
-                self._find_others(profile)
-        ready = [each for each in self.profiles.values() if each.fields and each.ends and each.answer is not None]
-        ready.sort(key=lambda each: (each.answer is None or each.answer.code in INTERNAL, each.method.is_client_stream,
-                                     each.method.is_server_stream, each.seconds))  # fmt: skip
-        self._canary = ready[0] if ready else None
-        self._second_connection()
-        self._watch.control = self._control
-        for case, observation in unended:
-            method = self.profiles[case.method].method
-            # A stream of responses may be one that somebody subscribes to.
-            if method.is_client_stream or not method.is_server_stream:
-                self._examine(case, observation)
-        self.generator.refresh()
-
-    def _find_others(self, profile: Profile) -> None:
-        """Other messages that are answered with OK, and each time with the same."""
-        found: list[bytes] = []
-        known = {profile.signature}
-        if profile.is_steady and profile.answer is not None and profile.answer.code == 0:
-            for octets in self.planner.candidates(profile):
-                other = replace(profile, octets=octets)
-                answers = [self._ask(other) for _ in range(2)]
-                signatures = {signature(each) for each in answers if each is not None and each.code == 0}
-                if len(signatures) == 1 and None not in answers and not signatures & known:
-                    found.append(octets)
-                    known |= signatures
-                if len(found) == 2:
-                    break
-        self.planner.others[profile.path] = found
-
-    def _second_connection(self) -> None:
-        """Whether a connection is served beside one that is open and has nothing to do."""
-        for _ in range(2):
-            try:
-                link = self.target.link(CANARY_TIMEOUT)
-            except OSError:
-                return
-            with link:
-                link.pump(time.monotonic() + 0.2, idle=False)
-                if self._answers():
-                    return
-            if not self._answers():
-                return
-        self._one_at_a_time = True
-        case = Case(
-            "frame", "", (Step("connect"),), "any", "a connection beside one that is open", "RFC 9113, section 9.1"
-        )
-        seen = Observation("not-served", "a second connection is not served as long as another is open", ("second",))
-        finding = self._new(case, seen)
-        finding.repeats = REPEATS
-        self._publish(finding)
-
-    def _baseline(self, profile: Profile) -> list[tuple[Case, Observation]]:
-        """Learn how a method answers ordinary calls; those that have no end, which some methods' never have."""
-        unended: list[tuple[Case, Observation]] = []
-        profile.fields = self.planner.fields(profile.path)
-        best: Case | None = None
-        for case in self.planner.examples(profile):
-            outcome = run_case(case, self.target, deadline=self.options.deadline)
-            self._count(case)
-            answer = outcome.answers.get(0)
-            found = self._observe(case, outcome)
-            for observation in found:
-                if observation.check == "hang":
-                    # There is nothing to compare it with yet.
-                    unended.append((case, observation))
-                else:
-                    self._examine(case, observation)
-            if self._gone:
-                raise OutOfTime
-            if answer is None or not answer.ended or any(each.check in (*DOWN, "hang") for each in found):
-                continue
-            if answer.code == 0:
-                for _, octets in answer.messages()[0][:4]:
-                    learn(self.dictionary, profile.method.output_type, octets)
-            if (
-                profile.answer is None
-                or (answer.code == 0 and profile.answer.code != 0)
-                or profile.answer.code in INTERNAL
-            ):
-                best, profile.answer = case, answer
-        if best is None:
-            profile.ends = False
-            profile.octets = self.generator.message(profile.method.input_type, Choices())
-            return unended
-        profile.octets = best.messages[0]
-        answers = [self._ask(profile) for _ in range(3)]
-        ended = [each for each in answers if each is not None and each.ended]
-        profile.ordinary_codes = {each.code for each in ended} | {profile.answer.code if profile.answer else None}
-        profile.ends = len(ended) == 3 and all(each.code != 4 for each in ended)
-        profile.seconds = max((each.seconds for each in ended), default=0.0)
-        profile.is_steady = profile.ends and all(signature(each) == profile.signature for each in ended)
-        return unended
-
     def _until_share(self, share: float) -> float:
         """When a phase ends that has so much of the time, those before it included."""
         until = self._begun + self.options.time * share
@@ -292,17 +186,6 @@ class Fuzzer(Aftermath):
     def _flight(self) -> int:
         """How many calls are under way at once: no more than the server allows."""
         return FLIGHT if self._link is None else max(1, min(FLIGHT, self._link.settings.get(3, FLIGHT)))
-
-    def _count(self, case: Case) -> None:
-        report = self.report
-        report.cases += 1
-        report.phases[self._phase] = report.phases.get(self._phase, 0) + 1
-        profile = self.profiles.get(case.method)
-        if profile is not None:
-            profile.cases += 1
-        if self.options.max_cases and report.cases > self.options.max_cases:
-            report.cases -= 1
-            raise OutOfTime
 
     def _batch(self, batch: list[Case]) -> None:
         """Send calls together, and look at the answers."""

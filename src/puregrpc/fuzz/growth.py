@@ -26,9 +26,9 @@ MOMENTS = (0.004, 0.001, 0.012)
 AT_ONCE = 20
 PIECE = 60
 CONNECTIONS = 40
-MOST_FILES = 30
+MOST_FILES = 15
 """More files than that are left open of 120 connections or 180 calls by who leaves them open."""
-MOST_THREADS = 60
+MOST_THREADS = 40
 STAYS = 0.7
 """Of what a leak has taken, so much is there still when nothing is to be done."""
 GONE = 1.5
@@ -78,10 +78,10 @@ def _kept(target: Target, profile: Profile, about: str, do: Do) -> Observation |
         after = target.usage()
         threads = after.threads - before.threads if after is not None else 0
         more = target.open_files() - files
-        if more >= max(MOST_FILES, done // 8):
+        if more >= max(MOST_FILES, done // 16):
             text = f"{about} {done} times: {more} files are left open"
             shown.append(Observation("limit-exceeded", text, ("files",), "", "CWE-775"))
-        elif threads >= max(MOST_THREADS, done // 8):
+        elif threads >= max(MOST_THREADS, done // 16):
             text = f"{about} {done} times: {threads} threads are left"
             shown.append(Observation("limit-exceeded", text, ("threads",), "", "CWE-772"))
         else:

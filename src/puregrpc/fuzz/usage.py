@@ -16,8 +16,8 @@ __all__ = ["UsageWatch"]
 MEBIBYTE = 1 << 20
 SUSPICIOUS_MEMORY = 24 * MEBIBYTE
 ONE_CASE_MEMORY = 20 * MEBIBYTE
-"""What one case takes more than an ordinary call, and 40 times its octets, is out of proportion."""
-MEMORY_FACTOR = 40
+"""What one case takes more than an ordinary call, and 120 times its octets, is out of proportion."""
+MEMORY_FACTOR = 120
 SUSPICIOUS_CPU = 0.6
 ONE_CASE_CPU = 0.25
 CPU_FACTOR = 20

@@ -112,6 +112,17 @@ class Watching:
             profile.answer = answer
         return answer
 
+    def _count(self, case: Case) -> None:
+        report = self.report
+        report.cases += 1
+        report.phases[self._phase] = report.phases.get(self._phase, 0) + 1
+        profile = self.profiles.get(case.method)
+        if profile is not None:
+            profile.cases += 1
+        if self.options.max_cases and report.cases > self.options.max_cases:
+            report.cases -= 1
+            raise OutOfTime
+
     def _connected(self) -> Link | None:
         link = self._link
         if link is not None and not link.closed and link.goaway is None and self._calls_on_link < CALLS_PER_LINK:
