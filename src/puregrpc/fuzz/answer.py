@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from puregrpc.fuzz.probe import Fields
@@ -10,7 +9,6 @@ from puregrpc.wire.status import decode_grpc_message
 
 __all__ = ["Answer"]
 
-_NOT_CODED = re.compile(rb"[^\x20-\x7e]")
 CONNECTION_FIELDS = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 
 
@@ -148,8 +146,6 @@ def _problems(fields: Fields, is_head: bool) -> tuple[str, ...]:
                 found.append(f"the field {name.decode()} (RFC 9113, section 8.2.2)")
             if b"\0" in value or b"\r" in value or b"\n" in value:
                 found.append(f"a control character in the value of {name[:40]!r} (RFC 9113, section 8.2.1)")
-            elif name == b"grpc-message" and _NOT_CODED.search(value):
-                found.append("a grpc-message that is not percent-encoded (PROTOCOL-HTTP2, Status-Message)")
     if len([None for name, _ in fields if name == b"grpc-status"]) > 1:
         found.append("two grpc-status (PROTOCOL-HTTP2, Responses)")
     if is_head and statuses != 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from puregrpc.fuzz.answer import Answer
 from puregrpc.fuzz.case import Case
 from puregrpc.fuzz.checks import (
@@ -24,6 +26,7 @@ from puregrpc.wire.status import Status, StatusCode, http2_error_name
 
 __all__ = ["Judge"]
 
+_NOT_CODED = re.compile(rb"[^\x20-\x7e]")
 QUICK_PART = 0.25
 """A method is known to be quicker than this part of the deadline where a call that takes all of it hangs."""
 
@@ -204,6 +207,10 @@ def _form(answer: Answer, found: list[Observation]) -> None:
     elif not _is_grpc(answer):
         text = "a response whose content-type is not one of gRPC"
         found.append(Observation("protocol-violation", text, ("content-type",), "", reference))
+    # Of requests that are not valid, grpc-js says so in plain text.
+    if _NOT_CODED.search(answer.field(b"grpc-message") or b""):
+        text = "a grpc-message that is not percent-encoded"
+        found.append(Observation("protocol-violation", text, ("grpc-message",), "", reference))
     details = answer.field(b"grpc-status-details-bin")
     if details is not None:
         octets = unbase64(details)
