@@ -36,6 +36,8 @@ LEAST_SHARE = 0.03
 """Of the time, for each phase."""
 MANY_CALLS = 20
 """A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
+SHOTS = 8
+"""Wrong frames before it is looked whether the target stands."""
 STORM = 1024
 """Frame cases on one connection."""
 
@@ -87,7 +89,8 @@ class Fuzzer(Beginning):
                 quick = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
                 self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.7)
                 self._limits(ending, 0.81)
-                self._drive("floods", planner.floods(), 0.87)
+                self._shots(0.83)
+                self._drive("floods", planner.floods(), 0.88)
                 self._calm()
                 self._storm(ending, 0.91)
             self._drive("boundaries", boundaries, 0.95)
@@ -369,6 +372,22 @@ class Fuzzer(Beginning):
                     for each in (*sent, *alone)
                 ]
                 self._not_served(cases, down)
+
+    def _shots(self, share: float) -> None:
+        """Single frames that are wrong, some of them before it is looked whether the target stands."""
+        self._phase = "shots"
+        until = self._until_share(share)
+        cases = list(self.planner.shots())
+        for at in range(0, len(cases), SHOTS):
+            if time.monotonic() > until:
+                return
+            some = cases[at : at + SHOTS]
+            for case in some:
+                self._count(case)
+                run_case(case, self.target, deadline=self.options.deadline)
+            down = self._down()
+            if down is not None:
+                self._not_served(some, down)
 
     def _count_more(self, count: int) -> None:
         report = self.report

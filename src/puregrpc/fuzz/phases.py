@@ -16,12 +16,15 @@ from puregrpc.fuzz.generate import Generator
 from puregrpc.fuzz.headers import header_cases, metadata_cases, request_fields
 from puregrpc.fuzz.probe import Fields
 from puregrpc.fuzz.sequences import DEADLINE, auth_cases, sequence_cases
+from puregrpc.fuzz.single import SINGLE_SHOTS
 from puregrpc.fuzz.together import bursts, ways
 
 __all__ = ["Planner", "in_turn"]
 
 PAIR_VALUES = 10
 MOST_PAIRS = 3000
+SHOT = 0.02
+"""Seconds that a frame is given to take effect."""
 
 
 def in_turn(iterators: Sequence[Iterator[Case]], run: int = 8) -> Iterator[Case]:
@@ -224,6 +227,12 @@ class Planner:
     def forms(self, profile: Profile) -> Iterator[Case]:
         """The frames of an ordinary call in every form that HTTP/2 allows."""
         yield from conversations.legal_forms(profile.path, profile.fields, profile.octets)
+
+    def shots(self) -> Iterator[Case]:
+        """What is wrong in one frame, each on a connection of its own."""
+        for probe in SINGLE_SHOTS:
+            step = Step("raw", octets=b"".join(probe.octets()), seconds=SHOT)
+            yield Case("frame", "", (step,), "any", probe.name.replace("-", " "), probe.reference)
 
     def floods(self) -> Iterator[Case]:
         """The hostile catalogue, what was found out last first."""
