@@ -125,6 +125,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "no-answer": ("hang",),
         "rejection": ("process-ended",),
         "unhandled-error": ("process-ended",),
+        "kept-from-others": ("state",),
         "sound": (),
     },
     "java@1.76.0": {"sound": ()},

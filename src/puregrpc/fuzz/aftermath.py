@@ -84,7 +84,7 @@ class Aftermath(Proving):
 
     def _by_halves(self, cases: Sequence[Case], shows: Callable[[], bool]) -> Case | None:
         """The one of many cases after which something shows; None if it does not show again."""
-        until = time.monotonic() + SEARCH_SECONDS
+        until = min(time.monotonic() + SEARCH_SECONDS, self._until + 5)
 
         def after(some: Sequence[Case]) -> bool:
             if not self._revive():

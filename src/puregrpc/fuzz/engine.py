@@ -293,7 +293,9 @@ class Fuzzer(Beginning):
         if suspicion is None:
             return
         single = [case for case in recent if case.calls < MANY_CALLS]
-        for case, observation in self._watch.search(single, suspicion, lambda case: self._run_quietly(case)):
+        for case, observation in self._watch.search(
+            single, suspicion, self._run_quietly, most_seconds=min(15.0, self._until - time.monotonic() + 3)
+        ):
             self._examine(case, replace(observation, is_repeated=True))
             break
         self._watch.reset()

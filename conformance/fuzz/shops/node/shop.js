@@ -6,8 +6,7 @@ const loader = require('@grpc/proto-loader');
 
 const [port, fault] = process.argv.slice(2);
 const proto = path.join(__dirname, 'shop.proto');
-const numbers = fault === 'numbers-lose-digits' ? Number : String;
-const definition = loader.loadSync(proto, { keepCase: true, longs: numbers, enums: Number, defaults: true, oneofs: true });
+const definition = loader.loadSync(proto, { keepCase: true, longs: String, enums: Number, defaults: true, oneofs: true });
 const { Shop } = grpc.loadPackageDefinition(definition).shop.v1;
 
 const refuse = (details) => ({ code: grpc.status.INVALID_ARGUMENT, details });
@@ -43,14 +42,13 @@ const shop = {
   },
   Quote({ request }, callback) {
     if (fault === 'rejection') discounted(request);
-    if (fault === 'prototype' && Object.keys(request.notes).includes('__proto__')) settings.poisoned = true;
     if (fault === 'kept-from-others') Object.assign(settings, request.notes);
     let total = 0;
     for (const line of request.lines) {
       if (line.quantity <= 0 || line.quantity >= 1e6) return callback(refuse('quantity: out of range'));
       total += 9.99 * line.quantity;
     }
-    const text = fault === 'kept-from-others' && settings[''] !== undefined ? settings[''] : '';
+    const text = fault === 'kept-from-others' ? Object.values(settings).join('') : '';
     callback(null, { total, lines: request.lines.length, text: text + (request.address ? request.address.city : '') });
   },
   Watch(call) {
