@@ -10,7 +10,7 @@ import pytest
 
 from puregrpc.errors import NotConnected
 from puregrpc.kernel.threads import pool as pool_module
-from puregrpc.kernel.threads.pool import ThreadPool
+from puregrpc.kernel.threads.pool import Share, ThreadPool
 
 
 class Work:
@@ -80,6 +80,59 @@ def test_what_is_more_than_the_threads_waits_in_order() -> None:
     until(lambda: len(done) == 5)
     assert done == ["fails", "0", "2", "3", "4"]
     first[0].go_on.set()
+    assert closed(pool).wait(15)
+
+
+def test_shares_take_turns_and_have_one_thread_at_least() -> None:
+    done: list[str] = []
+    pool = ThreadPool(2, "test pool")
+    greedy, modest, late = Share(), Share(), Share()
+    held = [Work(done, f"greedy {number}", blocks=True) for number in range(5)]
+    for work in held:
+        pool.submit(work, greedy)
+    assert held[1].begun.wait(15)
+    assert pool.is_waiting(held[2], greedy)
+    first = Work(done, "modest 0", blocks=True)
+    pool.submit(first, modest)
+    assert first.begun.wait(15)  # beyond the size
+    assert modest.beyond_size is first
+    waiting = [Work(done, f"modest {number}") for number in range(1, 3)]
+    for work in waiting:
+        pool.submit(work, modest)
+    gone = Work(done, "gone")
+    pool.submit(gone, modest)
+    assert pool.withdraw(gone, modest)
+    held[0].go_on.set()
+    held[1].go_on.set()
+    until(lambda: len(done) == 3)
+    assert set(done) == {"greedy 0", "greedy 1", "modest 1"}  # greedy 2 and 3 hold the two threads
+    assert not held[4].begun.is_set()
+    other = Work(done, "late")
+    pool.submit(other, late)
+    until(lambda: "late" in done)
+    first.go_on.set()
+    until(lambda: "modest 2" in done)
+    time.sleep(0.02)
+    assert not held[4].begun.is_set()
+    assert not [share for share in (modest, late) if share.running or share.beyond_size]
+    for work in held:
+        work.go_on.set()
+    assert held[4].begun.wait(15)
+    assert closed(pool).wait(15)
+
+
+def test_one_thread_is_one_thread() -> None:
+    done: list[str] = []
+    pool = ThreadPool(1, "test pool")
+    running, other = Work(done, "running", blocks=True), Work(done, "other")
+    pool.submit(running, Share())
+    assert running.begun.wait(15)
+    share = Share()
+    pool.submit(other, share)
+    time.sleep(0.02)
+    assert pool.is_waiting(other, share)
+    running.go_on.set()
+    until(lambda: done == ["running", "other"])
     assert closed(pool).wait(15)
 
 

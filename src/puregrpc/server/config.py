@@ -23,17 +23,18 @@ class ServerConfig(ConnectionConfig):
     """Ping a client after so long a silence (gRFC A9's default)."""
     keepalive_without_calls: bool = True
     max_memory: int = SERVER_MEMORY + SERVER_UNSENT
-    """What all connections may hold together: messages that wait for handlers and parts of others, calls (6 KiB each),
-    and answers that wait to be sent. Beyond it the connection that holds most loses calls, with RESOURCE_EXHAUSTED, and
-    handlers wait; each connection keeps 24 KiB. ``connection_memory`` is for one connection. Twice
-    ``max_receive_message_size`` if that is more."""
+    """What all connections may hold together: messages that wait for handlers and parts of others, calls (6 to 13 KiB
+    each), and answers that wait to be sent. Beyond it the connection that holds most loses calls, with
+    RESOURCE_EXHAUSTED, and handlers wait; each connection keeps 24 KiB. ``connection_memory`` is for one connection.
+    Twice ``max_receive_message_size`` if that is more."""
     max_connections: int | None = None
     """Beyond it connections are left waiting until one of those there are ends."""
     max_concurrent_calls: int | None = None
     """Over all connections; calls beyond it end with RESOURCE_EXHAUSTED when they arrive (``max_concurrent_streams`` is
     for one connection). A cancelled call counts until its handler has ended."""
     handler_threads: int = 40
-    """How many threads plain handlers run on at most. Calls beyond it wait for their turn."""
+    """How many threads plain handlers run on. Calls beyond it wait; connections take turns, and one of which no handler
+    runs gets a thread beside these at once. With 1, calls run one after the other, whosever they are."""
     handshake_timeout: float = 20.0
     """How long TLS may take, and then again the client's first SETTINGS frame."""
     max_connection_idle: float | None = None

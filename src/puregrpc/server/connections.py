@@ -18,6 +18,7 @@ from puregrpc.kernel.network.listening import Listener, listen
 from puregrpc.kernel.network.streams import ByteStream, SocketStream
 from puregrpc.kernel.threads.executor import Executor
 from puregrpc.server.ageing import Ageing
+from puregrpc.server.budget import make_budget
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.endings import Endings
 from puregrpc.server.faults import contain, log_exception
@@ -28,8 +29,7 @@ from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot
 from puregrpc.server.threads import Threads
 from puregrpc.transport.rounds import Rounds
-from puregrpc.wire.limits import SERVER_MEMORY, SERVER_UNSENT
-from puregrpc.wire.memory import Holder, MemoryBudget
+from puregrpc.wire.memory import Holder
 
 if TYPE_CHECKING:
     import socket
@@ -80,7 +80,7 @@ class Connections:
         self._listeners: list[Listener] = []
         self._sessions: set[ServerSession] = set()
         self.rounds = Rounds(kernel)
-        self.endings = Endings(kernel)
+        self.endings = Endings(kernel, self.wire_config.memory_budget)
         self._by_wire: dict[Holder, ServerSession] = {}
         self._due: deque[Holder] = deque()
         """Threads: connections that have to let go of something."""
@@ -98,13 +98,7 @@ class Connections:
         """The configuration with what all connections share."""
         if config.memory_budget is not None:
             return config
-        unsent = config.max_memory * SERVER_UNSENT // (SERVER_MEMORY + SERVER_UNSENT)
-        held = max(config.max_memory - unsent, 2 * config.max_receive_message_size)
-        if self.kernel.world == "threads":
-            budget = MemoryBudget(held, unsent, relieve=self._relieve)
-        else:
-            budget = MemoryBudget(held, unsent)
-        return replace(config, memory_budget=budget)
+        return replace(config, memory_budget=make_budget(config, self.kernel.world, self._relieve))
 
     def _relieve(self, holder: Holder) -> None:
         """Threads: another connection's mutex is held."""

@@ -11,6 +11,7 @@ from puregrpc.errors import NotConnected
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
+    from puregrpc.wire.memory import MemoryBudget
 
 __all__ = ["Endings"]
 
@@ -21,10 +22,12 @@ MOST_IN_TURN = 16
 class Endings:
     """Interrupts the handlers of calls that are over, some in each turn of the loop. On threads, all at once."""
 
-    __slots__ = ("_count", "_is_at_once", "_is_due", "_kernel", "_waiting")
+    __slots__ = ("_budget", "_count", "_is_at_once", "_is_due", "_kernel", "_waiting")
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, budget: MemoryBudget | None = None) -> None:
         self._kernel = kernel
+        self._budget = budget
+        """Where those that wait are counted."""
         self._waiting: deque[Callable[[], object]] = deque()
         self._count = 0
         self._is_due = False
@@ -43,6 +46,7 @@ class Endings:
                 self._is_due = False
         if self._is_due and (self._waiting or self._count >= MOST_IN_TURN):
             self._waiting.append(interrupt)
+            self._tell()
         else:
             self._count += 1
             interrupt()
@@ -52,6 +56,11 @@ class Endings:
         self._is_at_once = True
         while self._waiting:
             self._waiting.popleft()()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._budget is not None:
+            self._budget.lingering = len(self._waiting)
 
     def _go_on(self) -> None:
         self._is_due = False
@@ -63,4 +72,5 @@ class Endings:
                 self._kernel.call_soon(self._go_on)
         while waiting and self._count < MOST_IN_TURN:
             self._count += 1
-            self._waiting.popleft()()
+            waiting.popleft()()
+        self._tell()

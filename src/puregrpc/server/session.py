@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from puregrpc import wire
+from puregrpc.kernel.threads.pool import Share
 from puregrpc.server.call import IncomingCall, RejectedCall
 from puregrpc.server.faults import contain, log_exception
 from puregrpc.server.room import Room
@@ -41,6 +42,8 @@ class ServerSession:
         self.connections = connections
         self.kernel = connections.kernel
         self.threads = connections.threads
+        self.share = Share()
+        """What the connection has of the threads."""
         self.submit = connections.submit
         self.interrupt = connections.interrupt
         self.compression = config.compression

@@ -18,7 +18,7 @@ from puregrpc.server.call import IncomingCall, StreamRequestCall, UnaryRequestCa
 from puregrpc.server.faults import log_exception
 from puregrpc.server.room import SMALL
 from puregrpc.wire.compression import CompressedMessage
-from puregrpc.wire.limits import SEND_BUFFER_SIZE
+from puregrpc.wire.limits import SEND_BUFFER_SIZE, THREAD_MEMORY
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ class OnThread(IncomingCall):
     def begin_soon(self) -> None:
         self.has_begun = True
         try:
-            self.session.threads.submit(self, beyond_size=self.route.has_own_thread)
+            session = self.session
+            session.threads.submit(self, session.share, beyond_size=self.route.has_own_thread)
             self._charge()
         except (NotConnected, RuntimeError) as error:
             log_exception(error, "%s: no thread can run the handler", self.describe())
@@ -160,11 +161,17 @@ class OnThread(IncomingCall):
     def _charge(self) -> None:
         """Count the request as held, as long as the call waits for a thread."""
         kept = self.kept_octets
-        if kept > SMALL and self.session.threads.is_waiting(self):
+        session = self.session
+        if kept > SMALL and session.threads.is_waiting(self, session.share):
             self.charged = kept
-            self.session.wire.charge(self, kept)
-            if not self.session.threads.is_waiting(self):  # its thread may have begun before it was charged
+            session.wire.charge(self, kept)
+            if not session.threads.is_waiting(self, session.share):  # its thread may have begun before it was charged
                 self._discharge()
+
+    def _charge_thread(self) -> None:
+        """Count a thread that there would not be without the call as held, as long as the call goes on."""
+        if not self.is_finished:
+            self.session.wire.charge(self, THREAD_MEMORY)
 
     def _discharge(self) -> None:
         self.session.wire.charge(self, -self.charged)
@@ -185,7 +192,7 @@ class OnThread(IncomingCall):
 
     def interrupt(self) -> None:
         super().interrupt()
-        if self.has_begun and self.session.threads.withdraw(self):
+        if self.has_begun and self.session.threads.withdraw(self, self.session.share):
             self.let_go()
         if self.outbox is not None:
             self.outbox.look_for_room()
@@ -213,6 +220,8 @@ class OnThread(IncomingCall):
         """Run the handler and send what it gives: the whole of the call from its request on."""
         if self.charged:
             self.post(self._discharge)
+        if self.session.share.beyond_size is self:
+            self.post(self._charge_thread)
         if self.ended is None and self.session.wire.is_send_full:
             self.post(self._postpone)  # the thread is for others meanwhile
             return

@@ -8,6 +8,7 @@ loop, then the next ones. Those whose turns are short come first, and have a tur
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,6 +37,12 @@ SHORT_TURN = 0.0002
 LONG_TURN = 0.001
 """Seconds from which on a turn is a long one."""
 
+MANY_SESSIONS = 64
+"""From so many on, what each takes while nothing comes matters more than one more call of the system for each read."""
+
+MOST_READERS = 16
+"""On threads: how many sessions hold what they have read and wait for the interpreter meanwhile."""
+
 MOST_READ = 8 << 20
 """What all sessions may read at once: what there is no time for is kept until the next turn."""
 
@@ -44,7 +51,8 @@ class Rounds:
     """The rounds of one server. In the thread of its loop; on threads, where the system sees to turns, it only says how
     much may be read at once."""
 
-    __slots__ = ("_is_due", "_kernel", "_spent", "_waiting", "_waiting_long", "is_over", "most_read")
+    __slots__ = ("_is_due", "_kernel", "_spent", "_waiting", "_waiting_long", "are_many", "is_over", "most_read",
+                 "reading")  # fmt: skip
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
@@ -57,9 +65,14 @@ class Rounds:
         """Whoever has a turn to come is to `wait`."""
         self.most_read = LARGEST_READ_SIZE
         """Octets that a session reads at once at the most."""
+        self.are_many = False
+        """On threads: a session that waits keeps nothing ready for what may come."""
+        self.reading = tuple(threading.Lock() for _ in range(MOST_READERS))
+        """On threads: who reads holds one of these until what it has read has acted, where sessions are many."""
 
     def serve(self, sessions: int) -> None:
         """There are so many sessions."""
+        self.are_many = sessions >= MANY_SESSIONS
         self.most_read = max(min(MOST_READ // max(sessions, 1), LARGEST_READ_SIZE), SMALLEST_READ_SIZE)
 
     def spend(self, seconds: float) -> None:

@@ -17,7 +17,7 @@ __all__ = ["CALLS_PER_COUNT", "FEW_CALLS", "TOO_MUCH_HELD", "Holder", "Holdings"
 TOO_MUCH_HELD = Status(StatusCode.RESOURCE_EXHAUSTED, "the client has more open or unread than there is memory for")
 
 FEW_CALLS = GUARANTEED_MEMORY // CALL_MEMORY
-"""A connection that has no more calls open, and holds nothing else, need not be accounted."""
+"""`MemoryBudget.few_calls` by default, and where there is no budget."""
 
 CALLS_PER_COUNT = 16
 """After so many further calls of one turn the budget hears of them, not only at its end."""
@@ -50,11 +50,10 @@ def _at_once(holder: Holder) -> None:
 class MemoryBudget:
     """What all connections of a server may hold together: give one to each of them (`ConnectionConfig.memory_budget`).
 
-    ``held`` octets of messages that came, parts of messages and input that has not acted yet included, and CALL_MEMORY
-    for each open call: beyond that
-    the connection that holds most loses the call that holds most, and gets no new ones. ``unsent`` octets that wait to
-    be sent: beyond that `Connection.is_send_full` is True. ``guaranteed`` octets of each are left to every connection,
-    whatever the others hold.
+    ``held`` octets of messages that came, parts of messages and input that has not acted yet included, and ``call``
+    for each open call: beyond that the connection that holds most loses the call that holds most, and gets no new ones.
+    ``unsent`` octets that wait to be sent: beyond that `Connection.is_send_full` is True. ``guaranteed`` octets of each
+    are left to every connection, whatever the others hold.
 
     ``relieve`` is called with the connection that has to let go, from inside a method of another; whoever drives
     connections in several threads has its `Connection.relieve` called where it belongs. Until that is done, whoever
@@ -62,7 +61,8 @@ class MemoryBudget:
     """
 
     __slots__ = ("_held", "_held_total", "_input", "_limit", "_looks", "_most", "_most_late", "_relieve", "_relieving",
-                 "_shedding", "_unsent", "_unsent_limit", "_unsent_total", "_updates", "guaranteed")  # fmt: skip
+                 "_shedding", "_unsent", "_unsent_limit", "_unsent_total", "_updates",
+                 "call", "few_calls", "guaranteed", "lingering")  # fmt: skip
 
     def __init__(
         self,
@@ -70,9 +70,16 @@ class MemoryBudget:
         unsent: int = SERVER_UNSENT,
         guaranteed: int = GUARANTEED_MEMORY,
         *,
+        call: int = CALL_MEMORY,
         relieve: Callable[[Holder], None] = _at_once,
     ) -> None:
         self.guaranteed = guaranteed
+        self.call = call
+        self.lingering = 0
+        """How many calls are over, and their handlers have not heard of it. Nothing is let go of for them, but they are
+        there: for whoever has such handlers to count."""
+        self.few_calls = guaranteed // call
+        """A connection that has no more calls open, and holds nothing else, need not be accounted."""
         self._limit = held
         self._most_late = held + held // 4
         """What may be held while those that were asked have not let go."""
@@ -106,12 +113,18 @@ class MemoryBudget:
         """More waits to be sent than the connections may have waiting."""
         return self._unsent_total > self._unsent_limit
 
+    @property
+    def is_scarce(self) -> bool:
+        """More than a quarter of what may be held is."""
+        return 4 * self._held_total > self._limit
+
     def is_greedy(self, holder: Holder) -> bool:
         """All that may be held is, and this connection is among those that hold most: it gets no further call."""
-        if self._held_total + CALL_MEMORY <= self._limit:
+        total = self._held_total + self.lingering * self.call
+        if total + self.call <= self._limit:
             return False
         held = self._held.get(holder, 0)
-        return held > self.guaranteed and (2 * held >= self._most or self._held_total > self._most_late)
+        return held > self.guaranteed and (2 * held >= self._most or total > self._most_late)
 
     def update(self, holder: Holder, held: int, unsent: int, waiting: int = 0) -> None:
         """A connection holds so much from now on; with nothing of any it is forgotten.

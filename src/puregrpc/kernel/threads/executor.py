@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from puregrpc.errors import NotConnected
 from puregrpc.kernel.threads.mutex import Mutex
-from puregrpc.kernel.threads.pool import Assignment
+from puregrpc.kernel.threads.pool import Assignment, Share
 
 __all__ = ["Executor", "ExecutorPool"]
 
@@ -33,7 +33,13 @@ class ExecutorPool:
         self._is_closed = False
         self._when_ended: Callable[[], object] | None = None
 
-    def submit(self, assignment: Assignment, *, beyond_size: bool = False) -> None:  # noqa: ARG002 - its own size counts
+    def submit(
+        self,
+        assignment: Assignment,
+        share: Share | None = None,  # noqa: ARG002 - it has its own order
+        *,
+        beyond_size: bool = False,  # noqa: ARG002 - and its own size
+    ) -> None:
         """Have something done in its turn. From any thread.
 
         Raises NotConnected once the pool is closed, RuntimeError if the executor does not take it.
@@ -45,11 +51,11 @@ class ExecutorPool:
             self.withdraw(assignment)
             raise RuntimeError(f"the executor did not take a call: {error}") from error
 
-    def withdraw(self, assignment: Assignment) -> bool:
+    def withdraw(self, assignment: Assignment, share: Share | None = None) -> bool:  # noqa: ARG002
         """Do not do it; False if a thread has begun with it, or it never came here. From any thread."""
         return self._mutex.locked(self._withdraw, assignment)
 
-    def is_waiting(self, assignment: Assignment) -> bool:
+    def is_waiting(self, assignment: Assignment, share: Share | None = None) -> bool:  # noqa: ARG002
         """Whether no thread has begun with it. From any thread."""
         return assignment in self._waiting
 

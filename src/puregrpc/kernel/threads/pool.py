@@ -12,7 +12,7 @@ from puregrpc.errors import NotConnected
 from puregrpc.kernel.threads.daemons import daemon
 from puregrpc.kernel.threads.mutex import Mutex
 
-__all__ = ["Assignment", "ThreadPool"]
+__all__ = ["Assignment", "Share", "ThreadPool"]
 
 logger = logging.getLogger("puregrpc.kernel")
 
@@ -31,8 +31,24 @@ class Assignment(Protocol):
         """What the thread waits for does not come any more, since the pool is closed. From any thread."""
 
 
+class Share:
+    """What one of those who use a pool has of its threads, such as a connection."""
+
+    __slots__ = ("beyond_size", "running", "waiting")
+
+    def __init__(self) -> None:
+        self.beyond_size: Assignment | None = None
+        """What a thread does that there is for its sake beyond the size."""
+        self.running = 0
+        """How many threads do what it submitted, those aside that were to be beyond the size."""
+        self.waiting: OrderedDict[Assignment, None] = OrderedDict()
+
+
 class ThreadPool:
     """Up to ``size`` threads, each made when there is something to do and no other is idle.
+
+    Those who have a `Share` take turns in what waits. Whoever has nothing running gets a thread at once, beyond the
+    size if need be: what others have running may never end. Not where the size is 1: then one thing follows the other.
 
     They are daemons, where the interpreter has such threads: a program ends that never closed its server.
     """
@@ -41,7 +57,11 @@ class ThreadPool:
         self._size = size
         self._name = name
         self._mutex = Mutex()
-        self._waiting: OrderedDict[Assignment, None] = OrderedDict()
+        self._common = Share()
+        self._starving: OrderedDict[Share, None] = OrderedDict()
+        """Those that wait and have nothing running."""
+        self._queue: OrderedDict[Share, None] = OrderedDict()
+        """The others that wait, in their turns."""
         self._idle: list[_Worker] = []
         self._workers: set[_Worker] = set()
         self._beyond = 0
@@ -50,14 +70,14 @@ class ThreadPool:
         self._is_closed = False
         self._when_ended: Callable[[], object] | None = None
 
-    def submit(self, assignment: Assignment, *, beyond_size: bool = False) -> None:
-        """Have something done in its turn. From any thread.
+    def submit(self, assignment: Assignment, share: Share | None = None, *, beyond_size: bool = False) -> None:
+        """Have something done in its turn, for whoever has the share. From any thread.
 
         ``beyond_size``: at once, in a thread more than ``size`` if need be; for what others of the pool wait for, or
         what takes long. Raises NotConnected once the pool is closed, RuntimeError if there is no thread for it and none
         can be started.
         """
-        worker = self._mutex.locked(self._place, assignment, beyond_size)
+        worker = self._mutex.locked(self._place, assignment, share, beyond_size)
         if worker is not None:
             try:
                 worker.thread.start()
@@ -65,13 +85,13 @@ class ThreadPool:
                 if not self._mutex.locked(self._place_elsewhere, worker, assignment):
                     raise
 
-    def withdraw(self, assignment: Assignment) -> bool:
+    def withdraw(self, assignment: Assignment, share: Share | None = None) -> bool:
         """Do not do it; False if a thread has begun with it, or it never came here. From any thread."""
-        return self._mutex.locked(self._waiting.pop, assignment, self) is None
+        return self._mutex.locked(self._withdraw, assignment, share or self._common)
 
-    def is_waiting(self, assignment: Assignment) -> bool:
+    def is_waiting(self, assignment: Assignment, share: Share | None = None) -> bool:
         """Whether no thread has begun with it. From any thread."""
-        return assignment in self._waiting
+        return assignment in (share or self._common).waiting
 
     def close(self, when_ended: Callable[[], object]) -> None:
         """Take nothing more, and abandon what is being done. From any thread; once.
@@ -91,20 +111,24 @@ class ThreadPool:
 
     # -- with the mutex held
 
-    def _place(self, assignment: Assignment, beyond_size: bool) -> _Worker | None:
+    def _place(self, assignment: Assignment, share: Share | None, beyond_size: bool) -> _Worker | None:
         """Give it to an idle thread, let it wait, or make a thread for it, which is to be started."""
         if self._is_closed:
             raise NotConnected("nothing runs on the threads of a server that has stopped")
-        if not beyond_size and self._is_full():
-            self._waiting[assignment] = None
-            return None
-        if beyond_size and self._beyond >= MOST_BEYOND_SIZE:
-            raise RuntimeError("there are as many threads beyond the pool's size as there may be")
+        if beyond_size:
+            if self._beyond >= MOST_BEYOND_SIZE:
+                raise RuntimeError("there are as many threads beyond the pool's size as there may be")
+            share = None
+        else:
+            share = share or self._common
+            if self._is_full():
+                beyond_size = not share.running and self._has_spare()
+                if not beyond_size:
+                    self._wait(assignment, share)
+                    return None
         is_new = not self._idle
         worker = self._new_worker() if is_new else self._idle.pop()
-        worker.assignment = assignment
-        worker.is_beyond = beyond_size
-        self._beyond += beyond_size
+        self._give(worker, assignment, share, beyond_size)
         if is_new:
             return worker
         worker.wake.release()
@@ -112,6 +136,46 @@ class ThreadPool:
 
     def _is_full(self) -> bool:
         return len(self._workers) - len(self._idle) - self._beyond >= self._size
+
+    def _has_spare(self) -> bool:
+        """There may be a thread beyond the size for somebody who has none."""
+        return self._size > 1 and self._beyond < MOST_BEYOND_SIZE
+
+    def _wait(self, assignment: Assignment, share: Share) -> None:
+        share.waiting[assignment] = None
+        if share not in self._queue and share not in self._starving:
+            (self._queue if share.running else self._starving)[share] = None
+
+    def _give(self, worker: _Worker, assignment: Assignment, share: Share | None, is_beyond: bool) -> None:
+        worker.assignment = assignment
+        worker.share = share
+        worker.is_beyond = is_beyond
+        self._beyond += is_beyond
+        if share is not None:
+            share.running += 1
+            if is_beyond:
+                share.beyond_size = assignment
+
+    def _take(self, worker: _Worker) -> None:
+        """Have from a thread what it had."""
+        share = worker.share
+        if share is not None and share.beyond_size is worker.assignment:
+            share.beyond_size = None
+        worker.assignment = worker.share = None
+        self._beyond -= worker.is_beyond
+        worker.is_beyond = False
+        if share is not None:
+            share.running -= 1
+            if not share.running and share in self._queue:
+                del self._queue[share]
+                self._starving[share] = None
+
+    def _withdraw(self, assignment: Assignment, share: Share) -> bool:
+        was_waiting = share.waiting.pop(assignment, self) is None
+        if was_waiting and not share.waiting:
+            self._queue.pop(share, None)
+            self._starving.pop(share, None)
+        return was_waiting
 
     def _new_worker(self) -> _Worker:
         self._made += 1
@@ -123,20 +187,27 @@ class ThreadPool:
     def _place_elsewhere(self, worker: _Worker, assignment: Assignment) -> bool:
         """The thread could not be started: let it wait for one of those there are. False if that cannot be."""
         self._workers.discard(worker)
-        self._beyond -= worker.is_beyond
-        can_wait = bool(self._workers) and not worker.is_beyond
-        if can_wait:
-            self._waiting[assignment] = None
-        return can_wait
+        share = worker.share
+        self._take(worker)
+        if share is None or not self._workers:
+            return False
+        self._wait(assignment, share)
+        return True
 
     def _next(self, worker: _Worker) -> bool:
         """Give the thread what waits, or None: it ends. False: it is idle, and waits to be woken."""
-        worker.assignment = None
-        self._beyond -= worker.is_beyond
-        worker.is_beyond = False
+        self._take(worker)
         # What the thread does next counts as it did before, if it was not beyond the size.
-        if self._waiting and len(self._workers) - len(self._idle) - self._beyond <= self._size:
-            worker.assignment, _ = self._waiting.popitem(last=False)
+        is_beyond = len(self._workers) - len(self._idle) - self._beyond > self._size
+        queue = self._starving
+        if not queue and not is_beyond:
+            queue = self._queue
+        if queue and not (is_beyond and not self._has_spare()):
+            share, _ = queue.popitem(last=False)
+            assignment, _ = share.waiting.popitem(last=False)
+            self._give(worker, assignment, share, is_beyond)
+            if share.waiting:
+                self._queue[share] = None
         elif not self._is_closed and len(self._idle) < self._size:
             self._idle.append(worker)
             return False
@@ -144,7 +215,10 @@ class ThreadPool:
 
     def _close(self, when_ended: Callable[[], object]) -> list[Assignment]:
         self._is_closed = True
-        self._waiting.clear()
+        for share in (*self._queue, *self._starving):
+            share.waiting.clear()
+        self._queue.clear()
+        self._starving.clear()
         if self._workers:
             self._when_ended = when_ended
         for worker in self._idle:
@@ -174,12 +248,13 @@ class ThreadPool:
 class _Worker:
     """A thread of the pool, and what it does or is to do next: it keeps nothing alive that is done."""
 
-    __slots__ = ("assignment", "is_beyond", "thread", "wake")
+    __slots__ = ("assignment", "is_beyond", "share", "thread", "wake")
 
     thread: threading.Thread
 
     def __init__(self) -> None:
         self.assignment: Assignment | None = None
+        self.share: Share | None = None
         self.is_beyond = False
         self.wake = threading.Lock()
         self.wake.acquire()

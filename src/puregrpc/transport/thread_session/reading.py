@@ -38,6 +38,9 @@ LONGEST_PAUSE = RECV_TIMEOUT
 """How long the reader waits at most before it looks at the time."""
 
 
+ALIGNMENT = 64
+"""The numbers of objects are far from random: each has room of so many octets at the least."""
+
 CLOGGED_PAUSE = 0.01
 """How long the reader of a server waits before it looks again whether its client takes answers."""
 
@@ -72,6 +75,7 @@ class Reading:
         self._may_be_led = is_for_callers and not is_cooperative() and not session.options.keepalive
         self._busy_poll = BusyPoll(busy_poll) if self._may_be_led and busy_poll else None
         self._between_turns = session.options.between_turns
+        self._rounds = session.options.rounds
         self._is_behind = False
         """What came before is to be acted on, or the client to take answers, before more is read."""
         session.connection.limit_turns(time.perf_counter)
@@ -213,7 +217,15 @@ class Reading:
             return True
         self.looks_at = time.monotonic() + left
         is_waiting = endpoint.receive_waits and left >= LONGEST_PAUSE
-        return not (is_waiting or endpoint.wait_readable(left)) or self._receive()
+        if self._rounds is not None and self._rounds.are_many:
+            is_waiting = False  # it would keep memory for all that it asks for meanwhile
+        if not is_waiting and not endpoint.wait_readable(left):
+            return True
+        if self._rounds is None or not self._rounds.are_many:
+            return self._receive()
+        reading = self._rounds.reading
+        with reading[id(self) // ALIGNMENT % len(reading)]:
+            return self._receive()
 
     def _receive(self) -> bool:
         """Receive and act on it. False if nothing more will come."""
@@ -281,7 +293,7 @@ class Reading:
             self._look_behind()
         size = len(data)
         if size >= self._limit or self._limit > SMALLEST_READ_SIZE or self._is_behind:
-            rounds = session.options.rounds
+            rounds = self._rounds
             most = LARGEST_READ_SIZE if rounds is None else rounds.most_read
             self._limit = next_read_size(self._limit, size, is_behind=self._is_behind, most=most)
 

@@ -12,7 +12,6 @@ from puregrpc.wire.fast.sending import REMOTE_CLOSED
 from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import MessageReader
-from puregrpc.wire.limits import CALL_MEMORY
 from puregrpc.wire.memory import FEW_CALLS, TOO_MUCH_HELD
 
 __all__ = ["Holding"]
@@ -23,10 +22,12 @@ WINDOW_UPDATE_LENGTH = 4
 class Holding(Controlled):
     """What both ends do about memory and receive windows."""
 
-    __slots__ = ("_kept", "_withheld")
+    __slots__ = ("_few_calls", "_kept", "_withheld")
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config)
+        budget = config.memory_budget
+        self._few_calls = FEW_CALLS if budget is None else budget.few_calls
         self._kept: bytes | None = None
         """What a turn had no time for."""
         self._withheld = False
@@ -52,6 +53,12 @@ class Holding(Controlled):
         call.wire_a = call.wire_inbound = None  # its owner may keep the call
         if self._withheld:
             self._give_back_connection()
+
+    @property
+    def _is_memory_scarce(self) -> bool:
+        """Nothing is to be set aside that may not be needed."""
+        budget = self.config.memory_budget
+        return not self._holdings.are_small or (budget is not None and budget.is_scarce)
 
     def _charge_part(self, call: Call, reader: MessageReader) -> None:
         """More came of a message that is not complete, or it is complete now."""
@@ -88,8 +95,8 @@ class Holding(Controlled):
                 waiting = self._waiting_input
                 if waiting and self._can_shed_input:
                     held, waiting = held + waiting, 0
-                if held or len(self.streams) > FEW_CALLS:
-                    held += len(self.streams) * CALL_MEMORY
+                if held or len(self.streams) > self._few_calls:
+                    held += len(self.streams) * budget.call
                 unsent = self._unsent + self._direct_octets
             self._accounted = bool(held or unsent or waiting)
             budget.update(self, held, unsent, waiting)
@@ -121,7 +128,7 @@ class Holding(Controlled):
             what = "a header block without end" if self._is_within_block else "requests, but no answers are taken"
             error = RemoteProtocolError(what, ErrorCode.ENHANCE_YOUR_CALM)
             self._protocol_error(error)
-        elif greediest is not None and (most or len(self.streams) > FEW_CALLS):
+        elif greediest is not None and (most or len(self.streams) > self._few_calls):
             self._fail_call(greediest, TOO_MUCH_HELD, ErrorCode.ENHANCE_YOUR_CALM)
         self._account()
 

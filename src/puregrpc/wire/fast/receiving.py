@@ -46,7 +46,6 @@ from puregrpc.wire.limits import (
     TURN_SLICE,
     TURN_TIME,
 )
-from puregrpc.wire.memory import FEW_CALLS
 from puregrpc.wire.status import Status, StatusCode
 from puregrpc.wire.turn import Turn
 
@@ -136,7 +135,7 @@ class FastConnection(Holding):
             self._connection_received * 4 >= self._connection_window
             or self._holdings.octets
             or self._accounted
-            or len(self.streams) > FEW_CALLS
+            or len(self.streams) > self._few_calls
             or self._block is not None
             or self._rest
         ):
@@ -197,7 +196,7 @@ class FastConnection(Holding):
         if (
             self._holdings.octets
             or self._accounted
-            or len(self.streams) > FEW_CALLS
+            or len(self.streams) > self._few_calls
             or self._block is not None
             or len(self._rest) > SMALL_REST
         ):
@@ -503,7 +502,7 @@ class FastConnection(Holding):
     ) -> Iterator[None]:
         """Give the messages that ``data`` completes to the call, a step after every few of them."""
         inflates = not call.inflates_messages
-        reader.is_modest = not self._holdings.are_small
+        reader.is_modest = self._is_memory_scarce
         given = 0
         try:
             for message in reader.feed(data):
@@ -571,7 +570,7 @@ class FastConnection(Holding):
             octets += more // step * length
             self._connection_received += octets - length
             call.wire_received -= octets - length
-        reader.is_modest = not self._holdings.are_small
+        reader.is_modest = self._is_memory_scarce
         reader.take_parts([view[at : at + length] for at in range(start, last + 1, step)], octets)
         if length < SMALL_PART:
             self._floods.small_part(self._now, octets // length)

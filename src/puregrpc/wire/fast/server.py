@@ -49,7 +49,7 @@ from puregrpc.wire.headers import (
 )
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT, MAX_GRPC_MESSAGE_SIZE
-from puregrpc.wire.memory import CALLS_PER_COUNT, FEW_CALLS, TOO_MUCH_HELD, size_of_metadata
+from puregrpc.wire.memory import CALLS_PER_COUNT, TOO_MUCH_HELD, size_of_metadata
 from puregrpc.wire.metadata import encode_metadata, header_list_size
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
@@ -353,7 +353,7 @@ class FastServerConnection(FastConnection, ServerConnection):
                 return
             request = whole
         budget = self.config.memory_budget
-        if budget is not None and len(self.streams) >= FEW_CALLS:
+        if budget is not None and len(self.streams) >= budget.few_calls:
             if not len(self.streams) % CALLS_PER_COUNT:
                 self._account()
                 if self._closed:

@@ -521,7 +521,7 @@ class H2Connection(Holding[CallT]):
         if stream.answered:
             return
         call, reader = stream.call, stream.reader
-        reader.is_modest = not self._holdings.are_small
+        reader.is_modest = self._is_memory_scarce
         given = 0
         for message in reader.feed(data):
             if reader.is_compressed:

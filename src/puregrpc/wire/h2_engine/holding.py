@@ -11,7 +11,7 @@ from puregrpc.wire.flow_control import BandwidthProbe
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.http2 import FIRST_WINDOW, Http2
 from puregrpc.wire.h2_engine.stream import CallT, Stream
-from puregrpc.wire.limits import CALL_MEMORY, GUARANTEED_MEMORY, MAX_UNSENT_HEADERS, MAX_UNSENT_OUTPUT
+from puregrpc.wire.limits import GUARANTEED_MEMORY, MAX_UNSENT_HEADERS, MAX_UNSENT_OUTPUT
 from puregrpc.wire.memory import FEW_CALLS, TOO_MUCH_HELD, Holdings
 from puregrpc.wire.status import Status
 
@@ -26,6 +26,7 @@ class Holding(Connection, Generic[CallT]):
         self._is_client = client
         self._http2 = Http2(config, client=client)
         self._output = self._http2.output
+        self._few_calls = FEW_CALLS if config.memory_budget is None else config.memory_budget.few_calls
         self._streams: dict[int, Stream[CallT]] = {}
         """The calls that have a stream, by its id."""
         self._closed = False
@@ -67,6 +68,12 @@ class Holding(Connection, Generic[CallT]):
         self._holdings.is_over(stream.id)
         stream.credit.forget()
 
+    @property
+    def _is_memory_scarce(self) -> bool:
+        """Nothing is to be set aside that may not be needed."""
+        budget = self._config.memory_budget
+        return not self._holdings.are_small or (budget is not None and budget.is_scarce)
+
     def _charge_part(self, stream: Stream[CallT]) -> None:
         """More came of a message that is not complete, or it is complete now."""
         reader = stream.reader
@@ -103,8 +110,8 @@ class Holding(Connection, Generic[CallT]):
             waiting = self._waiting_input
             if waiting and self._can_shed_input:
                 held, waiting = held + waiting, 0
-            if held or len(self._streams) > FEW_CALLS:
-                held += len(self._streams) * CALL_MEMORY
+            if held or len(self._streams) > self._few_calls:
+                held += len(self._streams) * budget.call
             unsent = self._unsent + len(self._output)
         if held or unsent or waiting or self._is_accounted:
             self._is_accounted = bool(held or unsent or waiting)
@@ -138,7 +145,7 @@ class Holding(Connection, Generic[CallT]):
             what = "a header block without end" if is_within_block else "requests, but no answers are taken"
             error = RemoteProtocolError(what, ErrorCode.ENHANCE_YOUR_CALM)
             self._go_away_over(error)
-        elif greediest is not None and (most or len(self._streams) > FEW_CALLS):
+        elif greediest is not None and (most or len(self._streams) > self._few_calls):
             self._fail_call(greediest, TOO_MUCH_HELD)
         self._account()
         self._tell_output()

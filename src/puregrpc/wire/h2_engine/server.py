@@ -22,7 +22,7 @@ from puregrpc.wire.headers import (
 )
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
-from puregrpc.wire.memory import CALLS_PER_COUNT, FEW_CALLS, TOO_MUCH_HELD, size_of_metadata
+from puregrpc.wire.memory import CALLS_PER_COUNT, TOO_MUCH_HELD, size_of_metadata
 from puregrpc.wire.metadata import HeaderField, Metadata, encode_metadata, header_list_size
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
@@ -244,7 +244,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
 
     def _request_received(self, stream_id: int, request: Request, *, ended: bool, length: int | None) -> None:
         budget = self._config.memory_budget
-        if budget is not None and len(self._streams) >= FEW_CALLS:
+        if budget is not None and len(self._streams) >= budget.few_calls:
             if not len(self._streams) % CALLS_PER_COUNT:
                 self._account()
                 if self._closed:
