@@ -46,9 +46,9 @@ class Shop:
         return item
 
     async def list_items(self, request: dict[str, Any], context: Context) -> dict[str, Any]:
-        if request["page_size"] < 0:
+        if request["pageSize"] < 0:
             context.abort(INVALID_ARGUMENT, "page_size: not below 0")
-        items = [{"id": str(number), "title": "rose"} for number in range(min(request["page_size"], 20))]
+        items = [{"id": str(number), "title": "rose"} for number in range(min(request["pageSize"], 20))]
         return {"items": items, "next_page_token": "MTAw"}
 
     async def quote(self, request: dict[str, Any], context: Context) -> dict[str, Any]:

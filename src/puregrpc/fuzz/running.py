@@ -103,6 +103,9 @@ def run_case(
                 continue
             if link.closed and step.kind != "wait":
                 break
+            if step.kind == "open":
+                # Each call has its time, however long those before it took.
+                until = time.monotonic() + (case.seconds or deadline) + SLACK
             _step(step, link, target, outcome, opened, until, while_flooding)
         if is_raw:
             outcome.answers = dict(link.answers)
