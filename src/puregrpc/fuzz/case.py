@@ -18,13 +18,16 @@ FORM = "puregrpc fuzz case"
 Level = Literal["schema", "sequence", "header", "frame", "client"]
 
 Kind = Literal[
-    "open", "message", "data", "reset", "wait", "pause", "raw", "connect", "close", "flood", "crowd", "burst"
+    "open", "message", "data", "reset", "wait", "pause", "raw", "connect", "close", "flood", "crowd", "burst", "volley"
 ]
 """``open``: HEADERS. ``message``: a length-prefixed message. ``data``: octets of DATA. ``reset``: RST_STREAM.
 ``wait``: until the stream is as ``until`` says. ``raw``: octets as they are. ``connect``: go on with a new connection.
 ``close``: close the connection as it is. ``flood``: what the probe of this name sends. ``crowd``: so many connections
 (``code``) that send ``octets`` and are held for some seconds, or reset. ``burst``: so many calls (``code``) whole and
-at once, as far as the server lets them be open together."""
+at once, as far as the server lets them be open together. ``volley``: so many as fast as they are taken, whose answers
+nobody looks at."""
+
+MANY = ("burst", "volley")
 
 Expectation = Literal["answer", "refusal", "same", "any", "auth", "follows", "stored", "nothing", "alike"]
 """What is right: a call that is valid by the schema and gets a status; one that must not be served; the same answer as
@@ -88,14 +91,14 @@ class Case:
         """About how much it sends."""
         return sum(
             (len(step.octets) + sum(len(n) + len(v) for n, v in step.fields) + 9)
-            * (step.code if step.kind == "burst" else 1)
+            * (step.code if step.kind in MANY else 1)
             for step in self.steps
         )
 
     @property
     def calls(self) -> int:
         """How many calls it makes."""
-        return sum(step.code if step.kind == "burst" else 1 for step in self.steps if step.kind in ("open", "burst"))
+        return sum(step.code if step.kind in MANY else 1 for step in self.steps if step.kind in ("open", *MANY))
 
     @property
     def messages(self) -> list[bytes]:
@@ -108,7 +111,7 @@ def case_to_json(case: Case) -> dict[str, Any]:
     steps = []
     for step in case.steps:
         shown: dict[str, Any] = {"do": step.kind}
-        if step.kind in ("open", "message", "data", "reset", "wait", "burst"):
+        if step.kind in ("open", "message", "data", "reset", "wait", "burst", "volley"):
             shown["stream"] = step.stream
         if step.fields:
             shown["fields"] = [[_text(name), _text(value)] for name, value in step.fields]

@@ -24,6 +24,7 @@ from puregrpc.fuzz.phases import in_turn
 from puregrpc.fuzz.running import SLACK, body_of, is_simple, run_case
 from puregrpc.fuzz.shapes import learn, shape_of
 from puregrpc.fuzz.storm import AT_ONCE, Storm
+from puregrpc.fuzz.together import volley_of
 from puregrpc.fuzz.watching import DOWN, OutOfTime
 
 __all__ = ["Fuzzer"]
@@ -73,8 +74,9 @@ class Fuzzer(Beginning):
             if "sequence" in levels:
                 steady = [each for each in ending if each.is_steady]
                 self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.4)
-                self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.41)
-                self._flows(usable, 0.44)
+                self._volleys(steady, 0.42)
+                self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.43)
+                self._flows(usable, 0.46)
                 self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 4), 0.54)
                 self._calm()
             pairs = in_turn([planner.pairs(each) for each in ending]) if "schema" in levels else iter(())
@@ -374,6 +376,21 @@ class Fuzzer(Beginning):
                     for each in (*sent, *alone)
                 ]
                 self._not_served(cases, down)
+
+    def _volleys(self, profiles: list[Profile], share: float) -> None:
+        """Ordinary calls in number, each method at least once: what holds nothing together falls apart."""
+        self._phase = "volleys"
+        until = self._until_share(share)
+        first = len(profiles)
+        for number, profile in enumerate(cycle(profiles)):
+            if number >= first and time.monotonic() > until:
+                return
+            case = volley_of(profile.path, profile.fields, profile.octets)
+            self._count(case)
+            run_case(case, self.target, deadline=self.options.deadline)
+            down = self._down()
+            if down is not None:
+                self._not_served([case], down)
 
     def _shots(self, share: float) -> None:
         """Single frames that are wrong, some of them before it is looked whether the target stands."""

@@ -201,7 +201,8 @@ class Proving(Watching):
                 return self._unrepeated(case, seen)
         shown = 0
         # What depends on the moment at which something is cancelled does not show each time.
-        for number in range(REPEATS * 2 if case.level == "sequence" else REPEATS):
+        tries = REPEATS * 2 if case.level == "sequence" else REPEATS
+        for number in range(3 * tries if case.calls > 100 else tries):
             if (
                 seen.check in ("hang", "state")
                 and not self._control_is_quick(case)

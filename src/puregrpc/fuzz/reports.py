@@ -106,6 +106,8 @@ def _step(step: Step) -> str:
         return f"{len(step.octets)} octets {step.octets[:32].hex(' ')}"
     if step.kind == "flood":
         return f"the probe {step.until} of the hostile catalogue"
+    if step.kind == "volley":
+        return f"{step.code} calls as fast as they are taken"
     if step.kind == "burst":
         return f"streams {step.stream} to {step.stream + step.code - 1}: {step.code} calls whole and at once"
     if step.kind == "crowd":

@@ -13,6 +13,7 @@ from puregrpc.fuzz.fields import raw_value
 from puregrpc.fuzz.frames import PROBES
 from puregrpc.fuzz.link import Link
 from puregrpc.fuzz.probe import PING, frame, message
+from puregrpc.fuzz.storm import volley
 from puregrpc.fuzz.target import Target
 from puregrpc.trace import Recorder
 
@@ -20,6 +21,8 @@ __all__ = ["Outcome", "is_simple", "run_case"]
 
 SLACK = 1.0
 """Seconds beyond its deadline that a call's end may take."""
+MOST_BODY = 16_000
+"""Octets of the messages of a volley."""
 FLOOD_SECONDS = 2.5
 """How long a flood goes on at most."""
 SETTLING_SECONDS = 2.5
@@ -72,7 +75,7 @@ def run_case(
 ) -> Outcome:
     """Carry out a case on fresh connections. ``while_flooding`` is called now and then in a flood; False ends it."""
     outcome = Outcome(last=max((step.stream for step in case.steps if step.kind == "open"), default=0))
-    is_raw = any(step.kind in ("raw", "flood", "crowd") for step in case.steps)
+    is_raw = any(step.kind in ("raw", "flood", "crowd", "volley") for step in case.steps)
     try:
         link = target.link(raw=is_raw, recorder=recorder)
     except OSError as error:
@@ -165,6 +168,8 @@ def _step(
             if left <= 0:
                 break
             link.turn(left)
+    elif kind == "volley":
+        volley(target.options, step.fields, message(step.octets)[:MOST_BODY], step.code)
     elif kind == "burst":
         _burst(step, link, outcome, opened)
     elif kind == "raw":

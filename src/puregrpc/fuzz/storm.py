@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from collections import deque
 from random import Random
 
@@ -27,17 +28,20 @@ from puregrpc.fuzz.probe import (
     Fields,
     block,
     frame,
+    indexed,
     message,
     window,
 )
 
-__all__ = ["Storm"]
+__all__ = ["Storm", "volley"]
 
 AT_ONCE = 32
 """Connections that are open at once, so that each has the time it takes to serve so many others."""
 PIECE = 64
 """Calls that are written together."""
 SEND_TIMEOUT = 1.0
+QUIET = 0.05
+"""Seconds without an octet in which the peer has come to an end."""
 
 
 class Storm:
@@ -152,6 +156,31 @@ class Storm:
                 + frame(DATA, 1, stream)
             )
         return head + frame(DATA, END_STREAM, stream, body[: int(random() * len(body))])
+
+
+def volley(options: LinkOptions, fields: Fields, body: bytes, count: int) -> None:
+    """Ordinary calls on one connection as fast as they are taken; what comes back is not looked at."""
+    first, following = indexed(fields)
+    try:
+        sock = options.connect(SEND_TIMEOUT)
+    except OSError:
+        return
+    with sock:
+        sock.setblocking(False)
+        if not _pass(sock, OPENING + window(0, 1 << 30)):
+            return
+        for start in range(0, count, PIECE):
+            piece = b"".join(
+                frame(HEADERS, END_HEADERS, 1 + 2 * number, following if number else first)
+                + frame(DATA, END_STREAM, 1 + 2 * number, body)
+                for number in range(start, min(start + PIECE, count))
+            )
+            if not _pass(sock, piece):
+                return
+        until = time.monotonic() + SEND_TIMEOUT
+        while time.monotonic() < until and select.select([sock], [], [], QUIET)[0]:
+            if not _pass(sock, window(0, 1)):
+                return
 
 
 def _pass(sock: socket.socket, octets: bytes) -> bool:

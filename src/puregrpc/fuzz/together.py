@@ -9,7 +9,7 @@ from puregrpc.fuzz.checks import Observation, signature
 from puregrpc.fuzz.probe import Fields, message
 from puregrpc.fuzz.running import Outcome
 
-__all__ = ["bursts", "unlike", "ways"]
+__all__ = ["bursts", "unlike", "volley_of", "ways"]
 
 AT_ONCE = 100
 """Calls that are begun together."""
@@ -17,6 +17,7 @@ PIECE = 5
 """So many of one request in a row."""
 ROUNDS = 4
 CASES = 8
+VOLLEY = 3000
 PATIENCE = 10.0
 """Seconds until all of them are to be answered."""
 BUSY = {4, 8, 14}
@@ -44,6 +45,12 @@ def bursts(path: str, fields: Fields, requests: Sequence[bytes], seconds: float,
         steps.append(Step("wait", until="all"))
     for _ in range(CASES):
         yield Case("sequence", path, tuple(steps), "alike", f"{count} calls at once, {ROUNDS} times", seconds=PATIENCE)
+
+
+def volley_of(path: str, fields: Fields, octets: bytes) -> Case:
+    """More calls than are served at a time, as fast as they are taken."""
+    steps = (Step("volley", fields=fields, octets=octets, code=VOLLEY),)
+    return Case("sequence", path, steps, "any", f"{VOLLEY} calls as fast as they are taken", "CWE-362")
 
 
 def ways(path: str, fields: Fields, requests: Sequence[bytes]) -> Iterator[Case]:
