@@ -12,7 +12,7 @@ import pytest
 
 from puregrpc.channel import BlockingChannel
 from puregrpc.errors import ConnectError, InvalidArgument, RpcError
-from puregrpc.server import BlockingServer, Context, Method, Server, Shape
+from puregrpc.server import BlockingServer, Context, Method, Server, ServerConfig, Shape
 from puregrpc.wire.status import StatusCode
 
 
@@ -180,3 +180,34 @@ def test_a_method_may_be_anything_with_a_path_and_is_opened_without_waiting() ->
         call.send(b"")
         call.half_close()
         assert call.start_single_response().result(5).message == b"not-a-path"
+
+
+def test_encodings_that_a_server_does_not_take_are_refused() -> None:
+    server = BlockingServer("127.0.0.1:0", config=ServerConfig(accept_encodings=("identity", "deflate")))
+    server.add_method(Method("/a.B/Call", path_of))
+    with server, BlockingChannel(server.addresses[0]) as channel:
+        method = channel.unary_unary("/a.B/Call")
+        assert method(b"x", compression="deflate") == b"/a.B/Call"
+        with pytest.raises(RpcError) as caught:
+            method(b"x", compression="gzip")
+    assert caught.value.code == StatusCode.UNIMPLEMENTED
+    assert "identity, deflate" in caught.value.message
+
+
+def test_an_async_handler_may_send_in_place_of_yielding() -> None:
+    import asyncio
+    from collections.abc import AsyncIterator
+
+    from puregrpc.channel import open_channel
+
+    async def handler(request: bytes, context: Context) -> AsyncIterator[bytes]:
+        await context.send(request)
+        yield request + request
+
+    async def main() -> None:
+        server = Server("127.0.0.1:0")
+        server.add_method(Method("/a.B/Call", handler, Shape.SERVER_STREAM))
+        async with server, open_channel(server.addresses[0]) as channel:
+            assert [each async for each in channel.unary_stream("/a.B/Call")(b"x")] == [b"x", b"xx"]
+
+    asyncio.run(main())

@@ -176,10 +176,7 @@ class StreamCall(CallInProgress):
 
     def _finish(self, call: BlockingCall[bytes, bytes]) -> None:
         status = call.status
-        try:
-            headers = call.headers()
-        except errors.Error:
-            headers = ()
+        headers = call.received_headers or ()
         self.settle(state_of(status.code, status.message, status.details, headers, call.trailers))
 
     def wait_for_headers(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpc import _client_interfaces as interfaces
 from grpc._calls import StreamCall, UnaryCall, deserialized, ended_by, state_of_exchange
-from grpc._channel_options import channel_keywords, checked_options, encoding_of
+from grpc._channel_options import channel_keywords, checked_options, encoding_of, opened
 from grpc._codes import StatusCode
 from grpc._connectivity import Connectivity
 from grpc._credentials import CallCredentials, ChannelCredentials, PluginError, asker
@@ -285,7 +285,7 @@ class Channel(interfaces.Channel):
         if connecting is not None and connecting.plugins:
             keywords["credentials"] = asker(connecting.plugins, self._host)
         self._target = target
-        self._channel = BlockingChannel(target, **keywords)
+        self._channel = opened(BlockingChannel, target, keywords)
         self._calls: weakref.WeakSet[CallInProgress] = weakref.WeakSet()
         self._connectivity = Connectivity(self._channel)
         self.is_closed = False

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from grpc._codes import ENCODINGS, Compression
 from grpc._credentials import _Connecting
@@ -12,7 +12,9 @@ from grpc._credentials import _Connecting
 if TYPE_CHECKING:
     from puregrpc.channel import ChannelKeywords
 
-__all__ = ["channel_keywords", "checked_options", "encoding_of"]
+__all__ = ["channel_keywords", "checked_options", "encoding_of", "opened"]
+
+T = TypeVar("T")
 
 UNLIMITED = 2**31 - 1
 
@@ -30,6 +32,31 @@ def checked_options(options: Any) -> tuple[tuple[str, Any], ...]:
             raise OverflowError(f"{name}: {value} does not fit into 32 bits")
         pairs.append((name, value))
     return tuple(pairs)
+
+
+def opened(make: Callable[..., T], target: str, keywords: ChannelKeywords) -> T:
+    """A channel of puregrpc. To a target that cannot be there is one too, whose calls fail: that is how grpcio has it.
+
+    Raises NotImplementedError for xDS.
+    """
+    from puregrpc import errors
+
+    if target.startswith(("xds:", "google-c2p:")):
+        raise NotImplementedError("xDS is not part of puregrpc-grpc: there is no xDS client")
+    try:
+        return make(target, **keywords)
+    except errors.InvalidArgument as error:
+        if repr(target) not in str(error):
+            raise
+        reason = str(error)
+
+    def connect() -> Any:
+        raise errors.ConnectError(reason)
+
+    keywords["connector"] = connect
+    keywords["authority"] = keywords.get("authority") or "invalid"
+    keywords.pop("load_balancing", None)
+    return make("passthrough:invalid:1", **keywords)
 
 
 def encoding_of(compression: Any) -> str | None:

@@ -55,7 +55,9 @@ def outgoing(metadata: Any) -> Pairs:
     for key, value in metadata:
         if isinstance(key, bytes):
             key = key.decode("latin-1")
-        if not isinstance(key, str) or not _KEY.fullmatch(key):
+        if not isinstance(key, str):
+            raise TypeError(f"the key of metadata is a str, not {key!r}")
+        if not _KEY.fullmatch(key):
             raise ValueError(f"metadata was invalid: {(key, value)}")
         if key in RESERVED:
             continue

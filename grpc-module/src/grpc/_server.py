@@ -90,9 +90,7 @@ class _Server(Server):
         self._options = checked_options(options)
         self._handlers = Handlers(generic_handlers, interceptors)
         self._server = BlockingServer(
-            config=server_config(self._options, compression),
-            maximum_concurrent_rpcs=maximum_concurrent_rpcs,
-            executor=thread_pool,
+            config=server_config(self._options, compression, maximum_concurrent_rpcs), executor=thread_pool
         )
         self._is_started = False
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from grpc._channel_options import UNLIMITED, _limit, encoding_of
+from grpc._codes import ENCODINGS
 from puregrpc.server import ServerConfig
 
 __all__ = ["reuses_port", "server_config"]
@@ -29,8 +30,10 @@ _NAMES: dict[str, tuple[str, Callable[[Any], Any]]] = {
 """grpcio's name -> puregrpc's, and how its value becomes puregrpc's."""
 
 
-def server_config(options: Iterable[tuple[str, Any]], compression: Any = None) -> ServerConfig:
-    """What a puregrpc server goes by, for grpcio's options and compression."""
+def server_config(
+    options: Iterable[tuple[str, Any]], compression: Any = None, maximum_concurrent_rpcs: int | None = None
+) -> ServerConfig:
+    """What a puregrpc server goes by, for grpcio's options and arguments."""
     keywords: dict[str, Any] = {}
     for name, value in options:
         if name in _NAMES:
@@ -39,9 +42,13 @@ def server_config(options: Iterable[tuple[str, Any]], compression: Any = None) -
             if converted is not None or ours.startswith("max_connection"):
                 keywords[ours] = converted
     given = dict(options)
+    if "grpc.compression_enabled_algorithms_bitset" in given:
+        bits = int(given["grpc.compression_enabled_algorithms_bitset"]) | 1
+        keywords["accept_encodings"] = tuple(name for number, name in ENCODINGS.items() if bits >> number & 1)
     encoding = encoding_of(given.get("grpc.default_compression_algorithm") if compression is None else compression)
     if encoding is not None:
         keywords["compression"] = encoding
+    keywords["max_concurrent_calls"] = maximum_concurrent_rpcs
     return ServerConfig(**keywords)
 
 

@@ -21,6 +21,7 @@ __all__ = ["CallInProgress", "_InactiveRpcError", "_MultiThreadedRendezvous", "_
 logger = logging.getLogger("grpc")
 
 CANCELLED_HERE = "Locally cancelled by application!"
+DEADLINE_EXCEEDED = StatusCode.DEADLINE_EXCEEDED.value[0]
 CHANNEL_CLOSED = "Channel closed!"
 
 
@@ -57,6 +58,8 @@ def debug_string(code: StatusCode | None, details: str | None) -> str:
 def state_of(number: int, message: str, details: bytes | None, headers: Any = (), trailers: Any = ()) -> _RPCState:
     """The end of a call, from what puregrpc tells of it."""
     code, text = code_of(number), message
+    if number == DEADLINE_EXCEEDED and text.startswith("the deadline "):
+        text = "Deadline Exceeded"  # this side's own words, which some look for
     if code is None:
         code, text = StatusCode.UNKNOWN, f'Server sent unknown code {number} and details "{message}"'
     return _RPCState((), shown(headers), shown_trailers(trailers, details), code, text, debug_string(code, text))

@@ -127,8 +127,8 @@ class ServerBase:
         self._targets.append(Target(target, tls, sockets, is_shared=False))
         return tuple(str(address_bound(sock)) for sock in sockets)
 
-    def _unbind(self) -> None:
-        """The server will not start: let go of what is bound."""
+    def unbind(self) -> None:
+        """Let go of what is bound, of a server that is not to start."""
         for target in self._targets:
             for sock in target.sockets:
                 sock.close()

@@ -88,7 +88,7 @@ class BlockingServer(ServerBase):
         if connections is None:
             if not self._was_started:
                 self._was_started = True
-                self._unbind()
+                self.unbind()
             self._terminated.set()
         else:
             kernel = connections.kernel

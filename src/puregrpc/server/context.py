@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
 from puregrpc.server.method import Shape
@@ -137,6 +137,13 @@ class Context:
         Raises LocalProtocolError if they are out, InvalidArgument for metadata that gRPC does not allow.
         """
         self._call.session.perform(self._call.send_headers, as_metadata(metadata))
+
+    async def send(self, response: Any) -> None:
+        """Send one of many responses from an async handler, beside or in place of those that it yields.
+
+        Waits while the client takes no more. One task at a time.
+        """
+        await self._call.send(response)
 
     def set_trailing_metadata(self, metadata: MetadataLike) -> None:
         """The metadata that the call ends with, whatever its status. A later call replaces what an earlier one set.

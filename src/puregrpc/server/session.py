@@ -15,6 +15,7 @@ from puregrpc.server.faults import contain, log_exception
 from puregrpc.server.room import Room
 from puregrpc.server.snapshot import SessionSnapshot
 from puregrpc.transport.session import Session, SessionOptions, open_session
+from puregrpc.wire.compression import USUAL_CODINGS
 from puregrpc.wire.connection import Request, ServerCall, ServerConnection
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.status import Status, StatusCode
@@ -56,6 +57,10 @@ class ServerSession:
         self._routes = connections.router.routes
         self._places = connections.places
         self._has_said_left_out = False
+        self._encodings: tuple[str, ...] | None = None
+        """What requests may be compressed with, if it is not all that is at hand."""
+        if config.accept_encodings != USUAL_CODINGS:
+            self._encodings = ("identity", *(each for each in config.accept_encodings if each != "identity"))
         self.room = Room(self)
         """The calls that wait until less waits to be sent."""
         self.transport: Session[ServerConnection] = open_session(
@@ -95,6 +100,9 @@ class ServerSession:
             route = self._routes.get(request.path) or self.connections.router.fallback
             if route is None:
                 return self._reject(self.connections.router.unimplemented(request.path))
+            if self._encodings is not None and request.encoding not in self._encodings:
+                text = f"grpc-encoding {request.encoding!r} is not taken here: {', '.join(self._encodings)} are"
+                return self._reject(Status(StatusCode.UNIMPLEMENTED, text))
             if self._places is not None and not self._places.take():
                 text = f"the server handles {self._places.number} calls at once"
                 return self._reject(Status(StatusCode.RESOURCE_EXHAUSTED, text))

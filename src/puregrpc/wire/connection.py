@@ -217,6 +217,8 @@ class ConnectionConfig:
     user_agent: str = ""
     """Client: the user-agent of requests."""
     accept_encodings: tuple[str, ...] = USUAL_CODINGS
+    """What the peer is told that messages may be compressed with. A server that is given others than the usual ones
+    ends calls whose requests are compressed with anything else with UNIMPLEMENTED."""
     keepalive_time: float | None = None
     """Send a PING after so long without anything received; None: never (gRFC A8 for clients, A9 for servers)."""
     keepalive_timeout: float = 20.0

@@ -83,6 +83,11 @@ class BlockingCall(Generic[RequestT, ResponseT]):
         return self._call.trailers
 
     @property
+    def received_headers(self) -> Metadata | None:
+        """The initial metadata, if it has come; `headers` waits for it."""
+        return self._call.received_headers
+
+    @property
     def unsent(self) -> int:
         """Bytes of messages that flow control holds back."""
         return self._call.unsent

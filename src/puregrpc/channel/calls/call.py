@@ -119,6 +119,11 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         return self._session.peer if self._session is not None else ""
 
     @property
+    def received_headers(self) -> Metadata | None:
+        """The initial metadata, if it has come; `headers` waits for it."""
+        return self._headers
+
+    @property
     def was_opened(self) -> bool:
         """The call was opened on a connection, whether or not it is over."""
         return self._session is not None

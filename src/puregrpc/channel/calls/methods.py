@@ -200,7 +200,14 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
         return await self._intercepted(self._channel.bound(), details, request)
 
     async def exchange(
-        self, data: bytes, *, metadata: MetadataLike | None = None, timeout: float | None = None
+        self,
+        data: bytes,
+        *,
+        metadata: MetadataLike | None = None,
+        timeout: float | None = None,
+        wait_for_ready: bool | None = None,
+        compression: str | None = None,
+        credentials: CallCredentials | None = None,
     ) -> UnaryCall:
         """Make the call with the request's bytes, past the interceptors; returns it over, whatever its status.
 
@@ -208,9 +215,10 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
         """
         core = self._channel.settled or self._channel.bound()
         session = core.try_pick()
-        if session is None or not self._is_plain:
-            details = await core.prepare(self.details(metadata, timeout, None, None, None))
-            return await exchange(core, details, data)
+        has_more = wait_for_ready is not None or compression is not None or credentials is not None
+        if session is None or not self._is_plain or has_more:
+            details = self.details(metadata, timeout, wait_for_ready, compression, credentials)
+            return await exchange(core, await core.prepare(details), data)
         head = self.head(metadata) if metadata else self._request
         now = core.kernel.now()
         deadline = None if timeout is None else deadline_of(timeout, now)

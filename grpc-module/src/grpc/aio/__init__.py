@@ -1,0 +1,48 @@
+"""grpcio's API for asyncio, over puregrpc."""
+
+from __future__ import annotations
+
+from grpc._aio_errors import EOF as EOF
+from grpc._aio_errors import AbortError as AbortError
+from grpc._aio_errors import BaseError as BaseError
+from grpc._aio_errors import InternalError as InternalError
+from grpc._aio_errors import UsageError as UsageError
+from grpc._aio_errors import init_grpc_aio as init_grpc_aio
+from grpc._aio_errors import shutdown_grpc_aio as shutdown_grpc_aio
+from grpc.aio._base_call import Call as Call
+from grpc.aio._base_call import RpcContext as RpcContext
+from grpc.aio._base_call import StreamStreamCall as StreamStreamCall
+from grpc.aio._base_call import StreamUnaryCall as StreamUnaryCall
+from grpc.aio._base_call import UnaryStreamCall as UnaryStreamCall
+from grpc.aio._base_call import UnaryUnaryCall as UnaryUnaryCall
+from grpc.aio._base_channel import Channel as Channel
+from grpc.aio._base_channel import StreamStreamMultiCallable as StreamStreamMultiCallable
+from grpc.aio._base_channel import StreamUnaryMultiCallable as StreamUnaryMultiCallable
+from grpc.aio._base_channel import UnaryStreamMultiCallable as UnaryStreamMultiCallable
+from grpc.aio._base_channel import UnaryUnaryMultiCallable as UnaryUnaryMultiCallable
+from grpc.aio._base_server import Server as Server
+from grpc.aio._base_server import ServicerContext as ServicerContext
+from grpc.aio._call import AioRpcError as AioRpcError
+from grpc.aio._channel import insecure_channel as insecure_channel
+from grpc.aio._channel import secure_channel as secure_channel
+from grpc.aio._interceptor import ClientCallDetails as ClientCallDetails
+from grpc.aio._interceptor import ClientInterceptor as ClientInterceptor
+from grpc.aio._interceptor import InterceptedUnaryUnaryCall as InterceptedUnaryUnaryCall
+from grpc.aio._interceptor import ServerInterceptor as ServerInterceptor
+from grpc.aio._interceptor import StreamStreamClientInterceptor as StreamStreamClientInterceptor
+from grpc.aio._interceptor import StreamUnaryClientInterceptor as StreamUnaryClientInterceptor
+from grpc.aio._interceptor import UnaryStreamClientInterceptor as UnaryStreamClientInterceptor
+from grpc.aio._interceptor import UnaryUnaryClientInterceptor as UnaryUnaryClientInterceptor
+from grpc.aio._metadata import Metadata as Metadata
+from grpc.aio._server import server as server
+from grpc.aio._typing import ChannelArgumentType as ChannelArgumentType
+
+__all__ = [
+    "EOF", "AbortError", "AioRpcError", "BaseError", "Call", "Channel", "ChannelArgumentType", "ClientCallDetails",
+    "ClientInterceptor", "InterceptedUnaryUnaryCall", "InternalError", "Metadata", "RpcContext", "Server",
+    "ServerInterceptor", "ServicerContext", "StreamStreamCall", "StreamStreamClientInterceptor",
+    "StreamStreamMultiCallable", "StreamUnaryCall", "StreamUnaryClientInterceptor", "StreamUnaryMultiCallable",
+    "UnaryStreamCall", "UnaryStreamClientInterceptor", "UnaryStreamMultiCallable", "UnaryUnaryCall",
+    "UnaryUnaryClientInterceptor", "UnaryUnaryMultiCallable", "UsageError", "init_grpc_aio", "insecure_channel",
+    "secure_channel", "server", "shutdown_grpc_aio",
+]  # fmt: skip

@@ -1,0 +1,115 @@
+"""The server on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from grpc._aio_errors import UsageError
+from grpc._channel_options import checked_options
+from grpc._credentials import ServerCredentials
+from grpc._listening import bind
+from grpc._server import Handlers
+from grpc._server_options import reuses_port, server_config
+from grpc.aio import _base_server
+from grpc.aio._interceptor import ServerInterceptor
+from grpc.aio._serving import fallback_method, method_for
+from puregrpc import Server as PureServer
+
+__all__ = ["Server", "server"]
+
+
+class Server(_base_server.Server):
+    """A server over puregrpc's."""
+
+    def __init__(
+        self,
+        thread_pool: Any,
+        generic_handlers: Sequence[Any] | None,
+        interceptors: Sequence[Any] | None,
+        options: Any,
+        maximum_concurrent_rpcs: int | None,
+        compression: Any,
+    ) -> None:
+        for interceptor in interceptors or ():
+            if not isinstance(interceptor, ServerInterceptor):
+                raise ValueError(f"Interceptor must be ServerInterceptor, the following are invalid: {interceptor}")
+        self._options = checked_options(options)
+        self._handlers = Handlers(generic_handlers, interceptors)
+        self._interceptors = tuple(interceptors or ())
+        self._server = PureServer(
+            config=server_config(self._options, compression, maximum_concurrent_rpcs), executor=thread_pool
+        )
+        self._is_started = False
+        self._stopped: asyncio.Future[None] | None = None
+        self._is_stopped = False
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
+        self._handlers.add(generic_rpc_handlers)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        self._handlers.register(service_name, method_handlers)
+
+    def add_insecure_port(self, address: str) -> int:
+        return bind(self._server, address, None, reuse_port=reuses_port(self._options))
+
+    def add_secure_port(self, address: str, server_credentials: ServerCredentials) -> int:
+        return bind(self._server, address, server_credentials, reuse_port=reuses_port(self._options))
+
+    async def _find(self, details: Any) -> Any:
+        return self._handlers.find(details)
+
+    async def start(self) -> None:
+        if self._is_started or self._is_stopped:
+            raise UsageError("Server is already started or has stopped.")
+        self._is_started = True
+        find: Any = self._find
+        for interceptor in reversed(self._interceptors):
+            find = _around(interceptor, find)
+        for path, handler in self._handlers.known().items():
+            self._server.add_method(method_for(path, handler, find if self._interceptors else None))
+        if not self._handlers.are_all_known:
+            self._server.add_fallback(fallback_method(find))
+        await self._server.start()
+
+    async def stop(self, grace: float | None) -> None:
+        self._is_stopped = True
+        if self._is_started:
+            await self._server.stop(grace or 0)
+        else:
+            self._server.unbind()
+        if self._stopped is not None and not self._stopped.done():
+            self._stopped.set_result(None)
+
+    async def wait_for_termination(self, timeout: float | None = None) -> bool:
+        if self._is_stopped and not self._is_started:
+            return False
+        if self._is_started:
+            return await self._server.wait_for_termination(timeout)
+        if self._stopped is None:
+            self._stopped = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait_for(asyncio.shield(self._stopped), timeout)
+        except asyncio.TimeoutError:
+            return True
+        return False
+
+
+def _around(interceptor: ServerInterceptor, find: Any) -> Any:
+    async def intercept(details: Any) -> Any:
+        return await interceptor.intercept_service(find, details)
+
+    return intercept
+
+
+def server(
+    migration_thread_pool: Any = None,
+    handlers: Sequence[Any] | None = None,
+    interceptors: Sequence[Any] | None = None,
+    options: Any = None,
+    maximum_concurrent_rpcs: int | None = None,
+    compression: Any = None,
+) -> Server:
+    """A server. Plain handlers run on ``migration_thread_pool``, or else on threads of the server's own."""
+    return Server(migration_thread_pool, handlers, interceptors, options, maximum_concurrent_rpcs, compression)

@@ -1,0 +1,349 @@
+"""How the handlers of a server on asyncio are found and called, as methods of puregrpc's server."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from grpc import _serving as blocking
+from grpc._aio_errors import EOF, AbortError, UsageError
+from grpc._channel_options import encoding_of
+from grpc._codes import StatusCode
+from grpc._metadata import outgoing
+from grpc._servicer_context import CallEnd, PeerView, _Context, _encoded
+from grpc.aio._base_server import ServicerContext
+from grpc.aio._metadata import Metadata
+from puregrpc import errors
+from puregrpc.server import Method, Shape
+
+if TYPE_CHECKING:
+    from puregrpc.server import Context
+
+__all__ = ["fallback_method", "method_for"]
+
+logger = logging.getLogger("grpc.aio")
+
+Find = Callable[[Any], Awaitable[Any]]
+"""Gives the handler for a call's details; None if there is none."""
+
+
+def method_for(path: str, handler: Any, find: Find | None) -> Method:
+    """The method of puregrpc's server for a handler; with ``find`` each call asks for its own, by the interceptors."""
+    if find is None and not _is_async(blocking._behavior(handler)):
+        return blocking.method_for(path, handler, None)
+    shape = Shape((bool(handler.request_streaming), bool(handler.response_streaming)))
+    serving = _Serving(handler, find)
+    return Method(path, serving.many if shape.responses_stream else serving.one, shape)
+
+
+def fallback_method(find: Find) -> Method:
+    """The method for all paths that are not known beforehand: each call asks for its handler."""
+    return Method("/grpc/fallback", _Serving(None, find).many, Shape.BIDI)
+
+
+def _is_async(behavior: Callable[..., Any]) -> bool:
+    while hasattr(behavior, "func"):  # functools.partial
+        behavior = behavior.func
+    call = behavior if inspect.isroutine(behavior) else getattr(behavior, "__call__", behavior)  # noqa: B004
+    return inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
+
+
+class _ServicerContext(PeerView, ServicerContext[Any, Any]):
+    """A call as its handler sees it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.end = CallEnd(context)
+        self.requests: Any = None
+        """An async iterator of the requests, read."""
+        self.serialize: Callable[[Any], bytes] | None = None
+        self._is_over = False
+        self._callbacks: list[Callable[[Any], Any]] = []
+
+    # -- messages
+
+    async def read(self) -> Any:
+        self._check()
+        if self.requests is None:
+            raise UsageError("The request has been read: the method has one request.")
+        return await anext(self.requests, EOF)
+
+    async def write(self, message: Any) -> None:
+        self._check()
+        await self._context.send(serialized(self.serialize, message, self.end))
+
+    def _check(self) -> None:
+        if self._is_over or self._context.cancelled:
+            raise UsageError(ALREADY_OVER)
+
+    # -- how it begins and ends
+
+    async def send_initial_metadata(self, initial_metadata: Any) -> None:
+        self._check()
+        try:
+            self._context.send_initial_metadata(outgoing(initial_metadata))
+        except errors.LocalProtocolError:
+            raise RuntimeError("Send initial metadata failed: already sent") from None
+
+    async def abort(self, code: Any, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
+        if self._is_over or self.end.is_aborted:
+            raise UsageError("Abort already called!" if self.end.is_aborted else ALREADY_OVER)
+        if code is StatusCode.OK:
+            raise ValueError("abort() is not a way to end a call with OK")
+        if trailing_metadata:
+            self.set_trailing_metadata(trailing_metadata)
+        self.end.is_aborted = True
+        self.end.code = code
+        self.end.details = _encoded(details)
+        raise AbortError("Locally aborted.")
+
+    async def abort_with_status(self, status: Any) -> NoReturn:
+        await self.abort(status.code, status.details or "", status.trailing_metadata or ())
+
+    def set_trailing_metadata(self, trailing_metadata: Any) -> None:
+        is_known = isinstance(trailing_metadata, (tuple, list, Metadata))
+        if not is_known or not all(isinstance(each, tuple) and len(each) == 2 for each in trailing_metadata):
+            raise TypeError(f"trailing metadata is pairs of names and values, not {trailing_metadata!r}")
+        pairs = tuple(trailing_metadata)
+        outgoing(pairs)
+        self.end.trailing_metadata = pairs
+
+    def trailing_metadata(self) -> Any:
+        return self.end.trailing_metadata
+
+    def set_code(self, code: Any) -> None:
+        self.end.code = code
+
+    def code(self) -> Any:
+        return self.end.code
+
+    def set_details(self, details: str) -> None:
+        self.end.details = _encoded(details)
+
+    def details(self) -> str:
+        return (self.end.details or b"").decode("utf-8", "replace")
+
+    def set_compression(self, compression: Any) -> None:
+        try:
+            self._context.set_compression(encoding_of(compression) or "identity")
+        except errors.LocalProtocolError:
+            raise RuntimeError("Compression setting must be specified before sending initial metadata") from None
+
+    def disable_next_message_compression(self) -> None:
+        self._context.disable_next_message_compression()
+
+    def time_remaining(self) -> float | None:
+        return self._context.time_remaining()
+
+    def add_done_callback(self, callback: Callable[[Any], Any]) -> None:
+        self._callbacks.append(callback)
+        if len(self._callbacks) == 1 and not self._context.add_callback(self._call_back):
+            self._call_back()
+
+    def _call_back(self) -> None:
+        """The call is over. What a callback raises keeps those after it from being called, as with grpcio."""
+        for callback in self._callbacks:
+            callback(self)
+
+    def cancelled(self) -> bool:
+        reason = self._context.cancel_reason
+        return reason is not None
+
+    def done(self) -> bool:
+        return self._is_over or self._context.cancelled
+
+    def over(self) -> None:
+        """Its handler has ended."""
+        self._is_over = True
+
+
+ALREADY_OVER = "RPC already finished."
+
+
+class _Serving:
+    """Calls a handler, or what the interceptors put in its place."""
+
+    def __init__(self, handler: Any, find: Find | None) -> None:
+        self._handler = handler
+        self._find = find
+
+    async def one(self, request: Any, context: Context) -> bytes:
+        """A call with one response."""
+        servicer_context = _ServicerContext(context)
+        try:
+            handler = await self._found(context, servicer_context)
+            if handler is not self._handler and handler.response_streaming:
+                raise servicer_context.end.error(
+                    StatusCode.INTERNAL,
+                    "an interceptor gave a handler with a stream of responses for a method with one",
+                )
+            return await _response(handler, request, servicer_context)
+        except Exception as error:
+            raise _failure(error, servicer_context) from None
+        finally:
+            servicer_context.over()
+
+    async def many(self, request: Any, context: Context) -> AsyncIterator[bytes]:
+        """A call with a stream of responses."""
+        servicer_context = _ServicerContext(context)
+        try:
+            handler = await self._found(context, servicer_context)
+            if handler.response_streaming:
+                async for data in _responses(handler, request, servicer_context):
+                    yield data
+            else:
+                yield await _response(handler, request, servicer_context)
+        except Exception as error:
+            raise _failure(error, servicer_context) from None
+        finally:
+            servicer_context.over()
+
+    async def _found(self, context: Context, servicer_context: _ServicerContext) -> Any:
+        if self._find is None:
+            return self._handler
+        details = blocking._HandlerCallDetails(context.method, servicer_context.invocation_metadata())
+        handler = await self._find(details)
+        if handler is None:
+            raise errors.RpcError(StatusCode.UNIMPLEMENTED.value[0], "Method not found!")
+        return handler
+
+
+async def _argument(handler: Any, request: Any, context: _ServicerContext) -> Any:
+    """What a handler is called with: its request, or the iterator of them."""
+    context.serialize = handler.response_serializer
+    if handler.request_streaming:
+        requests = request if hasattr(request, "__anext__") else _alone(request)
+        context.requests = _read(requests, handler.request_deserializer, context)
+        return context.requests
+    if hasattr(request, "__anext__"):
+        request = await anext(request, None)
+        if request is None:
+            raise errors.RpcError(StatusCode.UNIMPLEMENTED.value[0], "no request message came")
+    return _deserialized(request, handler.request_deserializer, context)
+
+
+async def _alone(request: bytes) -> AsyncIterator[bytes]:
+    yield request
+
+
+async def _read(
+    requests: Any, deserialize: Callable[[bytes], Any] | None, context: _ServicerContext
+) -> AsyncIterator[Any]:
+    async for message in requests:
+        yield _deserialized(message, deserialize, context)
+
+
+def _deserialized(message: bytes, deserialize: Callable[[bytes], Any] | None, context: _ServicerContext) -> Any:
+    if deserialize is None:
+        return message
+    try:
+        return deserialize(message)
+    except Exception:
+        logger.exception("Exception deserializing message!")
+        raise context.end.error(StatusCode.INTERNAL, "Exception deserializing request!") from None
+
+
+def serialized(serialize: Callable[[Any], bytes] | None, response: Any, end: CallEnd) -> bytes:
+    """The bytes of a response. Raises puregrpc's RpcError."""
+    try:
+        data = response if serialize is None else serialize(response)
+    except Exception:
+        logger.exception("Exception serializing message!")
+        raise end.error(StatusCode.INTERNAL, "Failed to serialize response!") from None
+    if not isinstance(data, bytes):
+        raise end.error(StatusCode.INTERNAL, "Failed to serialize response!")
+    return data
+
+
+async def _response(handler: Any, request: Any, context: _ServicerContext) -> bytes:
+    behavior = blocking._behavior(handler)
+    argument = await _argument(handler, request, context)
+    if _is_async(behavior):
+        response = await behavior(argument, context)
+    else:
+        response = (
+            behavior(argument, context) if not _is_plain(behavior) else await _in_thread(behavior, argument, context)
+        )
+        if inspect.isawaitable(response):
+            response = await response
+    if context.end.is_aborted:
+        raise context.end.error(StatusCode.UNKNOWN, "")
+    if context.end.code is not None and context.end.code is not StatusCode.OK:
+        raise context.end.error(StatusCode.UNKNOWN, "")
+    data = serialized(handler.response_serializer, response, context.end)
+    context.end.finish()
+    return data
+
+
+async def _responses(handler: Any, request: Any, context: _ServicerContext) -> AsyncIterator[bytes]:
+    behavior = blocking._behavior(handler)
+    argument = await _argument(handler, request, context)
+    if _is_async(behavior):
+        found = behavior(argument, context)
+    else:
+        found = behavior(argument, context) if not _is_plain(behavior) else _iterated(behavior, argument, context)
+    if hasattr(found, "__aiter__"):
+        async for response in found:
+            yield serialized(handler.response_serializer, response, context.end)
+    elif inspect.isawaitable(found):
+        await found  # it writes to the context
+    else:
+        for response in found:
+            yield serialized(handler.response_serializer, response, context.end)
+    if context.end.is_aborted:
+        raise context.end.error(StatusCode.UNKNOWN, "")
+    context.end.finish()
+
+
+def _is_plain(behavior: Callable[..., Any]) -> bool:
+    """Whether it is a plain function, which may block: for a thread."""
+    return inspect.isfunction(behavior) or inspect.ismethod(behavior) or inspect.isgeneratorfunction(behavior)
+
+
+async def _in_thread(behavior: Callable[..., Any], argument: Any, context: _ServicerContext) -> Any:
+    plain = _PlainContext(context)
+    return await asyncio.get_running_loop().run_in_executor(None, behavior, _plain(argument), plain)
+
+
+async def _iterated(behavior: Callable[..., Any], argument: Any, context: _ServicerContext) -> AsyncIterator[Any]:
+    loop = asyncio.get_running_loop()
+    found = await _in_thread(behavior, argument, context)
+    iterator = iter(found)
+    end = object()
+    while (response := await loop.run_in_executor(None, next, iterator, end)) is not end:
+        yield response
+
+
+def _plain(argument: Any) -> Any:
+    """Requests for a plain function on a thread."""
+    if not hasattr(argument, "__anext__"):
+        return argument
+    return _requests_of(argument, asyncio.get_running_loop())
+
+
+def _requests_of(requests: Any, loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    while (request := asyncio.run_coroutine_threadsafe(anext(requests, EOF), loop).result()) is not EOF:
+        yield request
+
+
+class _PlainContext(_Context):
+    """The context of a plain handler behind interceptors of a loop."""
+
+    def __init__(self, context: _ServicerContext) -> None:
+        super().__init__(context._context)
+        self.end = context.end
+
+
+def _failure(error: Exception, context: _ServicerContext) -> errors.RpcError:
+    """How a call ends whose handler has raised."""
+    if context.end.is_aborted:
+        return context.end.error(StatusCode.UNKNOWN, "")
+    if isinstance(error, errors.RpcError):
+        return error
+    if context.end.code is not None and context.end.code is not StatusCode.OK:
+        return context.end.error(StatusCode.UNKNOWN, "")
+    logger.exception("Unexpected [%s] raised by servicer method", type(error).__name__, exc_info=error)
+    return context.end.error(StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")

@@ -1,0 +1,203 @@
+"""`grpc.aio`: calls of the four shapes, interceptors, servers with async and plain handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+import grpc
+from grpc import aio
+
+
+async def double(request: bytes, context: aio.ServicerContext[Any, Any]) -> bytes:
+    context.set_trailing_metadata((("ended", "yes"),))
+    return 2 * request
+
+
+async def count(request: bytes, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
+    for i in range(3):
+        yield request + bytes([i])
+
+
+async def join(requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]) -> bytes:
+    return b"".join([request async for request in requests])
+
+
+async def echo(requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]) -> None:
+    while (request := await context.read()) is not aio.EOF:
+        await context.write(request)
+
+
+async def refuse(request: bytes, context: aio.ServicerContext[Any, Any]) -> bytes:
+    await context.abort(grpc.StatusCode.NOT_FOUND, "no such thing", (("why", "none"),))
+
+
+def plain(request: bytes, context: grpc.ServicerContext) -> bytes:
+    context.set_trailing_metadata((("by", "a thread"),))
+    return request
+
+
+def plain_many(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+    yield from requests
+
+
+HANDLERS = {
+    "Double": grpc.unary_unary_rpc_method_handler(double),
+    "Count": grpc.unary_stream_rpc_method_handler(count),
+    "Join": grpc.stream_unary_rpc_method_handler(join),
+    "Echo": grpc.stream_stream_rpc_method_handler(echo),
+    "Refuse": grpc.unary_unary_rpc_method_handler(refuse),
+    "Plain": grpc.unary_unary_rpc_method_handler(plain),
+    "PlainMany": grpc.stream_stream_rpc_method_handler(plain_many),
+}
+
+Scenario = Callable[[aio.Channel], Awaitable[None]]
+
+
+def run(scenario: Scenario, *, interceptors: Any = (), server_interceptors: Any = ()) -> None:
+    """Run it with a channel to a server of all handlers."""
+
+    async def main() -> None:
+        server = aio.server(interceptors=server_interceptors)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", HANDLERS),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with aio.insecure_channel(f"127.0.0.1:{port}", interceptors=interceptors) as channel:
+            await asyncio.wait_for(scenario(channel), 10)
+        await server.stop(None)
+
+    asyncio.run(main())
+
+
+def test_one_request_and_one_response() -> None:
+    async def scenario(channel: aio.Channel) -> None:
+        call = channel.unary_unary("/a.B/Double")(b"x", metadata=(("k", "v"),))
+        done: list[Any] = []
+        call.add_done_callback(done.append)
+        assert await call == b"xx"
+        assert await call.code() is grpc.StatusCode.OK
+        assert (await call.trailing_metadata())["ended"] == "yes"
+        await asyncio.sleep(0)
+        assert done == [call]
+
+    run(scenario)
+
+
+def test_one_request_and_many_responses() -> None:
+    async def scenario(channel: aio.Channel) -> None:
+        method = channel.unary_stream("/a.B/Count")
+        assert [each async for each in method(b"x")] == [b"x\0", b"x\1", b"x\2"]
+        call = method(b"y")
+        assert await call.read() == b"y\0"
+        with pytest.raises(aio.UsageError):
+            call.__aiter__()
+        assert await call.read() == b"y\1"
+        assert await call.read() == b"y\2"
+        assert await call.read() is aio.EOF
+        assert await call.read() is aio.EOF
+
+    run(scenario)
+
+
+def test_many_requests() -> None:
+    async def requests() -> AsyncIterator[bytes]:
+        yield b"a"
+        yield b"b"
+
+    async def scenario(channel: aio.Channel) -> None:
+        assert await channel.stream_unary("/a.B/Join")(requests()) == b"ab"
+        assert await channel.stream_unary("/a.B/Join")([b"c", b"d"]) == b"cd"
+        call = channel.stream_stream("/a.B/Echo")()
+        await call.write(b"x")
+        assert await call.read() == b"x"
+        await call.done_writing()
+        with pytest.raises(asyncio.InvalidStateError):
+            await call.write(b"y")
+        assert await call.read() is aio.EOF
+        assert [each async for each in channel.stream_stream("/a.B/Echo")(requests())] == [b"a", b"b"]
+
+    run(scenario)
+
+
+def test_a_status_is_raised() -> None:
+    async def scenario(channel: aio.Channel) -> None:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await channel.unary_unary("/a.B/Refuse")(b"")
+        error = caught.value
+        assert isinstance(error, grpc.RpcError)
+        assert error.code() is grpc.StatusCode.NOT_FOUND
+        assert error.details() == "no such thing"
+        assert error.trailing_metadata()["why"] == "none"
+
+    run(scenario)
+
+
+def test_cancelling_a_call_cancels_who_awaits_it() -> None:
+    async def scenario(channel: aio.Channel) -> None:
+        call = channel.stream_stream("/a.B/Echo")()
+        await call.write(b"x")
+        assert call.cancel()
+        assert not call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call.read()
+        assert await call.code() is grpc.StatusCode.CANCELLED
+
+    run(scenario)
+
+
+def test_plain_handlers_run_on_threads_behind_interceptors_too() -> None:
+    class Seeing(aio.ServerInterceptor):
+        async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+            seen.append(handler_call_details.method)
+            return await continuation(handler_call_details)
+
+    async def scenario(channel: aio.Channel) -> None:
+        call = channel.unary_unary("/a.B/Plain")(b"x")
+        assert await call == b"x"
+        assert (await call.trailing_metadata())["by"] == "a thread"
+        assert [each async for each in channel.stream_stream("/a.B/PlainMany")([b"a", b"b"])] == [b"a", b"b"]
+
+    seen: list[str] = []
+    run(scenario)
+    assert seen == []
+    run(scenario, server_interceptors=(Seeing(),))
+    assert seen == ["/a.B/Plain", "/a.B/PlainMany"]
+
+
+def test_interceptors_may_be_appended_as_googles_transports_do() -> None:
+    class Marking(aio.UnaryUnaryClientInterceptor):
+        async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+            client_call_details.metadata.add("by", "me")
+            return await continuation(client_call_details, request + b"!")
+
+    async def scenario(channel: Any) -> None:
+        channel._unary_unary_interceptors.append(Marking())
+        assert await channel.unary_unary("/a.B/Double")(b"x") == b"x!x!"
+
+    run(scenario)
+
+
+def test_the_channel_tells_its_state() -> None:
+    async def scenario(channel: aio.Channel) -> None:
+        assert channel.get_state() is grpc.ChannelConnectivity.IDLE
+        await channel.channel_ready()
+        assert channel.get_state() is grpc.ChannelConnectivity.READY
+        await channel.close()
+        assert channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+        with pytest.raises(aio.UsageError):
+            channel.unary_unary("/a.B/Double")(b"x")
+
+    run(scenario)
+
+
+def test_grpc_aio_is_there_without_being_imported() -> None:
+    code = "import grpc; print(grpc.aio.EOF, grpc.experimental.aio.Metadata.__name__)"
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "<grpc.aio.EOF> Metadata\n"
