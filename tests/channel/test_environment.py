@@ -8,7 +8,7 @@ import pytest
 
 from puregrpc import TlsOptions
 from puregrpc.channel.backends.environment import environment_proxy, is_exempt, is_loopback
-from puregrpc.channel.options import channel_options
+from puregrpc.channel.options import USER_AGENT, channel_options
 from puregrpc.channel.target import parse_target
 from puregrpc.errors import InvalidArgument
 from tests.channel.helpers import run
@@ -119,3 +119,24 @@ def test_the_roots_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
         TlsOptions().client_context()
     monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "")
     TlsOptions().client_context()
+
+
+@ONE_WORLD
+def test_user_agents() -> None:
+    async def test() -> None:
+        async with wire_server(lambda session, _: EchoCall(session)) as server:
+            for options, expected in (
+                ({}, USER_AGENT),
+                ({"user_agent": "mine/1"}, f"mine/1 {USER_AGENT}"),
+                ({"user_agent": "mine/1", "secondary_user_agent": "(other)"}, f"mine/1 {USER_AGENT} (other)"),
+                ({"user_agent": "mine/1", "whole_user_agent": "grpc-python/1.85"}, "grpc-python/1.85"),
+                ({"whole_user_agent": ""}, ""),
+            ):
+                async with open_channel(server.address, **options) as channel:
+                    await channel.unary_unary(ECHO)(b"")
+                assert server.requests[-1].user_agent == expected
+        for name in ("user_agent", "secondary_user_agent", "whole_user_agent"):
+            with pytest.raises(InvalidArgument, match=rf"{name} is 'a\\r\\nb': printable ASCII is expected"):
+                channel_options("localhost:1", **{name: "a\r\nb"})  # type: ignore[arg-type]
+
+    run(test)

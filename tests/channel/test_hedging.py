@@ -177,7 +177,8 @@ def test_what_is_sent_goes_to_all_until_one_is_the_call() -> None:
 def test_with_too_much_sent_the_first_is_the_call() -> None:
     async def test() -> None:
         answers = Answers("echo", "silent")
-        async with wire_server(answers) as server, open_channel(server.address, hedging=SOON) as channel:
+        two = HedgingPolicy(max_attempts=2, hedging_delay=0.05)
+        async with wire_server(answers) as server, open_channel(server.address, hedging=two) as channel:
             async with channel.call(ECHO, timeout=15) as call:
                 await call.send(b"begun")
                 await until(lambda: len(answers.calls) == 2)

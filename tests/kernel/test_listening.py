@@ -24,6 +24,8 @@ from puregrpc.kernel.network.streams import ByteStream, SocketStream
 class Tls:
     """What a listener is told of TLS."""
 
+    changes = False
+
     def __init__(self, *, require_alpn: bool = True, alpn: str | None = "h2") -> None:
         self.require_alpn = require_alpn
         self.alpn = alpn

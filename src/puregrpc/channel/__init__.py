@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from puregrpc.channel.service_config.policies import RetryPolicy as RetryPolicy
     from puregrpc.channel.service_config.policies import RetryThrottling as RetryThrottling
     from puregrpc.channel.service_config.reading import parse_service_config as parse_service_config
+    from puregrpc.channel.snapshot import CallNumbers as CallNumbers
     from puregrpc.channel.snapshot import ChannelSnapshot as ChannelSnapshot
     from puregrpc.channel.snapshot import SessionSnapshot as SessionSnapshot
     from puregrpc.channel.snapshot import SubchannelSnapshot as SubchannelSnapshot
@@ -50,6 +51,7 @@ _MODULES = {
     "BlockingUnaryUnaryMethod": "blocking.methods",
     "CallCredentials": "details",
     "CallDetails": "details",
+    "CallNumbers": "snapshot",
     "Channel": "channel",
     "ChannelKeywords": "options",
     "ChannelSnapshot": "snapshot",

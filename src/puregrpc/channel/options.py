@@ -99,6 +99,10 @@ class ChannelKeywords(TypedDict, total=False):
     """Metadata sent never indexed (RFC 7541, section 7.1.3); by default authorization and cookie."""
     user_agent: str | None
     """Is put in front of the library's own."""
+    secondary_user_agent: str | None
+    """Is put behind it."""
+    whole_user_agent: str | None
+    """Stands in its place, and in that of the two others."""
     engine: EngineName | None
     proxy: str | None
     """``http://[user:password@]host:port``, asked with CONNECT (gRFC A1)."""
@@ -203,6 +207,8 @@ def channel_options(
     allow_plaintext_credentials: bool = False,
     secret_names: Sequence[str] = ("authorization", "cookie"),
     user_agent: str | None = None,
+    secondary_user_agent: str | None = None,
+    whole_user_agent: str | None = None,
     engine: EngineName | None = None,
     proxy: str | None = None,
     proxy_headers: Mapping[str, str] | None = None,
@@ -251,7 +257,7 @@ def channel_options(
             max_header_list_size=max_header_list_size,
             connection_memory=max(CONNECTION_MEMORY, 2 * methods.largest_response),
             scheme="http" if tls_options is None else "https",
-            user_agent=USER_AGENT if user_agent is None else f"{user_agent} {USER_AGENT}",
+            user_agent=_user_agent(user_agent, secondary_user_agent, whole_user_agent),
             keepalive_time=keepalive_time,
             keepalive_timeout=keepalive_timeout,
             keepalive_without_calls=keepalive_without_calls,
@@ -283,6 +289,15 @@ def _proxy(
     target: Target, url: str | None, headers: Mapping[str, str] | None, environment: EnvironmentProxy
 ) -> Proxy | None:
     return environment_proxy(target, environment) if url is None else parse_proxy(url, headers)
+
+
+def _user_agent(primary: str | None, secondary: str | None, whole: str | None) -> str:
+    for name, value in (("user_agent", primary), ("secondary_user_agent", secondary), ("whole_user_agent", whole)):
+        if value is not None and not (value.isascii() and value.isprintable()):
+            raise InvalidArgument(f"{name} is {value!r}: printable ASCII is expected")
+    if whole is not None:
+        return whole
+    return " ".join(part for part in (primary, USER_AGENT, secondary) if part)
 
 
 def _service_config(given: ServiceConfig | Mapping[str, Any] | str | None) -> ServiceConfig:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from puregrpc.channel.backends.connectivity import ConnectivityState
-from puregrpc.transport import ClientSession, SessionCounters
+from puregrpc.transport import CallCounters, ClientSession, SessionCounters
 from puregrpc.wire.connection import ConnectionSnapshot
 
 if TYPE_CHECKING:
     from puregrpc.channel.backends.subchannel import Subchannel
     from puregrpc.channel.core import ChannelCore
+    from puregrpc.transport import ConnectionSecurity
 
-__all__ = ["ChannelSnapshot", "SessionSnapshot", "SubchannelSnapshot", "snapshot_of"]
+__all__ = ["CallNumbers", "ChannelSnapshot", "SessionSnapshot", "SubchannelSnapshot", "snapshot_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallNumbers:
+    """How many calls there have been, those included that run; each attempt of a call counts (gRFC A14)."""
+
+    started: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    """They ended with a status other than OK, or were cancelled by this side."""
+    last_started: float | None = None
+    """When the last one began (seconds since 1970)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,11 @@ class SessionSnapshot:
     is_going_away: bool
     counters: SessionCounters
     connection: ConnectionSnapshot
+    number: int = 0
+    """No other part of a channel or a server has it in this process; so below."""
+    calls: CallNumbers = CallNumbers()
+    security: ConnectionSecurity | None = None
+    """None in plaintext."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +57,9 @@ class SubchannelSnapshot:
     failures: int
     """How many attempts to connect have failed."""
     sessions: tuple[SessionSnapshot, ...]
+    number: int = 0
+    calls: CallNumbers = CallNumbers()
+    """Over all connections that there have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +70,7 @@ class ChannelSnapshot:
     state: ConnectivityState
     subchannels: tuple[SubchannelSnapshot, ...]
     counters: SessionCounters = SessionCounters(0, 0)  # noqa: RUF009 - frozen
+    calls: CallNumbers = CallNumbers()
 
 
 def snapshot_of(target: str, core: ChannelCore | None, state: ConnectivityState) -> ChannelSnapshot:
@@ -59,16 +83,27 @@ def snapshot_of(target: str, core: ChannelCore | None, state: ConnectivityState)
 def _channel(target: str, core: ChannelCore, state: ConnectivityState) -> ChannelSnapshot:
     balancer = core.balancer
     subchannels = (*balancer.subchannels, *balancer.leaving)
-    return ChannelSnapshot(target, state, tuple(map(_subchannel, subchannels)), balancer.counters)
+    open_calls = sum(session.connection.open_calls for session in balancer.sessions)
+    now = core.kernel.now()
+    calls = _calls(balancer.call_counters, open_calls, now)
+    return ChannelSnapshot(
+        target, state, tuple(_subchannel(subchannel, now) for subchannel in subchannels), balancer.counters, calls
+    )
 
 
-def _subchannel(subchannel: Subchannel) -> SubchannelSnapshot:
+def _subchannel(subchannel: Subchannel, now: float) -> SubchannelSnapshot:
     return SubchannelSnapshot(
         name=subchannel.name,
         state=subchannel.state,
         last_error=subchannel.error,
         failures=subchannel.failures,
         sessions=tuple(map(_session, subchannel.sessions)),
+        number=subchannel.number,
+        calls=_calls(
+            subchannel.call_counters,
+            sum(session.connection.open_calls for session in subchannel.sessions),
+            now,
+        ),
     )
 
 
@@ -79,4 +114,17 @@ def _session(session: ClientSession) -> SessionSnapshot:
         is_going_away=session.is_going_away,
         counters=session.counters,
         connection=session.connection.snapshot(),
+        number=session.number,
+        calls=_calls(session.call_counters, session.connection.open_calls, session.kernel.now()),
+        security=session.security,
+    )
+
+
+def _calls(counters: CallCounters, running: int, now: float) -> CallNumbers:
+    began = counters.last_started_at
+    return CallNumbers(
+        started=counters.started,
+        succeeded=max(counters.started - counters.failed - running, 0),
+        failed=counters.failed,
+        last_started=None if began == -inf else time.time() - (now - began),
     )

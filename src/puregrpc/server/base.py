@@ -20,6 +20,7 @@ from puregrpc.wire.compression import coding_for
 
 if TYPE_CHECKING:
     from puregrpc.kernel.threads.executor import Executor
+    from puregrpc.transport.dynamic_tls import DynamicTls
     from puregrpc.transport.tls import TlsOptions
 
 __all__ = ["ServerBase"]
@@ -34,7 +35,7 @@ class ServerBase:
     def __init__(
         self,
         *targets: str,
-        tls: TlsOptions | None,
+        tls: TlsOptions | DynamicTls | None,
         config: ServerConfig,
         interceptors: Sequence[Interceptor],
         executor: Executor | None = None,
@@ -106,14 +107,19 @@ class ServerBase:
 
     # -- where it listens
 
-    def add_listener(self, target: str, *, tls: TlsOptions | None = None) -> None:
+    def add_listener(self, target: str, *, tls: TlsOptions | DynamicTls | None = None) -> None:
         """Listen on one more address, with TLS options of its own. To be called before the server starts."""
         if self._was_started:
             raise LocalProtocolError("a listener is added before the server starts")
         self._targets.append(Target(target, tls))
 
     def bind(
-        self, target: str, *, tls: TlsOptions | None = None, reuse_port: bool = False, both_families: bool = False
+        self,
+        target: str,
+        *,
+        tls: TlsOptions | DynamicTls | None = None,
+        reuse_port: bool = False,
+        both_families: bool = False,
     ) -> tuple[str, ...]:
         """Take one more address at once: the system keeps connections waiting until the server starts.
 

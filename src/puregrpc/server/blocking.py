@@ -19,6 +19,7 @@ from puregrpc.server.interceptor import Interceptor
 
 if TYPE_CHECKING:
     from puregrpc.kernel.threads.executor import Executor
+    from puregrpc.transport.dynamic_tls import DynamicTls
     from puregrpc.transport.tls import TlsOptions
 
 __all__ = ["BlockingServer"]
@@ -48,7 +49,7 @@ class BlockingServer(ServerBase):
     def __init__(
         self,
         *targets: str,
-        tls: TlsOptions | None = None,
+        tls: TlsOptions | DynamicTls | None = None,
         config: ServerConfig = ServerConfig(),  # noqa: B008 - frozen
         interceptors: Sequence[Interceptor] = (),
         maximum_concurrent_rpcs: int | None = None,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import socket
 
     from puregrpc.kernel.network.tap import Tap
+    from puregrpc.transport.dynamic_tls import DynamicTls
     from puregrpc.transport.tls import TlsOptions
 
 __all__ = ["Connections", "Target"]
@@ -53,7 +54,7 @@ class Target(NamedTuple):
     """Where a server is to listen."""
 
     address: str
-    tls: TlsOptions | None = None
+    tls: TlsOptions | DynamicTls | None = None
     sockets: tuple[socket.socket, ...] = ()
     """Sockets that listen there already, in place of new ones."""
     is_shared: bool = True

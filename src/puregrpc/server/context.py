@@ -14,6 +14,7 @@ from puregrpc.wire.status import Status, StatusCode
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
     from puregrpc.server.call import IncomingCall
+    from puregrpc.transport import ConnectionSecurity
     from puregrpc.wire.connection import Metadata
 
 __all__ = ["Context", "MetadataLike"]
@@ -92,6 +93,14 @@ class Context:
     def peer_certificate(self) -> bytes | None:
         """The client's certificate (DER) if it showed one over TLS, else None."""
         return self._call.session.peer_certificate
+
+    @property
+    def security(self) -> ConnectionSecurity | None:
+        """How the connection is secured, with the client's certificate as data; None in plaintext.
+
+        A certificate that was shown is one that ``root_certificates`` of the server's `TlsOptions` have signed.
+        """
+        return self._call.session.security
 
     @property
     def timeout(self) -> float | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from puregrpc.kernel.network.tap import Tap
     from puregrpc.kernel.threads.executor import Executor
+    from puregrpc.transport.dynamic_tls import DynamicTls
     from puregrpc.transport.tls import TlsOptions
 
 __all__ = ["Server", "StartedWith"]
@@ -59,7 +60,7 @@ class Server(ServerBase):
     def __init__(
         self,
         *targets: str,
-        tls: TlsOptions | None = None,
+        tls: TlsOptions | DynamicTls | None = None,
         config: ServerConfig = ServerConfig(),  # noqa: B008 - frozen
         interceptors: Sequence[Interceptor] = (),
         executor: Executor | None = None,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from puregrpc.kernel.network.streams import ByteStream
     from puregrpc.kernel.network.tap import Tap
     from puregrpc.server.connections import Connections
+    from puregrpc.transport import ConnectionSecurity
 
 __all__ = ["ServerSession"]
 
@@ -91,6 +92,11 @@ class ServerSession:
         """The client's certificate in DER form, if it showed one."""
         tls = self.transport.stream.tls
         return None if tls is None else tls.peer_certificate
+
+    @property
+    def security(self) -> ConnectionSecurity | None:
+        """How the connection is secured; None in plaintext."""
+        return self.transport.security
 
     # -- what the transport's session tells
 
@@ -301,4 +307,8 @@ class ServerSession:
             bytes_received=self.transport.bytes_received,
             calls_started=self.calls_started,
             connection=self.wire.snapshot(),
+            calls_ended={code: number for code, number in self.calls_ended.items() if number},
+            local=self.transport.local,
+            number=self.transport.number,
+            security=self.security,
         )

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from puregrpc.wire.connection import ConnectionSnapshot
+
+if TYPE_CHECKING:
+    from puregrpc.transport import ConnectionSecurity
 
 __all__ = ["ServerSnapshot", "SessionSnapshot"]
 
@@ -20,6 +24,14 @@ class SessionSnapshot:
     bytes_received: int
     calls_started: int
     connection: ConnectionSnapshot
+    calls_ended: Mapping[int, int] = field(default_factory=dict)
+    """By status code."""
+    local: str = ""
+    """The server's own address."""
+    number: int = 0
+    """No other part of a channel or a server has it in this process."""
+    security: ConnectionSecurity | None = None
+    """None in plaintext."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 from puregrpc._on_demand import on_demand
 
 if TYPE_CHECKING:
+    from puregrpc.transport.amounts import CallCounters as CallCounters
     from puregrpc.transport.amounts import SessionCounters as SessionCounters
+    from puregrpc.transport.certificates import Certificate as Certificate
+    from puregrpc.transport.certificates import ConnectionSecurity as ConnectionSecurity
+    from puregrpc.transport.certificates import read_certificate as read_certificate
+    from puregrpc.transport.dynamic_tls import DynamicTls as DynamicTls
     from puregrpc.transport.session import ClientSession as ClientSession
     from puregrpc.transport.session import Session as Session
     from puregrpc.transport.session import SessionOptions as SessionOptions
@@ -17,7 +22,11 @@ if TYPE_CHECKING:
     from puregrpc.transport.tls import TlsOptions as TlsOptions
 
 _MODULES = {
+    "CallCounters": "amounts",
+    "Certificate": "certificates",
     "ClientSession": "session",
+    "ConnectionSecurity": "certificates",
+    "DynamicTls": "dynamic_tls",
     "InsecureTlsWarning": "tls",
     "Session": "session",
     "SessionCounters": "amounts",
@@ -25,6 +34,7 @@ _MODULES = {
     "TlsOptions": "tls",
     "UnaryExchange": "session",
     "open_session": "session",
+    "read_certificate": "certificates",
 }
 
 __all__ = [*_MODULES]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
+from math import inf
 
 __all__ = [
     "LARGEST_READ_SIZE",
     "MOST_IN_TURN",
     "READ_SIZE",
     "SMALLEST_READ_SIZE",
+    "CallCounters",
     "SessionCounters",
+    "next_number",
     "next_read_size",
     "without_first",
 ]
@@ -55,3 +59,29 @@ class SessionCounters:
 
     def __add__(self, other: SessionCounters) -> SessionCounters:
         return SessionCounters(self.bytes_sent + other.bytes_sent, self.bytes_received + other.bytes_received)
+
+
+@dataclass(frozen=True, slots=True)
+class CallCounters:
+    """The calls of a client's session: one for each attempt."""
+
+    started: int = 0
+    failed: int = 0
+    """Those that ended with a status other than OK, or were cancelled by this side."""
+    last_started_at: float = -inf
+    """On the kernel's clock."""
+
+    def __add__(self, other: CallCounters) -> CallCounters:
+        return CallCounters(
+            self.started + other.started,
+            self.failed + other.failed,
+            max(self.last_started_at, other.last_started_at),
+        )
+
+
+_numbers = count(1)
+
+
+def next_number() -> int:
+    """A number for a part of a channel or a server, which no other one of this process has."""
+    return next(_numbers)

@@ -219,5 +219,7 @@ class LoopSession(Session[ConnectionT]):
                 self._holding = FREE
                 if self._has_output:
                     self._send_now()
+        self.calls_started += 1
+        self.last_call_at = now
         if self._keepalive or (deadline is not None and deadline < self._armed):
             self.opened(call, deadline)

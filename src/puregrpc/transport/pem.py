@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator
 from dataclasses import dataclass
+
+from puregrpc.transport.der import elements, items
 
 __all__ = ["CLIENT_AUTH", "SERVER_AUTH", "Block", "blocks"]
 
@@ -52,8 +53,8 @@ class Block:
         (openssl-x509(1), "Trust options"). Raises ValueError.
         """
         trust = self._parts()[1]
-        lists = ((tag, content) for tag, content in _items(trust) if tag in (TRUSTED, REJECTED))
-        uses = {tag: {identifier for _, identifier in _items(content)} for tag, content in lists}
+        lists = ((tag, content) for tag, content in items(trust) if tag in (TRUSTED, REJECTED))
+        uses = {tag: {identifier for _, identifier in items(content)} for tag, content in lists}
         wanted = {usage, ANY_USAGE}
         return not wanted & uses.get(REJECTED, set()) and (TRUSTED not in uses or bool(wanted & uses[TRUSTED]))
 
@@ -65,8 +66,8 @@ class Block:
             raise ValueError(f"it is not base64: {error}") from None
         if self.label != "TRUSTED CERTIFICATE":
             return data, b""
-        end = next((end for _, _, end in _elements(data)), 0)
-        return data[:end], next((content for _, content in _items(data[end:])), b"")
+        end = next((end for _, _, end in elements(data)), 0)
+        return data[:end], next((content for _, content in items(data[end:])), b"")
 
 
 def blocks(pem: bytes) -> list[Block]:
@@ -75,23 +76,3 @@ def blocks(pem: bytes) -> list[Block]:
     if len(found) != len(BEGIN.findall(pem)):
         raise ValueError("there is a BEGIN line without its END line")
     return found
-
-
-def _elements(der: bytes) -> Iterator[tuple[int, int, int]]:
-    """Tag, begin of content and end of each element of DER (X.690, section 8.1). Raises ValueError."""
-    at = 0
-    while at < len(der):
-        begin = at + 2
-        size = der[at + 1] if begin <= len(der) else -1
-        if size > 0x80:  # that many octets with the size follow
-            begin += size - 0x80
-            size = int.from_bytes(der[at + 2 : begin], "big")
-        if size < 0 or begin + size > len(der):  # not DER, or cut
-            raise ValueError("it is not DER: an element is longer than what it is in")
-        yield der[at], begin, begin + size
-        at = begin + size
-
-
-def _items(der: bytes) -> list[tuple[int, bytes]]:
-    """Tag and content of each element."""
-    return [(tag, der[begin:end]) for tag, begin, end in _elements(der)]

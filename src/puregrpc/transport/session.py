@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from puregrpc.errors import ConnectError
 from puregrpc.kernel.base import Waiters
-from puregrpc.transport.amounts import SessionCounters
+from puregrpc.transport.amounts import CallCounters, SessionCounters, next_number
 from puregrpc.transport.end_reasons import PEER_CLOSED, describe_foreign_protocol
 from puregrpc.wire.connection import Call, ClientConnection, Connection, Driver, Request, ServerCall
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from puregrpc.kernel import Kernel, Waiter
     from puregrpc.kernel.network.streams import ByteStream
     from puregrpc.kernel.network.tap import Tap
+    from puregrpc.transport.certificates import ConnectionSecurity
     from puregrpc.transport.rounds import Rounds
 
     Ts = TypeVarTuple("Ts")
@@ -100,13 +101,17 @@ class Session(Driver, Generic[ConnectionT]):
         "_owner",
         "bytes_received",
         "bytes_sent",
+        "calls_failed",
+        "calls_started",
         "connection",
         "end_reason",
         "is_going_away",
         "is_over",
         "is_ready",
         "kernel",
+        "last_call_at",
         "local",
+        "number",
         "options",
         "peer",
         "stream",
@@ -137,6 +142,11 @@ class Session(Driver, Generic[ConnectionT]):
         """Why the connection ended; None as long as it has not."""
         self.is_over = False
         """Everything of the session has ended."""
+        self.number = next_number()
+        """No other one of the process has it."""
+        self.calls_started = self.calls_failed = 0
+        """Client: see `CallCounters`."""
+        self.last_call_at = -inf
         self.bytes_sent = 0
         self.bytes_received = 0
         self._is_cut = False
@@ -147,9 +157,23 @@ class Session(Driver, Generic[ConnectionT]):
         self.connection = make_connection(self)
 
     @property
+    def security(self) -> ConnectionSecurity | None:
+        """How the connection is secured; None in plaintext."""
+        if self.stream.tls is None:
+            return None
+        from puregrpc.transport.certificates import security_of  # most connections are not asked
+
+        return security_of(self.stream.tls)
+
+    @property
     def counters(self) -> SessionCounters:
         """What passed through it so far."""
         return SessionCounters(self.bytes_sent, self.bytes_received)
+
+    @property
+    def call_counters(self) -> CallCounters:
+        """The calls that it had so far."""
+        return CallCounters(self.calls_started, self.calls_failed, self.last_call_at)
 
     # -- its life
 
@@ -246,6 +270,8 @@ class Session(Driver, Generic[ConnectionT]):
     ) -> None:
         """Client: `ClientConnection.open_call`, with the bookkeeping around it. With the mutex held."""
         self.joined(call)
+        self.calls_started += 1
+        self.last_call_at = now
         try:
             self.connection.open_call(
                 call,
@@ -257,6 +283,7 @@ class Session(Driver, Generic[ConnectionT]):
                 secret_names=self.options.secret_names,
             )
         except BaseException:
+            self.calls_started -= 1
             self.over(call)
             raise
         self.opened(call, deadline)
@@ -321,6 +348,8 @@ class Session(Driver, Generic[ConnectionT]):
 
     def reset_call(self, call: Call) -> None:
         """As `reset`, with the mutex held and nothing sent."""
+        if call.wire_state is not None:
+            self.calls_failed += 1
         self.connection.reset(call, now=self.kernel.now())
         self.over(call)
 

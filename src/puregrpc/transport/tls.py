@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from puregrpc.errors import InvalidArgument
 from puregrpc.kernel.network.connecting import ALPN_H2
+from puregrpc.transport.certificates import Certificate, read_certificate
 from puregrpc.transport.pem import CLIENT_AUTH, SERVER_AUTH, Block, blocks
 
 if TYPE_CHECKING:
     import ssl
+    from typing import TypeGuard
 
 __all__ = ["InsecureTlsWarning", "TlsOptions"]
 
@@ -55,6 +57,9 @@ class TlsOptions:
     """Client: the name to ask for (SNI) and to find in the certificate, in place of the target's host."""
     verify: bool = True
     """Client: False takes any certificate, and warns with InsecureTlsWarning."""
+    more_key_pairs: Sequence[tuple[Pem, Pem | None]] = ()
+    """Server: other certificate chains with their private keys, for clients that ask (SNI) for a name that is theirs;
+    all others get ``certificate_chain``."""
     strict_certificates: bool = False
     """Refuse certificates that RFC 5280 does not allow, common as they are: a CA without key usage, a certificate that
     does not identify its issuer's key (OpenSSL's X509_V_FLAG_X509_STRICT, which Python sets by default from 3.13 on).
@@ -65,6 +70,16 @@ class TlsOptions:
     """Refuse a peer that does not agree on "h2" by ALPN. False is for intermediaries that know nothing of ALPN."""
     key_log_file: str | os.PathLike[str] | None = None
     """Append the secrets of each connection to this file, in the form that Wireshark reads."""
+
+    changes: ClassVar[bool] = False
+    """The options of a server do not change; see `DynamicTls`."""
+
+    def files(self) -> list[str]:
+        """The paths among the pieces."""
+        pieces = [self.root_certificates, self.certificate_chain, self.private_key]
+        for pair in self.more_key_pairs:
+            pieces += pair
+        return [os.fsdecode(piece) for piece in pieces if piece is not None and not _is_text(piece)]
 
     def with_server_name(self, name: str) -> TlsOptions:
         return replace(self, server_name=name)
@@ -106,7 +121,30 @@ class TlsOptions:
                 raise InvalidArgument("require_client_certificate needs root_certificates to verify clients against")
             context.verify_mode = ssl.CERT_REQUIRED
         self._prepare(context)
+        if self.more_key_pairs:
+            self._choose_by_name(context)
         return context
+
+    def _choose_by_name(self, context: ssl.SSLContext) -> None:
+        """Have the certificate chosen by the name that the client asks for (RFC 6066, section 3)."""
+
+        first = _first_certificate(self)
+        others: list[tuple[Certificate, ssl.SSLContext]] = []
+        for number, (chain, key) in enumerate(self.more_key_pairs):
+            other = replace(self, certificate_chain=chain, private_key=key, more_key_pairs=())
+            try:
+                others.append((_first_certificate(other), other.server_context()))
+            except InvalidArgument as error:
+                raise InvalidArgument(f"more_key_pairs[{number}]: {error}") from None
+
+        def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+            if name is not None and not first.covers(name):
+                for certificate, other in others:
+                    if certificate.covers(name):
+                        connection.context = other
+                        return
+
+        context.sni_callback = choose
 
     def _prepare(self, context: ssl.SSLContext) -> None:
         import ssl
@@ -181,10 +219,8 @@ class _Piece:
         self.where = name
         self.path: str | None = None
         """The file, if it can be read again."""
-        if isinstance(value, str) and "-----BEGIN" in value:
-            pem = value.encode("utf-8", "replace")
-        elif isinstance(value, bytes) and b"-----BEGIN" in value:
-            pem = value
+        if _is_text(value):
+            pem = value.encode("utf-8", "replace") if isinstance(value, str) else bytes(value)
         else:
             path = os.fsdecode(value)
             self.where = f"{name} {path!r}"
@@ -218,6 +254,18 @@ class _Piece:
         if not found:
             raise InvalidArgument(f"{self.where}: no CERTIFICATE in PEM form was found in it")
         return found
+
+
+def _is_text(value: Pem) -> TypeGuard[str | bytes]:
+    """Whether a piece is PEM itself, and not a path."""
+    return (isinstance(value, str) and "-----BEGIN" in value) or (isinstance(value, bytes) and b"-----BEGIN" in value)
+
+
+def _first_certificate(options: TlsOptions) -> Certificate:
+    if options.certificate_chain is None:
+        raise InvalidArgument("certificate_chain: a TLS server needs a certificate")
+    _, der = _Piece("certificate_chain", options.certificate_chain).certificates()[0]
+    return read_certificate(der)
 
 
 def _trusted(roots: _Piece, usage: bytes) -> bytes:

@@ -13,7 +13,7 @@ from puregrpc.channel.backends.subchannel import Subchannel, SubchannelOwner
 from puregrpc.errors import ConnectError
 from puregrpc.kernel import Task, Waiter
 from puregrpc.kernel.network.addresses import Address
-from puregrpc.transport import ClientSession, SessionCounters
+from puregrpc.transport import CallCounters, ClientSession, SessionCounters
 
 __all__ = ["Balancer", "PickFirst", "RoundRobin"]
 
@@ -30,6 +30,7 @@ class Balancer(ABC):
         self.subchannels: list[Subchannel] = []
         self.leaving: list[Subchannel] = []
         self._counted = SessionCounters(0, 0)
+        self._calls = CallCounters()
 
     @property
     def state(self) -> ConnectivityState:
@@ -62,6 +63,14 @@ class Balancer(ABC):
             counted = counted + subchannel.counters
         return counted
 
+    @property
+    def call_counters(self) -> CallCounters:
+        """The calls that went over all connections so far."""
+        counted = self._calls
+        for subchannel in (*self.subchannels, *self.leaving):
+            counted = counted + subchannel.call_counters
+        return counted
+
     @abstractmethod
     def try_pick(self) -> ClientSession | None:
         """The connection for the next call, if one is ready. With or without the mutex."""
@@ -81,6 +90,7 @@ class Balancer(ABC):
         for subchannel in self.leaving:
             if not subchannel.sessions:
                 self._counted = self._counted + subchannel.counters
+                self._calls = self._calls + subchannel.call_counters
         self.leaving = [subchannel for subchannel in self.leaving if subchannel.sessions]
 
     def close(self) -> None:

@@ -88,10 +88,12 @@ class HealthWatch(Call):
         session.connection.open_call(
             self, self._check.request, message=self._check.request_message, end=True, now=session.kernel.now()
         )
+        session.calls_started += 1
 
     def stop(self) -> None:
         """Ask no more. Idempotent."""
         self._is_stopped = True
+        self._session.calls_failed += self.wire_state is not None
         self._session.connection.reset(self)
         self._session.over(self)
 
@@ -106,6 +108,7 @@ class HealthWatch(Call):
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:  # noqa: ARG002 - every end is one
         self._session.over(self)
+        self._session.calls_failed += bool(status.code)
         if self._is_stopped or self._session.connection.is_closed:
             return
         if status.code == StatusCode.UNIMPLEMENTED:

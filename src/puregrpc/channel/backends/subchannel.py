@@ -11,7 +11,8 @@ from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.channel.backends.health import HealthCheck, HealthWatch
 from puregrpc.errors import ConnectError, Error
 from puregrpc.kernel import Kernel, Task, Waiter
-from puregrpc.transport import ClientSession, Session, SessionCounters
+from puregrpc.transport import CallCounters, ClientSession, Session, SessionCounters
+from puregrpc.transport.amounts import next_number
 from puregrpc.wire.connection import Request, ServerCall
 
 __all__ = ["Subchannel", "SubchannelOwner"]
@@ -71,7 +72,10 @@ class Subchannel:
         self._pause: Waiter | None = None
         self._is_hurried = False
         self._connecting: Task | None = None
+        self.number = next_number()
+        """No other one of the process has it."""
         self._counted = SessionCounters(0, 0)
+        self._calls = CallCounters()
 
     # -- for the balancer
 
@@ -86,6 +90,14 @@ class Subchannel:
     @property
     def is_closed(self) -> bool:
         return self.state is ConnectivityState.SHUTDOWN
+
+    @property
+    def call_counters(self) -> CallCounters:
+        """The calls that went over all its connections so far."""
+        counted = self._calls
+        for session in self.sessions:
+            counted = counted + session.call_counters
+        return counted
 
     def request_connection(self) -> None:
         """Begin to connect, if nothing is under way."""
@@ -136,6 +148,7 @@ class Subchannel:
         if session in self.sessions:
             self.sessions.discard(session)
             self._counted = self._counted + session.counters
+            self._calls = self._calls + session.call_counters
             self._owner.subchannel_changed()
 
     # -- the connection and the state

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from puregrpc.channel.calls.call import ClientCall
 from puregrpc.channel.calls.feeding import Feeder, Requests
@@ -19,6 +19,9 @@ from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.wire.connection import Metadata
 from puregrpc.wire.status import Status
+
+if TYPE_CHECKING:
+    from puregrpc.transport import ConnectionSecurity
 
 __all__ = ["BlockingCall", "OpeningBlockingCall"]
 
@@ -66,6 +69,11 @@ class BlockingCall(Generic[RequestT, ResponseT]):
     def peer(self) -> str:
         """The address of the server that the call went to; empty before that is known."""
         return self._call.peer
+
+    @property
+    def security(self) -> ConnectionSecurity | None:
+        """How the connection that the call went over is secured, as `ClientCall.security`."""
+        return self._call.security
 
     @property
     def is_over(self) -> bool:

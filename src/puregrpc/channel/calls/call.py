@@ -24,6 +24,7 @@ from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
     from puregrpc.channel.core import ChannelCore
+    from puregrpc.transport import ConnectionSecurity
 
 __all__ = ["ClientCall"]
 
@@ -122,6 +123,12 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     def received_headers(self) -> Metadata | None:
         """The initial metadata, if it has come; `headers` waits for it."""
         return self._headers
+
+    @property
+    def security(self) -> ConnectionSecurity | None:
+        """How the connection that the call went over is secured, with the server's certificate as data; None in
+        plaintext, and before the call is opened."""
+        return self._session.security if self._session is not None else None
 
     @property
     def was_opened(self) -> bool:
@@ -260,7 +267,10 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             self._notify()
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
-        self._opened_session().over(self)
+        session = self._opened_session()
+        if status.code:
+            session.calls_failed += 1
+        session.over(self)
         due = self._next_attempt(status, trailers, unprocessed=unprocessed)
         if due is None:
             self._finish(status, trailers)

@@ -136,6 +136,8 @@ class HedgedAttempt(Call):
         self.owner.on_writable()
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
+        if status.code:
+            self.session.calls_failed += 1
         self.session.over(self)
         self.owner.attempt_ended(self, status, trailers, unprocessed=unprocessed)
 

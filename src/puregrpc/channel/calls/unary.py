@@ -43,6 +43,8 @@ class UnaryCall(UnaryExchange):
         self.status = status
         self.trailers = trailers
         self.unprocessed = unprocessed
+        if status.code:
+            self.session.calls_failed += 1
         self.session.over(self)
         if self.waiter is not None:
             self.waiter.wake()

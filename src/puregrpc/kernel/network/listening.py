@@ -58,6 +58,10 @@ class ServerTls(Protocol):
     def require_alpn(self) -> bool:
         """Refuse a client that does not agree on "h2" by ALPN."""
 
+    @property
+    def changes(self) -> bool:
+        """`server_context` is asked before each handshake, in a thread."""
+
     def server_context(self) -> ssl.SSLContext:
         """The context for the connections of a listener. Raises InvalidArgument if there can be none."""
 
@@ -82,8 +86,8 @@ class Listener:
         self.kernel = kernel
         self.socket = sock
         self.address = address_bound(sock)
+        self._tls = tls
         self._context = tls.server_context() if tls is not None else None
-        self._require_alpn = tls is not None and tls.require_alpn
         self._handshake_timeout = handshake_timeout
         self._is_shared = is_shared
         self._accepted = 0
@@ -124,12 +128,13 @@ class Listener:
 
         Raises ConnectError if that fails; the stream is closed then.
         """
-        if self._context is None:
+        context, tls = self._context, self._tls
+        if context is None or tls is None:
             return stream
         until = self.kernel.now() + self._handshake_timeout
-        return await secure(
-            self.kernel, stream, self._context, until, server_side=True, require_alpn=self._require_alpn
-        )
+        if tls.changes:
+            context = self._context = await self.kernel.in_thread(tls.server_context)
+        return await secure(self.kernel, stream, context, until, server_side=True, require_alpn=tls.require_alpn)
 
     def close(self) -> None:
         """Stop listening. A unix socket's file is removed, unless it is shared. Idempotent."""

@@ -68,6 +68,20 @@ class TlsLayer:
         """The peer's certificate (DER); None if it gave none."""
         return self._object.getpeercert(binary_form=True) if self._is_established else None
 
+    @property
+    def peer_chain(self) -> tuple[bytes, ...]:
+        """The peer's certificates (DER) as it showed them; before Python 3.13 its own alone."""
+        give = getattr(self._object, "get_unverified_chain", None)
+        if give is not None and self._is_established:
+            return tuple(give() or ())
+        own = self.peer_certificate
+        return () if own is None else (own,)
+
+    @property
+    def is_resumed(self) -> bool:
+        """The session is one of an earlier connection."""
+        return bool(self._object.session_reused)
+
     # -- work
 
     def handshake(self) -> bool:

@@ -300,6 +300,8 @@ class ThreadSession(Session[ConnectionT]):
                 now=now,
                 secret_names=self._secret_names,
             )
+            self.calls_started += 1
+            self.last_call_at = now
             return writing.take(is_small=len(message) < SMALL)
         except BaseException as error:
             if _leaves_halfway(error):
@@ -320,6 +322,8 @@ class ThreadSession(Session[ConnectionT]):
         self.push()
 
     def _drop(self, call: UnaryExchange) -> None:
+        if call.wire_state is not None:
+            self.calls_failed += 1
         self.connection.reset(call, now=time.monotonic())
         self._forget(call)
 
