@@ -6,11 +6,14 @@ import os
 import ssl
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import grpc
 import pytest
 import trustme
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.server.serving import ON_WORLDS, Running, make_server, serving
 
 from puregrpc import BlockingChannel, TlsOptions
@@ -159,3 +162,49 @@ def test_wrong_pairs_are_named() -> None:
     with pytest.raises(InvalidArgument, match="certificate_chain: a TLS server needs a certificate"):
         DynamicTls(TlsOptions()).server_context()
     assert isinstance(DynamicTls(options(*FIRST)).server_context(), ssl.SSLContext)
+
+
+class Recording(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it has no types
+    """Keeps what its context says of the client."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def Check(self, request: object, context: grpc.ServicerContext) -> health_pb2.HealthCheckResponse:  # noqa: N802
+        shown = {name: list(values) for name, values in context.auth_context().items()}
+        for name in ("ssl_requested_server_name", "ssl_negotiated_key_exchange_group"):  # unknown to Python's ssl
+            shown.pop(name, None)
+        identities = context.peer_identities()
+        self.seen += [shown, identities and list(identities), context.peer_identity_key()]
+        return health_pb2.HealthCheckResponse()
+
+
+@pytest.mark.parametrize("client", ["plaintext", "TLS", "mutual TLS"])
+def test_servicers_see_the_auth_context_that_grpcio_shows(client: str) -> None:
+    chain, key = pair("me.example", "192.0.2.1", "me@example.org")
+    is_mutual = client == "mutual TLS"
+    theirs, ours = Recording(), Recording()
+    server = grpc.server(ThreadPoolExecutor(1))
+    health_pb2_grpc.add_HealthServicer_to_server(theirs, server)
+    tls = None
+    if client == "plaintext":
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        tls = options(*FIRST, root_certificates=ROOTS if is_mutual else None, require_client_certificate=is_mutual)
+        credentials = grpc.ssl_server_credentials([FIRST[::-1]], ROOTS if is_mutual else None, is_mutual)
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+    server.start()
+    mine = make_server("threads", tls=tls)
+    mine.add_service(health_pb2.DESCRIPTOR.services_by_name["Health"], ours)
+    with serving(mine, "threads") as running:
+        for address in (f"127.0.0.1:{port}", running.address):
+            if client == "plaintext":
+                channel = grpc.insecure_channel(address)
+            else:
+                names = (("grpc.ssl_target_name_override", "one.example"),)
+                own = (key, chain) if is_mutual else (None, None)
+                channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(ROOTS, *own), names)
+            with channel:
+                health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
+    server.stop(0).wait(20)
+    assert ours.seen == theirs.seen

@@ -180,7 +180,8 @@ def test_the_context(world: str, kind: Any) -> None:
         assert servicer.seen["peer"].startswith("ipv4:127.0.0.1:")
         assert servicer.seen["active"]
         assert 0 < servicer.seen["time"] <= 60
-        assert (servicer.seen["auth"], servicer.seen["identities"]) == ({}, (None, None))
+        plaintext = {"transport_security_type": [b"insecure"], "security_level": [b"TSI_SECURITY_NONE"]}
+        assert (servicer.seen["auth"], servicer.seen["identities"]) == (plaintext, (None, None))
         assert servicer.ended.wait(15)
         for what, code, details in [
             ("abort", grpc.StatusCode.ABORTED, "aborted"),

@@ -110,20 +110,22 @@ class ServicerContext:
         """The client's address."""
         return self._context.peer
 
-    def peer_identities(self) -> None:
-        """Names in certificates are not looked at: the certificate is in `auth_context`."""
+    def peer_identities(self) -> Sequence[bytes] | None:
+        """The names that the client's certificate is for, or else its common name; None if it showed none."""
+        security, key = self._context.security, self.peer_identity_key()
+        return None if security is None or key is None else list(security.auth_context[key])
 
-    def peer_identity_key(self) -> None:
-        """See `peer_identities`."""
+    def peer_identity_key(self) -> str | None:
+        """The property of `auth_context` that `peer_identities` are."""
+        security = self._context.security
+        return None if security is None else security.identity_key
 
     def auth_context(self) -> Mapping[str, Sequence[bytes]]:
-        """The client's certificate, if it showed one."""
-        certificate = self._context.peer_certificate
-        if certificate is None:
-            return {}
-        import ssl  # there is TLS
-
-        return {"x509_pem_cert": [ssl.DER_cert_to_PEM_cert(certificate).encode()]}
+        """How the connection is secured, and the client's certificate, if it showed one."""
+        security = self._context.security
+        if security is None:
+            return {"transport_security_type": [b"insecure"], "security_level": [b"TSI_SECURITY_NONE"]}
+        return {name: list(values) for name, values in security.auth_context.items()}
 
     def is_active(self) -> bool:
         """Whether the client still waits for the call."""

@@ -112,6 +112,41 @@ class ConnectionSecurity:
     is_resumed: bool = False
     """The session is one of an earlier connection, gone on with (RFC 8446, section 2.2)."""
 
+    @property
+    def auth_context(self) -> dict[str, tuple[bytes, ...]]:
+        """The same by the names of the properties of gRPC's auth context, as grpcio shows them."""
+        properties: dict[str, tuple[bytes, ...]] = {
+            "transport_security_type": (b"ssl",),
+            "security_level": (b"TSI_PRIVACY_AND_INTEGRITY",),
+        }
+        properties["ssl_session_reused"] = (b"true" if self.is_resumed else b"false",)
+        properties["ssl_tls_version"] = (self.version.encode(),)
+        certificate = self.certificate
+        if certificate is None:
+            return properties
+        properties["x509_subject"] = (certificate.subject_name.encode(),)
+        if certificate.common_name is not None:
+            properties["x509_common_name"] = (certificate.common_name.encode(),)
+        properties["x509_pem_cert"] = (certificate.pem.encode(),)
+        if len(self.chain) > 1:
+            properties["x509_pem_cert_chain"] = ("".join(map(pem_of, self.chain)).encode(),)
+        if certificate.names:
+            properties["x509_subject_alternative_name"] = tuple(value.encode() for _, value in certificate.names)
+        for kind in ("dns", "uri", "email", "ip"):
+            if values := tuple(value.encode() for each, value in certificate.names if each == kind):
+                properties[f"peer_{kind}"] = values
+        return properties
+
+    @property
+    def identity_key(self) -> str | None:
+        """Which property of `auth_context` says who the peer is; None if it showed no certificate."""
+        certificate = self.certificate
+        if certificate is None:
+            return None
+        if certificate.names:
+            return "x509_subject_alternative_name"
+        return None if certificate.common_name is None else "x509_common_name"
+
 
 def security_of(tls: TlsLayer | None) -> ConnectionSecurity | None:
     """How the connection over a layer of TLS is secured; None without one."""
