@@ -104,8 +104,11 @@ def channel_keywords(
         keywords["compression"] = encoding
     if given.get("grpc.http_proxy"):
         keywords["proxy"] = _text(given["grpc.http_proxy"])
-    if _text(given.get("grpc.lb_policy_name", "")) == "round_robin" or _asks_for_round_robin(given):
+    keywords["environment_proxy"] = "always" if given.get("grpc.enable_http_proxy", 1) else "never"
+    if _text(given.get("grpc.lb_policy_name", "")) == "round_robin":
         keywords["load_balancing"] = "round_robin"
+    if given.get("grpc.service_config"):
+        keywords["service_config"] = _service_config(given)
     return keywords
 
 
@@ -120,10 +123,13 @@ def _keepalive(given: dict[str, Any], keywords: ChannelKeywords) -> None:
         keywords["keepalive_without_calls"] = bool(given["grpc.keepalive_permit_without_calls"])
 
 
-def _asks_for_round_robin(given: dict[str, Any]) -> bool:
-    try:
-        config = json.loads(_text(given.get("grpc.service_config", "{}")))
-        policies = config.get("loadBalancingConfig", [])
-        return any("round_robin" in policy for policy in policies)
-    except (ValueError, AttributeError, TypeError):
-        return False
+def _service_config(given: dict[str, Any]) -> str | dict[str, Any]:
+    """The service config, without the policies of retries if an option turns them off."""
+    text = _text(given["grpc.service_config"])
+    if given.get("grpc.enable_retries", 1):
+        return text
+    config: dict[str, Any] = json.loads(text)
+    for method in config.get("methodConfig", ()):
+        method.pop("retryPolicy", None)
+        method.pop("hedgingPolicy", None)
+    return config

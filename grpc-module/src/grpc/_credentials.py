@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import functools
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,8 +25,6 @@ __all__ = [
 ]  # fmt: skip
 
 logger = logging.getLogger("grpc")
-
-ROOTS_FILE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 
 
 class CallCredentials:
@@ -195,18 +192,6 @@ def _pem(value: Any, name: str) -> bytes | None:
     return value or None
 
 
-def _default_roots() -> bytes | None:
-    path = os.environ.get(ROOTS_FILE)
-    if not path:
-        return None
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a path as the environment has it
-            return file.read()
-    except OSError as error:
-        logger.warning("%s: %s: the system's roots are used", ROOTS_FILE, error)
-        return None
-
-
 def ssl_channel_credentials(
     root_certificates: bytes | None = None, private_key: bytes | None = None, certificate_chain: bytes | None = None
 ) -> ChannelCredentials:
@@ -214,7 +199,7 @@ def ssl_channel_credentials(
     from puregrpc import TlsOptions
 
     options = TlsOptions(
-        root_certificates=_pem(root_certificates, "root_certificates") or _default_roots(),
+        root_certificates=_pem(root_certificates, "root_certificates"),
         certificate_chain=_pem(certificate_chain, "certificate_chain"),
         private_key=_pem(private_key, "private_key"),
     )
