@@ -71,7 +71,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "file-for-each-call": ("limit-exceeded", "not-served"),
         "file-for-each-cancelled": ("limit-exceeded",),
         "thread-for-each-call": ("limit-exceeded", "memory"),
-        "spins-from-then-on": ("cpu",),
+        "spins-from-then-on": ("cpu", "hang"),
         "grows-with-cancelled": ("memory",),
         "lock-kept-on-exception": ("hang", "not-served"),
         "last-caller-told": ("state",),

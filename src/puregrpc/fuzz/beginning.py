@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from puregrpc.fuzz.aftermath import Aftermath
+from puregrpc.fuzz.answer import Answer
 from puregrpc.fuzz.case import Case, Step
 from puregrpc.fuzz.checks import INTERNAL, Observation, Profile, signature
 from puregrpc.fuzz.choices import Choices
@@ -15,6 +16,15 @@ from puregrpc.fuzz.shapes import learn
 from puregrpc.fuzz.watching import CANARY_TIMEOUT, DOWN, OutOfTime
 
 __all__ = ["Beginning"]
+
+
+MOST_BODY = 2048
+"""Octets of an answer that may be asked for many times at once."""
+
+
+def is_small(answer: Answer) -> bool:
+    """Whether it is an answer with OK that costs little."""
+    return answer.code == 0 and len(answer.body) <= MOST_BODY
 
 
 class Beginning(Aftermath):
@@ -54,7 +64,7 @@ class Beginning(Aftermath):
             for octets in self.planner.candidates(profile):
                 other = replace(profile, octets=octets)
                 answers = [self._ask(other) for _ in range(2)]
-                signatures = {signature(each) for each in answers if each is not None and each.code == 0}
+                signatures = {signature(each) for each in answers if each is not None and is_small(each)}
                 if len(signatures) == 1 and None not in answers and not signatures & known:
                     found.append(octets)
                     known |= signatures

@@ -13,7 +13,7 @@ from itertools import cycle
 
 from puregrpc.fuzz.aftermath import MOST_KEPT
 from puregrpc.fuzz.answer import Answer
-from puregrpc.fuzz.beginning import Beginning
+from puregrpc.fuzz.beginning import Beginning, is_small
 from puregrpc.fuzz.case import Case, Step
 from puregrpc.fuzz.checks import Observation, Profile, normal_text
 from puregrpc.fuzz.choices import Choices
@@ -72,7 +72,9 @@ class Fuzzer(Beginning):
                 self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.3)
             self._growing(ending, 0.36)
             if "sequence" in levels:
-                steady = [each for each in ending if each.is_steady]
+                steady = [
+                    each for each in ending if each.is_steady and each.answer is not None and is_small(each.answer)
+                ]
                 self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.4)
                 self._volleys(steady, 0.42)
                 self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.43)
@@ -345,7 +347,7 @@ class Fuzzer(Beginning):
         until = self._until_share(share)
         if time.monotonic() > until:
             return
-        for case, observation in limit_cases(self.target, profiles, self.options.deadline, self._watch):
+        for case, observation in limit_cases(self.target, profiles, self.options.deadline, self._watch, self._answers):
             self._count(case)
             if observation is not None:
                 self._examine(case, replace(observation, is_repeated=True))

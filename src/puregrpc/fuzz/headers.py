@@ -59,8 +59,12 @@ CONTENT_TYPES = (
     b"application/grpcx", b"application/grpc-web", b"application/grpc-web-text", b"application/json", b"text/plain",
     b"APPLICATION/GRPC", b"application/grpc, application/grpc", b"a" * 8000, b"application/grpc+proto;;;=",
 )  # fmt: skip
+MALFORMED = "RFC 9113, section 8.1.1"
+NO_METHODS = (b"CONNECT", b"", b"PO ST")
+"""Those that no server takes for a POST."""
 METHODS = (b"GET", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"TRACE", b"post", b"", b"PO ST", b"A" * 5000)
 AUTHORITIES = (b"", b"user@host", b"a" * 5000, b"[::1", b"host:99999", b"h\x00st", b"../", b"\xff", b"a,b", b"%00")
+NO_GZIP = ("gzip that is cut", "gzip with a wrong checksum", "a gzip header alone", "zlib named gzip")
 ENCODINGS = (
     b"",
     b"gzip",
@@ -194,6 +198,7 @@ def header_cases(
             "a call without an authority", _without(fields, b":authority"), "refusal",
             reference="CVE-2026-84445 (grpc-go); gRFC A41",
         )  # fmt: skip
+    expects: Expectation
     for about, other, expects in odd_paths(path):
         is_severe = about == "a path without its slash"
         yield case(
@@ -208,16 +213,15 @@ def header_cases(
         yield case(f"content-type {_shown(value)}", _with(fields, b"content-type", value))
     yield case("content-type application/grpc+proto", _with(fields, b"content-type", b"application/grpc+proto"), "same")
     for value in METHODS:
-        yield case(f":method {_shown(value)}", _with(fields, b":method", value))
+        expects = "refusal" if value in NO_METHODS else "any"
+        yield case(f":method {_shown(value)}", _with(fields, b":method", value), expects, reference=MALFORMED)
     for value in AUTHORITIES:
         yield case(f":authority {_shown(value)}", _with(fields, b":authority", value))
     for value in (b"", b"https", b"ftp", b"a" * 3000, b"\xff"):
         yield case(f":scheme {_shown(value)}", _with(fields, b":scheme", value))
     for name in (b":method", b":scheme", b":path", b":authority", b"te", b"content-type"):
-        yield case(
-            f"no {name.decode()}",
-            _without(fields, name),
-        )
+        expects = "refusal" if name in (b":method", b":path") else "any"
+        yield case(f"no {name.decode()}", _without(fields, name), expects, reference=MALFORMED)
     without = _without(fields, b":authority")
     yield case("host in place of :authority", (*without, (b"host", b"localhost")))
     yield case("two host fields", two_hosts(fields), reference="CVE-2026-71554 (h2)")
@@ -233,13 +237,15 @@ def header_cases(
         b"grpc-timeout",
         b"content-length",
     ):
-        yield case(f"{name.decode()} twice", ((name, b"0"), *fields))
-        yield case(f"{name.decode()} again at the end", (*fields, (name, b"1")))
-    yield case("an unknown pseudo-header", ((b":foo", b"bar"), *fields))
+        expects = "refusal" if name.startswith(b":") else "any"
+        yield case(f"{name.decode()} twice", ((name, b"0"), *fields), expects, reference=MALFORMED)
+        yield case(f"{name.decode()} again at the end", (*fields, (name, b"1")), expects, reference=MALFORMED)
+    yield case("an unknown pseudo-header", ((b":foo", b"bar"), *fields), "refusal", reference=MALFORMED)
     yield case(":status in a request", ((b":status", b"200"), *fields))
     yield case(":protocol in a request", ((b":protocol", b"websocket"), *fields))
     for odd in (b"", b"A", b"a b", b"a:b", b"a\x00", b"a\n", b"\xff", b":", b"a" * 8000, b"_", b"-bin"):
-        yield case(f"a field of the name {_shown(odd)}", (*fields, (odd, b"1")))
+        expects = "refusal" if odd in (b"A", b":") else "any"
+        yield case(f"a field of the name {_shown(odd)}", (*fields, (odd, b"1")), expects, reference=MALFORMED)
     for value in (b"a\x00b", b"a\r\nb: c", b"\n", b" a", b"a ", b"\x01", b"a\tb"):
         yield case(f"a field of the value {_shown(value)}", (*fields, (b"x-value", value)))
     for name in (b"connection", b"transfer-encoding", b"upgrade", b"keep-alive", b"proxy-connection"):
@@ -281,7 +287,9 @@ def _encodings(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
     for value in ENCODINGS:
         changed = _with(fields, b"grpc-encoding", value)
         yield make(f"grpc-encoding {_shown(value)}, not compressed", changed)
-        yield make(f"grpc-encoding {_shown(value)}, flagged", changed, "any", message(octets, 1))
+        expects = "any" if value in (b"", b"identity", b"\xff") else "refusal"
+        about = f"grpc-encoding {_shown(value)}, flagged"
+        yield make(about, changed, expects, message(octets, 1), reference="PROTOCOL-HTTP2, Message-Encoding")
         yield make(f"grpc-accept-encoding {_shown(value)}", _with(fields, b"grpc-accept-encoding", value))
     yield make("flagged as compressed without grpc-encoding", fields, "any", message(octets, 1))
     packed = gzip.compress(octets, mtime=0)
@@ -294,26 +302,28 @@ def _encodings(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
         ("a gzip header alone", packed[:10]), ("zlib named gzip", zlib.compress(octets)),
         ("gzip members", packed * 200),
     ):  # fmt: skip
-        yield make(about, changed, "any", message(content, 1), reference=reference)
+        yield make(about, changed, "refusal" if about in NO_GZIP else "any", message(content, 1), reference=reference)
 
 
 def _prefixes(case: object, fields: Fields, octets: bytes, *, is_stream: bool) -> Iterator[Case]:
     make: object = case
     assert callable(make)
-    yield make("no message", fields, "any", b"")
+    # Of a stream grpcio takes what has come whole, and the end of the octets for that of the messages.
+    refused = "any" if is_stream else "refusal"
+    yield make("no message", fields, refused, b"")
     yield make("an empty message", fields, "any", message(b""))
     yield make("two messages", fields, "any", message(octets) * 2)
-    yield make("a prefix that is cut", fields, "any", b"\0\0")
-    yield make("a prefix alone", fields, "any", b"\0\0\0\0\5")
+    yield make("a prefix that is cut", fields, refused, b"\0\0")
+    yield make("a prefix alone", fields, refused, b"\0\0\0\0\5")
     yield make(
         "a message shorter than its prefix says",
         fields,
-        "any" if is_stream else "refusal",
+        refused,
         b"\0" + (len(octets) + 9).to_bytes(4, "big") + octets,
     )
     yield make("octets behind the message", fields, "any", message(octets) + b"\0\0\0")
     for size in (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, (4 << 20) + 1, 64 << 20):
-        yield make(f"a prefix of {size} octets", fields, "any", b"\0" + size.to_bytes(4, "big") + octets)
+        yield make(f"a prefix of {size} octets", fields, refused, b"\0" + size.to_bytes(4, "big") + octets)
     for flag in (2, 4, 128, 255):
         yield make(f"a prefix with the flags {flag}", fields, "any", message(octets, flag))
 

@@ -27,6 +27,8 @@ from puregrpc.wire.status import Status, StatusCode, http2_error_name
 __all__ = ["Judge"]
 
 _NOT_CODED = re.compile(rb"[^\x20-\x7e]")
+LARGE = 256 << 10
+"""Octets of a request that may take its time; what it takes of the processor is another check's."""
 QUICK_PART = 0.25
 """A method is known to be quicker than this part of the deadline where a call that takes all of it hangs."""
 
@@ -120,6 +122,8 @@ class Judge:
 
     def _deadline(self, case: Case, answer: Answer, profile: Profile | None, found: list[Observation]) -> None:
         seconds = case.seconds or self.deadline
+        if case.octets > LARGE:
+            return
         if profile is None or profile.seconds > seconds * QUICK_PART or (not profile.ends and case.expects != "answer"):
             return
         if answer.seconds >= seconds * 0.9 and not _goes_on(answer, answer.finished, seconds):

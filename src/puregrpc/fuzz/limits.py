@@ -46,6 +46,8 @@ SAMPLE = 100_000
 FLOOD_CPU = 4.0
 """Processor seconds for a megabyte of flood."""
 CROWD = 60
+PATIENCE = 3.0
+"""Seconds in which another connection is served beside a crowd."""
 MOST_FILES = 2500
 """A process that may have more files open is left in peace: so many connections are more than others can stand."""
 MANY_THREADS = 250
@@ -54,8 +56,10 @@ MANY_THREADS = 250
 Observed = tuple[Case, "Observation | None"]
 
 
-def limit_cases(target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch) -> Iterator[Observed]:
-    """Each case with what it showed, twice where it showed something."""
+def limit_cases(
+    target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch, answers: Callable[[float], bool]
+) -> Iterator[Observed]:
+    """Each case with what it showed, twice where it showed something. ``answers``: a second client is served."""
     if not profiles:
         return
     by_openness = sorted(profiles, key=lambda each: (not each.method.is_client_stream, each.seconds))
@@ -78,17 +82,30 @@ def limit_cases(target: Target, profiles: Sequence[Profile], deadline: float, wa
         ("connections that speak nonsense", bytes(range(256)), "reset"),
         ("connections that end inside a header block", _half_a_block(profiles[0]), "reset"),
     ):
-        yield _crowd(target, CROWD, about, octets, how, deadline)
+        yield _crowd(target, CROWD, about, octets, how, deadline, answers)
     files = target.most_files()
     if files and files <= MOST_FILES:
-        yield _crowd(target, files + 20, "connections, more than it may have files", OPENING, "hold", deadline)
+        yield _crowd(target, files + 20, "connections, more than it may have files", OPENING, "hold", deadline, None)
 
 
-def _crowd(target: Target, count: int, about: str, octets: bytes, how: str, deadline: float) -> Observed:
+def _crowd(
+    target: Target, count: int, about: str, octets: bytes, how: str, deadline: float,
+    answers: Callable[[float], bool] | None,
+) -> Observed:  # fmt: skip
     steps = (Step("crowd", octets=octets, code=count, until=how, seconds=0.2 + (count - CROWD) / 300),)
     case = Case("frame", "", steps, "any", f"{count} {about}", "CVE-2023-4785 (grpc), CVE-2024-47609 (tonic)")
-    run_case(case, target, deadline=deadline)
-    return case, None
+    served: list[bool] = []
+
+    def meanwhile() -> bool:
+        served.append(answers is None or answers(PATIENCE))
+        return True
+
+    looks = meanwhile if answers is not None and how == "hold" else None
+    for _ in range(2):
+        run_case(case, target, deadline=deadline, while_flooding=looks)
+        if any(served) or not served or answers is None or not answers(PATIENCE):
+            return case, None
+    return case, Observation("not-served", f"{case.about}: another one is not served meanwhile", ("crowd",))
 
 
 def _half_a_block(profile: Profile) -> bytes:

@@ -12,7 +12,7 @@ from puregrpc.fuzz.choices import Choices, Directed, Path, mutated
 from puregrpc.fuzz.damage import broken_at_random, damaged
 from puregrpc.fuzz.fields import leaves, with_field
 from puregrpc.fuzz.frames import PROBES
-from puregrpc.fuzz.generate import Generator
+from puregrpc.fuzz.generate import COUNT, Generator
 from puregrpc.fuzz.headers import header_cases, metadata_cases, request_fields
 from puregrpc.fuzz.probe import Fields
 from puregrpc.fuzz.sequences import DEADLINE, auth_cases, sequence_cases
@@ -22,6 +22,8 @@ from puregrpc.fuzz.together import bursts, ways
 __all__ = ["Planner", "in_turn"]
 
 PAIR_VALUES = 10
+PAIR_COUNTS = 5
+"""Long lists in long lists are more than a server should be asked for."""
 MOST_PAIRS = 3000
 SHOT = 0.02
 """Seconds that a frame is given to take effect."""
@@ -140,7 +142,11 @@ class Planner:
         """Several fields at once, each with one of its first values: so all pairs of them come together soon."""
         random = self.random
         tables = [
-            [(target, value) for target, value in self.generator.boundaries(path, each) if value <= PAIR_VALUES]
+            [
+                (target, value)
+                for target, value in self.generator.boundaries(path, each)
+                if value <= (PAIR_COUNTS if target[-1] == COUNT else PAIR_VALUES)
+            ]
             for path, each in self.generator.paths(profile.method.input_type)[:60]
         ]
         for _ in range(MOST_PAIRS if len(tables) > 1 else 0):

@@ -177,7 +177,7 @@ def _step(
         if step.seconds:
             link.pump(time.monotonic() + step.seconds, idle=True)
     elif kind == "crowd":
-        _crowd(step, target)
+        _crowd(step, target, while_flooding)
     else:
         outcome.is_taken_whole = _flood(step.until, link, while_flooding)
 
@@ -201,7 +201,7 @@ def _taken(take: tuple[int, tuple[int, ...], int], outcome: Outcome) -> bytes:
     return varint(tag) + (varint(len(value)) if tag & 7 == 2 else b"") + value
 
 
-def _crowd(step: Step, target: Target) -> None:
+def _crowd(step: Step, target: Target, meanwhile: Callable[[], bool] | None) -> None:
     """Connections at once."""
     links: list[Link] = []
     try:
@@ -213,6 +213,8 @@ def _crowd(step: Step, target: Target) -> None:
                 link.close(abruptly=True)
             else:
                 links.append(link)
+        if meanwhile is not None:
+            meanwhile()
         time.sleep(step.seconds)
     except OSError:
         pass
