@@ -25,6 +25,7 @@ READS = (
 """First words of methods after which everything is as before."""
 MOST_KEPT = 3000
 SEARCH_SECONDS = 20.0
+MOST_SEARCHES = 4
 BUSY_SOON = 3
 """Intervals that tell whether one of some cases keeps the target busy."""
 
@@ -71,8 +72,9 @@ class Aftermath(Proving):
         cases, self._since_calm = self._since_calm, []
         if not self._watch.is_possible or not cases or not self._watch.is_busy():
             return
-        if not self.target.can_restart or self.target.start_seconds > SLOW_START:
+        if not self.target.can_restart or self.target.start_seconds > SLOW_START or self._searches >= MOST_SEARCHES:
             return
+        self._searches += 1
         culprit = self._by_halves(cases, lambda: self._watch.is_busy(BUSY_SOON))
         if culprit is not None and self._revive():
             run_case(culprit, self.target, deadline=self.options.deadline)

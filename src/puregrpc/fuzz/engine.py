@@ -39,6 +39,8 @@ MANY_CALLS = 20
 """A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
 SHOTS = 8
 """Wrong frames before it is looked whether the target stands."""
+CALM_EVERY = 1.0
+"""Seconds after which it is seen whether the target does nothing when there is nothing to do."""
 STORM = 1024
 """Frame cases on one connection."""
 
@@ -75,10 +77,10 @@ class Fuzzer(Beginning):
                 steady = [
                     each for each in ending if each.is_steady and each.answer is not None and is_small(each.answer)
                 ]
-                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.4)
-                self._volleys(steady, 0.42)
-                self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.43)
-                self._flows(usable, 0.46)
+                self._flows(usable, 0.39)
+                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.42)
+                self._volleys(steady, 0.44)
+                self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.46)
                 self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 4), 0.54)
                 self._calm()
             pairs = in_turn([planner.pairs(each) for each in ending]) if "schema" in levels else iter(())
@@ -291,6 +293,13 @@ class Fuzzer(Beginning):
             self._usage(recent)
         if recent:
             self._drift(recent)
+        now = time.monotonic()
+        if now - self._calm_at > CALM_EVERY:
+            self._calm_at = now
+            if self._watch.is_possible and self._watch.is_still():
+                self._since_calm = []
+            else:
+                self._calm()
 
     def _usage(self, recent: list[Case]) -> None:
         suspicion = self._watch.look(sum(case.octets for case in recent), sum(case.calls for case in recent))
@@ -360,7 +369,7 @@ class Fuzzer(Beginning):
     def _storm(self, profiles: list[Profile], share: float) -> None:
         """Frame cases by chance, on shared connections and on one each, in turn."""
         self._phase = "frames"
-        until = self._begun + self.options.time * share
+        until = self._until_share(share)
         storms = [Storm(self.target.options, each, self.random) for each in profiles if each.fields]
         for storm in cycle(storms):
             if time.monotonic() > until:

@@ -17,12 +17,12 @@ LEAST = 32 * MEBIBYTE
 COLLECTED = 6
 """So many times as much where a heap is collected late: Java, .NET, JavaScript."""
 PER_TIME = 8192
+SUSPICIOUS = 4096
 LEAST_MARKS = 9
 QUARTER = 0.12
 """A leak grows in each quarter of the time, by at least this part of all."""
 CANCEL = 8
-MOMENTS = (0.004, 0.001, 0.012)
-"""Seconds after which calls are cancelled."""
+MOMENT = 0.001
 AT_ONCE = 20
 PIECE = 60
 CONNECTIONS = 40
@@ -44,22 +44,41 @@ def growing_cases(
     """Each thing that is done again and again, with what grew by it; ``seconds`` for each, until that moment."""
     shapes = {(each.method.is_client_stream, each.method.is_server_stream): each for each in reversed(profiles)}
     tasks: list[tuple[str, Do, Profile, tuple[Step, ...]]] = []
-    tasks += [("the same call", _calls, profile, _call(profile)) for profile in profiles]
     reset = Step("reset", code=CANCEL)
-    tasks += [("a call that is cancelled", _cancelled, each, (*_call(each), reset)) for each in shapes.values()]
-    if profiles:
-        tasks.insert(1, ("a connection with a call", _connections, profiles[0], (*_call(profiles[0]), Step("close"))))
-        cut = (Step("open", fields=profiles[0].fields), Step("data", octets=b"\0\0\0\0\4\xff", end=True))
-        tasks.insert(2, ("a call whose message is cut", _failed, profiles[0], cut))
+    for profile in profiles[:1]:
+        tasks.append(("a connection with a call", _connections, profile, (*_call(profile), Step("close"))))
+        cut = (Step("open", fields=profile.fields), Step("data", octets=b"\0\0\0\0\4\xff", end=True))
+        tasks.append(("a call whose message is cut", _failed, profile, cut))
+    for profile in sorted(profiles, key=lambda each: each not in shapes.values()):
+        tasks.append(("the same call", _calls, profile, _call(profile)))
+        tasks.append(("a call that is cancelled", _cancelled, profile, (*_call(profile), reset)))
     for about, do, profile, steps in tasks:
         if time.monotonic() > until:
             return
         case = Case("sequence", profile.path, steps, "any", f"{about} again and again", "CWE-401")
-        yield case, _kept(target, profile, about, do) or _grown(target, profile, about, do, seconds)
+        yield case, _looked_at(target, profile, about, do, seconds)
 
 
 def _call(profile: Profile) -> tuple[Step, ...]:
     return (Step("open", fields=profile.fields), Step("message", octets=profile.octets, end=True))
+
+
+def _looked_at(target: Target, profile: Profile, about: str, do: Do, seconds: float) -> Observation | None:
+    """What has grown: after some times it is seen whether it is worth a closer look."""
+    if not do(target, profile):
+        return None
+    files, before = target.open_files(), target.usage()
+    done = sum(do(target, profile) for _ in range(3))
+    after = target.usage()
+    if before is None or after is None or not done:
+        return None
+    if target.open_files() - files >= MOST_FILES or after.threads - before.threads >= MOST_THREADS:
+        found = _kept(target, profile, about, do)
+        if found is not None:
+            return found
+    if after.memory - before.memory < done * SUSPICIOUS:
+        return None
+    return _grown(target, profile, about, do, seconds)
 
 
 def _kept(target: Target, profile: Profile, about: str, do: Do) -> Observation | None:
@@ -161,11 +180,11 @@ def _on_a_connection(target: Target, profile: Profile, body: bytes, *, cancel: b
                 link.turn(0.1)
             for done in range(0, PIECE, AT_ONCE):
                 answers = link.burst([(profile.fields, body)] * AT_ONCE)
-                if cancel:
-                    link.turn(MOMENTS[done // AT_ONCE % len(MOMENTS)])
-                    for answer in answers:
-                        if not answer.ended:
-                            link.reset(answer.stream, CANCEL)
+                for answer in answers if cancel else ():
+                    # One after the other, so that some are under way just then.
+                    link.turn(MOMENT)
+                    if not answer.ended:
+                        link.reset(answer.stream, CANCEL)
                 link.pump(time.monotonic() + 3)
                 if link.closed or link.unfinished:
                     return done

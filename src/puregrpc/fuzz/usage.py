@@ -28,6 +28,7 @@ On a busy machine a loop without end has little of the processor, too.
 """
 INTERVAL = 0.3
 INTERVALS = 10
+MOMENT = 0.04
 
 
 class UsageWatch:
@@ -61,6 +62,13 @@ class UsageWatch:
         if now.cpu - before.cpu > SUSPICIOUS_CPU + 0.003 * count:
             return "cpu"
         return None
+
+    def is_still(self) -> bool:
+        """Whether it does nothing, as far as a moment tells."""
+        before = self._target.usage()
+        time.sleep(MOMENT)
+        after = self._target.usage()
+        return before is None or after is None or after.cpu == before.cpu
 
     def is_busy(self, intervals: int = INTERVALS) -> bool:
         """Whether it takes processor time with nothing to do, and goes on."""

@@ -73,6 +73,8 @@ class Watching:
         """Cases since the target was known to do nothing when there is nothing to do."""
         self._known: dict[tuple[str, ...], list[Shape]] = {}
         self._seen: dict[str, set[tuple[object, ...]]] = {}
+        self._calm_at = 0.0
+        self._searches = 0
         self._canary: Profile | None = None
         self._told = 0.0
         self._gone = False
