@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from puregrpc.server import BlockingServer as BlockingServer
     from puregrpc.server import Server as Server
     from puregrpc.server import serve as serve
+    from puregrpc.transport import DynamicTls as DynamicTls
     from puregrpc.transport import TlsOptions as TlsOptions
 
 _CONSTANTS = (
@@ -75,6 +76,7 @@ _MODULES = {
     "Channel": "channel",
     "Client": "client.client",
     "Counter": "metrics",
+    "DynamicTls": "transport",
     "Error": "errors",
     "Gauge": "metrics",
     "Metrics": "metrics",

@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import puregrpc
 from grpc._codes import ENCODINGS, Compression
 from grpc._credentials import _Connecting
+from grpc._version import __version__
 
 if TYPE_CHECKING:
     from puregrpc.channel import ChannelKeywords
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["channel_keywords", "checked_options", "encoding_of", "opened"]
 
 T = TypeVar("T")
+
+USER_AGENT = f"grpc-python/{__version__} grpc-puregrpc/{puregrpc.__version__}"
+"""As grpcio writes it: the version of the interface, and what is below it."""
 
 UNLIMITED = 2**31 - 1
 
@@ -85,9 +90,12 @@ def channel_keywords(
     if "grpc.max_metadata_size" in given:
         keywords["max_header_list_size"] = min(max(int(given["grpc.max_metadata_size"]), 4096), 16 << 20)
     _keepalive(given, keywords)
-    agent = [_text(given[name]) for name in ("grpc.primary_user_agent",) if given.get(name)]
-    if agent:
-        keywords["user_agent"] = " ".join(agent)
+    agents = (
+        _text(given.get("grpc.primary_user_agent", "")),
+        USER_AGENT,
+        _text(given.get("grpc.secondary_user_agent", "")),
+    )
+    keywords["whole_user_agent"] = " ".join(agent for agent in agents if agent)
     if "grpc.default_authority" in given:
         keywords["authority"] = _text(given["grpc.default_authority"])
     tls = None if credentials is None else credentials.tls

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from grpc._credentials import ServerCredentials
-from puregrpc import TlsOptions, errors
+from grpc._credentials import ServerCertificateConfiguration, ServerCredentials, _Certificates
+from puregrpc import DynamicTls, TlsOptions, errors
 
 if TYPE_CHECKING:
     from puregrpc.server import BlockingServer, Server
@@ -33,15 +33,32 @@ def bind(
     return int(bound[0].rpartition(":")[2])
 
 
-def _tls(credentials: ServerCredentials) -> TlsOptions | None:
+def _tls(credentials: ServerCredentials) -> TlsOptions | DynamicTls | None:
     accepting = credentials._credentials
     certificates = accepting.certificates
     if certificates is None:
         return None
-    key, chain = certificates.pairs[0]
+    options, fetch = _options(certificates, accepting.require_client_auth), accepting.fetch
+    if fetch is None:
+        return options
+
+    def fetch_options() -> TlsOptions | None:
+        found = fetch()
+        if found is None:
+            return None
+        if not isinstance(found, ServerCertificateConfiguration):
+            raise TypeError(f"the fetcher gives a ServerCertificateConfiguration or None, not {found!r}")
+        return _options(found._certificate_configuration, accepting.require_client_auth)
+
+    return DynamicTls(options, fetch_options)
+
+
+def _options(certificates: _Certificates, require_client_auth: bool) -> TlsOptions:
+    (key, chain), *others = certificates.pairs
     return TlsOptions(
         certificate_chain=chain,
         private_key=key,
-        root_certificates=certificates.roots if accepting.require_client_auth else None,
-        require_client_certificate=accepting.require_client_auth,
+        more_key_pairs=tuple((chain, key) for key, chain in others),
+        root_certificates=certificates.roots if require_client_auth else None,
+        require_client_certificate=require_client_auth,
     )

@@ -109,13 +109,10 @@ class PeerView:
 
     def auth_context(self) -> Mapping[str, Sequence[bytes]]:
         """What the connection proves of the client."""
-        certificate = self._context.peer_certificate
-        if certificate is None:
-            return {}
-        import ssl  # there is TLS
-
-        pem = ssl.DER_cert_to_PEM_cert(certificate).encode()
-        return {"transport_security_type": [b"ssl"], "x509_pem_cert": [pem]}
+        security = self._context.security
+        if security is None:
+            return {"transport_security_type": [b"insecure"], "security_level": [b"TSI_SECURITY_NONE"]}
+        return {name: list(values) for name, values in security.auth_context.items()}
 
 
 class _Context(PeerView, ServicerContext):
