@@ -25,6 +25,7 @@ REACHED_ELSEWHERE = {
     "GOAWAY_PING_TIMEOUT": "tests/wire/test_connection.py: a graceful end",
     "MAX_DATA_FRAME_SIZE": "tests/wire/test_flow_control.py: the peer's frame size",
     "CALL_MEMORY": "tests/wire/test_memory.py: calls count",
+    "TURN_CALLS": "tests/wire/test_turns.py: a thousand calls that the server did not look at",
     "THREAD_MEMORY": "tests/server/test_fairness.py: a thread beyond the others counts",
     "SERVER_MEMORY": "tests/wire/test_memory.py: the greediest connection of a server",
     "SERVER_UNSENT": "tests/wire/test_memory.py: handlers wait for all connections",

@@ -23,7 +23,7 @@ from tests.kernel.worlds import EACH_LOOP, UVLOOP, run, together
 
 from puregrpc.errors import ConnectError, LocalProtocolError, NotConnected
 from puregrpc.kernel import AsyncioKernel, Kernel
-from puregrpc.kernel.base import Waiters
+from puregrpc.kernel.base import MOST_WOKEN, Waiters
 from puregrpc.kernel.current import running_loop, running_world
 from puregrpc.kernel.loops.asyncio_kernel import open_asyncio_kernel
 
@@ -91,6 +91,34 @@ def test_who_was_cancelled_can_be_woken(world: str) -> None:
             await task.join()
         assert 0 in went_on
         assert 1 not in went_on
+
+    run(world, test)
+
+
+@EACH_LOOP
+def test_a_thousand_that_wait_for_one_change_go_on_in_turns(world: str) -> None:
+    async def test(kernel: Kernel) -> None:
+        waiters = Waiters(kernel.waiter)
+        went_on: list[int] = []
+
+        async def wait(number: int) -> None:
+            await waiters.waiter().wait()
+            went_on.append(number)
+
+        tasks = [kernel.spawn(wait, number) for number in range(5 * MOST_WOKEN)]
+        await kernel.checkpoint()
+        await kernel.checkpoint()
+        waiters.wake_in_turns(kernel)
+        late = kernel.spawn(wait, -1)
+        seen = 0
+        while len(went_on) < len(tasks):
+            await kernel.checkpoint()
+            assert len(went_on) - seen <= 2 * MOST_WOKEN
+            seen = len(went_on)
+        assert sorted(went_on) == list(range(len(tasks)))
+        waiters.wake_in_turns(kernel)
+        for task in (*tasks, late):
+            await task.join()
 
     run(world, test)
 

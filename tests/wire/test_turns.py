@@ -13,7 +13,7 @@ from tests.wire.test_hostile_input import DOWNWARD, FRAMES, UPWARD, VALID, seen,
 
 from puregrpc.wire import EngineName, client_connection, server_connection
 from puregrpc.wire.connection import Connection, ConnectionConfig, Request
-from puregrpc.wire.limits import MAX_UNSENT_HEADERS, TURN_MESSAGES
+from puregrpc.wire.limits import MAX_UNSENT_HEADERS, TURN_CALLS, TURN_MESSAGES
 from puregrpc.wire.status import Status, StatusCode
 
 
@@ -169,6 +169,27 @@ def test_many_small_messages_in_a_frame(engine: EngineName) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("is_lost", [False, True], ids=["to-the-end", "lost"])
+def test_calls_that_the_server_did_not_look_at_end_in_turns(engine: EngineName, is_lost: bool) -> None:
+    """Who made them goes on at once: a thousand would keep everything else waiting. All of them may be made again."""
+    peer = ScriptedServer(engine, MAX_CONCURRENT_STREAMS=2000)
+    peer.connection.limit_turns(Clock(), 1000.0)
+    covered = peer.call()
+    calls = [peer.call() for _ in range(4 * TURN_CALLS)]
+    peer.send(peer.goaway(covered.wire_id or 1))
+    assert sum(call.ended for call in calls) == TURN_CALLS
+    assert peer.connection.has_input
+    peer.connection.proceed(peer.now)
+    assert sum(call.ended for call in calls) == 2 * TURN_CALLS
+    if is_lost:
+        peer.connection.lost("gone")
+        assert not covered.unprocessed
+    else:
+        act(peer.connection, peer.now)
+        assert not covered.ended
+    assert all(call.unprocessed for call in calls)
+
+
 def test_a_server_whose_answers_are_not_taken_reads_no_further(engine: EngineName) -> None:
     with ScriptedClient(engine, ConnectionConfig(max_concurrent_streams=10_000)) as peer:
         connection = peer.connection

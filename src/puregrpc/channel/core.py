@@ -191,7 +191,10 @@ class ChannelCore:
     def subchannel_changed(self) -> None:
         """See `SubchannelOwner`."""
         self.balancer.changed()
-        self._changed.wake_all()
+        if self.is_closed:
+            self._changed.wake_all()
+        else:
+            self._changed.wake_in_turns(self.kernel)
 
     def sent_away(self, reason: str) -> None:
         """See `SubchannelOwner`: for too many PINGs, new connections send half as many (gRFC A8)."""

@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from math import inf
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar, cast
+
+from puregrpc.errors import NotConnected
 
 if TYPE_CHECKING:
     import signal
@@ -95,32 +98,60 @@ async def run_logged(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         logger.exception("a task ended with an exception that nobody waits for")
 
 
+MOST_WOKEN = 32
+"""How many of those that wait for one change go on in one turn of a loop: each may work for 0.1 ms."""
+
+
 class Waiters:
     """Wakes all that wait for a change of what the mutex guards. Its methods are called with the mutex held."""
 
-    __slots__ = ("_make", "_waiting")
+    __slots__ = ("_due", "_make", "_waiting")
 
     def __init__(self, make: Callable[[], Waiter]) -> None:
         self._make = make
-        self._waiting: list[Waiter] = []
+        self._waiting: dict[Waiter, None] = {}
+        self._due: deque[Waiter] = deque()
+        """Those that `wake_in_turns` has not woken yet."""
 
     def waiter(self) -> Waiter:
         """What the next `wake_all` wakes."""
         waiter = self._make()
-        self._waiting.append(waiter)
+        self._waiting[waiter] = None
         return waiter
 
     def forget(self, waiter: Waiter) -> None:
         """Who waited has given up. Without this, one that is never woken is kept."""
-        if waiter in self._waiting:
-            self._waiting.remove(waiter)
+        self._waiting.pop(waiter, None)
 
     def wake_all(self) -> None:
         """The change has happened."""
+        while self._due:
+            self._due.popleft().wake()
         if self._waiting:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, {}
             for waiter in waiting:
                 waiter.wake()
+
+    def wake_in_turns(self, kernel: Kernel) -> None:
+        """As `wake_all`; but where there is a loop, some in each turn of it: a thousand that begin to do something at
+        once would keep everything else waiting. In the loop's thread; on threads, all at once."""
+        if kernel.world == "threads" or len(self._waiting) + len(self._due) <= MOST_WOKEN:
+            self.wake_all()
+            return
+        is_at_work = bool(self._due)
+        self._due.extend(self._waiting)
+        self._waiting = {}
+        if not is_at_work:
+            self._wake_some(kernel)
+
+    def _wake_some(self, kernel: Kernel) -> None:
+        for _ in range(min(len(self._due), MOST_WOKEN)):
+            self._due.popleft().wake()
+        if self._due:
+            try:
+                kernel.call_soon(self._wake_some, kernel)
+            except NotConnected:  # the loop ends
+                self.wake_all()
 
 
 class Kernel(ABC):

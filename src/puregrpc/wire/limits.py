@@ -85,6 +85,9 @@ TURN_SLICE = 1 << 10
 LARGE_HEADER_BLOCK = 256
 """From so many octets on, a block of header fields is worth a look at the clock of its own."""
 
+TURN_CALLS = 64
+"""How many calls that end together go in one turn: who made them goes on, for up to 0.1 ms each."""
+
 TURN_MESSAGES = 256
 """How many messages of one frame are given to their owner between two looks at the clock."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ class Turn:
     def begin(self) -> None:
         """The next turn."""
         self._ends = None
+
+    def end(self) -> None:
+        """What was done is work for others, whose turn it is."""
+        if self._clock is not None:
+            self._ends = -inf
 
     def is_over(self) -> bool:
         """Whether it is the others' turn."""

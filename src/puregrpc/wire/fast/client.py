@@ -29,7 +29,7 @@ from puregrpc.wire.fast.sending import (
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader, encode_message, prefix
 from puregrpc.wire.headers import ResponseHead, headers_too_large, parse_response, parse_trailers, request_fields
-from puregrpc.wire.limits import STREAMS_BEFORE_SETTINGS
+from puregrpc.wire.limits import STREAMS_BEFORE_SETTINGS, TURN_CALLS
 from puregrpc.wire.status import Status, StatusCode, http2_error_name, status_from_http2_error
 
 __all__ = ["FastClientConnection"]
@@ -166,7 +166,7 @@ class FastClientConnection(FastConnection, ClientConnection):
             + message
         )
         if stream_id >= MAX_STREAM_ID:
-            self._sent_goaway(MAX_STREAM_ID, "the stream ids are used up")
+            self._ids_are_used_up()
         if not self._signalled:
             self._signalled = True
             self.driver.on_output()
@@ -247,7 +247,7 @@ class FastClientConnection(FastConnection, ClientConnection):
             if call.wire_outbound is not None:
                 self._give_turn(call.wire_outbound)
             if stream_id >= MAX_STREAM_ID:
-                self._sent_goaway(MAX_STREAM_ID, "the stream ids are used up")
+                self._ids_are_used_up()
         self._opening_queued = False
 
     def _send_head(self, call: Call, block: bytes, *, end: bool) -> None:
@@ -438,13 +438,28 @@ class FastClientConnection(FastConnection, ClientConnection):
         return 0
 
     def _sent_goaway(self, last_stream_id: int, reason: str) -> None:
+        self._turn.begin()
+        self._work(self._end_unprocessed(last_stream_id, reason))
+
+    def _ids_are_used_up(self) -> None:
+        for _ in self._end_unprocessed(MAX_STREAM_ID, "the stream ids are used up"):
+            continue
+
+    def _end_unprocessed(self, last_stream_id: int, reason: str) -> Iterator[None]:
+        """The server takes no call beyond the last one: end those that there are, a step after every few of them."""
         self._sent_away = True
+        self._last_processed = last_stream_id
         self.driver.on_going_away(reason)
         status = Status(StatusCode.UNAVAILABLE, f"the server is going away ({reason})")
+        ended = 0
         for call in list(self._all_calls()):
             if call.wire_state is not None and (call.wire_state & QUEUED or call.wire_id > last_stream_id):
                 self._reset_stream(call, ErrorCode.CANCEL)
                 self._end_call(call, status, unprocessed=True)
+                ended += 1
+                if not ended % TURN_CALLS:
+                    self._turn.end()
+                    yield
         self._after_call()
 
     def go_away(self, *, error_code: int = 0, debug_data: bytes = b"", immediately: bool = False) -> None:

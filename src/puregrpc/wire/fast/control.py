@@ -66,6 +66,7 @@ class Controlled(Sending):
         "_handshake_deadline",
         "_holdings",
         "_keepalive",
+        "_last_processed",
         "_low_water",
         "_now",
         "_probe",
@@ -82,6 +83,8 @@ class Controlled(Sending):
         super().__init__(driver, config)
         self._now = 0.0
         self._turn = Turn()
+        self._last_processed = MAX_WINDOW
+        """The last stream that the peer says it may have looked at, as GOAWAY has it."""
         self._settled = False
         self._acknowledged = False
         """The peer has acknowledged the SETTINGS of this side."""
@@ -467,7 +470,8 @@ class Controlled(Sending):
         status = Status(StatusCode.UNAVAILABLE, reason)
         for call in list(self._all_calls()):
             if call.wire_state is not None:
-                self._end_call(call, status, unprocessed=bool(call.wire_state & QUEUED))
+                is_unprocessed = bool(call.wire_state & QUEUED) or call.wire_id > self._last_processed
+                self._end_call(call, status, unprocessed=is_unprocessed)
         self._account()
         self.driver.on_closed(reason)
 

@@ -68,6 +68,8 @@ class H2Connection(Holding[CallT]):
         self._turn = Turn()
         self._has_input = False
         """A turn had no time for all that came."""
+        self._last_processed = 2**31 - 1
+        """The last stream that the peer says it may have looked at, as GOAWAY has it."""
         self._suspended: Iterator[None] | None = None
         """The rest of what a frame has to do, that a turn had no time for."""
         self._peer_is_done = False
@@ -652,7 +654,8 @@ class H2Connection(Holding[CallT]):
         self._http2.forget_block()
         for stream in list(self._calls.values()):
             if stream.key in self._calls:
-                self._end_call(stream, Status(StatusCode.UNAVAILABLE, reason), unprocessed=not stream.id)
+                is_unprocessed = not stream.id or stream.id > self._last_processed
+                self._end_call(stream, Status(StatusCode.UNAVAILABLE, reason), unprocessed=is_unprocessed)
         self._account()
         self._driver.on_closed(reason)
         self._tell_output()

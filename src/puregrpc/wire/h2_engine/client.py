@@ -23,7 +23,7 @@ from puregrpc.wire.headers import (
     request_fields,
     timeout_field,
 )
-from puregrpc.wire.limits import FOREIGN_BODY_SIZE, STREAMS_BEFORE_SETTINGS
+from puregrpc.wire.limits import FOREIGN_BODY_SIZE, STREAMS_BEFORE_SETTINGS, TURN_CALLS
 from puregrpc.wire.metadata import HeaderField, header_list_size
 from puregrpc.wire.status import Status, StatusCode, http2_error_name, status_from_http2_error
 
@@ -134,7 +134,8 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         elif stream.outbound:
             self._turns.add(stream)
         if stream.id >= LAST_STREAM_ID:
-            self._peer_goes_away(LAST_STREAM_ID, "the stream ids are used up")
+            for _ in self._end_unprocessed(LAST_STREAM_ID, "the stream ids are used up"):
+                continue
 
     def _after_call(self) -> None:
         self._open_queued()
@@ -223,13 +224,24 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
     # -- going away
 
     def _peer_goes_away(self, last_stream_id: int, reason: str) -> None:
+        self._turn.begin()
+        self._work(self._end_unprocessed(last_stream_id, reason))
+
+    def _end_unprocessed(self, last_stream_id: int, reason: str) -> Iterator[None]:
+        """The server takes no call beyond the last one: end those that there are, a step after every few of them."""
         self._sent_away = True
+        self._last_processed = last_stream_id
         self._driver.on_going_away(reason)
+        status = Status(StatusCode.UNAVAILABLE, f"the server is going away ({reason})")
+        ended = 0
         for stream in list(self._calls.values()):
             if stream.key in self._calls and (not stream.id or stream.id > last_stream_id):
                 self._reset_stream(stream, ErrorCode.CANCEL)
-                status = Status(StatusCode.UNAVAILABLE, f"the server is going away ({reason})")
                 self._end_call(stream, status, unprocessed=True)
+                ended += 1
+                if not ended % TURN_CALLS:
+                    self._turn.end()
+                    yield
         self._after_call()
 
     def go_away(self, *, error_code: int = 0, debug_data: bytes = b"", immediately: bool = False) -> None:
