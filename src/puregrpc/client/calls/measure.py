@@ -87,12 +87,13 @@ class Meter:
         if user_tags:
             return CallSeries(self, self.tags(address, path, surroundings, user_tags))
         key = (address, path, surroundings.key)
-        found = self._calls.get(key)
-        if found is None:
+        try:
+            return self._calls[key]
+        except KeyError:
             found = CallSeries(self, self.tags(address, path, surroundings, user_tags))
             if len(self._calls) < MAX_CACHED:
                 self._calls[key] = found
-        return found
+            return found
 
     def streams_of(self, address: str, path: str, surroundings: Surroundings, user_tags: Tags) -> StreamSeries:
         """Where the samples of streams with the same tags go."""

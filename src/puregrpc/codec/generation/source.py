@@ -7,6 +7,7 @@ namespace that the function is compiled in. Equal texts share one code object.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from types import CodeType
@@ -68,6 +69,10 @@ class Source:
     def function(self) -> Callable[..., Any]:
         """The function, compiled."""
         namespace = self.namespace
+        for name in list(namespace):
+            # Where there is no GIL, threads look up without a lock what is interned, as the names in the code are.
+            if (interned := sys.intern(name)) is not name:
+                namespace[interned] = namespace.pop(name)
         namespace["__builtins__"] = _BUILTINS
         namespace["NAMES"] = self.names
         namespace["LINES"] = self.fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from functools import lru_cache
 
@@ -19,7 +20,9 @@ MAX_MESSAGE_DEPTH = 32
 
 EDITION_UNSTABLE = 9999
 
-TYPES = {kind.name.lower(): int(kind) for kind in FieldType if kind not in (FieldType.MESSAGE, FieldType.ENUM)}
+TYPES = {
+    sys.intern(kind.name.lower()): int(kind) for kind in FieldType if kind not in (FieldType.MESSAGE, FieldType.ENUM)
+}
 
 PLAIN_TYPES = {name: kind for name, kind in TYPES.items() if kind != FieldType.GROUP}
 

@@ -7,6 +7,7 @@ where protoc's does, so that one run finds the same errors at the same places.
 from __future__ import annotations
 
 import re
+import sys
 from typing import NoReturn
 
 from puregrpc.proto.diagnostics import MAX_DIAGNOSTICS
@@ -26,8 +27,8 @@ __all__ = [
 
 INTEGER_TOKEN = re.compile(r"0[xX]\w*|[0-9]+")
 QUOTES = ('"', "'")
-SMALL_INTEGERS = {str(value): value for value in range(1000)}
-"""Nearly all the integers that sources have."""
+SMALL_INTEGERS = {sys.intern(str(value)): value for value in range(1000)}
+"""Nearly all the integers that sources have. (Threads without the GIL look interned names up without a lock.)"""
 
 LARGEST_INT32 = (1 << 31) - 1
 LARGEST_UINT64 = (1 << 64) - 1

@@ -100,7 +100,10 @@ class FastClientConnection(FastConnection, ClientConnection):
         if now > self._now:
             self._now = now
         key = (request.path, request.authority, request.encoding, request.content_subtype)
-        method = self._methods.get(key) or self._learn_method(key, request)
+        try:
+            method = self._methods[key]
+        except KeyError:
+            method = self._learn_method(key, request)
         metadata = b""
         if request.metadata:
             if secret_names != self._secret_names:
@@ -201,7 +204,10 @@ class FastClientConnection(FastConnection, ClientConnection):
                 call.wire_state = QUEUED
                 self._end_call(call, DEADLINE_PASSED)
                 return None
-            metadata = (self._timeouts.get(left) or self._timeout_field(left)) + metadata
+            try:
+                metadata = self._timeouts[left] + metadata
+            except KeyError:
+                metadata = self._timeout_field(left) + metadata
         return (method.block if method.version == self.encoder.version else self.encoder.encode(method)) + metadata
 
     def _timeout_field(self, left: float) -> bytes:
@@ -272,7 +278,10 @@ class FastClientConnection(FastConnection, ClientConnection):
     # -- receiving
 
     def _headers(self, stream_id: int, flags: int, run: FieldRun | None, fields: Fields) -> None:
-        call = self.streams.get(stream_id)
+        try:
+            call = self.streams[stream_id]
+        except KeyError:
+            call = None
         if call is None:
             self._check_not_idle(stream_id, "HEADERS")
             if not self._was_reset_here(stream_id):

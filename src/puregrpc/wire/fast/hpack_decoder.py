@@ -124,8 +124,10 @@ class HeaderDecoder:
                 raise HeaderListTooLargeError(run.fields)
             return run, NO_FIELDS
         prefix = block[:stop]
-        known = self.blocks.get(prefix)
-        run = self._decode_run(prefix) if known is None else known[0]
+        try:
+            run = self.blocks[prefix][0]
+        except KeyError:
+            run = self._decode_run(prefix)
         try:
             return run, self._decode_fields(block, stop, run.size)
         except HeaderListTooLargeError as error:

@@ -289,7 +289,10 @@ class FastConnection(Holding):
                 self._unusual_frame(kind, flags, stream_id & MAX_STREAM_ID, data[start:stop])
                 break
             if kind == DATA:
-                call = streams.get(stream_id)
+                try:
+                    call = streams[stream_id]
+                except KeyError:
+                    call = None
                 if call is None or flags & PADDED or not call.wire_state & READABLE:
                     self._unusual_data(flags, stream_id, data[start:stop])
                     if self._suspended is not None:
@@ -326,7 +329,10 @@ class FastConnection(Holding):
                     break
             elif kind == HEADERS and flags & UNUSUAL_HEADERS == END_HEADERS:
                 block = data[start:stop]
-                known = blocks.get(block)
+                try:
+                    known = blocks[block]
+                except KeyError:
+                    known = None
                 if known is not None and not self._closed:
                     self._headers(stream_id, flags, known[0], known[1])
                 else:

@@ -187,7 +187,10 @@ class FastServerConnection(FastConnection, ServerConnection):
             return
         encoder = self.encoder
         subtype = call.request.content_subtype
-        head = self._identity_heads.get(subtype) or self._head("identity", subtype)
+        try:
+            head = self._identity_heads[subtype]
+        except KeyError:
+            head = self._head("identity", subtype)
         literals = self._metadata.encode(metadata) if metadata else b""
         if self._max_list_size is not None and (
             self._excess(head, literals, len(metadata)) or self._ok_trailers.list_size > self._max_list_size
