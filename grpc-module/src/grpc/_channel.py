@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from grpc import _channelz
 from grpc import _client_interfaces as interfaces
 from grpc._calls import StreamCall, UnaryCall, deserialized, ended_by, state_of_exchange
 from grpc._channel_options import channel_keywords, checked_options, encoding_of, opened
@@ -280,12 +281,15 @@ class Channel(interfaces.Channel):
     def __init__(self, target: str, options: Any, credentials: ChannelCredentials | None, compression: Any) -> None:
         target = _text(target)
         connecting = None if credentials is None else credentials._credentials
-        keywords = channel_keywords(checked_options(options), connecting, compression)
+        checked = checked_options(options)
+        keywords = channel_keywords(checked, connecting, compression)
         self._host = str(keywords.get("authority") or target.rpartition("/")[2])
         if connecting is not None and connecting.plugins:
             keywords["credentials"] = asker(connecting.plugins, self._host)
         self._target = target
         self._channel = opened(BlockingChannel, target, keywords)
+        if _channelz.is_wanted(dict(checked)):
+            _channelz.watch_channel(self._channel)
         self._calls: weakref.WeakSet[CallInProgress] = weakref.WeakSet()
         self._connectivity = Connectivity(self._channel)
         self.is_closed = False
@@ -357,6 +361,7 @@ class Channel(interfaces.Channel):
         if self.is_closed:
             return
         self.is_closed = True
+        _channelz.forget_channel(self._channel)
         self._connectivity.close()
         for call in list(self._calls):
             call.fail(StatusCode.CANCELLED, CHANNEL_CLOSED, cancelled=True)

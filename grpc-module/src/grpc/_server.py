@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from grpc import _channelz
 from grpc._channel_options import checked_options
 from grpc._credentials import ServerCredentials
 from grpc._interceptor import service_pipeline
@@ -92,6 +93,8 @@ class _Server(Server):
         self._server = BlockingServer(
             config=server_config(self._options, compression, maximum_concurrent_rpcs), executor=thread_pool
         )
+        if _channelz.is_wanted(dict(self._options)):
+            _channelz.watch_server(self._server)
         self._is_started = False
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
@@ -122,6 +125,7 @@ class _Server(Server):
         self._server.start()
 
     def stop(self, grace: float | None) -> threading.Event:
+        _channelz.forget_server(self._server)
         return self._server.stop(grace or 0)
 
     def wait_for_termination(self, timeout: float | None = None) -> bool:

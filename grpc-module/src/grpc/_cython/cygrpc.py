@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from grpc import _channelz
 from grpc._aio_errors import EOF, AbortError, BaseError, InternalError, UsageError, init_grpc_aio, shutdown_grpc_aio
 
 __all__ = [
@@ -46,6 +47,8 @@ def get_fork_epoch() -> int:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _channelz.__all__ and name.startswith("channelz_get_"):
+        return getattr(_channelz, name)
     if name == "dump_xds_configs":
         raise NotImplementedError("xDS is not part of puregrpc-grpc: there is no xDS client")
     raise AttributeError(f"grpcio's native core is not here, and with it {name!r}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from grpc import _channelz
 from grpc._aio_errors import UsageError
 from grpc._channel_options import channel_keywords, checked_options, encoding_of, opened
 from grpc._codes import ChannelConnectivity
@@ -214,11 +215,14 @@ class Channel(_base_channel.Channel):
         self._stream_unary_interceptors, self._stream_stream_interceptors = kinds[2:]
         self._is_insecure = credentials is None
         connecting = None if credentials is None else credentials._credentials
-        keywords = channel_keywords(checked_options(options), connecting, compression)
+        checked = checked_options(options)
+        keywords = channel_keywords(checked, connecting, compression)
         self._host = str(keywords.get("authority") or target.rpartition("/")[2])
         if connecting is not None and connecting.plugins:
             keywords["credentials"] = asker(connecting.plugins, self._host)
         self._channel = opened(PureChannel, target, keywords)
+        if _channelz.is_wanted(dict(checked)):
+            _channelz.watch_channel(self._channel)
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
         self._is_closed = False
 
@@ -258,6 +262,7 @@ class Channel(_base_channel.Channel):
         if self._is_closed:
             return
         self._is_closed = True
+        _channelz.forget_channel(self._channel)
         calls = [call for call in self._calls if not call.done()]
         if grace and calls:
             waiting = [asyncio.ensure_future(_over(call)) for call in calls]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from grpc import _channelz
 from grpc._aio_errors import UsageError
 from grpc._channel_options import checked_options
 from grpc._credentials import ServerCredentials
@@ -41,6 +42,8 @@ class Server(_base_server.Server):
         self._server = PureServer(
             config=server_config(self._options, compression, maximum_concurrent_rpcs), executor=thread_pool
         )
+        if _channelz.is_wanted(dict(self._options)):
+            _channelz.watch_server(self._server)
         self._is_started = False
         self._stopped: asyncio.Future[None] | None = None
         self._is_stopped = False
@@ -75,6 +78,7 @@ class Server(_base_server.Server):
 
     async def stop(self, grace: float | None) -> None:
         self._is_stopped = True
+        _channelz.forget_server(self._server)
         if self._is_started:
             await self._server.stop(grace or 0)
         else:
