@@ -14,8 +14,11 @@ from puregrpc.fuzz.usage import MEBIBYTE
 
 __all__ = ["backlog_cases"]
 
-FRAMES = 600_000
 PIECE = 1000
+COUNT = 600
+"""So many pieces of so many frames."""
+PART = 4
+"""Who keeps nothing of the first quarter is left in peace."""
 LONGEST = 4_000_000
 """What the prefix says: servers take messages of up to 4 MiB."""
 LEAST = 24 * MEBIBYTE
@@ -60,9 +63,14 @@ def _measured(
             held.append(link)
             target.forget_peak()
             before = target.usage()
-            _send(link, head, piece, len(first))
+            _begin(link, head, len(first))
+            _send(link, piece, COUNT // PART)
+            early = target.usage()
+            if before is None or early is None or early.memory - before.memory < LEAST // PART // 2:
+                return case, None
+            _send(link, piece, COUNT - COUNT // PART)
             after = target.usage()
-            if before is None or after is None or target.has_ended():
+            if after is None or target.has_ended():
                 return case, None
             grown.append((after.memory - before.memory, link.sent))
             if grown[-1][0] < max(LEAST, FACTOR * link.sent):
@@ -78,21 +86,24 @@ def _measured(
     )
 
 
-def _send(link: Link, head: bytes, piece: bytes, size: int) -> None:
-    """Send the piece again and again, as far as the windows let it."""
+def _begin(link: Link, head: bytes, size: int) -> None:
     link.expect(1)
     link.send(head)
     link.spend(1, size)
+
+
+def _send(link: Link, piece: bytes, count: int) -> None:
+    """Send the piece so many times, as far as the windows let it, and wait until the peer has come to the end."""
     size = PIECE * int.from_bytes(piece[:3], "big")
     until = time.monotonic() + SECONDS
-    for _ in range(FRAMES // PIECE):
+    for _ in range(count):
         while link.room(1) < size and not link.closed and time.monotonic() < until:
             link.turn(0.05)
         if not link.send(piece, 1.0) or link.goaway is not None or time.monotonic() > until:
             break
         link.spend(1, size)
         link.turn(0)
-    mark = b"the end."
+    mark = b"end %04d" % count
     link.send(frame(PING, 0, 0, mark), 0.5)
     until = time.monotonic() + 2
     while mark not in link.pongs and not link.closed and link.goaway is None and time.monotonic() < until:

@@ -61,11 +61,12 @@ class Fuzzer(Beginning):
             usable = [each for each in profiles if each.fields]
             ending = [each for each in usable if each.ends]
             planner = self.planner
+            headers = [planner.headers(each, is_first=each is ending[0]) for each in _shapes(ending)]
             if "header" in levels:
                 self._auth(usable)
                 self._ask_about_headers()
                 # All methods are found in the same way.
-                parts = [_some(planner.headers(each), 3 if number else 36) for number, each in enumerate(ending)]
+                parts = [_some(each, 36 if each is headers[0] else 3) for each in headers]
                 self._drive("paths", in_turn(parts), 0.06)
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
             self._drive("boundaries", boundaries, 0.24)
@@ -90,12 +91,12 @@ class Fuzzer(Beginning):
                 self._drive("damage", in_turn([planner.damage(each) for each in ending], 16), 0.61)
             if "header" in levels:
                 share = 0.67 if {"frame", "schema"} & set(levels) else 1.0
-                self._drive("headers", in_turn([planner.headers(each) for each in ending]), share)
+                self._drive("headers", in_turn(headers), share)
             if "frame" in levels:
                 quick = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
-                self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.7)
-                self._limits(ending, 0.81)
-                self._shots(0.83)
+                self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.69)
+                self._limits(ending, 0.83)
+                self._shots(0.84)
                 self._drive("floods", planner.floods(), 0.88)
                 self._calm()
                 self._storm(ending, 0.91)
@@ -460,6 +461,12 @@ class Fuzzer(Beginning):
             if down is not None:
                 self._not_served([case], down)
         self._watch.reset()
+
+
+def _shapes(profiles: list[Profile]) -> list[Profile]:
+    """One method of each shape, the first ones: what stands before their messages is looked at by the same code."""
+    shapes = {(each.method.is_client_stream, each.method.is_server_stream): each for each in reversed(profiles)}
+    return sorted(shapes.values(), key=profiles.index)
 
 
 def _some(cases: Iterator[Case], count: int) -> Iterator[Case]:

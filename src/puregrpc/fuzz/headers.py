@@ -174,12 +174,13 @@ def header_cases(
     counts_authorities: bool = False,
     serves_any_path: bool = False,
     is_stream: bool = False,
+    with_bombs: bool = True,
 ) -> Iterator[Case]:
     """The cases of one method, whose ordinary call has these fields and this message.
 
     ``counts_authorities``: a call with more than one authority is refused for that; so one without any is to be, too.
     ``serves_any_path``: so does one of a method that there is not. ``is_stream``: the method takes a stream of requests,
-    whose end grpcio sees in that of the octets.
+    whose end grpcio sees in that of the octets. ``with_bombs``: what is inflated to much is among them.
     """
     body = message(octets)
 
@@ -205,8 +206,10 @@ def header_cases(
             about, _with(fields, b":path", other), "any" if serves_any_path else expects,
             reference=SEVERE if is_severe else "PROTOCOL-HTTP2, Requests", severity="high" if is_severe else "",
         )  # fmt: skip
-    yield from _prefixes(case, fields, octets, is_stream=is_stream)
     yield from _encodings(case, fields, octets)
+    yield from _prefixes(case, fields, octets, is_stream=is_stream)
+    if with_bombs:
+        yield from _bombs(case, fields, octets)
     for value in TIMEOUTS:
         yield case(f"grpc-timeout {_shown(value)}", _with(fields, b"grpc-timeout", value))
     for value in CONTENT_TYPES:
@@ -268,7 +271,7 @@ def header_cases(
         )
 
 
-def _encodings(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
+def _bombs(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
     make: object = case
     assert callable(make)
     changed = _with(fields, b"grpc-encoding", b"gzip")
@@ -284,13 +287,11 @@ def _encodings(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
         )  # fmt: skip
         # With a step more it is carried out alone.
         yield replace(made, steps=(*made.steps, Step("wait", 0, until="end")), seconds=BOMB_SECONDS)
-    for value in ENCODINGS:
-        changed = _with(fields, b"grpc-encoding", value)
-        yield make(f"grpc-encoding {_shown(value)}, not compressed", changed)
-        expects = "any" if value in (b"", b"identity", b"\xff") else "refusal"
-        about = f"grpc-encoding {_shown(value)}, flagged"
-        yield make(about, changed, expects, message(octets, 1), reference="PROTOCOL-HTTP2, Message-Encoding")
-        yield make(f"grpc-accept-encoding {_shown(value)}", _with(fields, b"grpc-accept-encoding", value))
+
+
+def _encodings(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
+    make: object = case
+    assert callable(make)
     yield make("flagged as compressed without grpc-encoding", fields, "any", message(octets, 1))
     packed = gzip.compress(octets, mtime=0)
     changed = _with(fields, b"grpc-encoding", b"gzip")
@@ -303,6 +304,13 @@ def _encodings(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
         ("gzip members", packed * 200),
     ):  # fmt: skip
         yield make(about, changed, "refusal" if about in NO_GZIP else "any", message(content, 1), reference=reference)
+    for value in ENCODINGS:
+        changed = _with(fields, b"grpc-encoding", value)
+        yield make(f"grpc-encoding {_shown(value)}, not compressed", changed)
+        expects = "any" if value in (b"", b"identity", b"\xff") else "refusal"
+        about = f"grpc-encoding {_shown(value)}, flagged"
+        yield make(about, changed, expects, message(octets, 1), reference="PROTOCOL-HTTP2, Message-Encoding")
+        yield make(f"grpc-accept-encoding {_shown(value)}", _with(fields, b"grpc-accept-encoding", value))
 
 
 def _prefixes(case: object, fields: Fields, octets: bytes, *, is_stream: bool) -> Iterator[Case]:

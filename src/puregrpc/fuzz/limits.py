@@ -67,10 +67,10 @@ def limit_cases(
     yield _streams(target, by_openness[0], deadline)
     if watch.is_possible:
         yield _header_block(target, profiles[0])
+        yield from backlog_cases(target, profiles)
     yield from _resets(target, profiles, watch)
     if watch.is_possible:
         yield from _windows(target, profiles, deadline, watch)
-        yield from backlog_cases(target, profiles)
     for about, octets, how in (
         ("connections that say nothing", b"", "hold"),
         ("connections with half a preface", PREFACE[:10], "hold"),
