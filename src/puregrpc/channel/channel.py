@@ -24,8 +24,9 @@ from puregrpc.channel.details import (
     MetadataLike,
     Serializer,
 )
-from puregrpc.channel.options import ChannelKeywords, Method, channel_options, path_of
+from puregrpc.channel.options import ChannelKeywords, ChannelOptions, Method, channel_options, path_of
 from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
+from puregrpc.channel.target import Target
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel.ownership import LoopOwner, open_kernel
 
@@ -55,9 +56,12 @@ class Channel:
     """
 
     def __init__(self, target: str, *, nursery: trio.Nursery | None = None, **options: Unpack[ChannelKeywords]) -> None:
-        self._target, self.options = channel_options(target, **options)
+        self._begin(*channel_options(target, **options), nursery)
+
+    def _begin(self, target: Target, options: ChannelOptions, nursery: trio.Nursery | None) -> None:
+        self._target, self.options = target, options
         self._nursery = nursery
-        self._owner = LoopOwner(f"the channel to {target}")
+        self._owner = LoopOwner(f"the channel to {target.text}")
         self._core: ChannelCore | None = None
         self.settled: ChannelCore | None = None
         """The core, once it cannot be another one any more; to be looked at before `bound` is called."""
@@ -68,14 +72,18 @@ class Channel:
 
     @classmethod
     def over(cls, core: ChannelCore) -> Channel:
-        """A channel that uses what there is, on any kernel: for coroutines that whoever has the kernel runs."""
-        channel = cls(core.target.text)
-        channel.options = core.options
-        channel._owner.take(core.kernel)
-        channel._core = core
-        if not channel._owner.moves:
-            channel.settled = core
+        """A channel that uses what there is, on any kernel: for coroutines that whoever has the kernel runs.
+
+        In which loop they run is that one's matter too.
+        """
+        channel = cls.__new__(cls)
+        channel._settle(core)  # noqa: SLF001 - of this class
         return channel
+
+    def _settle(self, core: ChannelCore) -> None:
+        self._begin(core.target, core.options, None)
+        self._owner.take(core.kernel)
+        self._core = self.settled = core
 
     def bound(self) -> ChannelCore:
         """The core in the loop that runs. Raises LocalProtocolError if that is not the channel's, or has no owner."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from puregrpc.client.calls import health
 from puregrpc.client.calls.prepared import PreparedCall
-from puregrpc.client.calls.requests import CallRequest
+from puregrpc.client.calls.requests import CallRequest, failed_outcome
 from puregrpc.client.kinds import kind_of
-from puregrpc.client.network.connection import Connection
+from puregrpc.client.network.connection import FAILURES, Connection, outcome_of
 from puregrpc.client.params.call import INVOKE_TIMEOUT, CallKeywords
 from puregrpc.client.params.connect import ConnectKeywords, connect_params
 from puregrpc.client.results.records import HealthStatus, MethodInfo, Response
@@ -152,7 +152,7 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
         await self._disconnect()
         began = time.perf_counter()
         registry = core.own_registry() if checked.reflect else core.registry
-        state.connection = connection = await Connection.open(kernel, address, checked, registry)
+        state.connection = connection = await Connection.open(kernel, address, checked, registry, known=state.known)
         core.connected(checked, address)
         core.meter.connected((time.perf_counter() - began) * 1000)
         state.traffic.begin(connection.passed)
@@ -214,7 +214,13 @@ class AsyncClient(StreamClient[AsyncState[AsyncStream]]):
         call = core.prepare(url, request, params, keywords)
         if call.refused is not None:
             return await self._complete(call, connection)
-        return core.respond(call, await connection.unary(call))
+        try:  # as `Connection.unary`: each coroutine on the way costs a call more than all of this
+            outcome = await connection.method(call.path).exchange(
+                call.message, metadata=call.metadata, timeout=call.timeout
+            )
+        except FAILURES as error:
+            return core.respond(call, failed_outcome(error))
+        return core.respond(call, outcome_of(outcome))
 
     async def _complete(self, call: PreparedCall, connection: Connection) -> Response:
         if call.refused is not None:

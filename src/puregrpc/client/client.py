@@ -107,7 +107,7 @@ class Client(StreamClient[BlockingState[Stream]]):
         self._disconnect()
         began = time.perf_counter()
         registry = core.own_registry() if checked.reflect else core.registry
-        state.connection = connection = BlockingConnection.open(address, checked, registry)
+        state.connection = connection = BlockingConnection.open(address, checked, registry, known=state.known)
         state.finalizer = weakref.finalize(self, connection.close_soon)
         state.finalizer.atexit = False
         core.connected(checked, address)

@@ -10,11 +10,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from puregrpc.client.async_client import AsyncClient
 from puregrpc.client.client import Client
 from puregrpc.client.kinds import made_as
+from puregrpc.client.network.connection import KnownOptions
 from puregrpc.client.streams.client_state import AsyncState, BlockingState
 from puregrpc.kernel import Kernel, Waiters
 
@@ -76,6 +78,11 @@ class OfUsers:
 
     _common: Any
 
+    @cached_property
+    def _known(self) -> KnownOptions:
+        """What users share of their connections for as long as the run lasts, certificates that were read among it."""
+        return {}
+
     @property
     def _state(self) -> Any:
         mine = _connections.get()
@@ -111,6 +118,7 @@ class UserClient(OfUsers, Client):
             state = mine.states.get(self)
             if state is None:
                 state = mine.states[self] = BlockingState(None, core=self._common.core.sibling())
+                state.known = self._known
             if not mine.is_shared:
                 mine.lock.release()
                 try:
@@ -149,6 +157,7 @@ class UserAsyncClient(OfUsers, AsyncClient):
         state = mine.states.get(self)
         if state is None:
             state = mine.states[self] = AsyncState(None, None, core=self._common.core.sibling())
+            state.known = self._known
             state.lend(mine.kernel)
         if not mine.is_shared:
             return await super().connect(address, params, **keywords)

@@ -125,6 +125,8 @@ class Activity:
         self.active = 0
         """Users that are active."""
         self.users: list[User] = []
+        self.latest: User | None = None
+        """Who began an iteration last: while it is the same one, the others may not have had their turns."""
         self.target: int | None = None
         """How many users somebody wants who controls it from outside."""
         self.failures: dict[str, int] = {}
@@ -197,8 +199,6 @@ class Activity:
     async def take(self) -> int | None:
         """The number of the next one of the iterations that users share; None if all are taken."""
         share, name = self.share, self.name
-        if share.hands_out:
-            return self.take_now()
         while (number := share.take_now(name)) is None:
             if name in share.is_exhausted or self.is_stopping:
                 return None
@@ -207,7 +207,7 @@ class Activity:
         return number
 
     def take_now(self) -> int | None:
-        """The same, in the process that hands them out."""
+        """The same in the process that hands them out, which need not wait."""
         number = next(self._taken)
         return number if number < getattr(self.scenario, "iterations", 0) else None
 
@@ -317,6 +317,7 @@ class User:
         place.iteration += 1
         place.iteration_in_test = number
         has_aborted = False
+        activity.latest = self
         began = perf_counter()
         if planned is not None:
             place.planned = planned
@@ -346,6 +347,6 @@ class User:
         if shortest and ended - began < shortest:
             await activity.pause(shortest - (ended - began))
             self._turn = perf_counter()
-        elif ended - began < AT_ONCE or ended - self._turn > LONGEST_TURN:
+        elif ended - began < AT_ONCE or (ended - self._turn > LONGEST_TURN and activity.latest is self):
             self._turn = ended
             await activity.kernel.checkpoint()

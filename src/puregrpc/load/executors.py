@@ -128,11 +128,11 @@ async def shared_iterations(activity: Activity, crew: Crew) -> None:
     """See `SharedIterations`."""
     scenario = activity.scenario
     assert isinstance(scenario, SharedIterations)
-    take = activity.take
+    take, take_now = activity.take, activity.take_now if activity.share.hands_out else None
 
     async def work(user: User) -> None:
         while activity.may_begin:
-            number = await take()
+            number = await take() if take_now is None else take_now()
             if number is None:
                 return
             await user.iterate(number)

@@ -197,7 +197,7 @@ class Metrics:
         self._thresholds: dict[str, list[Threshold]] = {}
         self._began = time.monotonic()
         self._ended: float | None = None
-        self._before_reading: tuple[Callable[[], None], ...] = ()
+        self._before_reading: dict[object, Callable[[], None]] = {}
         self._updating = Lock()
         """So that what is only counted now and then is not counted by two threads at a time."""
 
@@ -274,12 +274,13 @@ class Metrics:
 
         Returns what ends that.
         """
+        key = object()
         with self.lock:
-            self._before_reading = (*self._before_reading, update)
+            self._before_reading[key] = update
 
         def stop() -> None:
             with self.lock:
-                self._before_reading = tuple(other for other in self._before_reading if other is not update)
+                self._before_reading.pop(key, None)
 
         return stop
 
@@ -354,7 +355,7 @@ class Metrics:
 
     def __iter__(self) -> Iterator[Metric]:
         with self._updating:
-            for update in self._before_reading:
+            for update in list(self._before_reading.values()):
                 update()
         own = dict(self._metrics)
         yield from own.values()

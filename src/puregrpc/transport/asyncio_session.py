@@ -26,7 +26,7 @@ from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import FREE, IN_TURN, LoopSession
 from puregrpc.transport.rounds import Rounds
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
-from puregrpc.wire.connection import ClientConnection, Driver, Request, ServerCall
+from puregrpc.wire.connection import Call, ClientConnection, Driver, Request, ServerCall
 from puregrpc.wire.limits import TURN_SLICE
 
 if TYPE_CHECKING:
@@ -248,8 +248,12 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
     def on_call(self, request: Request) -> ServerCall | None:
         # A handler's first step comes before what is sent soon, so what grpc-go sends with each call (a PING, which
         # wants its answer) costs no write of its own.
-        self._has_begun_calls = True
+        self._others_follow = True
         return self._owner.on_call(self, request)
+
+    def over(self, call: Call) -> None:  # noqa: ARG002 - whichever it is
+        # The same goes for a client that calls again once it has its answer.
+        self._others_follow = True
 
     def _set_read_size(self, octets: int) -> None:
         if octets != self._read_size and self._transport is not None:

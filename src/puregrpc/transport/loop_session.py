@@ -42,13 +42,13 @@ class LoopSession(Session[ConnectionT]):
     __slots__ = (
         "_armed",
         "_handshake_deadline",
-        "_has_begun_calls",
         "_has_output",
         "_holding",
         "_is_behind",
         "_keepalive",
         "_last_reading",
         "_now",
+        "_others_follow",
         "_rounds",
         "_secret_names",
         "_turn_cost",
@@ -66,8 +66,9 @@ class LoopSession(Session[ConnectionT]):
         self._has_output = False
         self._holding: int = FREE
         """Who sees to it that output is sent: HELD: whoever called `hold`; IN_TURN: the session, when its turn ends."""
-        self._has_begun_calls = False
-        """Calls came in this turn whose handlers run next: they may have more to send."""
+        self._others_follow = False
+        """Whom this turn woke runs next, and may have more to send: handlers of new calls, callers of those that ended.
+        """
         self._armed = inf
         """When the connection is told the time."""
         self._handshake_deadline = inf
@@ -142,8 +143,8 @@ class LoopSession(Session[ConnectionT]):
 
     def _end_turn(self) -> None:
         self._holding = FREE
-        if self._has_begun_calls:
-            self._has_begun_calls = False
+        if self._others_follow:
+            self._others_follow = False
             if self._has_output:
                 self._send_soon()
         elif self._has_output:

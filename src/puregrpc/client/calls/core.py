@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -56,7 +55,10 @@ class ClientCore:
 
     def sibling(self) -> ClientCore:
         """One for another connection, with the same schema and metrics, and all that was made of them."""
-        made = copy(self)
+        made = ClientCore.__new__(ClientCore)
+        made.metrics, made.meter = self.metrics, self.meter
+        made.schema, made.log = self.schema, self.log
+        made.max_elements, made.max_send_size = self.max_elements, self.max_send_size
         made.address = ""
         return made
 

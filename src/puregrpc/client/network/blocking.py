@@ -8,7 +8,7 @@ from typing import cast
 
 from puregrpc.channel.blocking.methods import BlockingUnaryUnaryMethod
 from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome, failed_outcome
-from puregrpc.client.network.connection import Connection, Reading, outcome_of
+from puregrpc.client.network.connection import Connection, KnownOptions, Reading, outcome_of
 from puregrpc.client.network.inbox import Inbox
 from puregrpc.client.network.inbox_call import InboxCall
 from puregrpc.client.params.connect import ConnectParams
@@ -37,12 +37,15 @@ class BlockingConnection:
         self._methods: dict[str, BlockingUnaryUnaryMethod[bytes, bytes]] = {}
 
     @classmethod
-    def open(cls, address: str, params: ConnectParams, registry: Registry) -> BlockingConnection:
+    def open(
+        cls, address: str, params: ConnectParams, registry: Registry, *, known: KnownOptions | None = None
+    ) -> BlockingConnection:
         """See `Connection.open`."""
         kernel = ThreadKernel()
         busy_poll = BUSY_POLL if params.busy_poll is None else params.busy_poll
         try:
-            return cls(kernel, kernel.run(Connection.open(kernel, address, params, registry, busy_poll=busy_poll)))
+            opening = Connection.open(kernel, address, params, registry, busy_poll=busy_poll, known=known)
+            return cls(kernel, kernel.run(opening))
         except BaseException:
             kernel.run(kernel.close())
             raise

@@ -10,7 +10,8 @@ from puregrpc.channel.calls.outcome import NO_MESSAGE
 from puregrpc.channel.channel import Channel
 from puregrpc.channel.core import ChannelCore
 from puregrpc.channel.details import MetadataLike
-from puregrpc.channel.options import channel_options
+from puregrpc.channel.options import ChannelOptions, channel_options
+from puregrpc.channel.target import Target
 from puregrpc.client.calls.requests import CallRequest, Outcome, UnaryOutcome, failed_outcome
 from puregrpc.client.network.failures import connect_error, reflection_error
 from puregrpc.client.params.connect import ConnectParams
@@ -23,7 +24,7 @@ from puregrpc.transport import SessionCounters
 if TYPE_CHECKING:
     from puregrpc.services.reflection.on_demand import TypesOnDemand
 
-__all__ = ["Connection", "Reading", "outcome_of"]
+__all__ = ["FAILURES", "Connection", "KnownOptions", "Reading", "outcome_of"]
 
 Reading = Callable[[UnaryOutcome], "Callable[[], object] | None"]
 """Gives what reads an outcome as a script sees it; see `ClientCore.reading_of`."""
@@ -32,6 +33,15 @@ HEADROOM = 0.25
 """Seconds over the timeout that the attempt itself has to say what it waited for."""
 
 LONGEST_TIMEOUT = 10.0**9
+
+KnownOptions = dict[tuple[str, ConnectParams, float], tuple[Target, ChannelOptions]]
+"""By address, params and how long is polled busily."""
+
+MAX_KNOWN = 64
+"""Of those that are kept: users connect to few addresses."""
+
+FAILURES = (RpcError, InvalidArgument, NotConnected)
+"""What a call raises that could not be made: see `failed_outcome`."""
 
 
 class Connection:
@@ -46,10 +56,18 @@ class Connection:
 
     @classmethod
     async def open(
-        cls, kernel: Kernel, address: str, params: ConnectParams, registry: Registry, *, busy_poll: float = 0.0
+        cls,
+        kernel: Kernel,
+        address: str,
+        params: ConnectParams,
+        registry: Registry,
+        *,
+        busy_poll: float = 0.0,
+        known: KnownOptions | None = None,
     ) -> Connection:
         """Connect, within the params' timeout, and load the server's schema if they ask for it.
 
+        ``known`` are the options that other connections with the same params have, their TLS context among them.
         Raises ConnectError, which says what went wrong; InvalidArgument for an address that is none; RpcError if the
         server does not answer reflection. There is no connection then.
         """
@@ -57,17 +75,25 @@ class Connection:
         if timeout <= 0:
             raise ConnectError(f"{DEADLINE.message}: no time to connect to {address} (timeout {params.timeout:g} ms)")
         timeout = min(timeout, LONGEST_TIMEOUT)
-        target, options = channel_options(
-            address,
-            tls=params.tls_options(),
-            authority=params.authority,
-            max_receive_message_size=params.max_receive_size,
-            max_header_list_size=params.max_header_list_size,
-            tap=params.trace,
-            connect_timeout=timeout,
-            busy_poll=busy_poll,
-            service_config=params.service_config,
-        )
+        if params.service_config is not None:
+            known = None  # it is no key
+        key = address, params, busy_poll
+        made = None if known is None else known.get(key)
+        if made is None:
+            made = channel_options(
+                address,
+                tls=params.tls_options(),
+                authority=params.authority,
+                max_receive_message_size=params.max_receive_size,
+                max_header_list_size=params.max_header_list_size,
+                tap=params.trace,
+                connect_timeout=timeout,
+                busy_poll=busy_poll,
+                service_config=params.service_config,
+            )
+            if known is not None and len(known) < MAX_KNOWN:
+                known[key] = made
+        target, options = made
         until = kernel.now() + timeout
         connection = cls(ChannelCore(kernel, target, options))
         registry.missing_types = None
@@ -121,14 +147,20 @@ class Connection:
             await self.learn(reading(outcome))
         return outcome
 
+    def method(self, path: str) -> UnaryUnaryMethod[bytes, bytes]:
+        """The method of this path."""
+        method = self._methods.get(path)
+        if method is None:
+            method = self._methods[path] = self._channel.unary_unary(path)
+        return method
+
     async def unary(self, request: CallRequest) -> UnaryOutcome:
         """Make a unary call."""
-        method = self._methods.get(request.path)
-        if method is None:
-            method = self._methods[request.path] = self._channel.unary_unary(request.path)
         try:
-            call = await method.exchange(request.message, metadata=request.metadata, timeout=request.timeout)
-        except (RpcError, InvalidArgument, NotConnected) as error:
+            call = await self.method(request.path).exchange(
+                request.message, metadata=request.metadata, timeout=request.timeout
+            )
+        except FAILURES as error:
             return failed_outcome(error)
         return outcome_of(call)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from puregrpc.client.calls.core import NOT_CONNECTED, ClientCore
 from puregrpc.client.calls.measure import TrafficMeter
-from puregrpc.client.network.connection import Connection
+from puregrpc.client.network.connection import Connection, KnownOptions
 from puregrpc.client.streams.handler_thread import HandlerThread
 from puregrpc.codec.options import MAX_ELEMENTS
 from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected
@@ -51,6 +51,8 @@ class ClientState(Generic[ConnectionT, StreamT]):
             core = make() if metrics is None else make(metrics)
         self.core = core
         self.connection: ConnectionT | None = None
+        self.known: KnownOptions | None = None
+        """Options of connections that others have made with the same schema, where it is known that they still hold."""
         self.streams: set[StreamT] = set()
         """Those that are open, or whose handlers' exceptions nobody has been told of."""
         self.traffic = TrafficMeter(self.core.meter)

@@ -41,6 +41,11 @@ class TcpAddress:
     def family(self) -> socket.AddressFamily:
         return socket.AF_INET6 if ":" in self.host else socket.AF_INET
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is certainly this machine's own."""
+        return self.host.startswith("127.") or self.host == "::1"
+
     def sockaddr(self) -> tuple[Any, ...]:
         """What the socket module takes; a zone is its scope id (RFC 4007, section 6).
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain, zip_longest
 from math import inf
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.kernel.base import Kernel
@@ -36,16 +37,15 @@ ALERT_LINGER = 0.5
 """How long a client that a server refuses may take to read why. A socket that is closed with octets in it resets the
 connection, and the alert may be lost."""
 
+STILL_CONNECTING = (errno.EALREADY, errno.EINPROGRESS, errno.EAGAIN, errno.EINTR)
+
 FULL_BACKLOG_PAUSE = 0.01
 """How long to wait before a unix socket that takes nobody at the moment is asked again."""
 
 
-@runtime_checkable
-class HasStreams(Protocol):
-    """A kernel whose world has no sockets but streams of its own."""
-
-    async def open_stream(self, address: Address, until: float) -> ByteStream:
-        """A stream that is connected to an address. Raises OSError if it is not by ``until``."""
+OpenStream = Callable[[Address, float], Awaitable[ByteStream]]
+"""What a kernel has as ``open_stream`` whose world has no sockets but streams of its own: a stream that is connected to
+an address. Raises OSError if it is not by a point in time."""
 
 
 async def connect(
@@ -72,8 +72,9 @@ async def dial(kernel: Kernel, address: Address, until: float = inf) -> ByteStre
     """Connect to one address. Raises ConnectError with the reason if it has not answered by ``until``."""
     began = kernel.now()
     try:
-        if isinstance(kernel, HasStreams):
-            return await kernel.open_stream(address, until)
+        open_stream: OpenStream | None = getattr(kernel, "open_stream", None)
+        if open_stream is not None:
+            return await open_stream(address, until)
         sock = socket.socket(address.family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
@@ -82,7 +83,7 @@ async def dial(kernel: Kernel, address: Address, until: float = inf) -> ByteStre
             if not isinstance(address, TcpAddress):
                 return SocketStream(kernel, sock, local="unix:", peer=str(address))
             local = sock.getsockname()
-            if local == sock.getpeername():
+            if local[1] == address.port and local == sock.getpeername():
                 # Nobody listens: the system took the very port for this end, and TCP connects a socket with itself.
                 raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
             return SocketStream(kernel, sock, local=str(address_of(local)), peer=str(address))
@@ -105,13 +106,23 @@ async def _connect(kernel: Kernel, sock: socket.socket, address: Address, until:
         except (BlockingIOError, InterruptedError) as error:
             # A unix socket is connected at once or, when too many wait to be accepted, not on its way at all.
             if isinstance(address, TcpAddress) or error.errno != errno.EAGAIN:
+                if sys.platform == "linux" and isinstance(address, TcpAddress) and address.is_loopback:
+                    # On the same machine it is over by now, and to ask again is cheaper than to wait for the socket.
+                    code = sock.connect_ex(to)
+                    if code not in STILL_CONNECTING:
+                        return connected(code)
                 break
         if kernel.now() >= until:
             return False
         await kernel.sleep(min(kernel.now() + FULL_BACKLOG_PAUSE, until))
     if not await kernel.wait_writable(sock, until):
         return False
-    if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+    return connected(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+
+def connected(code: int) -> bool:
+    """True. Raises OSError for a code that is one."""
+    if code:
         raise OSError(code, os.strerror(code))
     return True
 
