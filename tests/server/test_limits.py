@@ -203,11 +203,15 @@ def test_what_waits_for_a_thread_is_forgotten_when_it_is_over(world: str) -> Non
         block_until(lambda: ran)
         others = [call.future(b"other") for _ in range(20)]
         block_until(lambda: running.snapshot().calls_started == 21)
-        waiting = running.server._connections.threads._pool._waiting
-        block_until(lambda: len(waiting) == 20)
+        pool = running.server._connections.threads._pool
+
+        def waiting() -> int:
+            return sum(len(share.waiting) for share in (*pool._starving, *pool._queue))
+
+        block_until(lambda: waiting() == 20)
         for other in others:
             other.cancel()
-        block_until(lambda: not waiting)
+        block_until(lambda: not waiting())
         release.set()
         assert first.result(timeout=TIMEOUT) == b"first"
     assert ran == [b"first"]

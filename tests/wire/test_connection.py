@@ -422,7 +422,7 @@ def test_bad_metadata(engine: EngineName, metadata: tuple[tuple[str, str], ...])
 @pytest.mark.parametrize(
     "request_",
     [
-        Request("no-slash"),
+        Request(""),
         Request("/with space"),
         Request("/a.B/C", "two words"),
         Request("/a.B/C", encoding="br"),
