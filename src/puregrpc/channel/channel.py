@@ -28,6 +28,7 @@ from puregrpc.channel.options import ChannelKeywords, ChannelOptions, Method, ch
 from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
 from puregrpc.channel.target import Target
 from puregrpc.errors import LocalProtocolError, NotConnected
+from puregrpc.kernel.numbers import next_number
 from puregrpc.kernel.ownership import LoopOwner, open_kernel
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Channel:
     def _begin(self, target: Target, options: ChannelOptions, nursery: trio.Nursery | None) -> None:
         self._target, self.options = target, options
         self._nursery = nursery
+        self.number = next_number()
+        """Nothing else of this process has it: neither a channel or a server nor a connection."""
         self._owner = LoopOwner(f"the channel to {target.text}")
         self._core: ChannelCore | None = None
         self.settled: ChannelCore | None = None
@@ -291,7 +294,7 @@ class Channel:
 
     def snapshot(self) -> ChannelSnapshot:
         """The channel, its connections, their calls and windows as they are now, as data."""
-        return snapshot_of(self.target, self._core, self.state)
+        return snapshot_of(self.number, self.target, self._core, self.state)
 
 
 def open_channel(target: str, **options: Unpack[ChannelKeywords]) -> Channel:

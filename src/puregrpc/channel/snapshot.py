@@ -29,6 +29,9 @@ class CallNumbers:
     """They ended with a status other than OK, or were cancelled by this side."""
     last_started: float | None = None
     """When the last one began (seconds since 1970)."""
+    messages_sent: int = 0
+    messages_received: int = 0
+    """Those that were taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +74,29 @@ class ChannelSnapshot:
     subchannels: tuple[SubchannelSnapshot, ...]
     counters: SessionCounters = SessionCounters(0, 0)  # noqa: RUF009 - frozen
     calls: CallNumbers = CallNumbers()
+    number: int = 0
 
 
-def snapshot_of(target: str, core: ChannelCore | None, state: ConnectivityState) -> ChannelSnapshot:
+def snapshot_of(number: int, target: str, core: ChannelCore | None, state: ConnectivityState) -> ChannelSnapshot:
     """A channel as it stands; one without a core has not been used yet."""
     if core is None:
-        return ChannelSnapshot(target, state, ())
-    return core.kernel.locked(_channel, target, core, state)
+        return ChannelSnapshot(target, state, (), number=number)
+    return core.kernel.locked(_channel, number, target, core, state)
 
 
-def _channel(target: str, core: ChannelCore, state: ConnectivityState) -> ChannelSnapshot:
+def _channel(number: int, target: str, core: ChannelCore, state: ConnectivityState) -> ChannelSnapshot:
     balancer = core.balancer
     subchannels = (*balancer.subchannels, *balancer.leaving)
     open_calls = sum(session.connection.open_calls for session in balancer.sessions)
     now = core.kernel.now()
     calls = _calls(balancer.call_counters, open_calls, now)
     return ChannelSnapshot(
-        target, state, tuple(_subchannel(subchannel, now) for subchannel in subchannels), balancer.counters, calls
+        target,
+        state,
+        tuple(_subchannel(subchannel, now) for subchannel in subchannels),
+        balancer.counters,
+        calls,
+        number,
     )
 
 
@@ -127,4 +136,6 @@ def _calls(counters: CallCounters, running: int, now: float) -> CallNumbers:
         succeeded=max(counters.started - counters.failed - running, 0),
         failed=counters.failed,
         last_started=None if began == -inf else time.time() - (now - began),
+        messages_sent=counters.messages_sent,
+        messages_received=counters.messages_received,
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from puregrpc.codec import Codec
 from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.network.listening import address_bound, bind
+from puregrpc.kernel.numbers import next_number
 from puregrpc.schema import Registry
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.connections import Connections, Target
@@ -40,6 +42,8 @@ class ServerBase:
         interceptors: Sequence[Interceptor],
         executor: Executor | None = None,
     ) -> None:
+        self.number = next_number()
+        """Nothing else of this process has it: neither a channel or a server nor a connection."""
         coding_for(config.compression)
         config.check_header_list_size()
         self.config = config
@@ -153,8 +157,8 @@ class ServerBase:
     def snapshot(self) -> ServerSnapshot:
         """The server, its connections and their calls as they stand."""
         if self._connections is None:
-            return ServerSnapshot((), False, tuple(self._router.routes), (), 0, {})
-        return self._connections.snapshot()
+            return ServerSnapshot((), False, tuple(self._router.routes), (), 0, {}, self.number)
+        return replace(self._connections.snapshot(), number=self.number)
 
     def _begin(self) -> None:
         if self._was_started:

@@ -238,6 +238,7 @@ class IncomingCall(ServerCall):
         compress, self.compress_next = self.compress_next, True
         try:
             self.session.wire.send_message(self, data, compress=compress)
+            self.session.messages_sent += 1
         except InvalidArgument as error:
             raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
 
@@ -251,6 +252,7 @@ class IncomingCall(ServerCall):
         if self.encoding == "identity" and self.good_end is OK:
             try:
                 session.wire.send_response(self, data, (), self.trailing_metadata)
+                session.messages_sent += 1
             except InvalidArgument as error:
                 raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
         else:
@@ -386,6 +388,7 @@ class UnaryRequestCall(IncomingCall):
         if self.message is not None:
             self.refuse("more than one request message came")
         self.message = message
+        self.session.messages_received += 1
 
     def on_half_close(self) -> None:
         if self.message is None:
@@ -501,6 +504,7 @@ class StreamRequestCall(IncomingCall):
 
     def on_message(self, message: bytes) -> None:
         self.messages.append(message)
+        self.session.messages_received += 1
         if self.reader is not None:
             self.reader.wake()
 

@@ -349,6 +349,7 @@ class Connections:
             connections=tuple(session.snapshot() for session in sessions),
             calls_started=started,
             calls_ended=ended,
+            listeners={listener.number: str(listener.address) for listener in self._listeners},
         )
 
 

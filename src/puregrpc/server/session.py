@@ -52,7 +52,7 @@ class ServerSession:
         self.is_accepted = is_accepted
         """It came from a listener, and counts for ``max_connections``."""
         self.started_at = self.kernel.now()
-        self.calls_started = 0
+        self.calls_started = self.messages_sent = self.messages_received = 0
         self.calls_ended: dict[int, int] = {0: 0}
         """By status code."""
         self._routes = connections.router.routes
@@ -310,5 +310,7 @@ class ServerSession:
             calls_ended={code: number for code, number in self.calls_ended.items() if number},
             local=self.transport.local,
             number=self.transport.number,
+            messages_sent=self.messages_sent,
+            messages_received=self.messages_received,
             security=self.security,
         )

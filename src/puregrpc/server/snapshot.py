@@ -30,6 +30,8 @@ class SessionSnapshot:
     """The server's own address."""
     number: int = 0
     """No other part of a channel or a server has it in this process."""
+    messages_sent: int = 0
+    messages_received: int = 0
     security: ConnectionSecurity | None = None
     """None in plaintext."""
 
@@ -44,3 +46,7 @@ class ServerSnapshot:
     connections: tuple[SessionSnapshot, ...]
     calls_started: int
     calls_ended: Mapping[int, int]
+    number: int = 0
+    """Nothing else of its process has it; nor the listeners'."""
+    listeners: Mapping[int, str] = field(default_factory=dict)
+    """The addresses by number."""

@@ -1,4 +1,4 @@
-"""Services that come with puregrpc, both halves: health and reflection; the demo services; and any service,
+"""Services that come with puregrpc, both halves: health and reflection; channelz; the demo services; and any service,
 answering with examples."""
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from puregrpc._on_demand import on_demand
 
 if TYPE_CHECKING:
+    from puregrpc.services.channelz import Channelz as Channelz
+    from puregrpc.services.channelz import ChannelzService as ChannelzService
     from puregrpc.services.demo import add_demo_services as add_demo_services
     from puregrpc.services.demo import add_health_and_reflection as add_health_and_reflection
     from puregrpc.services.examples import ExampleService as ExampleService
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from puregrpc.services.route_guide import RouteGuideService as RouteGuideService
 
 _MODULES = {
+    "Channelz": "channelz",
+    "ChannelzService": "channelz",
     "ExampleService": "examples",
     "FeatureExplorerService": "route_guide",
     "GRPCBinService": "grpcbin",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
 from math import inf
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "SMALLEST_READ_SIZE",
     "CallCounters",
     "SessionCounters",
-    "next_number",
     "next_read_size",
     "without_first",
 ]
@@ -63,25 +61,21 @@ class SessionCounters:
 
 @dataclass(frozen=True, slots=True)
 class CallCounters:
-    """The calls of a client's session: one for each attempt."""
+    """The calls of a client's session, one for each attempt, and their messages."""
 
     started: int = 0
     failed: int = 0
     """Those that ended with a status other than OK, or were cancelled by this side."""
     last_started_at: float = -inf
     """On the kernel's clock."""
+    messages_sent: int = 0
+    messages_received: int = 0
 
     def __add__(self, other: CallCounters) -> CallCounters:
         return CallCounters(
             self.started + other.started,
             self.failed + other.failed,
             max(self.last_started_at, other.last_started_at),
+            self.messages_sent + other.messages_sent,
+            self.messages_received + other.messages_received,
         )
-
-
-_numbers = count(1)
-
-
-def next_number() -> int:
-    """A number for a part of a channel or a server, which no other one of this process has."""
-    return next(_numbers)

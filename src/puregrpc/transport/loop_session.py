@@ -222,5 +222,6 @@ class LoopSession(Session[ConnectionT]):
                     self._send_now()
         self.calls_started += 1
         self.last_call_at = now
+        self.messages_sent += 1
         if self._keepalive or (deadline is not None and deadline < self._armed):
             self.opened(call, deadline)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from puregrpc.errors import ConnectError
 from puregrpc.kernel.base import Waiters
-from puregrpc.transport.amounts import CallCounters, SessionCounters, next_number
+from puregrpc.kernel.numbers import next_number
+from puregrpc.transport.amounts import CallCounters, SessionCounters
 from puregrpc.transport.end_reasons import PEER_CLOSED, describe_foreign_protocol
 from puregrpc.wire.connection import Call, ClientConnection, Connection, Driver, Request, ServerCall
 
@@ -111,6 +112,8 @@ class Session(Driver, Generic[ConnectionT]):
         "kernel",
         "last_call_at",
         "local",
+        "messages_received",
+        "messages_sent",
         "number",
         "options",
         "peer",
@@ -147,6 +150,7 @@ class Session(Driver, Generic[ConnectionT]):
         self.calls_started = self.calls_failed = 0
         """Client: see `CallCounters`."""
         self.last_call_at = -inf
+        self.messages_sent = self.messages_received = 0
         self.bytes_sent = 0
         self.bytes_received = 0
         self._is_cut = False
@@ -173,7 +177,9 @@ class Session(Driver, Generic[ConnectionT]):
     @property
     def call_counters(self) -> CallCounters:
         """The calls that it had so far."""
-        return CallCounters(self.calls_started, self.calls_failed, self.last_call_at)
+        return CallCounters(
+            self.calls_started, self.calls_failed, self.last_call_at, self.messages_sent, self.messages_received
+        )
 
     # -- its life
 
@@ -272,6 +278,8 @@ class Session(Driver, Generic[ConnectionT]):
         self.joined(call)
         self.calls_started += 1
         self.last_call_at = now
+        if message is not None:
+            self.messages_sent += 1
         try:
             self.connection.open_call(
                 call,

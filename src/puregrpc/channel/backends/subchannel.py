@@ -11,8 +11,8 @@ from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.channel.backends.health import HealthCheck, HealthWatch
 from puregrpc.errors import ConnectError, Error
 from puregrpc.kernel import Kernel, Task, Waiter
+from puregrpc.kernel.numbers import next_number
 from puregrpc.transport import CallCounters, ClientSession, Session, SessionCounters
-from puregrpc.transport.amounts import next_number
 from puregrpc.wire.connection import Request, ServerCall
 
 __all__ = ["Subchannel", "SubchannelOwner"]

@@ -23,6 +23,7 @@ from puregrpc.channel.details import CallCredentials, Deserializer, MetadataLike
 from puregrpc.channel.options import ChannelKeywords, ChannelOptions, Method, channel_options, path_of
 from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
 from puregrpc.errors import InvalidArgument
+from puregrpc.kernel.numbers import next_number
 from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.transport import SessionCounters
 from puregrpc.transport.busy_poll import BUSY_POLL, LONGEST_BUSY_POLL
@@ -51,6 +52,8 @@ class BlockingChannel:
     def __init__(self, target: str, *, busy_poll: float = BUSY_POLL, **options: Unpack[ChannelKeywords]) -> None:
         parsed, checked = channel_options(target, busy_poll=checked_busy_poll(busy_poll), **options)
         check_blocking(checked)
+        self.number = next_number()
+        """Nothing else of this process has it: neither a channel or a server nor a connection."""
         self._kernel = ThreadKernel()
         self._core = ChannelCore(self._kernel, parsed, checked)
 
@@ -155,7 +158,7 @@ class BlockingChannel:
 
     def snapshot(self) -> ChannelSnapshot:
         """The channel, its connections, their calls and windows as they are now, as data."""
-        return snapshot_of(self.target, self._core, self.state)
+        return snapshot_of(self.number, self.target, self._core, self.state)
 
     def close(self) -> None:
         """End all calls (UNAVAILABLE) and the connections. Idempotent."""

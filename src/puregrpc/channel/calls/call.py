@@ -443,6 +443,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             message = messages.popleft()
             octets += len(message)
             taken.append(message)
+        self._opened_session().messages_received += len(taken)
         if self._status is None:
             self._consume(self._opened_session(), octets)
         return None
@@ -490,6 +491,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
 
     def _put(self, session: ClientSession, data: bytes, compress: bool) -> None:
         session.connection.send_message(self, data, compress=compress)
+        session.messages_sent += 1
 
     def _end_sending(self, session: ClientSession) -> None:
         session.connection.half_close(self)

@@ -356,6 +356,7 @@ class HedgedCall(ClientCall[RequestT, ResponseT]):
     def _put(self, session: ClientSession, data: bytes, compress: bool) -> None:  # noqa: ARG002 - each has its own
         for attempt in list(self._running):
             attempt.session.connection.send_message(attempt, data, compress=compress)
+            attempt.session.messages_sent += 1
 
     def _end_sending(self, session: ClientSession) -> None:  # noqa: ARG002 - each has its own
         for attempt in list(self._running):

@@ -34,6 +34,7 @@ class UnaryCall(UnaryExchange):
     def on_message(self, message: bytes) -> None:
         if self.message is None:
             self.message = message
+            self.session.messages_received += 1
         elif not self.ended:
             self.session.connection.reset(self)
             self.on_end(TWO_MESSAGES, (), unprocessed=False)

@@ -25,6 +25,7 @@ from puregrpc.kernel.network.addresses import (
 from puregrpc.kernel.network.connecting import secure
 from puregrpc.kernel.network.reasons import describe
 from puregrpc.kernel.network.streams import ByteStream, SocketStream
+from puregrpc.kernel.numbers import next_number
 
 if TYPE_CHECKING:
     import ssl
@@ -85,6 +86,7 @@ class Listener:
         sock.setblocking(False)
         self.kernel = kernel
         self.socket = sock
+        self.number = next_number()
         self.address = address_bound(sock)
         self._tls = tls
         self._context = tls.server_context() if tls is not None else None

@@ -302,6 +302,7 @@ class ThreadSession(Session[ConnectionT]):
             )
             self.calls_started += 1
             self.last_call_at = now
+            self.messages_sent += 1
             return writing.take(is_small=len(message) < SMALL)
         except BaseException as error:
             if _leaves_halfway(error):

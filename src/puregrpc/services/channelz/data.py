@@ -1,0 +1,284 @@
+"""What channelz tells, as the JSON of grpc.channelz.v1, from the snapshots of channels and servers."""
+
+from __future__ import annotations
+
+import ipaddress
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakValueDictionary
+
+from puregrpc.errors import InvalidArgument
+from puregrpc.kernel.network.addresses import split_host_port
+
+if TYPE_CHECKING:
+    from puregrpc.channel import CallNumbers, ChannelSnapshot, SubchannelSnapshot
+    from puregrpc.channel import SessionSnapshot as ChannelSession
+    from puregrpc.server import ServerSnapshot
+    from puregrpc.server import SessionSnapshot as ServerSession
+    from puregrpc.wire.connection import ConnectionSnapshot
+
+__all__ = ["Channelz"]
+
+MOST_RESULTS = 100
+"""How many results an answer has, where the question does not say it."""
+
+Json = dict[str, Any]
+
+
+class HasChannelSnapshot(Protocol):
+    """A channel."""
+
+    @property
+    def number(self) -> int:
+        """Nothing else of the process has it."""
+
+    def snapshot(self) -> ChannelSnapshot:
+        """The channel as it stands."""
+
+
+class HasServerSnapshot(Protocol):
+    """A server."""
+
+    @property
+    def number(self) -> int:
+        """Nothing else of the process has it."""
+
+    def snapshot(self) -> ServerSnapshot:
+        """The server as it stands."""
+
+
+class Channelz:
+    """The channels and servers of a process that channelz tells of, as far as they are alive.
+
+    Its methods are those of the service grpc.channelz.v1.Channelz, and give the answers in protobuf's JSON form; None
+    stands for NOT_FOUND. Channels and servers of a loop are to be asked for in its thread.
+    """
+
+    def __init__(self) -> None:
+        self._channels: WeakValueDictionary[int, HasChannelSnapshot] = WeakValueDictionary()
+        self._servers: WeakValueDictionary[int, HasServerSnapshot] = WeakValueDictionary()
+
+    def add_channel(self, channel: HasChannelSnapshot) -> None:
+        """Tell of a channel: a `Channel` or a `BlockingChannel`."""
+        self._channels[channel.number] = channel
+
+    def add_server(self, server: HasServerSnapshot) -> None:
+        """Tell of a server: a `Server` or a `BlockingServer`."""
+        self._servers[server.number] = server
+
+    def forget(self, number: int) -> None:
+        """Tell no more of a channel or a server, which is closed."""
+        self._channels.pop(number, None)
+        self._servers.pop(number, None)
+
+    # -- the methods of the service
+
+    def top_channels(self, start: int = 0, most: int = 0) -> Json:
+        """GetTopChannels: the channels from number ``start`` on, ``most`` of them at the most."""
+        chosen, is_end = _page(self._channels.keys(), start, most)
+        found = [channel for number in chosen if (channel := self._channels.get(number)) is not None]
+        return _answer("channel", [_channel(channel.snapshot()) for channel in found], is_end)
+
+    def servers(self, start: int = 0, most: int = 0) -> Json:
+        """GetServers: the servers from number ``start`` on."""
+        chosen, is_end = _page(self._servers.keys(), start, most)
+        found = [server for number in chosen if (server := self._servers.get(number)) is not None]
+        return _answer("server", [_server(server.snapshot()) for server in found], is_end)
+
+    def server(self, number: int) -> Json | None:
+        """GetServer."""
+        server = self._servers.get(number)
+        return None if server is None else {"server": _server(server.snapshot())}
+
+    def server_sockets(self, number: int, start: int = 0, most: int = 0) -> Json | None:
+        """GetServerSockets: the connections of a server from number ``start`` on."""
+        server = self._servers.get(number)
+        if server is None:
+            return None
+        sessions = {session.number: session for session in server.snapshot().connections}
+        chosen, is_end = _page(sessions, start, most)
+        return _answer("socketRef", [_socket_ref(each, sessions[each].peer) for each in chosen], is_end)
+
+    def channel(self, number: int) -> Json | None:
+        """GetChannel."""
+        channel = self._channels.get(number)
+        return None if channel is None else {"channel": _channel(channel.snapshot())}
+
+    def subchannel(self, number: int) -> Json | None:
+        """GetSubchannel."""
+        for channel in list(self._channels.values()):
+            for subchannel in channel.snapshot().subchannels:
+                if subchannel.number == number:
+                    return {"subchannel": _subchannel(subchannel)}
+        return None
+
+    def socket(self, number: int) -> Json | None:
+        """GetSocket: a connection of a channel or a server, or a socket that listens."""
+        for channel in list(self._channels.values()):
+            for subchannel in channel.snapshot().subchannels:
+                for session in subchannel.sessions:
+                    if session.number == number:
+                        return {"socket": _client_socket(session)}
+        for server in list(self._servers.values()):
+            snapshot = server.snapshot()
+            if number in snapshot.listeners:
+                address = snapshot.listeners[number]
+                return {"socket": {"ref": _socket_ref(number, address), "data": {}, "local": _address(address)}}
+            for accepted in snapshot.connections:
+                if accepted.number == number:
+                    return {"socket": _server_socket(accepted)}
+        return None
+
+
+def _page(numbers: Iterable[int], start: int, most: int) -> tuple[list[int], bool]:
+    """The numbers from ``start`` on, and whether these are all."""
+    if start < 0 or most < 0:
+        raise InvalidArgument(f"channelz: numbers begin with 0: {min(start, most)} is less")
+    found = sorted(number for number in list(numbers) if number >= start)
+    limit = most or MOST_RESULTS
+    return found[:limit], len(found) <= limit
+
+
+def _answer(name: str, found: list[Json], is_end: bool) -> Json:
+    answer: Json = {name: found} if found else {}
+    if is_end:
+        answer["end"] = True
+    return answer
+
+
+def _channel(snapshot: ChannelSnapshot) -> Json:
+    return {
+        "ref": {"channelId": snapshot.number, "name": snapshot.target},
+        "data": _channel_data(snapshot.state.name, snapshot.target, snapshot.calls),
+        "subchannelRef": [
+            {"subchannelId": each.number, "name": each.name}
+            for each in snapshot.subchannels
+            if each.calls.started or each.sessions or each.failures  # else it is not in use yet
+        ],
+    }
+
+
+def _subchannel(snapshot: SubchannelSnapshot) -> Json:
+    return {
+        "ref": {"subchannelId": snapshot.number, "name": snapshot.name},
+        "data": _channel_data(snapshot.state.name, snapshot.name, snapshot.calls),
+        "socketRef": [_socket_ref(session.number, session.peer) for session in snapshot.sessions],
+    }
+
+
+def _channel_data(state: str, target: str, calls: CallNumbers) -> Json:
+    data = {
+        "state": {"state": state},
+        "target": target,
+        "callsStarted": calls.started,
+        "callsSucceeded": calls.succeeded,
+        "callsFailed": calls.failed,
+    }
+    return _with_time(data, "lastCallStartedTimestamp", calls.last_started)
+
+
+def _server(snapshot: ServerSnapshot) -> Json:
+    return {
+        "ref": {"serverId": snapshot.number, "name": ", ".join(snapshot.addresses)},
+        "data": {
+            "callsStarted": snapshot.calls_started,
+            "callsSucceeded": snapshot.calls_ended.get(0, 0),
+            "callsFailed": sum(number for code, number in snapshot.calls_ended.items() if code),
+        },
+        "listenSocket": [_socket_ref(number, address) for number, address in snapshot.listeners.items()],
+    }
+
+
+def _client_socket(session: ChannelSession) -> Json:
+    calls = session.calls
+    data = {
+        "streamsStarted": calls.started,
+        "streamsSucceeded": calls.succeeded,
+        "streamsFailed": calls.failed,
+        "messagesSent": calls.messages_sent,
+        "messagesReceived": calls.messages_received,
+        **_windows(session.connection),
+        "peerMaxConcurrentStreams": min(session.connection.peer_max_concurrent_streams, 2**32 - 1),
+    }
+    return {
+        "ref": _socket_ref(session.number, session.peer),
+        "data": _with_time(data, "lastLocalStreamCreatedTimestamp", calls.last_started),
+        "local": _address(session.local),
+        "remote": _address(session.peer),
+        **_security(session),
+    }
+
+
+def _server_socket(session: ServerSession) -> Json:
+    return {
+        "ref": _socket_ref(session.number, session.peer),
+        "data": {
+            "streamsStarted": session.calls_started,
+            "streamsSucceeded": session.calls_ended.get(0, 0),
+            "streamsFailed": sum(number for code, number in session.calls_ended.items() if code),
+            "messagesSent": session.messages_sent,
+            "messagesReceived": session.messages_received,
+            **_windows(session.connection),
+        },
+        "local": _address(session.local),
+        "remote": _address(session.peer),
+        **_security(session),
+    }
+
+
+def _windows(connection: ConnectionSnapshot) -> Json:
+    """``local`` is what this end may still send."""
+    return {
+        "localFlowControlWindow": connection.send_window,
+        "remoteFlowControlWindow": connection.receive_window,
+    }
+
+
+def _security(session: ChannelSession | ServerSession) -> Json:
+    security = session.security
+    if security is None:
+        return {}
+    tls: Json = {"standardName" if security.cipher.startswith("TLS_") else "otherName": security.cipher}
+    if security.certificate is not None:
+        tls["remoteCertificate"] = b64encode(security.certificate.der).decode()
+    return {"security": {"tls": tls}}
+
+
+def _socket_ref(number: int, name: str) -> Json:
+    return {"socketId": number, "name": name}
+
+
+def _address(text: str) -> Json:
+    """An address as it is shown, as a grpc.channelz.v1.Address."""
+    try:
+        host, port = split_host_port(text)
+        octets = ipaddress.ip_address(host.partition("%")[0]).packed
+    except ValueError:  # InvalidArgument is one
+        if text.startswith("unix:"):
+            return {"udsAddress": {"filename": text.removeprefix("unix:")}}
+        return {"otherAddress": {"name": text}}
+    return {"tcpipAddress": {"ipAddress": b64encode(octets).decode(), "port": port}}
+
+
+def _with_time(data: Json, name: str, seconds: float | None) -> Json:
+    if seconds is not None:
+        data[name] = datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
+    return data
+
+
+Question = Callable[[Channelz, Json], "Json | None"]
+
+QUESTIONS: dict[str, Question] = {
+    "GetTopChannels": lambda of, asked: of.top_channels(int(asked["startChannelId"]), int(asked["maxResults"])),
+    "GetServers": lambda of, asked: of.servers(int(asked["startServerId"]), int(asked["maxResults"])),
+    "GetServer": lambda of, asked: of.server(int(asked["serverId"])),
+    "GetServerSockets": lambda of, asked: of.server_sockets(
+        int(asked["serverId"]), int(asked["startSocketId"]), int(asked["maxResults"])
+    ),
+    "GetChannel": lambda of, asked: of.channel(int(asked["channelId"])),
+    "GetSubchannel": lambda of, asked: of.subchannel(int(asked["subchannelId"])),
+    "GetSocket": lambda of, asked: of.socket(int(asked["socketId"])),
+}
+"""The methods of the service by their names."""
