@@ -21,13 +21,19 @@ from pathlib import Path
 TIMEOUT = float(os.environ.get("TEST_TIMEOUT", "60"))
 """Seconds for one test."""
 
+FOLDERS = (
+    "tests/unit", "tests_aio/unit", "tests/channelz", "tests/health_check", "tests/status", "tests/testing",
+    "tests_aio/channelz", "tests_aio/health_check", "tests_aio/status",
+)  # fmt: skip
+"""grpcio's own, and those of its sister packages."""
+
 LEFT_OUT = ("_cython", "unit.beta", "_xds_credentials", "unit._dns_resolver_test")
 """Not about what grpcio offers: its inside, what was deprecated in 2017, what needs another network."""
 
 
 def modules(tests: Path) -> list[str]:
     found = []
-    for folder in ("tests/unit", "tests_aio/unit"):
+    for folder in FOLDERS:
         for path in sorted((tests / folder).rglob("*_test.py")):
             name = ".".join(path.relative_to(tests).with_suffix("").parts)
             if not any(each in name for each in LEFT_OUT):

@@ -11,21 +11,27 @@ from pathlib import Path
 
 TARGET = 0.98
 
+GROUPS = {
+    "grpc": lambda name: name.startswith("tests.unit."),
+    "grpc.aio": lambda name: name.startswith("tests_aio.unit."),
+    "sister packages": lambda name: ".unit." not in name,
+}
+
 
 def main() -> None:
     grpcio, ours = (json.loads(Path(name).read_text()) for name in sys.argv[1:3])
     print("| tests | grpcio passes | of these here | |\n|---|---:|---:|---:|")
     missing: list[str] = []
     all_passed = all_here = 0
-    for prefix in ("tests.unit", "tests_aio.unit"):
-        passed = {name for name, each in grpcio.items() if each["outcome"] == "passed" and name.startswith(prefix)}
-        if any(name.startswith(prefix) for name in ours):
-            passed = {name for name in passed if module_of(name) in {module_of(each) for each in ours}}
+    run = {module_of(name) for name in ours}
+    for title, is_of in GROUPS.items():
+        passed = {name for name, each in grpcio.items() if each["outcome"] == "passed" and is_of(name)}
+        passed = {name for name in passed if module_of(name) in run}
         here = {name for name in passed if ours.get(name, {}).get("outcome") == "passed"}
         all_passed, all_here = all_passed + len(passed), all_here + len(here)
         missing += sorted(passed - here)
         if passed:
-            print(f"| {prefix} | {len(passed)} | {len(here)} | {len(here) / len(passed):.1%} |")
+            print(f"| {title} | {len(passed)} | {len(here)} | {len(here) / len(passed):.1%} |")
     for name in missing:
         each = ours.get(name, {"text": "was not run"})
         last = (each.get("text") or "").strip().splitlines() or [each.get("outcome", "")]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -174,3 +177,50 @@ def test_who_does_not_wait_fails_and_who_waits_is_served(serve: Serve, connect: 
     with pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary("/a.B/Call")(b"", wait_for_ready=True, timeout=0.2)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_channel_of_the_parent_ends_its_calls_in_a_child_and_others_work(serve: Serve) -> None:
+    port = serve(unary_unary(lambda request, context: request))
+    code = f"""
+import os, sys, grpc
+channel = grpc.insecure_channel("127.0.0.1:{port}")
+assert channel.unary_unary("/a.B/Call")(b"parent") == b"parent"
+child = os.fork()
+if not child:
+    try:
+        channel.unary_unary("/a.B/Call")(b"x", timeout=5)
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.CANCELLED:
+            os._exit(2)
+    else:
+        os._exit(3)
+    with grpc.insecure_channel("127.0.0.1:{port}") as other:
+        os._exit(0 if other.unary_unary("/a.B/Call")(b"child", timeout=5) == b"child" else 4)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+assert channel.unary_unary("/a.B/Call")(b"again") == b"again"
+sys.exit(status)
+"""
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+
+
+def test_a_program_ends_that_never_closed_its_channel_or_stopped_its_server() -> None:
+    code = """
+import grpc
+from concurrent import futures
+server = grpc.server(futures.ThreadPoolExecutor(2))
+handler = grpc.unary_stream_rpc_method_handler(lambda request, context: iter([b"a", b"b"]))
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", {"Call": handler}),))
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+call = channel.unary_stream("/a.B/Call")(b"")
+assert next(call) == b"a"
+print("done")
+"""
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=30)
+    assert done.stdout == "done\n", done.stderr
+    assert done.returncode == 0
