@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from base64 import b64encode
-from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
+from puregrpc._locks import Lock
 from puregrpc.errors import InvalidArgument
 from puregrpc.kernel.network.addresses import split_host_port
 
@@ -25,6 +26,8 @@ MOST_RESULTS = 100
 """How many results an answer has, where the question does not say it."""
 
 Json = dict[str, Any]
+
+T = TypeVar("T")
 
 
 class HasChannelSnapshot(Protocol):
@@ -59,33 +62,41 @@ class Channelz:
     def __init__(self) -> None:
         self._channels: WeakValueDictionary[int, HasChannelSnapshot] = WeakValueDictionary()
         self._servers: WeakValueDictionary[int, HasServerSnapshot] = WeakValueDictionary()
+        self._lock = Lock()
 
     def add_channel(self, channel: HasChannelSnapshot) -> None:
         """Tell of a channel: a `Channel` or a `BlockingChannel`."""
-        self._channels[channel.number] = channel
+        with self._lock:
+            self._channels[channel.number] = channel
 
     def add_server(self, server: HasServerSnapshot) -> None:
         """Tell of a server: a `Server` or a `BlockingServer`."""
-        self._servers[server.number] = server
+        with self._lock:
+            self._servers[server.number] = server
 
     def forget(self, number: int) -> None:
         """Tell no more of a channel or a server, which is closed."""
-        self._channels.pop(number, None)
-        self._servers.pop(number, None)
+        with self._lock:
+            self._channels.pop(number, None)
+            self._servers.pop(number, None)
+
+    def _alive(self, known: WeakValueDictionary[int, T]) -> dict[int, T]:
+        with self._lock:
+            return dict(known.items())
 
     # -- the methods of the service
 
     def top_channels(self, start: int = 0, most: int = 0) -> Json:
         """GetTopChannels: the channels from number ``start`` on, ``most`` of them at the most."""
-        chosen, is_end = _page(self._channels.keys(), start, most)
-        found = [channel for number in chosen if (channel := self._channels.get(number)) is not None]
-        return _answer("channel", [_channel(channel.snapshot()) for channel in found], is_end)
+        channels = self._alive(self._channels)
+        chosen, is_end = _page(channels, start, most)
+        return _answer("channel", [_channel(channels[number].snapshot()) for number in chosen], is_end)
 
     def servers(self, start: int = 0, most: int = 0) -> Json:
         """GetServers: the servers from number ``start`` on."""
-        chosen, is_end = _page(self._servers.keys(), start, most)
-        found = [server for number in chosen if (server := self._servers.get(number)) is not None]
-        return _answer("server", [_server(server.snapshot()) for server in found], is_end)
+        servers = self._alive(self._servers)
+        chosen, is_end = _page(servers, start, most)
+        return _answer("server", [_server(servers[number].snapshot()) for number in chosen], is_end)
 
     def server(self, number: int) -> Json | None:
         """GetServer."""
@@ -108,7 +119,7 @@ class Channelz:
 
     def subchannel(self, number: int) -> Json | None:
         """GetSubchannel."""
-        for channel in list(self._channels.values()):
+        for channel in self._alive(self._channels).values():
             for subchannel in channel.snapshot().subchannels:
                 if subchannel.number == number:
                     return {"subchannel": _subchannel(subchannel)}
@@ -116,12 +127,12 @@ class Channelz:
 
     def socket(self, number: int) -> Json | None:
         """GetSocket: a connection of a channel or a server, or a socket that listens."""
-        for channel in list(self._channels.values()):
+        for channel in self._alive(self._channels).values():
             for subchannel in channel.snapshot().subchannels:
                 for session in subchannel.sessions:
                     if session.number == number:
                         return {"socket": _client_socket(session)}
-        for server in list(self._servers.values()):
+        for server in self._alive(self._servers).values():
             snapshot = server.snapshot()
             if number in snapshot.listeners:
                 address = snapshot.listeners[number]
@@ -136,24 +147,21 @@ def _page(numbers: Iterable[int], start: int, most: int) -> tuple[list[int], boo
     """The numbers from ``start`` on, and whether these are all."""
     if start < 0 or most < 0:
         raise InvalidArgument(f"channelz: numbers begin with 0: {min(start, most)} is less")
-    found = sorted(number for number in list(numbers) if number >= start)
+    found = sorted(number for number in numbers if number >= start)
     limit = most or MOST_RESULTS
     return found[:limit], len(found) <= limit
 
 
 def _answer(name: str, found: list[Json], is_end: bool) -> Json:
-    answer: Json = {name: found} if found else {}
-    if is_end:
-        answer["end"] = True
-    return answer
+    return {name: found, "end": is_end}
 
 
 def _channel(snapshot: ChannelSnapshot) -> Json:
     return {
-        "ref": {"channelId": snapshot.number, "name": snapshot.target},
+        "ref": {"channelId": str(snapshot.number), "name": snapshot.target},
         "data": _channel_data(snapshot.state.name, snapshot.target, snapshot.calls),
         "subchannelRef": [
-            {"subchannelId": each.number, "name": each.name}
+            {"subchannelId": str(each.number), "name": each.name}
             for each in snapshot.subchannels
             if each.calls.started or each.sessions or each.failures  # else it is not in use yet
         ],
@@ -162,7 +170,7 @@ def _channel(snapshot: ChannelSnapshot) -> Json:
 
 def _subchannel(snapshot: SubchannelSnapshot) -> Json:
     return {
-        "ref": {"subchannelId": snapshot.number, "name": snapshot.name},
+        "ref": {"subchannelId": str(snapshot.number), "name": snapshot.name},
         "data": _channel_data(snapshot.state.name, snapshot.name, snapshot.calls),
         "socketRef": [_socket_ref(session.number, session.peer) for session in snapshot.sessions],
     }
@@ -172,20 +180,20 @@ def _channel_data(state: str, target: str, calls: CallNumbers) -> Json:
     data = {
         "state": {"state": state},
         "target": target,
-        "callsStarted": calls.started,
-        "callsSucceeded": calls.succeeded,
-        "callsFailed": calls.failed,
+        "callsStarted": str(calls.started),
+        "callsSucceeded": str(calls.succeeded),
+        "callsFailed": str(calls.failed),
     }
     return _with_time(data, "lastCallStartedTimestamp", calls.last_started)
 
 
 def _server(snapshot: ServerSnapshot) -> Json:
     return {
-        "ref": {"serverId": snapshot.number, "name": ", ".join(snapshot.addresses)},
+        "ref": {"serverId": str(snapshot.number), "name": ", ".join(snapshot.addresses)},
         "data": {
-            "callsStarted": snapshot.calls_started,
-            "callsSucceeded": snapshot.calls_ended.get(0, 0),
-            "callsFailed": sum(number for code, number in snapshot.calls_ended.items() if code),
+            "callsStarted": str(snapshot.calls_started),
+            "callsSucceeded": str(snapshot.calls_ended.get(0, 0)),
+            "callsFailed": _failed(snapshot.calls_ended),
         },
         "listenSocket": [_socket_ref(number, address) for number, address in snapshot.listeners.items()],
     }
@@ -194,11 +202,11 @@ def _server(snapshot: ServerSnapshot) -> Json:
 def _client_socket(session: ChannelSession) -> Json:
     calls = session.calls
     data = {
-        "streamsStarted": calls.started,
-        "streamsSucceeded": calls.succeeded,
-        "streamsFailed": calls.failed,
-        "messagesSent": calls.messages_sent,
-        "messagesReceived": calls.messages_received,
+        "streamsStarted": str(calls.started),
+        "streamsSucceeded": str(calls.succeeded),
+        "streamsFailed": str(calls.failed),
+        "messagesSent": str(calls.messages_sent),
+        "messagesReceived": str(calls.messages_received),
         **_windows(session.connection),
         "peerMaxConcurrentStreams": min(session.connection.peer_max_concurrent_streams, 2**32 - 1),
     }
@@ -215,11 +223,11 @@ def _server_socket(session: ServerSession) -> Json:
     return {
         "ref": _socket_ref(session.number, session.peer),
         "data": {
-            "streamsStarted": session.calls_started,
-            "streamsSucceeded": session.calls_ended.get(0, 0),
-            "streamsFailed": sum(number for code, number in session.calls_ended.items() if code),
-            "messagesSent": session.messages_sent,
-            "messagesReceived": session.messages_received,
+            "streamsStarted": str(session.calls_started),
+            "streamsSucceeded": str(session.calls_ended.get(0, 0)),
+            "streamsFailed": _failed(session.calls_ended),
+            "messagesSent": str(session.messages_sent),
+            "messagesReceived": str(session.messages_received),
             **_windows(session.connection),
         },
         "local": _address(session.local),
@@ -228,11 +236,15 @@ def _server_socket(session: ServerSession) -> Json:
     }
 
 
+def _failed(ended: Mapping[int, int]) -> str:
+    return str(sum(number for code, number in ended.items() if code))
+
+
 def _windows(connection: ConnectionSnapshot) -> Json:
     """``local`` is what this end may still send."""
     return {
-        "localFlowControlWindow": connection.send_window,
-        "remoteFlowControlWindow": connection.receive_window,
+        "localFlowControlWindow": str(connection.send_window),
+        "remoteFlowControlWindow": str(connection.receive_window),
     }
 
 
@@ -247,7 +259,7 @@ def _security(session: ChannelSession | ServerSession) -> Json:
 
 
 def _socket_ref(number: int, name: str) -> Json:
-    return {"socketId": number, "name": name}
+    return {"socketId": str(number), "name": name}
 
 
 def _address(text: str) -> Json:
@@ -264,7 +276,8 @@ def _address(text: str) -> Json:
 
 def _with_time(data: Json, name: str, seconds: float | None) -> Json:
     if seconds is not None:
-        data[name] = datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
+        whole, part = divmod(round(seconds * 1e6), 1_000_000)
+        data[name] = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{part:06d}Z"
     return data
 
 
