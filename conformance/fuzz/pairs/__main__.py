@@ -61,6 +61,7 @@ PAIRS = {
     "pieces": Pair(
         "CVE-2026-84304", "each frame of one octet is kept by itself",
         Version("go@v1.83.0"), Version("go@v1.83.1"), "memory", "in frames of one octet",
+        others=("without an authority",),
     ),
     "malformed-request": Pair(
         "CVE-2026-48068, CVE-2026-48069", "a malformed request, or a malformed compressed message, ends the process",
