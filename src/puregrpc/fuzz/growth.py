@@ -44,14 +44,13 @@ def growing_cases(
     """Each thing that is done again and again, with what grew by it; ``seconds`` for each, until that moment."""
     shapes = {(each.method.is_client_stream, each.method.is_server_stream): each for each in reversed(profiles)}
     tasks: list[tuple[str, Do, Profile, tuple[Step, ...]]] = []
-    reset = Step("reset", code=CANCEL)
     for profile in profiles[:1]:
         tasks.append(("a connection with a call", _connections, profile, (*_call(profile), Step("close"))))
         cut = (Step("open", fields=profile.fields), Step("data", octets=b"\0\0\0\0\4\xff", end=True))
         tasks.append(("a call whose message is cut", _failed, profile, cut))
     for profile in sorted(profiles, key=lambda each: each not in shapes.values()):
         tasks.append(("the same call", _calls, profile, _call(profile)))
-        tasks.append(("a call that is cancelled", _cancelled, profile, (*_call(profile), reset)))
+        tasks.append(("a call that is cancelled", _cancelled, profile, _cancels(profile)))
     for about, do, profile, steps in tasks:
         if time.monotonic() > until:
             return
@@ -61,6 +60,16 @@ def growing_cases(
 
 def _call(profile: Profile) -> tuple[Step, ...]:
     return (Step("open", fields=profile.fields), Step("message", octets=profile.octets, end=True))
+
+
+def _cancels(profile: Profile) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for number in range(PIECE):
+        steps += [
+            Step("open", number, profile.fields), Step("message", number, octets=profile.octets, end=True),
+            Step("pause", seconds=2 * MOMENT), Step("reset", number, code=CANCEL),
+        ]  # fmt: skip
+    return tuple(steps)
 
 
 def _looked_at(target: Target, profile: Profile, about: str, do: Do, seconds: float) -> Observation | None:

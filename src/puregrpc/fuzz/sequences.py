@@ -63,6 +63,24 @@ def sequence_cases(
         ways.append(("its first answer", [begun, half_closed, Step("wait", 0, until="message", seconds=0.5)]))
     if client_stream and server_stream:
         ways.append(("its first answer, half open", [begun, sent, Step("wait", 0, until="message", seconds=0.3)]))
+    moments: list[Step] = []
+    for number in range(12):
+        moments += [
+            Step("open", number, fields), Step("data", number, octets=body, end=True),
+            Step("pause", seconds=0.001 * 1.5**number), Step("reset", number, code=CANCEL),
+        ]  # fmt: skip
+    yield case("a call after some that were cancelled at different moments", [*moments, *follow(12)], "follows")
+    slots: list[Step] = []
+    for number in range(MANY):
+        slots += [
+            Step("open", number, fields), Step("data", number, octets=body, end=True), Step("pause", seconds=0.002),
+            Step("reset", number, code=CANCEL),
+        ]  # fmt: skip
+    yield case(
+        f"a call after {MANY} that were cancelled one after the other",
+        [*slots, Step("pause", seconds=0.2), *follow(MANY)],
+        "follows",
+    )
     for about, broken in (("a message that is cut", body[:5] + b"\xff\xff"), ("a prefix that lies", b"\0\0\0\1\0")):
         yield case(
             f"a call after {about}",
@@ -135,13 +153,6 @@ def sequence_cases(
                 "any",
                 seconds=0.2,
             )
-    moments: list[Step] = []
-    for number in range(12):
-        moments += [
-            Step("open", number, fields), Step("data", number, octets=body, end=True),
-            Step("pause", seconds=0.001 * 1.5**number), Step("reset", number, code=CANCEL),
-        ]  # fmt: skip
-    yield case("a call after some that were cancelled at different moments", [*moments, *follow(12)], "follows")
     for about, steps in reversed(ways):
         if not steps:
             continue
@@ -169,17 +180,6 @@ def sequence_cases(
             [*many, Step("pause", seconds=QUICK), Step("close", code=1), Step("connect"), *follow(count)],
             "follows",
         )
-    slots: list[Step] = []
-    for number in range(MANY):
-        slots += [
-            Step("open", number, fields), Step("data", number, octets=body, end=True), Step("pause", seconds=0.002),
-            Step("reset", number, code=CANCEL),
-        ]  # fmt: skip
-    yield case(
-        f"a call after {MANY} that were cancelled one after the other",
-        [*slots, Step("pause", seconds=0.2), *follow(MANY)],
-        "follows",
-    )
 
 
 AUTH_VARIANTS: tuple[tuple[str, bytes | None], ...] = (
