@@ -6,6 +6,7 @@ A plan is a list of steps, each a name and numbers, so that it can be drawn, pri
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from puregrpc.channel import RetryPolicy
@@ -74,6 +75,8 @@ class Server:
         self.failures = 0
 
     def __call__(self, session: WireSession, request: Request) -> ServerCall | None:
+        if request.path == "/s.S/Settle":
+            return EchoCall(session)
         if self.refusals:
             self.refusals -= 1
             return None
@@ -174,11 +177,14 @@ async def play(plan: Plan) -> list[object]:
     policy = RetryPolicy(max_attempts=3, initial_backoff=0.001, max_backoff=0.002)
     async with wire_server(server) as running, open_channel(running.address, retry=policy) as channel:
         for name, number in plan:
-            if name == "refuse":
-                server.refusals = number
-                continue
-            if name == "unavailable":
-                server.failures = number
+            if name in ("refuse", "unavailable"):
+                # Behind this the server has heard of every call before, those too that were left at once.
+                with suppress(RpcError):
+                    await channel.unary_unary("s.S/Settle")(b"", timeout=TIMEOUT)
+                if name == "refuse":
+                    server.refusals = number
+                else:
+                    server.failures = number
                 continue
             try:
                 outcome: object = await STEPS[name](channel, number)
