@@ -76,6 +76,24 @@ def test_a_thread_beyond_the_others_counts() -> None:
         until(lambda: budget.held == 0)
 
 
+def test_connections_that_cost_more_leave_less_to_what_is_held() -> None:
+    class Holder:
+        def relieve(self) -> None:
+            budget.update(self, 0, 0)
+
+    budget = MemoryBudget(held=90_000, guaranteed=1000, connection=1000)
+    one, other = Holder(), Holder()
+    budget.update(one, 50_000, 0)
+    budget.serve(30)
+    budget.update(other, 9_000, 0)
+    assert budget.held == 59_000
+    budget.update(other, 11_000, 0)
+    assert budget.held == 11_000
+    budget.serve(1000)  # a third is left
+    budget.update(other, 29_000, 0)
+    assert budget.held == 29_000
+
+
 class LateKernel:
     """Calls nothing by itself."""
 

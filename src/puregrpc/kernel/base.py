@@ -110,7 +110,7 @@ class Waiters:
     def __init__(self, make: Callable[[], Waiter]) -> None:
         self._make = make
         self._waiting: dict[Waiter, None] = {}
-        self._due: deque[Waiter] = deque()
+        self._due: deque[Waiter] | None = None
         """Those that `wake_in_turns` has not woken yet."""
 
     def waiter(self) -> Waiter:
@@ -125,8 +125,9 @@ class Waiters:
 
     def wake_all(self) -> None:
         """The change has happened."""
-        while self._due:
-            self._due.popleft().wake()
+        due, self._due = self._due, None
+        for waiter in due or ():
+            waiter.wake()
         if self._waiting:
             waiting, self._waiting = self._waiting, {}
             for waiter in waiting:
@@ -135,19 +136,25 @@ class Waiters:
     def wake_in_turns(self, kernel: Kernel) -> None:
         """As `wake_all`; but where there is a loop, some in each turn of it: a thousand that begin to do something at
         once would keep everything else waiting. In the loop's thread; on threads, all at once."""
-        if kernel.world == "threads" or len(self._waiting) + len(self._due) <= MOST_WOKEN:
+        if kernel.world == "threads" or (self._due is None and len(self._waiting) <= MOST_WOKEN):
             self.wake_all()
             return
-        is_at_work = bool(self._due)
-        self._due.extend(self._waiting)
-        self._waiting = {}
-        if not is_at_work:
+        waiting, self._waiting = self._waiting, {}
+        if self._due is not None:
+            self._due.extend(waiting)
+        else:
+            self._due = deque(waiting)
             self._wake_some(kernel)
 
     def _wake_some(self, kernel: Kernel) -> None:
-        for _ in range(min(len(self._due), MOST_WOKEN)):
-            self._due.popleft().wake()
-        if self._due:
+        due = self._due
+        if due is None:
+            return
+        for _ in range(min(len(due), MOST_WOKEN)):
+            due.popleft().wake()
+        if not due:
+            self._due = None
+        else:
             try:
                 kernel.call_soon(self._wake_some, kernel)
             except NotConnected:  # the loop ends

@@ -19,20 +19,23 @@ TRIO_CALL = 4 << 10
 H2_CALL = 3 << 10
 """What a call takes more where its stream is h2's."""
 
+THREAD_CONNECTION = 12 << 10
+"""What is left to others for each connection that has a thread of its own: its stack, and what allocators keep."""
+
+H2_CONNECTION = 6 << 10
+"""The same for each connection that is h2's."""
+
 
 def make_budget(config: ServerConfig, world: str, relieve: Callable[[Holder], None]) -> MemoryBudget:
     """The budget for a server's connections. ``relieve`` is for threads, each of which has a connection of its own."""
     unsent = config.max_memory * SERVER_UNSENT // (SERVER_MEMORY + SERVER_UNSENT)
-    least = 2 * config.max_receive_message_size
-    held = max(config.max_memory - unsent, least)
-    call = CALL_MEMORY
-    if world == "trio":
-        call += TRIO_CALL
+    held = max(config.max_memory - unsent, 2 * config.max_receive_message_size)
+    call, connection = CALL_MEMORY, 0
     if config.engine == "h2":
         call += H2_CALL
-        # So much more does h2 itself take for each of a thousand connections.
-        held = max(held * 4 // 5, least)
+        connection += H2_CONNECTION
     if world == "threads":
-        # As much as they are late to let go is left free.
-        return MemoryBudget(max(held * 4 // 5, least), unsent, call=call, relieve=relieve)
-    return MemoryBudget(held, unsent, call=call)
+        return MemoryBudget(held, unsent, call=call, connection=connection + THREAD_CONNECTION, relieve=relieve)
+    if world == "trio":
+        call += TRIO_CALL
+    return MemoryBudget(held, unsent, call=call, connection=connection)

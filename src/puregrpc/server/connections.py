@@ -228,19 +228,25 @@ class Connections:
         if not self.is_stopping:
             self._sessions.add(session)
             self._by_wire[session.wire] = session
-            self.rounds.serve(len(self._sessions))
+            self._count_sessions()
             self._ageing.add(session)
         return not self.is_stopping
 
     def _remove(self, session: ServerSession) -> None:
         self._sessions.discard(session)
         self._by_wire.pop(session.wire, None)
-        self.rounds.serve(len(self._sessions))
+        self._count_sessions()
         budget = self.wire_config.memory_budget
         if budget is not None:  # also where it was given up half-way
             budget.update(session.wire, 0, 0)
         self._ageing.discard(session)
         self._changes.wake_all()
+
+    def _count_sessions(self) -> None:
+        sessions = len(self._sessions)
+        self.rounds.serve(sessions)
+        if self.wire_config.memory_budget is not None:
+            self.wire_config.memory_budget.serve(sessions)
 
     def session_over(self, session: ServerSession) -> None:
         """A connection and everything of it has ended. Without the mutex."""

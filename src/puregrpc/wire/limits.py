@@ -48,7 +48,7 @@ CALL_MEMORY = 6 << 10
 """What an open call and its handler are taken to cost all connections of a server together, beside its messages: the
 call, its task with its frames, and what the engine knows of it."""
 
-THREAD_MEMORY = 20 << 10
+THREAD_MEMORY = 28 << 10
 """What a handler's thread is taken to cost, where a connection has one though all that there are of them are taken."""
 
 CONNECTION_MEMORY = 16 << 20

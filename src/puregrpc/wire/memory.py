@@ -53,7 +53,8 @@ class MemoryBudget:
     ``held`` octets of messages that came, parts of messages and input that has not acted yet included, and ``call``
     for each open call: beyond that the connection that holds most loses the call that holds most, and gets no new ones.
     ``unsent`` octets that wait to be sent: beyond that `Connection.is_send_full` is True. ``guaranteed`` octets of each
-    are left to every connection, whatever the others hold.
+    are left to every connection, whatever the others hold. ``connection`` octets are taken off for each that there is
+    (`serve`), where connections by themselves take more than elsewhere.
 
     ``relieve`` is called with the connection that has to let go, from inside a method of another; whoever drives
     connections in several threads has its `Connection.relieve` called where it belongs. Until that is done, whoever
@@ -62,7 +63,7 @@ class MemoryBudget:
 
     __slots__ = ("_held", "_held_total", "_input", "_limit", "_looks", "_most", "_most_late", "_relieve", "_relieving",
                  "_shedding", "_unsent", "_unsent_limit", "_unsent_total", "_updates",
-                 "call", "few_calls", "guaranteed", "lingering")  # fmt: skip
+                 "_whole", "call", "connection", "few_calls", "guaranteed", "lingering")  # fmt: skip
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class MemoryBudget:
         guaranteed: int = GUARANTEED_MEMORY,
         *,
         call: int = CALL_MEMORY,
+        connection: int = 0,
         relieve: Callable[[Holder], None] = _at_once,
     ) -> None:
         self.guaranteed = guaranteed
@@ -80,9 +82,9 @@ class MemoryBudget:
         there: for whoever has such handlers to count."""
         self.few_calls = guaranteed // call
         """A connection that has no more calls open, and holds nothing else, need not be accounted."""
-        self._limit = held
-        self._most_late = held + held // 4
-        """What may be held while those that were asked have not let go."""
+        self.connection = connection
+        self._whole = held
+        self.serve(0)
         self._unsent_limit = unsent
         self._relieve = relieve
         self._held: dict[Holder, int] = {}
@@ -97,6 +99,12 @@ class MemoryBudget:
         """`update` is at work, and calls of it from inside only count."""
         self._shedding: set[Holder] = set()
         self._updates = 0
+
+    def serve(self, connections: int) -> None:
+        """There are so many connections. ``connection`` octets are left to others for each, of two thirds of it all."""
+        self._limit = max(self._whole - connections * self.connection, self._whole // 3)
+        self._most_late = self._limit + self._limit // 4
+        """What may be held while those that were asked have not let go."""
 
     @property
     def held(self) -> int:
