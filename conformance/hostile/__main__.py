@@ -1,9 +1,10 @@
 """The hostile catalogue: ``python -m conformance.hostile [--short] [--part PART] [--kind KIND]... [NAME ...]``.
 
 Parts: ``memory`` (connections in memory, each engine), ``servers`` (puregrpc's servers over sockets, and grpcio's and
-grpc-go's as a yardstick), ``clients`` (hostile servers against puregrpc's clients), ``turns`` (a thousand calls that
-end at once), ``crowds`` (a thousand connections at once, against puregrpc's servers). All of them by default.
-``--short`` runs samples within a minute. The tables go to the output.
+grpc-go's as a yardstick), ``clients`` (hostile servers against puregrpc's clients), ``deadlines`` (calls' deadlines
+under every flood, both sides), ``turns`` (a thousand calls that end at once), ``crowds`` (a thousand connections at
+once, against puregrpc's servers). All of them by default. ``--short`` runs samples within a minute. The tables go to
+the output.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from conformance.hostile import clients, crowds, in_memory, over_sockets, turns
+from conformance.hostile import clients, crowds, deadlines, in_memory, over_sockets, turns
 
-PARTS = ("memory", "servers", "clients", "turns", "crowds")
+PARTS = ("memory", "servers", "clients", "deadlines", "turns", "crowds")
 
 
 def main() -> int:
@@ -31,7 +32,7 @@ def main() -> int:
         elif part == "crowds":
             bad += crowds.run(is_short=options.short, names=options.names, kinds=options.kind)[1]
         else:
-            module = {"servers": over_sockets, "clients": clients, "turns": turns}[part]
+            module = {"servers": over_sockets, "clients": clients, "deadlines": deadlines, "turns": turns}[part]
             bad += module.run(is_short=options.short, names=options.names, kinds=options.kind)[1]
     print(f"\n{bad} not ok")
     return 1 if bad else 0

@@ -124,3 +124,15 @@ def test_calls_that_are_over_count_until_their_handlers_have_heard_of_it() -> No
         kernel.soon.pop(0)()
     assert budget.lingering == 0
     assert not budget.is_greedy(greedy)
+
+
+def test_calls_that_no_handler_sees_are_answered_by_their_reader() -> None:
+    """On threads: one thread that answers for all connections would fall behind, with all that those calls hold."""
+    server = BlockingServer("127.0.0.1:0")
+    server.add_methods([Method(QUICK, quick)])
+    with server, BlockingChannel(server.addresses[0]) as channel:
+        futures = [channel.unary_unary("/test.Service/Nothing").start(b"") for _ in range(50)]
+        for future in futures:
+            with pytest.raises(RpcError, match="UNIMPLEMENTED"):
+                future.result(timeout=10)
+        assert channel.unary_unary(QUICK)(b"x", timeout=10) == b"x"

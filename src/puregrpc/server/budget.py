@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from puregrpc.wire.limits import CALL_MEMORY, SERVER_MEMORY, SERVER_UNSENT
+from puregrpc.wire.limits import CALL_MEMORY, GUARANTEED_MEMORY, SERVER_MEMORY, SERVER_UNSENT, THREAD_MEMORY
 from puregrpc.wire.memory import Holder, MemoryBudget
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ H2_CONNECTION = 6 << 10
 """The same for each connection that is h2's."""
 
 
+SMALL_FRAMES = 16 << 10
+"""What a connection has to do without of what is guaranteed while a thread beyond the others runs a call of it."""
+
+
 def make_budget(config: ServerConfig, world: str, relieve: Callable[[Holder], None]) -> MemoryBudget:
     """The budget for a server's connections. ``relieve`` is for threads, each of which has a connection of its own."""
     unsent = config.max_memory * SERVER_UNSENT // (SERVER_MEMORY + SERVER_UNSENT)
@@ -35,7 +39,9 @@ def make_budget(config: ServerConfig, world: str, relieve: Callable[[Holder], No
         call += H2_CALL
         connection += H2_CONNECTION
     if world == "threads":
-        return MemoryBudget(held, unsent, call=call, connection=connection + THREAD_CONNECTION, relieve=relieve)
+        connection += THREAD_CONNECTION
+        guaranteed = GUARANTEED_MEMORY + THREAD_MEMORY - SMALL_FRAMES
+        return MemoryBudget(held, unsent, guaranteed, call=call, connection=connection, relieve=relieve)
     if world == "trio":
         call += TRIO_CALL
     return MemoryBudget(held, unsent, call=call, connection=connection)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from puregrpc.errors import ConnectError, NotConnected
 from puregrpc.kernel import Kernel, Waiter, Waiters
+from puregrpc.kernel.base import call_logged
 from puregrpc.kernel.jobs import Job, Jobs, open_jobs
 from puregrpc.kernel.network.listening import Listener, listen
 from puregrpc.kernel.network.streams import ByteStream, SocketStream
@@ -85,6 +86,12 @@ class Connections:
         self._by_wire: dict[Holder, ServerSession] = {}
         self._due: deque[Holder] = deque()
         """Threads: connections that have to let go of something."""
+        self._answers: deque[Callable[[], object]] = deque()
+        """Threads: what readers do after their turns."""
+        self.soon: Callable[[Callable[[], object]], object] = kernel.call_soon
+        """Have something done once a session has let its connection go. With the connection at hand."""
+        if kernel.world == "threads":
+            self.soon = self._answers.append
         self._accepted = 0
         """Connections that came from listeners and are not over."""
         self._calls_started = 0
@@ -108,10 +115,17 @@ class Connections:
             self.kernel.call_soon(self.relieve_those_due)
 
     def relieve_those_due(self) -> None:
-        """Threads: have connections let go that hold too much. Without any mutex.
+        """Threads: do what was left until now, and have connections let go that hold too much. Without any mutex.
 
         Each reader does so after its turn, so that none goes on reading while others are due.
         """
+        answers = self._answers
+        while answers:
+            try:
+                answer = answers.popleft()
+            except IndexError:  # another thread has it
+                break
+            call_logged(answer)
         due = self._due
         while due:
             try:

@@ -132,7 +132,7 @@ class ServerSession:
 
     def _reject(self, status: Status) -> ServerCall:
         call = RejectedCall(status, self)
-        self.kernel.call_soon(self.at_hand, call, call.finish)
+        self.connections.soon(partial(self._do, partial(self.guard, call, call.finish)))
         return call
 
     # -- for the calls

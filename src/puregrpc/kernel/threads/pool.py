@@ -64,6 +64,8 @@ class ThreadPool:
         """The others that wait, in their turns."""
         self._idle: list[_Worker] = []
         self._workers: set[_Worker] = set()
+        self._is_starting = False
+        """A thread beyond the size is being started."""
         self._beyond = 0
         """How many workers do what counts beyond the size."""
         self._made = 0
@@ -79,11 +81,14 @@ class ThreadPool:
         """
         worker = self._mutex.locked(self._place, assignment, share, beyond_size)
         if worker is not None:
-            try:
-                worker.thread.start()
-            except RuntimeError:
-                if not self._mutex.locked(self._place_elsewhere, worker, assignment):
-                    raise
+            self._start(worker)
+
+    def _start(self, worker: _Worker) -> None:
+        try:
+            worker.thread.start()
+        except RuntimeError:
+            if not self._mutex.locked(self._place_elsewhere, worker):
+                raise
 
     def withdraw(self, assignment: Assignment, share: Share | None = None) -> bool:
         """Do not do it; False if a thread has begun with it, or it never came here. From any thread."""
@@ -122,10 +127,8 @@ class ThreadPool:
         else:
             share = share or self._common
             if self._is_full():
-                beyond_size = not share.running and self._has_spare()
-                if not beyond_size:
-                    self._wait(assignment, share)
-                    return None
+                self._wait(assignment, share)
+                return None if self._is_starting else self._next_beyond()
         is_new = not self._idle
         worker = self._new_worker() if is_new else self._idle.pop()
         self._give(worker, assignment, share, beyond_size)
@@ -133,6 +136,28 @@ class ThreadPool:
             return worker
         worker.wake.release()
         return None
+
+    def _next_beyond(self) -> _Worker | None:
+        """A thread for the first of those that have nothing running; None if there is none, or no thread for it.
+
+        One at a time is started, and starts the next one: to start a thread takes long where many are at work, and who
+        submits something has others waiting behind it.
+        """
+        self._is_starting = False
+        if not self._starving or not self._has_spare():
+            return None
+        share, _ = self._starving.popitem(last=False)
+        assignment, _ = share.waiting.popitem(last=False)
+        is_new = not self._idle
+        worker = self._new_worker() if is_new else self._idle.pop()
+        self._give(worker, assignment, share, is_beyond=True)
+        if share.waiting:
+            self._queue[share] = None
+        if not is_new:
+            worker.wake.release()
+            return None
+        worker.starts_next = self._is_starting = True
+        return worker
 
     def _is_full(self) -> bool:
         return len(self._workers) - len(self._idle) - self._beyond >= self._size
@@ -184,12 +209,14 @@ class ThreadPool:
         self._workers.add(worker)
         return worker
 
-    def _place_elsewhere(self, worker: _Worker, assignment: Assignment) -> bool:
+    def _place_elsewhere(self, worker: _Worker) -> bool:
         """The thread could not be started: let it wait for one of those there are. False if that cannot be."""
         self._workers.discard(worker)
-        share = worker.share
+        if worker.starts_next:
+            self._is_starting = False
+        share, assignment = worker.share, worker.assignment
         self._take(worker)
-        if share is None or not self._workers:
+        if share is None or assignment is None or not self._workers:
             return False
         self._wait(assignment, share)
         return True
@@ -234,6 +261,11 @@ class ThreadPool:
     # -- in the threads
 
     def _work(self, worker: _Worker) -> None:
+        if worker.starts_next:
+            worker.starts_next = False
+            following = self._mutex.locked(self._next_beyond)
+            if following is not None:
+                self._start(following)
         while worker.assignment is not None:
             try:
                 worker.assignment.run_in_thread()
@@ -248,7 +280,7 @@ class ThreadPool:
 class _Worker:
     """A thread of the pool, and what it does or is to do next: it keeps nothing alive that is done."""
 
-    __slots__ = ("assignment", "is_beyond", "share", "thread", "wake")
+    __slots__ = ("assignment", "is_beyond", "share", "starts_next", "thread", "wake")
 
     thread: threading.Thread
 
@@ -256,5 +288,7 @@ class _Worker:
         self.assignment: Assignment | None = None
         self.share: Share | None = None
         self.is_beyond = False
+        self.starts_next = False
+        """When it begins, it starts another thread, if there is something for one."""
         self.wake = threading.Lock()
         self.wake.acquire()

@@ -41,8 +41,10 @@ LONGEST_PAUSE = RECV_TIMEOUT
 ALIGNMENT = 64
 """The numbers of objects are far from random: each has room of so many octets at the least."""
 
-CLOGGED_PAUSE = 0.01
-"""How long the reader of a server waits before it looks again whether its client takes answers."""
+CLOGGED_PAUSE = 0.005
+LONGEST_CLOGGED_PAUSE = 0.32
+"""How long (seconds) the reader of a server waits before it looks again whether its client takes answers: each time
+twice as long, for a thousand clients may take none."""
 
 
 class Reading:
@@ -76,6 +78,7 @@ class Reading:
         self._busy_poll = BusyPoll(busy_poll) if self._may_be_led and busy_poll else None
         self._between_turns = session.options.between_turns
         self._rounds = session.options.rounds
+        self._pause = CLOGGED_PAUSE
         self._is_behind = False
         """What came before is to be acted on, or the client to take answers, before more is read."""
         session.connection.limit_turns(time.perf_counter)
@@ -213,7 +216,8 @@ class Reading:
             is_clogged = session.guarded(self._go_on)
             if self._between_turns is not None:
                 self._between_turns()
-            time.sleep(min(left, CLOGGED_PAUSE) if is_clogged else 0)  # it is others' turn
+            self._pause = min(2 * self._pause, LONGEST_CLOGGED_PAUSE) if is_clogged else CLOGGED_PAUSE
+            time.sleep(min(left, self._pause) if is_clogged else 0)  # it is others' turn
             return True
         self.looks_at = time.monotonic() + left
         is_waiting = endpoint.receive_waits and left >= LONGEST_PAUSE
