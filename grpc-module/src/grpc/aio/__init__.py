@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
 from grpc._aio_errors import EOF as EOF
 from grpc._aio_errors import AbortError as AbortError
 from grpc._aio_errors import BaseError as BaseError
@@ -23,8 +27,6 @@ from grpc.aio._base_channel import UnaryUnaryMultiCallable as UnaryUnaryMultiCal
 from grpc.aio._base_server import Server as Server
 from grpc.aio._base_server import ServicerContext as ServicerContext
 from grpc.aio._call import AioRpcError as AioRpcError
-from grpc.aio._channel import insecure_channel as insecure_channel
-from grpc.aio._channel import secure_channel as secure_channel
 from grpc.aio._interceptor import ClientCallDetails as ClientCallDetails
 from grpc.aio._interceptor import ClientInterceptor as ClientInterceptor
 from grpc.aio._interceptor import InterceptedUnaryUnaryCall as InterceptedUnaryUnaryCall
@@ -34,8 +36,50 @@ from grpc.aio._interceptor import StreamUnaryClientInterceptor as StreamUnaryCli
 from grpc.aio._interceptor import UnaryStreamClientInterceptor as UnaryStreamClientInterceptor
 from grpc.aio._interceptor import UnaryUnaryClientInterceptor as UnaryUnaryClientInterceptor
 from grpc.aio._metadata import Metadata as Metadata
-from grpc.aio._server import server as server
 from grpc.aio._typing import ChannelArgumentType as ChannelArgumentType
+
+
+def insecure_channel(
+    target: str, options: Any = None, compression: Any = None, interceptors: Sequence[Any] | None = None
+) -> Channel:
+    """A channel in plaintext. ``options`` are pairs of names and values."""
+    from grpc.aio import _channel
+
+    return _channel.Channel(target, options, None, compression, interceptors)
+
+
+def secure_channel(
+    target: str,
+    credentials: Any,
+    options: Any = None,
+    compression: Any = None,
+    interceptors: Sequence[Any] | None = None,
+) -> Channel:
+    """A channel with credentials. ``options`` are pairs of names and values."""
+    from grpc.aio import _channel
+
+    return _channel.Channel(target, options, credentials, compression, interceptors)
+
+
+def server(
+    migration_thread_pool: Any = None,
+    handlers: Sequence[Any] | None = None,
+    interceptors: Sequence[Any] | None = None,
+    options: Any = None,
+    maximum_concurrent_rpcs: int | None = None,
+    compression: Any = None,
+) -> Server:
+    """A server. Plain handlers run on ``migration_thread_pool``, or else on threads of the server's own."""
+    from grpc.aio import _server
+
+    return _server.Server(migration_thread_pool, handlers, interceptors, options, maximum_concurrent_rpcs, compression)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("_channel", "_server"):
+        return importlib.import_module(f"grpc.aio.{name}")
+    raise AttributeError(f"module 'grpc.aio' has no attribute {name!r}")
+
 
 __all__ = [
     "EOF", "AbortError", "AioRpcError", "BaseError", "Call", "Channel", "ChannelArgumentType", "ClientCallDetails",

@@ -28,7 +28,7 @@ from puregrpc import Channel as PureChannel
 from puregrpc import errors
 from puregrpc.channel import ConnectivityState
 
-__all__ = ["Channel", "insecure_channel", "secure_channel"]
+__all__ = ["Channel"]
 
 
 class _Path:
@@ -358,21 +358,3 @@ async def _over(call: Any) -> None:
 
     call.add_done_callback(end)
     await over
-
-
-def insecure_channel(
-    target: str, options: Any = None, compression: Any = None, interceptors: Sequence[Any] | None = None
-) -> Channel:
-    """A channel in plaintext."""
-    return Channel(target, options, None, compression, interceptors)
-
-
-def secure_channel(
-    target: str,
-    credentials: ChannelCredentials,
-    options: Any = None,
-    compression: Any = None,
-    interceptors: Sequence[Any] | None = None,
-) -> Channel:
-    """A channel with credentials."""
-    return Channel(target, options, credentials, compression, interceptors)

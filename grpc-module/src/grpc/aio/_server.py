@@ -18,7 +18,7 @@ from grpc.aio._interceptor import ServerInterceptor
 from grpc.aio._serving import fallback_method, method_for
 from puregrpc import Server as PureServer
 
-__all__ = ["Server", "server"]
+__all__ = ["Server"]
 
 
 class Server(_base_server.Server):
@@ -105,15 +105,3 @@ def _around(interceptor: ServerInterceptor, find: Any) -> Any:
         return await interceptor.intercept_service(find, details)
 
     return intercept
-
-
-def server(
-    migration_thread_pool: Any = None,
-    handlers: Sequence[Any] | None = None,
-    interceptors: Sequence[Any] | None = None,
-    options: Any = None,
-    maximum_concurrent_rpcs: int | None = None,
-    compression: Any = None,
-) -> Server:
-    """A server. Plain handlers run on ``migration_thread_pool``, or else on threads of the server's own."""
-    return Server(migration_thread_pool, handlers, interceptors, options, maximum_concurrent_rpcs, compression)
