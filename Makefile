@@ -52,6 +52,7 @@ bench: $(VENV)/developer
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check grpclib
 	$(BIN)/python -m benchmarks.calls
 	$(BIN)/python -m benchmarks.layers
+	test -n "$(SHORT)" || $(BIN)/python -m benchmarks.grpc_module
 
 conformance: $(VENV)/developer
 	conformance/run $(CURDIR)/$(BIN)/python
