@@ -100,7 +100,6 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "blocks-the-loop": ("hang", "not-served"),
         "tasks-stay": ("memory",),
         "lock-kept-on-refusal": ("hang", "not-served"),
-        "busy-after-cancel": ("cpu",),
         "sound": (),
     },
     "go@v1.85.0": {

@@ -67,8 +67,6 @@ class Shop:
     async def watch(self, request: dict[str, Any], context: Context) -> AsyncIterator[dict[str, Any]]:
         if not 0 <= request["count"] <= 1000 or len(request["prefix"]) > 1000:
             context.abort(INVALID_ARGUMENT, "count: 0 to 1000; prefix: at most 1000 characters")
-        if self.fault == "busy-after-cancel" and request["count"]:
-            self.kept.append(asyncio.create_task(_busy(context)))
         for number in range(request["count"]):
             yield {"id": f"{request['prefix']}{number}"}
 
@@ -89,12 +87,6 @@ class Shop:
 async def _forever(_room: bytearray) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
-
-
-async def _busy(context: Context) -> None:
-    await asyncio.sleep(0.01)
-    while context.cancelled:  # noqa: ASYNC110 - the fault
-        await asyncio.sleep(0)
 
 
 async def main(port: int, fault: str) -> None:

@@ -188,7 +188,7 @@ class Planner:
         yield from header_cases(
             profile.path, profile.fields, profile.octets, counts_authorities=self.counts_authorities,
             serves_any_path=self.serves_any_path, is_stream=profile.method.is_client_stream,
-            with_bombs=is_first,
+            with_bomb=is_first,
         )  # fmt: skip
 
     def metadata(self, profile: Profile) -> Iterator[Case]:
