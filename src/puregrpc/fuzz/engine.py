@@ -39,6 +39,7 @@ MANY_CALLS = 20
 """A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
 SHOTS = 8
 """Wrong frames before it is looked whether the target stands."""
+VOLLEYS = 10
 CALM_EVERY = 1.0
 """Seconds after which it is seen whether the target does nothing when there is nothing to do."""
 STORM = 1024
@@ -395,7 +396,7 @@ class Fuzzer(Beginning):
         until = self._until_share(share)
         first = len(profiles)
         for number, profile in enumerate(cycle(profiles)):
-            if number >= first and time.monotonic() > until:
+            if number >= first and (number >= first * VOLLEYS or time.monotonic() > until):
                 return
             case = volley_of(profile.path, profile.fields, profile.octets)
             self._count(case)

@@ -39,7 +39,7 @@ HEADER_BLOCK = 24 << 20
 """Octets of one header block that no server keeps; grpc-go's limit is 16 MiB, and grpcio reads on and keeps nothing."""
 FLOOD_MEMORY = 64 * MEBIBYTE
 FLOOD_FACTOR = 12
-CALL_MEMORY = 24 << 10
+CALL_MEMORY = 48 << 10
 """What a call may cost a server until it has come to it."""
 SAMPLE = 100_000
 """So many octets of a probe tell what it is made of."""
@@ -66,8 +66,8 @@ def limit_cases(
     yield from _upkeep(target, profiles)
     yield _streams(target, by_openness[0], deadline)
     if watch.is_possible:
-        yield _header_block(target, profiles[0])
         yield from backlog_cases(target, profiles)
+        yield _header_block(target, profiles[0])
     yield from _resets(target, profiles, watch)
     if watch.is_possible:
         yield from _windows(target, profiles, deadline, watch)
@@ -276,7 +276,7 @@ def _header_block(target: Target, profile: Profile) -> Observed:
                 return case, None
             # What was given back to the process the first time is taken again the second, and does not show.
             grown = grown or after.memory - before.memory
-            if sent < HEADER_BLOCK or (grown < sent // 2 and not attempt):
+            if sent < HEADER_BLOCK or (grown < sent * 3 // 4 and not attempt):
                 return case, None
         finally:
             link.close()

@@ -63,6 +63,12 @@ def sequence_cases(
         ways.append(("its first answer", [begun, half_closed, Step("wait", 0, until="message", seconds=0.5)]))
     if client_stream and server_stream:
         ways.append(("its first answer, half open", [begun, sent, Step("wait", 0, until="message", seconds=0.3)]))
+    yield case("half-closed with HEADERS", [Step("open", 0, fields, end=True), Step("wait", 0, until="end")], "any")
+    yield case(
+        "half-closed by an empty DATA frame",
+        [begun, sent, Step("data", 0, end=True), Step("wait", 0, until="end")],
+        "same",
+    )
     moments: list[Step] = []
     for number in range(12):
         moments += [
@@ -98,12 +104,6 @@ def sequence_cases(
         "a call after one of another caller",
         [Step("open", 0, (*fields, *others)), half_closed, Step("wait", 0, until="end"), Step("connect"), *follow(1)],
         "follows",
-    )
-    yield case("half-closed with HEADERS", [Step("open", 0, fields, end=True), Step("wait", 0, until="end")], "any")
-    yield case(
-        "half-closed by an empty DATA frame",
-        [begun, sent, Step("data", 0, end=True), Step("wait", 0, until="end")],
-        "same",
     )
     yield case(
         "half-closed a while after its message",
