@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -224,3 +226,26 @@ print("done")
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=30)
     assert done.stdout == "done\n", done.stderr
     assert done.returncode == 0
+
+
+def test_a_channel_that_is_dropped_is_closed_once_its_calls_are_over(serve: Serve) -> None:
+    def two(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield b"a"
+        yield b"b"
+
+    def stream(channel: grpc.Channel) -> Any:
+        return channel.unary_stream("/a.B/Call")(b"")
+
+    port = serve(unary_stream(two))
+    call = stream(grpc.insecure_channel(f"127.0.0.1:{port}"))
+    gc.collect()
+    assert list(call) == [b"a", b"b"]
+    del call
+    before = threading.active_count()
+    for _ in range(10):
+        assert len(list(stream(grpc.insecure_channel(f"127.0.0.1:{port}")))) == 2
+    until = time.monotonic() + 10
+    while threading.active_count() > before + 5 and time.monotonic() < until:
+        gc.collect()
+        time.sleep(0.1)
+    assert threading.active_count() <= before + 5

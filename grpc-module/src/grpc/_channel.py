@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
+import sys
 import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from grpc import _channelz
+from grpc import _channelz, _threads
 from grpc import _client_interfaces as interfaces
 from grpc._calls import StreamCall, UnaryCall, deserialized, ended_by, state_of_exchange
 from grpc._channel_options import channel_keywords, checked_options, encoding_of, opened
@@ -286,13 +289,12 @@ class Channel(interfaces.Channel):
         self._host = str(keywords.get("authority") or target.rpartition("/")[2])
         if connecting is not None and connecting.plugins:
             keywords["credentials"] = asker(connecting.plugins, self._host)
-        self._target = target
+        self.is_closed = False
         self._channel = opened(BlockingChannel, target, keywords)
         if _channelz.is_wanted(dict(checked)):
             _channelz.watch_channel(self._channel)
         self._calls: weakref.WeakSet[CallInProgress] = weakref.WeakSet()
         self._connectivity = Connectivity(self._channel)
-        self.is_closed = False
 
     # -- for its calls
 
@@ -308,6 +310,7 @@ class Channel(interfaces.Channel):
     def keep(self, call: CallInProgress) -> None:
         """The call ends with the channel."""
         self._calls.add(call)
+        call.keeper = self
 
     # -- grpc.Channel
 
@@ -367,6 +370,13 @@ class Channel(interfaces.Channel):
             call.fail(StatusCode.CANCELLED, CHANNEL_CLOSED, cancelled=True)
         self._channel.close()
 
+    def __del__(self) -> None:
+        channel = getattr(self, "_channel", None)
+        if channel is not None and not self.is_closed and not sys.is_finalizing():
+            self._connectivity.close()
+            with contextlib.suppress(RuntimeError):  # no thread can be started
+                _threads.run(functools.partial(_closed, channel))
+
     def __enter__(self) -> Channel:
         return self
 
@@ -374,6 +384,11 @@ class Channel(interfaces.Channel):
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _closed(channel: BlockingChannel) -> None:
+    with contextlib.suppress(errors.Error):
+        channel.close()
 
 
 def _text(method: Any) -> str:

@@ -182,6 +182,8 @@ class CallInProgress:
         self.deadline = None if timeout is None else time.time() + timeout
         self.was_cancelled = False
         self.callbacks: list[Callable[[], Any]] | None = []
+        self.keeper: object = None
+        """The channel, which lives as long as the call."""
 
     # -- what the kinds of calls do
 
@@ -219,7 +221,9 @@ class CallInProgress:
                 state.response = ended.response
             self.was_cancelled = cancelled
             callbacks, self.callbacks = self.callbacks, None
+            keeper, self.keeper = self.keeper, None
             self.condition.notify_all()
+        del keeper
         for callback in callbacks or ():
             try:
                 callback()

@@ -18,7 +18,7 @@ class _Crew:
     """Daemon threads that are used again."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may come in between
         self._idle: list[queue.SimpleQueue[Callable[[], Any]]] = []
 
     def run(self, work: Callable[[], Any]) -> None:
