@@ -8,6 +8,7 @@ its size updates: it forgets an update that is due when the same size is set aga
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import Any
 
 import hpack
@@ -263,7 +264,8 @@ def test_constant_fields_become_one_octet_each() -> None:
     first, second, third = (encoder.encode(constant) for _ in range(3))
     assert len(first) > 60
     assert len(second) == 4
-    assert third is second
+    assert third == second
+    assert third is second or sys.implementation.name == "pypy"  # where bytes have no identity
 
 
 def test_nothing_is_evicted_for_a_new_entry() -> None:
