@@ -521,7 +521,9 @@ def test_a_task_that_is_cancelled_leaves_no_call_behind(world: str, kind: str, e
     async def test(kernel: Kernel) -> None:
         pair = await open_pair(kernel, kind, engine)
         tasks = [kernel.spawn(forever, pair) for _ in range(3)]
-        await kernel.sleep(kernel.now() + 0.05)
+        until = kernel.now() + 5
+        while pair.server.connection.open_calls < 3 and kernel.now() < until:
+            await kernel.sleep(kernel.now() + 0.01)
         assert pair.server.connection.open_calls == 3
         for task in tasks:
             task.cancel()
