@@ -17,7 +17,9 @@ from typing import Any
 
 from tests.load.hello import PROTO, hello_server
 
-from conformance.load.cases import CASES, Case
+from conformance.load.case import Case
+from conformance.load.cases import CASES
+from conformance.load.odd_cases import ODD_CASES
 
 JAVASCRIPT = """
 import grpc from 'k6/net/grpc';
@@ -136,7 +138,7 @@ def main() -> int:
     k6, *names = sys.argv[1:]
     failed = 0
     with hello_server() as target:
-        for case in CASES:
+        for case in CASES + ODD_CASES:
             if names and case.name not in names:
                 continue
             found = differences(case, k6, target)

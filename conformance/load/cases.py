@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from conformance.load.case import Case
 
-__all__ = ["CASES", "Case"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One script in both languages. TARGET and the client are there."""
-
-    name: str
-    options: str = "{}"
-    """The options, as JSON that Python reads too."""
-    javascript: str
-    python: str
-    arguments: tuple[str, ...] = ()
-    compares_counts: bool = True
-    """The numbers of iterations, checks and messages are the same, and not only what is told of them."""
-    compares_summary: bool = True
+__all__ = ["CASES"]
 
 
 UNARY_JS = """

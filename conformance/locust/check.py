@@ -1,4 +1,5 @@
-"""Starts a server, and Locust with a master and two workers; reads the merged figures from Locust's own API."""
+"""Starts a server, and Locust with a master and two workers, whose merged figures are read from Locust's own API; then
+Locust with ``--processes 2``, which tells them as JSON."""
 
 from __future__ import annotations
 
@@ -75,17 +76,34 @@ def main() -> int:
         urllib.request.urlopen(f"{api}/swarm", form, timeout=10).close()
         until(lambda: stats()["user_count"] == USERS, f"{USERS} users")
         time.sleep(5)
-        found = {(each["method"], each["name"]): each for each in stats()["stats"]}
+        judge(f"master and two workers, {USERS} users", stats()["stats"], "avg_content_length")
+        forked = [*locust, "--processes", "2", "--headless", "--json", "--host", target, "--run-time", "6s"]
+        forked += ["--users", str(USERS), "--spawn-rate", str(USERS), "--master-bind-port", str(free_port())]
+        told = subprocess.run(
+            forked,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=90,
+            check=True,
+        ).stdout
+        judge(f"--processes 2, {USERS} users", json.loads(told[told.index("[") :]), "total_content_length")
+    return 0
+
+
+def judge(what: str, stats: list[dict[str, Any]], length: str) -> None:
+    """Look at figures; ``length`` is how those of the answers' lengths are called."""
+    found = {(each["method"], each["name"]): each for each in stats}
     calls = found["grpc", "/hello.HelloService/SayHello"]
     streams = found["grpc stream", "/hello.HelloService/LotsOfReplies"]
     messages = found["grpc message", "/hello.HelloService/LotsOfReplies"]
-    print(f"master and two workers, {USERS} users: {calls['num_requests']} calls, {streams['num_requests']} streams")
+    print(f"{what}: {calls['num_requests']} calls, {streams['num_requests']} streams")
     assert calls["num_requests"] > USERS
     assert calls["num_failures"] == 0
-    assert calls["avg_content_length"] > 5
+    assert calls[length] > 5
     assert streams["num_requests"] > 0
     assert messages["num_requests"] >= 10 * (streams["num_requests"] - streams["num_failures"])
-    return 0
 
 
 if __name__ == "__main__":

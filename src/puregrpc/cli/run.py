@@ -95,7 +95,7 @@ def run(script: str, **given: Any) -> int:
     if given["summary_export"]:
         from puregrpc.load.report import exported_summary
 
-        text = json.dumps(exported_summary(result.data), indent=4, ensure_ascii=False)
+        text = json.dumps(exported_summary(result.data), indent=4, ensure_ascii=False, default=repr)
         Path(given["summary_export"]).write_text(text, encoding="utf-8")
     if given["html"]:
         Path(given["html"]).write_text(result.page, encoding="utf-8")

@@ -6,6 +6,7 @@ import logging
 import os
 import traceback
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from itertools import count
 from math import inf
 from time import perf_counter
@@ -13,10 +14,12 @@ from typing import Any, Protocol
 
 from puregrpc.client.check import how_to_sleep
 from puregrpc.client.per_user import Connections, current_connections
-from puregrpc.kernel import Kernel
+from puregrpc.errors import NotConnected
+from puregrpc.kernel import Kernel, ThreadKernel
 from puregrpc.kernel.threads.trampoline import Interrupted
 from puregrpc.kernel.threads.waking import Condition
 from puregrpc.load.context import Place, current_place
+from puregrpc.load.copies import own_copy
 from puregrpc.load.problems import Abort
 from puregrpc.load.scenarios import Scenario
 from puregrpc.load.waiting import Change
@@ -29,6 +32,9 @@ logger = logging.getLogger("puregrpc.load")
 
 AT_ONCE = 5e-5
 """Seconds: an iteration that took no longer has waited for nothing, and others must have their turn after it."""
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds that threads have to end what was interrupted."""
 
 LONGEST_TURN = 0.05
 """Seconds after which others have theirs in any case."""
@@ -44,7 +50,7 @@ class Test(Protocol):
     def iterations(self) -> tuple[int, int]: ...
     def seconds(self) -> float: ...
     def abort(self, reason: str) -> None: ...
-    def connections_of(self, number: int, kernel: Kernel) -> Connections: ...
+    def connections_of(self, number: int, kernel: Kernel | None) -> Connections: ...
     def user_number(self) -> int: ...
 
 
@@ -96,7 +102,9 @@ class Activity:
         self.scenario = scenario
         self.function = function
         self.is_async = is_async
-        self.arguments = arguments
+        self._arguments = arguments
+        self._is_shared = all(own_copy(each) is each for each in arguments)
+        """The users get nothing that they could change."""
         self.test = test
         self.kernel = kernel
         self.share = share
@@ -110,6 +118,9 @@ class Activity:
         self.durations.followed_by(metrics.metric("iterations", "counter").with_tags(own), 1.0)
         for name in ("data_sent", "data_received"):  # which are told even if nothing is sent
             metrics.metric(name, "counter", "data").with_tags(own).note(0)
+        self.threads = None if is_async or kernel.world == "threads" else ThreadKernel()
+        """Where iterations run that would hold up the loop."""
+        self._in_threads = 0
         self.change = Change(kernel)
         self.begins_at = inf
         self.ends_at = inf
@@ -187,9 +198,14 @@ class Activity:
     def new_user(self) -> User:
         """One more user."""
         number = self.test.user_number()
-        user = User(number, self, self.test.connections_of(number, self.kernel))
+        kernel = self.kernel if self.is_async else None
+        user = User(number, self, self.test.connections_of(number, kernel))
         self.users.append(user)
         return user
+
+    def own_arguments(self) -> tuple[Any, ...]:
+        """What the function is given when it is called by one user."""
+        return self._arguments if self._is_shared else tuple(own_copy(each) for each in self._arguments)
 
     @property
     def may_begin(self) -> bool:
@@ -238,6 +254,43 @@ class Activity:
         """Wait, unless the end comes."""
         await self.change.wait_for(lambda: self.is_cut or self.is_stopping, self.kernel.now() + seconds)
 
+    async def in_thread(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Call a plain function in a thread while the loop goes on."""
+        kernel, threads = self.kernel, self.threads
+        assert threads is not None
+        ended = kernel.waiter()
+        raised: list[BaseException] = []
+
+        async def work() -> None:
+            try:
+                function(*arguments)
+            except BaseException as error:
+                raised.append(error)
+            finally:
+                with suppress(NotConnected):
+                    kernel.call_soon(over)
+
+        def over() -> None:
+            self._in_threads -= 1
+            ended.wake()
+
+        self._in_threads += 1
+        task = threads.spawn(work)
+        try:
+            await ended.wait()
+        except BaseException:
+            task.cancel()
+            raise
+        if raised and not isinstance(raised[0], Interrupted):
+            raise raised[0]
+
+    async def close(self) -> None:
+        """End its threads, if they can be ended."""
+        if self.threads is not None:
+            await self.change.wait_for(lambda: not self._in_threads, self.kernel.now() + CLOSE_TIMEOUT)
+            if not self._in_threads:
+                await self.kernel.in_thread(self.threads.run, self.threads.close())
+
     # -- what iterations come to
 
     def failed(self, error: BaseException) -> None:
@@ -284,7 +337,8 @@ class User:
     """A virtual user of a scenario."""
 
     __slots__ = (
-        "_function", "_turn", "activity", "completed", "connections", "interrupted", "place", "surroundings",
+        "_arguments", "_function", "_is_settled", "_turn", "activity", "completed", "connections", "interrupted",
+        "place", "surroundings",
     )  # fmt: skip
 
     def __init__(self, number: int, activity: Activity, connections: Connections) -> None:
@@ -293,13 +347,16 @@ class User:
         self.place = Place(number, activity, activity.test, f"{activity.test.seed}/{number}", self._set_tags)
         self.surroundings = Surroundings(activity.tags, key=activity.surroundings)
         self._function: Callable[..., Any] = activity.function
+        self._arguments: tuple[Any, ...] = ()
+        self._is_settled = False
         self._turn = 0.0
         self.completed = 0
         self.interrupted = 0
 
     def _set_tags(self, tags: dict[str, str]) -> None:
-        activity = self.activity
+        activity, behind = self.activity, self.surroundings.behind
         self.surroundings = Surroundings({**activity.tags, **tags}, key=activity.surroundings_of(tags))
+        self.surroundings.behind = behind
         surround(self.surroundings)
 
     def settle_in(self) -> None:
@@ -310,6 +367,9 @@ class User:
         if not self.activity.is_async:
             how_to_sleep.set(self.activity.sleep)
         self._turn = perf_counter()
+        if not self._is_settled:
+            self._is_settled = True
+            self._arguments = self.activity.own_arguments()
 
     async def iterate(self, number: int, planned: float | None = None) -> None:
         """Do an iteration: ``number`` is its own in the scenario, ``planned`` when it was due (`perf_counter`)."""
@@ -324,9 +384,12 @@ class User:
             self.surroundings.behind = max(began - planned, 0.0)
         try:
             if activity.is_async:
-                await self._function(*activity.arguments)
+                await self._function(*self._arguments)
+            elif activity.threads is None:
+                self._function(*self._arguments)
             else:
-                self._function(*activity.arguments)
+                surround(self.surroundings)  # they are others once `vu.tag` was called, in a thread
+                await activity.in_thread(self._function, self._arguments)
         except Exception as error:
             activity.failed(error)
         except Abort as error:

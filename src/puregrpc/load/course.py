@@ -17,11 +17,11 @@ from puregrpc.client.calls.measure import Meter
 from puregrpc.client.per_user import Connections, UserAsyncClient
 from puregrpc.kernel import Kernel, ThreadKernel
 from puregrpc.kernel.ownership import open_kernel
+from puregrpc.kernel.threads.trampoline import run_blocking
 from puregrpc.load.activity import Activity, Share
 from puregrpc.load.executors import carry_out
 from puregrpc.load.messages import Counts
 from puregrpc.load.options import Options
-from puregrpc.load.problems import LoadError
 from puregrpc.load.script import Script, arguments_for, failure_text, is_async
 from puregrpc.load.waiting import Change, within
 from puregrpc.metrics import Metrics, active
@@ -84,9 +84,7 @@ class Course(ABC):
             scenario.name: script.executed(scenario.exec, scenario.name) for scenario in options.scenarios
         }
         self._is_on_loop = any(map(is_async, self._functions.values()))
-        if self._is_on_loop and not all(map(is_async, self._functions.values())):
-            plain = [name for name, function in self._functions.items() if not is_async(function)]
-            raise LoadError(f"the functions of scenarios are all async or all plain; plain are those of {plain}")
+        """The run is. Scenarios with plain functions have threads beside it then."""
 
     # -- what scenarios and scripts ask
 
@@ -113,9 +111,9 @@ class Course(ABC):
         """The number of the next user, which no other has in the run."""
         return self.share.number(next(self._numbers)) + 1
 
-    def connections_of(self, number: int, kernel: Kernel) -> Connections:
-        """The connections of a user: its own, or those that it shares with others."""
-        on_loop = kernel if kernel.world != "threads" else None
+    def connections_of(self, number: int, kernel: Kernel | None) -> Connections:
+        """The connections of a user, whose ``kernel`` is that of a loop or None: its own, or shared with others."""
+        on_loop = kernel
         shared = self.options.connections
         if not shared:
             made = Connections(on_loop)
@@ -263,11 +261,16 @@ class Course(ABC):
 
         async def one(connections: Connections) -> None:
             try:
-                await connections.close()
+                if connections.kernel is None:
+                    await kernel.in_thread(run_blocking, connections.close())
+                else:
+                    await connections.close()
             finally:
                 left.discard(connections)
                 self.change.tell()
 
+        for activity in self.activities:
+            await activity.close()
         if kernel.world == "threads":
             for each in self._connections:
                 await each.close()

@@ -279,6 +279,8 @@ class Arrivals:
         self._idle: deque[Waiter] = deque()
         self._due: deque[tuple[int, float]] = deque()
         """Iterations that wait for a user: number and when they were due (`perf_counter`)."""
+        self._called = 0
+        """Users who were woken for one of them and have not come yet."""
         metrics = activity.test.metrics
         self._lag = metrics.metric("generator_lag", "trend", "time").with_tags(
             {**metrics.tags, **activity.surroundings.tags}
@@ -303,12 +305,18 @@ class Arrivals:
                     await user.iterate(number, due)
                 continue
             await found.wait()
+            kernel.locked(self._came)
+
+    def _came(self) -> None:
+        self._called = max(self._called - 1, 0)
 
     def _take(self) -> tuple[int, float] | Waiter | None:
-        if self._activity.is_stopping:
+        if self._activity.is_cut:
             return None
         if self._due:
             return self._due.popleft()
+        if self._activity.is_stopping:
+            return None
         waiter = self._activity.kernel.waiter()
         self._idle.append(waiter)
         return waiter
@@ -318,6 +326,7 @@ class Arrivals:
         self._lag.note(max(perf_counter() - due, 0.0) * 1000)
         if self._idle:
             self._due.append((number, due))
+            self._called += 1
             self._idle.popleft().wake()
             return
         if len(self._activity.users) < self._most:
@@ -337,10 +346,14 @@ class Arrivals:
             self._add()
 
     def close(self) -> None:
-        """Nothing is due any more: what still waits is dropped. With the mutex held."""
-        if self._due:
-            self._activity.drop(len(self._due))
-            self._due.clear()
+        """Nothing is due any more: what still waits is dropped, but for what a free user was called for.
+
+        With the mutex held.
+        """
+        while len(self._due) > self._called:
+            self._due.pop()
+            self._activity.drop()
+        self._called = 0
         while self._idle:
             self._idle.popleft().wake()
 

@@ -12,10 +12,14 @@ from puregrpc.metrics.sinks import RateSink
 __all__ = ["exported_summary", "summary_data"]
 
 
-def summary_data(metrics: Metrics, trend_stats: Sequence[str], time_unit: str | None) -> dict[str, Any]:
+def summary_data(
+    metrics: Metrics, trend_stats: Sequence[str], time_unit: str | None, setup_data: Any = None
+) -> dict[str, Any]:
     """What ``handle_summary`` gets."""
     found = metrics.to_dict(trend_stats=trend_stats)
+    given = {} if setup_data is None else {"setup_data": setup_data}
     return {
+        **given,
         "root_group": root_group(metrics),
         "options": {"summaryTrendStats": list(trend_stats), "summaryTimeUnit": time_unit or "", "noColor": True},
         "state": {"isStdOutTTY": False, "isStdErrTTY": False, "testRunDurationMs": found["duration_ms"]},
@@ -33,7 +37,8 @@ def exported_summary(data: dict[str, Any]) -> dict[str, Any]:
         if "thresholds" in metric:
             values["thresholds"] = {source: not result["ok"] for source, result in metric["thresholds"].items()}
         metrics[name] = values
-    return {"root_group": _by_name(data["root_group"]), "metrics": metrics}
+    given = {name: data[name] for name in ("setup_data",) if name in data}
+    return {"root_group": _by_name(data["root_group"]), "metrics": metrics, **given}
 
 
 def _by_name(group: dict[str, Any]) -> dict[str, Any]:

@@ -161,6 +161,7 @@ class Run(Course):
         self.timeline = Timeline(metrics)
         self._peers = peers
         self._stops = 0
+        self._setup_data: Any = None
         self._exit_status = ExitStatus.OK
         self._problem = ""
 
@@ -277,7 +278,7 @@ class Run(Course):
             self.metrics.begin()
             data = None
             if not options.no_setup:
-                data = await self.call("setup", options.setup_timeout)
+                data = self._setup_data = await self.call("setup", options.setup_timeout)
             if self._stops:
                 return
             self.prepare(data)
@@ -392,7 +393,7 @@ class Run(Course):
         if crossed:
             named = ", ".join(crossed)
             self._end(ExitStatus.THRESHOLDS, f"thresholds on metrics '{named}' have been crossed")
-        data = summary_data(metrics, options.summary_trend_stats, options.summary_time_unit)
+        data = summary_data(metrics, options.summary_trend_stats, options.summary_time_unit, self._setup_data)
         text = metrics.summary(
             trend_stats=options.summary_trend_stats, time_unit=options.summary_time_unit, mode=options.summary_mode
         )

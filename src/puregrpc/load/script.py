@@ -54,7 +54,8 @@ class Script:
         found = self.function(name)
         if found is None:
             what = "" if name == "default" else f", which scenario {scenario!r} executes"
-            raise LoadError(f"{self.name}: there is no function {name!r}{what}", ExitStatus.NO_SCRIPT)
+            status = ExitStatus.INVALID if what else ExitStatus.NO_SCRIPT
+            raise LoadError(f"{self.name}: there is no function {name!r}{what}", status)
         return found
 
     @property
