@@ -42,7 +42,7 @@ options = %s
 """
 
 OURS = re.compile(r"(grpc_connect_duration|grpc_req_failed|grpc_req_planned_duration|grpc_streams_first_message|"
-                  r"grpc_streams_msg_interval|generator_lag|iteration_errors)\b")  # fmt: skip
+                  r"grpc_streams_msg_interval|grpc_streams_msg_latency|generator_lag|iteration_errors)\b")  # fmt: skip
 """What k6 does not measure."""
 
 ONCE_A_SECOND = re.compile(r"vus(_max)?\b")

@@ -19,7 +19,7 @@ for each in (client, plain_client):
 options = {"scenarios": {
     "async": {"executor": "per-vu-iterations", "vus": 2, "iterations": 5},
     "plain": {"executor": "shared-iterations", "vus": 3, "iterations": 9, "exec": "plain"},
-    "rate": {"executor": "constant-arrival-rate", "rate": 20, "duration": "500ms", "preAllocatedVUs": 5,
+    "rate": {"executor": "constant-arrival-rate", "rate": 20, "duration": "500ms", "preAllocatedVUs": 10,
              "exec": "plain", "tags": {"kind": "rate"}},
 }}
 
@@ -56,7 +56,7 @@ def test_async_and_plain_scenarios_in_one_run(write: Write, loop: str) -> None:
     assert count(result, "iterations{kind:rate}") == 10
     assert result.metrics.value("checks", "passes") == 29
     assert count(result, "grpc_req_duration{scenario:plain,status:0}") == 9
-    assert sum(count(result, f"grpc_req_duration{{scenario:plain,who:{who}}}") for who in range(1, 12)) == 9
+    assert sum(count(result, f"grpc_req_duration{{scenario:plain,who:{who}}}") for who in range(1, 16)) == 9
     assert count(result, "grpc_req_planned_duration{scenario:rate}") == 10
 
 

@@ -280,16 +280,18 @@ class Arrivals:
         self._due: deque[tuple[int, float]] = deque()
         """Iterations that wait for a user: number and when they were due (`perf_counter`)."""
         self._called = 0
-        """Users who were woken for one of them and have not come yet."""
+        """Users who were woken for one of them, or begin for it, and have not come yet."""
         metrics = activity.test.metrics
         self._lag = metrics.metric("generator_lag", "trend", "time").with_tags(
             {**metrics.tags, **activity.surroundings.tags}
         )
         for _ in range(share_of(scenario.pre_allocated_vus, share.index, share.workers)):
-            self._add()
+            self._crew.begin(self._activity.new_user(), self._work)
 
-    def _add(self) -> None:
-        self._crew.begin(self._activity.new_user(), self._work)
+    async def _work_at_once(self, user: User) -> None:
+        """Of a user who begins since an iteration is due."""
+        self._activity.kernel.locked(self._came)
+        await self._work(user)
 
     async def _work(self, user: User) -> None:
         activity, kernel = self._activity, self._activity.kernel
@@ -331,6 +333,7 @@ class Arrivals:
             return
         if len(self._activity.users) < self._most:
             self._due.append((number, due))
+            self._called += 1
             self._grow = True
         elif self._scenario.max_lateness:
             self._due.append((number, due))
@@ -343,7 +346,7 @@ class Arrivals:
         """Have one user more, if the last offer found none. Without the mutex."""
         if self._grow:
             self._grow = False
-            self._add()
+            self._crew.begin(self._activity.new_user(), self._work_at_once)
 
     def close(self) -> None:
         """Nothing is due any more: what still waits is dropped, but for what a free user was called for.

@@ -10,6 +10,7 @@ grpc_streams_msgs_sent       counter  messages handed to the transport
 grpc_streams_msgs_received   counter  messages received
 grpc_streams_first_message   trend    ms from a stream's opening to its first message
 grpc_streams_msg_interval    trend    ms between one message of a stream and the next
+grpc_streams_msg_latency     trend    ms from when a message was sent, which a field of it says, to its arrival
 data_sent, data_received     counter  bytes on the connections, HTTP/2 and TLS included
 ===========================  =======  =======================================================================
 """
@@ -53,6 +54,7 @@ class Meter:
         self.messages_received = metrics.metric("grpc_streams_msgs_received", "counter")
         self.first_message = metrics.metric("grpc_streams_first_message", "trend", "time")
         self.message_interval = metrics.metric("grpc_streams_msg_interval", "trend", "time")
+        self.message_latency = metrics.metric("grpc_streams_msg_latency", "trend", "time")
         self._calls: dict[tuple[str, str, Surroundings], CallSeries] = {}
         self._streams: dict[tuple[str, str, Surroundings], StreamSeries] = {}
 
@@ -197,6 +199,10 @@ class StreamSeries:
         """A message came so long after the one before it."""
         self._of(self._meter.message_interval).note(milliseconds)
 
+    def latency(self, milliseconds: float) -> None:
+        """A message was so long on its way."""
+        self._of(self._meter.message_latency).note(milliseconds)
+
     def received_with(self, status: int) -> Series:
         """The messages of streams that ended with this status."""
         return self._meter.messages_received.with_tags({**self._tags, "status": str(int(status))})
@@ -233,6 +239,10 @@ class StreamMeter:
             self._pending += 1
         else:
             series.received()
+
+    def travelled(self, milliseconds: float) -> None:
+        """A message was so long on its way, as it says."""
+        self._series.latency(milliseconds)
 
     def refused(self) -> None:
         """What was received last was no message of its type."""

@@ -24,6 +24,10 @@ class CallKeywords(TypedDict, total=False):
     timeout: float | str
     discard_response_message: bool
     discardResponseMessage: bool
+    time_field: str
+    """Of streams: the field of the messages received that says when each was sent, a google.protobuf.Timestamp or a
+    number. How long they were on their way is measured (``grpc_streams_msg_latency``)."""
+    timeField: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,7 @@ class CallParams:
     timeout: float | None = None
     """Milliseconds; None: the default of the call."""
     discard_response_message: bool = False
+    time_field: str = ""
 
 
 NO_PARAMS = CallParams()
@@ -62,9 +67,16 @@ def read_tags(value: object) -> dict[str, str]:
         raise InvalidArgument(f"metric tags: {error}") from None
 
 
+def read_time_field(value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidArgument(f"timeField: the name of a field is expected, not {value!r}")
+    return value
+
+
 CALL_READERS: dict[str, Reader] = {
     "metadata": metadata_reader("metadata"),
     "tags": read_tags,
     "timeout": lambda value: read_timeout(value) or None,
     "discard_response_message": bool,
+    "time_field": read_time_field,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -15,6 +17,7 @@ from puregrpc.client.params.call import CallKeywords, call_params
 from puregrpc.client.results.records import CallError, Record
 from puregrpc.client.results.wording import DEADLINE, failed_call
 from puregrpc.client.streams.events import Handlers
+from puregrpc.client.streams.sent_time import SentTime
 from puregrpc.errors import (
     DecodeError,
     EncodeError,
@@ -87,6 +90,9 @@ class StreamBase(ABC):
         self._request = CallRequest(path, b"", sendable(checked.metadata), timeout)
         self._number = core.log.next_number()
         core.log.headers("Out Header", core.address, self._number, path, self._request.metadata)
+        self._sent_time = SentTime(descriptor.output_type, checked.time_field) if checked.time_field else None
+        self._arrivals: deque[float] = deque()
+        """When messages came that are not decoded yet, in seconds since the epoch, if it matters."""
         self._handlers = Handlers(path)
         self._is_iterated = False
         self._is_dispatching = False
@@ -201,7 +207,13 @@ class StreamBase(ABC):
             return None if self._as_message else {}
         core, output = self._core, self._method.descriptor.output_type
         self._log("In Payload", output, data)
-        return core.codec.to_message(output, data) if self._as_message else self._method.decode(data)
+        message = core.codec.to_message(output, data) if self._as_message else self._method.decode(data)
+        if self._sent_time is not None:
+            arrived = self._arrivals.popleft() if self._arrivals else time.time()
+            sent = self._sent_time.read(message)
+            if sent is not None:
+                self._meter.travelled((arrived - sent) * 1000)
+        return message
 
     # -- the log and the metrics
 

@@ -233,6 +233,8 @@ class Stream(StreamBase):
     def _on_message(self) -> None:
         self._last_event = time.monotonic()
         self._meter.received()
+        if self._sent_time is not None:
+            self._arrivals.append(time.time())
         with self._lock:
             self._undecoded += 1
 
