@@ -59,9 +59,6 @@ CONTENT_TYPES = (
     b"application/grpcx", b"application/grpc-web", b"application/grpc-web-text", b"application/json", b"text/plain",
     b"APPLICATION/GRPC", b"application/grpc, application/grpc", b"a" * 8000, b"application/grpc+proto;;;=",
 )  # fmt: skip
-MALFORMED = "RFC 9113, section 8.1.1"
-NO_METHODS = (b"CONNECT", b"", b"PO ST")
-"""Those that no server takes for a POST."""
 METHODS = (b"GET", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"TRACE", b"post", b"", b"PO ST", b"A" * 5000)
 AUTHORITIES = (b"", b"user@host", b"a" * 5000, b"[::1", b"host:99999", b"h\x00st", b"../", b"\xff", b"a,b", b"%00")
 NO_GZIP = ("gzip that is cut", "gzip with a wrong checksum", "a gzip header alone", "zlib named gzip")
@@ -200,7 +197,6 @@ def header_cases(
             "a call without an authority", _without(fields, b":authority"), "refusal",
             reference="CVE-2026-84445 (grpc-go); gRFC A41",
         )  # fmt: skip
-    expects: Expectation
     for about, other, expects in odd_paths(path):
         is_severe = about == "a path without its slash"
         yield case(
@@ -217,15 +213,13 @@ def header_cases(
         yield case(f"content-type {_shown(value)}", _with(fields, b"content-type", value))
     yield case("content-type application/grpc+proto", _with(fields, b"content-type", b"application/grpc+proto"), "same")
     for value in METHODS:
-        expects = "refusal" if value in NO_METHODS else "any"
-        yield case(f":method {_shown(value)}", _with(fields, b":method", value), expects, reference=MALFORMED)
+        yield case(f":method {_shown(value)}", _with(fields, b":method", value))
     for value in AUTHORITIES:
         yield case(f":authority {_shown(value)}", _with(fields, b":authority", value))
     for value in (b"", b"https", b"ftp", b"a" * 3000, b"\xff"):
         yield case(f":scheme {_shown(value)}", _with(fields, b":scheme", value))
     for name in (b":method", b":scheme", b":path", b":authority", b"te", b"content-type"):
-        expects = "refusal" if name in (b":method", b":path") else "any"
-        yield case(f"no {name.decode()}", _without(fields, name), expects, reference=MALFORMED)
+        yield case(f"no {name.decode()}", _without(fields, name))
     without = _without(fields, b":authority")
     yield case("host in place of :authority", (*without, (b"host", b"localhost")))
     yield case("two host fields", two_hosts(fields), reference="CVE-2026-71554 (h2)")
@@ -241,15 +235,13 @@ def header_cases(
         b"grpc-timeout",
         b"content-length",
     ):
-        expects = "refusal" if name.startswith(b":") else "any"
-        yield case(f"{name.decode()} twice", ((name, b"0"), *fields), expects, reference=MALFORMED)
-        yield case(f"{name.decode()} again at the end", (*fields, (name, b"1")), expects, reference=MALFORMED)
-    yield case("an unknown pseudo-header", ((b":foo", b"bar"), *fields), "refusal", reference=MALFORMED)
+        yield case(f"{name.decode()} twice", ((name, b"0"), *fields))
+        yield case(f"{name.decode()} again at the end", (*fields, (name, b"1")))
+    yield case("an unknown pseudo-header", ((b":foo", b"bar"), *fields))
     yield case(":status in a request", ((b":status", b"200"), *fields))
     yield case(":protocol in a request", ((b":protocol", b"websocket"), *fields))
     for odd in (b"", b"A", b"a b", b"a:b", b"a\x00", b"a\n", b"\xff", b":", b"a" * 8000, b"_", b"-bin"):
-        expects = "refusal" if odd in (b"A", b":") else "any"
-        yield case(f"a field of the name {_shown(odd)}", (*fields, (odd, b"1")), expects, reference=MALFORMED)
+        yield case(f"a field of the name {_shown(odd)}", (*fields, (odd, b"1")))
     for value in (b"a\x00b", b"a\r\nb: c", b"\n", b" a", b"a ", b"\x01", b"a\tb"):
         yield case(f"a field of the value {_shown(value)}", (*fields, (b"x-value", value)))
     for name in (b"connection", b"transfer-encoding", b"upgrade", b"keep-alive", b"proxy-connection"):
@@ -308,9 +300,7 @@ def _encodings(case: object, fields: Fields, octets: bytes) -> Iterator[Case]:
     for value in ENCODINGS:
         changed = _with(fields, b"grpc-encoding", value)
         yield make(f"grpc-encoding {_shown(value)}, not compressed", changed)
-        expects = "any" if value in (b"", b"identity", b"\xff") else "refusal"
-        about = f"grpc-encoding {_shown(value)}, flagged"
-        yield make(about, changed, expects, message(octets, 1), reference="PROTOCOL-HTTP2, Message-Encoding")
+        yield make(f"grpc-encoding {_shown(value)}, flagged", changed, "any", message(octets, 1))
         yield make(f"grpc-accept-encoding {_shown(value)}", _with(fields, b"grpc-accept-encoding", value))
 
 
@@ -319,10 +309,10 @@ def _prefixes(case: object, fields: Fields, octets: bytes, *, is_stream: bool) -
     assert callable(make)
     # Of a stream grpcio takes what has come whole, and the end of the octets for that of the messages.
     refused = "any" if is_stream else "refusal"
-    yield make("no message", fields, refused, b"")
+    yield make("no message", fields, "any", b"")
     yield make("an empty message", fields, "any", message(b""))
     yield make("two messages", fields, "any", message(octets) * 2)
-    yield make("a prefix that is cut", fields, refused, b"\0\0")
+    yield make("a prefix that is cut", fields, "any", b"\0\0")
     yield make("a prefix alone", fields, refused, b"\0\0\0\0\5")
     yield make(
         "a message shorter than its prefix says",
