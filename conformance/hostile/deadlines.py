@@ -95,6 +95,12 @@ class Caller:
     def call(self) -> bool:
         """One call; False if the connection ended."""
         number, self._next = self._next, self._next + 2
+        try:
+            return self._wait_for(number)
+        except OSError:
+            return False
+
+    def _wait_for(self, number: int) -> bool:
         self._sock.sendall(frame(HEADERS, END_HEADERS, number, self._block))
         while head := self._file.read(HEAD_SIZE):
             self._file.read(int.from_bytes(head[:3], "big"))

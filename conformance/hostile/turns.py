@@ -54,7 +54,7 @@ MOST_TURN = 0.010
 """Seconds of processor time that a turn may take."""
 DEADLINE = 2.0
 """Of calls whose deadlines pass together: long enough for all of them to be open before."""
-SHORT = (("server", "resets", "fast-trio"), ("client", "goaway", "fast-asyncio"))
+SHORT = (("client", "goaway", "fast-asyncio"),)
 ROUNDS = 3
 """Each figure is the median of so many: a turn may be interrupted by what the system does for others."""
 
