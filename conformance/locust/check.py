@@ -77,7 +77,19 @@ def main() -> int:
         until(lambda: stats()["user_count"] == USERS, f"{USERS} users")
         time.sleep(5)
         judge(f"master and two workers, {USERS} users", stats()["stats"], "avg_content_length")
-        forked = [*locust, "--processes", "2", "--headless", "--json", "--host", target, "--run-time", "6s"]
+        forked = [
+            *locust,
+            "--processes",
+            "2",
+            "--headless",
+            "--json",
+            "--exit-code-on-error",
+            "0",
+            "--host",
+            target,
+            "--run-time",
+            "6s",
+        ]
         port = str(free_port())
         ports = ["--master-bind-port", port, "--master-port", port]
         forked += ["--users", str(USERS), "--spawn-rate", str(USERS), *ports]
