@@ -16,12 +16,11 @@ from puregrpc.fuzz.fields import common_fields, leaves, raw_value, with_field
 from puregrpc.fuzz.generate import FieldPlan, Generator
 from puregrpc.fuzz.values import words_of
 
-__all__ = ["Flow", "flows_of", "is_echo"]
+__all__ = ["Flow", "flows_of"]
 
 PUTS = ("put", "set", "create", "add", "insert", "store", "save", "write", "update", "upsert", "register", "post")
 GETS = ("get", "read", "fetch", "find", "lookup", "load", "show", "describe", "retrieve", "query")
 OVERWRITES = ("put", "set", "store", "save", "write", "update", "upsert")
-ECHOES = ("echo", "ping", "mirror", "reflect", "repeat", "identity", "roundtrip")
 KEYS = ("id", "key", "name", "uuid", "uid", "code", "slug")
 KEPT_BY_SERVERS = (
     "version", "revision", "etag", "status", "state", "created", "updated", "modified", "time", "at", "count", "size",
@@ -32,11 +31,6 @@ VALUES_OF_A_FIELD = 90
 VALUES_OF_A_KEY = 40
 MOST_OCTETS = 80_000
 MOST_KEY = 2000
-
-
-def is_echo(name: str) -> bool:
-    """Whether a method's name says that it gives back what it is given."""
-    return any(word in ECHOES for word in words_of(name))
 
 
 @dataclass(slots=True)

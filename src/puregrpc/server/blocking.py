@@ -37,7 +37,7 @@ class BlockingServer(ServerBase):
 
     Arguments are those of `Server`. ``maximum_concurrent_rpcs`` is ``config.max_concurrent_calls`` by grpcio's name.
     Handlers run on ``executor``, such as a `concurrent.futures.ThreadPoolExecutor`, if one is given; else on threads of
-    the server's own, ``config.handler_threads`` at most.
+    the server's own, of which `ServerConfig.handler_threads` says how many there are.
     As a context manager it starts, and stops when the body is left.
 
     A handler whose call is over (``context.cancelled``) is not interrupted: it hears of it from its context, from the
