@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -140,6 +141,10 @@ def test_a_call_that_waits_for_the_executor_is_withdrawn_when_it_is_cancelled() 
                 release.wait(0.01)
             with pytest.raises(RpcError):
                 method(b"second", timeout=0.1)
+            until = time.monotonic() + 10
+            while not server.snapshot().calls_ended:  # the server has not heard of it yet
+                assert time.monotonic() < until
+                time.sleep(0.001)
             release.set()
             assert first.result(5).message == b"first"
             assert method(b"third") == b"third"
