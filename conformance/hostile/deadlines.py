@@ -37,8 +37,9 @@ ROOT = Path(__file__).parents[2]
 DEADLINE = 0.03
 """Seconds: what the victim works before the deadline is not told from what it does behind it."""
 CALLS = 12
-MOST_LATE = 0.1
-"""Seconds; the worst call but one counts."""
+MOST_LATE = {"fast": 0.1, "h2": 0.5}
+"""Seconds, by engine; the worst call but one counts. With h2, which is the reference, each of the handlers and threads
+that a flood begins works several times as long."""
 FLOODERS = 2
 HEAD_SIZE = 9
 
@@ -263,7 +264,7 @@ def run(*, is_short: bool, names: list[str], kinds: list[str]) -> tuple[list[str
             if is_short and not names and (number + 5 * index) % 72:
                 continue
             late, is_whole = at_server(kind, probe) if probe.to == "server" else at_client(kind, probe)
-            faults = ["late"] * (late > MOST_LATE) + ["a call without an end"] * (not is_whole)
+            faults = ["late"] * (late > MOST_LATE[kind.split("-")[0]]) + ["a call without an end"] * (not is_whole)
             bad += bool(faults)
             verdict = ", ".join(faults) or "ok"
             lines.append(f"| {probe.name} | {probe.to} {kind} | {max(late, 0.0) * 1000:.0f} | {verdict} |")

@@ -15,6 +15,7 @@ NAMES = [
     "Channel",
     "Client",
     "Counter",
+    "DynamicTls",
     "Error",
     "Gauge",
     "HealthCheckNotServing",
