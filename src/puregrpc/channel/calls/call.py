@@ -19,7 +19,7 @@ from puregrpc.errors import LocalProtocolError, RpcError
 from puregrpc.kernel import Waiter
 from puregrpc.transport import ClientSession
 from puregrpc.wire.compression import CompressedMessage
-from puregrpc.wire.connection import Call, Metadata
+from puregrpc.wire.connection import Call, Metadata, Request
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     ) -> None:
         self.cancel()
 
-    async def _open(self) -> None:
+    async def _begin_attempt(self) -> None:
         """Begin an attempt on a connection that is ready."""
         while True:
             self._is_picking = True
@@ -205,6 +205,8 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             session.push()
             return
 
+    _open = _begin_attempt
+
     def _is_wanted(self) -> bool:
         return self._status is None
 
@@ -216,24 +218,22 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
         Call.__init__(self)
         self.auto_consume = False
         self._session = session
-        details, replay = self._details, self._replay or ()
-        end = self._half_closed and not replay
         try:
-            session.open_call(
-                self,
-                self._attempts.request(details.request),
-                deadline=details.deadline,
-                message=self._first,
-                end=end,
-                now=self._core.kernel.now(),
-            )
-            for sent, compress in replay:
-                session.connection.send_message(self, sent, compress=compress)
-            if self._half_closed and not end:
-                session.connection.half_close(self)
+            request = self._attempts.request(self._details.request)
+            self._open_attempt(session, self, request, self._core.kernel.now())
         except BaseException:
             self._retry_at = due
             raise
+
+    def _open_attempt(self, session: ClientSession, attempt: Call, request: Request, now: float) -> None:
+        """Open an attempt on a session; what was sent before it is sent again."""
+        replay = list(self._replay or ())
+        end = self._half_closed and not replay
+        session.open_call(attempt, request, deadline=self._details.deadline, message=self._first, end=end, now=now)
+        for sent, compress in replay:
+            session.connection.send_message(attempt, sent, compress=compress)
+        if self._half_closed and not end:
+            session.connection.half_close(attempt)
 
     def cancel(self) -> None:
         """End the call from this side (RST_STREAM, CANCEL). Idempotent; messages that wait are dropped."""
@@ -553,7 +553,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
                 await waiter.wait(until)
                 continue
             try:
-                await self._open()
+                await self._begin_attempt()
             except RpcError as error:
                 locked(self._finish_attempts, Status(error.code, error.message, error.details_bin))
             except Exception:

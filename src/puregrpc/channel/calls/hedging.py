@@ -12,7 +12,7 @@ from puregrpc.channel.calls.retry import RetryThrottle, TransparentRetries, afte
 from puregrpc.channel.calls.unary import UnaryCall
 from puregrpc.channel.details import CallDetails, Deserializer, Serializer
 from puregrpc.channel.service_config.policies import HedgingPolicy
-from puregrpc.errors import LocalProtocolError, NotConnected, RpcError
+from puregrpc.errors import NotConnected, RpcError
 from puregrpc.kernel import Task, Waiter
 from puregrpc.transport import ClientSession
 from puregrpc.wire.connection import Call, Metadata
@@ -184,50 +184,19 @@ class HedgedCall(ClientCall[RequestT, ResponseT]):
         if self._core.kernel.locked(self._may_have_others):
             self._hedging = self._core.kernel.spawn(self._hedge)
 
-    async def _begin_attempt(self) -> None:
-        """Begin an attempt on a connection that is ready."""
-        core = self._core
-        while True:
-            self._is_picking = True
-            try:
-                session = await core.pick(self._details, self._is_wanted)
-            finally:
-                self._is_picking = False
-            try:
-                session.locked(self._begin, session)
-            except LocalProtocolError:
-                if not session.is_going_away:  # else since it was chosen
-                    raise
-                continue
-            session.push()
-            return
-
     def _is_wanted(self) -> bool:
         return self._status is None and not self._chosen
 
     def _begin(self, session: ClientSession) -> None:
         if not self._is_wanted():
             return
-        now, hedges, details = self._core.kernel.now(), self._hedges, self._details
+        now, hedges = self._core.kernel.now(), self._hedges
         attempt = HedgedAttempt(self, session, hedges.begin(now))
         if not self._running:
             self._session = session
         self._running.append(attempt)
-        replay = list(self._replay or ())
-        end = self._half_closed and not replay
         try:
-            session.open_call(
-                attempt,
-                after_attempts(details.request, attempt.number),
-                deadline=details.deadline,
-                message=self._first,
-                end=end,
-                now=now,
-            )
-            for sent, compress in replay:
-                session.connection.send_message(attempt, sent, compress=compress)
-            if self._half_closed and not end:
-                session.connection.half_close(attempt)
+            self._open_attempt(session, attempt, after_attempts(self._details.request, attempt.number), now)
         except BaseException:
             if attempt in self._running:
                 self._running.remove(attempt)
