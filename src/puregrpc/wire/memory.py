@@ -12,7 +12,17 @@ from puregrpc.wire.status import Status, StatusCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CALLS_PER_COUNT", "FEW_CALLS", "TOO_MUCH_HELD", "Holder", "Holdings", "MemoryBudget", "size_of_metadata"]
+__all__ = [
+    "CALLS_PER_COUNT",
+    "FEW_CALLS",
+    "TOO_MUCH_HELD",
+    "Holder",
+    "Holdings",
+    "MemoryBudget",
+    "few_calls",
+    "is_memory_scarce",
+    "size_of_metadata",
+]
 
 TOO_MUCH_HELD = Status(StatusCode.RESOURCE_EXHAUSTED, "the client has more open or unread than there is memory for")
 
@@ -105,6 +115,17 @@ class MemoryBudget:
         self._limit = max(self._whole - connections * self.connection, self._whole // 3)
         self._most_late = self._limit + self._limit // 4
         """What may be held while those that were asked have not let go."""
+
+    def amounts(self, held: int, calls: int, unsent: int, waiting: int, *, is_shed: bool) -> tuple[int, int, int]:
+        """What `update` is to be told of a connection with so many ``calls`` open.
+
+        ``waiting`` octets of input have not acted yet; ``is_shed``: they may wait for ever, and count as held.
+        """
+        if is_shed:
+            held, waiting = held + waiting, 0
+        if held or calls > self.few_calls:
+            held += calls * self.call
+        return held, unsent, waiting
 
     @property
     def held(self) -> int:
@@ -308,3 +329,13 @@ class Holdings:
         self._favored = next(iter(self._starving))
         del self._starving[self._favored]
         return [self._favored]
+
+
+def few_calls(budget: MemoryBudget | None) -> int:
+    """How many calls a connection may have open without being accounted, if it holds nothing else."""
+    return FEW_CALLS if budget is None else budget.few_calls
+
+
+def is_memory_scarce(holdings: Holdings, budget: MemoryBudget | None) -> bool:
+    """Nothing is to be set aside that may not be needed."""
+    return not holdings.are_small or (budget is not None and budget.is_scarce)

@@ -12,7 +12,7 @@ from puregrpc.wire.fast.sending import REMOTE_CLOSED
 from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import MessageReader
-from puregrpc.wire.memory import FEW_CALLS, TOO_MUCH_HELD
+from puregrpc.wire.memory import TOO_MUCH_HELD, few_calls
 
 __all__ = ["Holding"]
 
@@ -26,8 +26,7 @@ class Holding(Controlled):
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config)
-        budget = config.memory_budget
-        self._few_calls = FEW_CALLS if budget is None else budget.few_calls
+        self._few_calls = few_calls(config.memory_budget)
         self._kept: bytes | None = None
         """What a turn had no time for."""
         self._withheld = False
@@ -53,12 +52,6 @@ class Holding(Controlled):
         call.wire_a = call.wire_inbound = None  # its owner may keep the call
         if self._withheld:
             self._give_back_connection()
-
-    @property
-    def _is_memory_scarce(self) -> bool:
-        """Nothing is to be set aside that may not be needed."""
-        budget = self.config.memory_budget
-        return not self._holdings.are_small or (budget is not None and budget.is_scarce)
 
     def _charge_part(self, call: Call, reader: MessageReader) -> None:
         """More came of a message that is not complete, or it is complete now."""
@@ -91,13 +84,14 @@ class Holding(Controlled):
         if budget is not None:
             held = unsent = waiting = 0
             if not self._closed:
-                held = self._holdings.octets
                 waiting = self._waiting_input
-                if waiting and self._can_shed_input:
-                    held, waiting = held + waiting, 0
-                if held or len(self.streams) > self._few_calls:
-                    held += len(self.streams) * budget.call
-                unsent = self._unsent + self._direct_octets
+                held, unsent, waiting = budget.amounts(
+                    self._holdings.octets,
+                    len(self.streams),
+                    self._unsent + self._direct_octets,
+                    waiting,
+                    is_shed=waiting > 0 and self._can_shed_input,
+                )
             self._accounted = bool(held or unsent or waiting)
             budget.update(self, held, unsent, waiting)
 

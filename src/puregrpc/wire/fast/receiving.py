@@ -46,6 +46,7 @@ from puregrpc.wire.limits import (
     TURN_SLICE,
     TURN_TIME,
 )
+from puregrpc.wire.memory import is_memory_scarce
 from puregrpc.wire.status import Status, StatusCode
 from puregrpc.wire.turn import Turn
 
@@ -508,7 +509,7 @@ class FastConnection(Holding):
     ) -> Iterator[None]:
         """Give the messages that ``data`` completes to the call, a step after every few of them."""
         inflates = not call.inflates_messages
-        reader.is_modest = self._is_memory_scarce
+        reader.is_modest = is_memory_scarce(self._holdings, self.config.memory_budget)
         given = 0
         try:
             for message in reader.feed(data):
@@ -576,7 +577,7 @@ class FastConnection(Holding):
             octets += more // step * length
             self._connection_received += octets - length
             call.wire_received -= octets - length
-        reader.is_modest = self._is_memory_scarce
+        reader.is_modest = is_memory_scarce(self._holdings, self.config.memory_budget)
         reader.take_parts([view[at : at + length] for at in range(start, last + 1, step)], octets)
         if length < SMALL_PART:
             self._floods.small_part(self._now, octets // length)

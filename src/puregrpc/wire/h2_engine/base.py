@@ -36,6 +36,7 @@ from puregrpc.wire.limits import (
     TURN_MESSAGES,
     TURN_TIME,
 )
+from puregrpc.wire.memory import is_memory_scarce
 from puregrpc.wire.metadata import HeaderField, Metadata
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
 from puregrpc.wire.turn import Turn
@@ -523,7 +524,7 @@ class H2Connection(Holding[CallT]):
         if stream.answered:
             return
         call, reader = stream.call, stream.reader
-        reader.is_modest = self._is_memory_scarce
+        reader.is_modest = is_memory_scarce(self._holdings, self._config.memory_budget)
         given = 0
         for message in reader.feed(data):
             if reader.is_compressed:

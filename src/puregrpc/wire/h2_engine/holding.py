@@ -12,7 +12,7 @@ from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.http2 import FIRST_WINDOW, Http2
 from puregrpc.wire.h2_engine.stream import CallT, Stream
 from puregrpc.wire.limits import GUARANTEED_MEMORY, MAX_UNSENT_HEADERS, MAX_UNSENT_OUTPUT
-from puregrpc.wire.memory import FEW_CALLS, TOO_MUCH_HELD, Holdings
+from puregrpc.wire.memory import TOO_MUCH_HELD, Holdings, few_calls
 from puregrpc.wire.status import Status
 
 __all__ = ["Holding"]
@@ -26,7 +26,7 @@ class Holding(Connection, Generic[CallT]):
         self._is_client = client
         self._http2 = Http2(config, client=client)
         self._output = self._http2.output
-        self._few_calls = FEW_CALLS if config.memory_budget is None else config.memory_budget.few_calls
+        self._few_calls = few_calls(config.memory_budget)
         self._streams: dict[int, Stream[CallT]] = {}
         """The calls that have a stream, by its id."""
         self._closed = False
@@ -68,12 +68,6 @@ class Holding(Connection, Generic[CallT]):
         self._holdings.is_over(stream.id)
         stream.credit.forget()
 
-    @property
-    def _is_memory_scarce(self) -> bool:
-        """Nothing is to be set aside that may not be needed."""
-        budget = self._config.memory_budget
-        return not self._holdings.are_small or (budget is not None and budget.is_scarce)
-
     def _charge_part(self, stream: Stream[CallT]) -> None:
         """More came of a message that is not complete, or it is complete now."""
         reader = stream.reader
@@ -106,13 +100,14 @@ class Holding(Connection, Generic[CallT]):
             return
         held = unsent = waiting = 0
         if not self._closed:
-            held = self._holdings.octets
             waiting = self._waiting_input
-            if waiting and self._can_shed_input:
-                held, waiting = held + waiting, 0
-            if held or len(self._streams) > self._few_calls:
-                held += len(self._streams) * budget.call
-            unsent = self._unsent + len(self._output)
+            held, unsent, waiting = budget.amounts(
+                self._holdings.octets,
+                len(self._streams),
+                self._unsent + len(self._output),
+                waiting,
+                is_shed=waiting > 0 and self._can_shed_input,
+            )
         if held or unsent or waiting or self._is_accounted:
             self._is_accounted = bool(held or unsent or waiting)
             budget.update(self, held, unsent, waiting)
