@@ -19,7 +19,7 @@ from grpc._utilities import DictionaryGenericHandler
 from puregrpc import errors
 from puregrpc.server import BlockingServer
 
-__all__ = ["Handlers", "_Server", "create_server"]
+__all__ = ["Handlers", "HandlersAndPorts", "_Server", "create_server"]
 
 
 def _check_generic_handlers(handlers: Iterable[Any]) -> None:
@@ -76,8 +76,34 @@ class Handlers:
         return {path: handler for path, handler in known.items() if path.startswith("/") and path.count("/") > 1}
 
 
-class _Server(Server):
+class HandlersAndPorts:
+    """What servers of threads and of asyncio are given alike."""
+
+    _handlers: Handlers
+    _options: Any
+    _server: Any
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
+        """Serve what generic handlers know."""
+        self._handlers.add(generic_rpc_handlers)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        """Serve the methods of a service."""
+        self._handlers.register(service_name, method_handlers)
+
+    def add_insecure_port(self, address: str) -> int:
+        """Take an address in plaintext; gives its port."""
+        return bind(self._server, address, None, reuse_port=reuses_port(self._options))
+
+    def add_secure_port(self, address: str, server_credentials: ServerCredentials) -> int:
+        """Take an address with credentials; gives its port."""
+        return bind(self._server, address, server_credentials, reuse_port=reuses_port(self._options))
+
+
+class _Server(HandlersAndPorts, Server):
     """A server over puregrpc's."""
+
+    _server: BlockingServer
 
     def __init__(
         self,
@@ -96,18 +122,6 @@ class _Server(Server):
         if _channelz.is_wanted(dict(self._options)):
             _channelz.watch_server(self._server)
         self._is_started = False
-
-    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
-        self._handlers.add(generic_rpc_handlers)
-
-    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        self._handlers.register(service_name, method_handlers)
-
-    def add_insecure_port(self, address: str) -> int:
-        return bind(self._server, address, None, reuse_port=reuses_port(self._options))
-
-    def add_secure_port(self, address: str, server_credentials: ServerCredentials) -> int:
-        return bind(self._server, address, server_credentials, reuse_port=reuses_port(self._options))
 
     def start(self) -> None:
         if self._is_started:

@@ -17,7 +17,7 @@ from puregrpc import errors
 if TYPE_CHECKING:
     from puregrpc.server import Context
 
-__all__ = ["CallEnd", "PeerView", "_Context", "_RequestIterator", "peer_of"]
+__all__ = ["CallEnd", "CallView", "_Context", "_RequestIterator", "peer_of"]
 
 logger = logging.getLogger("grpc")
 
@@ -115,12 +115,43 @@ class PeerView:
         return {name: list(values) for name, values in security.auth_context.items()}
 
 
-class _Context(PeerView, ServicerContext):
-    """A call as its handler sees it."""
+class CallView(PeerView):
+    """What contexts of threads and of asyncio have alike."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.end = CallEnd(context)
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the deadline; None without one."""
+        return self._context.time_remaining()
+
+    def disable_next_message_compression(self) -> None:
+        """Send the next response as it is."""
+        self._context.disable_next_message_compression()
+
+    def trailing_metadata(self) -> Any:
+        """What the handler has set."""
+        return self.end.trailing_metadata
+
+    def set_code(self, code: Any) -> None:
+        """Have the call end with this code."""
+        self.end.code = code
+
+    def code(self) -> Any:
+        """What the handler has set; None if it has not."""
+        return self.end.code
+
+    def set_details(self, details: str) -> None:
+        """Have the call end with this message."""
+        self.end.details = _encoded(details)
+
+
+class _Context(CallView, ServicerContext):
+    """A call as its handler sees it."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self.is_over = False
         self.rpc_errors: list[RpcError] = []
         """What the requests raised since the call was over: no failure of the handler's."""
@@ -129,9 +160,6 @@ class _Context(PeerView, ServicerContext):
 
     def is_active(self) -> bool:
         return not (self.is_over or self._context.cancelled)
-
-    def time_remaining(self) -> float | None:
-        return self._context.time_remaining()
 
     def cancel(self) -> None:
         self._context.cancel()
@@ -145,9 +173,6 @@ class _Context(PeerView, ServicerContext):
         with contextlib.suppress(errors.LocalProtocolError):  # too late, which grpcio does not mind
             self._context.set_compression(encoding_of(compression) or "identity")
 
-    def disable_next_message_compression(self) -> None:
-        self._context.disable_next_message_compression()
-
     def send_initial_metadata(self, initial_metadata: Any) -> None:
         try:
             self._context.send_initial_metadata(outgoing(initial_metadata))
@@ -156,18 +181,6 @@ class _Context(PeerView, ServicerContext):
 
     def set_trailing_metadata(self, trailing_metadata: Any) -> None:
         self.end.trailing_metadata = trailing_metadata
-
-    def trailing_metadata(self) -> Any:
-        return self.end.trailing_metadata
-
-    def set_code(self, code: Any) -> None:
-        self.end.code = code
-
-    def code(self) -> Any:
-        return self.end.code
-
-    def set_details(self, details: str) -> None:
-        self.end.details = _encoded(details)
 
     def details(self) -> bytes | None:
         return self.end.details

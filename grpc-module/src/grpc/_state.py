@@ -46,6 +46,19 @@ class _RPCState:
         self.debug_error_string = debug_error_string
         self.response: Any = None
 
+    def take_end(self, ended: _RPCState) -> bool:
+        """How the call ended is known. False if it was before."""
+        if self.code is not None:
+            return False
+        if self.initial_metadata is None:
+            self.initial_metadata = ended.initial_metadata or ()
+        self.trailing_metadata = ended.trailing_metadata or ()
+        self.code, self.details = ended.code, ended.details
+        self.debug_error_string = ended.debug_error_string
+        if ended.response is not None:
+            self.response = ended.response
+        return True
+
 
 def debug_string(code: StatusCode | None, details: str | None) -> str:
     """What grpcio's debug_error_string has at its core."""
@@ -209,16 +222,8 @@ class CallInProgress:
     def settle(self, ended: _RPCState, *, cancelled: bool = False) -> bool:
         """The call is over. False if it was before."""
         with self.condition:
-            state = self.state
-            if state.code is not None:
+            if not self.state.take_end(ended):
                 return False
-            if state.initial_metadata is None:
-                state.initial_metadata = ended.initial_metadata or ()
-            state.trailing_metadata = ended.trailing_metadata or ()
-            state.code, state.details = ended.code, ended.details
-            state.debug_error_string = ended.debug_error_string
-            if ended.response is not None:
-                state.response = ended.response
             self.was_cancelled = cancelled
             callbacks, self.callbacks = self.callbacks, None
             keeper, self.keeper = self.keeper, None

@@ -111,15 +111,8 @@ class Call(_base_call.Call):
 
     def _settle(self, ended: _RPCState, *, cancelled: bool = False) -> bool:
         """It is over. False if it was before."""
-        state = self._state
-        if state.code is not None:
+        if not self._state.take_end(ended):
             return False
-        if state.initial_metadata is None:
-            state.initial_metadata = ended.initial_metadata or ()
-        state.trailing_metadata = ended.trailing_metadata or ()
-        state.code, state.details = ended.code, ended.details
-        state.debug_error_string = ended.debug_error_string
-        state.response = ended.response
         self._was_cancelled = cancelled
         if not self._over.done():
             self._over.set_result(None)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from grpc import _channelz
 from grpc._aio_errors import UsageError
 from grpc._channel_options import checked_options
-from grpc._credentials import ServerCredentials
-from grpc._listening import bind
-from grpc._server import Handlers
-from grpc._server_options import reuses_port, server_config
+from grpc._server import Handlers, HandlersAndPorts
+from grpc._server_options import server_config
 from grpc.aio import _base_server
 from grpc.aio._interceptor import ServerInterceptor
 from grpc.aio._serving import fallback_method, method_for
@@ -21,8 +19,10 @@ from puregrpc import Server as PureServer
 __all__ = ["Server"]
 
 
-class Server(_base_server.Server):
+class Server(HandlersAndPorts, _base_server.Server):
     """A server over puregrpc's."""
+
+    _server: PureServer
 
     def __init__(
         self,
@@ -47,18 +47,6 @@ class Server(_base_server.Server):
         self._is_started = False
         self._stopped: asyncio.Future[None] | None = None
         self._is_stopped = False
-
-    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
-        self._handlers.add(generic_rpc_handlers)
-
-    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        self._handlers.register(service_name, method_handlers)
-
-    def add_insecure_port(self, address: str) -> int:
-        return bind(self._server, address, None, reuse_port=reuses_port(self._options))
-
-    def add_secure_port(self, address: str, server_credentials: ServerCredentials) -> int:
-        return bind(self._server, address, server_credentials, reuse_port=reuses_port(self._options))
 
     async def _find(self, details: Any) -> Any:
         return self._handlers.find(details)

@@ -13,7 +13,7 @@ from grpc._aio_errors import EOF, AbortError, UsageError
 from grpc._channel_options import encoding_of
 from grpc._codes import StatusCode
 from grpc._metadata import outgoing
-from grpc._servicer_context import CallEnd, PeerView, _Context, _encoded
+from grpc._servicer_context import CallEnd, CallView, _Context, _encoded
 from grpc.aio._base_server import ServicerContext
 from grpc.aio._metadata import Metadata
 from puregrpc import errors
@@ -51,12 +51,11 @@ def _is_async(behavior: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
 
 
-class _ServicerContext(PeerView, ServicerContext[Any, Any]):
+class _ServicerContext(CallView, ServicerContext[Any, Any]):
     """A call as its handler sees it."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self.end = CallEnd(context)
+        super().__init__(context)
         self.requests: Any = None
         """An async iterator of the requests, read."""
         self.serialize: Callable[[Any], bytes] | None = None
@@ -111,18 +110,6 @@ class _ServicerContext(PeerView, ServicerContext[Any, Any]):
         outgoing(pairs)
         self.end.trailing_metadata = pairs
 
-    def trailing_metadata(self) -> Any:
-        return self.end.trailing_metadata
-
-    def set_code(self, code: Any) -> None:
-        self.end.code = code
-
-    def code(self) -> Any:
-        return self.end.code
-
-    def set_details(self, details: str) -> None:
-        self.end.details = _encoded(details)
-
     def details(self) -> str:
         return (self.end.details or b"").decode("utf-8", "replace")
 
@@ -131,12 +118,6 @@ class _ServicerContext(PeerView, ServicerContext[Any, Any]):
             self._context.set_compression(encoding_of(compression) or "identity")
         except errors.LocalProtocolError:
             raise RuntimeError("Compression setting must be specified before sending initial metadata") from None
-
-    def disable_next_message_compression(self) -> None:
-        self._context.disable_next_message_compression()
-
-    def time_remaining(self) -> float | None:
-        return self._context.time_remaining()
 
     def add_done_callback(self, callback: Callable[[Any], Any]) -> None:
         self._callbacks.append(callback)
