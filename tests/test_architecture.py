@@ -62,6 +62,19 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
         "generation": {"well_known", "values", "wire_format"},
     },
     "load": {"outputs": set()},
+    "fuzz": {
+        "frames": set(),
+        "values": set(),
+        "own_tests": {"values"},
+        "cases": {"frames", "values"},
+        "checks": {"cases", "frames", "values"},
+        "connection": {"checks", "cases", "frames", "values"},
+        "measures": {"connection", "checks", "cases", "frames", "values"},
+        "phases": {"connection", "checks", "cases", "frames", "values"},
+        "engine": {"phases", "measures", "connection", "checks", "cases", "frames", "values"},
+        "reports": {"engine", "checks", "cases", "frames", "values"},
+        "misbehaving": {"engine", "checks", "cases", "frames"},
+    },
     "trace": {"reading": set(), "explaining": set(), "showing": set()},
 }
 """Room -> its folders -> those of the same room that each may import."""

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from puregrpc.fuzz.connecting import LinkOptions
-from puregrpc.fuzz.engine import Fuzzer
-from puregrpc.fuzz.options import Options
-from puregrpc.fuzz.storm import Storm
-from puregrpc.fuzz.target import Target
+from puregrpc.fuzz.connection.connecting import LinkOptions
+from puregrpc.fuzz.connection.storm import Storm
+from puregrpc.fuzz.connection.target import Target
+from puregrpc.fuzz.engine.fuzzer import Fuzzer
+from puregrpc.fuzz.engine.options import Options
 from puregrpc.schema import Registry, load_files
 
 SECONDS = 10.0

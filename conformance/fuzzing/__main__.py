@@ -24,8 +24,8 @@ from tests.proto.sources import GOOD
 from conformance.hostile.victim import ClientVictim, ServerVictim, Victim
 from puregrpc.codec import Codec
 from puregrpc.errors import CompileError, DecodeError, EncodeError, InvalidArgument
-from puregrpc.fuzz.frames import PROBES
-from puregrpc.fuzz.probe import frame
+from puregrpc.fuzz.frames.catalogue import PROBES
+from puregrpc.fuzz.frames.probe import frame
 from puregrpc.proto.compiler import compile_files
 from puregrpc.schema import Registry
 from puregrpc.trace import explain

@@ -22,13 +22,13 @@ from conformance.hostile.servers import KINDS
 from conformance.hostile.victim import PATH
 from puregrpc.channel import BlockingChannel, open_channel
 from puregrpc.errors import ConnectError, RpcError
-from puregrpc.fuzz.floods import FLOODS
-from puregrpc.fuzz.servers import HOSTILE_SERVERS
+from puregrpc.fuzz.frames.floods import FLOODS
+from puregrpc.fuzz.frames.servers import HOSTILE_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from puregrpc.fuzz.probe import Probe
+    from puregrpc.fuzz.frames.probe import Probe
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 0.5

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.hostile.over_sockets import ROOT, Victim
 from conformance.hostile.servers import KINDS
-from puregrpc.fuzz.probe import (
+from puregrpc.fuzz.frames.probe import (
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -39,7 +39,7 @@ from puregrpc.fuzz.probe import (
 )
 
 if TYPE_CHECKING:
-    from puregrpc.fuzz.probe import Handlers
+    from puregrpc.fuzz.frames.probe import Handlers
 
 CONNECTIONS = 1000
 PER_CONNECTION = 13 << 10

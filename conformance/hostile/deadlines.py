@@ -26,12 +26,12 @@ from conformance.hostile.servers import KINDS, QUICK_PATH
 from conformance.hostile.victim import PATH
 from puregrpc.channel import BlockingChannel, open_channel
 from puregrpc.errors import ConnectError, RpcError
-from puregrpc.fuzz.floods import FLOODS
-from puregrpc.fuzz.probe import END_HEADERS, GRPC_REQUEST, HEADERS, OPENING, block, frame
+from puregrpc.fuzz.frames.floods import FLOODS
+from puregrpc.fuzz.frames.probe import END_HEADERS, GRPC_REQUEST, HEADERS, OPENING, block, frame
 from puregrpc.wire.status import StatusCode
 
 if TYPE_CHECKING:
-    from puregrpc.fuzz.probe import Probe
+    from puregrpc.fuzz.frames.probe import Probe
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 0.03

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance.hostile.victim import ClientVictim, ServerVictim, Victim
-from puregrpc.fuzz.floods import FLOODS
+from puregrpc.fuzz.frames.floods import FLOODS
 
 if TYPE_CHECKING:
-    from puregrpc.fuzz.probe import Probe
+    from puregrpc.fuzz.frames.probe import Probe
     from puregrpc.wire import EngineName
 
 ENGINES: tuple[EngineName, ...] = ("fast", "h2")

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.hostile.neighbour import processor_time
 from conformance.hostile.servers import KINDS
-from puregrpc.fuzz.floods import FLOODS
-from puregrpc.fuzz.single import SINGLE_SHOTS
+from puregrpc.fuzz.frames.floods import FLOODS
+from puregrpc.fuzz.frames.single import SINGLE_SHOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from puregrpc.fuzz.probe import Handlers, Probe
+    from puregrpc.fuzz.frames.probe import Handlers, Probe
 
 ROOT = Path(__file__).parents[2]
 GO_SERVER = ROOT / "conformance/.work/bin/grpc-go-interop-server"

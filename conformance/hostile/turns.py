@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance.hostile.servers import ADDRESS, methods
 from conformance.hostile.victim import PATH
 from puregrpc.channel import open_channel
-from puregrpc.fuzz.probe import (
+from puregrpc.fuzz.frames.probe import (
     DATA,
     END_HEADERS,
     END_STREAM,

@@ -21,7 +21,7 @@ from puregrpc.wire.status import Status, StatusCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from puregrpc.fuzz.probe import Handlers
+    from puregrpc.fuzz.frames.probe import Handlers
 
 READ_SIZE = 1 << 16
 LARGE_ANSWER = bytes(400_000)

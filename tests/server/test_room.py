@@ -12,7 +12,7 @@ import pytest
 from tests.server.serving import IN_STYLES, TIMEOUT, block_until, make_server, serving
 from tests.server.wire_client import connect_to
 
-from puregrpc.fuzz.probe import (
+from puregrpc.fuzz.frames.probe import (
     DATA,
     END_HEADERS,
     END_STREAM,

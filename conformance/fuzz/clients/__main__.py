@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from puregrpc.fuzz.clients import fuzz_client
-from puregrpc.fuzz.misbehaviours import MISBEHAVIOURS
+from puregrpc.fuzz.misbehaving.clients import fuzz_client
+from puregrpc.fuzz.misbehaving.misbehaviours import MISBEHAVIOURS
 
 HERE = Path(__file__).parent
 CLIENTS = {

@@ -19,7 +19,7 @@ from typing import Any
 import hpack
 
 from puregrpc import protos
-from puregrpc.fuzz.probe import PREFACE, frame, message, plain_integer
+from puregrpc.fuzz.frames.probe import PREFACE, frame, message, plain_integer
 
 pb: Any = protos(Path(__file__).with_name("shop.proto"))
 PATH = b"/shop.v1.Shop/GetItem"

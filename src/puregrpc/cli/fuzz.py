@@ -18,17 +18,17 @@ from puregrpc.channel.target import parse_target
 from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_options, debug_option, schema_options
 from puregrpc.cli.output import note, print_line, print_styled
 from puregrpc.errors import ConnectError, InvalidArgument, RpcError, SchemaError
-from puregrpc.fuzz.case import Case
-from puregrpc.fuzz.checks import Observation
-from puregrpc.fuzz.connecting import LinkOptions
-from puregrpc.fuzz.corpus import Corpus, read_baseline, read_replay
-from puregrpc.fuzz.engine import Fuzzer
-from puregrpc.fuzz.findings import Event, Found, Note, Progress, Report, finding_of
-from puregrpc.fuzz.options import LEVELS, Options, is_destructive
-from puregrpc.fuzz.probe import Fields
-from puregrpc.fuzz.reports import Describer, html_report, json_report, junit_report, text_report
-from puregrpc.fuzz.target import Target
-from puregrpc.fuzz.user_checks import load_checks
+from puregrpc.fuzz.cases.case import Case
+from puregrpc.fuzz.checks.user_checks import load_checks
+from puregrpc.fuzz.checks.words import Observation
+from puregrpc.fuzz.connection.connecting import LinkOptions
+from puregrpc.fuzz.connection.target import Target
+from puregrpc.fuzz.engine.findings import Event, Found, Note, Progress, Report, finding_of
+from puregrpc.fuzz.engine.fuzzer import Fuzzer
+from puregrpc.fuzz.engine.options import LEVELS, Options, is_destructive
+from puregrpc.fuzz.frames.probe import Fields
+from puregrpc.fuzz.reports.corpus import Corpus, read_baseline, read_replay
+from puregrpc.fuzz.reports.report import Describer, html_report, json_report, junit_report, text_report
 from puregrpc.kernel.network.addresses import UnixAddress
 from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.schema import Registry
@@ -385,7 +385,7 @@ def _replay(file: str, target: str | None, connection: ConnectionOptions, schema
 
 
 def _fuzz_client(command: str, wishes: Wishes) -> int:
-    from puregrpc.fuzz.clients import fuzz_client
+    from puregrpc.fuzz.misbehaving.clients import fuzz_client
 
     screen = Screen(0)
     report = fuzz_client(command, time_limit=wishes.time, emit=screen)

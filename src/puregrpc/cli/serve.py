@@ -122,8 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def misbehave(arguments: argparse.Namespace) -> int:
     """List the misbehaviours, or serve some of them until SIGTERM or SIGINT."""
-    from puregrpc.fuzz.misbehaving import MisbehavingServer
-    from puregrpc.fuzz.misbehaviours import MISBEHAVIOURS
+    from puregrpc.fuzz.misbehaving.misbehaviours import MISBEHAVIOURS
+    from puregrpc.fuzz.misbehaving.server import MisbehavingServer
 
     if arguments.misbehave == "list":
         for name, case in MISBEHAVIOURS.items():

@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING
 from puregrpc._on_demand import on_demand
 
 if TYPE_CHECKING:
-    from puregrpc.fuzz.connecting import LinkOptions as LinkOptions
-    from puregrpc.fuzz.coverage import Coverage as Coverage
-    from puregrpc.fuzz.coverage import fuzz_function as fuzz_function
-    from puregrpc.fuzz.engine import Fuzzer as Fuzzer
-    from puregrpc.fuzz.findings import Finding as Finding
-    from puregrpc.fuzz.findings import Report as Report
-    from puregrpc.fuzz.misbehaving import MisbehavingServer as MisbehavingServer
-    from puregrpc.fuzz.options import Options as Options
-    from puregrpc.fuzz.strategies import given_request as given_request
-    from puregrpc.fuzz.strategies import messages as messages
-    from puregrpc.fuzz.target import Target as Target
-    from puregrpc.fuzz.user_checks import check as check
+    from puregrpc.fuzz.checks.user_checks import check as check
+    from puregrpc.fuzz.connection.connecting import LinkOptions as LinkOptions
+    from puregrpc.fuzz.connection.target import Target as Target
+    from puregrpc.fuzz.engine.findings import Finding as Finding
+    from puregrpc.fuzz.engine.findings import Report as Report
+    from puregrpc.fuzz.engine.fuzzer import Fuzzer as Fuzzer
+    from puregrpc.fuzz.engine.options import Options as Options
+    from puregrpc.fuzz.misbehaving.server import MisbehavingServer as MisbehavingServer
+    from puregrpc.fuzz.own_tests.coverage import Coverage as Coverage
+    from puregrpc.fuzz.own_tests.coverage import fuzz_function as fuzz_function
+    from puregrpc.fuzz.own_tests.strategies import given_request as given_request
+    from puregrpc.fuzz.own_tests.strategies import messages as messages
 
 _MODULES = {
-    "Coverage": "coverage",
-    "Finding": "findings",
-    "Fuzzer": "engine",
-    "LinkOptions": "link",
-    "MisbehavingServer": "misbehaving",
-    "Options": "options",
-    "Report": "findings",
-    "Target": "target",
-    "check": "user_checks",
-    "fuzz_function": "coverage",
-    "given_request": "strategies",
-    "messages": "strategies",
+    "Coverage": "own_tests.coverage",
+    "Finding": "engine.findings",
+    "Fuzzer": "engine.fuzzer",
+    "LinkOptions": "connection.connecting",
+    "MisbehavingServer": "misbehaving.server",
+    "Options": "engine.options",
+    "Report": "engine.findings",
+    "Target": "connection.target",
+    "check": "checks.user_checks",
+    "fuzz_function": "own_tests.coverage",
+    "given_request": "own_tests.strategies",
+    "messages": "own_tests.strategies",
 }
 
 __all__ = [*_MODULES]

@@ -41,7 +41,7 @@ def _items(session: pytest.Session, config: pytest.Config, target: str) -> Itera
     from fnmatch import fnmatchcase
 
     from puregrpc.errors import Error
-    from puregrpc.fuzz.options import is_destructive
+    from puregrpc.fuzz.engine.options import is_destructive
 
     host = target.rpartition(":")[0]
     if not host.startswith(("127.", "localhost", "[::1]")):
@@ -90,11 +90,11 @@ class FuzzItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the fuzzer for the method."""
-        from puregrpc.fuzz.connecting import LinkOptions
-        from puregrpc.fuzz.engine import Fuzzer
-        from puregrpc.fuzz.options import Options
-        from puregrpc.fuzz.reports import Describer, text_report
-        from puregrpc.fuzz.target import Target
+        from puregrpc.fuzz.connection.connecting import LinkOptions
+        from puregrpc.fuzz.connection.target import Target
+        from puregrpc.fuzz.engine.fuzzer import Fuzzer
+        from puregrpc.fuzz.engine.options import Options
+        from puregrpc.fuzz.reports.report import Describer, text_report
 
         host, _, port = self._target.rpartition(":")
         options = Options(

@@ -1,6 +1,6 @@
 """Helpers for tests: a channel and a server in memory, frames made by hand, and peers that follow a script."""
 
-from puregrpc.fuzz.misbehaving import MisbehavingServer
+from puregrpc.fuzz.misbehaving.server import MisbehavingServer
 from puregrpc.testing.frames import FrameFactory, message
 from puregrpc.testing.in_memory import open_in_memory
 from puregrpc.testing.scripted import ScriptedClient, ScriptedConnection, ScriptedServer, UnexpectedFrame

@@ -1,0 +1,105 @@
+"""What cases leave behind: ordinary calls that are answered otherwise from then on, a processor that is busy for ever.
+
+Each is noticed after many cases, and the one that did it is found by halves, with a fresh target for each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from puregrpc.fuzz.cases.case import Case
+from puregrpc.fuzz.checks.words import Observation, Profile, signature
+from puregrpc.fuzz.connection.running import is_simple, run_case
+from puregrpc.fuzz.engine.proving import SLOW_START, Proving, followed
+from puregrpc.fuzz.values.field_values import words_of
+
+__all__ = ["MOST_KEPT", "Aftermath"]
+
+READS = (
+    "get", "list", "read", "fetch", "find", "lookup", "search", "show", "describe", "query", "quote", "compute",
+    "calculate", "calc", "echo", "watch", "count", "sum", "check", "validate", "format", "convert", "parse", "render",
+    "estimate", "price", "translate", "hash", "sort", "compare", "resolve", "evaluate", "preview", "say", "greet",
+)  # fmt: skip
+"""First words of methods after which everything is as before."""
+MOST_KEPT = 3000
+SEARCH_SECONDS = 20.0
+MOST_SEARCHES = 4
+BUSY_SOON = 3
+"""Intervals that tell whether one of some cases keeps the target busy."""
+
+
+def is_reading(name: str) -> bool:
+    """Whether a method's name says that it changes nothing."""
+    return (words_of(name) or [""])[0] in READS
+
+
+class Aftermath(Proving):
+    """Looks at the target between cases."""
+
+    def _drift(self, recent: Sequence[Case]) -> None:
+        """Whether methods that only read answer their ordinary calls otherwise than before."""
+        if not self.target.can_restart or self.target.start_seconds > SLOW_START:
+            return
+        for profile in self.profiles.values():
+            if not profile.is_steady or profile.is_changed or not is_reading(profile.method.name):
+                continue
+            mine = [case for case in recent if case.method == profile.path and is_simple(case)]
+            if mine and self._is_changed(profile):
+                profile.is_changed = True
+                self._find_change(profile, mine)
+
+    def _is_changed(self, profile: Profile) -> bool:
+        """Whether its ordinary call is answered otherwise than at the beginning, twice in the same way."""
+        seen = set()
+        for _ in range(2):
+            answer = self._ask(profile)
+            if answer is None or not answer.ended or answer.code in (None, 4, 8, 14):
+                return False
+            seen.add(signature(answer))
+        return len(seen) == 1 and profile.first not in seen
+
+    def _find_change(self, profile: Profile, cases: Sequence[Case]) -> None:
+        culprit = self._by_halves(cases, lambda: self._is_changed(profile))
+        if culprit is not None and self._revive():
+            self._ask_again(followed(culprit, profile))
+            case = followed(culprit, profile)
+            self._examine(case, Observation("state", f"{case.about}: answered otherwise than before", (case.about,)))
+
+    def _calm(self) -> None:
+        """Whether the target is busy with nothing to do, and since which case."""
+        cases, self._since_calm = self._since_calm, []
+        if not self._watch.is_possible or not cases or not self._watch.is_busy():
+            return
+        if not self.target.can_restart or self.target.start_seconds > SLOW_START or self._searches >= MOST_SEARCHES:
+            return
+        self._searches += 1
+        culprit = self._by_halves(cases, lambda: self._watch.is_busy(BUSY_SOON))
+        if culprit is not None and self._revive():
+            run_case(culprit, self.target, deadline=self.options.deadline)
+            if self._watch.is_busy():
+                text = f"{culprit.about}: a processor is busy from then on, with nothing to do"
+                seen = Observation("cpu", text, ("busy",), "", "CWE-835", is_repeated=True)
+                self._examine(replace(culprit, maker=None, drawn=None), seen)
+                self._revive()
+
+    def _by_halves(self, cases: Sequence[Case], shows: Callable[[], bool]) -> Case | None:
+        """The one of many cases after which something shows; None if it does not show again."""
+        until = min(time.monotonic() + SEARCH_SECONDS, self._until + 5)
+
+        def after(some: Sequence[Case]) -> bool:
+            if not self._revive():
+                return False
+            for case in some:
+                if time.monotonic() > until or self.target.has_ended():
+                    return False
+                run_case(case, self.target, deadline=min(self.options.deadline, 1.0))
+            return shows()
+
+        if not after(cases):
+            return None
+        while len(cases) > 1 and time.monotonic() < until:
+            half = cases[: len(cases) // 2]
+            cases = half if after(half) else cases[len(cases) // 2 :]
+        return cases[0] if len(cases) == 1 and after(cases) else None

@@ -1,0 +1,137 @@
+"""The beginning of a run: how each method answers ordinary calls, and which of them all else is compared with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from puregrpc.fuzz.cases.answer import Answer
+from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.checks.words import INTERNAL, Observation, Profile, signature
+from puregrpc.fuzz.connection.running import run_case
+from puregrpc.fuzz.engine.aftermath import Aftermath
+from puregrpc.fuzz.engine.proving import REPEATS
+from puregrpc.fuzz.engine.watching import CANARY_TIMEOUT, DOWN, OutOfTime
+from puregrpc.fuzz.values.choices import Choices
+from puregrpc.fuzz.values.shapes import learn
+
+__all__ = ["Beginning"]
+
+
+MOST_BODY = 2048
+"""Octets of an answer that may be asked for many times at once."""
+
+
+def is_small(answer: Answer) -> bool:
+    """Whether it is an answer with OK that costs little."""
+    return answer.code == 0 and len(answer.body) <= MOST_BODY
+
+
+class Beginning(Aftermath):
+    """Learns what is ordinary."""
+
+    def _baselines(self) -> None:
+        """How each method answers ordinary calls, and which of them serves as the canary."""
+        self._phase = "examples"
+        unended: list[tuple[Case, Observation]] = []
+        for profile in self.profiles.values():
+            unended += self._baseline(profile)
+        time.sleep(min(1.05, self.options.time / 20))
+        for profile in self.profiles.values():
+            if profile.is_steady:
+                again = self._ask(profile)
+                profile.is_steady = again is not None and signature(again) == profile.signature
+                profile.first = profile.signature
+                self._find_others(profile)
+        ready = [each for each in self.profiles.values() if each.fields and each.ends and each.answer is not None]
+        ready.sort(key=lambda each: (each.answer is None or each.answer.code in INTERNAL, each.method.is_client_stream,
+                                     each.method.is_server_stream, each.seconds))  # fmt: skip
+        self._canary = ready[0] if ready else None
+        self._second_connection()
+        self._watch.control = self._control
+        for case, observation in unended:
+            method = self.profiles[case.method].method
+            # A stream of responses may be one that somebody subscribes to.
+            if method.is_client_stream or not method.is_server_stream:
+                self._examine(case, observation)
+        self.generator.refresh()
+
+    def _find_others(self, profile: Profile) -> None:
+        """Other messages that are answered with OK, and each time with the same."""
+        found: list[bytes] = []
+        known = {profile.signature}
+        if profile.is_steady and profile.answer is not None and profile.answer.code == 0:
+            for octets in self.planner.candidates(profile):
+                other = replace(profile, octets=octets)
+                answers = [self._ask(other) for _ in range(2)]
+                signatures = {signature(each) for each in answers if each is not None and is_small(each)}
+                if len(signatures) == 1 and None not in answers and not signatures & known:
+                    found.append(octets)
+                    known |= signatures
+                if len(found) == 2:
+                    break
+        self.planner.others[profile.path] = found
+
+    def _second_connection(self) -> None:
+        """Whether a connection is served beside one that is open and has nothing to do."""
+        for _ in range(2):
+            try:
+                link = self.target.link(CANARY_TIMEOUT)
+            except OSError:
+                return
+            with link:
+                link.pump(time.monotonic() + 0.2, idle=False)
+                if self._answers():
+                    return
+            if not self._answers():
+                return
+        self._one_at_a_time = True
+        case = Case(
+            "frame", "", (Step("connect"),), "any", "a connection beside one that is open", "RFC 9113, section 9.1"
+        )
+        seen = Observation("not-served", "a second connection is not served as long as another is open", ("second",))
+        finding = self._new(case, seen)
+        finding.repeats = REPEATS
+        self._publish(finding)
+
+    def _baseline(self, profile: Profile) -> list[tuple[Case, Observation]]:
+        """Learn how a method answers ordinary calls; those that have no end, which some methods' never have."""
+        unended: list[tuple[Case, Observation]] = []
+        profile.fields = self.planner.fields(profile.path)
+        best: Case | None = None
+        for case in self.planner.examples(profile):
+            outcome = run_case(case, self.target, deadline=self.options.deadline)
+            self._count(case)
+            answer = outcome.answers.get(0)
+            found = self._observe(case, outcome)
+            for observation in found:
+                if observation.check == "hang":
+                    # There is nothing to compare it with yet.
+                    unended.append((case, observation))
+                else:
+                    self._examine(case, observation)
+            if self._gone:
+                raise OutOfTime
+            if answer is None or not answer.ended or any(each.check in (*DOWN, "hang") for each in found):
+                continue
+            if answer.code == 0:
+                for _, octets in answer.messages()[0][:4]:
+                    learn(self.dictionary, profile.method.output_type, octets)
+            if (
+                profile.answer is None
+                or (answer.code == 0 and profile.answer.code != 0)
+                or profile.answer.code in INTERNAL
+            ):
+                best, profile.answer = case, answer
+        if best is None:
+            profile.ends = False
+            profile.octets = self.generator.message(profile.method.input_type, Choices())
+            return unended
+        profile.octets = best.messages[0]
+        answers = [self._ask(profile) for _ in range(3)]
+        ended = [each for each in answers if each is not None and each.ended]
+        profile.ordinary_codes = {each.code for each in ended} | {profile.answer.code if profile.answer else None}
+        profile.ends = len(ended) == 3 and all(each.code != 4 for each in ended)
+        profile.seconds = max((each.seconds for each in ended), default=0.0)
+        profile.is_steady = profile.ends and all(signature(each) == profile.signature for each in ended)
+        return unended

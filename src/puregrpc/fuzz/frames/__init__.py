@@ -1,0 +1,1 @@
+"""The hostile catalogue at the level of frames: probes as octets. Knows nothing of messages, calls or connections."""

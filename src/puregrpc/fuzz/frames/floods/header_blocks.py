@@ -1,0 +1,122 @@
+"""Floods of header blocks: continuations, HPACK's bombs and references, long lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from puregrpc.fuzz.frames.floods.making import Floods, on_streams, repeated
+from puregrpc.fuzz.frames.probe import (
+    CONTINUATION,
+    END_HEADERS,
+    END_STREAM,
+    GRPC_REQUEST,
+    HEADERS,
+    OPENING,
+    block,
+    frame,
+    indexed,
+    plain_integer,
+    plain_literal,
+)
+
+__all__ = ["FLOODS"]
+
+_FLOODS = Floods()
+
+
+@_FLOODS.flood("CVE-2024-27316", "closes", limits=("MAX_CONTINUATION_FRAMES",))
+def continuations() -> Iterator[bytes]:
+    yield from repeated(frame(CONTINUATION, 0, 1, b"\x82"), first=OPENING + frame(HEADERS, 0, 1, b"\x82"))
+
+
+@_FLOODS.flood("CVE-2024-27316", "closes", limits=("MAX_HEADER_BLOCK_SIZE",))
+def large_continuations() -> Iterator[bytes]:
+    literal = b"\x00" + plain_literal(b"x") + plain_literal(bytes(16000))
+    yield from repeated(frame(CONTINUATION, 0, 1, literal), first=OPENING + frame(HEADERS, 0, 1, b"\x82"))
+
+
+@_FLOODS.flood("CVE-2019-9518", "closes", limits=("EMPTY_FRAMES", "MAX_CONTINUATION_FRAMES"))
+def empty_continuations() -> Iterator[bytes]:
+    yield from repeated(frame(CONTINUATION, 0, 1), first=OPENING + frame(HEADERS, 0, 1))
+
+
+@_FLOODS.flood("CVE-2016-6581 (HPACK bomb)", "closes", limits=("HEADER_DECODE_LIMIT",))
+def hpack_bombs() -> Iterator[bytes]:
+    entry = b"\x40" + plain_literal(b"x") + plain_literal(bytes(4000))
+    first = OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, block(GRPC_REQUEST) + entry)
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, b"\xbe" * 16000), first=first, start=3
+    )
+
+
+@_FLOODS.flood("RFC 9113, section 10.5.1", "any", limits=("HEADER_DECODE_LIMIT",))
+def runs_of_indexes() -> Iterator[bytes]:
+    yield from on_streams(lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, b"\x82" * 16000))
+
+
+@_FLOODS.flood("RFC 9113, section 10.5.1", "any", limits=("MAX_HEADER_LIST_SIZE", "LARGE_HEADER_BLOCK"))
+def requests_of_four_hundred_fields() -> Iterator[bytes]:
+    first, following = indexed((*GRPC_REQUEST, (b"a", b"")))
+    most = following + following[-1:] * 400
+    opened = OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first)
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, most), first=opened, start=3
+    )
+
+
+@_FLOODS.flood("RFC 9113, section 10.5.1", "any")
+def requests_of_four_hundred_fields_that_differ() -> Iterator[bytes]:
+    first, following = indexed((*GRPC_REQUEST, (b"a", b"")))
+    opened = OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first)
+
+    def request(stream_id: int) -> bytes:
+        own = b"\x00" + plain_literal(b"b") + plain_literal(b"%d" % stream_id)
+        return frame(HEADERS, END_HEADERS | END_STREAM, stream_id, following + own + following[-1:] * 390)
+
+    yield from on_streams(request, first=opened, start=3)
+
+
+@_FLOODS.flood("CVE-2026-49975 (HPACK references)", "any", limits=("MAX_HEADER_LIST_SIZE",))
+def large_fields_by_reference() -> Iterator[bytes]:
+    first, following = indexed((*GRPC_REQUEST, (b"a", bytes(3500))))
+    more = following + following[-1:] * 3
+    opened = OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first)
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, more), first=opened, start=3, size=1 << 18
+    )
+
+
+@_FLOODS.flood("RFC 7541, section 5.2", "any")
+def huffman_coded_values() -> Iterator[bytes]:
+    coded = plain_integer(15000, 7, 0x80) + b"\x1f" * 15000
+    yield from on_streams(
+        lambda stream_id: frame(
+            HEADERS, END_HEADERS | END_STREAM, stream_id, block(GRPC_REQUEST) + b"\x00" + plain_literal(b"x") + coded
+        )
+    )
+
+
+@_FLOODS.flood("RFC 7541, section 4.3", "any")
+def table_size_updates() -> Iterator[bytes]:
+    yield from on_streams(
+        lambda stream_id: frame(
+            HEADERS, END_HEADERS | END_STREAM, stream_id, b"\x20\x3f\xe1\x1f" * 100 + block(GRPC_REQUEST)
+        )
+    )
+
+
+@_FLOODS.flood("RFC 7541, section 4.4", "any")
+def insertions_that_evict() -> Iterator[bytes]:
+    inserts = b"".join(b"\x40" + plain_literal(b"a") + plain_literal(b"%03d" % number) for number in range(100))
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, block(GRPC_REQUEST) + inserts)
+    )
+
+
+@_FLOODS.flood("RFC 9113, section 6.5.2", "any", limits=("MAX_HEADER_LIST_SIZE", "FOREIGN_REQUESTS"))
+def requests_over_the_header_list_size() -> Iterator[bytes]:
+    large = block((*GRPC_REQUEST, (b"x", bytes(16100))))
+    yield from on_streams(lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, large))
+
+
+FLOODS = tuple(_FLOODS.probes)

@@ -1,0 +1,176 @@
+"""Floods of DATA and of what it makes a receiver keep: tiny frames, bombs, messages that nobody reads, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from puregrpc.fuzz.frames.floods.making import (
+    FIRST_REQUEST,
+    FLOOD_SIZE,
+    NEXT_REQUEST,
+    PIECE,
+    Floods,
+    begun,
+    on_streams,
+    repeated,
+)
+from puregrpc.fuzz.frames.probe import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GRPC_REQUEST,
+    HEADERS,
+    OPENING,
+    PADDED,
+    RST_STREAM,
+    Fields,
+    frame,
+    indexed,
+    message,
+    opening,
+    window,
+)
+
+__all__ = ["FLOODS"]
+
+_FLOODS = Floods()
+
+
+@_FLOODS.flood("CVE-2019-9518", "closes", handlers="deaf", limits=("EMPTY_FRAMES",))
+def empty_data() -> Iterator[bytes]:
+    yield from repeated(frame(DATA, 0, 1), first=begun())
+
+
+@_FLOODS.flood("CVE-2019-9511", "any", limits=("SMALL_PARTS", "SMALL_PART"))
+def one_octet_data() -> Iterator[bytes]:
+    yield from repeated(frame(DATA, 0, 1, b"\0"), first=begun())
+
+
+@_FLOODS.flood("RFC 9113, section 6.1", "any")
+def padding_alone() -> Iterator[bytes]:
+    yield from repeated(frame(DATA, PADDED, 1, b"\xff" + bytes(255)), first=begun(), size=1 << 19)
+
+
+@_FLOODS.flood("RFC 9113, section 5.1", "any")
+def data_on_a_closed_stream() -> Iterator[bytes]:
+    yield from repeated(
+        frame(DATA, 0, 1, b"\0" * 10), first=begun(frame(RST_STREAM, 0, 1, b"\0\0\0\x08")), size=1 << 17
+    )
+
+
+@_FLOODS.flood("gRPC compression", "any", handlers="echo", limits=("DEFAULT_MAX_MESSAGE_SIZE", "INFLATE_SLICE"))
+def gzip_bombs() -> Iterator[bytes]:
+    compressed = message(_gzip(bytes(4 << 20)), 1)
+    yield from _gzip_streams(compressed, FLOOD_SIZE // 4)
+
+
+@_FLOODS.flood("gRPC compression", "any", handlers="echo", limits=("DEFAULT_MAX_MESSAGE_SIZE",))
+def gzip_bombs_over_the_limit() -> Iterator[bytes]:
+    compressed = message(_gzip(bytes(1 << 28)), 1)
+    yield from _gzip_streams(compressed, FLOOD_SIZE)
+
+
+@_FLOODS.flood("gRPC compression; RFC 1952, section 2.2", "any", limits=("MAX_COMPRESSED_MEMBERS",))
+def gzip_members() -> Iterator[bytes]:
+    yield from _gzip_streams(message(_gzip(b"") * 700, 1), FLOOD_SIZE)
+
+
+def _gzip(octets: bytes) -> bytes:
+    import zlib  # where there is none, there is no gzip
+
+    deflater = zlib.compressobj(9, wbits=31)
+    return deflater.compress(octets) + deflater.flush()
+
+
+def _gzip_streams(octets: bytes, size: int) -> Iterator[bytes]:
+    fields: Fields = (*GRPC_REQUEST, (b"grpc-encoding", b"gzip"))
+    first, following = indexed(fields)
+    parts = [octets[at : at + 16384] for at in range(0, len(octets), 16384)]
+
+    def call(stream_id: int) -> bytes:
+        return frame(HEADERS, END_HEADERS, stream_id, following) + b"".join(
+            frame(DATA, END_STREAM if part is parts[-1] else 0, stream_id, part) for part in parts
+        )
+
+    opened = OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first)
+    yield from on_streams(call, first=opened, start=3, size=min(size, 60_000))
+
+
+@_FLOODS.flood("RFC 9113, section 10.5", "any", handlers="deaf", limits=("MESSAGE_OVERHEAD", "CONNECTION_MEMORY"))
+def tiny_messages_that_nobody_reads() -> Iterator[bytes]:
+    yield from repeated(frame(DATA, 0, 1, message(b"") * 3200), first=begun(), size=FLOOD_SIZE)
+
+
+@_FLOODS.flood("RFC 9113, section 10.5", "any", handlers="deaf", limits=("CONNECTION_MEMORY", "FIRST_STREAM_WINDOW"))
+def tiny_messages_on_many_streams() -> Iterator[bytes]:
+    tiny = message(b"x") * 2700
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS, stream_id, NEXT_REQUEST) + frame(DATA, 0, stream_id, tiny) * 4,
+        first=begun(),
+        start=3,
+        size=8 << 20,
+    )
+
+
+@_FLOODS.flood("RFC 9113, section 10.5", "any", limits=("CONNECTION_MEMORY",))
+def messages_that_are_never_whole() -> Iterator[bytes]:
+    part = b"\0\0\x40\0\0" + bytes(16000)
+    yield from on_streams(
+        lambda stream_id: (
+            frame(HEADERS, END_HEADERS, stream_id, NEXT_REQUEST)
+            + frame(DATA, 0, stream_id, part)
+            + frame(DATA, 0, stream_id, bytes(16384)) * 2
+        ),
+        first=begun(),
+        start=3,
+        size=40 << 20,
+    )
+
+
+@_FLOODS.flood(
+    "RFC 9113, section 10.5",
+    "any",
+    handlers="fail",
+    takes_output=False,
+    limits=("MAX_UNSENT_HEADERS", "MAX_GRPC_MESSAGE_SIZE"),
+)
+def long_answers_that_are_not_read() -> Iterator[bytes]:
+    fields: Fields = (*GRPC_REQUEST[:2], (b":path", b"/" + b"%" * 3900), *GRPC_REQUEST[3:])
+    encoder_first, following = indexed(fields)
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, following),
+        first=OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, encoder_first),
+        start=3,
+    )
+
+
+@_FLOODS.flood("RFC 9113, section 10.5", "any", handlers="large", limits=("MAX_UNSENT_OUTPUT",))
+def large_answers_into_no_window() -> Iterator[bytes]:
+    first = opening(INITIAL_WINDOW_SIZE=0) + frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST_REQUEST)
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, NEXT_REQUEST),
+        first=first,
+        start=3,
+        size=PIECE * 4,
+    )
+
+
+@_FLOODS.flood("CVE-2019-9517", "any", handlers="large", limits=("MAX_UNSENT_OUTPUT",))
+def windows_that_open_octet_by_octet() -> Iterator[bytes]:
+    yield opening(INITIAL_WINDOW_SIZE=0) + frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST_REQUEST)
+    yield b"".join(frame(HEADERS, END_HEADERS | END_STREAM, number, NEXT_REQUEST) for number in range(3, 41, 2))
+    for _ in range(1000):
+        yield b"".join(window(number, 1) for number in range(1, 41, 2))
+
+
+@_FLOODS.flood("RFC 9113, section 5.1", "any", limits=("REMEMBERED_RESETS",))
+def resets_that_are_answered_with_data() -> Iterator[bytes]:
+    first, following = indexed((*GRPC_REQUEST, (b"grpc-timeout", b"1n")))
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, first)
+    ids = range(3, 4003, 2)
+    for start in range(0, len(ids), 500):
+        yield b"".join(frame(HEADERS, END_HEADERS, stream_id, following) for stream_id in ids[start : start + 500])
+    yield b"".join(frame(DATA, 0, stream_id, b"\0") for stream_id in ids)
+
+
+FLOODS = tuple(_FLOODS.probes)

@@ -1,0 +1,176 @@
+"""Single shots at a server: one thing that no sound client sends, once, on a connection of its own."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from functools import partial
+
+from puregrpc.fuzz.frames.probe import (
+    ACK,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    GRPC_REQUEST,
+    HEADERS,
+    OPENING,
+    PADDED,
+    PING,
+    PREFACE,
+    PRIORITY,
+    PUSH_PROMISE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    Fields,
+    Probe,
+    Sound,
+    block,
+    frame,
+    message,
+    plain_literal,
+    window,
+)  # fmt: skip
+
+__all__ = ["SINGLE_SHOTS"]
+
+HEAD = frame(HEADERS, END_HEADERS, 1, block(GRPC_REQUEST))
+WHOLE = HEAD + frame(DATA, END_STREAM, 1, message(b"hello"))
+PRIORITY_FLAG = 0x20
+
+
+def request(*fields: tuple[bytes, bytes], without: bytes = b"", flags: int = END_STREAM) -> bytes:
+    """A request's HEADERS: the ordinary fields but ``without``, each replaced or followed by ``fields``."""
+    names = {name for name, _ in fields if name.startswith(b":") or name in (b"te", b"content-type")}
+    kept: Fields = tuple(field for field in GRPC_REQUEST if field[0] != without and field[0] not in names)
+    ordered = sorted((*kept, *fields), key=lambda field: not field[0].startswith(b":"))
+    return frame(HEADERS, END_HEADERS | flags, 1, block(tuple(ordered)))
+
+
+def deflated(octets: bytes, wbits: int) -> bytes:
+    """Octets compressed as zlib's ``wbits`` says."""
+    deflater = zlib.compressobj(wbits=wbits)
+    return deflater.compress(octets) + deflater.flush()
+
+
+def encoded(name: bytes, octets: bytes) -> bytes:
+    """A request with one message that is said to be compressed."""
+    return request((b"grpc-encoding", name), flags=0) + frame(DATA, END_STREAM, 1, message(octets, 1))
+
+
+SHOTS: tuple[tuple[str, Sound, str, bytes], ...] = (
+    # RFC 9113, sections 4 and 5: frames and streams
+    ("data-on-no-stream", "closes", "6.1", frame(DATA, 0, 0, b"x")),
+    ("data-on-an-idle-stream", "closes", "5.1", frame(DATA, 0, 1, b"x")),
+    ("headers-on-no-stream", "closes", "6.2", frame(HEADERS, END_HEADERS, 0, block(GRPC_REQUEST))),
+    ("headers-on-an-even-stream", "closes", "5.1.1", frame(HEADERS, END_HEADERS, 2, block(GRPC_REQUEST))),
+    ("a-stream-lower-than-the-last", "closes", "5.1.1",
+     frame(HEADERS, END_HEADERS, 5, block(GRPC_REQUEST)) + frame(HEADERS, END_HEADERS, 3, block(GRPC_REQUEST))),
+    ("data-behind-the-end", "resets", "5.1", WHOLE.replace(b"hello", b"HELLO") + frame(DATA, 0, 1, b"x")),
+    ("headers-behind-the-end", "any", "5.1", WHOLE + frame(HEADERS, END_HEADERS | END_STREAM, 1, block(()))),
+    ("reset-of-an-idle-stream", "closes", "6.4", frame(RST_STREAM, 0, 1, bytes(4))),
+    ("reset-of-no-stream", "closes", "6.4", frame(RST_STREAM, 0, 0, bytes(4))),
+    ("reset-of-five-octets", "closes", "6.4", HEAD + frame(RST_STREAM, 0, 1, bytes(5))),
+    ("window-update-of-an-idle-stream", "closes", "6.9", window(1, 1)),
+    ("window-update-of-nothing", "closes", "6.9", window(0, 0)),
+    ("window-update-of-three-octets", "closes", "6.9", frame(WINDOW_UPDATE, 0, 0, bytes(3))),
+    ("window-overflow", "closes", "6.9.1", window(0, 2**31 - 1)),
+    ("window-overflow-of-a-stream", "resets", "6.9.1", HEAD + window(1, 2**31 - 1)),
+    ("settings-on-a-stream", "closes", "6.5", frame(SETTINGS, 0, 1)),
+    ("settings-of-five-octets", "closes", "6.5", frame(SETTINGS, 0, 0, bytes(5))),
+    ("settings-acknowledged-with-a-body", "closes", "6.5", frame(SETTINGS, ACK, 0, bytes(6))),
+    ("settings-with-a-window-too-large", "closes", "6.5.2", frame(SETTINGS, 0, 0, b"\0\4\x80\0\0\0")),
+    ("settings-with-a-frame-size-too-small", "closes", "6.5.2", frame(SETTINGS, 0, 0, b"\0\5\0\0\0\1")),
+    ("settings-with-push-of-two", "closes", "6.5.2", frame(SETTINGS, 0, 0, b"\0\2\0\0\0\2")),
+    ("settings-that-are-unknown", "serves", "6.5.2", frame(SETTINGS, 0, 0, b"\xff\xff\0\0\0\2") + WHOLE),
+    ("settings-that-make-a-window-overflow", "closes", "6.9.2",
+     HEAD + window(1, 2**31 - 65536) + frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff")),
+    ("ping-of-seven-octets", "closes", "6.7", frame(PING, 0, 0, bytes(7))),
+    ("ping-on-a-stream", "closes", "6.7", frame(PING, 0, 1, bytes(8))),
+    ("goaway-on-a-stream", "closes", "6.8", frame(GOAWAY, 0, 1, bytes(8))),
+    ("goaway-of-seven-octets", "closes", "6.8", frame(GOAWAY, 0, 0, bytes(7))),
+    ("goaway-and-then-a-call", "any", "6.8", frame(GOAWAY, 0, 0, bytes(8)) + WHOLE),
+    ("push-promise", "closes", "6.6", frame(PUSH_PROMISE, END_HEADERS, 1, bytes(4) + block(GRPC_REQUEST))),
+    ("continuation-of-nothing", "closes", "6.10", frame(CONTINUATION, END_HEADERS, 1, b"\x82")),
+    ("a-block-that-is-interrupted", "closes", "6.10", frame(HEADERS, 0, 1, b"\x82") + frame(PING, 0, 0, bytes(8))),
+    ("a-block-that-another-stream-goes-on-with", "closes", "6.10",
+     frame(HEADERS, 0, 1, b"\x82") + frame(CONTINUATION, END_HEADERS, 3, b"\x84")),
+    ("padding-larger-than-the-frame", "closes", "6.1", HEAD + frame(DATA, PADDED, 1, b"\xffxx")),
+    ("padding-without-its-length", "closes", "6.1", HEAD + frame(DATA, PADDED, 1)),
+    ("headers-with-more-padding-than-frame", "closes", "6.2", frame(HEADERS, END_HEADERS | PADDED, 1, b"\xff\x82")),
+    ("headers-with-half-a-priority", "closes", "6.2", frame(HEADERS, END_HEADERS | PRIORITY_FLAG, 1, bytes(4))),
+    ("a-stream-that-depends-on-itself", "any", "5.3.1", frame(PRIORITY, 0, 1, b"\0\0\0\x01\x10")),
+    ("priority-of-four-octets", "any", "6.3", frame(PRIORITY, 0, 1, bytes(4))),
+    ("a-frame-of-a-megabyte", "closes", "4.2", b"\x10\0\0\0\0\0\0\0\x01"),
+    ("an-unknown-frame", "serves", "4.1", frame(0xFE, 0xFF, 7, b"what") + WHOLE),
+    ("the-reserved-bit", "serves", "4.1", WHOLE[:5] + b"\x80" + WHOLE[6:]),
+    ("more-data-than-the-window", "closes", "6.9.1", HEAD + frame(DATA, 0, 1, bytes(16384)) * 5),
+    # RFC 7541
+    ("index-nought", "closes", "RFC 7541, 6.1", frame(HEADERS, END_HEADERS, 1, b"\x80")),
+    ("index-beyond-the-table", "closes", "RFC 7541, 2.3.3", frame(HEADERS, END_HEADERS, 1, b"\xfe")),
+    ("an-index-that-never-ends", "closes", "RFC 7541, 5.1", frame(HEADERS, END_HEADERS, 1, b"\xff" * 40)),
+    ("a-table-larger-than-allowed", "closes", "RFC 7541, 4.2", frame(HEADERS, END_HEADERS, 1, b"\x3f\xff\xff\x7f")),
+    ("a-string-longer-than-its-block", "closes", "RFC 7541, 5.2", frame(HEADERS, END_HEADERS, 1, b"\0\x7f\x10a")),
+    ("the-end-of-string-in-a-string", "closes", "RFC 7541, 5.2",
+     frame(HEADERS, END_HEADERS, 1, b"\0\x84\xff\xff\xff\xff" + plain_literal(b"x"))),
+    # RFC 9113, section 8: requests
+    ("a-request-without-a-path", "resets", "8.3.1", request(without=b":path")),
+    ("a-request-without-a-method", "resets", "8.3.1", request(without=b":method")),
+    ("an-upper-case-name", "resets", "8.2.1", request((b"X-Upper", b"x"))),
+    ("a-name-with-a-blank", "resets", "8.2.1", request((b"x y", b"x"))),
+    ("a-value-with-a-line-end", "resets", "8.2.1", request((b"x", b"a\r\nb"))),
+    ("connection-specific-fields", "resets", "8.2.2", request((b"connection", b"close"))),
+    ("a-pseudo-header-that-is-unknown", "resets", "8.3", request((b":what", b"x"))),
+    ("a-response-as-a-request", "resets", "8.3", request((b":status", b"200"))),
+    ("less-than-content-length", "resets", "8.1.1", request((b"content-length", b"3"))),
+    ("get", "serves", "PROTOCOL-HTTP2", request((b":method", b"GET"))),
+    ("connect", "any", "8.5", request((b":method", b"CONNECT"))),
+    ("another-content-type", "serves", "PROTOCOL-HTTP2", request((b"content-type", b"text/html"))),
+    ("a-long-path", "serves", "PROTOCOL-HTTP2", request((b":path", b"/" + b"%" * 8000))),
+    ("a-path-of-all-octets", "any", "PROTOCOL-HTTP2", request((b":path", bytes(range(128, 256))))),
+    # gRPC
+    *((f"timeout-{index}", "serves", "PROTOCOL-HTTP2", request((b"grpc-timeout", text)))
+      for index, text in enumerate((b"", b"S", b"1", b"-1S", b"0S", b"0n", b"1x", b"123456789S", b"9" * 4000 + b"S"))),
+    *((f"metadata-that-are-no-base64-{index}", "any", "PROTOCOL-HTTP2", request((b"x-bin", text)))
+      for index, text in enumerate((b"!", b"A", b"AA=A", b"\xff", b"A" * 4001))),
+    ("no-message", "serves", "PROTOCOL-HTTP2", request()),
+    ("two-messages", "serves", "PROTOCOL-HTTP2", HEAD + frame(DATA, END_STREAM, 1, message(b"a") * 2)),
+    ("half-a-prefix", "serves", "PROTOCOL-HTTP2", HEAD + frame(DATA, END_STREAM, 1, b"\0\0\0")),
+    ("half-a-message", "serves", "PROTOCOL-HTTP2", HEAD + frame(DATA, END_STREAM, 1, message(b"hello")[:-2])),
+    ("a-message-of-four-gigabytes", "serves", "PROTOCOL-HTTP2", HEAD + frame(DATA, 0, 1, b"\0\xff\xff\xff\xff")),
+    ("a-flag-that-is-not-known", "serves", "PROTOCOL-HTTP2", HEAD + frame(DATA, END_STREAM, 1, message(b"a", 2))),
+    ("compressed-without-an-encoding", "serves", "compression", HEAD + frame(DATA, END_STREAM, 1, message(b"a", 1))),
+    ("an-encoding-that-is-not-known", "serves", "compression", encoded(b"what", b"a")),
+    ("gzip-that-is-none", "serves", "compression", encoded(b"gzip", b"no gzip")),
+    ("gzip-that-is-cut-short", "serves", "compression", encoded(b"gzip", deflated(bytes(100), 31)[:-9])),
+    ("gzip-with-a-wrong-sum", "serves", "compression", encoded(b"gzip", deflated(b"a", 31)[:-8] + bytes(8))),
+    ("deflate-without-its-head", "serves", "compression", encoded(b"deflate", deflated(b"a", -15))),
+)  # fmt: skip
+
+OPENINGS: tuple[tuple[str, bytes], ...] = (
+    ("http-1", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    ("a-tls-hello", bytes.fromhex("160301020001000000") + bytes(100)),
+    ("a-preface-that-goes-wrong-late", PREFACE[:-1] + b"x"),
+    ("half-a-preface", PREFACE[:10]),
+    ("no-settings", PREFACE + frame(PING, 0, 0, bytes(8))),
+    ("settings-acknowledged-first", PREFACE + frame(SETTINGS, ACK, 0)),
+    ("nothing", b""),
+)
+
+
+def _pieces(*pieces: bytes) -> Iterator[bytes]:
+    yield from pieces
+
+
+SINGLE_SHOTS: tuple[Probe, ...] = (
+    *(
+        Probe(
+            name, "server", f"RFC 9113, section {at}" if at[0].isdigit() else at, sound, partial(_pieces, OPENING, sent)
+        )
+        for name, sound, at, sent in SHOTS
+    ),
+    *(Probe(name, "server", "RFC 9113, section 3.4", "any", partial(_pieces, sent)) for name, sent in OPENINGS),
+)
+"""Each sends its connection's opening first, and then what is wrong."""

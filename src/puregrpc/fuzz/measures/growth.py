@@ -1,0 +1,215 @@
+"""What is not given back: memory, threads and files that grow with calls, cancelled calls and connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.checks.words import Observation, Profile
+from puregrpc.fuzz.connection.target import Target
+from puregrpc.fuzz.frames.probe import message
+from puregrpc.fuzz.measures.usage import MEBIBYTE
+
+__all__ = ["growing_cases"]
+
+LEAST = 32 * MEBIBYTE
+COLLECTED = 6
+"""So many times as much where a heap is collected late: Java, .NET, JavaScript."""
+PER_TIME = 8192
+SUSPICIOUS = 4096
+LEAST_MARKS = 9
+QUARTER = 0.12
+"""A leak grows in each quarter of the time, by at least this part of all."""
+CANCEL = 8
+MOMENT = 0.001
+AT_ONCE = 20
+PIECE = 60
+CONNECTIONS = 40
+MOST_FILES = 15
+"""More files than that are left open of 120 connections or 180 calls by who leaves them open."""
+MOST_THREADS = 40
+STAYS = 0.7
+"""Of what a leak has taken, so much is there still when nothing is to be done."""
+GONE = 1.5
+"""Seconds in which what has ended is given back."""
+
+Do = Callable[[Target, Profile], int]
+"""Does a thing some times, and says how often it was done; 0 if the target does not take it."""
+
+
+def growing_cases(
+    target: Target, profiles: Sequence[Profile], seconds: float, until: float
+) -> Iterator[tuple[Case, Observation | None]]:
+    """Each thing that is done again and again, with what grew by it; ``seconds`` for each, until that moment."""
+    shapes = {(each.method.is_client_stream, each.method.is_server_stream): each for each in reversed(profiles)}
+    tasks: list[tuple[str, Do, Profile, tuple[Step, ...]]] = []
+    for profile in profiles[:1]:
+        tasks.append(("a connection with a call", _connections, profile, (*_call(profile), Step("close"))))
+        cut = (Step("open", fields=profile.fields), Step("data", octets=b"\0\0\0\0\4\xff", end=True))
+        tasks.append(("a call whose message is cut", _failed, profile, cut))
+    for profile in sorted(profiles, key=lambda each: each not in shapes.values()):
+        tasks.append(("the same call", _calls, profile, _call(profile)))
+        tasks.append(("a call that is cancelled", _cancelled, profile, _cancels(profile)))
+    for about, do, profile, steps in tasks:
+        if time.monotonic() > until:
+            return
+        case = Case("sequence", profile.path, steps, "any", f"{about} again and again", "CWE-401")
+        yield case, _looked_at(target, profile, about, do, seconds)
+
+
+def _call(profile: Profile) -> tuple[Step, ...]:
+    return (Step("open", fields=profile.fields), Step("message", octets=profile.octets, end=True))
+
+
+def _cancels(profile: Profile) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for number in range(PIECE):
+        steps += [
+            Step("open", number, profile.fields), Step("message", number, octets=profile.octets, end=True),
+            Step("pause", seconds=2 * MOMENT), Step("reset", number, code=CANCEL),
+        ]  # fmt: skip
+    return tuple(steps)
+
+
+def _looked_at(target: Target, profile: Profile, about: str, do: Do, seconds: float) -> Observation | None:
+    """What has grown: after some times it is seen whether it is worth a closer look."""
+    if not do(target, profile):
+        return None
+    files, before = target.open_files(), target.usage()
+    done = sum(do(target, profile) for _ in range(3))
+    after = target.usage()
+    if before is None or after is None or not done:
+        return None
+    if target.open_files() - files >= MOST_FILES or after.threads - before.threads >= MOST_THREADS:
+        found = _kept(target, profile, about, do)
+        if found is not None:
+            return found
+    if after.memory - before.memory < done * SUSPICIOUS:
+        return None
+    return _grown(target, profile, about, do, seconds)
+
+
+def _kept(target: Target, profile: Profile, about: str, do: Do) -> Observation | None:
+    """Whether threads or files are left, each time."""
+    shown: list[Observation] = []
+    for _ in range(2):
+        files, before = target.open_files(), target.usage()
+        done = sum(do(target, profile) for _ in range(3))
+        after = target.usage()
+        if before is None or after is None or not done:
+            return None
+        threads = after.threads - before.threads
+        if target.open_files() - files < MOST_FILES and threads < MOST_THREADS:
+            return None
+        time.sleep(GONE)
+        after = target.usage()
+        threads = after.threads - before.threads if after is not None else 0
+        more = target.open_files() - files
+        if more >= max(MOST_FILES, done // 16):
+            text = f"{about} {done} times: {more} files are left open"
+            shown.append(Observation("limit-exceeded", text, ("files",), "", "CWE-775"))
+        elif threads >= max(MOST_THREADS, done // 16):
+            text = f"{about} {done} times: {threads} threads are left"
+            shown.append(Observation("limit-exceeded", text, ("threads",), "", "CWE-772"))
+        else:
+            return None
+    return shown[-1] if shown[0].key == shown[-1].key else None
+
+
+def _grown(target: Target, profile: Profile, about: str, do: Do, seconds: float) -> Observation | None:
+    """Whether memory grows with each, stays when there is nothing to do, and grows again."""
+    before = target.usage()
+    first = _growth(target, profile, about, do, seconds)
+    grown = target.usage()
+    if first is None or before is None or grown is None:
+        return None
+    time.sleep(GONE)
+    after = target.usage()
+    if after is None or after.memory - before.memory < (grown.memory - before.memory) * STAYS:
+        return None
+    return _growth(target, profile, about, do, seconds)
+
+
+def _growth(target: Target, profile: Profile, about: str, do: Do, seconds: float) -> Observation | None:
+    """Whether memory grows with each; it goes on as long as it looks like that."""
+    marks: list[int] = []
+    least = LEAST * (COLLECTED if target.is_collected() else 1)
+    times = 0
+    begun = time.monotonic()
+    until = begun + seconds
+    while True:
+        usage = target.usage()
+        if usage is None:
+            return None
+        marks.append(usage.memory)
+        now = time.monotonic()
+        total = marks[-1] - marks[0]
+        if now > until and (len(marks) >= LEAST_MARKS or now > begun + 6 * seconds):
+            if not _is_steady(marks) or total < 8 * MEBIBYTE or now > begun + 6 * seconds:
+                break
+            if total >= least and total / max(times, 1) >= PER_TIME:
+                break
+            until = now + seconds
+        done = do(target, profile)
+        if not done:
+            return None
+        times += done
+    each = total / max(times, 1)
+    if total < least or each < max(PER_TIME, 4 * len(profile.octets)) or not _is_steady(marks):
+        return None
+    text = f"{about} {times} times: {total >> 20} MiB more, {each / 1024:.0f} KiB with each"
+    return Observation("memory", text, ("leak",), "", "CWE-401")
+
+
+def _is_steady(marks: Sequence[int]) -> bool:
+    total = marks[-1] - marks[0]
+    quarter = max(len(marks) // 4, 1)
+    points = [marks[min(index * quarter, len(marks) - 1)] for index in range(4)] + [marks[-1]]
+    return total > 0 and all(points[index + 1] - points[index] >= QUARTER * total for index in range(4))
+
+
+def _calls(target: Target, profile: Profile) -> int:
+    return _on_a_connection(target, profile, message(profile.octets))
+
+
+def _failed(target: Target, profile: Profile) -> int:
+    return _on_a_connection(target, profile, b"\0\0\0\0\4\xff")
+
+
+def _cancelled(target: Target, profile: Profile) -> int:
+    return _on_a_connection(target, profile, message(profile.octets), cancel=True)
+
+
+def _on_a_connection(target: Target, profile: Profile, body: bytes, *, cancel: bool = False) -> int:
+    try:
+        with target.link() as link:
+            until = time.monotonic() + 3
+            while not link.has_settings and not link.closed and time.monotonic() < until:
+                link.turn(0.1)
+            for done in range(0, PIECE, AT_ONCE):
+                answers = link.burst([(profile.fields, body)] * AT_ONCE)
+                for answer in answers if cancel else ():
+                    # One after the other, so that some are under way just then.
+                    link.turn(MOMENT)
+                    if not answer.ended:
+                        link.reset(answer.stream, CANCEL)
+                link.pump(time.monotonic() + 3)
+                if link.closed or link.unfinished:
+                    return done
+            return PIECE
+    except OSError:
+        return 0
+
+
+def _connections(target: Target, profile: Profile) -> int:
+    for done in range(CONNECTIONS):
+        try:
+            with target.link() as link:
+                link.call(profile.fields, message(profile.octets))
+                link.pump(time.monotonic() + 3)
+                if link.unfinished:
+                    return done
+        except OSError:
+            return done
+    return CONNECTIONS

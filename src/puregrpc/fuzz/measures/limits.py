@@ -1,0 +1,451 @@
+"""Limits on connections: streams, header blocks, handlers and floods, with a second client beside them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+
+from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.checks.words import Observation, Profile, violation
+from puregrpc.fuzz.connection.running import Outcome, run_case
+from puregrpc.fuzz.connection.target import Target
+from puregrpc.fuzz.frames.catalogue import PROBES
+from puregrpc.fuzz.frames.probe import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    OPENING,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    block,
+    frame,
+    indexed,
+    message,
+    opening,
+    plain_literal,
+)
+from puregrpc.fuzz.measures.backlog import backlog_cases
+from puregrpc.fuzz.measures.usage import MEBIBYTE, UsageWatch
+
+__all__ = ["flood_observation", "limit_cases"]
+
+MORE_STREAMS = 20
+MOST_STREAMS = 4000
+HEADER_BLOCK = 24 << 20
+"""Octets of one header block that no server keeps; grpc-go's limit is 16 MiB, and grpcio reads on and keeps nothing."""
+FLOOD_MEMORY = 64 * MEBIBYTE
+FLOOD_FACTOR = 12
+CALL_MEMORY = 48 << 10
+"""What a call may cost a server until it has come to it."""
+SAMPLE = 100_000
+"""So many octets of a probe tell what it is made of."""
+FLOOD_CPU = 4.0
+"""Processor seconds for a megabyte of flood."""
+CROWD = 60
+PATIENCE = 3.0
+"""Seconds in which another connection is served beside a crowd."""
+MOST_FILES = 2500
+"""A process that may have more files open is left in peace: so many connections are more than others can stand."""
+MANY_THREADS = 250
+"""More threads than a pool has: of 2000 calls, each eighth has one of its own."""
+
+Observed = tuple[Case, "Observation | None"]
+
+
+def limit_cases(
+    target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch, answers: Callable[[float], bool]
+) -> Iterator[Observed]:
+    """Each case with what it showed, twice where it showed something. ``answers``: a second client is served."""
+    if not profiles:
+        return
+    by_openness = sorted(profiles, key=lambda each: (not each.method.is_client_stream, each.seconds))
+    yield from _upkeep(target, profiles)
+    yield _streams(target, by_openness[0], deadline)
+    if watch.is_possible:
+        yield from backlog_cases(target, profiles)
+        yield _header_block(target, profiles[0])
+    yield from _resets(target, profiles, watch)
+    if watch.is_possible:
+        yield from _windows(target, profiles, deadline, watch)
+    for about, octets, how in (
+        ("connections that say nothing", b"", "hold"),
+        ("connections with half a preface", PREFACE[:10], "hold"),
+        ("connections with a preface and no more", OPENING, "hold"),
+        ("connections that end at once", b"", "reset"),
+        ("connections that end after their preface", OPENING, "reset"),
+        ("connections that speak HTTP/1.1", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", "hold"),
+        ("connections that speak TLS", bytes.fromhex("16030100050100000100"), "reset"),
+        ("connections that speak nonsense", bytes(range(256)), "reset"),
+        ("connections that end inside a header block", _half_a_block(profiles[0]), "reset"),
+    ):
+        yield _crowd(target, CROWD, about, octets, how, deadline, answers)
+    files = target.most_files()
+    if files and files <= MOST_FILES:
+        yield _crowd(target, files + 20, "connections, more than it may have files", OPENING, "hold", deadline, None)
+
+
+def _crowd(
+    target: Target, count: int, about: str, octets: bytes, how: str, deadline: float,
+    answers: Callable[[float], bool] | None,
+) -> Observed:  # fmt: skip
+    steps = (Step("crowd", octets=octets, code=count, until=how, seconds=0.2 + (count - CROWD) / 300),)
+    case = Case("frame", "", steps, "any", f"{count} {about}", "CVE-2023-4785 (grpc), CVE-2024-47609 (tonic)")
+    served: list[bool] = []
+
+    def meanwhile() -> bool:
+        served.append(answers is None or answers(PATIENCE))
+        return True
+
+    looks = meanwhile if answers is not None and how == "hold" else None
+    for _ in range(2):
+        run_case(case, target, deadline=deadline, while_flooding=looks)
+        if any(served) or not served or answers is None or not answers(PATIENCE):
+            return case, None
+    return case, Observation("not-served", f"{case.about}: another one is not served meanwhile", ("crowd",))
+
+
+def _half_a_block(profile: Profile) -> bytes:
+    fields = block(profile.fields)
+    return (
+        OPENING
+        + frame(HEADERS, 0, 1, fields[:9])
+        + frame(CONTINUATION, 0, 1, fields[9:])
+        + frame(CONTINUATION, 0, 1, b"\x82")
+    )
+
+
+def _upkeep(target: Target, profiles: Sequence[Profile]) -> Iterator[Observed]:
+    """SETTINGS, PING and windows as an ordinary client has them."""
+    profile = max(profiles, key=lambda each: len(each.answer.body) if each.answer is not None else 0)
+    body = message(profile.octets)
+    opening_case = Case("frame", profile.path, (), "any", "SETTINGS and PING", "RFC 9113, section 6.5.3 and 6.7")
+    seen: list[str] = []
+    for _ in range(2):
+        seen = _upkeep_once(target)
+        if not seen:
+            break
+    yield opening_case, violation(seen[0]) if seen else None
+    window_case = Case(
+        "frame", profile.path, (Step("open", fields=profile.fields), Step("data", octets=body, end=True)), "any",
+        "a window of one octet", "RFC 9113, section 6.9.1",
+    )  # fmt: skip
+    seen = []
+    for _ in range(2):
+        try:
+            with target.link(settings=((2, 0), (4, 1)), takes_windows=False) as link:
+                answer = link.call(profile.fields, body)
+                link.pump(time.monotonic() + 0.5)
+                seen = [text for text in (*link.violations, *answer.violations) if "beyond" in text]
+        except OSError:
+            seen = []
+        if not seen:
+            break
+    yield window_case, violation(seen[0]) if seen else None
+
+
+def _upkeep_once(target: Target) -> list[str]:
+    try:
+        with target.link() as link:
+            opaque = b"\x01fuzzing"
+            link.send(frame(PING, 0, 0, opaque))
+            until = time.monotonic() + 2
+            while not (link.pongs and link.has_acknowledgement) and not link.closed and time.monotonic() < until:
+                link.turn(until - time.monotonic())
+            if link.closed:
+                return []
+            if not link.has_acknowledgement:
+                return ["SETTINGS are not acknowledged (RFC 9113, section 6.5.3)"]
+            if opaque not in link.pongs:
+                answered = "with other octets" if link.pongs else "at all"
+                return [
+                    f"PING is not answered {answered} (RFC 9113, section 6.7)".replace(
+                        "not answered with", "answered with"
+                    )
+                ]
+    except OSError:
+        pass
+    return []
+
+
+def _streams(target: Target, profile: Profile, deadline: float) -> Observed:
+    """More calls at once than SETTINGS_MAX_CONCURRENT_STREAMS allows (RFC 9113, section 5.1.2)."""
+    try:
+        with target.link() as link:
+            until = time.monotonic() + 2
+            while not (link.has_settings and link.has_acknowledgement) and not link.closed and time.monotonic() < until:
+                link.turn(0.1)
+            allowed = link.settings.get(3, 1 << 31)
+    except OSError:
+        allowed = 1 << 31
+    if allowed > MOST_STREAMS:
+        return Case("frame", profile.path, (), "any", "as many streams as are allowed"), None
+    count = allowed + MORE_STREAMS
+    body = message(profile.octets)
+    steps = [Step("pause", seconds=0.1), *(Step("open", number, profile.fields) for number in range(count))]
+    steps += [
+        Step("pause", seconds=0.3),
+        Step("data", count - 1, octets=body, end=True),
+        Step("wait", count - 1, until="end", seconds=1.0),
+    ]
+    case = Case(
+        "frame",
+        profile.path,
+        tuple(steps),
+        "any",
+        f"{count} streams at once, where {allowed} are allowed",
+        "RFC 9113, section 5.1.2",
+        seconds=1.5,
+    )
+    observation = None
+    for _ in range(2):
+        outcome = _quick(case, target, deadline, count)
+        answer = outcome.answers.get(count - 1)
+        still_open = sum(
+            1
+            for each in outcome.answers.values()
+            if each.finished > (answer.finished if answer else 0) or not each.ended
+        )
+        served = (
+            answer is not None
+            and answer.code is not None
+            and answer.reset is None
+            and answer.code != 8
+            and answer.code != 14
+        )
+        if not served or still_open < allowed or outcome.goaway is not None:
+            return case, None
+        assert answer is not None
+        observation = Observation(
+            "limit-exceeded",
+            f"{still_open} streams are open beside one that is answered; the server allows {allowed}",
+            ("streams",),
+            "",
+            "RFC 9113, section 5.1.2",
+        )
+    return case, observation
+
+
+def _quick(case: Case, target: Target, deadline: float, count: int) -> Outcome:
+    """The same without waiting for the calls that are left open."""
+    resets = tuple(Step("reset", number, code=8) for number in range(count - 1))
+    return run_case(
+        Case(case.level, case.method, case.steps + resets, case.expects, case.about, seconds=2.0),
+        target,
+        deadline=deadline,
+    )
+
+
+def _header_block(target: Target, profile: Profile) -> Observed:
+    """A header block without end (CVE-2024-27316 and its like)."""
+    field = b"\x00" + plain_literal(b"x") + plain_literal(b"a" * 16000)
+    case = Case(
+        "frame",
+        profile.path,
+        (Step("flood", until="large-continuations"),),
+        "any",
+        "a header block that does not end",
+        "CVE-2023-45288, CVE-2024-27316",
+        "high",
+    )
+    piece = frame(CONTINUATION, 0, 1, field)
+    grown = 0
+    for attempt in range(2):
+        before = target.usage()
+        try:
+            link = target.link(raw=True)
+        except OSError:
+            return case, None
+        sent = 0
+        begun = time.monotonic()
+        try:
+            link.send(OPENING + frame(HEADERS, 0, 1, block(profile.fields)))
+            while sent < HEADER_BLOCK and not link.closed and time.monotonic() - begun < 6:
+                if not link.send(piece * 8, 1.0):
+                    break
+                sent += len(piece) * 8
+                link.turn(0)
+                if link.goaway is not None:
+                    break
+            link.turn(0.3)
+            after = target.usage()
+            if link.closed or link.goaway is not None or before is None or after is None:
+                return case, None
+            # What was given back to the process the first time is taken again the second, and does not show.
+            grown = grown or after.memory - before.memory
+            if sent < HEADER_BLOCK or (grown < sent * 3 // 4 and not attempt):
+                return case, None
+        finally:
+            link.close()
+    return case, Observation(
+        "limit-exceeded", f"one header block of {sent >> 20} MiB is kept ({grown >> 20} MiB more)", ("header block",)
+    )
+
+
+def _resets(target: Target, profiles: Sequence[Profile], watch: UsageWatch) -> Iterator[Observed]:
+    """Calls that are reset as soon as they are made (CVE-2023-44487), of the slowest method and the quickest."""
+    chosen = {
+        each.path: each for each in (max(profiles, key=lambda e: e.seconds), min(profiles, key=lambda e: e.seconds))
+    }
+    for profile in chosen.values():
+        first, following = indexed(profile.fields)
+        body = message(profile.octets)[:16000]
+        out = bytearray(OPENING)
+        for number in range(2000):
+            stream = 1 + 2 * number
+            out += frame(HEADERS, END_HEADERS, stream, following if number else first)
+            out += frame(DATA, END_STREAM, stream, body) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
+        case = Case(
+            "frame",
+            profile.path,
+            (Step("raw", octets=bytes(out), seconds=0.5),),
+            "any",
+            "2000 calls that are reset at once",
+            "CVE-2023-44487 (rapid reset)",
+            "high",
+        )
+        grown: list[int] = []
+        for _ in range(2 if watch.is_possible else 1):
+            before = target.usage()
+            most = _threads_meanwhile(target, bytes(out) + frame(PING, 0, 0, bytes(8)))
+            grown.append(most - before.threads if before is not None else 0)
+            if grown[0] <= MANY_THREADS:
+                break
+        observation = None
+        if len(grown) == 2 and min(grown) > MANY_THREADS:
+            observation = Observation(
+                "limit-exceeded", f"{case.about}: {min(grown)} threads more", ("threads",), "high", case.reference
+            )
+        yield case, observation
+
+
+def _threads_meanwhile(target: Target, octets: bytes) -> int:
+    """Send octets that end with PING; the most threads that the target has until it has answered that."""
+    most = 0
+    try:
+        with target.link(raw=True) as link:
+            link.send(octets)
+            until = time.monotonic() + 6
+            while not link.pongs and not link.closed and time.monotonic() < until:
+                link.turn(0.1)
+                usage = target.usage()
+                most = max(most, usage.threads if usage is not None else 0)
+    except OSError:
+        pass
+    usage = target.usage()
+    return max(most, usage.threads if usage is not None else 0)
+
+
+def _windows(target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch) -> Iterator[Observed]:
+    """Answers that are never taken: windows of 0 octets (CVE-2019-9517 and its like)."""
+    largest = max(profiles, key=lambda each: len(each.answer.body) if each.answer is not None else 0)
+    first, following = indexed(largest.fields)
+    body = message(largest.octets)[:16000]
+    out = bytearray(opening(INITIAL_WINDOW_SIZE=0))
+    count = min(2000, max(100, 300_000 // (len(body) + len(following) + 18)))
+    for number in range(count):
+        stream = 1 + 2 * number
+        out += frame(HEADERS, END_HEADERS, stream, following if number else first) + frame(
+            DATA, END_STREAM, stream, body
+        )
+    case = Case(
+        "frame",
+        largest.path,
+        (Step("raw", octets=bytes(out), seconds=1.0),),
+        "any",
+        f"{count} calls whose answers are not taken",
+        "CVE-2019-9517",
+        "high",
+    )
+    grown = watch.measure(lambda: run_case(case, target, deadline=deadline))[0]
+    if grown > max(FLOOD_MEMORY, FLOOD_FACTOR * 4 * len(out)):
+        again = watch.measure(lambda: run_case(case, target, deadline=deadline))[0]
+        if again > grown // 3:
+            yield case, Observation("memory", f"{case.about}: {grown >> 20} MiB for {len(out)} octets", ("windows",))
+            return
+    yield case, None
+
+
+@lru_cache
+def calls_in(name: str) -> float:
+    """How many calls the probe of this name begins with each octet that it sends."""
+    probe = next((each for each in PROBES if each.name == name), None)
+    calls, at, octets = 0, len(PREFACE), bytearray()
+    for piece in probe.octets() if probe is not None else ():
+        octets += piece
+        if len(octets) > SAMPLE:
+            break
+    while at + 9 <= len(octets):
+        calls += octets[at + 3] == HEADERS
+        at += 9 + int.from_bytes(octets[at : at + 3], "big")
+    return calls / max(len(octets), 1)
+
+
+def flood_observation(
+    case: Case, target: Target, deadline: float, watch: UsageWatch, answers: Callable[[float], bool]
+) -> Observation | None:
+    """What one probe of the catalogue does to the target and to a second client; twice, where it does something."""
+    first = _flood_once(case, target, deadline, watch, answers)
+    if first is None:
+        return None
+    # A heap that is collected late grows with what is let go as well, but not again and again.
+    for _ in range(3 if first.check == "memory" and target.is_collected() else 1):
+        if target.has_ended():
+            return None
+        again = _flood_once(case, target, deadline, watch, answers)
+        if again is None or again.check != first.check:
+            return None
+    return first
+
+
+def _flood_once(
+    case: Case, target: Target, deadline: float, watch: UsageWatch, answers: Callable[[float], bool]
+) -> Observation | None:
+    is_watched = watch.is_possible
+    if is_watched:
+        target.forget_peak()
+    before = target.usage() if is_watched else None
+    last = time.monotonic()
+    waited = 0.0
+
+    def beside() -> bool:
+        nonlocal last, waited
+        now = time.monotonic()
+        if now - last < 0.4:
+            return True
+        last = now
+        if not answers(1.5):
+            waited += time.monotonic() - now
+        last = time.monotonic()
+        return waited < 2.5
+
+    outcome = run_case(case, target, deadline=deadline, while_flooding=beside)
+    if waited >= 2.5:
+        return Observation("not-served", f"{case.about}: a second connection is not served meanwhile", ("beside",))
+    after = target.usage() if is_watched else None
+    if before is None or after is None:
+        return None
+    sent = max(outcome.sent, 1)
+    grown = after.peak - before.memory
+    if grown > max(FLOOD_MEMORY, FLOOD_FACTOR * sent, CALL_MEMORY * int(sent * calls_in(case.steps[0].until))):
+        return Observation("memory", f"{case.about}: {grown >> 20} MiB of memory for {sent >> 10} KiB", ("flood",))
+    cpu = after.cpu - before.cpu
+    if sent < 3 * MEBIBYTE:
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            usage = target.usage()
+            time.sleep(0.1)
+            later = target.usage()
+            if usage is None or later is None or later.cpu - usage.cpu < 0.05:
+                break
+            cpu = later.cpu - before.cpu
+            if cpu > FLOOD_CPU * max(sent / MEBIBYTE, 1):
+                return Observation(
+                    "cpu",
+                    f"{case.about}: {cpu:.1f} s of processor time for {sent >> 10} KiB, and it goes on",
+                    ("flood",),
+                )
+    return None

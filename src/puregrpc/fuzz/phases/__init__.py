@@ -1,0 +1,1 @@
+"""Which cases a run tries, method by method and phase by phase."""

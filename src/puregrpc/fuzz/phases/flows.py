@@ -1,0 +1,175 @@
+"""Calls of two methods on one thing: what the one puts is what the other gives back.
+
+They are found by the names of methods and by the names and types of fields. A field is compared where an ordinary value
+came back; so a service that makes something else of what it is given is left in peace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from puregrpc.fuzz.cases.case import Case, Step, Stored
+from puregrpc.fuzz.checks.words import Profile
+from puregrpc.fuzz.values.choices import Directed, Path
+from puregrpc.fuzz.values.field_values import words_of
+from puregrpc.fuzz.values.fields import common_fields, leaves, raw_value, with_field
+from puregrpc.fuzz.values.generate import FieldPlan, Generator
+
+__all__ = ["Flow", "flows_of"]
+
+PUTS = ("put", "set", "create", "add", "insert", "store", "save", "write", "update", "upsert", "register", "post")
+GETS = ("get", "read", "fetch", "find", "lookup", "load", "show", "describe", "retrieve", "query")
+OVERWRITES = ("put", "set", "store", "save", "write", "update", "upsert")
+KEYS = ("id", "key", "name", "uuid", "uid", "code", "slug")
+KEPT_BY_SERVERS = (
+    "version", "revision", "etag", "status", "state", "created", "updated", "modified", "time", "at", "count", "size",
+    "total", "owner", "password", "secret", "token", "hash", "generation", "url", "uri", "checksum",
+)  # fmt: skip
+"""Words of fields that servers set themselves, or never give back."""
+VALUES_OF_A_FIELD = 90
+VALUES_OF_A_KEY = 40
+MOST_OCTETS = 80_000
+MOST_KEY = 2000
+
+
+@dataclass(slots=True)
+class Flow:
+    """Two methods, where they have the key of the thing, and the fields that both have."""
+
+    put: Profile
+    get: Profile
+    key: Path
+    """Of the key in the request that puts; empty where the server makes the keys."""
+    reply_key: Path
+    """Of the key in the reply to that."""
+    wanted: FieldPlan
+    """The key in the request that gets, a field of the message itself."""
+    key_plan: FieldPlan | None
+    fields: list[tuple[Path, Path, FieldPlan]]
+
+    def cases(self, generator: Generator) -> Iterator[Case]:
+        """The ordinary one, two things one after another, then values of every field in turn, and of keys."""
+        yield self.ordinary(generator)
+        puts = [self._put(generator, {}), self._put(generator, self._others(), self._key(3))]
+        yield self._case(generator, "one thing after another was put", puts, self._stored())
+        if self.key_plan is not None:
+            puts = [self._put(generator, {}, self._key(3)), self._put(generator, self._others())]
+            yield self._case(generator, "one thing after another was put", puts, self._stored(), key=self._key(3))
+            if words_of(self.put.method.name)[0] in OVERWRITES:
+                puts = [self._put(generator, {}), self._put(generator, self._others())]
+                yield self._case(generator, "a thing that was put twice", puts, self._stored(), of=1)
+        for at in range(2, 2 + VALUES_OF_A_FIELD):
+            for path, other, plan in self.fields:
+                if at < len(plan.encoded) and len(plan.encoded[at]) < MOST_OCTETS:
+                    about = f"what {generator.named(self.put.method.input_type, path)} was put as"
+                    put = self._put(generator, {path: plan.tag + plan.encoded[at]})
+                    yield self._case(generator, about, [put], ((path, other),))
+            key = self._key(at) if at < VALUES_OF_A_KEY else None
+            if key is not None and len(key) < MOST_KEY:
+                yield self._case(generator, "another key", [self._put(generator, {}, key)], self._stored(), key=key)
+
+    def _key(self, at: int) -> bytes | None:
+        plan = self.key_plan
+        return plan.encoded[at] if plan is not None and at < len(plan.encoded) else None
+
+    def ordinary(self, generator: Generator) -> Case:
+        """Ordinary values, put and got once."""
+        return self._case(generator, "what was put", [self._put(generator, {})], self._stored())
+
+    def confirm(self, case: Case, reply: bytes) -> bool:
+        """Keep the fields that came back as they were; False if there are none.
+
+        One that alone does not come back, among many that do, stays: it is lost.
+        """
+        sent = case.messages[0]
+        same = [each for each in self.fields if raw_value(sent, each[0]) == raw_value(reply, each[1])]
+        lost = [
+            each
+            for each in self.fields
+            if each not in same and not set(words_of(each[2].field.name)) & {*KEPT_BY_SERVERS, *KEYS}
+        ]
+        is_lost = len(lost) == 1 and len(same) >= 2
+        self.fields = same + lost if is_lost else same
+        return bool(same)
+
+    def _others(self) -> dict[Path, bytes]:
+        """Other values for the fields, as simple as the ordinary ones."""
+        return {path: plan.tag + min(plan.encoded[2:], key=len) for path, _, plan in self.fields if plan.encoded[2:]}
+
+    def _stored(self) -> Stored:
+        return tuple((path, other) for path, other, _ in self.fields)
+
+    def _put(self, generator: Generator, changed: dict[Path, bytes], key: bytes | None = None) -> bytes:
+        descriptor = self.put.method.input_type
+        octets = generator.message(descriptor, Directed({}, fill=True))
+        if self.key and self.key_plan is not None:
+            value = self.key_plan.encoded[1] if key is None else key
+            octets = with_field(descriptor, octets, self.key, self.key_plan.tag + value)
+        for path, content in changed.items():
+            octets = with_field(descriptor, octets, path, content)
+        return octets
+
+    def _case(
+        self, generator: Generator, about: str, puts: Sequence[bytes], stored: Stored, *, key: bytes | None = None,
+        of: int = 0,
+    ) -> Case:  # fmt: skip
+        steps: list[Step] = []
+        for number, octets in enumerate(puts):
+            steps += [
+                Step("open", number, self.put.fields), Step("message", number, octets=octets, end=True),
+                Step("wait", number, until="end"),
+            ]  # fmt: skip
+        wanted = generator.message(self.get.method.input_type, Directed({}, fill=True))
+        take: tuple[int, Path, int] | None = None
+        if self.key_plan is not None:
+            wanted += self.wanted.tag + (self.key_plan.encoded[1] if key is None else key)
+        else:
+            take = (of, self.reply_key, self.wanted.field.number << 3 | (self.wanted.tag[0] & 7))
+        number = len(puts)
+        steps += [
+            Step("open", number, self.get.fields), Step("message", number, octets=wanted, end=True, take=take),
+            Step("wait", number, until="end"),
+        ]  # fmt: skip
+        about = f"{about}, by {self.put.method.name} and {self.get.method.name}"
+        return Case("sequence", self.get.path, tuple(steps), "stored", about, stored=stored, stored_by=of)
+
+
+def flows_of(profiles: Sequence[Profile], generator: Generator) -> list[Flow]:
+    """The methods that put a thing and those that give it back."""
+    unary = [each for each in profiles if not each.method.is_client_stream and not each.method.is_server_stream]
+    found: list[Flow] = []
+    for put in unary:
+        verb, *noun = words_of(put.method.name) or [""]
+        if verb not in PUTS:
+            continue
+        for get in unary:
+            other, *what = words_of(get.method.name) or [""]
+            if other in GETS and _is_same(noun, what) and put.path.rpartition("/")[0] == get.path.rpartition("/")[0]:
+                flow = _flow(put, get, noun, generator)
+                if flow is not None:
+                    found.append(flow)
+    return found
+
+
+def _is_same(noun: Sequence[str], other: Sequence[str]) -> bool:
+    one, two = "".join(noun).rstrip("s"), "".join(other).rstrip("s")
+    return one == two or not one or not two
+
+
+def _flow(put: Profile, get: Profile, noun: Sequence[str], generator: Generator) -> Flow | None:
+    fields = common_fields(generator, put.method.input_type, get.method.output_type)
+    wanted = [(path, plan) for path, plan in leaves(generator, get.method.input_type) if len(path) == 1]
+    own = [*KEYS, *("_".join((*noun, key)) for key in KEYS)]
+    wanted.sort(key=lambda each: (each[1].field.name not in own, not each[1].field.name.endswith("_id")))
+    for _, plan in wanted[:1]:
+        names = {plan.field.name, *own} if plan.field.name in own else {plan.field.name}
+        for path, other in leaves(generator, put.method.input_type):
+            if other.field.name in names and other.field.type is plan.field.type and len(other.encoded) > 1:
+                kept = [each for each in fields if each[0] != path]
+                made = Flow(put, get, path, (), plan, other, kept)
+                return made if kept else None
+        for path, other in leaves(generator, put.method.output_type):
+            if other.field.name in names and other.field.type is plan.field.type:
+                return Flow(put, get, (), path, plan, None, fields) if fields else None
+    return None

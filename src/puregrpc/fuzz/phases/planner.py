@@ -1,0 +1,249 @@
+"""The cases of each phase, method by method: examples, boundaries, damage, headers, sequences, frames, random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+
+from puregrpc.fuzz.cases import conversations
+from puregrpc.fuzz.cases.case import Case, Expectation, Step
+from puregrpc.fuzz.cases.damage import broken_at_random, damaged
+from puregrpc.fuzz.cases.headers import header_cases, metadata_cases, request_fields
+from puregrpc.fuzz.cases.sequences import DEADLINE, auth_cases, sequence_cases
+from puregrpc.fuzz.checks.words import Profile
+from puregrpc.fuzz.frames.catalogue import PROBES
+from puregrpc.fuzz.frames.probe import Fields
+from puregrpc.fuzz.frames.single import SINGLE_SHOTS
+from puregrpc.fuzz.phases.together import bursts, ways
+from puregrpc.fuzz.values.choices import Choices, Directed, Path, mutated
+from puregrpc.fuzz.values.fields import leaves, with_field
+from puregrpc.fuzz.values.generate import COUNT, Generator
+
+__all__ = ["Planner", "in_turn"]
+
+PAIR_VALUES = 10
+PAIR_COUNTS = 5
+"""Long lists in long lists are more than a server should be asked for."""
+MOST_PAIRS = 3000
+SHOT = 0.02
+"""Seconds that a frame is given to take effect."""
+
+
+def in_turn(iterators: Sequence[Iterator[Case]], run: int = 8) -> Iterator[Case]:
+    """So many of each in turn, until all have ended."""
+    left = list(iterators)
+    while left:
+        for iterator in list(left):
+            for _ in range(run):
+                case = next(iterator, None)
+                if case is None:
+                    left.remove(iterator)
+                    break
+                yield case
+
+
+class Planner:
+    """Makes the cases of a run.
+
+    ``credentials`` go with every call that is not to be without them; ``deadline`` is that of ordinary calls (seconds).
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        random: Random,
+        *,
+        authority: str,
+        scheme: str,
+        deadline: float,
+        metadata: Fields,
+        credentials: Fields,
+    ) -> None:
+        self.generator = generator
+        self.random = random
+        self._authority = authority
+        self._scheme = scheme
+        self._deadline = deadline
+        self._timeout = f"{round(deadline * 1000)}m"
+        self._metadata = metadata
+        self.credentials = credentials
+        self.counts_authorities = False
+        """The server refuses a call for the number of its authorities."""
+        self.serves_any_path = False
+        """The server answers calls of methods that there are not."""
+        self.others: dict[str, list[bytes]] = {}
+        """By method: messages beside the ordinary one that are answered with OK, each in another way."""
+        self.interesting: dict[str, list[tuple[int, ...]]] = {}
+        """By method: the draws of messages whose answers were new."""
+
+    def fields(self, path: str, *, timeout: str | None = None, with_credentials: bool = True) -> Fields:
+        """The header fields of an ordinary call."""
+        more = self._metadata + (self.credentials if with_credentials else ())
+        timeout = self._timeout if timeout is None else timeout
+        return request_fields(path, self._authority, scheme=self._scheme, timeout=timeout, more=more)
+
+    def call(
+        self, profile: Profile, octets: bytes, about: str, expects: Expectation = "answer", path: Path = ()
+    ) -> Case:
+        """A call with one message, whole at once."""
+        fields = profile.fields or self.fields(profile.path)
+        steps = (Step("open", fields=fields), Step("message", octets=octets, end=True))
+        return Case("schema", profile.path, steps, expects, about, path=path)
+
+    def made(self, profile: Profile, choices: Choices, about: str, path: Path = ()) -> Case:
+        """A call whose message is made of choices."""
+        case = self.call(profile, self.generator.message(profile.method.input_type, choices), about, path=path)
+        case.drawn = tuple(choices.drawn)
+        case.spans = tuple(choices.spans)
+
+        def again(drawn: Sequence[int]) -> tuple[Case, Choices]:
+            choices = Choices(None, drawn)
+            return self.made(profile, choices, about), choices
+
+        case.maker = again
+        return case
+
+    # -- phases
+
+    def examples(self, profile: Profile) -> Iterator[Case]:
+        """The ordinary message and the empty one."""
+        yield self.made(profile, Directed({}, fill=True), "an ordinary message")
+        yield self.made(profile, Directed({}), "an empty message")
+
+    def boundaries(self, profile: Profile) -> Iterator[Case]:
+        """One field at a time, every value of its table, among ordinary fields and alone."""
+        descriptor = profile.method.input_type
+        paths = self.generator.paths(descriptor)
+        tables = [
+            [(target, value) for target, value in self.generator.boundaries(path, each) if value]
+            for path, each in paths
+        ]
+        names = [self.generator.named(descriptor, path) for path, _ in paths]
+        for (path, _), name in zip(paths, names, strict=True):
+            yield self.made(profile, Directed({path: 0}, fill=True), f"{name}, the simplest", path)
+            yield from self._missing(profile, path, name)
+        # The first values of every field come before the last ones of any, and those among ordinary fields first.
+        start, width = 0, 10
+        while any(start < len(table) for table in tables):
+            for fill in (True, False) if not start else (True,):
+                for (path, _), table, name in zip(paths, tables, names, strict=True):
+                    for target, value in table[start : start + width]:
+                        yield self.made(profile, Directed({target: value}, fill=fill), f"{name}, value {value}", path)
+            start += width
+            width = 24
+
+    def _missing(self, profile: Profile, path: Path, name: str) -> Iterator[Case]:
+        """All but one field."""
+        choices = Directed({}, fill=True, leave_out=path)
+        if len(path) <= 2:
+            yield self.made(profile, choices, f"all but {name}", path)
+
+    def pairs(self, profile: Profile) -> Iterator[Case]:
+        """Several fields at once, each with one of its first values: so all pairs of them come together soon."""
+        random = self.random
+        tables = [
+            [
+                (target, value)
+                for target, value in self.generator.boundaries(path, each)
+                if value <= (PAIR_COUNTS if target[-1] == COUNT else PAIR_VALUES)
+            ]
+            for path, each in self.generator.paths(profile.method.input_type)[:60]
+        ]
+        for _ in range(MOST_PAIRS if len(tables) > 1 else 0):
+            part = 0.5 if random.random() < 0.5 else 2.5 / len(tables)
+            chosen = dict(random.choice(table) for table in tables if random.random() < part)
+            if len(chosen) > 1:
+                yield self.made(profile, Directed(chosen, fill=random.random() < 0.7), "several fields")
+
+    def random_cases(self, profile: Profile) -> Iterator[Case]:
+        """Made up, mutated from what was interesting, and broken; without end."""
+        random = self.random
+        descriptor = profile.method.input_type
+        while True:
+            roll = random.random()
+            pool = self.interesting.get(profile.path)
+            if roll < 0.15:
+                octets = self.generator.message(descriptor, Choices(random))
+                yield self.call(profile, broken_at_random(octets, random), "a message broken by chance", "any")
+            elif roll < 0.45 and pool:
+                drawn = mutated(pool[int(random.random() * len(pool))], random)
+                yield self.made(profile, Choices(random, drawn), "near to what was new")
+            elif roll < 0.55:
+                targets = (
+                    {path: 1 + int(random.random() * 30) for path, _ in random.sample(paths, min(len(paths), 3))}
+                    if (paths := self.generator.paths(descriptor)[:60])
+                    else {}
+                )
+                yield self.made(profile, Directed(targets, fill=random.random() < 0.5), "several fields")
+            else:
+                yield self.made(profile, Choices(random), "made up")
+
+    def damage(self, profile: Profile) -> Iterator[Case]:
+        """Messages that no sound sender sends."""
+        for one in damaged(self.generator, profile.method.input_type):
+            yield self.call(profile, one.octets, one.about, one.expects, one.path)
+
+    def headers(self, profile: Profile, *, is_first: bool = True) -> Iterator[Case]:
+        """Odd header fields; what takes long for the first method alone."""
+        yield from header_cases(
+            profile.path, profile.fields, profile.octets, counts_authorities=self.counts_authorities,
+            serves_any_path=self.serves_any_path, is_stream=profile.method.is_client_stream,
+            with_bomb=is_first,
+        )  # fmt: skip
+
+    def metadata(self, profile: Profile) -> Iterator[Case]:
+        """Header fields that a sound client may send."""
+        yield from metadata_cases(profile.path, profile.fields, profile.octets)
+
+    def auth(self, profile: Profile) -> Iterator[Case]:
+        """Calls without the credentials."""
+        fields = self.fields(profile.path, with_credentials=False)
+        yield from auth_cases(profile.path, fields, profile.octets, self.credentials)
+
+    def sequences(self, profile: Profile) -> Iterator[Case]:
+        """Calls as programs."""
+        method = profile.method
+        yield from sequence_cases(
+            profile.path,
+            profile.fields,
+            profile.octets,
+            client_stream=method.is_client_stream,
+            server_stream=method.is_server_stream,
+            deadline_fields=self.fields(profile.path, timeout=DEADLINE),
+        )
+
+    def candidates(self, profile: Profile) -> Iterator[bytes]:
+        """Messages that are ordinary, each with another value in one of its fields."""
+        descriptor = profile.method.input_type
+        for path, plan in list(leaves(self.generator, descriptor))[:4]:
+            short = sorted((each for each in plan.encoded[2 : 2 + 20] if len(each) > 1), key=len)[:2]
+            for encoded in short or plan.encoded[2:4]:
+                yield with_field(descriptor, profile.octets, path, plan.tag + encoded)
+
+    def together(self, profile: Profile) -> Iterator[Case]:
+        """Many calls at once, of several requests."""
+        requests = [profile.octets, *self.others.get(profile.path, ())]
+        yield from bursts(profile.path, profile.fields, requests, profile.seconds, self._deadline)
+
+    def ways(self, profile: Profile) -> Iterator[Case]:
+        """A stream of several requests, sent in several ways."""
+        requests = [profile.octets, *self.others.get(profile.path, ())]
+        if profile.method.is_client_stream:
+            yield from ways(profile.path, profile.fields, requests)
+
+    def forms(self, profile: Profile) -> Iterator[Case]:
+        """The frames of an ordinary call in every form that HTTP/2 allows."""
+        yield from conversations.legal_forms(profile.path, profile.fields, profile.octets)
+
+    def shots(self) -> Iterator[Case]:
+        """What is wrong in one frame, each on a connection of its own."""
+        for probe in SINGLE_SHOTS:
+            step = Step("raw", octets=b"".join(probe.octets()), seconds=SHOT)
+            yield Case("frame", "", (step,), "any", probe.name.replace("-", " "), probe.reference)
+
+    def floods(self) -> Iterator[Case]:
+        """The hostile catalogue, what was found out last first."""
+        for probe in sorted(PROBES, key=lambda each: each.reference if "CVE" in each.reference else "", reverse=True):
+            if probe.to == "server":
+                about = probe.name.replace("-", " ")
+                yield Case("frame", "", (Step("flood", until=probe.name),), "any", about, probe.reference)

@@ -1,0 +1,94 @@
+"""The same request more than once: many calls at once, and one call in several ways; the answers are to be alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.checks.words import Observation, signature
+from puregrpc.fuzz.connection.running import Outcome
+from puregrpc.fuzz.frames.probe import Fields, message
+
+__all__ = ["bursts", "unlike", "volley_of", "ways"]
+
+AT_ONCE = 100
+"""Calls that are begun together."""
+PIECE = 5
+"""So many of one request in a row."""
+ROUNDS = 4
+CASES = 8
+VOLLEY = 3000
+PATIENCE = 10.0
+"""Seconds until all of them are to be answered."""
+BUSY = {4, 8, 14}
+"""Statuses of a server that has too much to do."""
+REFUSED = {7, 11}
+
+
+def bursts(path: str, fields: Fields, requests: Sequence[bytes], seconds: float, deadline: float) -> Iterator[Case]:
+    """Many ordinary calls at once, of several requests in turn, on one connection.
+
+    ``seconds`` is what one call takes: so many are begun that all of them can be answered within their deadline.
+    """
+    count = min(AT_ONCE, int(deadline / 4 / max(seconds, 1e-4)) // PIECE * PIECE)
+    if count < 2 * PIECE:
+        return
+    # A busy machine serves them late: what is not answered by then is not to come.
+    fields = tuple((name, value) for name, value in fields if name != b"grpc-timeout")
+    steps: list[Step] = []
+    number = 0
+    for _ in range(ROUNDS):
+        for at in range(count // PIECE):
+            octets = message(requests[at % len(requests)])
+            steps.append(Step("burst", number, fields, octets, code=PIECE))
+            number += PIECE
+        steps.append(Step("wait", until="all"))
+    for _ in range(CASES):
+        yield Case("sequence", path, tuple(steps), "alike", f"{count} calls at once, {ROUNDS} times", seconds=PATIENCE)
+
+
+def volley_of(path: str, fields: Fields, octets: bytes) -> Case:
+    """More calls than are served at a time, as fast as they are taken."""
+    steps = (Step("volley", fields=fields, octets=octets, code=VOLLEY),)
+    return Case("sequence", path, steps, "any", f"{VOLLEY} calls as fast as they are taken", "CWE-362")
+
+
+def ways(path: str, fields: Fields, requests: Sequence[bytes]) -> Iterator[Case]:
+    """A stream of requests whole at once, message by message, octet by octet, and at once again."""
+    bodies = [message(each) for each in requests]
+    whole = b"".join(bodies)
+    steps = [Step("open", 0, fields), Step("data", 0, octets=whole, end=True), Step("wait", 0, until="end")]
+    steps.append(Step("open", 1, fields))
+    for body in bodies:
+        steps += [Step("pause", seconds=0.03), Step("data", 1, octets=body)]
+    steps += [Step("pause", seconds=0.03), Step("data", 1, end=True), Step("wait", 1, until="end")]
+    steps.append(Step("open", 2, fields))
+    most = min(len(whole), 300)
+    steps += [Step("data", 2, octets=whole[at : at + 1]) for at in range(most)]
+    steps += [Step("data", 2, octets=whole[most:], end=True), Step("wait", 2, until="end")]
+    steps += [Step("open", 3, fields), Step("data", 3, octets=whole, end=True), Step("wait", 3, until="end")]
+    yield Case("sequence", path, tuple(steps), "alike", f"{len(bodies)} messages, sent in several ways")
+
+
+def unlike(case: Case, outcome: Outcome) -> list[Observation]:
+    """Answers to the same request that differ."""
+    answers = outcome.answers
+    if all(step.kind != "burst" for step in case.steps):
+        # Who answers differently each time does not do so for the way.
+        if len(answers) < 2 or not _is_alike(outcome, [min(answers), max(answers)]):
+            return []
+        return [] if _is_alike(outcome, list(answers)) else [_observation(case)]
+    groups: dict[bytes, list[int]] = {}
+    for step in case.steps:
+        if step.kind == "burst":
+            groups.setdefault(step.octets, []).extend(range(step.stream, step.stream + step.code))
+    return [] if all(_is_alike(outcome, numbers) for numbers in groups.values()) else [_observation(case)]
+
+
+def _observation(case: Case) -> Observation:
+    return Observation("state", f"{case.about}: the same request is answered differently", ("alike",))
+
+
+def _is_alike(outcome: Outcome, numbers: Sequence[int]) -> bool:
+    ended = [answer for number in numbers if (answer := outcome.answers.get(number)) is not None and answer.ended]
+    return len({signature(each) for each in ended if each.code not in BUSY and each.reset not in REFUSED}) < 2

@@ -1,0 +1,1 @@
+"""Messages from descriptors: recorded draws, values of fields, and what of a message matters."""

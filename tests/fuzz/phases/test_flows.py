@@ -1,0 +1,104 @@
+"""What one method puts and another gives back: which methods and fields are found, and what counts as lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.fuzz.zoo import ROOT, fuzz
+
+from puregrpc.fuzz.cases.case import case_from_json, case_to_json
+from puregrpc.fuzz.cases.headers import request_fields
+from puregrpc.fuzz.checks.words import Profile
+from puregrpc.fuzz.phases.flows import Flow, flows_of
+from puregrpc.fuzz.values.fields import lost_field, raw_value, with_field
+from puregrpc.fuzz.values.generate import Generator
+from puregrpc.schema import Registry, load_files
+
+REGISTRY = Registry()
+load_files(REGISTRY, [ROOT / "conformance" / "fuzz" / "zoo"], "store.proto")
+GENERATOR = Generator(REGISTRY)
+NOTE = REGISTRY.message("store.v1.PutNoteRequest")
+PUT: Any = REGISTRY.message_class(NOTE)
+
+
+def flows() -> dict[str, Flow]:
+    profiles = [Profile(method) for method in REGISTRY.service("store.v1.Store").methods]
+    for profile in profiles:
+        profile.fields = request_fields(profile.path, "localhost")
+    return {flow.put.method.name: flow for flow in flows_of(profiles, GENERATOR)}
+
+
+def test_methods_and_fields_are_found_by_their_names_and_types() -> None:
+    found = flows()
+    assert {name: flow.get.method.name for name, flow in found.items()} == {
+        "PutNote": "GetNote", "CreateTask": "GetTask",
+    }  # fmt: skip
+    assert found["PutNote"].key == (1, 1)
+    assert [(path, other) for path, other, _ in found["PutNote"].fields] == [
+        ((1, number), (number,)) for number in (2, 3, 4, 5)
+    ]
+    assert found["CreateTask"].key == ()
+    assert found["CreateTask"].reply_key == (1,)
+
+
+def test_a_case_goes_through_a_file_as_it_is() -> None:
+    for flow in flows().values():
+        for case in flow.cases(GENERATOR):
+            again = case_from_json(json.loads(json.dumps(case_to_json(case))))
+            assert (again.steps, again.stored, again.stored_by) == (case.steps, case.stored, case.stored_by)
+
+
+@given(st.text(), st.integers(-(1 << 63), (1 << 63) - 1), st.binary(), st.text())
+def test_a_field_that_is_set_is_what_a_parser_sees(text: str, weight: int, picture: bytes, later: str) -> None:
+    made = PUT(note={"text": text, "weight": weight, "picture": picture}).SerializeToString()
+    assert raw_value(made, (1, 2)) == (text.encode() or None)
+    encoded = later.encode()
+    changed = with_field(NOTE, made, (1, 2), PUT(note={"text": later}).note.SerializeToString() or b"\x12\x00")
+    assert PUT.FromString(changed).note.text == later
+    assert (raw_value(changed, (1, 2)) or b"") == encoded
+    assert PUT.FromString(changed).note.weight == weight
+
+
+@pytest.mark.parametrize(
+    ("sent", "got", "is_lost"),
+    [("a", "a", False), (" Ab ", "ab", False), ("e\u0301", "é", False), ("a", "", True),
+     ("abc", "ab", True), ("a", "b", True)],
+)  # fmt: skip
+def test_what_is_put_into_order_is_not_lost(sent: str, got: str, is_lost: bool) -> None:
+    reply = PUT(note={"text": got}).note.SerializeToString()
+    found = lost_field(PUT(note={"text": sent}).SerializeToString(), reply, [((1, 2), (2,))])
+    assert (found == (1, 2)) is is_lost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [("sound", ""), ("text-is-cut", "property"), ("priority-in-a-byte", "property"), ("one-for-all", "state")],
+)
+def test_a_store_that_gives_back_something_else_is_found_out(fault: str, check: str) -> None:
+    report = fuzz("grpcio_store", fault, "--level", "sequence", "--max-cases", "320", seconds=20)
+    assert {finding["check"] for finding in report["findings"]} == ({check} if check else set())
+
+
+@pytest.mark.slow
+def test_a_check_of_the_users_says_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "checks.py"
+    file.write_text(
+        "from puregrpc.fuzz import check\n\n\n"
+        "@check\n"
+        "def prices_are_round(case, answer, reply):\n"
+        "    if case.method.endswith('/GetItem') and reply is not None and reply.price != int(reply.price):\n"
+        "        return f'a price of {reply.price}'\n"
+    )
+    report = fuzz(
+        "grpcio_shop", "sound", "--checks", str(file), "--level", "schema", "--method", "*GetItem", "--max-cases", "60",
+        seconds=15, expected=1,
+    )  # fmt: skip
+    (finding,) = report["findings"]
+    assert (finding["check"], finding["method"]) == ("property", "/shop.v1.Shop/GetItem")
+    assert "prices_are_round: a price of 1.5" in finding["summary"]
