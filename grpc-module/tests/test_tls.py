@@ -101,3 +101,13 @@ def test_certificates_change_while_the_server_runs(serve: Serve) -> None:
     assert call(port, grpc.ssl_channel_credentials(other.cert_pem.bytes())) == b"done"
     with pytest.raises(grpc.RpcError):
         call(port, grpc.ssl_channel_credentials(ROOTS))
+
+
+def test_channels_with_one_cache_go_on_with_its_sessions(serve: Serve) -> None:
+    seen: list[Any] = []
+    port = serve(look(seen), credentials=grpc.ssl_server_credentials([pair("localhost")]))
+    credentials = grpc.ssl_channel_credentials(ROOTS)
+    options = (("grpc.ssl_session_cache", grpc.experimental.session_cache.ssl_session_cache_lru(1)),)
+    for each in (options, options, ()):
+        assert call(port, credentials, options=each) == b"done"
+    assert [context["ssl_session_reused"] for context, _, _ in seen] == [[b"false"], [b"true"], [b"false"]]

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from puregrpc.server import serve as serve
     from puregrpc.transport import DynamicTls as DynamicTls
     from puregrpc.transport import TlsOptions as TlsOptions
+    from puregrpc.transport import TlsSessionCache as TlsSessionCache
 
 _CONSTANTS = (
     "HealthCheckNotServing", "HealthCheckServiceUnknown", "HealthCheckServiceUnkown", "HealthCheckServing",
@@ -86,6 +87,7 @@ _MODULES = {
     "Server": "server",
     "Stream": "client.streams.stream",
     "TlsOptions": "transport",
+    "TlsSessionCache": "transport",
     "Trend": "metrics",
     "check": "client.check",
     "fail": "client.check",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import grpc
 import pytest
@@ -10,7 +12,7 @@ import trustme
 
 from puregrpc.channel import CallDetails, MetadataLike
 from puregrpc.errors import ConnectError, InvalidArgument, RpcError
-from puregrpc.transport import InsecureTlsWarning, TlsOptions
+from puregrpc.transport import InsecureTlsWarning, TlsOptions, TlsSessionCache
 from tests.channel.grpcio_server import grpcio_server
 from tests.channel.helpers import run
 from tests.worlds import open_channel
@@ -52,6 +54,33 @@ def test_tls(authority: trustme.CA) -> None:
             async with open_channel(target) as channel:
                 with pytest.raises(ConnectError, match=target.replace("localhost", r"(127\.0\.0\.1|\[::1\])")):
                     await channel.connect()
+
+    run(test)
+
+
+def test_a_channel_goes_on_with_the_sessions_of_earlier_ones(authority: trustme.CA, tmp_path: Path) -> None:
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(authority.cert_pem.bytes())
+    sessions = TlsSessionCache()
+    options = TlsOptions(root_certificates=roots, session_cache=sessions, server_name="localhost")
+
+    async def is_resumed(address: str, options: TlsOptions) -> bool:
+        async with open_channel(address, tls=options) as channel:
+            async with channel.stream_stream("test.Service/Chat")([b"a"]) as call:
+                assert [answer async for answer in call] == [b"A"]
+                security = call.security
+                assert security is not None
+                return bool(security.is_resumed)
+
+    async def test() -> None:
+        with grpcio_server("127.0.0.1:0", server_credentials(authority)) as address:
+            same = TlsOptions(root_certificates=roots, session_cache=sessions, server_name="localhost")
+            assert [await is_resumed(address, each) for each in (options, options, same)] == [False, True, True]
+            other_name = replace(options, server_name="service.example")
+            not_verified = replace(options, strict_certificates=True)
+            assert [await is_resumed(address, each) for each in (other_name, not_verified)] == [False, False]
+            roots.write_bytes(authority.cert_pem.bytes() * 2)  # a file that has changed is read again
+            assert not await is_resumed(address, options)
 
     run(test)
 

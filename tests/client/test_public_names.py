@@ -47,6 +47,7 @@ NAMES = [
     "StatusUnknown",
     "Stream",
     "TlsOptions",
+    "TlsSessionCache",
     "Trend",
     "check",
     "errors",

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.kernel.certificates import VERSIONS, authority, contexts, issued, layers, shake_hands
 
+from puregrpc.errors import InvalidArgument
 from puregrpc.kernel.network.tls import TlsError, TlsLayer
+from puregrpc.kernel.network.tls_sessions import TlsSessionCache
 
 EACH_VERSION = pytest.mark.parametrize("version", VERSIONS)
 
@@ -250,6 +252,73 @@ def test_a_name_that_cannot_be_asked_for(name: str) -> None:
 def test_a_name_is_needed_to_verify() -> None:
     with pytest.raises(TlsError, match="cannot begin without a name"):
         TlsLayer(contexts()[0])
+
+
+# -- sessions that are gone on with
+
+
+def resumed(sessions: TlsSessionCache, version: str = "1.3", name: str = "localhost") -> bool:
+    """Whether a connection to a server with this name goes on with a session; it then leaves its own."""
+    client_context, server_context = contexts(version)
+    client = TlsLayer(client_context, server_name=name, sessions=sessions)
+    server = TlsLayer(server_context, server_side=True)
+    shake_hands(client, server)
+    server.write(b"settings")
+    client.feed(server.take_output())
+    assert client.read(100) == b"settings"
+    assert client.is_resumed == server.is_resumed
+    assert client.peer_certificate is not None
+    return client.is_resumed
+
+
+@EACH_VERSION
+def test_a_connection_goes_on_with_the_session_of_an_earlier_one(version: str) -> None:
+    sessions = TlsSessionCache()
+    assert [resumed(sessions, version) for _ in range(3)] == [False, True, True]
+    assert not resumed(TlsSessionCache(), version)
+    assert len(sessions) == 1
+    assert repr(sessions) == "<TlsSessionCache: 1 of at most 64 sessions>"
+
+
+def test_a_session_belongs_to_a_name() -> None:
+    sessions = TlsSessionCache()
+    assert [resumed(sessions, name=name) for name in ("localhost", "127.0.0.1", "localhost", "127.0.0.1")] == [
+        False, False, True, True,
+    ]  # fmt: skip
+    sessions = TlsSessionCache(1)
+    assert not any(resumed(sessions, name=name) for name in ("localhost", "127.0.0.1", "localhost", "127.0.0.1"))
+    assert len(sessions) == 1
+
+
+def test_a_session_of_tls_1_3_is_used_once_and_one_of_1_2_often() -> None:
+    for version, again in (("1.3", False), ("1.2", True)):
+        sessions = TlsSessionCache()
+        resumed(sessions, version)
+        context = contexts(version)[0]
+        first = sessions.take(context, "localhost")
+        assert first is not None
+        assert (sessions.take(context, "localhost") is not None) == again
+
+
+def test_a_server_that_sends_no_tickets_is_not_asked_for_ever() -> None:
+    sessions = TlsSessionCache()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued("localhost").configure_cert(context)
+    context.num_tickets = 0
+    client = TlsLayer(contexts()[0], server_name="localhost", sessions=sessions)
+    server = TlsLayer(context, server_side=True)
+    shake_hands(client, server)
+    for _ in range(20):
+        server.write(b"data")
+        client.feed(server.take_output())
+        assert client.read(100) == b"data"
+    assert len(sessions) == 0
+    assert not resumed(sessions)
+
+
+def test_a_capacity_for_no_session_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="capacity is 0"):
+        TlsSessionCache(0)
 
 
 # -- what goes wrong, in words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -104,6 +105,9 @@ def channel_keywords(
         tls = tls.with_server_name(_text(name))
         keywords.setdefault("authority", _text(name))
     if tls is not None:
+        sessions = getattr(given.get("grpc.ssl_session_cache"), "_cache", None)
+        if sessions is not None:
+            tls = dataclasses.replace(tls, session_cache=sessions)
         keywords["tls"] = tls
     if credentials is not None and tls is None and credentials.may_carry_secrets:
         keywords["allow_plaintext_credentials"] = True

@@ -144,6 +144,7 @@ class ChannelCore:
             until,
             server_name=options.tls.server_name or self.target.host,
             require_alpn=options.tls.require_alpn,
+            sessions=options.tls.session_cache,
         )
         return await self._open_session(subchannel, secured, until)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from puregrpc.transport.session import open_session as open_session
     from puregrpc.transport.tls import InsecureTlsWarning as InsecureTlsWarning
     from puregrpc.transport.tls import TlsOptions as TlsOptions
+    from puregrpc.transport.tls import TlsSessionCache as TlsSessionCache
 
 _MODULES = {
     "CallCounters": "amounts",
@@ -32,6 +33,7 @@ _MODULES = {
     "SessionCounters": "amounts",
     "SessionOptions": "session",
     "TlsOptions": "tls",
+    "TlsSessionCache": "tls",
     "UnaryExchange": "session",
     "open_session": "session",
     "read_certificate": "certificates",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from puregrpc._locks import Lock
-from puregrpc.transport.tls import TlsOptions
+from puregrpc.transport.tls import TlsOptions, versions_of
 
 if TYPE_CHECKING:
     import ssl
@@ -51,7 +50,7 @@ class DynamicTls:
         """The context for the next connection. Raises InvalidArgument if the first options cannot be used."""
         with self._lock:
             if self._context is None:
-                self._seen = _versions(self._options)
+                self._seen = versions_of(self._options.files())
                 self._context = self._options.server_context()
                 return self._context
             try:
@@ -69,21 +68,9 @@ class DynamicTls:
                 return
             self._context, self._options = options.server_context(), options
         else:
-            seen = _versions(self._options)
+            seen = versions_of(self._options.files())
             if seen == self._seen:
                 return
             self._context = self._options.server_context()
             self._seen = seen
         self._refused = None
-
-
-def _versions(options: TlsOptions) -> list[object]:
-    """What tells files that have changed: of each that the options name, its number, size and time."""
-    versions: list[object] = []
-    for path in options.files():
-        try:
-            found = Path(path).stat()
-            versions.append((found.st_ino, found.st_size, found.st_mtime_ns))
-        except OSError:
-            versions.append(None)
-    return versions

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from puregrpc.errors import InvalidArgument
 from puregrpc.kernel.network.connecting import ALPN_H2
+from puregrpc.kernel.network.tls_sessions import TlsSessionCache
 from puregrpc.transport.certificates import Certificate, read_certificate
 from puregrpc.transport.pem import CLIENT_AUTH, SERVER_AUTH, Block, blocks
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from typing import TypeGuard
 
-__all__ = ["InsecureTlsWarning", "TlsOptions"]
+__all__ = ["InsecureTlsWarning", "TlsOptions", "TlsSessionCache"]
 
 ROOTS_VARIABLE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 """The variable of the environment that names the roots for clients that are given none (gRPC's
@@ -70,6 +71,9 @@ class TlsOptions:
     """Refuse a peer that does not agree on "h2" by ALPN. False is for intermediaries that know nothing of ALPN."""
     key_log_file: str | os.PathLike[str] | None = None
     """Append the secrets of each connection to this file, in the form that Wireshark reads."""
+    session_cache: TlsSessionCache | None = field(default=None, repr=False)
+    """Client: where sessions are kept for later connections; None does a whole handshake each time. Files that have
+    changed and roots of the environment are looked at for each channel, the system's roots once for each cache."""
 
     changes: ClassVar[bool] = False
     """The options of a server do not change; see `DynamicTls`."""
@@ -87,6 +91,20 @@ class TlsOptions:
     def client_context(self) -> ssl.SSLContext:
         """The context of a client. Raises InvalidArgument that names the piece that is wrong."""
         _check_ssl()
+        if not self.verify:
+            warnings.warn(
+                "TLS certificates are not verified (verify=False): the connection is open to anyone in between",
+                InsecureTlsWarning,
+                stacklevel=2,
+            )
+        if self.session_cache is None:
+            return self._client_context()
+        own = replace(self, server_name=None, session_cache=None)
+        roots = os.environ.get(ROOTS_VARIABLE) if self.root_certificates is None else None
+        files = self.files() if roots is None else [*self.files(), roots]
+        return self.session_cache.context_for((own, roots, versions_of(files)), self._client_context)
+
+    def _client_context(self) -> ssl.SSLContext:
         import ssl
 
         roots = self._roots(SERVER_AUTH)
@@ -94,11 +112,6 @@ class TlsOptions:
             roots = _trusted(_Piece(ROOTS_VARIABLE, os.fsencode(path)), SERVER_AUTH)
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=roots)
         if not self.verify:
-            warnings.warn(
-                "TLS certificates are not verified (verify=False): the connection is open to anyone in between",
-                InsecureTlsWarning,
-                stacklevel=2,
-            )
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         self._prepare(context)
@@ -254,6 +267,18 @@ class _Piece:
         if not found:
             raise InvalidArgument(f"{self.where}: no CERTIFICATE in PEM form was found in it")
         return found
+
+
+def versions_of(paths: Sequence[str]) -> list[object]:
+    """What tells files that have changed: of each its number, size and time; None for one that is not there."""
+    versions: list[object] = []
+    for path in paths:
+        try:
+            found = Path(path).stat()
+            versions.append((found.st_ino, found.st_size, found.st_mtime_ns))
+        except OSError:
+            versions.append(None)
+    return versions
 
 
 def _is_text(value: Pem) -> TypeGuard[str | bytes]:

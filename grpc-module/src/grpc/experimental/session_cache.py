@@ -1,16 +1,16 @@
-"""TLS sessions that several channels would share: an option that is taken and does nothing."""
+"""TLS sessions that several channels go on with: what is given as the option ``grpc.ssl_session_cache``."""
 
 from __future__ import annotations
 
-from typing import Any
+from puregrpc import TlsSessionCache
 
 __all__ = ["SSLSessionCacheLRU", "ssl_session_cache_lru"]
 
 
 class SSLSessionCacheLRU:
-    """What is given as the option ``grpc.ssl_session_cache``."""
+    """A cache of sessions, by the name of the server."""
 
-    def __init__(self, cache: Any) -> None:
+    def __init__(self, cache: TlsSessionCache) -> None:
         self._cache = cache
 
     def __int__(self) -> int:
@@ -18,5 +18,5 @@ class SSLSessionCacheLRU:
 
 
 def ssl_session_cache_lru(capacity: int) -> SSLSessionCacheLRU:
-    """A cache for so many sessions; each TLS connection of puregrpc is made anew all the same."""
-    return SSLSessionCacheLRU(capacity)
+    """A cache for so many sessions, of which those used longest ago are forgotten."""
+    return SSLSessionCacheLRU(TlsSessionCache(max(int(capacity), 1)))

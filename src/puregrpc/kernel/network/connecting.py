@@ -23,6 +23,7 @@ from puregrpc.kernel.network.streams import ByteStream, SocketStream
 if TYPE_CHECKING:
     import ssl
 
+    from puregrpc.kernel.network.tls_sessions import TlsSessionCache
     from puregrpc.kernel.network.tls_stream import TlsStream
 
 __all__ = ["ALPN_H2", "connect", "dial", "interleave_families", "secure"]
@@ -136,8 +137,10 @@ async def secure(
     server_name: str | None = None,
     server_side: bool = False,
     require_alpn: bool = True,
+    sessions: TlsSessionCache | None = None,
 ) -> TlsStream:
-    """Do the TLS handshake over a stream, which is closed if that fails. ``server_name`` is for clients.
+    """Do the TLS handshake over a stream, which is closed if that fails. ``server_name`` and ``sessions`` are for
+    clients.
 
     Raises ConnectError that says what the peer did: no TLS at all, a certificate that is not good, no "h2" by ALPN
     where ``require_alpn`` asks for it, or nothing by ``until``.
@@ -148,7 +151,7 @@ async def secure(
     began = kernel.now()
     try:
         try:
-            layer = TlsLayer(context, server_side=server_side, server_name=server_name)
+            layer = TlsLayer(context, server_side=server_side, server_name=server_name, sessions=sessions)
             tls = TlsStream(kernel, stream, layer)
             is_over = await tls.shake_hands(until)
         except OSError as error:

@@ -7,38 +7,59 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from puregrpc.kernel.network.addresses import name_of_host
 from puregrpc.kernel.network.reasons import TlsError, explain_tls
+
+if TYPE_CHECKING:
+    from puregrpc.kernel.network.tls_sessions import TlsSessionCache
 
 __all__ = ["RECORD_SIZE", "TlsError", "TlsLayer"]
 
 RECORD_SIZE = 1 << 14
 """The most that a record carries (RFC 8446, section 5.1)."""
 
+MOST_LOOKS_FOR_TICKETS = 8
+"""How often a client looks whether a ticket has come, which servers of TLS 1.3 send when they like, most at once."""
+
 
 class TlsLayer:
     """One connection's TLS, without I/O. Give it what came with `feed`, and send what `take_output` gives.
 
     ``server_name`` is the client's: the name to ask for (SNI) and to find in the certificate; neither the dot of a
-    fully qualified name nor the zone of an address is part of it. Raises TlsError if TLS cannot begin with it.
+    fully qualified name nor the zone of an address is part of it. Raises TlsError if TLS cannot begin with it. A
+    client begins with a session of ``sessions`` if there is one, and leaves its own there.
 
     Not for two threads at once.
     """
 
-    def __init__(self, context: ssl.SSLContext, *, server_side: bool = False, server_name: str | None = None) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_name: str | None = None,
+        sessions: TlsSessionCache | None = None,
+    ) -> None:
         self._server_side = server_side
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         name = None if server_name is None else name_of_host(server_name)
         if context.check_hostname and name is None and not server_side:
             raise TlsError("TLS cannot begin without a name to find in the peer's certificate")
+        session = None if sessions is None else sessions.take(context, name)
         try:
             self._object = context.wrap_bio(
-                self._incoming, self._outgoing, server_side=server_side, server_hostname=name
+                self._incoming, self._outgoing, server_side=server_side, server_hostname=name, session=session
             )
         except (ssl.SSLError, ValueError, TypeError) as error:
             raise TlsError(f"TLS cannot begin with the name {name!r}: {error}") from error
+        self._name = name
+        self._sessions = sessions
+        """Where the session goes; None once it is there."""
+        self._looks = 0
+        """How often it was looked for."""
         self._early: list[bytes] = []
         """What was decrypted before it was asked for."""
         self._is_established = False
@@ -93,7 +114,21 @@ class TlsLayer:
         except ssl.SSLError as error:
             raise self._broken(error) from error
         self._is_established = True
+        if self._sessions is not None and self.version != "TLSv1.3":
+            self._keep_session(self._sessions)
         return True
+
+    def _keep_session(self, sessions: TlsSessionCache) -> None:
+        """Leave the session to later connections, if it is there: in TLS 1.3 it comes after the handshake, as a ticket
+        (RFC 8446, section 4.6.1)."""
+        session = self._object.session
+        is_for_one = self.version == "TLSv1.3"
+        if session is not None and (session.has_ticket or (session.id and not is_for_one)):
+            sessions.put(self._object.context, self._name, session, is_for_one=is_for_one)
+            self._sessions = None
+        self._looks += 1
+        if self._looks >= MOST_LOOKS_FOR_TICKETS:
+            self._sessions = None
 
     def feed(self, data: bytes) -> None:
         """These octets came from the peer; b"" if none will come any more."""
@@ -132,6 +167,8 @@ class TlsLayer:
                 break
             parts.append(data)
             size += len(data)
+        if self._sessions is not None:
+            self._keep_session(self._sessions)
         if parts:
             return parts[0] if len(parts) == 1 else b"".join(parts)
         if not self._is_over:
