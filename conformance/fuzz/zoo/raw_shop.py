@@ -52,6 +52,7 @@ class Connection:
         self.sock = sock
         self.fault = fault
         self.decoder = hpack.Decoder(max_header_list_size=(1 << 30) if fault == "header-bomb" else MOST_HEADERS)
+        self.encoder = hpack.Encoder()
         self.streams: dict[int, Stream] = {}
         self.lock = threading.Lock()
         self.window = 65535
@@ -101,7 +102,9 @@ class Connection:
                 self.count()
                 for at in range(0, len(payload), 6):
                     name, value = struct.unpack_from(">HI", payload, at)
-                    if name == 4:
+                    if name == 4 and self.fault == "new-window-for-new-streams":
+                        self.first_window = value
+                    elif name == 4:
                         if value > 0x7FFFFFFF:
                             raise Broken
                         for stream in self.streams.values():
@@ -135,6 +138,8 @@ class Connection:
             self.count()
             self.drop(number)
         elif kind == GOAWAY:
+            if self.fault == "goaway-ends-process" and len(payload) < 9:
+                os._exit(9)
             raise EOFError
         elif kind in (PUSH_PROMISE, CONTINUATION):
             raise Broken
@@ -208,8 +213,15 @@ class Connection:
                 raise Broken
             payload = payload[1 : len(payload) - payload[0]]
         stream = self.streams.get(number)
-        if size and self.fault != "windows-not-opened":
-            self.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", size)))
+        given_back = len(payload) if self.fault == "padding-is-kept" else size
+        if self.fault == "room-lost-with-resets" and stream is None:
+            given_back = 0
+        if given_back and self.fault != "windows-not-opened":
+            if self.fault == "room-lost-with-resets" and stream is not None:
+                # Given back once the message is there.
+                given_back = given_back + len(stream.body) if flags & END_STREAM else 0
+            if given_back:
+                self.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", given_back)))
         else:
             self.count()
         if stream is None:
@@ -263,7 +275,7 @@ class Connection:
         except Exception:
             self.end(number, 13, b"cannot be parsed")
             return
-        if len(request.id) > 100 and self.fault in ("http-500", "message-not-coded"):
+        if len(request.id) > 100 and self.fault in ("http-500", "message-not-coded", "no-trailers-of-errors"):
             self.end(number, 3, b"id")
             return
         reply = pb.Item(id=request.id[:100], title="rose", color=request.color).SerializeToString()
@@ -278,6 +290,8 @@ class Connection:
         plain = [(b":status", b"200"), (b"content-type", b"application/grpc"), (b"grpc-encoding", b"gzip")]
         if self.fault == "compressed-anyway":
             head = frame(HEADERS, END_HEADERS, number, literal(plain))
+        if self.fault == "table-is-kept":
+            head = frame(HEADERS, END_HEADERS, number, self.encoder.encode(plain[:2]))
         if self.fault == "no-content-type":
             head = frame(HEADERS, END_HEADERS, number, literal(plain[:1]))
         if self.fault == "upper-case-field":
@@ -332,7 +346,9 @@ class Connection:
             fields.append((b"grpc-status", b"0"))
         if self.fault == "message-not-coded" and code:
             fields[1:] = [(b"grpc-message", "refus\xe9".encode())]
-        if not has_head:
+        if self.fault == "no-trailers-of-errors" and code and not has_head:
+            fields = [(b":status", b"200"), (b"content-type", b"application/grpc")]
+        elif not has_head:
             if self.fault == "http-500":
                 fields = [(b":status", b"500"), (b"content-type", b"application/grpc"), *fields]
                 self.send(frame(HEADERS, END_HEADERS | END_STREAM, number, literal(fields)))

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -27,10 +28,12 @@ var titles = []string{"rose", "fern", "moss"}
 
 type shop struct {
 	pb.UnimplementedShopServer
-	fault  string
-	mutex  sync.Mutex
-	visits map[string]int
-	kept   [][]byte
+	fault   string
+	mutex   sync.Mutex
+	visits  map[string]int
+	reading sync.RWMutex
+	waiting atomic.Int32
+	kept    [][]byte
 }
 
 func (s *shop) GetItem(ctx context.Context, request *pb.GetItemRequest) (*pb.Item, error) {
@@ -44,6 +47,16 @@ func (s *shop) GetItem(ctx context.Context, request *pb.GetItemRequest) (*pb.Ite
 		for range 200 {
 			s.visits[request.Id]++
 		}
+	case "two-at-a-time":
+		s.reading.RLock()
+		time.Sleep(time.Millisecond)
+		if s.waiting.Add(1) > 1 {
+			// Waits for the other reader, which waits here as well.
+			s.reading.Lock()
+			s.reading.Unlock()
+		}
+		s.waiting.Add(-1)
+		s.reading.RUnlock()
 	case "lock-kept-on-error":
 		s.mutex.Lock()
 		if strings.ContainsAny(request.Id, " \t\n") {
@@ -86,6 +99,14 @@ func (s *shop) Quote(_ context.Context, order *pb.Order) (*pb.QuoteResponse, err
 	if s.fault == "nil-message" {
 		fmt.Fprint(io.Discard, order.Address.City)
 	}
+	if s.fault == "deliver-at" {
+		_ = make([]byte, order.GetDeliverAt().GetNanos())
+	}
+	if s.fault == "notes-by-name" {
+		if _, found := order.Notes[""]; found {
+			panic("notes: no name")
+		}
+	}
 	if s.fault == "quadratic" {
 		most := 0
 		for _, one := range order.Lines {
@@ -113,6 +134,19 @@ func (s *shop) Watch(request *pb.WatchRequest, stream pb.Shop_WatchServer) error
 	if request.Count < 0 || request.Count > 1000 || len(request.Prefix) > 1000 {
 		return status.Error(codes.InvalidArgument, "count: 0 to 1000; prefix: at most 1000 octets")
 	}
+	if s.fault == "goroutine-for-each-cancelled" {
+		kept := make([]byte, 64<<10)
+		for at := range kept {
+			kept[at] = 1
+		}
+		done := make(chan []byte)
+		go func() { done <- kept }()
+		time.Sleep(3 * time.Millisecond)
+		if stream.Context().Err() != nil {
+			return stream.Context().Err()
+		}
+		<-done
+	}
 	for number := range request.Count {
 		if err := stream.Send(&pb.Item{Id: request.Prefix + strconv.Itoa(int(number))}); err != nil {
 			return err
@@ -133,6 +167,9 @@ func (s *shop) Upload(stream pb.Shop_UploadServer) error {
 		}
 		if err != nil {
 			return err
+		}
+		if s.fault == "second-chunk" && answer.Chunks == 1 {
+			_ = chunk.Data[answer.Size]
 		}
 		answer.Size += int64(len(chunk.Data))
 		answer.Chunks++

@@ -27,6 +27,11 @@ const shop = {
     if (fault === 'answers-twice' && request.id.length > 64) {
       setImmediate(() => { throw new Error('write after end'); });
     }
+    if (fault === 'listener-for-each-call') {
+      const kept = Buffer.alloc(96 << 10, 1);
+      process.on('exit', () => kept.length);
+      process.setMaxListeners(0);
+    }
     if (request.id.length > 1000) return callback(refuse('id: at most 1000 characters'));
     callback(null, { id: request.id, title: 'rose', price: 1.5, color: request.color });
   },
@@ -43,6 +48,10 @@ const shop = {
   Quote({ request }, callback) {
     if (fault === 'rejection') discounted(request);
     if (fault === 'kept-from-others') Object.assign(settings, request.notes);
+    if (fault === 'names-of-objects') {
+      const groups = {};
+      for (const name of Object.keys(request.notes)) (groups[name] = groups[name] || []).push(name);
+    }
     let total = 0;
     for (const line of request.lines) {
       if (line.quantity <= 0 || line.quantity >= 1e6) return callback(refuse('quantity: out of range'));
@@ -57,12 +66,19 @@ const shop = {
       call.emit('error', refuse('count: 0 to 1000; prefix: at most 1000 characters'));
       return;
     }
+    if (fault === 'timer-for-each-cancelled') {
+      const timer = setInterval(() => { for (let at = 0; at < 1e5; at++) Math.sqrt(at); }, 20);
+      const begun = setTimeout(() => { clearInterval(timer); if (!call.cancelled) call.end(); }, 5);
+      call.on('cancelled', () => clearTimeout(begun));
+      return;
+    }
     for (let number = 0; number < count; number++) call.write({ id: `${prefix}${number}` });
     call.end();
   },
   Upload(call, callback) {
     const summary = { size: 0, chunks: 0 };
     call.on('data', (chunk) => {
+      if (fault === 'second-chunk' && summary.chunks === 1) throw new Error('one chunk only');
       if (fault === 'unhandled-error' && Number(chunk.offset) < 0) throw new RangeError('offset');
       summary.size += chunk.data.length;
       summary.chunks += 1;

@@ -89,6 +89,10 @@ VALUES = (
 )  # fmt: skip
 RESERVED = {b"content-length", b"host", b"cookie", b"range", b"grpc-previous-rpc-attempts"}
 """Names that mean something to those who carry the call: their values are not anybody's."""
+ONCE = {b"authorization", b"user-agent", b"if-match"}
+"""Names that come once in a call (RFC 9110): twice they are nothing that a sound client sends."""
+LONG_TIMEOUTS = (b"99999999H", b"99999999S", b"00000001S")
+"""As long as a grpc-timeout may be, and one with zeros in front (PROTOCOL-HTTP2, Requests)."""
 BOMB = 64 << 20
 BOMB_SECONDS = 15
 """Who inflates it all takes a while."""
@@ -152,16 +156,26 @@ def odd_paths(path: str) -> list[tuple[str, bytes, Expectation]]:
 def metadata_cases(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
     """Metadata of every known name with simple values, as a sound client may send it."""
     body = Step("data", octets=message(octets), end=True)
+
+    def case(about: str, changed: Fields) -> Case:
+        return Case("header", path, (Step("open", fields=changed), body), "answer", about)
+
+    yield case("a name twice", (*fields, (b"x-many", b"1"), (b"x-many", b"2")))
+    for count in (20, 60, 100):
+        yield case(f"{count} fields of metadata", fields + tuple((b"x-%d" % each, b"v") for each in range(count)))
+    for timeout in LONG_TIMEOUTS:
+        yield case(f"grpc-timeout {_shown(timeout)}", _with(fields, b"grpc-timeout", timeout))
     for value in LEGAL_BINARY:
         for name in BINARY_NAMES:
             if not name.startswith(b"grpc-"):
-                about = f"{name.decode()}: {_shown(value)}"
-                yield Case("header", path, (Step("open", fields=_with(fields, name, value)), body), "answer", about)
+                yield case(f"{name.decode()}: {_shown(value)}", _with(fields, name, value))
     for value in VALUES[:PLAIN_VALUES]:
         for name in NAMES:
             if name not in RESERVED:
-                about = f"{name.decode()}: {_shown(value)}"
-                yield Case("header", path, (Step("open", fields=_with(fields, name, value)), body), "answer", about)
+                yield case(f"{name.decode()}: {_shown(value)}", _with(fields, name, value))
+    for name in NAMES:
+        if name not in RESERVED and name not in ONCE:
+            yield case(f"{name.decode()} twice", (*_without(fields, name), (name, b"1"), (name, b"a")))
 
 
 def header_cases(
@@ -254,8 +268,8 @@ def header_cases(
     for name in BINARY_NAMES:
         for value in BINARY_VALUES:
             yield case(f"{name.decode()}: {_shown(value)}", (*fields, (name, value)))
+    yield case("1000 fields of metadata", fields + tuple((b"x-%d" % number, b"v") for number in range(1000)))
     for count in (10, 100, 1000):
-        yield case(f"{count} fields of metadata", fields + tuple((b"x-%d" % number, b"v") for number in range(count)))
         yield case(f"one field {count} times", (*fields, *(((b"x-many", b"v"),) * count)))
     for size in (1000, 7000, 16_000, 60_000, 500_000):
         # Node.js lets a call whose header block it does not take hang.

@@ -130,7 +130,7 @@ def sequence_cases(
         "same",
     )  # fmt: skip
     if client_stream:
-        for count in (0, 3, 100):
+        for count in (0, 2, 3, 100, 300):
             messages = [Step("message", 0, octets=octets) for _ in range(count)]
             yield case(
                 f"{count} messages, then half-closed",

@@ -15,7 +15,14 @@ from functools import lru_cache
 
 from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.connection.connecting import LinkOptions
-from puregrpc.fuzz.connection.receiving import CONNECTION_WINDOW, FIRST_WINDOW, MAX_FRAME_SIZE, STREAM_WINDOW, Receiving
+from puregrpc.fuzz.connection.receiving import (
+    CONNECTION_WINDOW,
+    FIRST_WINDOW,
+    MAX_FRAME_SIZE,
+    MOST_HEADERS,
+    STREAM_WINDOW,
+    Receiving,
+)
 from puregrpc.fuzz.frames.probe import (
     CONTINUATION,
     DATA,
@@ -32,6 +39,7 @@ from puregrpc.fuzz.frames.probe import (
     window,
 )
 from puregrpc.trace import Direction, Recorder
+from puregrpc.wire.fast.hpack_decoder import HeaderDecoder
 from puregrpc.wire.status import http2_error_name
 
 __all__ = ["Link"]
@@ -65,6 +73,8 @@ class Link(Receiving):
         if not raw:
             wanted = ((2, 0), (4, STREAM_WINDOW)) if settings is None else settings
             self._stream_window = dict(wanted).get(4, FIRST_WINDOW)
+            if 1 in dict(wanted):
+                self._decoder = HeaderDecoder(MOST_HEADERS, dict(wanted)[1])
             payload = b"".join(number.to_bytes(2, "big") + value.to_bytes(4, "big") for number, value in wanted)
             opening = PREFACE + frame(SETTINGS, 0, 0, payload)
             if takes_windows:

@@ -36,6 +36,7 @@ CONNECTION_WINDOW = 1 << 30
 MAX_FRAME_SIZE = 16384
 FIRST_WINDOW = 65535
 PRIORITY_FLAG = 0x20
+MOST_HEADERS = 1 << 20
 MOST_KEPT = 64 << 20
 """Octets of answers that are kept on one connection."""
 
@@ -69,7 +70,7 @@ class Receiving(ABC):
         self._taken: dict[int, int] = {}
         self._takes_windows = takes_windows
         self._connection_left = FIRST_WINDOW
-        self._decoder = HeaderDecoder(1 << 20)
+        self._decoder = HeaderDecoder(MOST_HEADERS)
         self._data = b""
         self._headers: tuple[int, int, list[bytes]] | None = None
 

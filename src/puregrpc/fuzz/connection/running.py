@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ MOST_BODY = 16_000
 """Octets of the messages of a volley."""
 FLOOD_SECONDS = 2.5
 """How long a flood goes on at most."""
+OWN_FILES = 64
+"""Beside the connections of a crowd."""
 SETTLING_SECONDS = 2.5
 """How long its end is waited for."""
 
@@ -204,6 +207,7 @@ def _taken(take: tuple[int, tuple[int, ...], int], outcome: Outcome) -> bytes:
 def _crowd(step: Step, target: Target, meanwhile: Callable[[], bool] | None) -> None:
     """Connections at once."""
     links: list[Link] = []
+    before = _more_files(step.code)
     try:
         for _ in range(step.code):
             link = target.link(1.0, raw=True)
@@ -221,6 +225,23 @@ def _crowd(step: Step, target: Target, meanwhile: Callable[[], bool] | None) -> 
     finally:
         for link in links:
             link.close()
+        _more_files(0, before)
+
+
+def _more_files(count: int, wanted: int = 0) -> int:
+    """Let this process have so many more files open, or ``wanted`` ones, as far as it may; how many it might before."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = wanted or max(most, count + OWN_FILES)
+    if most != resource.RLIM_INFINITY and wanted != most:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(
+                resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+            )
+    return most
 
 
 def _is_at(answer: Answer, until: str) -> bool:

@@ -81,6 +81,7 @@ class Fuzzer(Beginning):
                 ]
                 self._flows(usable, 0.39)
                 self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.42)
+                self._drive("together", planner.mixed([each for each in ending if each.is_steady]), 0.43)
                 self._volleys(steady, 0.44)
                 self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.46)
                 self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 4), 0.54)
@@ -454,7 +455,7 @@ class Fuzzer(Beginning):
         self._phase = "growth"
         until = self._until_share(share)
         seconds = min(self.options.time / 100, 1.0)
-        for case, observation in growing_cases(self.target, profiles, seconds, until):
+        for case, observation in growing_cases(self.target, profiles, self.planner.varied, seconds, until):
             self._count(case)
             if observation is not None:
                 self._examine(case, replace(observation, is_repeated=True))

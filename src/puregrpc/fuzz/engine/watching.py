@@ -192,7 +192,9 @@ class Watching:
     def _observe(self, case: Case, outcome: Outcome) -> list[Observation]:
         """What is wrong with the outcome of a case that was carried out alone."""
         found: list[Observation] = []
-        others = {step.stream: step.fields for step in case.steps if step.kind == "open"} if case.stored else {}
+        is_of_several = bool(case.stored) or case.expects == "alike"
+        others = {step.stream: step.fields for step in case.steps if step.kind in ("open", "burst")}
+        others = others if is_of_several else {}
         is_put = all(answer.code == 0 for number, answer in outcome.answers.items() if number != outcome.last)
         for number, answer in outcome.answers.items():
             is_last = number == outcome.last

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import count
 
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.checks.words import Observation, Profile
 from puregrpc.fuzz.connection.target import Target
-from puregrpc.fuzz.frames.probe import message
+from puregrpc.fuzz.frames.probe import Fields, message
 from puregrpc.fuzz.measures.usage import MEBIBYTE
 
 __all__ = ["growing_cases"]
@@ -25,6 +27,8 @@ CANCEL = 8
 MOMENT = 0.001
 AT_ONCE = 20
 PIECE = 60
+MARKS = (b"x-request-id", b"x-session-id", b"traceparent")
+"""Metadata that is another one with each call."""
 CONNECTIONS = 40
 MOST_FILES = 15
 """More files than that are left open of 120 connections or 180 calls by who leaves them open."""
@@ -34,14 +38,19 @@ STAYS = 0.7
 GONE = 1.5
 """Seconds in which what has ended is given back."""
 
+UNIQUE = count(1)
+
+Vary = Callable[[Profile, int], bytes]
+"""The ordinary message of a method with values of its own for each number."""
 Do = Callable[[Target, Profile], int]
 """Does a thing some times, and says how often it was done; 0 if the target does not take it."""
 
 
 def growing_cases(
-    target: Target, profiles: Sequence[Profile], seconds: float, until: float
+    target: Target, profiles: Sequence[Profile], vary: Vary, seconds: float, until: float
 ) -> Iterator[tuple[Case, Observation | None]]:
     """Each thing that is done again and again, with what grew by it; ``seconds`` for each, until that moment."""
+    others = partial(_others, vary=vary)
     shapes = {(each.method.is_client_stream, each.method.is_server_stream): each for each in reversed(profiles)}
     tasks: list[tuple[str, Do, Profile, tuple[Step, ...]]] = []
     for profile in profiles[:1]:
@@ -49,7 +58,7 @@ def growing_cases(
         cut = (Step("open", fields=profile.fields), Step("data", octets=b"\0\0\0\0\4\xff", end=True))
         tasks.append(("a call whose message is cut", _failed, profile, cut))
     for profile in sorted(profiles, key=lambda each: each not in shapes.values()):
-        tasks.append(("the same call", _calls, profile, _call(profile)))
+        tasks.append(("calls, each second with values of its own", others, profile, _call(profile)))
         tasks.append(("a call that is cancelled", _cancelled, profile, _cancels(profile)))
     for about, do, profile, steps in tasks:
         if time.monotonic() > until:
@@ -169,8 +178,14 @@ def _is_steady(marks: Sequence[int]) -> bool:
     return total > 0 and all(points[index + 1] - points[index] >= QUARTER * total for index in range(4))
 
 
-def _calls(target: Target, profile: Profile) -> int:
-    return _on_a_connection(target, profile, message(profile.octets))
+def _others(target: Target, profile: Profile, *, vary: Vary) -> int:
+    """Ordinary calls, and between them as many with another message and other metadata, never the same ones again."""
+    calls: list[tuple[Fields, bytes]] = []
+    for number in (next(UNIQUE) for _ in range(PIECE // 2)):
+        mark = b"%08x" % number
+        fields = (*profile.fields, *((name, mark) for name in MARKS))
+        calls += [(profile.fields, message(profile.octets)), (fields, message(vary(profile, number)))]
+    return _made(target, calls)
 
 
 def _failed(target: Target, profile: Profile) -> int:
@@ -182,13 +197,18 @@ def _cancelled(target: Target, profile: Profile) -> int:
 
 
 def _on_a_connection(target: Target, profile: Profile, body: bytes, *, cancel: bool = False) -> int:
+    return _made(target, [(profile.fields, body)] * PIECE, cancel=cancel)
+
+
+def _made(target: Target, calls: Sequence[tuple[Fields, bytes]], *, cancel: bool = False) -> int:
+    """Make calls on a connection of its own, some at a time; how many have ended."""
     try:
         with target.link() as link:
             until = time.monotonic() + 3
             while not link.has_settings and not link.closed and time.monotonic() < until:
                 link.turn(0.1)
-            for done in range(0, PIECE, AT_ONCE):
-                answers = link.burst([(profile.fields, body)] * AT_ONCE)
+            for done in range(0, len(calls), AT_ONCE):
+                answers = link.burst(calls[done : done + AT_ONCE])
                 for answer in answers if cancel else ():
                     # One after the other, so that some are under way just then.
                     link.turn(MOMENT)
@@ -197,7 +217,7 @@ def _on_a_connection(target: Target, profile: Profile, body: bytes, *, cancel: b
                 link.pump(time.monotonic() + 3)
                 if link.closed or link.unfinished:
                     return done
-            return PIECE
+            return len(calls)
     except OSError:
         return 0
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from puregrpc.fuzz.cases.case import Case, Step
-from puregrpc.fuzz.checks.words import Observation, Profile, violation
+from puregrpc.fuzz.checks.words import Observation, Profile
 from puregrpc.fuzz.connection.running import Outcome, run_case
 from puregrpc.fuzz.connection.target import Target
 from puregrpc.fuzz.frames.catalogue import PROBES
@@ -29,6 +29,7 @@ from puregrpc.fuzz.frames.probe import (
     plain_literal,
 )
 from puregrpc.fuzz.measures.backlog import backlog_cases
+from puregrpc.fuzz.measures.upkeep import upkeep_cases
 from puregrpc.fuzz.measures.usage import MEBIBYTE, UsageWatch
 
 __all__ = ["flood_observation", "limit_cases"]
@@ -63,7 +64,7 @@ def limit_cases(
     if not profiles:
         return
     by_openness = sorted(profiles, key=lambda each: (not each.method.is_client_stream, each.seconds))
-    yield from _upkeep(target, profiles)
+    yield from upkeep_cases(target, profiles)
     yield _streams(target, by_openness[0], deadline)
     if watch.is_possible:
         yield from backlog_cases(target, profiles)
@@ -116,59 +117,6 @@ def _half_a_block(profile: Profile) -> bytes:
         + frame(CONTINUATION, 0, 1, fields[9:])
         + frame(CONTINUATION, 0, 1, b"\x82")
     )
-
-
-def _upkeep(target: Target, profiles: Sequence[Profile]) -> Iterator[Observed]:
-    """SETTINGS, PING and windows as an ordinary client has them."""
-    profile = max(profiles, key=lambda each: len(each.answer.body) if each.answer is not None else 0)
-    body = message(profile.octets)
-    opening_case = Case("frame", profile.path, (), "any", "SETTINGS and PING", "RFC 9113, section 6.5.3 and 6.7")
-    seen: list[str] = []
-    for _ in range(2):
-        seen = _upkeep_once(target)
-        if not seen:
-            break
-    yield opening_case, violation(seen[0]) if seen else None
-    window_case = Case(
-        "frame", profile.path, (Step("open", fields=profile.fields), Step("data", octets=body, end=True)), "any",
-        "a window of one octet", "RFC 9113, section 6.9.1",
-    )  # fmt: skip
-    seen = []
-    for _ in range(2):
-        try:
-            with target.link(settings=((2, 0), (4, 1)), takes_windows=False) as link:
-                answer = link.call(profile.fields, body)
-                link.pump(time.monotonic() + 0.5)
-                seen = [text for text in (*link.violations, *answer.violations) if "beyond" in text]
-        except OSError:
-            seen = []
-        if not seen:
-            break
-    yield window_case, violation(seen[0]) if seen else None
-
-
-def _upkeep_once(target: Target) -> list[str]:
-    try:
-        with target.link() as link:
-            opaque = b"\x01fuzzing"
-            link.send(frame(PING, 0, 0, opaque))
-            until = time.monotonic() + 2
-            while not (link.pongs and link.has_acknowledgement) and not link.closed and time.monotonic() < until:
-                link.turn(until - time.monotonic())
-            if link.closed:
-                return []
-            if not link.has_acknowledgement:
-                return ["SETTINGS are not acknowledged (RFC 9113, section 6.5.3)"]
-            if opaque not in link.pongs:
-                answered = "with other octets" if link.pongs else "at all"
-                return [
-                    f"PING is not answered {answered} (RFC 9113, section 6.7)".replace(
-                        "not answered with", "answered with"
-                    )
-                ]
-    except OSError:
-        pass
-    return []
 
 
 def _streams(target: Target, profile: Profile, deadline: float) -> Observed:

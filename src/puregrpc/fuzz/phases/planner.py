@@ -14,13 +14,15 @@ from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.catalogue import PROBES
 from puregrpc.fuzz.frames.probe import Fields
 from puregrpc.fuzz.frames.single import SINGLE_SHOTS
-from puregrpc.fuzz.phases.together import bursts, ways
+from puregrpc.fuzz.phases.together import bursts, mixed, ways
 from puregrpc.fuzz.values.choices import Choices, Directed, Path, mutated
 from puregrpc.fuzz.values.fields import leaves, with_field
 from puregrpc.fuzz.values.generate import COUNT, Generator
+from puregrpc.proto.descriptors import FieldType
 
 __all__ = ["Planner", "in_turn"]
 
+VARIED = 4
 PAIR_VALUES = 10
 PAIR_COUNTS = 5
 """Long lists in long lists are more than a server should be asked for."""
@@ -220,10 +222,27 @@ class Planner:
             for encoded in short or plan.encoded[2:4]:
                 yield with_field(descriptor, profile.octets, path, plan.tag + encoded)
 
+    def varied(self, profile: Profile, number: int) -> bytes:
+        """The ordinary message with values of its own: its first texts and ids are made of ``number``."""
+        descriptor = profile.method.input_type
+        octets = profile.octets
+        for path, plan in list(leaves(self.generator, descriptor))[:VARIED]:
+            assert plan.encode is not None
+            if plan.field.type in (FieldType.STRING, FieldType.BYTES):
+                octets = with_field(descriptor, octets, path, plan.tag + plan.encode(f"v{number:08x}"))
+            elif plan.field.name == "id" or plan.field.name.endswith("_id"):
+                octets = with_field(descriptor, octets, path, plan.tag + plan.encode(number))
+        return octets
+
     def together(self, profile: Profile) -> Iterator[Case]:
         """Many calls at once, of several requests."""
         requests = [profile.octets, *self.others.get(profile.path, ())]
         yield from bursts(profile.path, profile.fields, requests, profile.seconds, self._deadline)
+
+    def mixed(self, profiles: Sequence[Profile]) -> Iterator[Case]:
+        """Many calls at once, of all methods that take one message."""
+        unary = [each for each in profiles if not each.method.is_client_stream]
+        yield from mixed([(each.path, each.fields, each.octets, each.seconds) for each in unary], self._deadline)
 
     def ways(self, profile: Profile) -> Iterator[Case]:
         """A stream of several requests, sent in several ways."""

@@ -9,7 +9,7 @@ from puregrpc.fuzz.checks.words import Observation, signature
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import Fields, message
 
-__all__ = ["bursts", "unlike", "volley_of", "ways"]
+__all__ = ["bursts", "mixed", "unlike", "volley_of", "ways"]
 
 AT_ONCE = 100
 """Calls that are begun together."""
@@ -17,6 +17,7 @@ PIECE = 5
 """So many of one request in a row."""
 ROUNDS = 4
 CASES = 8
+MIXTURES = 3
 VOLLEY = 3000
 PATIENCE = 10.0
 """Seconds until all of them are to be answered."""
@@ -45,6 +46,29 @@ def bursts(path: str, fields: Fields, requests: Sequence[bytes], seconds: float,
         steps.append(Step("wait", until="all"))
     for _ in range(CASES):
         yield Case("sequence", path, tuple(steps), "alike", f"{count} calls at once, {ROUNDS} times", seconds=PATIENCE)
+
+
+def mixed(calls: Sequence[tuple[str, Fields, bytes, float]], deadline: float) -> Iterator[Case]:
+    """Ordinary calls of several methods at once: what one of them holds, another may wait for.
+
+    ``calls`` are paths, header fields, messages, and the seconds that one call of each takes.
+    """
+    seconds = sum(each[3] for each in calls) / max(len(calls), 1)
+    count = min(AT_ONCE, int(deadline / 4 / max(seconds, 1e-4)) // PIECE * PIECE)
+    if len(calls) < 2 or count < 2 * PIECE:
+        return
+    steps: list[Step] = []
+    number = 0
+    for _ in range(ROUNDS):
+        for at in range(count):
+            _, fields, octets, _ = calls[at % len(calls)]
+            own = tuple((name, value) for name, value in fields if name != b"grpc-timeout")
+            steps.append(Step("burst", number, own, message(octets), code=1))
+            number += 1
+        steps.append(Step("wait", until="all"))
+    about = f"{count} calls of {len(calls)} methods at once, {ROUNDS} times"
+    for _ in range(MIXTURES):
+        yield Case("sequence", calls[0][0], tuple(steps), "alike", about, "CWE-833", seconds=PATIENCE)
 
 
 def volley_of(path: str, fields: Fields, octets: bytes) -> Case:
@@ -78,6 +102,8 @@ def unlike(case: Case, outcome: Outcome) -> list[Observation]:
         if len(answers) < 2 or not _is_alike(outcome, [min(answers), max(answers)]):
             return []
         return [] if _is_alike(outcome, list(answers)) else [_observation(case)]
+    if len({step.fields for step in case.steps if step.kind == "burst"}) > 1:
+        return []  # what one method gives back may be what another has put
     groups: dict[bytes, list[int]] = {}
     for step in case.steps:
         if step.kind == "burst":

@@ -55,7 +55,7 @@ _DOUBLES = (*_FLOATS, 5e-324, 2.2250738585072014e-308, 2.225073858507201e-308, 1
 
 _TEXTS = (
     "", "a", "../../../../etc/passwd", "' OR '1'='1", "a" * 33 + "!", "{{7*7}}", "$(id)", '"', " ", "0", "-1", "A", "\x00", "\n", "é", "a\x00b", "%s%s%s%n", "{}", "{0}", "${1}", "'", '"', "\\", "<b>",
-    "null", "None", "undefined", "true", "NaN", "1e309", "a b", " a ", "\t", "\r\n", "/", ".",
+    "null", "None", "undefined", "true", "__proto__", "constructor", "NaN", "1e309", "a b", " a ", "\t", "\r\n", "/", ".",
     "..", "'; DROP TABLE x;--", "`id`", "%00", "%", "+", ",", ";", "a,b,,c", "a=b",
     "[]", "[1]", '{"a":1}', "*", "**", "(", "[", ")", "?", "a" * 3000 + "!", "(" * 1000, "[" * 5000,
     "\x7f", "\x1b[31m", "\u0000\uffff", "\ud7ff", "\ue000", "\U0010ffff", "\U0001f600", "\u202e", "\ufeff", "ß", "İ",
@@ -121,8 +121,8 @@ class Dictionary:
             self.version += 1
 
     def of(self, name: str) -> Sequence[Scalar]:
-        """What was seen for fields of this name, and for ``id`` where it is the id of something."""
-        found = list(self._seen.get(name, ()))
+        """What was seen for fields of this name or of the next one, and for ``id`` where it is that of something."""
+        found = [*self._seen.get(name, ()), *self._seen.get(f"next_{name}", ())]
         if name == "id" or name.endswith("_id"):
             for other, values in self._seen.items():
                 if other != name and (other == "id" or other.endswith("_id") or other == "name"):
