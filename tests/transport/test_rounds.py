@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from puregrpc.transport.amounts import LARGEST_READ_SIZE, SMALLEST_READ_SIZE
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, LEAST_READ_SIZE, SMALLEST_READ_SIZE
 from puregrpc.transport.rounds import ROUND_TIME, SHORT_TURN, UNKNOWN_TURN, Rounds
 
 
@@ -111,3 +111,28 @@ def test_who_was_called_too_late_comes_next() -> None:
     loop.turn()
     assert rounds.has_time
     assert called == [0, 1, 2, 2, 3]
+
+
+def test_where_there_is_little_room_less_is_read_at_once() -> None:
+    room = 1 << 30
+    rounds = Rounds(cast("Any", Loop()), lambda: room)
+    rounds.serve(1000)
+    assert rounds.most_read == SMALLEST_READ_SIZE
+    room = 8_000_000
+    assert rounds.most_read == 8000
+    room = 0
+    assert rounds.most_read == LEAST_READ_SIZE
+    rounds.serve(10)
+    assert rounds.most_read > SMALLEST_READ_SIZE
+
+
+def test_many_readers_have_few_places() -> None:
+    """Those that act on what they have read before keep nobody who reads waiting."""
+    rounds = Rounds(cast("Any", Loop()))
+    readers = [object() for _ in range(200)]
+    assert {rounds.place(reader, is_behind=False) for reader in readers} == {rounds.place(object(), is_behind=True)}
+    rounds.serve(1000)
+    reading = {rounds.place(reader, is_behind=False) for reader in readers}
+    behind = {rounds.place(reader, is_behind=True) for reader in readers}
+    assert 1 < len(behind) < len(reading) < len(readers)
+    assert not behind & reading

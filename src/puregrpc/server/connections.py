@@ -81,7 +81,8 @@ class Connections:
         self._ageing = Ageing(kernel, config)
         self._listeners: list[Listener] = []
         self._sessions: set[ServerSession] = set()
-        self.rounds = Rounds(kernel)
+        budget = self.wire_config.memory_budget
+        self.rounds = Rounds(kernel, None if budget is None else budget.left)
         self.endings = Endings(kernel, self.wire_config.memory_budget)
         self._by_wire: dict[Holder, ServerSession] = {}
         self._due: deque[Holder] = deque()

@@ -7,6 +7,7 @@ from math import inf
 
 __all__ = [
     "LARGEST_READ_SIZE",
+    "LEAST_READ_SIZE",
     "MOST_IN_TURN",
     "READ_SIZE",
     "SMALLEST_READ_SIZE",
@@ -19,6 +20,9 @@ __all__ = [
 SMALLEST_READ_SIZE = 1 << 14
 """What is asked for first, and after a turn that had no time for all that came: it is kept until the next one, and a
 thousand connections may be in the same state."""
+
+LEAST_READ_SIZE = 1 << 12
+"""What is asked for where many connections hold all that they may together."""
 
 READ_SIZE = 1 << 16
 LARGEST_READ_SIZE = 1 << 18
@@ -33,7 +37,7 @@ def next_read_size(limit: int, size: int, *, is_behind: bool = False, most: int 
     It is more once reads come back full: small reads stay cheap, large messages come in few pieces.
     """
     if is_behind:
-        return SMALLEST_READ_SIZE
+        return min(SMALLEST_READ_SIZE, most)
     if size >= limit:
         return min(2 * limit, most)
     return min(limit if size >= READ_SIZE else min(limit, READ_SIZE), most)

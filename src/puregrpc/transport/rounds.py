@@ -11,11 +11,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import NotConnected
-from puregrpc.transport.amounts import LARGEST_READ_SIZE, SMALLEST_READ_SIZE
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, LEAST_READ_SIZE, SMALLEST_READ_SIZE
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
@@ -43,18 +43,29 @@ MANY_SESSIONS = 64
 MOST_READERS = 16
 """On threads: how many sessions hold what they have read and wait for the interpreter meanwhile."""
 
+MOST_BEHIND = 4
+"""On threads: how many sessions act meanwhile on what came before. Few, so that who has just read something small comes
+first; and each of them has made a part of what its input stands for."""
+
+ALIGNMENT = 64
+"""The numbers of objects are far from random: each has room of so many octets at the least."""
+
 MOST_READ = 8 << 20
 """What all sessions may read at once: what there is no time for is kept until the next turn."""
+
+
+NOTHING = nullcontext()
 
 
 class Rounds:
     """The rounds of one server. In the thread of its loop; on threads, where the system sees to turns, it only says how
     much may be read at once."""
 
-    __slots__ = ("_is_due", "_kernel", "_spent", "_waiting", "_waiting_long", "are_many", "is_over", "most_read",
-                 "reading")  # fmt: skip
+    __slots__ = ("_behind", "_is_due", "_kernel", "_most_read", "_reading", "_room", "_sessions", "_spent", "_waiting",
+                 "_waiting_long", "are_many", "is_over")  # fmt: skip
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, room: Callable[[], int] | None = None) -> None:
+        """``room`` tells how many octets there is room for in all sessions together."""
         self._kernel = kernel
         self._spent = 0.0
         self._is_due = False
@@ -63,17 +74,36 @@ class Rounds:
         """Those whose turns are long."""
         self.is_over = False
         """Whoever has a turn to come is to `wait`."""
-        self.most_read = LARGEST_READ_SIZE
-        """Octets that a session reads at once at the most."""
+        self._room = room
+        self._sessions = 0
+        self._most_read = LARGEST_READ_SIZE
         self.are_many = False
         """On threads: a session that waits keeps nothing ready for what may come."""
-        self.reading = tuple(threading.Lock() for _ in range(MOST_READERS))
-        """On threads: who reads holds one of these until what it has read has acted, where sessions are many."""
+        self._reading = tuple(threading.Lock() for _ in range(MOST_READERS))
+        self._behind = tuple(threading.Lock() for _ in range(MOST_BEHIND))
 
     def serve(self, sessions: int) -> None:
         """There are so many sessions."""
+        self._sessions = sessions
         self.are_many = sessions >= MANY_SESSIONS
-        self.most_read = max(min(MOST_READ // max(sessions, 1), LARGEST_READ_SIZE), SMALLEST_READ_SIZE)
+        self._most_read = max(min(MOST_READ // max(sessions, 1), LARGEST_READ_SIZE), SMALLEST_READ_SIZE)
+
+    @property
+    def most_read(self) -> int:
+        """Octets that a session reads at once at the most. What it has no time for is kept, whatever others hold."""
+        if self._room is None or not self.are_many:
+            return self._most_read
+        return max(min(self._most_read, self._room() // self._sessions), LEAST_READ_SIZE)
+
+    def place(self, reader: object, *, is_behind: bool) -> AbstractContextManager[object]:
+        """On threads: what a reader holds until what it has read has acted. ``is_behind``: it was read before.
+
+        Where sessions are few, it is nothing.
+        """
+        if not self.are_many:
+            return NOTHING
+        places = self._behind if is_behind else self._reading
+        return places[id(reader) // ALIGNMENT % len(places)]
 
     def spend(self, seconds: float) -> None:
         """A turn has taken so long."""

@@ -53,49 +53,18 @@ class Allowance:
 class FloodGuard:
     """The allowances of one connection. Whoever passes one is sent away with ENHANCE_YOUR_CALM."""
 
-    __slots__ = (
-        "_data_since_ping",
-        "_empty",
-        "_faults",
-        "_foreign",
-        "_goaways",
-        "_informational",
-        "_ping_acks",
-        "_pings",
-        "_priority",
-        "_refusals",
-        "_replies",
-        "_resets",
-        "_settings",
-        "_settings_acks",
-        "_small_parts",
-        "_unknown",
-        "_updates",
-    )
+    __slots__ = ("_allowances", "_data_since_ping", "_is_server", "_most_calls", "_replies", "_updates")
 
     def __init__(self, max_concurrent_streams: int | None) -> None:
         """For a server, with the number of calls that may be open at once; for a client with None.
 
         A client's calls end with the resets it is sent, so that those are as many as it likes to open.
         """
-        self._resets = self._faults = self._refusals = None
-        if max_concurrent_streams is not None:
-            # A client may well cancel all of its calls at once, and open as many again.
-            self._resets = Allowance(STREAM_RESETS, at_least=2 * max_concurrent_streams)
-            self._faults = Allowance(STREAM_FAULTS)
-            self._refusals = Allowance(STREAM_REFUSALS, at_least=2 * max_concurrent_streams)
-        self._foreign = Allowance(FOREIGN_REQUESTS)
-        self._informational = Allowance(INFORMATIONAL_RESPONSES)
-        self._settings_acks = Allowance(SETTINGS_ACKNOWLEDGEMENTS)
-        self._ping_acks = Allowance(PING_ACKNOWLEDGEMENTS)
-        self._small_parts = Allowance(SMALL_PARTS)
-        self._settings = Allowance(SETTINGS_FRAMES)
-        self._pings = Allowance(PINGS)
+        self._is_server = max_concurrent_streams is not None
+        self._most_calls = max_concurrent_streams or 0
+        self._allowances: dict[str, Allowance] = {}
+        """By what they are for: most peers touch few of them, and a server has thousands of connections."""
         self._data_since_ping = False
-        self._empty = Allowance(EMPTY_FRAMES)
-        self._priority = Allowance(PRIORITY_FRAMES)
-        self._unknown = Allowance(UNKNOWN_FRAMES)
-        self._goaways = Allowance(GOAWAY_FRAMES)
         self._updates = 0
         self._replies = 0
 
@@ -106,16 +75,17 @@ class FloodGuard:
         """
         if kind == FrameType.DATA:
             if not length and not flags & END_STREAM:
-                self._spend(self._empty, now, "empty DATA frames")
+                self._spend(EMPTY_FRAMES, now, "empty DATA frames")
         elif kind == FrameType.WINDOW_UPDATE:
             self.window_updated()
         elif kind == FrameType.RST_STREAM:
-            self._spend(self._resets, now, "RST_STREAM frames")
+            if self._is_server:  # a client may well cancel all of its calls at once, and open as many again
+                self._spend(STREAM_RESETS, now, "RST_STREAM frames", at_least=2 * self._most_calls)
         elif kind == FrameType.SETTINGS:
             if flags & ACK:
-                self._spend(self._settings_acks, now, "acknowledgements of SETTINGS")
+                self._spend(SETTINGS_ACKNOWLEDGEMENTS, now, "acknowledgements of SETTINGS")
             else:
-                self._spend(self._settings, now, "SETTINGS frames")
+                self._spend(SETTINGS_FRAMES, now, "SETTINGS frames")
                 if length > 6 * MAX_SETTINGS_IN_FRAME:
                     raise _calm_down("settings in one frame")
         elif kind == FrameType.PING:
@@ -124,13 +94,13 @@ class FloodGuard:
             else:
                 self.pinged(now)
         elif kind == FrameType.PRIORITY:
-            self._spend(self._priority, now, "PRIORITY frames")
+            self._spend(PRIORITY_FRAMES, now, "PRIORITY frames")
         elif kind == FrameType.GOAWAY:
-            self._spend(self._goaways, now, "GOAWAY frames")
+            self._spend(GOAWAY_FRAMES, now, "GOAWAY frames")
         elif kind > FrameType.CONTINUATION:
-            self._spend(self._unknown, now, "frames of unknown types")
+            self._spend(UNKNOWN_FRAMES, now, "frames of unknown types")
         elif not length and kind in (FrameType.HEADERS, FrameType.CONTINUATION):
-            self._spend(self._empty, now, "empty header frames")
+            self._spend(EMPTY_FRAMES, now, "empty header frames")
 
     def window_updated(self) -> None:
         """A WINDOW_UPDATE came; as `received`, for these frames that come with most answers."""
@@ -143,32 +113,32 @@ class FloodGuard:
         if self._data_since_ping:
             self._data_since_ping = False
         else:
-            self._spend(self._pings, now, "PING frames")
+            self._spend(PINGS, now, "PING frames")
 
     def ping_acknowledged(self, now: float) -> None:
         """An answer to a PING came; as `received`."""
-        self._spend(self._ping_acks, now, "acknowledgements of PING")
+        self._spend(PING_ACKNOWLEDGEMENTS, now, "acknowledgements of PING")
 
     def small_part(self, now: float, count: int = 1) -> None:
         """A DATA frame came that brings a message little further. Raises RemoteProtocolError if there were too many."""
-        if not self._small_parts.spend(now, count):
-            raise _calm_down("small parts of messages")
+        self._spend(SMALL_PARTS, now, "small parts of messages", count=count)
 
     def stream_refused(self, now: float) -> None:
         """A stream was refused. Raises RemoteProtocolError if there were too many."""
-        self._spend(self._refusals, now, "streams beyond those that may be open")
+        self._spend(STREAM_REFUSALS, now, "streams beyond those that may be open", at_least=2 * self._most_calls)
 
     def foreign_request(self, now: float) -> None:
         """A request is answered by the connection. Raises RemoteProtocolError if there were too many."""
-        self._spend(self._foreign, now, "requests that are not gRPC's")
+        self._spend(FOREIGN_REQUESTS, now, "requests that are not gRPC's")
 
     def informational(self, now: float) -> None:
         """A 1xx response came. Raises RemoteProtocolError if there were too many."""
-        self._spend(self._informational, now, "informational responses")
+        self._spend(INFORMATIONAL_RESPONSES, now, "informational responses")
 
     def stream_fault(self, now: float) -> None:
         """The peer made this side reset a stream. Raises RemoteProtocolError if it has done so too often."""
-        self._spend(self._faults, now, "streams that had to be reset")
+        if self._is_server:
+            self._spend(STREAM_FAULTS, now, "streams that had to be reset")
 
     def replied(self, octets: int) -> None:
         """So many octets of replies wait to be sent. Raises RemoteProtocolError if the peer does not read them."""
@@ -185,9 +155,11 @@ class FloodGuard:
         self._updates = 0
         self._data_since_ping = True
 
-    @staticmethod
-    def _spend(allowance: Allowance | None, now: float, what: str) -> None:
-        if allowance is not None and not allowance.spend(now):
+    def _spend(self, rate: Rate, now: float, what: str, *, at_least: int = 0, count: int = 1) -> None:
+        allowance = self._allowances.get(what)
+        if allowance is None:
+            allowance = self._allowances[what] = Allowance(rate, at_least=at_least)
+        if not allowance.spend(now, count):
             raise _calm_down(what)
 
 

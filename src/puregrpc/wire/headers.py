@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -215,7 +216,7 @@ def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
         return Refusal(405, text, fields=((b"allow", b"POST"),))
     content_type = host = timeout = encoding = accept = None
     user_agent = b""
-    custom: list[HeaderField] = []
+    custom: deque[HeaderField] = deque()
     for field in fields:
         name, value = field
         if name not in RESERVED:
@@ -464,10 +465,10 @@ def _http_failure(http_status: int, content_type: bytes | None) -> Status | None
     return Status(status_from_http(http_status), problem)
 
 
-def _decode_metadata(fields: Sequence[HeaderField]) -> Metadata:
+def _decode_metadata(fields: Collection[HeaderField]) -> Metadata:
     if not fields:
         return ()
-    metadata: list[tuple[str, str | bytes]] = []
+    metadata: deque[tuple[str, str | bytes]] = deque()
     known: dict[HeaderField, list[tuple[str, str | bytes]]] = {}
     for field in fields:
         entries = known.get(field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,7 +39,7 @@ SMALL_METADATA = 1 << 10
 
 def size_of_metadata(metadata: Metadata) -> int:
     """What a request's metadata take in memory; 0 if they are small."""
-    size = sum([len(name) + len(value) + MESSAGE_OVERHEAD // 2 for name, value in metadata])
+    size = sum(map(len, chain.from_iterable(metadata))) + len(metadata) * MESSAGE_OVERHEAD // 2
     return size if size > SMALL_METADATA else 0
 
 
@@ -141,6 +142,10 @@ class MemoryBudget:
     def is_unsent_full(self) -> bool:
         """More waits to be sent than the connections may have waiting."""
         return self._unsent_total > self._unsent_limit
+
+    def left(self) -> int:
+        """Octets that may be held beside those that are."""
+        return max(self._limit - self._held_total, 0)
 
     @property
     def is_scarce(self) -> bool:

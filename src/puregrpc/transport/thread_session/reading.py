@@ -38,9 +38,6 @@ LONGEST_PAUSE = RECV_TIMEOUT
 """How long the reader waits at most before it looks at the time."""
 
 
-ALIGNMENT = 64
-"""The numbers of objects are far from random: each has room of so many octets at the least."""
-
 CLOGGED_PAUSE = 0.005
 LONGEST_CLOGGED_PAUSE = 0.32
 """How long (seconds) the reader of a server waits before it looks again whether its client takes answers: each time
@@ -213,7 +210,11 @@ class Reading:
             session.tell_time()
             return True
         if self._is_behind:
-            is_clogged = session.guarded(self._go_on)
+            if self._rounds is None:
+                is_clogged = session.guarded(self._go_on)
+            else:
+                with self._rounds.place(self, is_behind=True):
+                    is_clogged = session.guarded(self._go_on)
             if self._between_turns is not None:
                 self._between_turns()
             self._pause = min(2 * self._pause, LONGEST_CLOGGED_PAUSE) if is_clogged else CLOGGED_PAUSE
@@ -225,17 +226,17 @@ class Reading:
             is_waiting = False  # it would keep memory for all that it asks for meanwhile
         if not is_waiting and not endpoint.wait_readable(left):
             return True
-        if self._rounds is None or not self._rounds.are_many:
-            return self._receive()
-        reading = self._rounds.reading
-        with reading[id(self) // ALIGNMENT % len(reading)]:
-            return self._receive()
+        rounds = self._rounds
+        if rounds is None or not rounds.are_many:
+            return self._receive(self._limit)
+        with rounds.place(self, is_behind=False):
+            return self._receive(min(self._limit, rounds.most_read))
 
-    def _receive(self) -> bool:
-        """Receive and act on it. False if nothing more will come."""
+    def _receive(self, limit: int) -> bool:
+        """Receive up to so many octets and act on them. False if nothing more will come."""
         mutex = self._session.mutex
         try:
-            data = self._endpoint.receive(self._limit)
+            data = self._endpoint.receive(limit)
         except OSError as error:
             mutex.locked(self._broken, error)
             return False

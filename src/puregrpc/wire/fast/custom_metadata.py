@@ -7,6 +7,7 @@ looked at. Whatever is unusual (binary values, white space, octets that are not 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from puregrpc.errors import RemoteProtocolError
@@ -23,7 +24,8 @@ MAX_KNOWN_NAME_OCTETS = 128
 NO_PSEUDO: frozenset[bytes] = frozenset()
 
 MANY_FIELDS = 64
-"""From so many on, it may be the same few again and again: they take an octet each."""
+"""From so many on, it may be the same few again and again: they take an octet each. And they are gathered in a deque: a
+list of so many that grows leaves each thread with pieces of the heap that no other one can use."""
 
 
 class MetadataEncoder:
@@ -72,7 +74,8 @@ _names: dict[bytes, str] = {}
 
 def read_custom(fields: Fields) -> Metadata | None:
     """The metadata of fields of which none means anything to gRPC or HTTP/2; None if that is not so of all."""
-    metadata: list[tuple[str, str | bytes]] = []
+    metadata: list[tuple[str, str | bytes]] | deque[tuple[str, str | bytes]]
+    metadata = deque() if len(fields) > MANY_FIELDS else []
     if len(fields) > MANY_FIELDS and len(set(fields)) * 2 < len(fields):
         return _read_repeated(fields)
     for field in fields:
@@ -88,7 +91,7 @@ def read_custom(fields: Fields) -> Metadata | None:
             return None
         try:
             check_fields((field,), NO_PSEUDO)
-            metadata += decode_field(name, value)
+            metadata.extend(decode_field(name, value))
         except RemoteProtocolError:
             return None
         if not name.endswith(b"-bin") and len(name) <= MAX_KNOWN_NAME_OCTETS:
@@ -101,7 +104,7 @@ def read_custom(fields: Fields) -> Metadata | None:
 def _read_repeated(fields: Fields) -> Metadata | None:
     """`read_custom` of fields most of which are there more than once."""
     known: dict[Field, Metadata] = {}
-    metadata: list[tuple[str, str | bytes]] = []
+    metadata: deque[tuple[str, str | bytes]] = deque()
     for field in fields:
         entries = known.get(field)
         if entries is None:

@@ -13,11 +13,13 @@ does not repeat is not among them. Both caches are bounded by count and by octet
 from __future__ import annotations
 
 import re
+from collections import deque
+from itertools import chain
 from typing import Any
 
 from puregrpc.wire.fast.hpack_table import DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD, FIRST_DYNAMIC, STATIC, Field, Fields
 from puregrpc.wire.fast.huffman import HuffmanError, decode_huffman
-from puregrpc.wire.limits import HEADER_DECODE_LIMIT
+from puregrpc.wire.limits import HEADER_DECODE_LIMIT, LARGE_HEADER_BLOCK
 
 __all__ = ["FieldRun", "HeaderBombError", "HeaderDecoder", "HeaderDecodingError", "HeaderListTooLargeError"]
 
@@ -146,7 +148,7 @@ class HeaderDecoder:
             raise HeaderDecodingError("an index beyond the dynamic table") from None
         run = self._runs.get(fields)
         if run is None:
-            size = sum([len(name) + len(value) for name, value in fields]) + ENTRY_OVERHEAD * len(fields)
+            size = sum(map(len, chain.from_iterable(fields))) + ENTRY_OVERHEAD * len(fields)
             run = FieldRun(fields, size)
             if size > self.max_list_size or size > MAX_CACHED_OCTETS or len(octets) > MAX_CACHED_RUN_OCTETS:
                 return run
@@ -165,8 +167,9 @@ class HeaderDecoder:
 
     def _decode_fields(self, block: bytes, i: int, list_size: int) -> Fields:
         """Decode from octet ``i`` to the end, one field after the other. ``list_size`` is that of the fields before."""
-        fields: list[Field] = []
         end = len(block)
+        # A list of many that grows leaves each thread with pieces of the heap that no other one can use.
+        fields: list[Field] | deque[Field] = deque() if end - i > LARGE_HEADER_BLOCK else []
         limit = self.max_list_size
         may_resize = i == 0
         try:
