@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from puregrpc.errors import NotConnected
 from puregrpc.kernel.current import running_loop
-from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel, AsyncioWaiter, to_the_end
+from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel, AsyncioWaiter
 from puregrpc.kernel.network.streams import SocketStream, TappedStream
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_READ_SIZE
 from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
@@ -52,11 +52,11 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         "_is_ending",
         "_is_going_on",
         "_is_lost",
-        "_is_making_transport",
         "_is_paused",
         "_is_scheduled",
         "_kernel",
         "_loop",
+        "_making",
         "_peer_has_ended",
         "_read_size",
         "_rest",
@@ -78,7 +78,8 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         self._kernel = cast("AsyncioKernel", kernel)
         self._loop = self._kernel.loop
         self._transport: Transport | None = None
-        self._is_making_transport = False
+        self._making: asyncio.Task[object] | None = None
+        """What makes the transport."""
         self._served, self._bytes = _serve(stream)
         if options.tap is not None:
             self._bytes = TappedStream(kernel, self._bytes, options.tap)
@@ -118,7 +119,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             self._kernel.attach(self._close_here)
             self.arm(self._handshake_deadline)
             if isinstance(stream, SocketStream):
-                await self._make_transport(stream)
+                self._make_transport(stream)
             else:
                 self.connection_made(cast("asyncio.BaseTransport", StreamTransport(self._kernel, stream, self)))
         except OSError as error:
@@ -127,14 +128,18 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             self._abort(CLOSED_HERE)
             raise
 
-    async def _make_transport(self, stream: SocketStream) -> None:
-        self._is_making_transport = True
-        making = self._loop.create_task(self._loop.connect_accepted_socket(lambda: self, stream.socket))
-        try:
-            await to_the_end([making])
-        finally:
-            self._is_making_transport = False
-        making.result()
+    def _make_transport(self, stream: SocketStream) -> None:
+        """Have the loop make one. `connection_made` tells that there is one, and nobody needs to wait for that."""
+        self._making = self._loop.create_task(self._loop.connect_accepted_socket(lambda: self, stream.socket))
+        self._making.add_done_callback(self._transport_made)
+
+    def _transport_made(self, making: asyncio.Task[object]) -> None:
+        self._making = None
+        error = None if making.cancelled() else making.exception()
+        if error is not None:
+            self._abort(broken(error) if isinstance(error, OSError) else failed_here(error))
+        elif making.cancelled():
+            self._abort(CLOSED_HERE)
 
     def abort(self, reason: str) -> None:
         if running_loop() is self._loop:
@@ -185,7 +190,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         """The stream is closed now, whatever is left to be sent."""
         if self._transport is not None:
             self._transport.abort()
-        elif not self._is_making_transport:
+        elif self._making is None:
             self._ended()
 
     def _ended(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from puregrpc.errors import ConnectError, InvalidArgument
@@ -144,7 +145,19 @@ def literal_addresses(host: str, port: int, *, passive: bool = False) -> list[Tc
         return None
 
 
-def _getaddrinfo(host: str, port: int, family: socket.AddressFamily, flags: int) -> list[Any]:
+def _getaddrinfo(host: str, port: int, family: socket.AddressFamily, flags: int) -> Sequence[Any]:
+    if flags == socket.AI_NUMERICHOST and "%" not in host:
+        return _read_literal(host, port, family)
+    return _ask(host, port, family, flags)
+
+
+@lru_cache(maxsize=64)
+def _read_literal(host: str, port: int, family: socket.AddressFamily) -> tuple[Any, ...]:
+    """What rests on the text alone, and not on the machine's interfaces."""
+    return tuple(_ask(host, port, family, socket.AI_NUMERICHOST))
+
+
+def _ask(host: str, port: int, family: socket.AddressFamily, flags: int) -> list[Any]:
     return socket.getaddrinfo(_resolver_name(host, flags), port, family, socket.SOCK_STREAM, flags=flags)
 
 

@@ -63,6 +63,9 @@ async def connect(
 
 def interleave_families(addresses: Iterable[Address]) -> list[Address]:
     """The addresses, each once, with their families in turns, the first one's family first (RFC 8305, section 4)."""
+    addresses = list(addresses)
+    if len(addresses) == 1:
+        return addresses
     families: dict[socket.AddressFamily, list[Address]] = {}
     for address in dict.fromkeys(addresses):
         families.setdefault(address.family, []).append(address)

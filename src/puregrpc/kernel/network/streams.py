@@ -86,7 +86,8 @@ class SocketStream(ByteStream):
 
     def __init__(self, kernel: Kernel, sock: socket.socket, *, local: str = "", peer: str = "") -> None:
         sock.setblocking(False)
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
+        self._is_tcp = sock.family in (socket.AF_INET, socket.AF_INET6)
+        if self._is_tcp:
             # gRPC's messages are written whole: waiting for more to send (Nagle) only adds delay.
             with suppress(OSError):  # the peer is gone already
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -103,7 +104,7 @@ class SocketStream(ByteStream):
         PING would wait behind. Nothing happens on unix sockets, and where there is no TCP_USER_TIMEOUT (RFC 5482).
         """
         option = getattr(socket, "TCP_USER_TIMEOUT", None)
-        if option is not None and self.socket.family in (socket.AF_INET, socket.AF_INET6):
+        if option is not None and self._is_tcp:
             with suppress(OSError):  # an older kernel, or a connection that is gone already
                 self.socket.setsockopt(socket.IPPROTO_TCP, option, min(int(seconds * 1000), 2**31 - 1))
 
