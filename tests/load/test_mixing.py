@@ -47,8 +47,9 @@ def count(result: Result, selector: str) -> float:
     return result.metrics.value(selector, "count")
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
 def test_async_and_plain_scenarios_in_one_run(write: Write, loop: str) -> None:
+    pytest.importorskip(loop)
     result = run(write(MIXED), {"loop": loop})
     assert (result.exit_status, result.problem) == (0, "")
     assert count(result, "iterations{scenario:async}") == 10

@@ -103,7 +103,7 @@ def one(**fields: Any) -> dict[str, Any]:
         ({"scenarios": {"s": {}}, "vus": 1, "duration": "1s"}, "they cannot be combined"),
         ({"thresholds": {"checks": "rate>>1"}}, "options.thresholds['checks']: 'rate>>1' is not a threshold"),
         ({"summaryTrendStats": ["p(101)"]}, "a trend has avg, min, med, max, count and p(N), not 'p(101)'"),
-        ({"loop": "twisted"}, "there are asyncio and trio, not 'twisted'"),
+        ({"loop": "twisted"}, "there are asyncio, uvloop, trio, not 'twisted'"),
         ([], "options: a dict is expected, not list"),
     ],
 )

@@ -163,7 +163,7 @@ class Course(ABC):
             elif self.options.loop == "trio" or (not self.options.loop and self.script.prefers_trio):
                 import_module("trio").run(self._on_loop)
             else:
-                import_module("asyncio").run(self._on_loop())
+                import_module(self.options.loop or "asyncio").run(self._on_loop())
 
     async def _on_loop(self) -> None:
         async with open_kernel("a load run") as kernel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, get_args
 
 from puregrpc.errors import InvalidArgument
@@ -31,7 +32,7 @@ PASSED_OVER = (
 )  # fmt: skip
 """Options of k6 that are about HTTP, or about its own ways: a script may have them."""
 
-LOOPS = ("asyncio", "trio")
+LOOPS = ("asyncio", "uvloop", "trio")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,9 @@ def _rate(value: object, where: str) -> tuple[int, str]:
 
 def _loop(value: object, where: str) -> str:
     if value not in LOOPS:
-        raise LoadError(f"{where}: there are {' and '.join(LOOPS)}, not {value!r}")
+        raise LoadError(f"{where}: there are {', '.join(LOOPS)}, not {value!r}")
+    if value == "uvloop" and find_spec("uvloop") is None:
+        raise LoadError(f"{where}: uvloop is not installed: python -m pip install uvloop")
     return str(value)
 
 
