@@ -16,7 +16,7 @@ from grpc._state import CHANNEL_CLOSED, CallInProgress, _Failed, _RPCState, debu
 from puregrpc import errors
 
 if TYPE_CHECKING:
-    from puregrpc.channel import BlockingCall, UnaryResult
+    from puregrpc.channel import BlockingCall, BlockingExchange, UnaryResult
 
 __all__ = ["StreamCall", "UnaryCall", "ended_by", "state_of_exchange"]
 
@@ -54,32 +54,55 @@ def state_of_exchange(call: Any) -> _RPCState:
 
 
 class UnaryCall(CallInProgress):
-    """A call with one request and one response that was begun, and that nobody need wait for."""
+    """A call with one request and one response that was begun, and that nobody need wait for.
+
+    Its end is taken note of by whoever looks, and on a thread of the channel's only where there are callbacks.
+    """
 
     def __init__(self, timeout: float | None, deserialize: Callable[[bytes], Any] | None) -> None:
         super().__init__(timeout)
         self._deserialize = deserialize
-        self._future: Future[Any] | None = None
+        self._started: BlockingExchange | None = None
+        self._is_watched = False
 
-    def began(self, future: Future[Any]) -> None:
-        """It was begun; ``future`` has the call of puregrpc when it is over."""
-        self._future = future
-        future.add_done_callback(self._over)
+    def began(self, started: BlockingExchange) -> None:
+        """It was begun."""
+        self._started = started
         if self.state.code is not None:
-            future.cancel()
+            started.cancel()
 
-    def _over(self, future: Future[Any]) -> None:
+    def look(self) -> None:
+        started = self._started
+        if started is not None and started.is_over and self.state.code is None:
+            self._take_end(started)
+
+    def _take_end(self, started: BlockingExchange) -> None:
         try:
-            ended = state_of_exchange(future.result())
+            ended = state_of_exchange(started.outcome())
         except BaseException as error:
             ended = ended_by(error)
         if ended.code is StatusCode.OK and self._deserialize is not None:
             ended = deserialized(ended, self._deserialize)
-        self.settle(ended)
+        self.settle(ended, is_looked_at=self._is_watched)
+
+    def watch(self) -> None:
+        if self._started is not None and not self._is_watched:
+            self._is_watched = True
+            self._started.when_over(self._end)
+
+    def _end(self) -> None:
+        self.look()
+        self.call_back()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self.state.code is None and self._started is not None:
+            self._started.wait(timeout)
+            self.look()
+        return self.state.code is not None
 
     def stop(self) -> None:
-        if self._future is not None:
-            self._future.cancel()
+        if self._started is not None:
+            self._started.cancel()
 
     def wait_for_headers(self) -> None:
         self.wait()
@@ -109,7 +132,8 @@ class StreamCall(CallInProgress):
         self._call: BlockingCall[bytes, bytes] | None = None
         self._opening: Future[BlockingCall[bytes, bytes]] | None = None
         self._reading = threading.Lock()
-        self._is_watched = False
+        self._first_watch = threading.Lock()
+        """Taken by whoever has the end of it noticed."""
         self._is_to_be_watched = False
 
     # -- opening it
@@ -127,10 +151,9 @@ class StreamCall(CallInProgress):
         except BaseException as error:
             self.settle(ended_by(error))
             return
-        with self.condition:
-            self._call = call
-            self.condition.notify_all()
-            is_to_be_watched = self._is_to_be_watched
+        self._call = call
+        self._changed()
+        is_to_be_watched = self._is_to_be_watched
         if self.state.code is not None:
             call.cancel()
         elif is_to_be_watched:
@@ -139,8 +162,7 @@ class StreamCall(CallInProgress):
     def opened(self) -> BlockingCall[bytes, bytes] | None:
         """The call, once it is open; None if it ended before."""
         if self._call is None:
-            with self.condition:
-                self.condition.wait_for(lambda: self._call is not None or self.state.code is not None)
+            self.wait_until(lambda: self._call is not None or self.state.code is not None)
         return self._call
 
     def stop(self) -> None:
@@ -153,14 +175,10 @@ class StreamCall(CallInProgress):
     # -- its end
 
     def watch(self) -> None:
-        with self.condition:
-            call = self._call
-            if call is None:
-                self._is_to_be_watched = True
-                return
-            if self._is_watched:
-                return
-            self._is_watched = True
+        self._is_to_be_watched = True
+        call = self._call
+        if call is None or not self._first_watch.acquire(blocking=False):
+            return
         try:
             if self._has_one_response:
                 call.start_single_response().add_done_callback(self._completed)
@@ -187,9 +205,7 @@ class StreamCall(CallInProgress):
             headers = call.headers()
         except errors.Error:
             headers = ()
-        with self.condition:
-            if self.state.initial_metadata is None:
-                self.state.initial_metadata = shown(headers)
+        self.note_headers(shown(headers))
 
     # -- the responses
 

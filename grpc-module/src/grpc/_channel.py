@@ -6,7 +6,6 @@ import contextlib
 import functools
 import logging
 import sys
-import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -293,7 +292,8 @@ class Channel(interfaces.Channel):
         self._channel = opened(BlockingChannel, target, keywords)
         if _channelz.is_wanted(dict(checked)):
             _channelz.watch_channel(self._channel)
-        self._calls: weakref.WeakSet[CallInProgress] = weakref.WeakSet()
+        self._calls: set[CallInProgress] = set()
+        """Those that are not over, as far as anybody knows."""
         self._connectivity = Connectivity(self._channel)
 
     # -- for its calls
@@ -310,7 +310,8 @@ class Channel(interfaces.Channel):
     def keep(self, call: CallInProgress) -> None:
         """The call ends with the channel."""
         self._calls.add(call)
-        call.keeper = self
+        call.keeper = self._calls
+        call.channel = self
 
     # -- grpc.Channel
 

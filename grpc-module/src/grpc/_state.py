@@ -46,18 +46,11 @@ class _RPCState:
         self.debug_error_string = debug_error_string
         self.response: Any = None
 
-    def take_end(self, ended: _RPCState) -> bool:
-        """How the call ended is known. False if it was before."""
-        if self.code is not None:
-            return False
-        if self.initial_metadata is None:
-            self.initial_metadata = ended.initial_metadata or ()
-        self.trailing_metadata = ended.trailing_metadata or ()
-        self.code, self.details = ended.code, ended.details
-        self.debug_error_string = ended.debug_error_string
-        if ended.response is not None:
-            self.response = ended.response
-        return True
+    def completed(self, before: _RPCState) -> _RPCState:
+        """The end of a call of which something was known before."""
+        self.initial_metadata = before.initial_metadata or self.initial_metadata or ()
+        self.trailing_metadata = self.trailing_metadata or ()
+        return self
 
 
 def debug_string(code: StatusCode | None, details: str | None) -> str:
@@ -186,17 +179,27 @@ def traceback_of(error: BaseException) -> TracebackType | None:
         return sys.exc_info()[2]
 
 
+_lock = threading.RLock()  # a finalizer may come in between
+"""Guards how calls stand: for a few steps at a time, and with nothing of the user's in them."""
+
+IN_PROGRESS = _RPCState()
+
+
 class CallInProgress:
     """What goes on of a call, apart from the object that the caller has: once that is dropped, this is cancelled."""
 
     def __init__(self, timeout: float | None) -> None:
-        self.state = _RPCState()
-        self.condition = threading.Condition()
+        self.state = IN_PROGRESS
+        """Replaced, once, by how the call ended."""
         self.deadline = None if timeout is None else time.time() + timeout
         self.was_cancelled = False
-        self.callbacks: list[Callable[[], Any]] | None = []
-        self.keeper: object = None
-        """The channel, which lives as long as the call."""
+        self.callbacks: list[Callable[[], Any]] | None = None
+        self.keeper: set[CallInProgress] | None = None
+        """The channel's calls, of which it is one until its end."""
+        self.channel: object = None
+        """It lives as long as the call."""
+        self._signals: list[threading.Lock] = []
+        """Those of threads that wait for something to change."""
 
     # -- what the kinds of calls do
 
@@ -219,22 +222,37 @@ class CallInProgress:
 
     # -- its end
 
-    def settle(self, ended: _RPCState, *, cancelled: bool = False) -> bool:
-        """The call is over. False if it was before."""
-        with self.condition:
-            if not self.state.take_end(ended):
+    def settle(self, ended: _RPCState, *, cancelled: bool = False, is_looked_at: bool = False) -> bool:
+        """The call is over. False if it was before. ``is_looked_at``: who watches it calls the callbacks."""
+        with _lock:
+            if self.state.code is not None:
                 return False
             self.was_cancelled = cancelled
+            self.state = ended.completed(self.state)
+            keeper, channel, self.keeper, self.channel = self.keeper, self.channel, None, None
+        if keeper is not None:
+            keeper.discard(self)
+        del channel  # which may be the end of it
+        self._changed()
+        if not is_looked_at:
+            self.call_back()
+        return True
+
+    def note_headers(self, headers: Any) -> None:
+        """The initial metadata has come."""
+        with _lock:
+            if self.state.initial_metadata is None:
+                self.state = _RPCState((), headers)
+
+    def call_back(self) -> None:
+        """The call is over: call those who wanted to hear of it."""
+        with _lock:
             callbacks, self.callbacks = self.callbacks, None
-            keeper, self.keeper = self.keeper, None
-            self.condition.notify_all()
-        del keeper
         for callback in callbacks or ():
             try:
                 callback()
             except Exception:
                 logger.exception("Exception in callback %r", callback)
-        return True
 
     def fail(self, code: StatusCode, details: str, *, cancelled: bool = False) -> bool:
         """End the call from this side."""
@@ -252,15 +270,41 @@ class CallInProgress:
         """Wait for the end; False if it has not come within ``timeout`` seconds."""
         if self.state.code is None:
             self.watch()
-            with self.condition:
-                return self.condition.wait_for(lambda: self.state.code is not None, timeout)
+            return self.wait_until(lambda: self.state.code is not None, timeout)
         return True
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until something holds, which is looked at after each change."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while not condition():
+            signal = threading.Lock()
+            signal.acquire()
+            self._signals.append(signal)
+            left = -1.0 if until is None else max(0.0, until - time.monotonic())
+            if condition():
+                return True
+            if not signal.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
+                with _lock:
+                    if signal in self._signals:
+                        self._signals.remove(signal)
+                return condition()
+        return True
+
+    def _changed(self) -> None:
+        """Have those who wait look again."""
+        if self._signals:
+            with _lock:
+                signals, self._signals = self._signals, []
+            for signal in signals:
+                signal.release()
 
     def add_callback(self, callback: Callable[[], Any]) -> bool:
         """Have something called at the end; False if that has come."""
-        with self.condition:
+        with _lock:
             if self.callbacks is None:
-                return False
+                if self.state.code is not None:
+                    return False
+                self.callbacks = []
             self.callbacks.append(callback)
         self.watch()
         return True
@@ -272,7 +316,10 @@ class _MultiThreadedRendezvous(RpcError, Call, Future):
     def __init__(self, call: CallInProgress) -> None:
         super().__init__()
         self._call = call
-        self._state = call.state
+
+    @property
+    def _state(self) -> _RPCState:
+        return self._call.state
 
     # -- grpc.RpcContext and grpc.Call
 

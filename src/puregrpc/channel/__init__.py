@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from puregrpc.channel.blocking.methods import BlockingStreamUnaryMethod as BlockingStreamUnaryMethod
     from puregrpc.channel.blocking.methods import BlockingUnaryStreamMethod as BlockingUnaryStreamMethod
     from puregrpc.channel.blocking.methods import BlockingUnaryUnaryMethod as BlockingUnaryUnaryMethod
+    from puregrpc.channel.blocking.started import BlockingExchange as BlockingExchange
     from puregrpc.channel.calls.call import ClientCall as ClientCall
     from puregrpc.channel.calls.interceptors import Interceptor as Interceptor
     from puregrpc.channel.calls.methods import OpeningCall as OpeningCall
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from puregrpc.channel.calls.methods import UnaryStreamMethod as UnaryStreamMethod
     from puregrpc.channel.calls.methods import UnaryUnaryMethod as UnaryUnaryMethod
     from puregrpc.channel.calls.outcome import UnaryResult as UnaryResult
+    from puregrpc.channel.calls.started import StartedExchange as StartedExchange
     from puregrpc.channel.channel import Channel as Channel
     from puregrpc.channel.channel import open_channel as open_channel
     from puregrpc.channel.details import CallCredentials as CallCredentials
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "BlockingCall": "blocking.call",
     "BlockingChannel": "blocking.channel",
+    "BlockingExchange": "blocking.started",
     "BlockingInterceptor": "blocking.interceptors",
     "BlockingStreamStreamMethod": "blocking.methods",
     "BlockingStreamUnaryMethod": "blocking.methods",
@@ -67,6 +70,7 @@ _MODULES = {
     "RetryThrottling": "service_config.policies",
     "ServiceConfig": "service_config.config",
     "SessionSnapshot": "snapshot",
+    "StartedExchange": "calls.started",
     "StreamStreamMethod": "calls.methods",
     "StreamUnaryMethod": "calls.methods",
     "SubchannelSnapshot": "snapshot",

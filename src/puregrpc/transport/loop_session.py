@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, next_read_size
 from puregrpc.transport.end_reasons import broken, no_settings
 from puregrpc.transport.rounds import SHORT_TURN, UNKNOWN_TURN, Rounds
-from puregrpc.transport.session import CallT, ConnectionT, Owner, Session, SessionOptions
+from puregrpc.transport.session import ConnectionT, Owner, Session, SessionOptions, UnaryExchange
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 from puregrpc.wire.limits import TURN_SLICE
 
@@ -195,9 +195,19 @@ class LoopSession(Session[ConnectionT]):
     def _send_now(self) -> None:
         """Send what there is, as far as the stream takes it; the rest follows."""
 
+    def begin_exchange(
+        self: LoopSession[ClientConnection],
+        call: UnaryExchange,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
+    ) -> None:
+        self._open_unary(call, request, deadline, message, now)
+
     def _open_unary(
         self: LoopSession[ClientConnection],
-        call: CallT,
+        call: UnaryExchange,
         request: Request,
         deadline: float | None,
         message: bytes,

@@ -332,6 +332,17 @@ class Session(Driver, Generic[ConnectionT]):
             raise
         return call
 
+    @abstractmethod
+    def begin_exchange(
+        self: Session[ClientConnection],
+        call: UnaryExchange,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
+    ) -> None:
+        """Client: as `exchange`, without waiting. ``call.waiter`` is woken at the end, with the mutex held."""
+
     def _renew_waiter(self, call: UnaryExchange) -> None:
         if not call.ended:
             call.waiter = self.kernel.waiter()

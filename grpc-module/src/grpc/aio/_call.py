@@ -6,8 +6,9 @@ import asyncio
 import enum
 import inspect
 import logging
+from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpc._aio_errors import EOF, UsageError
 from grpc._calls import deserialized, ended_by, state_of_exchange
@@ -15,10 +16,13 @@ from grpc._codes import StatusCode
 from grpc._credentials import PluginError
 from grpc._errors import RpcError
 from grpc._metadata import shown
-from grpc._state import CANCELLED_HERE, _RPCState, debug_string, described, state_of
+from grpc._state import CANCELLED_HERE, IN_PROGRESS, _RPCState, debug_string, described, state_of
 from grpc.aio import _base_call
 from grpc.aio._metadata import Metadata
 from puregrpc import errors
+
+if TYPE_CHECKING:
+    from puregrpc.channel import StartedExchange
 
 __all__ = ["AioRpcError", "Call", "StreamStreamCall", "StreamUnaryCall", "UnaryStreamCall", "UnaryUnaryCall"]
 
@@ -93,29 +97,31 @@ class _APIStyle(enum.IntEnum):
 class Call(_base_call.Call):
     """What the kinds of calls have in common."""
 
-    _task: asyncio.Task[None]
-
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
         self._loop = loop
         self._deadline = None if timeout is None else loop.time() + timeout
-        self._state = _RPCState()
-        self._over: asyncio.Future[None] = loop.create_future()
+        self._state = IN_PROGRESS
+        self._waiting: list[asyncio.Future[None]] = []
+        """Those of whoever waits for the end."""
         self._was_cancelled = False
         self._callbacks: list[Callable[[Any], Any]] = []
 
     def __del__(self) -> None:
-        if hasattr(self, "_over") and self._state.code is None and not self._loop.is_closed():
+        if hasattr(self, "_callbacks") and self._state.code is None and not self._loop.is_closed():
             self._cancel("Cancelled upon garbage collection!")
 
     # -- its end
 
+    def _look(self) -> None:
+        """Notice the end, if it has come."""
+
     def _settle(self, ended: _RPCState, *, cancelled: bool = False) -> bool:
         """It is over. False if it was before."""
-        if not self._state.take_end(ended):
+        if self._state.code is not None:
             return False
+        self._state = ended.completed(self._state)
         self._was_cancelled = cancelled
-        if not self._over.done():
-            self._over.set_result(None)
+        self._wake()
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             self._loop.call_soon(callback, self)
@@ -130,15 +136,29 @@ class Call(_base_call.Call):
             self._stop()
         return is_first
 
+    def _wake(self) -> None:
+        """Have those who wait look."""
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    @abstractmethod
     def _stop(self) -> None:
-        self._task.cancel()
+        """End it on the wire."""
 
     def _cancel(self, details: str) -> bool:
         return self._fail(StatusCode.CANCELLED, details, cancelled=True)
 
+    def _end(self) -> asyncio.Future[None]:
+        """To be awaited, and then looked again."""
+        future = self._loop.create_future()
+        self._waiting.append(future)
+        return future
+
     async def _ended(self) -> _RPCState:
-        if not self._over.done():
-            await asyncio.shield(self._over)
+        while not self.done():
+            await self._end()
         return self._state
 
     async def _raise_for_status(self) -> None:
@@ -162,9 +182,11 @@ class Call(_base_call.Call):
         return self._cancel(CANCELLED_HERE)
 
     def cancelled(self) -> bool:
+        self._look()
         return self._was_cancelled or self._state.code is StatusCode.CANCELLED
 
     def done(self) -> bool:
+        self._look()
         return self._state.code is not None
 
     def time_remaining(self) -> float | None:
@@ -218,9 +240,9 @@ class _UnaryResponse(Call):
     """What is awaited for its one response."""
 
     def __await__(self) -> Generator[Any, None, Any]:
-        if not self._over.done():
+        while not self.done():
             try:
-                yield from asyncio.shield(self._over)
+                yield from self._end()
             except asyncio.CancelledError:
                 self.cancel()
                 raise
@@ -235,23 +257,42 @@ class UnaryUnaryCall(_UnaryResponse, _base_call.UnaryUnaryCall[Any, Any]):
         self,
         loop: asyncio.AbstractEventLoop,
         timeout: float | None,
-        exchange: Callable[[], Any],
+        start: Callable[[], StartedExchange],
         deserialize: Callable[[bytes], Any] | None,
     ) -> None:
         super().__init__(loop, timeout)
-        self._task = loop.create_task(self._invoke(exchange, deserialize))
-
-    async def _invoke(self, exchange: Callable[[], Any], deserialize: Callable[[bytes], Any] | None) -> None:
+        self._deserialize = deserialize
+        self._started: StartedExchange | None = None
         try:
-            ended = state_of_exchange(await exchange())
+            self._started = started = start()
+        except errors.Error as error:
+            self._settle(ended_by(error))
+        else:
+            started.when_over(self._note_end)
+
+    def _note_end(self) -> None:
+        if self._callbacks:
+            self._loop.call_soon(self._look)
+        self._wake()
+
+    def _look(self) -> None:
+        started = self._started
+        if self._state.code is not None or started is None or not started.is_over:
+            return
+        try:
+            ended = state_of_exchange(started.outcome())
         except (errors.Error, PluginError) as error:
             ended = ended_by(error)
         except asyncio.CancelledError:
             self._cancel(CANCELLED_HERE)
-            raise
-        if ended.code is StatusCode.OK and deserialize is not None:
-            ended = deserialized(ended, deserialize)
+            return
+        if ended.code is StatusCode.OK and self._deserialize is not None:
+            ended = deserialized(ended, self._deserialize)
         self._settle(ended)
+
+    def _stop(self) -> None:
+        if self._started is not None:
+            self._started.cancel()
 
 
 class _Stream(Call):
@@ -290,15 +331,15 @@ class _Stream(Call):
 
     async def _go_on(self, call: Any) -> None:
         await call.ended()
-        self._look()
+        self._notice_end()
         await self._ended()  # what has come is read
 
     def _stop(self) -> None:
-        super()._stop()
+        self._task.cancel()
         if not self._opened.done():  # its task may never have begun
             self._opened.set_result(None)
 
-    def _look(self) -> None:
+    def _notice_end(self) -> None:
         """Notice the end, if it has come and all messages have been read."""
         call = self._call
         if self._state.code is None and call is not None and call.is_over and not call.has_message:
@@ -323,7 +364,7 @@ class _Stream(Call):
             except errors.Error:
                 headers = ()
             if self._state.initial_metadata is None:
-                self._state.initial_metadata = headers
+                self._state = _RPCState((), headers)
 
     async def wait_for_connection(self) -> None:
         call = await self._opened_call()
@@ -390,7 +431,7 @@ class _StreamResponse(_Stream):
                 logger.exception("Exception deserializing message!")
                 self._fail(StatusCode.INTERNAL, "Exception deserializing response!")
                 return EOF
-        self._look()
+        self._notice_end()
         return message
 
 
@@ -461,7 +502,7 @@ class _StreamRequest(_Stream):
             self._stop()
             await self._raise_for_status()
         except errors.Error:
-            self._look()
+            self._notice_end()
             await self._raise_for_status()
         except asyncio.CancelledError:
             if not self.cancelled():

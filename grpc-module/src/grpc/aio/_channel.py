@@ -131,8 +131,8 @@ class UnaryUnaryMultiCallable(_MultiCallable, _base_channel.UnaryUnaryMultiCalla
         return self._call(request, timeout, metadata, credentials, wait_for_ready, compression)
 
     def _made(self, bound: Any, loop: asyncio.AbstractEventLoop, request: Any, timeout: Any, options: Any) -> Any:
-        exchange = partial(bound.exchange, self._encoded(request), **options)
-        return UnaryUnaryCall(loop, timeout, exchange, self._deserialize)
+        start = partial(bound.start_exchange, self._encoded(request), **options)
+        return UnaryUnaryCall(loop, timeout, start, self._deserialize)
 
 
 class UnaryStreamMultiCallable(_MultiCallable, _base_channel.UnaryStreamMultiCallable[Any, Any]):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from puregrpc.channel.blocking.call import OpeningBlockingCall
+from puregrpc.channel.blocking.started import BlockingExchange
 from puregrpc.channel.calls.bound_method import BoundMethod
 from puregrpc.channel.calls.feeding import Requests
 from puregrpc.channel.calls.interceptors import around
@@ -24,6 +26,7 @@ from puregrpc.channel.details import (
 from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.transport.thread_session import ThreadSession
+from puregrpc.wire.connection import Request
 
 __all__ = [
     "BlockingStreamStreamMethod",
@@ -143,14 +146,33 @@ class BlockingUnaryUnaryMethod(_Method[RequestT, ResponseT]):
         wait_for_ready: bool | None = None,
         compression: str | None = None,
         credentials: CallCredentials | None = None,
-    ) -> Future[UnaryCall]:
-        """As `start`, with the request's bytes; the future has the call, over, whatever its status."""
-        details = self.details(metadata, timeout, wait_for_ready, compression, credentials)
+    ) -> BlockingExchange:
+        """Begin the call with the request's bytes and return at once, past the interceptors."""
+        core, kernel = self._core, self._kernel
+        session = core.try_pick()
+        has_more = wait_for_ready is not None or compression is not None or credentials is not None
+        if session is None or has_more or not self._goes_straight or core.is_foreign:
+            details = self.details(metadata, timeout, wait_for_ready, compression, credentials)
+            started = BlockingExchange(kernel, partial(self._go_on, details, data))
+            started.begin_anew()
+            return started
+        head = self.head(metadata) if metadata else self._request
+        now = kernel.now()
+        deadline = None if timeout is None else deadline_of(timeout, now)
+        started = BlockingExchange(kernel, partial(self._go_on_straight, head, deadline, data))
+        started.begin(UnaryCall(session), head, deadline, data, now)
+        return started
 
-        async def make() -> UnaryCall:
-            return await exchange(self._core, await self._core.prepare(details), data)
+    async def _go_on(self, details: CallDetails, data: bytes, first: UnaryCall | None) -> UnaryCall:
+        return await self._made(details, data, first=first)
 
-        return self._kernel.start(make())
+    async def _go_on_straight(
+        self, head: Request, deadline: float | None, data: bytes, first: UnaryCall | None
+    ) -> UnaryCall:
+        """Go on with a call that took the short way."""
+        details = self.details(None, None, None, None, None)
+        details.deadline, details.request = deadline, head
+        return await exchange(self._core, details, data, first=first)
 
     def _intercepted(self, details: CallDetails, request: RequestT) -> UnaryResult[ResponseT]:
         proceed = around(self._core.options.interceptors, "unary", self._proceed)
@@ -198,13 +220,8 @@ class BlockingUnaryUnaryMethod(_Method[RequestT, ResponseT]):
         except LocalProtocolError:
             if not session.is_going_away:  # else since it was chosen
                 raise
-            left = None if deadline is None else deadline - now
-            return self._kernel.run(self._made(self.details(metadata, left, None, None, None), data))
-        if call.unprocessed:
-            details = self.details(metadata, timeout, None, None, None)
-            details.deadline, details.request = deadline, head
-            return self._kernel.run(self._made(details, data, first=call))
-        return call
+            return self._kernel.run(self._go_on_straight(head, deadline, data, None))
+        return self._kernel.run(self._go_on_straight(head, deadline, data, call)) if call.unprocessed else call
 
 
 class BlockingUnaryStreamMethod(_Method[RequestT, ResponseT]):

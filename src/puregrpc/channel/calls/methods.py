@@ -15,6 +15,7 @@ from puregrpc.channel.calls.hedging import client_call, hedged_exchange
 from puregrpc.channel.calls.interceptors import around
 from puregrpc.channel.calls.outcome import UnaryResult
 from puregrpc.channel.calls.retry import Attempts
+from puregrpc.channel.calls.started import LoopExchange, StartedExchange
 from puregrpc.channel.calls.unary import UnaryCall
 from puregrpc.channel.details import (
     CallCredentials,
@@ -225,10 +226,42 @@ class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
         call = await session.exchange(UnaryCall(session), head, deadline, data, now)
         return await self._again(core, call, data, head, deadline, None) if call.unprocessed else call
 
+    def start_exchange(
+        self,
+        data: bytes,
+        *,
+        metadata: MetadataLike | None = None,
+        timeout: float | None = None,
+        wait_for_ready: bool | None = None,
+        compression: str | None = None,
+        credentials: CallCredentials | None = None,
+    ) -> StartedExchange:
+        """Begin the call with the request's bytes and return at once, past the interceptors. In the loop's thread."""
+        core = self._channel.settled or self._channel.bound()
+        session = core.try_pick()
+        has_more = wait_for_ready is not None or compression is not None or credentials is not None
+        if session is None or has_more or not self._goes_straight:
+            details = self.details(metadata, timeout, wait_for_ready, compression, credentials)
+            started = LoopExchange(core.kernel, partial(_exchange_anew, core, details, data))
+            started.begin_anew()
+            return started
+        head = self.head(metadata) if metadata else self._request
+        now = core.kernel.now()
+        deadline = None if timeout is None else deadline_of(timeout, now)
+        started = LoopExchange(core.kernel, partial(self._go_on, core, head, deadline, data))
+        started.begin(UnaryCall(session), head, deadline, data, now)
+        return started
+
+    async def _go_on(
+        self, core: ChannelCore, head: Request, deadline: float | None, data: bytes, first: UnaryCall | None
+    ) -> UnaryCall:
+        """Go on with a call that took the short way."""
+        return await self._again(core, first, data, head, deadline, None)
+
     async def _again(
         self,
         core: ChannelCore,
-        call: UnaryCall,
+        call: UnaryCall | None,
         data: bytes,
         head: Request,
         deadline: float | None,
@@ -280,6 +313,10 @@ async def exchange(
         if pause:
             await kernel.sleep(now + pause)
         call = await _attempt(core, details, attempts.request(details.request), data)
+
+
+async def _exchange_anew(core: ChannelCore, details: CallDetails, data: bytes, first: UnaryCall | None) -> UnaryCall:
+    return await exchange(core, details if first is not None else await core.prepare(details), data, first=first)
 
 
 async def _attempt(core: ChannelCore, details: CallDetails, request: Request, data: bytes) -> UnaryCall:

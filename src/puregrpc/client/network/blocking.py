@@ -77,13 +77,13 @@ class BlockingConnection:
         method = self._method(request.path)
         try:
             started = method.start_exchange(request.message, metadata=request.metadata, timeout=request.timeout)
-            return cast("Future[UnaryOutcome]", started)
         except LocalProtocolError as error:
             if not self._core.is_closed:
                 raise
             closed: Future[UnaryOutcome] = Future()
             closed.set_exception(NotConnected(str(error)))
             return closed
+        return cast("Future[UnaryOutcome]", started.as_future())
 
     def open_stream(
         self,

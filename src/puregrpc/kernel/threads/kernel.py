@@ -91,8 +91,7 @@ class ThreadKernel(Kernel):
         What a signal handler raises meanwhile is raised where the coroutine waits, and comes out of it.
         """
         try:
-            if self.timers.is_served_here():
-                self.timers.hand_over()
+            self.let_timers_go_on()
             return run_blocking(coroutine)
         finally:
             coroutine.close()  # where it was interrupted before it began, nobody need be warned
@@ -109,6 +108,11 @@ class ThreadKernel(Kernel):
         parked = Parked(self.timers, coroutine, self._parked)
         parked.start()
         return parked.future
+
+    def let_timers_go_on(self) -> None:
+        """To be called before this thread blocks: if it is the one that sees to the timers, another one goes on."""
+        if self.timers.is_served_here():
+            self.timers.hand_over()
 
     # -- time and waiting
 

@@ -61,7 +61,7 @@ class Reading:
         self.is_parked = False
         """The reader leaves reading to lone callers."""
         self.looks_at = -inf
-        """When the reader looks at the time next, at the latest."""
+        """When the reader looks at the time next, at the latest; infinite where it leaves that to callers."""
         self._session = session
         self._endpoint = endpoint
         self._handshake_by = handshake_by
@@ -175,6 +175,11 @@ class Reading:
         """
         return deadline - now > 2 * LONGEST_PAUSE and self.leader is None
 
+    @property
+    def is_about_to_look(self) -> bool:
+        """Whether the reader reads, and sees to deadlines, as soon as something is sent. With the mutex held."""
+        return self.is_parked and self.leader is None
+
     def look_up(self) -> None:
         """Something was sent, and the reader is parked: see that somebody reads what comes of it."""
         if self._session.calls or self._session.end_reason is not None:
@@ -220,7 +225,6 @@ class Reading:
             self._pause = min(2 * self._pause, LONGEST_CLOGGED_PAUSE) if is_clogged else CLOGGED_PAUSE
             time.sleep(min(left, self._pause) if is_clogged else 0)  # it is others' turn
             return True
-        self.looks_at = time.monotonic() + left
         is_waiting = endpoint.receive_waits and left >= LONGEST_PAUSE
         if self._rounds is not None and self._rounds.are_many:
             is_waiting = False  # it would keep memory for all that it asks for meanwhile
@@ -265,7 +269,6 @@ class Reading:
                 return left
             seen = self._turns
             pause = min(2 * pause, LONGEST_QUIET) if self.leader is not None and is_quiet else QUIET
-            self.looks_at = time.monotonic() + pause
             self.attention.wait(pause)
 
     def forget(self) -> None:
@@ -287,6 +290,7 @@ class Reading:
         )
         if not self.is_parked:
             return self._time_left()
+        self.looks_at = inf
         self.attention.clear()
         return None
 
@@ -319,7 +323,13 @@ class Reading:
 
     def _time_left(self) -> float | None:
         """Seconds until the reader is to do something other than reading; None if that is to end everything."""
-        session, options, now = self._session, self._session.options, time.monotonic()
+        now = time.monotonic()
+        left = self._time_left_at(now)
+        self.looks_at = now if left is None else now + left
+        return left
+
+    def _time_left_at(self, now: float) -> float | None:
+        session, options = self._session, self._session.options
         if session.end_reason is not None:
             self._closed_at = min(self._closed_at, now)
             when = min(self._closed_at + options.flush_timeout, session.writing.ended_at + options.linger)

@@ -44,6 +44,7 @@ class ThreadSession(Session[ConnectionT]):
     """See `Session`. Any number of threads use it; the callbacks of calls come in whichever brought them about."""
 
     __slots__ = (
+        "_armed",
         "_endpoint",
         "_is_client",
         "_is_given_up",
@@ -76,6 +77,8 @@ class ThreadSession(Session[ConnectionT]):
         self.mutex = Mutex() if options.own_mutex else self.kernel.mutex
         self._is_client = isinstance(self.connection, ClientConnection)
         self._secret_names = options.secret_names
+        self._armed = inf
+        """When the timers tell the connection the time."""
         self._is_given_up = False
         self._is_started = False
         endpoint = self._endpoint = endpoint_of(self.kernel, stream, options.tap)
@@ -199,8 +202,20 @@ class ThreadSession(Session[ConnectionT]):
         """The reader looks at the time once a second, and whoever waits sees to a deadline."""
 
     def arm(self, time: float) -> None:
-        if self.reading.looks_at > time:
-            self.kernel.timers.at(time, self.tell_time)
+        if time < self._armed and time < self.reading.looks_at:
+            self._armed = time
+            self.kernel.timers.at(time, self._time_has_come)
+
+    def _time_has_come(self) -> None:
+        self.guarded(self._tell_time_and_arm)
+        self.push()
+
+    def _tell_time_and_arm(self) -> None:
+        self._armed = inf
+        self.reading.advance()
+        when = self.connection.next_time()
+        if when is not None and self.end_reason is None:
+            self.arm(when)
 
     def push(self) -> None:
         if self.writing.has_output:
@@ -272,6 +287,36 @@ class ThreadSession(Session[ConnectionT]):
             raise
         return call
 
+    def begin_exchange(
+        self: ThreadSession[ClientConnection],
+        call: UnaryExchange,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
+    ) -> None:
+        try:
+            pieces = self.mutex.locked(self._begin, call, request, deadline, message, now)
+            if pieces:
+                self.writing.send(pieces)
+        except BaseException:
+            if call in self.calls:
+                self._undo(call)
+            raise
+
+    def _begin(
+        self: ThreadSession[ClientConnection],
+        call: UnaryExchange,
+        request: Request,
+        deadline: float | None,
+        message: bytes,
+        now: float,
+    ) -> Pieces:
+        pieces = self._open(call, request, deadline, message, now, False)
+        if deadline is not None and not self.reading.is_about_to_look:
+            self.arm(deadline)
+        return pieces
+
     def _until(self, deadline: float | None, now: float) -> float:
         return inf if deadline is None or self.reading.sees_to(deadline, now) else deadline
 
@@ -289,7 +334,8 @@ class ThreadSession(Session[ConnectionT]):
         if get_ident() in (writing.sender, reading.thread, reading.leading_thread):
             self._check_nesting()
         try:
-            call.waiter = None if may_lead and reading.is_parked and reading.lead(call) else ThreadWaiter()
+            if not (may_lead and reading.is_parked and reading.lead(call)) and call.waiter is None:
+                call.waiter = ThreadWaiter()
             self.calls.add(call)
             self.connection.open_call(
                 call,
