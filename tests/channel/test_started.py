@@ -105,7 +105,7 @@ def test_a_deadline_ends_them() -> None:
                 for each, seconds in zip((late[1], late[2], late[0]), (0.05, 0.2, 0.4), strict=True):
                     await over(each)
                     assert each.outcome().status.code is StatusCode.DEADLINE_EXCEEDED
-                    assert seconds <= time.monotonic() - begun < seconds + 2
+                    assert seconds - 0.01 <= time.monotonic() - begun < seconds + 2
 
     run(test)
 
@@ -188,7 +188,7 @@ def test_threads_wait_for_them() -> None:
             threads = [threading.Thread(target=lambda: waited.append(started.wait(10))) for _ in range(3)]
             for thread in threads:
                 thread.start()
-            time.sleep(0.05)
+            time.sleep(0.005)
             started.cancel()
             for thread in threads:
                 thread.join(10)

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from math import inf
+from typing import Any, cast
 
 from puregrpc.channel.calls.started import GoOn, StartedExchange
 from puregrpc.channel.calls.unary import UnaryCall
 from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.kernel.threads.trampoline import ThreadWaiter
+from puregrpc.transport.thread_session import ThreadSession
 
 __all__ = ["BlockingExchange"]
 
@@ -32,9 +34,14 @@ class BlockingExchange(StartedExchange):
         if self._ends:
             return True
         self._kernel.let_timers_go_on()
+        until = inf if timeout is None else time.monotonic() + timeout
+        call = self._call
+        if call is not None:
+            cast("ThreadSession[Any]", call.session).read_for_begun(call, until)
+            if self._ends:
+                return True
         waiter = ThreadWaiter()
-        if timeout is not None:
-            waiter.until = time.monotonic() + timeout
+        waiter.until = until
         hook = waiter.wake
         self._hooks.append(hook)
         if not self._ends and not waiter.block():

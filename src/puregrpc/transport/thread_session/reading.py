@@ -25,7 +25,7 @@ from puregrpc.wire.connection import ClientConnection
 if TYPE_CHECKING:
     from puregrpc.transport.thread_session.session import ThreadSession
 
-__all__ = ["LONGEST_PAUSE", "Reading"]
+__all__ = ["LONGEST_PAUSE", "QUIET", "Reading"]
 
 QUIET = 0.02
 """When nobody has read for so long (seconds), the reader sends what lone callers left, and reads again, so that PING
@@ -100,8 +100,28 @@ class Reading:
             return True
         return False
 
-    def read_for(self, call: UnaryExchange, deadline: float | None) -> None:
-        """Read until a call that leads is over, or leads no longer."""
+    def lead_begun(self, call: UnaryExchange) -> bool:
+        """The same for a call that was begun, and is waited for before the reader has come to it.
+
+        With the mutex held.
+        """
+        calls = self._session.calls
+        if (
+            self.is_parked
+            and self.leader is None
+            and len(calls) == 1
+            and call in calls
+            and self._session.end_reason is None
+            and not self._is_behind
+        ):
+            self.leader = call
+            self.leading_thread = get_ident()
+            self.attention.clear()
+            return True
+        return False
+
+    def read_for(self, call: UnaryExchange, deadline: float | None, until: float | None = None) -> None:
+        """Read until a call that leads is over, or leads no longer, or it is ``until``."""
         session, endpoint, busy_poll = self._session, self._endpoint, self._busy_poll
         while not call.ended and self.leader is call:
             has_input = (
@@ -111,6 +131,8 @@ class Reading:
             )
             if not has_input:
                 left = RECV_TIMEOUT if deadline is None else min(deadline - time.monotonic(), RECV_TIMEOUT)
+                if until is not None:
+                    left = min(left, until - time.monotonic())
                 has_input = endpoint.wait_readable(left)
             self._turns += 1
             if has_input:
@@ -123,6 +145,8 @@ class Reading:
                     session.push()
             if deadline is not None and self.leader is call and time.monotonic() >= deadline:
                 session.tell_time()
+            if until is not None and time.monotonic() >= until:
+                break
         if self.leader is call:
             session.guarded(self.stop_leading, call)
 
@@ -163,7 +187,7 @@ class Reading:
     def take_over(self) -> None:
         """The reader reads in place of the caller who leads, who waits as all others do. With the mutex held."""
         call, self.leader, self.leading_thread = self.leader, None, 0
-        if call is not None and not call.ended:
+        if call is not None and not call.ended and call.waiter is None:
             call.waiter = ThreadWaiter()
         self.attention.set()
 

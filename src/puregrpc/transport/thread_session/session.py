@@ -17,7 +17,7 @@ from puregrpc.kernel.threads.trampoline import ThreadWaiter, blocks_caller
 from puregrpc.transport.end_reasons import CLOSED_HERE
 from puregrpc.transport.session import CallT, ConnectionT, Owner, Session, SessionOptions, UnaryExchange
 from puregrpc.transport.thread_session.endpoints import Pieces, endpoint_of
-from puregrpc.transport.thread_session.reading import Reading
+from puregrpc.transport.thread_session.reading import QUIET, Reading
 from puregrpc.transport.thread_session.writing import Writing
 from puregrpc.wire.connection import Call, ClientConnection, Driver, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
@@ -316,6 +316,20 @@ class ThreadSession(Session[ConnectionT]):
         if deadline is not None and not self.reading.is_about_to_look:
             self.arm(deadline)
         return pieces
+
+    def read_for_begun(self, call: UnaryExchange, until: float) -> None:
+        """Read in this thread for a call that was begun, if it is the only one, and nobody reads for it yet.
+
+        That may change nothing: it is done for a short time, as nothing but input ends it, and not after ``until``.
+        """
+        reading = self.reading
+        if not reading.is_parked or not self.mutex.locked(reading.lead_begun, call):
+            return
+        try:
+            reading.read_for(call, call.wire_deadline, min(until, time.monotonic() + QUIET))
+        finally:
+            if reading.leader is call:
+                self.guarded(reading.stop_leading, call)
 
     def _until(self, deadline: float | None, now: float) -> float:
         return inf if deadline is None or self.reading.sees_to(deadline, now) else deadline
