@@ -112,7 +112,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "sorted-by-anything": ("internal-status",),
         "not-a-number": ("internal-status",),
         "template": ("internal-status",),
-        "padded": ("memory",),
+        "padded": ("memory", "hang"),
         "two-to-the-power": ("cpu", "hang", "not-served"),
         "goes-on-when-cancelled": ("cpu", "limit-exceeded"),
         "second-of-a-stream": ("process-ended",),

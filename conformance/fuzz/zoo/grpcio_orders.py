@@ -178,7 +178,10 @@ class Orders:
 
 def _reflect(fault: str, server: Any) -> None:
     pool = descriptor_pool.DescriptorPool()
-    for name in ("google/protobuf/duration.proto", "google/protobuf/timestamp.proto"):
+    for name in (
+        "google/protobuf/duration.proto", "google/protobuf/timestamp.proto",
+        "grpc_reflection/v1alpha/reflection.proto",
+    ):  # fmt: skip
         pool.Add(_file(descriptor_pool.Default().FindFileByName(name)))
     file = _file(pb.DESCRIPTOR)
     if fault == "reflection-lies":

@@ -43,6 +43,7 @@ class Stream:
         self.body = bytearray()
         self.window = window
         self.timer: threading.Timer | None = None
+        self.has_head = False
 
 
 class Connection:
@@ -301,10 +302,11 @@ class Connection:
         if self.fault == "data-on-other-stream":
             self.send(head + frame(DATA, 0, number + 2, message(reply)))
             return
-        self.send(head)
         stream = self.streams.get(number)
         if stream is None:
             return
+        self.send(head)
+        stream.has_head = True
         if self.fault == "no-trailers":
             self.drop(number)
             self.send(frame(DATA, END_STREAM, number, message(reply)))
@@ -339,8 +341,10 @@ class Connection:
         self.waiting = left
 
     def end(self, number: int, code: int, text: bytes, *, has_head: bool = False) -> None:
+        stream = self.streams.get(number)
         if not self.drop(number):
             return
+        has_head = has_head or (stream is not None and stream.has_head)
         fields = [(b"grpc-status", b"%d" % code), *([(b"grpc-message", text)] if text else [])]
         if self.fault == "two-statuses":
             fields.append((b"grpc-status", b"0"))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from puregrpc.fuzz.cases.case import Case, Expectation, Step
 from puregrpc.fuzz.frames.probe import Fields, message
 
-__all__ = ["auth_cases", "sequence_cases"]
+__all__ = ["auth_cases", "sequence_cases", "stream_cases"]
 
 CANCEL = 8
 QUICK = 0.02
@@ -19,6 +19,7 @@ CALLERS = (
     b"x-locale", b"x-api-key", b"x-trace-id", b"x-client-id",
 )  # fmt: skip
 """By which servers tell callers."""
+LENGTHS = (0, 2, 3, 300)
 MANY = 300
 """Calls, more than a server has places for."""
 
@@ -129,14 +130,6 @@ def sequence_cases(
          Step("wait", 0, until="end"), Step("wait", 1, until="end")],
         "same",
     )  # fmt: skip
-    if client_stream:
-        for count in (0, 2, 3, 100, 300):
-            messages = [Step("message", 0, octets=octets) for _ in range(count)]
-            yield case(
-                f"{count} messages, then half-closed",
-                [begun, *messages, Step("data", 0, end=True), Step("wait", 0, until="end")],
-                "answer",
-            )
     if client_stream and server_stream:
         turns: list[Step] = []
         for _ in range(3):
@@ -180,6 +173,21 @@ def sequence_cases(
             [*many, Step("pause", seconds=QUICK), Step("close", code=1), Step("connect"), *follow(count)],
             "follows",
         )
+
+
+def stream_cases(path: str, fields: Fields, messages: Sequence[bytes]) -> Iterator[Case]:
+    """A stream of requests of every length, each message the same, and then the given ones in turn."""
+    for count in LENGTHS:
+        for kinds in (messages[:1], messages):
+            if len(kinds) > 1 and count < 2:
+                continue
+            steps = [Step("open", 0, fields)]
+            steps += [Step("message", 0, octets=kinds[at % len(kinds)]) for at in range(count)]
+            steps += [Step("data", 0, end=True), Step("wait", 0, until="end")]
+            about = f"{count} messages{' that differ' if len(kinds) > 1 else ''}, then half-closed"
+            yield Case("sequence", path, tuple(steps), "answer", about)
+            if len(messages) == 1:
+                break
 
 
 AUTH_VARIANTS: tuple[tuple[str, bytes | None], ...] = (

@@ -26,6 +26,8 @@ READS = (
 MOST_KEPT = 3000
 SEARCH_SECONDS = 20.0
 MOST_SEARCHES = 4
+FEW = 40
+"""So many of the last cases are looked at first."""
 BUSY_SOON = 3
 """Intervals that tell whether one of some cases keeps the target busy."""
 
@@ -75,14 +77,22 @@ class Aftermath(Proving):
         if not self.target.can_restart or self.target.start_seconds > SLOW_START or self._searches >= MOST_SEARCHES:
             return
         self._searches += 1
-        culprit = self._by_halves(cases, lambda: self._watch.is_busy(BUSY_SOON))
+        culprit = None
+        for count in (FEW, len(cases)):
+            culprit = culprit or self._by_halves(cases[-count:], lambda: self._watch.is_busy(BUSY_SOON))
         if culprit is not None and self._revive():
             run_case(culprit, self.target, deadline=self.options.deadline)
-            if self._watch.is_busy():
+            # Some are busy for a while after they have begun.
+            if self._watch.is_busy() and self._revive() and not self._is_busy_anyway():
                 text = f"{culprit.about}: a processor is busy from then on, with nothing to do"
                 seen = Observation("cpu", text, ("busy",), "", "CWE-835", is_repeated=True)
                 self._examine(replace(culprit, maker=None, drawn=None), seen)
                 self._revive()
+
+    def _is_busy_anyway(self) -> bool:
+        """Whether a fresh target is busy after an ordinary call as well."""
+        self._control()
+        return self._watch.is_busy()
 
     def _by_halves(self, cases: Sequence[Case], shows: Callable[[], bool]) -> Case | None:
         """The one of many cases after which something shows; None if it does not show again."""

@@ -69,22 +69,24 @@ class Fuzzer(Beginning):
                 # All methods are found in the same way.
                 parts = [_some(each, 36 if each is headers[0] else 3) for each in headers]
                 self._drive("paths", in_turn(parts), 0.06)
+            if "sequence" in levels:
+                self._drive("streams", in_turn([planner.streams(each) for each in ending], 1), 0.08)
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
-            self._drive("boundaries", boundaries, 0.24)
+            self._drive("boundaries", boundaries, 0.23)
             self._calm()
             if "header" in levels:
-                self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.3)
-            self._growing(ending, 0.36)
+                self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.28)
+            self._growing(ending, 0.33)
             if "sequence" in levels:
                 steady = [
                     each for each in ending if each.is_steady and each.answer is not None and is_small(each.answer)
                 ]
-                self._flows(usable, 0.39)
-                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.42)
-                self._drive("together", planner.mixed([each for each in ending if each.is_steady]), 0.43)
-                self._volleys(steady, 0.44)
-                self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.46)
-                self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 4), 0.54)
+                self._flows(usable, 0.36)
+                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.39)
+                self._drive("together", planner.mixed([each for each in ending if each.is_steady]), 0.41)
+                self._volleys(steady, 0.42)
+                self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.44)
+                self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 2), 0.54)
                 self._calm()
             pairs = in_turn([planner.pairs(each) for each in ending]) if "schema" in levels else iter(())
             if "schema" in levels:
@@ -453,15 +455,19 @@ class Fuzzer(Beginning):
         if not self._watch.is_possible:
             return
         self._phase = "growth"
+        if self._watch.is_still():
+            self._since_calm = []
         until = self._until_share(share)
         seconds = min(self.options.time / 100, 1.0)
         for case, observation in growing_cases(self.target, profiles, self.planner.varied, seconds, until):
             self._count(case)
+            self._since_calm.append(case)
             if observation is not None:
                 self._examine(case, replace(observation, is_repeated=True))
             down = self._down()
             if down is not None:
                 self._not_served([case], down)
+        self._calm()
         self._watch.reset()
 
 

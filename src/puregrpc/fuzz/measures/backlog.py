@@ -84,7 +84,7 @@ def _measured(
         for link in held:
             link.close()
     return case, Observation(
-        "memory", f"{about}: {kept >> 20} MiB are kept of {sent >> 10} KiB, on {TIMES} connections", ("backlog",)
+        "memory", f"{about}: {kept >> 20} MiB are kept of {sent >> 10} KiB, on {TIMES} connections", ("backlog", about)
     )
 
 

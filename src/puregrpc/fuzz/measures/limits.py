@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from puregrpc.fuzz.cases.case import Case, Step
@@ -21,6 +22,7 @@ from puregrpc.fuzz.frames.probe import (
     PING,
     PREFACE,
     RST_STREAM,
+    SETTINGS,
     block,
     frame,
     indexed,
@@ -66,6 +68,7 @@ def limit_cases(
     by_openness = sorted(profiles, key=lambda each: (not each.method.is_client_stream, each.seconds))
     yield from upkeep_cases(target, profiles)
     yield _streams(target, by_openness[0], deadline)
+    yield _streams_at_once(target, by_openness[0])
     if watch.is_possible:
         yield from backlog_cases(target, profiles)
         yield _header_block(target, profiles[0])
@@ -175,6 +178,41 @@ def _streams(target: Target, profile: Profile, deadline: float) -> Observed:
             "RFC 9113, section 5.1.2",
         )
     return case, observation
+
+
+def _streams_at_once(target: Target, profile: Profile) -> Observed:
+    """More calls than are allowed, by a client that does not acknowledge SETTINGS (CVE-2026-47244 and its like)."""
+    reference = "CVE-2026-47244 (netty); RFC 9113, section 5.1.2"
+    case = Case("frame", profile.path, (), "any", "streams of who does not acknowledge SETTINGS", reference, "high")
+    head = block(profile.fields)
+    for _ in range(2):
+        try:
+            with target.link(raw=True) as link:
+                link.send(PREFACE + frame(SETTINGS, 0, 0))
+                until = time.monotonic() + 2
+                while not link.settings and not link.closed and time.monotonic() < until:
+                    link.turn(0.1)
+                allowed = link.settings.get(3, 1 << 31)
+                if allowed > MOST_STREAMS:
+                    return case, None
+                last = 1 + 2 * (allowed + MORE_STREAMS)
+                out = b"".join(frame(HEADERS, END_HEADERS, number, head) for number in range(1, last + 1, 2))
+                out += frame(DATA, END_STREAM, last, message(profile.octets))
+                case = replace(case, steps=(Step("raw", octets=PREFACE + frame(SETTINGS, 0, 0) + out, seconds=1.0),))
+                link.send(out)
+                answer = link.expect(last)
+                link.pump(time.monotonic() + 2.0)
+                others = sum(each.ended for number, each in link.answers.items() if number != last)
+                if answer.code in (None, 8, 14) or link.goaway is not None or others > MORE_STREAMS // 2:
+                    return case, None
+        except OSError:
+            return case, None
+    text = (
+        f"{allowed + MORE_STREAMS - others} streams are open beside one that is answered; the server allows {allowed}"
+    )
+    return case, Observation(
+        "limit-exceeded", f"{text}, and its SETTINGS are not acknowledged", ("early",), "", reference
+    )
 
 
 def _quick(case: Case, target: Target, deadline: float, count: int) -> Outcome:

@@ -9,7 +9,7 @@ from puregrpc.fuzz.cases import conversations
 from puregrpc.fuzz.cases.case import Case, Expectation, Step
 from puregrpc.fuzz.cases.damage import broken_at_random, damaged
 from puregrpc.fuzz.cases.headers import header_cases, metadata_cases, request_fields
-from puregrpc.fuzz.cases.sequences import DEADLINE, auth_cases, sequence_cases
+from puregrpc.fuzz.cases.sequences import DEADLINE, auth_cases, sequence_cases, stream_cases
 from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.catalogue import PROBES
 from puregrpc.fuzz.frames.probe import Fields
@@ -201,6 +201,11 @@ class Planner:
         """Calls without the credentials."""
         fields = self.fields(profile.path, with_credentials=False)
         yield from auth_cases(profile.path, fields, profile.octets, self.credentials)
+
+    def streams(self, profile: Profile) -> Iterator[Case]:
+        """Streams of requests, none of them odd."""
+        if profile.method.is_client_stream:
+            yield from stream_cases(profile.path, profile.fields, [profile.octets, b""])
 
     def sequences(self, profile: Profile) -> Iterator[Case]:
         """Calls as programs."""

@@ -75,6 +75,9 @@ _BYTES = (
     b"GIF89a", b"%PDF-1.4", b"\x00" * 16, b"\xff" * 64,
 )  # fmt: skip
 
+_NESTED_ANY = '{"@type":"type.googleapis.com/google.protobuf.Any","value":' * 300 + "{}" + "}" * 300
+"""CVE-2026-0994: what parses JSON with a limit of depth may count no google.protobuf.Any."""
+
 _HINTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("email", "mail"), ("user@example.com", "user", "@", "a@", "@b", "a@b@c", "a" * 64 + "@b.c", "a@" + "a." * 100 + "c", '"a"@b')),
     (("uuid", "guid"), ("00000000-0000-4000-8000-000000000001", "00000000-0000-0000-0000-000000000000", "not-a-uuid", "{}", "0" * 32)),
@@ -85,7 +88,7 @@ _HINTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("id", "key", "name"), ("1", "x", "missing", "-1", "0", "../x", "1' OR 1=1", "99999999999999999999")),
     (("order", "sort", "filter", "query", "expression", "expr", "formula"), ("name", "name desc", "a=", "=", "(((", "1/0", "a and", "1+", "-", "a.b.c", "x:(", "1//0")),
     (("regex", "pattern", "match", "glob"), ("a", "(", "(a+)+$", "[", "*", "(?P<a>", "\\", "a{99999}", "(a|a)*b")),
-    (("json", "payload", "config", "data"), ("{}", "[", '{"a":', "[" * 2000, '{"__proto__":{}}', "1e400", "nul")),
+    (("json", "payload", "config", "data"), ("{}", "[", '{"a":', "[" * 2000, _NESTED_ANY, '{"__proto__":{}}', "1e400", "nul")),
     (("lang", "locale", "currency", "country", "unit", "format", "encoding", "charset", "timezone", "zone"), ("en", "EUR", "xx", "utf-8", "latin1", "UTC", "Mars/Olympus", "%d", "%n")),
     (("ip", "host", "addr", "address"), ("127.0.0.1", "::1", "256.1.1.1", "localhost:0", "1.2.3", "[")),
     (("version",), ("1.0.0", "1", "v1", "1.", "a.b.c", "1.2.3.4.5")),
@@ -255,6 +258,13 @@ def _text(number: int, text: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(text)) + text
 
 
+def _any_in_any(depth: int) -> bytes:
+    content = b""
+    for _ in range(depth):
+        content = _text(1, b"type.googleapis.com/google.protobuf.Any") + (_text(2, content) if content else b"")
+    return content
+
+
 _WELL_KNOWN: dict[str, tuple[bytes, ...]] = {
     "google.protobuf.Timestamp": _seconds_and_nanos(
         (0, 0), (1_700_000_000, 0), (1, 0), (-1, 0), (0, 1), (0, 999_999_999), (253_402_300_799, 999_999_999),
@@ -279,7 +289,7 @@ _WELL_KNOWN: dict[str, tuple[bytes, ...]] = {
         _text(1, b"type.googleapis.com/google.protobuf.Duration") + b"\x12\x02\x08\xff",
         _text(1, b"type.googleapis.com/google.protobuf.StringValue") + b"\x12\x03\x0a\x01\xff",
         _text(1, b"http://127.0.0.1:1/google.protobuf.Duration"), _text(1, b"type.googleapis.com/"),
-        _text(1, b"type.googleapis.com/google.protobuf.Any") + b"\x12\x00",
+        _text(1, b"type.googleapis.com/google.protobuf.Any") + b"\x12\x00", _any_in_any(10), _any_in_any(200),
     ),
 }  # fmt: skip
 
