@@ -38,6 +38,8 @@ __all__ = ["fuzz"]
 
 NOTHING, FINDINGS, COULD_NOT_RUN = 0, 1, 2
 LOOPBACK = ("127.", "localhost", "::1", "[::1]")
+ATTEMPTS, PAUSE = 3, 0.5
+"""To load the schema, and the seconds between them."""
 PLUMBING = ("grpc.reflection.", "grpc.health.", "grpc.channelz.")
 """Services that are looked at only where --method names them."""
 
@@ -229,6 +231,20 @@ async def _load(
         return bad
 
 
+async def _load_patiently(
+    target: str, connection: ConnectionOptions, schema: SchemaOptions, registry: Registry, wishes: Wishes
+) -> list[tuple[str, str]]:
+    """Load the schema; a server that has just begun may close a connection or two."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await _load(target, connection, schema, registry, wishes)
+        except RpcError as error:
+            if error.code != 14:
+                raise
+            await trio.sleep(PAUSE)
+    return await _load(target, connection, schema, registry, wishes)
+
+
 def _chosen(registry: Registry, wishes: Wishes) -> list[MethodDescriptor]:
     methods = []
     left_out = []
@@ -316,7 +332,7 @@ def _fuzz(target: str, connection: ConnectionOptions, schema: SchemaOptions, wis
     options = _options(wishes, connection, where)
     registry = Registry()
     with Target(where, command=wishes.command, pid=wishes.pid) as process:
-        bad = trio.run(_load, target, connection, schema, registry, wishes)
+        bad = trio.run(_load_patiently, target, connection, schema, registry, wishes)
         methods: list[MethodDescriptor] = []
         try:
             methods = _chosen(registry, wishes)

@@ -49,8 +49,9 @@ func (s *shop) GetItem(ctx context.Context, request *pb.GetItemRequest) (*pb.Ite
 		}
 	case "two-at-a-time":
 		s.reading.RLock()
+		s.waiting.Add(1)
 		time.Sleep(time.Millisecond)
-		if s.waiting.Add(1) > 1 {
+		if s.waiting.Load() > 1 {
 			// Waits for the other reader, which waits here as well.
 			s.reading.Lock()
 			s.reading.Unlock()

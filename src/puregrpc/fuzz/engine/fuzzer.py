@@ -74,8 +74,10 @@ class Fuzzer(Beginning):
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
             self._drive("boundaries", boundaries, 0.23)
             self._calm()
+            if "frame" in levels:
+                self._shots(0.25)
             if "header" in levels:
-                self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.28)
+                self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.29)
             self._growing(ending, 0.33)
             if "sequence" in levels:
                 steady = [
@@ -100,7 +102,6 @@ class Fuzzer(Beginning):
                 quick = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
                 self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.69)
                 self._limits(ending, 0.83)
-                self._shots(0.84)
                 self._drive("floods", planner.floods(), 0.88)
                 self._calm()
                 self._storm(ending, 0.91)
@@ -198,7 +199,9 @@ class Fuzzer(Beginning):
         self._look()
 
     def _flight(self) -> int:
-        """How many calls are under way at once: no more than the server allows."""
+        """How many calls are under way at once: no more than the server allows, and than it stands."""
+        if self._is_alone:
+            return 1
         return FLIGHT if self._link is None else max(1, min(FLIGHT, self._link.settings.get(3, FLIGHT)))
 
     def _batch(self, batch: list[Case]) -> None:
@@ -238,6 +241,8 @@ class Fuzzer(Beginning):
             if link.closed:
                 time.sleep(0.02)
             down = self._down()
+            if len(again) > 1 and not self.target.has_ended() and self._hangs_together(batch):
+                return
             if down is not None and (down.check != "not-served" or not self._stuck_behind(self._canary)):
                 self._not_served(again, down)
             elif down is None and not self._is_stuck(again):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.checks.words import Observation, Profile, signature
-from puregrpc.fuzz.connection.running import is_simple, run_case
+from puregrpc.fuzz.connection.running import body_of, is_simple, run_case
 from puregrpc.fuzz.engine.findings import Finding, Found, finding_of
 from puregrpc.fuzz.engine.watching import CANARY_TIMEOUT, DOWN, OutOfTime, Watching
+from puregrpc.fuzz.phases.together import as_sent
 from puregrpc.fuzz.values.choices import Choices, shrink
 from puregrpc.fuzz.values.shapes import Shape, covers, shape_of
 from puregrpc.trace import Recorder
@@ -23,6 +25,8 @@ SHRINK_SECONDS = 12.0
 MOST_SAME = 4
 """So many findings of one kind a method has at most; they differ in the shapes of their cases."""
 REPEATS = 2
+MOST_TOGETHER = 4
+"""Attempts to find calls that hang together."""
 SLOW_START = 3.0
 """A target that takes longer is not restarted to repeat what does not end it."""
 BY_LEVEL = ("process-ended", "not-served", "hang", "state", "memory", "cpu")
@@ -57,6 +61,32 @@ class Proving(Watching):
                 culprits = culprits[len(culprits) // 2 :]
         if culprits:
             self._examine(culprits[0], down)
+
+    def _hangs_together(self, batch: list[Case]) -> bool:
+        """Whether calls hang when they are under way at once, and one by one do not. From then on they are not.
+
+        In a target that cannot be begun again nobody can tell.
+        """
+        if self._tries_together >= MOST_TOGETHER or not self.target.can_restart:
+            return False
+        if self.target.start_seconds > SLOW_START or not self._revive():
+            return False
+        self._tries_together += 1
+        for case in batch:
+            outcome = run_case(case, self.target, deadline=min(self.options.deadline, 1.0))
+            if self.target.has_ended() or any(not answer.ended for answer in outcome.answers.values()):
+                self._revive()
+                return False
+        case = as_sent([(each.steps[0].fields, body_of(each.steps[1])) for each in batch], batch[0].method)
+        known = len(self.report.findings)
+        outcome = run_case(case, self.target, deadline=self.options.deadline)
+        for seen in self._observe(case, outcome):
+            if seen.check in (*DOWN, "hang"):
+                self._examine(case, replace(seen, summary=f"{case.about}: {seen.summary}"))
+                self._is_alone = len(self.report.findings) > known
+                break
+        self._revive()
+        return self._is_alone
 
     def _is_stuck(self, unanswered: list[Case]) -> bool:
         """Whether a method has stopped to answer ordinary calls, and what did it."""

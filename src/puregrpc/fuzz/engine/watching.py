@@ -79,6 +79,9 @@ class Watching:
         self._told = 0.0
         self._gone = False
         self._one_at_a_time = False
+        self._is_alone = False
+        """Calls are made one by one, since they hang together."""
+        self._tries_together = 0
         self._recorder = Recorder()
 
     def _first_contact(self) -> None:

@@ -18,13 +18,17 @@ __all__ = ["growing_cases"]
 LEAST = 32 * MEBIBYTE
 COLLECTED = 6
 """So many times as much where a heap is collected late: Java, .NET, JavaScript."""
+LONG, LONG_COLLECTED = 6, 12
+"""So many times its time it may go on, as long as it looks like a leak."""
 PER_TIME = 8192
 SUSPICIOUS = 4096
 LEAST_MARKS = 9
 QUARTER = 0.12
 """A leak grows in each quarter of the time, by at least this part of all."""
 CANCEL = 8
-MOMENT = 0.001
+MOMENTS = (0.0003, 0.001, 0.003, 0.008)
+"""Seconds after which calls are cancelled, some at a time, so that there are handlers under way."""
+TOGETHER = 5
 AT_ONCE = 20
 PIECE = 60
 MARKS = (b"x-request-id", b"x-session-id", b"traceparent")
@@ -76,7 +80,7 @@ def _cancels(profile: Profile) -> tuple[Step, ...]:
     for number in range(PIECE):
         steps += [
             Step("open", number, profile.fields), Step("message", number, octets=profile.octets, end=True),
-            Step("pause", seconds=2 * MOMENT), Step("reset", number, code=CANCEL),
+            Step("pause", seconds=MOMENTS[number % len(MOMENTS)]), Step("reset", number, code=CANCEL),
         ]  # fmt: skip
     return tuple(steps)
 
@@ -147,6 +151,8 @@ def _growth(target: Target, profile: Profile, about: str, do: Do, seconds: float
     times = 0
     begun = time.monotonic()
     until = begun + seconds
+    # A heap that is collected late is to grow much more, which takes its time.
+    most = seconds * (LONG_COLLECTED if target.is_collected() else LONG)
     while True:
         usage = target.usage()
         if usage is None:
@@ -154,8 +160,8 @@ def _growth(target: Target, profile: Profile, about: str, do: Do, seconds: float
         marks.append(usage.memory)
         now = time.monotonic()
         total = marks[-1] - marks[0]
-        if now > until and (len(marks) >= LEAST_MARKS or now > begun + 6 * seconds):
-            if not _is_steady(marks) or total < 8 * MEBIBYTE or now > begun + 6 * seconds:
+        if now > until and (len(marks) >= LEAST_MARKS or now > begun + most):
+            if not _is_steady(marks) or total < 8 * MEBIBYTE or now > begun + most:
                 break
             if total >= least and total / max(times, 1) >= PER_TIME:
                 break
@@ -207,11 +213,14 @@ def _made(target: Target, calls: Sequence[tuple[Fields, bytes]], *, cancel: bool
             until = time.monotonic() + 3
             while not link.has_settings and not link.closed and time.monotonic() < until:
                 link.turn(0.1)
-            for done in range(0, len(calls), AT_ONCE):
-                answers = link.burst(calls[done : done + AT_ONCE])
+            step = TOGETHER if cancel else AT_ONCE
+            for done in range(0, len(calls), step):
+                answers = link.burst(calls[done : done + step])
+                if cancel:
+                    stop = time.monotonic() + MOMENTS[done // step % len(MOMENTS)]
+                    while not link.closed and (left := stop - time.monotonic()) > 0:
+                        link.turn(left)
                 for answer in answers if cancel else ():
-                    # One after the other, so that some are under way just then.
-                    link.turn(MOMENT)
                     if not answer.ended:
                         link.reset(answer.stream, CANCEL)
                 link.pump(time.monotonic() + 3)

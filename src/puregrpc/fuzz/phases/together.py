@@ -9,7 +9,7 @@ from puregrpc.fuzz.checks.words import Observation, signature
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import Fields, message
 
-__all__ = ["bursts", "mixed", "unlike", "volley_of", "ways"]
+__all__ = ["as_sent", "bursts", "mixed", "unlike", "volley_of", "ways"]
 
 AT_ONCE = 100
 """Calls that are begun together."""
@@ -35,7 +35,7 @@ def bursts(path: str, fields: Fields, requests: Sequence[bytes], seconds: float,
     if count < 2 * PIECE:
         return
     # A busy machine serves them late: what is not answered by then is not to come.
-    fields = tuple((name, value) for name, value in fields if name != b"grpc-timeout")
+    fields = _without_deadline(fields)
     steps: list[Step] = []
     number = 0
     for _ in range(ROUNDS):
@@ -62,13 +62,27 @@ def mixed(calls: Sequence[tuple[str, Fields, bytes, float]], deadline: float) ->
     for _ in range(ROUNDS):
         for at in range(count):
             _, fields, octets, _ = calls[at % len(calls)]
-            own = tuple((name, value) for name, value in fields if name != b"grpc-timeout")
-            steps.append(Step("burst", number, own, message(octets), code=1))
+            steps.append(Step("burst", number, _without_deadline(fields), message(octets), code=1))
             number += 1
         steps.append(Step("wait", until="all"))
     about = f"{count} calls of {len(calls)} methods at once, {ROUNDS} times"
     for _ in range(MIXTURES):
         yield Case("sequence", calls[0][0], tuple(steps), "alike", about, "CWE-833", seconds=PATIENCE)
+
+
+def as_sent(calls: Sequence[tuple[Fields, bytes]], path: str) -> Case:
+    """Calls that were under way at once, at once again."""
+    steps: list[Step] = []
+    for _ in range(ROUNDS):
+        for fields, octets in calls:
+            steps.append(Step("burst", len(steps), _without_deadline(fields), octets, code=1))
+        steps.append(Step("wait", until="all"))
+    about = f"{len(calls)} calls at once that are answered one by one"
+    return Case("sequence", path, tuple(steps), "alike", about, "CWE-833", seconds=PATIENCE / 2)
+
+
+def _without_deadline(fields: Fields) -> Fields:
+    return tuple((name, value) for name, value in fields if name != b"grpc-timeout")
 
 
 def volley_of(path: str, fields: Fields, octets: bytes) -> Case:
