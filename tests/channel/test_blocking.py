@@ -23,6 +23,7 @@ from puregrpc.testing.frames import parse_frame
 from puregrpc.transport import TlsOptions
 from tests.channel.grpcio_server import grpcio_server
 from tests.channel.test_security import server_credentials
+from tests.interrupts import interrupted
 
 pytestmark = pytest.mark.worlds("threads")
 
@@ -163,34 +164,18 @@ def test_an_interrupt_cancels_the_call_and_leaves_the_channel_usable(channel: Bl
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_interrupts_at_any_time_leave_the_channel_usable(channel: BlockingChannel) -> None:
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def use() -> None:
+        echo(b"a", timeout=10)
+        with channel.stream_stream("test.Service/Chat")(timeout=10) as chat:
+            chat.send(b"x")
+            chat.receive()
 
-    def use() -> None:  # beside the `try`, which does not cover each step of a loop in itself on every Python
-        until = time.monotonic() + 1
-        while time.monotonic() < until:  # Python drops what is raised while it collects garbage
-            echo(b"a", timeout=10)
-            with channel.stream_stream("test.Service/Chat")(timeout=10) as chat:
-                chat.send(b"x")
-                chat.receive()
+    def check() -> None:
+        assert echo(b"usable", timeout=10, wait_for_ready=True) == b"usable"
 
     echo = channel.unary_unary("test.Service/Echo")
     echo(b"")
-    before = signal.signal(signal.SIGALRM, interrupt)
-    interrupts = 0
-    try:
-        for n in range(60):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.001 + n * 0.00007)
-                use()
-            except KeyboardInterrupt:
-                interrupts += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            assert echo(b"usable", timeout=10, wait_for_ready=True) == b"usable"
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert interrupts > 40
+    assert interrupted(use, check, rounds=60, first=0.001, further=0.00007) > 40
 
 
 def test_many_threads_share_a_connection(channel: BlockingChannel) -> None:

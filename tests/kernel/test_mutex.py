@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import pytest
+from tests.interrupts import interrupted
 
 from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.threads.mutex import Mutex
@@ -81,32 +83,13 @@ def test_a_thread_that_has_it_is_told_and_still_has_it() -> None:
 
 
 @pytest.mark.parametrize("body", [int, lambda: sum(range(20))])
-def test_interrupts_at_any_moment_leave_it_free(body: object) -> None:
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    def use() -> None:
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
-            mutex.locked(body)  # type: ignore[arg-type]
+def test_interrupts_at_any_moment_leave_it_free(body: Callable[[], object]) -> None:
+    def check() -> None:
+        assert mutex.locked(lambda: True)
+        assert not mutex._lock._is_owned()
 
     mutex = Mutex()
-    before = signal.signal(signal.SIGALRM, interrupt)
-    interrupts = 0
-    try:
-        for n in range(500):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.0003 + n * 0.0000007)
-                use()
-            except KeyboardInterrupt:
-                interrupts += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            assert mutex.locked(lambda: True)
-            assert not mutex._lock._is_owned()
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert interrupts > 400
+    assert interrupted(lambda: mutex.locked(body), check, rounds=500, first=0.0003, further=0.0000007) > 400
     assert is_free(mutex)
 
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from tests.interrupts import interrupted
 
 from puregrpc.errors import NotConnected
 from puregrpc.kernel.threads import pool as pool_module
@@ -200,3 +201,36 @@ def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None
     first.go_on.set()
     until(lambda: done == ["first", "second"])
     assert closed(pool).wait(15)
+
+
+@pytest.mark.parametrize("shares", [1, 3])
+@pytest.mark.parametrize("size", [1, 3])
+def test_interrupts_at_any_moment_leave_no_thread_behind(size: int, shares: int) -> None:
+    done: list[str] = []
+    users = [Share() for _ in range(shares)]
+    pools = [ThreadPool(size, "test pool")]
+
+    def use() -> None:
+        for share in users:
+            pools[0].submit(Work(done, "submitted"), share)
+        work = Work(done, "withdrawn")
+        pools[0].submit(work, users[0])
+        pools[0].withdraw(work, users[0])
+        pools[0].submit(Work(done, "beyond"), beyond_size=True)
+
+    def check() -> None:
+        pool = pools[0]
+        for share in users:
+            last = Work(done, "last")
+            pool.submit(last, share)
+            assert last.begun.wait(15)
+        until(lambda: len(pool._idle) == pool.threads)
+        assert (pool._beyond, pool._is_starting) == (0, False)
+        assert all(worker.thread.is_alive() and worker.assignment is None for worker in pool._workers)
+        assert not [share for share in users if share.running or share.waiting or share.beyond_size]
+        assert not {**pool._queue, **pool._starving}
+        assert closed(pool).wait(15)
+        assert pool.threads == 0
+        pools[0] = ThreadPool(size, "test pool")
+
+    assert interrupted(use, check, rounds=150, first=0.0002, further=0.00001) > 100

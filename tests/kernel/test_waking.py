@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-import time
-from typing import TYPE_CHECKING
+
+from tests.interrupts import interrupted
 
 from puregrpc.kernel.threads.waking import Condition, Event, Signal
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 
 def test_a_signal_is_taken_once() -> None:
@@ -37,32 +33,16 @@ def test_a_signal_wakes_its_thread() -> None:
 
 
 def test_interrupts_leave_a_signal_whole() -> None:
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def use() -> None:
+        signalled.set()
+        signalled.clear()
 
-    def use() -> None:  # beside the `try`, which does not cover each step of a loop in itself on every Python
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
-            signalled.set()
-            signalled.clear()
+    def check() -> None:
+        signalled.set()
+        assert signalled.wait(0)
 
     signalled = Signal()
-    before = signal.signal(signal.SIGALRM, interrupt)
-    interrupts = 0
-    try:
-        for n in range(200):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.0005 + n * 0.000001)
-                use()
-            except KeyboardInterrupt:
-                interrupts += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            signalled.set()
-            assert signalled.wait(0)
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert interrupts > 100
+    assert interrupted(use, check, rounds=200, first=0.0005, further=0.000001) > 100
 
 
 def test_an_event_wakes_all_who_wait() -> None:
@@ -107,34 +87,18 @@ def test_a_condition_gives_each_thing_to_one_of_those_who_wait() -> None:
 
 
 def test_interrupts_leave_an_event_whole() -> None:
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
     def use() -> None:
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
-            event.set()
-            event.wait()
-            event.clear()
-            event.wait(0.00005)
+        event.set()
+        event.wait()
+        event.clear()
+        event.wait(0.00005)
+
+    def check() -> None:
+        event.clear()
+        thread = threading.Thread(target=event.set)
+        thread.start()
+        assert event.wait(10)
+        thread.join()
 
     event = Event()
-    before = signal.signal(signal.SIGALRM, interrupt)
-    interrupts = 0
-    try:
-        for n in range(200):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.0005 + n * 0.000001)
-                use()
-            except KeyboardInterrupt:
-                interrupts += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            event.clear()
-            thread = threading.Thread(target=event.set)
-            thread.start()
-            assert event.wait(10)
-            thread.join()
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert interrupts > 100
+    assert interrupted(use, check, rounds=200, first=0.0005, further=0.000001) > 100

@@ -6,11 +6,13 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from puregrpc.errors import NotConnected
-from puregrpc.kernel.threads.daemons import daemon
+from puregrpc.kernel.threads.daemons import away_from_signals, daemon
 from puregrpc.kernel.threads.mutex import Mutex
+from puregrpc.kernel.threads.waking import Signal
 
 __all__ = ["Assignment", "Share", "ThreadPool"]
 
@@ -77,9 +79,26 @@ class ThreadPool:
 
         ``beyond_size``: at once, in a thread more than ``size`` if need be; for what others of the pool wait for, or
         what takes long. Raises NotConnected once the pool is closed, RuntimeError if there is no thread for it and none
-        can be started.
+        can be started. What a signal handler raises meanwhile leaves it done or not, and the pool whole.
         """
-        worker = self._mutex.locked(self._place, assignment, share, beyond_size)
+        share = None if beyond_size else share or self._common
+        try:
+            if not self._mutex.locked(self._place, assignment, share):
+                self._place_in_new(assignment, share)
+        except BaseException:
+            self._mutex.locked(self._settle, assignment, share)
+            raise
+
+    def _place_in_new(self, assignment: Assignment, share: Share | None) -> None:
+        try:
+            away_from_signals(partial(self._start_for, assignment, share))
+        except RuntimeError:
+            # Not even the thread that was to start another.
+            if share is None or not self._mutex.locked(self._let_wait, assignment, share):
+                raise
+
+    def _start_for(self, assignment: Assignment, share: Share | None) -> None:
+        worker = self._mutex.locked(self._place_or_make, assignment, share)
         if worker is not None:
             self._start(worker)
 
@@ -116,26 +135,74 @@ class ThreadPool:
 
     # -- with the mutex held
 
-    def _place(self, assignment: Assignment, share: Share | None, beyond_size: bool) -> _Worker | None:
+    def _place(self, assignment: Assignment, share: Share | None) -> bool:
+        """Give it to an idle thread, or let it wait where no thread is to be started. False: `_place_or_make` is to.
+
+        A signal handler may run between any two steps.
+        """
+        self._check(share)
+        if share is not None and self._is_full():
+            if self._is_starting or not self._has_spare() or not (self._starving or self._would_starve(share)):
+                self._wait(assignment, share)
+                return True
+            return False
+        if not self._idle:
+            return False
+        worker, is_given = self._idle[-1], False
+        beyond, running = self._beyond, 0 if share is None else share.running
+        try:
+            self._give(worker, assignment, share, share is None)
+            self._idle.pop()
+            is_given = True
+        finally:
+            if not is_given:
+                worker.forget()
+                self._beyond = beyond
+                if share is not None:
+                    share.running = running
+                if worker not in self._idle:
+                    self._idle.append(worker)
+        worker.wake.set()
+        return True
+
+    def _settle(self, assignment: Assignment, share: Share | None) -> None:
+        """Who submitted it was interrupted: it does not wait, and a thread that was given it is woken."""
+        if share is not None:
+            self._withdraw(assignment, share)
+        for worker in self._workers:
+            if worker.assignment is assignment:
+                worker.wake.set()
+
+    def _place_or_make(self, assignment: Assignment, share: Share | None) -> _Worker | None:
         """Give it to an idle thread, let it wait, or make a thread for it, which is to be started."""
+        self._check(share)
+        if share is not None and self._is_full():
+            self._wait(assignment, share)
+            return None if self._is_starting else self._next_beyond()
+        return self._give_one(assignment, share, is_beyond=share is None)
+
+    def _check(self, share: Share | None) -> None:
         if self._is_closed:
             raise NotConnected("nothing runs on the threads of a server that has stopped")
-        if beyond_size:
-            if self._beyond >= MOST_BEYOND_SIZE:
-                raise RuntimeError("there are as many threads beyond the pool's size as there may be")
-            share = None
-        else:
-            share = share or self._common
-            if self._is_full():
-                self._wait(assignment, share)
-                return None if self._is_starting else self._next_beyond()
+        if share is None and self._beyond >= MOST_BEYOND_SIZE:
+            raise RuntimeError("there are as many threads beyond the pool's size as there may be")
+
+    def _give_one(self, assignment: Assignment, share: Share | None, *, is_beyond: bool) -> _Worker | None:
+        """Give it to an idle thread, or to one that is made for it, and is to be started."""
         is_new = not self._idle
         worker = self._new_worker() if is_new else self._idle.pop()
-        self._give(worker, assignment, share, beyond_size)
+        self._give(worker, assignment, share, is_beyond)
         if is_new:
             return worker
-        worker.wake.release()
+        worker.wake.set()
         return None
+
+    def _let_wait(self, assignment: Assignment, share: Share) -> bool:
+        """Let it wait for one of the threads there are; False if there is none."""
+        if self._is_closed or not self._workers:
+            return False
+        self._wait(assignment, share)
+        return True
 
     def _next_beyond(self) -> _Worker | None:
         """A thread for the first of those that have nothing running; None if there is none, or no thread for it.
@@ -148,15 +215,11 @@ class ThreadPool:
             return None
         share, _ = self._starving.popitem(last=False)
         assignment, _ = share.waiting.popitem(last=False)
-        is_new = not self._idle
-        worker = self._new_worker() if is_new else self._idle.pop()
-        self._give(worker, assignment, share, is_beyond=True)
+        worker = self._give_one(assignment, share, is_beyond=True)
         if share.waiting:
             self._queue[share] = None
-        if not is_new:
-            worker.wake.release()
-            return None
-        worker.starts_next = self._is_starting = True
+        if worker is not None:
+            worker.starts_next = self._is_starting = True
         return worker
 
     def _is_full(self) -> bool:
@@ -165,6 +228,9 @@ class ThreadPool:
     def _has_spare(self) -> bool:
         """There may be a thread beyond the size for somebody who has none."""
         return self._size > 1 and self._beyond < MOST_BEYOND_SIZE
+
+    def _would_starve(self, share: Share) -> bool:
+        return not share.running and share not in self._queue
 
     def _wait(self, assignment: Assignment, share: Share) -> None:
         share.waiting[assignment] = None
@@ -186,9 +252,8 @@ class ThreadPool:
         share = worker.share
         if share is not None and share.beyond_size is worker.assignment:
             share.beyond_size = None
-        worker.assignment = worker.share = None
         self._beyond -= worker.is_beyond
-        worker.is_beyond = False
+        worker.forget()
         if share is not None:
             share.running -= 1
             if not share.running and share in self._queue:
@@ -196,11 +261,13 @@ class ThreadPool:
                 self._starving[share] = None
 
     def _withdraw(self, assignment: Assignment, share: Share) -> bool:
-        was_waiting = share.waiting.pop(assignment, self) is None
-        if was_waiting and not share.waiting:
+        if assignment not in share.waiting:
+            return False
+        if len(share.waiting) == 1:  # in this order, so that no share that has a turn has nothing to do in it
             self._queue.pop(share, None)
             self._starving.pop(share, None)
-        return was_waiting
+        del share.waiting[assignment]
+        return True
 
     def _new_worker(self) -> _Worker:
         self._made += 1
@@ -240,6 +307,10 @@ class ThreadPool:
             return False
         return True
 
+    def _goes_on(self, worker: _Worker) -> bool:
+        """Whether an idle thread that was woken has something to do, or is to end."""
+        return worker.assignment is not None or self._is_closed
+
     def _close(self, when_ended: Callable[[], object]) -> list[Assignment]:
         self._is_closed = True
         for share in (*self._queue, *self._starving):
@@ -249,7 +320,7 @@ class ThreadPool:
         if self._workers:
             self._when_ended = when_ended
         for worker in self._idle:
-            worker.wake.release()
+            worker.wake.set()
         self._idle.clear()
         return [worker.assignment for worker in self._workers if worker.assignment is not None]
 
@@ -272,7 +343,9 @@ class ThreadPool:
             except BaseException:
                 logger.exception("a thread's work ended with an exception that nobody waits for")
             if not self._mutex.locked(self._next, worker):
-                worker.wake.acquire()
+                worker.wake.wait()
+                while not self._mutex.locked(self._goes_on, worker):
+                    worker.wake.wait()
         if self._mutex.locked(self._end, worker) and self._when_ended is not None:
             self._when_ended()
 
@@ -290,5 +363,9 @@ class _Worker:
         self.is_beyond = False
         self.starts_next = False
         """When it begins, it starts another thread, if there is something for one."""
-        self.wake = threading.Lock()
-        self.wake.acquire()
+        self.wake = Signal()
+
+    def forget(self) -> None:
+        """It has nothing to do."""
+        self.assignment = self.share = None
+        self.is_beyond = False
