@@ -1,6 +1,7 @@
 """A program in a Python that lacks some modules, as one does that was built without what they need.
 
-Arguments: the modules, with commas between, and ``threads`` or ``asyncio``. It makes calls to a server of its own.
+Arguments: the modules, with commas between, and ``threads`` or ``asyncio``. It makes calls to a server of its own; on
+threads, the command line asks that server as well. Of ``ssl``, the part in C lacks too; of ``_hashlib``, that alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,14 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+SAY_HELLO = "hello.HelloService/SayHello"
+
+
+def is_one_of(name: str, names: set[str]) -> bool:
+    """Whether a module is one of them, or inside of one."""
+    top = name.partition(".")[0]
+    return top in names or top.lstrip("_") in names
+
 
 class Lacking:
     """Finds none of the modules."""
@@ -18,7 +27,7 @@ class Lacking:
         self.names = names
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name.partition(".")[0].lstrip("_") in self.names:
+        if is_one_of(name, self.names):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return None
 
@@ -26,7 +35,7 @@ class Lacking:
 def lack(names: set[str]) -> None:
     """From now on, the modules cannot be imported."""
     for name in list(sys.modules):
-        if name.partition(".")[0].lstrip("_") in names:
+        if is_one_of(name, names):
             del sys.modules[name]
     sys.meta_path.insert(0, Lacking(names))
 
@@ -34,17 +43,22 @@ def lack(names: set[str]) -> None:
 def on_threads() -> None:
     """A client and a server of threads."""
     from puregrpc import BlockingServer, Client, Stream
+    from puregrpc.__main__ import main
     from puregrpc.services.demo import add_demo_services
 
     server = BlockingServer("127.0.0.1:0")
     add_demo_services(server)
     with Client() as client:
         client.connect(server.start()[0], plaintext=True, reflect=True)
-        print(client.invoke("hello.HelloService/SayHello", {"greeting": "Bert"}).message)
+        print(client.invoke(SAY_HELLO, {"greeting": "Bert"}).message)
         stream = Stream(client, "hello.HelloService/BidiHello")
         stream.write({"greeting": "Ada"})
         stream.end()
         print(list(stream))
+    sys.stdout.flush()
+    address = server.addresses[0]
+    for command in (["list", "-p", address, "hello.HelloService"], ["call", "-p", address, SAY_HELLO, "-d", "{}"]):
+        assert main(command) == 0
     server.stop(0).wait()
 
 
@@ -61,7 +75,7 @@ def on_asyncio() -> None:
         address = (await server.start())[0]
         async with AsyncClient() as client:
             await client.connect(address, plaintext=True, reflect=True)
-            print((await client.invoke("hello.HelloService/SayHello", {"greeting": "Bert"})).message)
+            print((await client.invoke(SAY_HELLO, {"greeting": "Bert"})).message)
             stream = client.stream("hello.HelloService/BidiHello")
             await stream.write({"greeting": "Ada"})
             await stream.end()

@@ -10,21 +10,68 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
 
 
 def run(*command: str) -> str:
     """What a program prints; it must end well."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     result = subprocess.run(
-        [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *command], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
-@pytest.mark.parametrize("world", ["threads", "asyncio"])
-def test_calls_in_a_python_that_lacks_everything(world: str) -> None:
-    assert run("-m", "tests.lacking", "ssl,ctypes,zlib", world) == "{'reply': 'hello Bert'}\n[{'reply': 'hello Ada'}]\n"
+ANSWERS = "{'reply': 'hello Bert'}\n[{'reply': 'hello Ada'}]\n"
+PRINTED = (
+    "hello.HelloService.BidiHello\nhello.HelloService.LotsOfGreetings\nhello.HelloService.LotsOfReplies\n"
+    'hello.HelloService.SayHello\n{\n  "reply": "hello noname"\n}\n'
+)
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        "ssl,ctypes,zlib",
+        "_hashlib,_blake2,sqlite3,multiprocessing,readline,bz2,lzma,_uuid,pyexpat,mmap,fcntl,termios,resource,pwd,grp",
+        "_posixsubprocess,unicodedata,_decimal,_json,_pickle,_queue",
+    ],
+)
+def test_calls_on_threads_and_commands_in_a_python_that_lacks_modules(lacking: str) -> None:
+    assert run("-m", "tests.lacking", lacking, "threads") == ANSWERS + PRINTED
+
+
+def test_calls_on_asyncio_in_a_python_that_lacks_modules() -> None:
+    assert run("-m", "tests.lacking", "ssl,ctypes,zlib,_hashlib,sqlite3,multiprocessing", "asyncio") == ANSWERS
+
+
+def test_serving_in_a_python_that_lacks_ssl() -> None:
+    program = (
+        "from tests.lacking import lack; lack({'ssl', 'ctypes', 'zlib'})\n"
+        "from puregrpc.__main__ import main; main(['serve', '--port', '0'])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            address = server.stdout.readline().split()[-1]
+            assert "hello.HelloService" in run("-m", "puregrpc", "list", "-p", address)
+        finally:
+            server.terminate()
+        assert server.wait(20) == 0
+
+
+def test_a_command_names_the_module_that_it_lacks() -> None:
+    program = (
+        "from tests.lacking import lack; lack({'ssl'})\n"
+        "from puregrpc.__main__ import main; print(main(['trace', '-p', '127.0.0.1:1', 'a.B/C']))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (result.stdout, result.returncode) == ("1\n", 0)
+    assert result.stderr == "puregrpc: this needs Python's module ssl, which cannot be imported\n"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("gevent", reason="gevent is not installed")
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(alone, BrokenPipeError):
             ignore_output()
             return 1
-        if not isinstance(alone, (Error, OSError)):
+        if not isinstance(alone, (Error, OSError, ModuleNotFoundError)):
             raise
         if debug:
             traceback.print_exc()
@@ -107,12 +107,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _tell(error: Error | OSError) -> int:
+def _tell(error: Error | OSError | ModuleNotFoundError) -> int:
     """Say in one line what went wrong; returns the exit status."""
     if isinstance(error, RpcError):
         describe_rpc_error(error)
         return RPC_EXIT_STATUS + error.code
-    if not isinstance(error, Error):
+    if isinstance(error, ModuleNotFoundError):
+        error_line(f"this needs Python's module {error.name}, which cannot be imported")
+    elif not isinstance(error, Error):
         error_line(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
     else:
         error_line(in_options(str(error)) if isinstance(error, (InvalidArgument, ConnectError)) else str(error))

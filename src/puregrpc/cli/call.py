@@ -59,8 +59,6 @@ def call(
     puregrpc call -p localhost:50051 hello.HelloService/SayHello -d '{"greeting": "Bert"}'
     echo '{"greeting": "Bert"}' | puregrpc call -p localhost:50051 hello.HelloService/SayHello
     """
-    import trio
-
     from puregrpc.cli.calling import CallOptions
     from puregrpc.cli.calling import call as make
     from puregrpc.schema import Registry
@@ -68,7 +66,7 @@ def call(
     made = CallOptions(output=output or options["format"], metadata=metadata_of(rpc_header, "--rpc-header"), **options)
     registry = Registry()
     try:
-        trio.run(partial(make, target, method, connection, schema, made, registry))
+        connection.run_with_kernel(target, partial(make, method, connection, schema, made, registry))
     except RpcError as error:
         # Details of types that only this schema knows are told with it.
         from puregrpc.codec import Codec

@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import trio
 from google.protobuf import text_format
 
 from puregrpc.cli.options import ConnectionOptions, SchemaOptions
 from puregrpc.cli.output import note, print_json, print_line
 from puregrpc.cli.requests import RECORD_SEPARATOR, JsonSplitter, TextSplitter, is_piped, read_requests
 from puregrpc.codec import Codec, read_status
-from puregrpc.errors import DecodeError, Error, InvalidArgument, RpcError
+from puregrpc.errors import DecodeError, InvalidArgument, RpcError
 from puregrpc.schema import Registry
 from puregrpc.wire.status import Status
 
 if TYPE_CHECKING:
     from puregrpc.channel import Channel, ClientCall
+    from puregrpc.kernel import Kernel
     from puregrpc.proto.descriptors import MessageDescriptor, MethodDescriptor
     from puregrpc.services import TypesOnDemand
     from puregrpc.wire.connection import Metadata
@@ -50,24 +50,24 @@ class CallOptions:
 class _Tally:
     sent: int = 0
     received: int = 0
-    failures: list[Error] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
 
 
 async def call(
-    target: str,
     name: str,
     connection: ConnectionOptions,
     schema: SchemaOptions,
     options: CallOptions,
     registry: Registry,
+    kernel: Kernel,
+    channel: Channel,
 ) -> None:
     """Make the call of a command line. What it loads of the schema goes into ``registry``."""
-    async with connection.open(target) as channel:
-        method = await load_method(channel, name, schema, registry)
-        if options.verbose:
-            for key, value in (*connection.metadata(), *options.metadata):
-                note(f"> {key}: {_shown(value)}")
-        await make_call(channel, method, options, registry, schema.on_demand(channel, registry))
+    method = await load_method(channel, name, schema, registry)
+    if options.verbose:
+        for key, value in (*connection.metadata(), *options.metadata):
+            note(f"> {key}: {_shown(value)}")
+    await make_call(kernel, channel, method, options, registry, schema.on_demand(channel, registry))
 
 
 async def load_method(channel: Channel, name: str, schema: SchemaOptions, registry: Registry) -> MethodDescriptor:
@@ -85,18 +85,20 @@ def find_method(name: str, schema: SchemaOptions, registry: Registry) -> MethodD
 
 
 async def make_call(
+    kernel: Kernel,
     channel: Channel,
     method: MethodDescriptor,
     options: CallOptions,
     registry: Registry,
     types: TypesOnDemand | None = None,
 ) -> None:
-    """Make the call and print what it brings. ``types`` asks for those that messages turn out to need.
+    """Make the call, over a channel of the kernel's, and print what it brings. ``types`` asks for those that messages
+    turn out to need.
 
     Raises RpcError for a status other than OK.
     """
     printer = _Printer(registry, method, options, types)
-    requests = _requests(printer.codec, method, options, types)
+    requests = _requests(kernel, printer.codec, method, options, types)
     first: list[bytes] = []
     if not method.is_client_stream:
         first = [await _only_request(requests, printer.codec, method)]
@@ -106,7 +108,7 @@ async def make_call(
         async with channel.call(
             method, metadata=options.metadata, timeout=options.timeout, compression=options.compression
         ) as made:
-            await _exchange(made, requests, first, printer, tally)
+            await _exchange(kernel, made, requests, first, printer, tally)
             await printer.learn_details(made.status.details)
             printer.end(made.status, made.trailers, tally)
     except RpcError as error:
@@ -118,6 +120,7 @@ async def make_call(
 
 
 async def _exchange(
+    kernel: Kernel,
     made: ClientCall[bytes, bytes],
     requests: AsyncIterator[bytes],
     first: list[bytes],
@@ -138,31 +141,27 @@ async def _exchange(
             await made.half_close()
         except RpcError:
             return  # the call has ended; the receiver tells how
-        except Error as error:
+        except Exception as error:
             tally.failures.append(error)
             made.cancel()
 
-    ended: BaseException | None = None
     made_of = printer.descriptor.output_type.full_name
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(send)
-        try:
-            printer.headers(await made.headers())
-            async for message in made:
-                tally.received += 1
-                try:
-                    await printer.learn(message)
-                    printer.message(message)
-                except DecodeError as error:
-                    path = error.path.replace("message", f"response {tally.received}", 1)
-                    raise DecodeError(path, f"{error.problem} (the schema says {made_of})") from None
-        except BaseException as error:  # raised again below, where the nursery does not wrap it
-            ended = error
-        nursery.cancel_scope.cancel()
+    sending = kernel.spawn(send)
+    try:
+        printer.headers(await made.headers())
+        async for message in made:
+            tally.received += 1
+            try:
+                await printer.learn(message)
+                printer.message(message)
+            except DecodeError as error:
+                path = error.path.replace("message", f"response {tally.received}", 1)
+                raise DecodeError(path, f"{error.problem} (the schema says {made_of})") from None
+    finally:
+        sending.cancel()
+        await sending.join()
     if tally.failures:
         raise tally.failures[0]
-    if ended is not None:
-        raise ended
 
 
 def split_method(name: str) -> tuple[str, str]:
@@ -177,7 +176,7 @@ def split_method(name: str) -> tuple[str, str]:
 
 
 async def _requests(
-    codec: Codec, method: MethodDescriptor, options: CallOptions, types: TypesOnDemand | None
+    kernel: Kernel, codec: Codec, method: MethodDescriptor, options: CallOptions, types: TypesOnDemand | None
 ) -> AsyncIterator[bytes]:
     """The requests, encoded."""
     is_typed = options.data in (None, "@", "@-") and sys.stdin is not None and sys.stdin.isatty()
@@ -188,7 +187,7 @@ async def _requests(
     encode = _encoder(codec, method.input_type, options.format)
     learns = types is not None and options.format == "json" and codec.may_hold_any(method.input_type)
     splitter = TextSplitter if options.format == "text" else JsonSplitter
-    async with contextlib.aclosing(read_requests(options.data, splitter, tells_waiting=not is_typed)) as texts:
+    async with contextlib.aclosing(read_requests(kernel, options.data, splitter, tells_waiting=not is_typed)) as texts:
         number = 0
         async for text in texts:
             number += 1

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from puregrpc.channel import Channel, ChannelKeywords
     from puregrpc.channel.options import Connector
     from puregrpc.codec import Codec
+    from puregrpc.kernel import Kernel
     from puregrpc.kernel.network.tap import Tap
     from puregrpc.proto.descriptors import FileDescriptor
     from puregrpc.schema import Registry
@@ -117,6 +118,10 @@ class ConnectionOptions:
 
         Raises ConnectError if there is no connection.
         """
+        return self.run_with_kernel(target, lambda _kernel, channel: function(channel))
+
+    def run_with_kernel(self, target: str, function: Callable[[Kernel, Channel], Coroutine[Any, Any, T]]) -> T:
+        """As `run`, for a function that takes the channel's kernel as well."""
         from puregrpc.channel import Channel
         from puregrpc.channel.core import ChannelCore
         from puregrpc.channel.options import channel_options
@@ -128,7 +133,7 @@ class ConnectionOptions:
         channel = Channel.over(core)
         try:
             kernel.run(channel.connect())
-            return kernel.run(function(channel))
+            return kernel.run(function(kernel, channel))
         finally:
             kernel.run(core.close())
             kernel.run(kernel.close())

@@ -5,16 +5,18 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import select
 import stat
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
-from math import inf
-from typing import IO, Protocol
-
-import trio
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol
 
 from puregrpc.cli.output import note
 from puregrpc.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from puregrpc.kernel import Kernel
 
 __all__ = ["RECORD_SEPARATOR", "JsonSplitter", "TextSplitter", "is_piped", "read_requests"]
 
@@ -84,12 +86,17 @@ class Splitter(Protocol):
 
 
 async def read_requests(
-    data: str | None, make_splitter: Callable[[str], Splitter] = JsonSplitter, *, tells_waiting: bool = False
+    kernel: Kernel,
+    data: str | None,
+    make_splitter: Callable[[str], Splitter] = JsonSplitter,
+    *,
+    tells_waiting: bool = False,
 ) -> AsyncGenerator[str, None]:
     """The texts of ``-d``: the text itself, ``@file``, ``@`` or ``@-``; None is standard input too.
 
-    Standard input is read as it comes, so that values can be sent while others are still being typed. With
-    ``tells_waiting`` it is said that standard input is being waited for, if nothing comes for a while.
+    What may block is done in a thread of the kernel's. Standard input is read as it comes, so that values can be sent
+    while others are still being typed. With ``tells_waiting`` it is said that standard input is being waited for, if
+    nothing comes for a while.
     """
     if data is not None and not data.startswith("@"):
         for value in make_splitter("-d").feed(_argument(data), final=True):
@@ -97,7 +104,7 @@ async def read_requests(
         return
     if data not in (None, "@", "@-"):
         try:
-            text = (await trio.Path(data[1:]).read_bytes()).decode("utf-8")
+            text = (await kernel.in_thread(Path(data[1:]).read_bytes)).decode("utf-8")
         except UnicodeDecodeError as error:
             raise InvalidArgument(f"{data[1:]}: not UTF-8 at byte {error.start}") from None
         for value in make_splitter(data[1:]).feed(text, final=True):
@@ -106,7 +113,7 @@ async def read_requests(
     splitter = make_splitter("standard input")
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while True:
-        octets = await _read_standard_input(tells_waiting=tells_waiting)
+        octets = await kernel.in_thread(_read_standard_input, tells_waiting=tells_waiting)
         tells_waiting = False
         for value in splitter.feed(decoder.decode(octets, not octets), final=not octets):
             yield value
@@ -133,22 +140,13 @@ def _argument(text: str) -> str:
         return text
 
 
-async def _read_standard_input(*, tells_waiting: bool) -> bytes:
+def _read_standard_input(*, tells_waiting: bool) -> bytes:
     """Some octets of standard input, b"" at its end."""
     try:
         descriptor = sys.stdin.fileno()
     except (OSError, ValueError):  # replaced by an object that is no file
         return sys.stdin.read().encode()
-    if sys.platform == "win32":
-        # Windows cannot wait for a console or a pipe; the thread is let go if the call ends first.
-        return await trio.to_thread.run_sync(os.read, descriptor, READ_SIZE, abandon_on_cancel=True)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        try:
-            with trio.move_on_after(PATIENCE if tells_waiting else inf) as scope:
-                await trio.lowlevel.wait_readable(descriptor)
-            if scope.cancelled_caught:
-                note("waiting for requests on standard input; -d gives them on the command line")
-                await trio.lowlevel.wait_readable(descriptor)
-        except PermissionError:  # /dev/null and its like are always ready
-            await trio.lowlevel.checkpoint()
+    # On Windows, sockets alone can be waited for.
+    if tells_waiting and sys.platform != "win32" and not select.select([descriptor], [], [], PATIENCE)[0]:
+        note("waiting for requests on standard input; -d gives them on the command line")
     return os.read(descriptor, READ_SIZE)

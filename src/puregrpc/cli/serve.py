@@ -6,9 +6,9 @@ import argparse
 import logging
 import signal
 import sys
-from collections.abc import Sequence
-
-import trio
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
 
 from puregrpc._version import __version__
 from puregrpc.cli.schema_files import load_schema_files
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet = logging.ERROR if arguments.script else logging.CRITICAL
     logging.basicConfig(level=logging.INFO if arguments.verbose else quiet)
     try:
-        trio.run(serve, make_server(arguments), arguments.grace)
+        run_on_a_loop(partial(serve, make_server(arguments), arguments.grace))
     except (ConnectError, InvalidArgument, SchemaError) as error:
         print(f"puregrpc serve: {error}", file=sys.stderr)
         return 1
@@ -190,13 +190,30 @@ def load_services(server: Server, arguments: argparse.Namespace) -> list[Service
     return services
 
 
+def run_on_a_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine on trio, or on asyncio where trio cannot be imported, as in a Python without ssl."""
+    try:
+        import trio
+    except ImportError:
+        import asyncio
+
+        asyncio.run(main())
+    else:
+        trio.run(main)
+
+
 async def serve(server: Server, grace: float) -> None:
     """Run the server until a signal has drained it."""
-    async with server, trio.open_nursery() as nursery:
-        await nursery.start(
-            lambda *, task_status: stop_on_signal(
-                server, (signal.SIGTERM, signal.SIGINT), grace=grace, task_status=task_status
-            )
-        )
-        for address in server.addresses:
+    async with server:
+        await stop_on_signal(server, (signal.SIGTERM, signal.SIGINT), grace=grace, task_status=_Started(server))
+
+
+class _Started:
+    """Says where the server listens, once a signal would stop it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def started(self, _value: object = None) -> None:
+        for address in self._server.addresses:
             print(f"listening on {address}", flush=True)

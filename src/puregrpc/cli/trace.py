@@ -444,7 +444,8 @@ class _TappedCall:
     ) -> None:
         # What ends the call lets the connection live: how the call and then the connection are ended is recorded too.
         with trio.CancelScope() as self._exchanging:
-            await make_call(channel, method, options, registry, types)
+            async with open_kernel("puregrpc trace") as kernel:
+                await make_call(kernel, channel, method, options, registry, types)
         self._exchanging = None
 
     def _stop(self) -> bool:
