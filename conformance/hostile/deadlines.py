@@ -1,8 +1,9 @@
 """Calls' deadlines under every flood, kept by servers and by clients.
 
 One more client opens calls of a few milliseconds at a server while others send a flood again and again; or a client
-makes such calls to a server that sends one without end. How late a call ends is told in the victim's own processor
-time: of a call that takes no longer than the victim worked meanwhile, nothing else kept it waiting.
+makes such calls to a server that sends one without end. A call is as late as its end comes behind its deadline, and no
+later than the victim worked meanwhile, by its own processor time: what else there is to do on the machine does not
+count.
 
 The processes: ``python -m conformance.hostile.deadlines flood PORT NAME`` sends a flood,
 ``... client KIND PORT`` makes calls.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -42,6 +44,8 @@ MOST_LATE = {"fast": 0.1, "h2": 1.0}
 that a flood begins works several times as long."""
 FLOODERS = 2
 HEAD_SIZE = 9
+SO_TIMESTAMPNS = 35
+"""Linux tells when what is read came in, by the clock of `time.time`."""
 
 
 def named(name: str) -> Probe:
@@ -84,33 +88,51 @@ def _read_all(sock: socket.socket) -> None:
 class Caller:
     """Opens calls that never send their requests, so that they end with their deadlines."""
 
-    def __init__(self, port: int) -> None:
-        self._sock = socket.create_connection(("127.0.0.1", port), 20)
-        self._file = self._sock.makefile("rb")
+    def __init__(self, victim: Victim) -> None:
+        self._victim = victim
+        self._sock = socket.create_connection(("127.0.0.1", victim.port), 20)
+        self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self._rest = b""
+        self._arrived_at = 0.0
         self._sock.sendall(OPENING)
         self._next = 1
         path = QUICK_PATH.encode()
         fields = tuple((name, path if name == b":path" else value) for name, value in GRPC_REQUEST)
         self._block = block((*fields, (b"grpc-timeout", b"%dm" % int(DEADLINE * 1000))))
 
-    def call(self) -> bool:
-        """One call; False if the connection ended."""
+    def call(self) -> float | None:
+        """How late one call ended, in seconds; None if it did not."""
         number, self._next = self._next, self._next + 2
         try:
-            return self._wait_for(number)
+            self._sock.sendall(frame(HEADERS, END_HEADERS, number, self._block))
+            deadline = time.time() + DEADLINE
+            time.sleep(DEADLINE)
+            spent = self._victim.seconds
+            while True:
+                head, rest = self._rest[:HEAD_SIZE], self._rest[HEAD_SIZE:]
+                length = int.from_bytes(head[:3], "big")
+                if len(head) < HEAD_SIZE or len(rest) < length:
+                    if not self._receive():
+                        return None
+                    continue
+                self._rest = rest[length:]
+                if int.from_bytes(head[5:], "big") == number:
+                    return min(self._arrived_at - deadline, self._victim.seconds - spent)
         except OSError:
-            return False
+            return None
 
-    def _wait_for(self, number: int) -> bool:
-        self._sock.sendall(frame(HEADERS, END_HEADERS, number, self._block))
-        while head := self._file.read(HEAD_SIZE):
-            self._file.read(int.from_bytes(head[:3], "big"))
-            if int.from_bytes(head[5:], "big") == number:
-                return True
-        return False
+    def _receive(self) -> bool:
+        """Read what there is, and when it came: this process may have had to wait until it could look."""
+        octets, notes, _, _ = self._sock.recvmsg(1 << 16, 64)
+        self._arrived_at = time.time()
+        for level, kind, value in notes:
+            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+                seconds, nanoseconds = struct.unpack("@qq", value)
+                self._arrived_at = seconds + nanoseconds / 1e9
+        self._rest += octets
+        return bool(octets)
 
     def close(self) -> None:
-        self._file.close()
         self._sock.close()
 
 
@@ -118,7 +140,7 @@ def at_server(kind: str, probe: Probe) -> tuple[float, bool]:
     """How late calls end at a server under a flood, and whether all of them have ended."""
     victim = Victim(kind, probe.handlers)
     command = [sys.executable, "-m", "conformance.hostile.deadlines", "flood", str(victim.port), probe.name]
-    caller = Caller(victim.port)
+    caller = Caller(victim)
     caller.call()
     flooder = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT)
     try:
@@ -128,10 +150,10 @@ def at_server(kind: str, probe: Probe) -> tuple[float, bool]:
             time.sleep(0.02)
         late = []
         for _ in range(CALLS):
-            began, spent = time.monotonic(), victim.seconds
-            if not caller.call():
+            lateness = caller.call()
+            if lateness is None:
                 return 0.0, False
-            late.append(min(time.monotonic() - began - DEADLINE, victim.seconds - spent))
+            late.append(lateness)
         return sorted(late)[-2], victim.is_alive
     finally:
         flooder.kill()

@@ -136,3 +136,18 @@ def test_many_readers_have_few_places() -> None:
     behind = {rounds.place(reader, is_behind=True) for reader in readers}
     assert 1 < len(behind) < len(reading) < len(readers)
     assert not behind & reading
+
+
+def test_who_had_no_turn_yet_comes_behind_those_whose_turns_were_short() -> None:
+    """A flood of connections keeps none waiting that there are."""
+    loop, rounds = started()
+    had: list[str] = []
+    rounds.spend(ROUND_TIME)
+    for _ in range(3):
+        rounds.wait(lambda: had.append("new"), UNKNOWN_TURN)
+        rounds.wait(lambda: had.append("long"), ROUND_TIME / 10)
+    rounds.wait(lambda: had.append("short"), SHORT_TURN)
+    while loop.due:
+        loop.turn()
+    assert had[0] == "short"
+    assert sorted(had[1:3]) == sorted(had[3:5]) == ["long", "new"]

@@ -13,7 +13,7 @@ from tests.wire.test_hostile_input import DOWNWARD, FRAMES, UPWARD, VALID, seen,
 
 from puregrpc.wire import EngineName, client_connection, server_connection
 from puregrpc.wire.connection import Connection, ConnectionConfig, Request
-from puregrpc.wire.limits import MAX_UNSENT_HEADERS, TURN_CALLS, TURN_MESSAGES
+from puregrpc.wire.limits import MAX_UNSENT_HEADERS, TURN_BEGINNINGS, TURN_CALLS, TURN_MESSAGES, TURN_SLICE
 from puregrpc.wire.status import Status, StatusCode
 
 
@@ -56,6 +56,21 @@ def test_a_turn_ends_and_the_next_goes_on(engine: EngineName) -> None:
         assert len(peer.calls) == 3000
         assert not peer.connection.has_input
         assert all(call.half_closed for call in peer.calls)
+
+
+def test_calls_that_begin_end_a_turn(engine: EngineName) -> None:
+    """Their handlers take time as well, which no connection can measure."""
+    with ScriptedClient(engine, ConnectionConfig(max_concurrent_streams=10_000)) as peer:
+        peer.connection.limit_turns(lambda: 0.0)  # as if nothing took any time
+        peer.send(*flood(1000))
+        most = TURN_BEGINNINGS + TURN_SLICE // 10
+        assert TURN_BEGINNINGS <= len(peer.calls) <= most
+        assert peer.connection.calls_begun == len(peer.calls)
+        before = len(peer.calls)
+        peer.connection.proceed(peer.now)
+        assert peer.connection.calls_begun == len(peer.calls) - before <= most
+        act(peer.connection, peer.now)
+        assert len(peer.calls) == 1000
 
 
 def test_without_a_limit_there_is_one_turn(engine: EngineName) -> None:

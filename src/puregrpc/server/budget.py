@@ -40,7 +40,7 @@ def make_budget(config: ServerConfig, world: str, relieve: Callable[[Holder], No
         connection += H2_CONNECTION
     if world == "threads":
         connection += THREAD_CONNECTION
-        guaranteed = GUARANTEED_MEMORY + THREAD_MEMORY - SMALL_FRAMES
+        guaranteed = GUARANTEED_MEMORY + THREAD_MEMORY - SMALL_FRAMES + call - CALL_MEMORY
         return MemoryBudget(held, unsent, guaranteed, call=call, connection=connection, relieve=relieve)
     if world == "trio":
         call += TRIO_CALL

@@ -27,6 +27,9 @@ __all__ = ["LoopSession"]
 
 T = TypeVar("T")
 
+HANDLER_TIME = 0.0001
+"""What the beginning of a handler is taken to cost, in seconds."""
+
 FREE: Final = 0
 HELD: Final = 1
 IN_TURN: Final = 2
@@ -121,7 +124,7 @@ class LoopSession(Session[ConnectionT]):
 
     def _spend(self, rounds: Rounds, seconds: float) -> None:
         """A turn has taken so long."""
-        rounds.spend(seconds)
+        rounds.spend(seconds + self.connection.calls_begun * HANDLER_TIME)
         self._turn_cost = seconds
 
     def _next_read_size(self, limit: int, size: int) -> int:

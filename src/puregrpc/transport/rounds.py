@@ -3,7 +3,8 @@
 A turn of one session is short. A thousand sessions that all have something to do would still keep a call of another
 client waiting for a thousand turns, again and again, and what their calls leave behind would wait as long to be thrown
 away. So sessions that take long are let go on in rounds, first come, first served: some of them, then the rest of the
-loop, then the next ones. Those whose turns are short come first, and have a turn at once while the round has time.
+loop, then the next ones. Those whose turns were short come first, and have a turn at once
+while the round has time: of those that had none yet there may be a thousand more at any moment.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ class Rounds:
     """The rounds of one server. In the thread of its loop; on threads, where the system sees to turns, it only says how
     much may be read at once."""
 
-    __slots__ = ("_behind", "_is_due", "_kernel", "_most_read", "_reading", "_room", "_sessions", "_spent", "_waiting",
-                 "_waiting_long", "are_many", "is_over")  # fmt: skip
+    __slots__ = ("_behind", "_is_due", "_is_new_next", "_kernel", "_most_read", "_reading", "_room", "_sessions",
+                 "_spent", "_waiting", "_waiting_long", "_waiting_new", "are_many", "is_over")  # fmt: skip
 
     def __init__(self, kernel: Kernel, room: Callable[[], int] | None = None) -> None:
         """``room`` tells how many octets there is room for in all sessions together."""
@@ -72,6 +73,10 @@ class Rounds:
         self._waiting: deque[tuple[float, Callable[[], object]]] = deque()
         self._waiting_long: deque[tuple[float, Callable[[], object]]] = deque()
         """Those whose turns are long."""
+        self._waiting_new: deque[tuple[float, Callable[[], object]]] = deque()
+        """Those that had none yet."""
+        self._is_new_next = True
+        """Of those that had none and those whose turns are long, one comes after the other."""
         self.is_over = False
         """Whoever has a turn to come is to `wait`."""
         self._room = room
@@ -129,8 +134,11 @@ class Rounds:
 
         ``is_next``: it was called already, when there was no time any more.
         """
-        is_long = cost >= LONG_TURN and cost != UNKNOWN_TURN
-        queue = self._waiting_long if is_long else self._waiting
+        queue = self._waiting
+        if cost == UNKNOWN_TURN:
+            queue = self._waiting_new
+        elif cost >= LONG_TURN:
+            queue = self._waiting_long
         if is_next:
             queue.appendleft((cost, go_on))
         else:
@@ -142,15 +150,26 @@ class Rounds:
         self._spent = 0.0
         self.is_over = False
         expected = 0.0
-        while (queue := self._waiting or self._waiting_long) and not self.is_over and expected < ROUND_TIME:
+        while (queue := self._next_queue()) and not self.is_over and expected < ROUND_TIME:
             cost, go_on = queue.popleft()
             before = self._spent
             try:
                 go_on()
             finally:
-                if self._waiting or self._waiting_long:
+                if self._has_waiting:
                     self._see_to_next()
             if self._spent == before:
                 expected += cost
-        if self._waiting or self._waiting_long:
+        if self._has_waiting:
             self.is_over = True
+
+    @property
+    def _has_waiting(self) -> bool:
+        return bool(self._waiting or self._waiting_new or self._waiting_long)
+
+    def _next_queue(self) -> deque[tuple[float, Callable[[], object]]]:
+        if self._waiting:
+            return self._waiting
+        self._is_new_next = not self._is_new_next
+        new, long = self._waiting_new, self._waiting_long
+        return (long or new) if self._is_new_next else (new or long)

@@ -308,6 +308,11 @@ class Connection(ABC):
         """Octets that came are still to be acted on: `proceed` is to be called. False without `limit_turns`."""
         return False
 
+    @property
+    def calls_begun(self) -> int:
+        """How many calls the peer has begun in the last turn: what their handlers do comes beside it."""
+        return 0
+
     def proceed(self, now: float) -> None:
         """Go on with the input for a turn; `advance` is part of it."""
         self.advance(now)

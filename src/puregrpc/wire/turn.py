@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from puregrpc.wire.limits import TURN_BEGINNINGS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,17 +16,26 @@ __all__ = ["Turn"]
 class Turn:
     """A turn of ``seconds`` by ``clock``; without a clock it never ends. It begins when it is first asked about."""
 
-    __slots__ = ("_clock", "_ends", "_seconds", "is_limited")
+    __slots__ = ("_clock", "_ends", "_seconds", "calls", "is_limited")
 
     def __init__(self, clock: Callable[[], float] | None = None, seconds: float = 0.0) -> None:
         self._clock = clock
         self._seconds = seconds
         self._ends: float | None = None
+        self.calls = 0
+        """How many calls have begun in it."""
         self.is_limited = clock is not None
 
     def begin(self) -> None:
         """The next turn."""
         self._ends = None
+        self.calls = 0
+
+    def call_began(self) -> None:
+        """A peer has begun a call: its handler takes time too."""
+        self.calls += 1
+        if self.calls >= TURN_BEGINNINGS:
+            self.end()
 
     def end(self) -> None:
         """What was done is work for others, whose turn it is."""

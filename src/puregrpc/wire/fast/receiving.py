@@ -165,6 +165,10 @@ class FastConnection(Holding):
         self._turn = Turn(clock, seconds)
 
     @property
+    def calls_begun(self) -> int:
+        return self._turn.calls
+
+    @property
     def has_input(self) -> bool:
         return self._kept is not None and not self._closed
 

@@ -368,6 +368,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         if served is None:
             self._refuse(stream_id)
             return
+        self._turn.call_began()
         self._take_call(served, stream_id, request, ended=ended, content_length=content_length)
 
     def _refuse(self, stream_id: int) -> None:

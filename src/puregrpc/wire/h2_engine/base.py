@@ -139,6 +139,10 @@ class H2Connection(Holding[CallT]):
         self._turn = Turn(clock, seconds)
 
     @property
+    def calls_begun(self) -> int:
+        return self._turn.calls
+
+    @property
     def has_input(self) -> bool:
         return self._has_input and not self._closed
 

@@ -256,6 +256,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         if call is None:
             self._refuse(stream_id)
             return
+        self._turn.call_began()
         call.request = request
         stream = self._new_stream(stream_id, call, request.path, ended=ended, length=length)
         stream.reader.coding = receiving_coding(request.encoding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from puregrpc.fuzz.frames.floods.making import NEXT_REQUEST, Floods, begun, on_streams, repeated
+from puregrpc.fuzz.frames.floods.making import FLOOD_SIZE, NEXT_REQUEST, Floods, begun, on_streams, repeated
 from puregrpc.fuzz.frames.probe import (
     ACK,
     DATA,
@@ -18,6 +18,7 @@ from puregrpc.fuzz.frames.probe import (
     SETTINGS,
     SETTINGS_ACK,
     frame,
+    message,
     window,
 )
 
@@ -94,6 +95,67 @@ def unknown_frames() -> Iterator[bytes]:
 @_FLOODS.flood("RFC 9113, section 6.8", "closes", limits=("GOAWAY_FRAMES",))
 def goaways() -> Iterator[bytes]:
     yield from repeated(frame(GOAWAY, 0, 0, bytes(8)))
+
+
+@_FLOODS.flood("RFC 7541, section 4.2", "closes", limits=("SETTINGS_FRAMES",))
+def table_sizes_that_change_with_each_call() -> Iterator[bytes]:
+    sizes = (frame(SETTINGS, 0, 0, b"\0\1\0\0\0\0"), frame(SETTINGS, 0, 0, b"\0\1\0\0\x10\0"))
+    yield from on_streams(
+        lambda stream_id: sizes[stream_id // 2 % 2] + frame(HEADERS, END_HEADERS | END_STREAM, stream_id, NEXT_REQUEST),
+        first=begun(flags=END_STREAM),
+        start=3,
+    )
+
+
+@_FLOODS.flood("RFC 9113, section 6.5.2", "closes", handlers="large", limits=("SETTINGS_FRAMES",))
+def frame_sizes_that_change_under_answers() -> Iterator[bytes]:
+    sizes = (frame(SETTINGS, 0, 0, b"\0\5\0\xff\xff\xff"), frame(SETTINGS, 0, 0, b"\0\5\0\0\x40\0"))
+    yield from on_streams(
+        lambda stream_id: sizes[stream_id // 2 % 2] + frame(HEADERS, END_HEADERS | END_STREAM, stream_id, NEXT_REQUEST),
+        first=begun(window(0, 1 << 30), flags=END_STREAM),
+        start=3,
+    )
+
+
+@_FLOODS.flood("RFC 9113, section 6.9.2", "closes", handlers="large", limits=("SETTINGS_FRAMES",))
+def windows_that_go_below_nought() -> Iterator[bytes]:
+    calls = b"".join(frame(HEADERS, END_HEADERS | END_STREAM, number, NEXT_REQUEST) for number in range(3, 203, 2))
+    yield begun(calls, flags=END_STREAM)
+    nought, some = b"\0\4\0\0\0\0", b"\0\4\0\0\x10\0"
+    yield from repeated(frame(SETTINGS, 0, 0, nought) + frame(SETTINGS, 0, 0, some), first=b"", size=FLOOD_SIZE // 4)
+
+
+@_FLOODS.flood("RFC 9218, section 7.1", "closes", limits=("UNKNOWN_FRAMES",))
+def priority_updates() -> Iterator[bytes]:
+    yield from on_streams(lambda stream_id: frame(0x10, 0, 0, stream_id.to_bytes(4, "big") + b"u=1, i"))
+
+
+@_FLOODS.flood("RFC 9113, section 5.5", "closes", limits=("UNKNOWN_FRAMES",))
+def frames_of_each_unknown_type() -> Iterator[bytes]:
+    yield from repeated(b"".join(frame(kind, 0xFF, kind, bytes(8)) for kind in range(10, 256)))
+
+
+@_FLOODS.flood("CVE-2019-9512", "any", limits=("MAX_UNSENT_REPLIES",))
+def pings_between_calls() -> Iterator[bytes]:
+    """Each answer forgives a PING."""
+    yield from on_streams(
+        lambda stream_id: (
+            frame(HEADERS, END_HEADERS, stream_id, NEXT_REQUEST)
+            + frame(DATA, END_STREAM, stream_id, message(b""))
+            + frame(PING, 0, 0, stream_id.to_bytes(8, "big"))
+        ),
+        first=begun(flags=END_STREAM),
+        start=3,
+    )
+
+
+@_FLOODS.flood("RFC 9113, section 6.8", "any")
+def calls_behind_a_goaway() -> Iterator[bytes]:
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, NEXT_REQUEST),
+        first=begun(frame(GOAWAY, 0, 0, bytes(8)), flags=END_STREAM),
+        start=3,
+    )
 
 
 FLOODS = tuple(_FLOODS.probes)

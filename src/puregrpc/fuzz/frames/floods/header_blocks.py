@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from puregrpc.fuzz.frames.floods.making import Floods, on_streams, repeated
+from puregrpc.fuzz.frames.floods.making import FLOOD_SIZE, Floods, on_streams, repeated
 from puregrpc.fuzz.frames.probe import (
     CONTINUATION,
     END_HEADERS,
@@ -12,6 +12,7 @@ from puregrpc.fuzz.frames.probe import (
     GRPC_REQUEST,
     HEADERS,
     OPENING,
+    PADDED,
     block,
     frame,
     indexed,
@@ -117,6 +118,98 @@ def insertions_that_evict() -> Iterator[bytes]:
 def requests_over_the_header_list_size() -> Iterator[bytes]:
     large = block((*GRPC_REQUEST, (b"x", bytes(16100))))
     yield from on_streams(lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, large))
+
+
+@_FLOODS.flood("CVE-2024-27316", "any", limits=("MAX_CONTINUATION_FRAMES",))
+def requests_in_thirty_continuations() -> Iterator[bytes]:
+    head = block(GRPC_REQUEST)
+    step = -(-len(head) // 30)
+    parts = [head[at : at + step] for at in range(0, len(head), step)]
+
+    def request(stream_id: int) -> bytes:
+        first = frame(HEADERS, END_STREAM, stream_id, parts[0])
+        return (
+            first
+            + b"".join(frame(CONTINUATION, 0, stream_id, part) for part in parts[1:-1])
+            + frame(CONTINUATION, END_HEADERS, stream_id, parts[-1])
+        )
+
+    yield from on_streams(request)
+
+
+@_FLOODS.flood("RFC 9113, section 6.2", "any")
+def requests_that_are_padding() -> Iterator[bytes]:
+    first, following = indexed(GRPC_REQUEST)
+    padded = b"\xff" + following + bytes(255)
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM | PADDED, stream_id, padded),
+        first=OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first),
+        start=3,
+    )
+
+
+@_FLOODS.flood("RFC 7541, section 6.3", "any")
+def tables_that_are_emptied_each_time() -> Iterator[bytes]:
+    first, _ = indexed(GRPC_REQUEST)
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, b"\x20\x3f\xe1\x1f" + first)
+    )
+
+
+@_FLOODS.flood("PROTOCOL-HTTP2, Custom-Metadata", "any", handlers="deaf", limits=("MAX_HEADER_LIST_SIZE",))
+def binary_metadata_of_commas() -> Iterator[bytes]:
+    """Each comma is an entry more."""
+    first, following = indexed((*GRPC_REQUEST, (b"x-bin", b"," * 3900)))
+    more = following + following[-1:] * 3
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS, stream_id, more),
+        first=OPENING + frame(HEADERS, END_HEADERS, 1, first),
+        start=3,
+        size=FLOOD_SIZE // 16,
+    )
+
+
+@_FLOODS.flood("PROTOCOL-HTTP2, Message-Accept-Encoding", "any")
+def accepted_encodings_without_end() -> Iterator[bytes]:
+    first, following = indexed((*GRPC_REQUEST, (b"grpc-accept-encoding", b"x," * 1900)))
+    more = following + following[-1:] * 3
+    yield from on_streams(
+        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, more),
+        first=OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first),
+        start=3,
+        size=FLOOD_SIZE // 16,
+    )
+
+
+@_FLOODS.flood("PROTOCOL-HTTP2, Requests", "any", handlers="fail")
+def requests_that_never_repeat() -> Iterator[bytes]:
+    """Path, authority, time-out, user agent, subtype and a name: whatever remembers one of them forgets another."""
+
+    def request(stream_id: int) -> bytes:
+        own = b"%d" % stream_id
+        fields = (
+            *GRPC_REQUEST[:2], (b":path", b"/a/" + own), (b":authority", own), (b"te", b"trailers"),
+            (b"content-type", b"application/grpc+" + own), (b"grpc-timeout", own[-8:] + b"m"),
+            (b"user-agent", own), (b"x-" + own, own),
+        )  # fmt: skip
+        return frame(HEADERS, END_HEADERS | END_STREAM, stream_id, block(fields))
+
+    yield from on_streams(request)
+
+
+@_FLOODS.flood("RFC 9113, section 8.1", "any", limits=("MAX_HEADER_LIST_SIZE",))
+def trailers_of_requests() -> Iterator[bytes]:
+    """A request may end with trailers, which mean nothing to gRPC."""
+    first, following = indexed(GRPC_REQUEST)
+    trailers = b"".join(b"\0" + plain_literal(b"x%d" % number) + plain_literal(b"") for number in range(300))
+    yield from on_streams(
+        lambda stream_id: (
+            frame(HEADERS, END_HEADERS, stream_id, following)
+            + frame(HEADERS, END_HEADERS | END_STREAM, stream_id, trailers)
+        ),
+        first=OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first),
+        start=3,
+    )
 
 
 FLOODS = tuple(_FLOODS.probes)

@@ -61,18 +61,18 @@ def data_on_a_closed_stream() -> Iterator[bytes]:
 @_FLOODS.flood("gRPC compression", "any", handlers="echo", limits=("DEFAULT_MAX_MESSAGE_SIZE", "INFLATE_SLICE"))
 def gzip_bombs() -> Iterator[bytes]:
     compressed = message(_gzip(bytes(4 << 20)), 1)
-    yield from _gzip_streams(compressed, FLOOD_SIZE // 4)
+    yield from _compressed_streams(compressed, FLOOD_SIZE // 4, b"gzip")
 
 
 @_FLOODS.flood("gRPC compression", "any", handlers="echo", limits=("DEFAULT_MAX_MESSAGE_SIZE",))
 def gzip_bombs_over_the_limit() -> Iterator[bytes]:
     compressed = message(_gzip(bytes(1 << 28)), 1)
-    yield from _gzip_streams(compressed, FLOOD_SIZE)
+    yield from _compressed_streams(compressed, FLOOD_SIZE, b"gzip")
 
 
 @_FLOODS.flood("gRPC compression; RFC 1952, section 2.2", "any", limits=("MAX_COMPRESSED_MEMBERS",))
 def gzip_members() -> Iterator[bytes]:
-    yield from _gzip_streams(message(_gzip(b"") * 700, 1), FLOOD_SIZE)
+    yield from _compressed_streams(message(_gzip(b"") * 700, 1), FLOOD_SIZE, b"gzip")
 
 
 def _gzip(octets: bytes) -> bytes:
@@ -82,8 +82,8 @@ def _gzip(octets: bytes) -> bytes:
     return deflater.compress(octets) + deflater.flush()
 
 
-def _gzip_streams(octets: bytes, size: int) -> Iterator[bytes]:
-    fields: Fields = (*GRPC_REQUEST, (b"grpc-encoding", b"gzip"))
+def _compressed_streams(octets: bytes, size: int, encoding: bytes, *, most: int = 60_000) -> Iterator[bytes]:
+    fields: Fields = (*GRPC_REQUEST, (b"grpc-encoding", encoding))
     first, following = indexed(fields)
     parts = [octets[at : at + 16384] for at in range(0, len(octets), 16384)]
 
@@ -93,7 +93,7 @@ def _gzip_streams(octets: bytes, size: int) -> Iterator[bytes]:
         )
 
     opened = OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first)
-    yield from on_streams(call, first=opened, start=3, size=min(size, 60_000))
+    yield from on_streams(call, first=opened, start=3, size=min(size, most))
 
 
 @_FLOODS.flood("RFC 9113, section 10.5", "any", handlers="deaf", limits=("MESSAGE_OVERHEAD", "CONNECTION_MEMORY"))
@@ -171,6 +171,41 @@ def resets_that_are_answered_with_data() -> Iterator[bytes]:
     for start in range(0, len(ids), 500):
         yield b"".join(frame(HEADERS, END_HEADERS, stream_id, following) for stream_id in ids[start : start + 500])
     yield b"".join(frame(DATA, 0, stream_id, b"\0") for stream_id in ids)
+
+
+@_FLOODS.flood("gRPC compression", "any", limits=("DEFAULT_MAX_MESSAGE_SIZE", "INFLATE_SLICE"))
+def deflate_bombs() -> Iterator[bytes]:
+    import zlib  # where there is none, there is no deflate
+
+    yield from _compressed_streams(message(zlib.compress(bytes(4 << 20), 9), 1), FLOOD_SIZE // 4, b"deflate")
+
+
+@_FLOODS.flood("gRPC compression", "any")
+def compressed_messages_of_nothing() -> Iterator[bytes]:
+    """Each costs an inflater."""
+    yield from _compressed_streams(message(_gzip(b""), 1), FLOOD_SIZE, b"gzip", most=FLOOD_SIZE // 2)
+
+
+@_FLOODS.flood("gRPC compression", "any")
+def damaged_messages() -> Iterator[bytes]:
+    """The damage shows at their end."""
+    damaged = _gzip(bytes(4 << 20))[:-8] + bytes(8)
+    yield from _compressed_streams(message(damaged, 1), FLOOD_SIZE // 4, b"gzip")
+
+
+@_FLOODS.flood("PROTOCOL-HTTP2, Length-Prefixed-Message", "any", handlers="deaf", limits=("SMALL_PARTS",))
+def prefixes_octet_by_octet() -> Iterator[bytes]:
+    octets = b"".join(frame(DATA, 0, 1, octet) for octet in (b"\0", b"\0", b"\0", b"\0", b"\1", b"x"))
+    yield from repeated(octets, first=begun())
+
+
+@_FLOODS.flood("RFC 9113, section 6.9.1", "any", handlers="large", limits=("MAX_UNSENT_OUTPUT",))
+def streams_open_and_the_connection_closed() -> Iterator[bytes]:
+    """The windows of streams are wide open, and that of the connection opens octet by octet."""
+    yield opening(INITIAL_WINDOW_SIZE=2**31 - 1) + frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST_REQUEST)
+    yield b"".join(frame(HEADERS, END_HEADERS | END_STREAM, number, NEXT_REQUEST) for number in range(3, 203, 2))
+    for _ in range(200):
+        yield window(0, 1) * 90
 
 
 FLOODS = tuple(_FLOODS.probes)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from puregrpc.fuzz.frames.floods.making import Floods, repeated
+from puregrpc.fuzz.frames.floods.making import Floods, on_streams, repeated
 from puregrpc.fuzz.frames.probe import (
+    CONTINUATION,
     DATA,
     END_HEADERS,
+    GOAWAY,
     GRPC_RESPONSE,
     HEADERS,
+    PING,
     SETTINGS,
     SETTINGS_ACK,
     block,
     frame,
     message,
+    plain_literal,
     window,
 )
 
@@ -57,6 +61,50 @@ def window_updates_to_a_client() -> Iterator[bytes]:
 def tiny_messages_to_a_client() -> Iterator[bytes]:
     first = RESPONSE_OPENING + frame(HEADERS, END_HEADERS, 1, block(GRPC_RESPONSE))
     yield from repeated(frame(DATA, 0, 1, message(b"") * 3200), first=first)
+
+
+@_FLOODS.flood("CVE-2019-9512", "closes", to_client=True, limits=("PINGS",))
+def pings_to_a_client() -> Iterator[bytes]:
+    yield from repeated(frame(PING, 0, 0, bytes(8)), first=RESPONSE_OPENING)
+
+
+@_FLOODS.flood("CVE-2019-9515", "closes", to_client=True, limits=("SETTINGS_FRAMES",))
+def settings_that_allow_calls_and_do_not() -> Iterator[bytes]:
+    allowed, refused = b"\0\3\0\0\0\x64", b"\0\3\0\0\0\0"
+    yield from repeated(frame(SETTINGS, 0, 0, refused) + frame(SETTINGS, 0, 0, allowed), first=RESPONSE_OPENING)
+
+
+@_FLOODS.flood("RFC 7838, section 4; RFC 8336", "closes", to_client=True, limits=("UNKNOWN_FRAMES",))
+def alternative_services_and_origins() -> Iterator[bytes]:
+    yield from repeated(
+        frame(0x0A, 0, 0, b'\0\1ah2=":443"') + frame(0x0C, 0, 0, b"\0\x0ehttps://a.test"), first=RESPONSE_OPENING
+    )
+
+
+@_FLOODS.flood("RFC 9113, section 6.8", "closes", to_client=True, limits=("GOAWAY_FRAMES",))
+def goaways_that_take_the_call() -> Iterator[bytes]:
+    yield from repeated(frame(GOAWAY, 0, 0, b"\0\0\0\1" + bytes(4)), first=RESPONSE_OPENING)
+
+
+@_FLOODS.flood("RFC 9113, section 10.5", "any", to_client=True, limits=("SMALL_PARTS",))
+def one_octet_data_to_a_client() -> Iterator[bytes]:
+    first = RESPONSE_OPENING + frame(HEADERS, END_HEADERS, 1, block(GRPC_RESPONSE))
+    yield from repeated(frame(DATA, 0, 1, b"\0"), first=first)
+
+
+@_FLOODS.flood("RFC 9113, section 6.1", "closes", to_client=True)
+def data_of_streams_that_there_are_not() -> Iterator[bytes]:
+    yield from on_streams(lambda stream_id: frame(DATA, 0, stream_id, b"\0"), first=RESPONSE_OPENING, start=3)
+
+
+@_FLOODS.flood("RFC 9113, section 10.5.1", "any", to_client=True)
+def heads_of_many_fields() -> Iterator[bytes]:
+    """Informational ones, of a few thousand fields each."""
+    fields = b"".join(b"\0" + plain_literal(b"x%d" % number) + plain_literal(b"") for number in range(2000))
+    parts = [fields[at : at + 16384] for at in range(0, len(fields), 16384)]
+    head = frame(HEADERS, 0, 1, block(((b":status", b"103"),)))
+    more = b"".join(frame(CONTINUATION, 0, 1, part) for part in parts[:-1])
+    yield from repeated(head + more + frame(CONTINUATION, END_HEADERS, 1, parts[-1]), first=RESPONSE_OPENING)
 
 
 FLOODS = tuple(_FLOODS.probes)
