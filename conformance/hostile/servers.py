@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.hostile.victim import LARGE_ANSWER, PATH
 from puregrpc.server import BlockingServer, Method, Server, ServerConfig, Shape
+from puregrpc.services import add_health_and_reflection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -67,6 +68,7 @@ def methods(handlers: str, *, is_plain: bool) -> list[Method]:
 async def serve(config: ServerConfig, handlers: str) -> None:
     server = Server(ADDRESS, config=config)
     server.add_methods(methods(handlers, is_plain=False))
+    add_health_and_reflection(server)
     async with server:
         print(server.addresses[0].rpartition(":")[2], flush=True)
         await server.wait_for_termination()
@@ -75,6 +77,7 @@ async def serve(config: ServerConfig, handlers: str) -> None:
 def serve_blocking(config: ServerConfig, handlers: str) -> None:
     server = BlockingServer(ADDRESS, config=config)
     server.add_methods(methods(handlers, is_plain=True))
+    add_health_and_reflection(server)
     with server:
         print(server.addresses[0].rpartition(":")[2], flush=True)
         server.wait_for_termination()

@@ -119,8 +119,7 @@ def calls_whose_deadlines_pass_at_once() -> Iterator[bytes]:
 
 
 @_FLOODS.flood("RFC 9113, section 5.1", "closes", limits=("STREAM_FAULTS",), handlers="deaf")
-def data_behind_the_end() -> Iterator[bytes]:
-    """DATA of streams that are half-closed."""
+def data_on_streams_that_are_half_closed() -> Iterator[bytes]:
     yield from on_streams(
         lambda stream_id: (
             frame(HEADERS, END_HEADERS | END_STREAM, stream_id, NEXT_REQUEST) + frame(DATA, 0, stream_id, b"\0")
