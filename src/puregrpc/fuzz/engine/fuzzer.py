@@ -85,7 +85,7 @@ class Fuzzer(Beginning):
                 ]
                 self._flows(usable, 0.36)
                 self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.39)
-                self._drive("together", planner.mixed([each for each in ending if each.is_steady]), 0.41)
+                self._drive("together", planner.mixed(ending), 0.41)
                 self._volleys(steady, 0.42)
                 self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.44)
                 self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 2), 0.54)
@@ -241,7 +241,7 @@ class Fuzzer(Beginning):
             if link.closed:
                 time.sleep(0.02)
             down = self._down()
-            if len(again) > 1 and not self.target.has_ended() and self._hangs_together(batch):
+            if len(again) > 1 and not self.target.has_ended() and self._hang_not_alone(batch):
                 return
             if down is not None and (down.check != "not-served" or not self._stuck_behind(self._canary)):
                 self._not_served(again, down)

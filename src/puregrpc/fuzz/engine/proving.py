@@ -62,8 +62,8 @@ class Proving(Watching):
         if culprits:
             self._examine(culprits[0], down)
 
-    def _hangs_together(self, batch: list[Case]) -> bool:
-        """Whether calls hang when they are under way at once, and one by one do not. From then on they are not.
+    def _hang_not_alone(self, batch: list[Case]) -> bool:
+        """Whether calls that hang do so only when they are under way at once; then they are not from then on.
 
         In a target that cannot be begun again nobody can tell.
         """
@@ -86,7 +86,7 @@ class Proving(Watching):
                 self._is_alone = len(self.report.findings) > known
                 break
         self._revive()
-        return self._is_alone
+        return True
 
     def _is_stuck(self, unanswered: list[Case]) -> bool:
         """Whether a method has stopped to answer ordinary calls, and what did it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.checks.words import Observation, signature
@@ -67,14 +68,16 @@ def mixed(calls: Sequence[tuple[str, Fields, bytes, float]], deadline: float) ->
         steps.append(Step("wait", until="all"))
     about = f"{count} calls of {len(calls)} methods at once, {ROUNDS} times"
     for _ in range(MIXTURES):
-        yield Case("sequence", calls[0][0], tuple(steps), "alike", about, "CWE-833", seconds=PATIENCE)
+        yield Case("sequence", calls[0][0], tuple(steps), "alike", about, "CWE-833", seconds=PATIENCE / 2)
 
 
 def as_sent(calls: Sequence[tuple[Fields, bytes]], path: str) -> Case:
     """Calls that were under way at once, at once again."""
     steps: list[Step] = []
-    for _ in range(ROUNDS):
-        for fields, octets in calls:
+    half = (len(calls) + 1) // 2
+    mixed = [call for both in zip_longest(calls[:half], calls[half:]) for call in both if call is not None]
+    for order in (calls, mixed, calls, mixed):
+        for fields, octets in order:
             steps.append(Step("burst", len(steps), _without_deadline(fields), octets, code=1))
         steps.append(Step("wait", until="all"))
     about = f"{len(calls)} calls at once that are answered one by one"
