@@ -67,7 +67,7 @@ class Proving(Watching):
 
         In a target that cannot be begun again nobody can tell.
         """
-        if self._tries_together >= MOST_TOGETHER or not self.target.can_restart:
+        if self._tries_together >= MOST_TOGETHER or not self.target.can_restart or self.target.has_ended():
             return False
         if self.target.start_seconds > SLOW_START or not self._revive():
             return False

@@ -203,7 +203,9 @@ class Watching:
             is_last = number == outcome.last
             if not answer.ended and outcome.closed:
                 continue
-            path = next((value.decode() for name, value in others.get(number, ()) if name == b":path"), case.method)
+            path = next(
+                (value.decode("latin-1") for name, value in others.get(number, ()) if name == b":path"), case.method
+            )
             if (is_last and (is_put or not case.stored)) or (answer.ended and not is_last):
                 found += self.judge.judge(case, answer, self.profiles.get(path), is_last=is_last)
         if case.expects == "alike":
