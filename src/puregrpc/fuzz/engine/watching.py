@@ -33,6 +33,7 @@ CANARY_TIMEOUT = 3.0
 COME_BACK = 5.0
 """Seconds that a server which nobody here starts may take to come back."""
 DOWN = {"process-ended", "not-served"}
+ENHANCE_YOUR_CALM = 11
 
 
 class OutOfTime(Exception):  # noqa: N818 - control flow
@@ -219,7 +220,14 @@ class Watching:
             down = self._down()
             if down is not None:
                 return [down]
-        if outcome.closed and unanswered and case.expects in ("answer", "same", "follows", "alike") and not found:
+        is_too_much = outcome.goaway == ENHANCE_YOUR_CALM  # as a server may find
+        if (
+            outcome.closed
+            and unanswered
+            and not is_too_much
+            and case.expects in ("answer", "same", "follows", "alike")
+            and not found
+        ):
             found.append(
                 Observation(
                     "protocol-violation",
