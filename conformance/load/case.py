@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Case"]
+__all__ = ["MARK", "Case"]
+
+MARK = "INTERRUPT-ME"
+"""What a script prints that is to be interrupted."""
 
 
 @dataclass(frozen=True, kw_only=True)

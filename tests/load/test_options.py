@@ -16,6 +16,7 @@ from puregrpc.load.scenarios import RampingVus
     [
         ({}, {}, "1 iterations for each of 1 VUs (maxDuration: 10m0s, gracefulStop: 30s)"),
         ({"vus": 10, "duration": "30s"}, {}, "10 looping VUs for 30s (gracefulStop: 30s)"),
+        ({"scenarios": {}}, {}, "1 iterations for each of 1 VUs (maxDuration: 10m0s, gracefulStop: 30s)"),
         ({"vus": 10, "duration": 1500}, {}, "10 looping VUs for 1.5s (gracefulStop: 30s)"),
         (
             {"vus": 2, "iterations": 10},
@@ -98,7 +99,6 @@ def one(**fields: Any) -> dict[str, Any]:
             one(executor="constant-arrival-rate", rate=3, duration="1s", preAllocatedVUs=3, maxVUs=2),
             "maxVUs (2) is less than preAllocatedVUs (3)",
         ),
-        ({"scenarios": {}}, "there is none in it"),
         ({"scenarios": {"a b": {"executor": "constant-vus"}}}, "the name of a scenario is made of letters"),
         ({"scenarios": {"s": {}}, "vus": 1, "duration": "1s"}, "they cannot be combined"),
         ({"thresholds": {"checks": "rate>>1"}}, "options.thresholds['checks']: 'rate>>1' is not a threshold"),

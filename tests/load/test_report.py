@@ -110,9 +110,21 @@ def test_a_run_is_controlled_over_http(write: Write) -> None:
             while not (is_told := named in ask(address, "metrics")) and time.monotonic() < until:
                 time.sleep(0.02)
             told.append(is_told)
+            told.append(ask(address, "v1/status", {"paused": True})["data"]["attributes"]["paused"])
+            while ask(address, "v1/status")["data"]["attributes"]["vus"]:
+                pass
+            told.append(ask(address, "data.json")["is_paused"])
+            told.append(ask(address, "v1/status", {"vus": 20, "paused": False}))
+            ask(address, "v1/status", {"vus-max": 20, "paused": False})
+            while ask(address, "v1/status")["data"]["attributes"]["vus"] != 4:
+                pass
+            ask(address, "v1/status", {"vus": 12})
+            while ask(address, "v1/status")["data"]["attributes"]["vus"] != 12:
+                pass
+            told.append(ask(address, "v1/status")["data"]["attributes"]["vus-max"])
             ask(address, "v1/status", {"stopped": True})
 
     result = run(script, CONTROLLED, observer=Controlling(), web=0)
     assert result.exit_status == 0
-    assert told == [400, 403, True, True, True]
+    assert told == [400, 403, True, True, True, True, True, 400, 20]
     assert result.completed > 4

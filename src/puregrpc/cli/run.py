@@ -63,9 +63,9 @@ SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 def run(script: str, **given: Any) -> int:
     """Run the load test in SCRIPT, a Python file with a function default() and, if wanted, options.
 
-    Exit status: 0; 99 if a threshold was crossed; 104 for options that cannot be; 105 after Ctrl-C, which ends the run
-    gracefully, and at once when it comes again; 107 if the script raised outside of iterations; 108 if it called
-    abort(); 255 without a script or a function in it.
+    Exit status: 0; 99 if a threshold was crossed; 100 or 101 if setup() or teardown() took too long; 104 for options
+    that cannot be; 105 after Ctrl-C, which ends the run gracefully, and at once when it comes again; 107 if the script
+    raised outside of iterations; 108 if it called abort(); 255 without a script or a function in it.
 
     \b
     puregrpc run script.py --vus 50 --duration 30s
@@ -91,8 +91,9 @@ def run(script: str, **given: Any) -> int:
         except LoadError as error:
             error_line(str(error))
             return error.exit_status
-    _tell(result.written, "" if given["no_summary"] or given["summary_mode"] == "disabled" else result.summary)
-    if given["summary_export"]:
+    tells = not (given["no_summary"] or given["summary_mode"] == "disabled")
+    _tell(result.written, result.summary if tells else "")
+    if given["summary_export"] and tells:
         from puregrpc.load.report import exported_summary
 
         text = json.dumps(exported_summary(result.data), indent=4, ensure_ascii=False, default=repr)
@@ -118,6 +119,8 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     for name in ("no_setup", "no_teardown", "no_thresholds"):
         if given[name]:
             options[name] = True
+    if given["no_summary"] or given["summary_mode"] == "disabled":
+        options["no_summary"] = True
     return options
 
 
@@ -166,9 +169,9 @@ def _output(text: str) -> Iterator[JsonLines | CsvLines | Exporter]:
         yield kinds[kind](file)
 
 
-def _tell(written: dict[str, str | bytes], summary: str) -> None:
+def _tell(written: dict[str, str | bytes] | None, summary: str) -> None:
     """Print the summary, or what the script made of it."""
-    if not written:
+    if written is None:
         if summary:
             sys.stdout.write(f"\n\n{summary}\n\n")
             sys.stdout.flush()

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from puregrpc.client.results.records import HealthStatus, Response
 from puregrpc.errors import Error, InvalidArgument
 from puregrpc.metrics import Metrics, Series, current_metrics, tag_values
-from puregrpc.metrics.current import Surroundings, current_surroundings
+from puregrpc.metrics.current import Surroundings, check_own_name, current_surroundings
 
 __all__ = ["Failure", "check", "fail", "how_to_sleep", "sleep"]
 
@@ -38,6 +38,7 @@ def check(
 
     A condition is a function of the value, or a value that counts by its truth. What a condition raises counts as a
     failure and is raised on. The results go to ``metrics``, or else to where the client of a `Response` measures.
+    Raises InvalidArgument for a name with ``::`` in it, as k6 does.
     """
     if type(conditions) is not dict and not isinstance(conditions, Mapping):
         raise InvalidArgument(f"the conditions of a check are a dict of functions, not {type(conditions).__name__}")
@@ -60,6 +61,7 @@ def check(
 
 def _series(where: Metrics, name: str, surroundings: Surroundings, extra: dict[str, str] | None) -> Series:
     """Where the results of a check go."""
+    check_own_name(name)
     tags = {**where.tags, **surroundings.tags, **(extra or {}), "check": name}
     series = where.metric("checks", "rate").with_tags(tags)
     return where.keep((name, surroundings.key), series) if extra is None else series

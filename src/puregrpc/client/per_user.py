@@ -6,6 +6,7 @@ connected for themselves. The schema and the codec are shared in any case.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from puregrpc.client.params.connect import ConnectKeywords
 
 __all__ = ["Connections", "current_connections", "per_user_clients"]
+
+
+logger = logging.getLogger("puregrpc.load")
 
 
 class Connections:
@@ -55,15 +59,19 @@ class Connections:
                     connection.close_soon()
 
     async def close(self) -> None:
-        """Close what is connected. To be called where the users ran."""
+        """Close what is connected. To be called where the users ran. What handlers raised that nobody was told is
+        logged."""
         self.is_shared = False
         token = _connections.set(self)
         try:
             for client in list(self.states):
-                if isinstance(client, UserAsyncClient):
-                    await client.close()
-                elif isinstance(client, UserClient):
-                    client.close()
+                try:
+                    if isinstance(client, UserAsyncClient):
+                        await client.close()
+                    elif isinstance(client, UserClient):
+                        client.close()
+                except Exception:
+                    logger.exception("a handler of a stream raised")
         finally:
             _connections.reset(token)
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from puregrpc.client.check import how_to_sleep
 from puregrpc.client.per_user import Connections, current_connections
+from puregrpc.client.streams.base import StreamBase, begun_streams
 from puregrpc.errors import NotConnected
 from puregrpc.kernel import Kernel, ThreadKernel
 from puregrpc.kernel.threads.trampoline import Interrupted
@@ -23,7 +24,7 @@ from puregrpc.load.copies import own_copy
 from puregrpc.load.problems import Abort
 from puregrpc.load.scenarios import Scenario
 from puregrpc.load.waiting import Change
-from puregrpc.metrics import Metrics
+from puregrpc.metrics import Metrics, Series
 from puregrpc.metrics.current import Surroundings, surround
 
 __all__ = ["Activity", "Share", "Test", "User"]
@@ -35,6 +36,9 @@ AT_ONCE = 5e-5
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that threads have to end what was interrupted."""
+
+CUT_EVERY = 0.1
+"""Seconds after which a thread that waits for a stream looks whether it has to end."""
 
 LONGEST_TURN = 0.05
 """Seconds after which others have theirs in any case."""
@@ -111,13 +115,8 @@ class Activity:
         self.shortest = shortest
         self.tags = {**tags, "scenario": scenario.name, **scenario.tags}
         self.surroundings = Surroundings(self.tags)
-        self._tagged: dict[tuple[tuple[str, str], ...], Surroundings] = {}
-        metrics = test.metrics
-        own = {**metrics.tags, **self.surroundings.tags}
-        self.durations = metrics.metric("iteration_duration", "trend", "time").with_tags(own)
-        self.durations.followed_by(metrics.metric("iterations", "counter").with_tags(own), 1.0)
-        for name in ("data_sent", "data_received"):  # which are told even if nothing is sent
-            metrics.metric(name, "counter", "data").with_tags(own).note(0)
+        self.durations = self._durations_with(self.surroundings)
+        self._tagged: dict[tuple[tuple[str, str], ...], tuple[Surroundings, Series]] = {}
         self.threads = None if is_async or kernel.world == "threads" else ThreadKernel()
         """Where iterations run that would hold up the loop."""
         self._in_threads = 0
@@ -183,15 +182,25 @@ class Activity:
         passed = self.kernel.now() - self.begins_at
         return min(max(passed / scenario.duration, 0.0), 1.0) if scenario.duration != inf else 0.0
 
-    def surroundings_of(self, tags: dict[str, str]) -> Surroundings:
-        """Those of all users that have the same tags."""
+    def surroundings_of(self, tags: dict[str, str]) -> tuple[Surroundings, Series]:
+        """Those of all users that have the same tags, and where the durations of their iterations go."""
         key = tuple(sorted(tags.items()))
         found = self._tagged.get(key)
         if found is None:
-            found = Surroundings({**self.tags, **tags})
+            surroundings = Surroundings({**self.tags, **tags})
+            found = surroundings, self._durations_with(surroundings)
             if len(self._tagged) < 10_000:
                 self._tagged[key] = found
         return found
+
+    def _durations_with(self, surroundings: Surroundings) -> Series:
+        metrics = self.test.metrics
+        own = {**metrics.tags, **surroundings.tags}
+        durations = metrics.metric("iteration_duration", "trend", "time").with_tags(own)
+        durations.followed_by(metrics.metric("iterations", "counter").with_tags(own), 1.0)
+        for name in ("data_sent", "data_received"):  # which are told even if nothing is sent
+            metrics.metric(name, "counter", "data").with_tags(own).note(0)
+        return durations
 
     # -- what executors use
 
@@ -337,8 +346,8 @@ class User:
     """A virtual user of a scenario."""
 
     __slots__ = (
-        "_arguments", "_function", "_is_settled", "_turn", "activity", "completed", "connections", "interrupted",
-        "place", "surroundings",
+        "_arguments", "_durations", "_function", "_is_settled", "_streams", "_turn", "activity", "completed",
+        "connections", "interrupted", "place", "surroundings",
     )  # fmt: skip
 
     def __init__(self, number: int, activity: Activity, connections: Connections) -> None:
@@ -348,6 +357,9 @@ class User:
         self.surroundings = Surroundings(activity.tags, key=activity.surroundings)
         self._function: Callable[..., Any] = activity.function
         self._arguments: tuple[Any, ...] = ()
+        self._durations = activity.durations
+        self._streams: list[StreamBase] = []
+        """Those that it has opened."""
         self._is_settled = False
         self._turn = 0.0
         self.completed = 0
@@ -355,7 +367,8 @@ class User:
 
     def _set_tags(self, tags: dict[str, str]) -> None:
         activity, behind = self.activity, self.surroundings.behind
-        self.surroundings = Surroundings({**activity.tags, **tags}, key=activity.surroundings_of(tags))
+        key, self._durations = activity.surroundings_of(tags)
+        self.surroundings = Surroundings({**activity.tags, **tags}, key=key)
         self.surroundings.behind = behind
         surround(self.surroundings)
 
@@ -363,6 +376,7 @@ class User:
         """Let the code of this task be the user's."""
         current_place.set(self.place)
         current_connections.set(self.connections)
+        begun_streams.set(self._streams)
         surround(self.surroundings)
         if not self.activity.is_async:
             how_to_sleep.set(self.activity.sleep)
@@ -370,6 +384,27 @@ class User:
         if not self._is_settled:
             self._is_settled = True
             self._arguments = self.activity.own_arguments()
+
+    def _call(self) -> None:
+        """Do an iteration in a thread, up to the ends of its streams."""
+        self._function(*self._arguments)
+        if self._streams:
+            for stream in self._handled_streams():
+                while not stream.wait(CUT_EVERY * 1000):
+                    if self.activity.is_cut:
+                        raise Interrupted
+
+    def _handled_streams(self) -> list[Any]:
+        """Those that end by themselves, and whose handlers belong to the iteration, as in k6."""
+        due: list[StreamBase] = []
+        kept: list[StreamBase] = []
+        for stream in self._streams:
+            if stream.is_half_closed:
+                due.append(stream)
+            elif not stream.is_over:
+                kept.append(stream)
+        self._streams[:] = kept
+        return [stream for stream in due if stream.is_handled]
 
     async def iterate(self, number: int, planned: float | None = None) -> None:
         """Do an iteration: ``number`` is its own in the scenario, ``planned`` when it was due (`perf_counter`)."""
@@ -385,11 +420,14 @@ class User:
         try:
             if activity.is_async:
                 await self._function(*self._arguments)
+                if self._streams:
+                    for stream in self._handled_streams():
+                        await stream.wait()
             elif activity.threads is None:
-                self._function(*self._arguments)
+                self._call()
             else:
                 surround(self.surroundings)  # they are others once `vu.tag` was called, in a thread
-                await activity.in_thread(self._function, self._arguments)
+                await activity.in_thread(self._call, ())
         except Exception as error:
             activity.failed(error)
         except Abort as error:
@@ -404,7 +442,7 @@ class User:
             self.interrupted += 1
             return
         ended = perf_counter()
-        activity.durations.note((ended - began) * 1000)
+        self._durations.note((ended - began) * 1000)
         self.completed += 1
         shortest = activity.shortest
         if shortest and ended - began < shortest:

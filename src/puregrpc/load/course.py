@@ -22,6 +22,7 @@ from puregrpc.load.activity import Activity, Share
 from puregrpc.load.executors import carry_out
 from puregrpc.load.messages import Counts
 from puregrpc.load.options import Options
+from puregrpc.load.problems import ExitStatus
 from puregrpc.load.script import Script, arguments_for, failure_text, is_async
 from puregrpc.load.waiting import Change, within
 from puregrpc.metrics import Metrics, active
@@ -62,7 +63,11 @@ def seldom_collected() -> Iterator[None]:
 
 
 class ScriptFailure(Exception):  # noqa: N818 - it is told, and nothing of ours failed
-    """``init``, ``setup`` or ``teardown`` raised."""
+    """``init``, ``setup`` or ``teardown`` raised, or took too long."""
+
+    def __init__(self, problem: str, exit_status: int = ExitStatus.SCRIPT) -> None:
+        super().__init__(problem)
+        self.exit_status = exit_status
 
 
 class Course(ABC):
@@ -200,7 +205,8 @@ class Course(ABC):
 
         try:
             if not await within(self.kernel, timeout, call):
-                raise ScriptFailure(f"{name}() took more than {timeout:g} s, and was interrupted")
+                status = ExitStatus.TEARDOWN_TIMEOUT if name == "teardown" else ExitStatus.SETUP_TIMEOUT
+                raise ScriptFailure(f"{name}() took more than {timeout:g} s, and was interrupted", status)
         except Exception as error:
             if isinstance(error, ScriptFailure):
                 raise
@@ -279,7 +285,10 @@ class Course(ABC):
                 kernel.spawn(one, each)
             await self.change.wait_for(lambda: not left, kernel.now() + CLOSE_TIMEOUT)
         for client in self.script.clients:
-            if not isinstance(client, UserAsyncClient):
-                client.close()
-            elif kernel.world != "threads":
-                await client.close()
+            try:
+                if not isinstance(client, UserAsyncClient):
+                    client.close()
+                elif kernel.world != "threads":
+                    await client.close()
+            except Exception:
+                logger.exception("a handler of a stream raised")

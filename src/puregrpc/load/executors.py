@@ -258,7 +258,7 @@ async def externally_controlled(activity: Activity, crew: Crew) -> None:
     pool = Pool(activity, crew)
     activity.target = scenario.vus
     while kernel.now() < activity.ends_at and not activity.is_stopping:
-        wanted = share_of(min(activity.target, scenario.max_vus), share.index, share.workers)
+        wanted = share_of(activity.target, share.index, share.workers)
         pool.resize(wanted, scenario.graceful_stop)
         until = min(activity.ends_at, pool.next_interruption())
         await activity.change.wait_for(

@@ -48,6 +48,8 @@ class Options:
     no_setup: bool = False
     no_teardown: bool = False
     no_thresholds: bool = False
+    no_summary: bool = False
+    """``handle_summary`` is not called."""
     connections: int = 0
     """How many connections of each of the script's clients the users share; 0: each user has its own."""
     seed: int | None = None
@@ -86,6 +88,7 @@ def read_options(script: object, overriding: Mapping[str, Any] | None = None) ->
         no_setup=both("no_setup").boolean("no_setup"),
         no_teardown=both("no_teardown").boolean("no_teardown"),
         no_thresholds=both("no_thresholds").boolean("no_thresholds"),
+        no_summary=both("no_summary").boolean("no_summary"),
         connections=both("connections").number("connections", 0),
         seed=both("seed").number("seed", 0) if both("seed").has("seed") else None,
         loop=both("loop").read("loop", "", _loop),
@@ -107,8 +110,6 @@ def _scenarios(fields: Fields) -> tuple[Scenario, ...]:
     def read(value: object, where: str) -> tuple[Scenario, ...]:
         if not isinstance(value, Mapping):
             raise LoadError(f"{where}: a dict of scenarios by name is expected, not {type(value).__name__}")
-        if not value:
-            raise LoadError(f"{where}: there is none in it")
         return tuple(read_scenario(str(name), given) for name, given in value.items())
 
     return fields.read("scenarios", (), read)

@@ -25,6 +25,7 @@ def page_data(
     summary: str,
     is_over: bool,
     controls: bool = False,
+    is_paused: bool = False,
 ) -> dict[str, Any]:
     """What the page shows. ``state`` says in words how the run stands; ``controls``: users can be set from it."""
     found = metrics.to_dict(trend_stats=TREND_STATS)
@@ -34,6 +35,7 @@ def page_data(
         "state": state,
         "is_over": is_over,
         "controls": controls,
+        "is_paused": is_paused,
         "seconds": metrics.seconds,
         "points": list(timeline.points),
         "metrics": found["metrics"],

@@ -13,6 +13,10 @@ class ExitStatus:
     OK = 0
     THRESHOLDS = 99
     """A threshold was crossed."""
+    SETUP_TIMEOUT = 100
+    """``init`` or ``setup`` took longer than ``setup_timeout``."""
+    TEARDOWN_TIMEOUT = 101
+    """``teardown`` took longer than ``teardown_timeout``."""
     WORKER = 103
     """A worker process died: what the others did is told."""
     INVALID = 104

@@ -17,9 +17,8 @@ def summary_data(
 ) -> dict[str, Any]:
     """What ``handle_summary`` gets."""
     found = metrics.to_dict(trend_stats=trend_stats)
-    given = {} if setup_data is None else {"setup_data": setup_data}
     return {
-        **given,
+        "setup_data": setup_data,
         "root_group": root_group(metrics),
         "options": {"summaryTrendStats": list(trend_stats), "summaryTimeUnit": time_unit or "", "noColor": True},
         "state": {"isStdOutTTY": False, "isStdErrTTY": False, "testRunDurationMs": found["duration_ms"]},
@@ -37,7 +36,7 @@ def exported_summary(data: dict[str, Any]) -> dict[str, Any]:
         if "thresholds" in metric:
             values["thresholds"] = {source: not result["ok"] for source, result in metric["thresholds"].items()}
         metrics[name] = values
-    given = {name: data[name] for name in ("setup_data",) if name in data}
+    given = {} if data["setup_data"] is None else {"setup_data": data["setup_data"]}
     return {"root_group": _by_name(data["root_group"]), "metrics": metrics, **given}
 
 
@@ -54,28 +53,34 @@ def _by_name(group: dict[str, Any]) -> dict[str, Any]:
 def root_group(metrics: Metrics) -> dict[str, Any]:
     """The groups and their checks as a tree."""
     root = _group("", "")
-    if "checks" not in metrics:
-        return root
-    for series in list(metrics["checks"].series.values()):
-        group, path = root, ""
-        for name in series.tags.get("group", "").split("::")[1:]:
-            path = f"{path}::{name}"
-            inner = next((each for each in group["groups"] if each["name"] == name), None)
-            if inner is None:
-                inner = _group(name, path)
-                group["groups"].append(inner)
-            group = inner
+    for series in list(metrics["checks"].series.values()) if "checks" in metrics else []:
+        group = _at(root, series.tags.get("group", ""))
         name = series.tags.get("check", "")
         sink = series.settle()
         assert isinstance(sink, RateSink)
         check = next((each for each in group["checks"] if each["name"] == name), None)
         if check is None:
-            whole = f"{path}::{name}"
+            whole = f"{group['path']}::{name}"
             check = {"name": name, "path": whole, "id": _id(whole), "passes": 0, "fails": 0}
             group["checks"].append(check)
         check["passes"] += sink.passes
         check["fails"] += sink.count - sink.passes
+    for series in list(metrics["group_duration"].series.values()) if "group_duration" in metrics else []:
+        _at(root, series.tags.get("group", ""))
     return root
+
+
+def _at(root: dict[str, Any], path: str) -> dict[str, Any]:
+    """The group of a path, which is made if it is not there."""
+    group, above = root, ""
+    for name in path.split("::")[1:]:
+        above = f"{above}::{name}"
+        inner = next((each for each in group["groups"] if each["name"] == name), None)
+        if inner is None:
+            inner = _group(name, above)
+            group["groups"].append(inner)
+        group = inner
+    return group
 
 
 def _group(name: str, path: str) -> dict[str, Any]:

@@ -97,8 +97,9 @@ class Result:
     """The same as data, as ``handle_summary`` gets it."""
     page: str = field(repr=False)
     """The report as an HTML page, with plots over time."""
-    written: dict[str, str | bytes] = field(repr=False)
-    """What ``handle_summary`` gave: name of a file, ``stdout`` or ``stderr`` -> what goes there. Empty: it has none."""
+    written: dict[str, str | bytes] | None = field(repr=False)
+    """What ``handle_summary`` gave: name of a file, ``stdout`` or ``stderr`` -> what goes there. None: there is no such
+    function, or it failed, and the summary is told as it is."""
 
 
 def run(
@@ -164,6 +165,10 @@ class Run(Course):
         self._setup_data: Any = None
         self._exit_status = ExitStatus.OK
         self._problem = ""
+        self._is_paused = False
+        self._wanted: int | None = None
+        """How many users somebody wants where they are controlled from outside, and how many there may be."""
+        self._most: int | None = None
 
     def _end(self, status: int, problem: str) -> None:
         if self._exit_status == ExitStatus.OK:
@@ -217,13 +222,14 @@ class Run(Course):
             summary=summary,
             is_over=bool(summary),
             controls=not summary and any(each.target is not None for each in self.activities),
+            is_paused=self._is_paused,
         )
 
     def standing(self) -> dict[str, Any]:
         """See `Controlled`."""
         return {
             "status": 7 if self.is_over else 4,
-            "paused": False,
+            "paused": self._is_paused,
             "vus": self._all_counts().vus,
             "vus-max": self._most_users(),
             "stopped": all(each.is_stopping for each in self.activities),
@@ -231,15 +237,22 @@ class Run(Course):
             "tainted": False,
         }
 
-    def set_users(self, count: int) -> None:
+    def control(self, *, users: int | None = None, most: int | None = None, is_paused: bool | None = None) -> None:
         """See `Controlled`."""
         controlled = [each for each in self.activities if each.target is not None and not each.is_over]
         if not controlled:
             raise InvalidArgument("no scenario is externally-controlled, whose users could be set")
-        most = min(each.scenario.max_users for each in controlled)
-        if count > most:
-            raise InvalidArgument(f"vus: there are {most} at the most (maxVUs), and this is {count}")
-        self.kernel.call_soon(self._set_users, count)
+        if most is None:
+            most = self._most or min(each.scenario.max_users for each in controlled)
+        wanted = self._wanted if users is None else users
+        if wanted is None:
+            wanted = max(each.target or 0 for each in controlled)
+        if wanted > most:
+            raise InvalidArgument(f"vus: there are {most} at the most (vus-max), and this is {wanted}")
+        self._most, self._wanted = most, wanted
+        if is_paused is not None:
+            self._is_paused = is_paused
+        self.kernel.call_soon(self._set_users, 0 if self._is_paused else wanted)
 
     def _set_users(self, count: int) -> None:
         for activity in self.activities:
@@ -296,7 +309,7 @@ class Run(Course):
         except ScriptFailure as failure:
             if not self.activities:
                 Meter(self.metrics).traffic(0, 0)
-            self._end(ExitStatus.SCRIPT, str(failure))
+            self._end(failure.exit_status, str(failure))
         except Abort as error:
             self.abort(str(error))
         finally:
@@ -334,7 +347,7 @@ class Run(Course):
 
     def _most_users(self) -> int:
         return sum(
-            max(len(each.users), each.scenario.max_users)
+            max(len(each.users), each.scenario.max_users if each.target is None or self._most is None else self._most)
             for each in self.activities
             if each.active or not (each.is_over or each.is_stopping)
         )
@@ -397,6 +410,7 @@ class Run(Course):
         text = metrics.summary(
             trend_stats=options.summary_trend_stats, time_unit=options.summary_time_unit, mode=options.summary_mode
         )
+        written = None if options.no_summary else self._handle_summary(data)
         state = f"{self._problem or 'it went well'}, after {duration_text(round(metrics.seconds, 1))}"
         return Result(
             exit_status=self._exit_status,
@@ -408,21 +422,26 @@ class Run(Course):
             summary=text,
             page=page(self._page_data(state, text), self.script.name),
             data=data,
-            written=self._handle_summary(data),
+            written=written,
         )
 
-    def _handle_summary(self, data: dict[str, Any]) -> dict[str, str | bytes]:
+    def _handle_summary(self, data: dict[str, Any]) -> dict[str, str | bytes] | None:
         function = self.script.function("handle_summary")
         if function is None:
-            return {}
+            return None
         try:
             given = function(*arguments_for(function, data))
             if isinstance(given, Coroutine):
                 given = import_module("asyncio").run(given)
+        except KeyboardInterrupt:
+            self._end(ExitStatus.INTERRUPTED, "handle_summary() was interrupted")
+            return None
         except Exception as error:
             logger.error("handle_summary(): %s", failure_text(error, self.script.path))
-            return {}
+            return None
+        if given is None:
+            return None
         if not isinstance(given, Mapping):
             logger.error("handle_summary(): a dict is expected, not %s", type(given).__name__)
-            return {}
+            return None
         return {str(name): each if isinstance(each, bytes) else str(each) for name, each in given.items()}

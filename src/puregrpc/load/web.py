@@ -32,8 +32,9 @@ class Controlled(Protocol):
     def standing(self) -> dict[str, Any]:
         """How it stands, as k6's ``/v1/status`` tells it."""
 
-    def set_users(self, count: int) -> None:
-        """Have so many users where they are controlled from outside. Raises InvalidArgument."""
+    def control(self, *, users: int | None = None, most: int | None = None, is_paused: bool | None = None) -> None:
+        """Where users are controlled from outside: have so many, let there be so many at the most, have none while it
+        is paused. None: as it is. Raises InvalidArgument."""
 
     def request_stop(self) -> None:
         """Begin no iteration any more."""
@@ -86,11 +87,15 @@ def serving(run: Controlled, port: int, title: str) -> Iterator[str]:
             return attributes
 
         def _change(self, attributes: dict[str, Any]) -> None:
-            vus = attributes.get("vus")
-            if vus is not None:
-                if not isinstance(vus, int) or isinstance(vus, bool) or vus < 0:
-                    raise ValueError(f"vus: a whole number is expected, not {vus!r}")
-                run.set_users(vus)
+            counts = {name: attributes.get(name) for name in ("vus", "vus-max")}
+            for name, count in counts.items():
+                if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 0):
+                    raise ValueError(f"{name}: a whole number is expected, not {count!r}")
+            is_paused = attributes.get("paused")
+            if is_paused is not None and not isinstance(is_paused, bool):
+                raise ValueError(f"paused: true or false is expected, not {is_paused!r}")
+            if not (counts["vus"] is counts["vus-max"] is is_paused is None):
+                run.control(users=counts["vus"], most=counts["vus-max"], is_paused=is_paused)
             if attributes.get("stopped"):
                 run.request_stop()
 

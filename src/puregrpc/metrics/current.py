@@ -131,14 +131,19 @@ def active(metrics: Metrics) -> Iterator[Metrics]:
         _running.reset(token)
 
 
+def check_own_name(name: str) -> None:
+    """Raise InvalidArgument if the name of a group or check has in it what separates groups, as k6 does."""
+    if GROUP_SEPARATOR in name:
+        raise InvalidArgument(f"group and check names may not contain '{GROUP_SEPARATOR}': {name!r}")
+
+
 class Group:
     """A block whose samples are tagged with its path and whose duration is measured (``group_duration``)."""
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str):
             raise InvalidArgument(f"the name of a group is text, not {type(name).__name__}")
-        if GROUP_SEPARATOR in name:
-            raise InvalidArgument(f"group and check names may not contain '{GROUP_SEPARATOR}': {name!r}")
+        check_own_name(name)
         self._name = name
 
     def __enter__(self) -> Group:

@@ -279,10 +279,10 @@ def _seen_checks(metrics: Metrics, where: Tags) -> list[tuple[str, str]]:
 
 
 def _flat_checks(metrics: Metrics, where: Tags, indent: str) -> list[str]:
-    """The checks, whatever group they are in."""
+    """The checks, whatever group they are in: those of one name are one."""
     lines: list[str] = []
-    for group, check in _seen_checks(metrics, where):
-        lines += _check_lines(metrics, {**where, "group": group, "check": check}, indent, len(indent) - 2)
+    for check in dict.fromkeys(check for _, check in _seen_checks(metrics, where)):
+        lines += _check_lines(metrics, {**where, "check": check}, indent, len(indent) - 2)
     return [*lines, ""] if lines else []
 
 

@@ -64,6 +64,7 @@ class AsyncStream(StreamBase):
         """The task in which a handler runs."""
         state.streams.add(self)
         self._task = kernel.spawn(self._run)
+        self._is_begun()
 
     # -- for the program
 

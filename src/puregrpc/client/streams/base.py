@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from puregrpc.client.calls.core import UNMARSHAL, ClientCore
@@ -32,7 +33,7 @@ from puregrpc.wire.status import Status, StatusCode
 if TYPE_CHECKING:
     from puregrpc.proto.descriptors import MessageDescriptor
 
-__all__ = ["STALLED", "StreamBase", "connected", "undecodable"]
+__all__ = ["STALLED", "StreamBase", "begun_streams", "connected", "undecodable"]
 
 ConnectionT = TypeVar("ConnectionT")
 
@@ -55,6 +56,10 @@ def connected(connection: Callable[[], ConnectionT]) -> ConnectionT:
         return connection()
     except NotConnected as error:
         raise NotConnected(f"invalid GRPC Stream's client: {error}") from None
+
+
+begun_streams: ContextVar[list[StreamBase] | None] = ContextVar("puregrpc_begun_streams", default=None)
+"""Where streams are put that are opened, for whoever waits for their ends. None: nobody does."""
 
 
 class StreamBase(ABC):
@@ -102,6 +107,27 @@ class StreamBase(ABC):
         self._has_sent_its_one = False
         self._failure: BaseException | None = None
         self._result: Outcome | None = None
+
+    def _is_begun(self) -> None:
+        """It is open."""
+        begun = begun_streams.get()
+        if begun is not None:
+            begun.append(self)
+
+    @property
+    @abstractmethod
+    def is_over(self) -> bool:
+        """Whether the stream has ended and its end was handled, or iterated to."""
+
+    @property
+    def is_half_closed(self) -> bool:
+        """Whether the script has said that it sends no more."""
+        return self._is_half_closed
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether it has handlers, and no reader."""
+        return bool(self._handlers) and not self._is_iterated
 
     @property
     def error(self) -> CallError | None:

@@ -76,6 +76,7 @@ class Stream(StreamBase):
         except BaseException:  # Ctrl-C's
             state.streams.discard(self)
             raise
+        self._is_begun()
 
     # -- for the script
 
@@ -186,11 +187,6 @@ class Stream(StreamBase):
             self.cancel()
 
     # -- the client's
-
-    @property
-    def is_half_closed(self) -> bool:
-        """Whether the script has said that it sends no more."""
-        return self._is_half_closed
 
     @property
     def last_event(self) -> float:
