@@ -53,25 +53,41 @@ def outgoing(metadata: Any) -> Pairs:
         return ()
     pairs: list[tuple[str, str | bytes]] = []
     for key, value in metadata:
-        if isinstance(key, bytes):
-            key = key.decode("latin-1")
-        if not isinstance(key, str):
-            raise TypeError(f"the key of metadata is a str, not {key!r}")
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"metadata was invalid: {(key, value)}")
-        if key in RESERVED:
-            continue
-        if key.endswith("-bin"):
-            value = value.encode() if isinstance(value, str) else value
-            if not isinstance(value, (bytes, bytearray)):
-                raise TypeError(f"the value of the metadata {key!r} is bytes, not {type(value).__name__}")
-            pairs.append((key, bytes(value)))
-            continue
-        if isinstance(value, bytes):
-            value = value.decode("latin-1")
-        elif not isinstance(value, str):
-            raise TypeError(f"the value of the metadata {key!r} is str or bytes, not {type(value).__name__}")
-        if not _TEXT.fullmatch(value):
-            raise ValueError(f"metadata was invalid: {(key, value)}")
-        pairs.append((key, value))
+        # Most keys come again, and most values are printable ASCII.
+        if key in _text_keys and type(value) is str and value.isascii() and value.isprintable():
+            pairs.append((key, value))
+        else:
+            pairs += _checked(key, value)
     return tuple(pairs)
+
+
+_text_keys: set[str] = set()
+"""Keys of text that were sent, and so can be."""
+
+MOST_KEYS = 1000
+
+
+def _checked(key: Any, value: Any) -> Pairs:
+    """One piece of metadata as it is sent; nothing if its key is reserved."""
+    if isinstance(key, bytes):
+        key = key.decode("latin-1")
+    if not isinstance(key, str):
+        raise TypeError(f"the key of metadata is a str, not {key!r}")
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"metadata was invalid: {(key, value)}")
+    if key in RESERVED:
+        return ()
+    if key.endswith("-bin"):
+        value = value.encode() if isinstance(value, str) else value
+        if not isinstance(value, (bytes, bytearray)):
+            raise TypeError(f"the value of the metadata {key!r} is bytes, not {type(value).__name__}")
+        return ((key, bytes(value)),)
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    elif not isinstance(value, str):
+        raise TypeError(f"the value of the metadata {key!r} is str or bytes, not {type(value).__name__}")
+    if not _TEXT.fullmatch(value):
+        raise ValueError(f"metadata was invalid: {(key, value)}")
+    if len(_text_keys) < MOST_KEYS:
+        _text_keys.add(key)
+    return ((key, value),)

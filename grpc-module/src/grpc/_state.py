@@ -63,6 +63,8 @@ def debug_string(code: StatusCode | None, details: str | None) -> str:
 
 def state_of(number: int, message: str, details: bytes | None, headers: Any = (), trailers: Any = ()) -> _RPCState:
     """The end of a call, from what puregrpc tells of it."""
+    if not number:
+        return _RPCState((), shown(headers), shown_trailers(trailers, details), StatusCode.OK, message, "")
     code, text = code_of(number), message
     if number == DEADLINE_EXCEEDED and text.startswith("the deadline "):
         text = "Deadline Exceeded"  # this side's own words, which some look for

@@ -251,26 +251,31 @@ class _UnaryResponse(Call):
 
 
 class UnaryUnaryCall(_UnaryResponse, _base_call.UnaryUnaryCall[Any, Any]):
-    """One request and one response."""
+    """One request and one response. It is in ``kept``, the channel's calls, until its end."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         timeout: float | None,
         start: Callable[[], StartedExchange],
+        kept: set[UnaryUnaryCall],
         deserialize: Callable[[bytes], Any] | None,
     ) -> None:
         super().__init__(loop, timeout)
         self._deserialize = deserialize
+        self._kept = kept
         self._started: StartedExchange | None = None
+        kept.add(self)
         try:
             self._started = started = start()
         except errors.Error as error:
+            kept.discard(self)
             self._settle(ended_by(error))
         else:
             started.when_over(self._note_end)
 
     def _note_end(self) -> None:
+        self._kept.discard(self)
         if self._callbacks:
             self._loop.call_soon(self._look)
         self._wake()

@@ -76,7 +76,8 @@ class _MultiCallable:
                 loop, list(self._interceptors), self._path.encode(), request, timeout, given, credentials,
                 wait_for_ready, compression, self._begin_again,
             )  # fmt: skip
-        channel.keep(call)
+        if not isinstance(call, UnaryUnaryCall):  # which is kept in `unary_calls`
+            channel.keep(call)
         return call
 
     def _begin_again(self, details: Any, request: Any, compression: Any) -> Any:
@@ -132,7 +133,7 @@ class UnaryUnaryMultiCallable(_MultiCallable, _base_channel.UnaryUnaryMultiCalla
 
     def _made(self, bound: Any, loop: asyncio.AbstractEventLoop, request: Any, timeout: Any, options: Any) -> Any:
         start = partial(bound.start_exchange, self._encoded(request), **options)
-        return UnaryUnaryCall(loop, timeout, start, self._deserialize)
+        return UnaryUnaryCall(loop, timeout, start, self._channel.unary_calls, self._deserialize)
 
 
 class UnaryStreamMultiCallable(_MultiCallable, _base_channel.UnaryStreamMultiCallable[Any, Any]):
@@ -224,6 +225,8 @@ class Channel(_base_channel.Channel):
         if _channelz.is_wanted(dict(checked)):
             _channelz.watch_channel(self._channel)
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.unary_calls: set[UnaryUnaryCall] = set()
+        """Those with one request and one response that are not over."""
         self._is_closed = False
 
     # -- for its calls
@@ -263,7 +266,7 @@ class Channel(_base_channel.Channel):
             return
         self._is_closed = True
         _channelz.forget_channel(self._channel)
-        calls = [call for call in self._calls if not call.done()]
+        calls = [call for call in (*self._calls, *self.unary_calls) if not call.done()]
         if grace and calls:
             waiting = [asyncio.ensure_future(_over(call)) for call in calls]
             await asyncio.wait(waiting, timeout=grace)
