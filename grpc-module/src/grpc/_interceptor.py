@@ -146,7 +146,10 @@ class _FailureOutcome(RpcError, interfaces.Future, interfaces.Call):
 
 def _arguments(details: Any, default: _ClientCallDetails) -> tuple[Any, dict[str, Any]]:
     """The method and the arguments of a call, from details that may lack some."""
-    values = {name: getattr(details, name, getattr(default, name)) for name in _DetailsFields._fields}
+    if details is default:
+        values = default._asdict()
+    else:
+        values = {name: getattr(details, name, getattr(default, name)) for name in _DetailsFields._fields}
     return values.pop("method"), values
 
 
@@ -157,6 +160,16 @@ class _Intercepted:
         self._thunk = thunk
         self._method = method
         self._interceptor = interceptor
+        self._same: Any = None
+        """The multi-callable below of the same method, once it is needed."""
+
+    def _below(self, method: Any) -> Any:
+        """The multi-callable of the method that an interceptor chose."""
+        if method != self._method:
+            return self._thunk(method)
+        if self._same is None:
+            self._same = self._thunk(method)
+        return self._same
 
     def _begun(self, name: str, intercept: Callable[..., Any], request: Any, arguments: tuple[Any, ...]) -> Any:
         """Begin the call with the method ``name`` of the multi-callable below; the interceptor's, if it raises."""
@@ -164,7 +177,7 @@ class _Intercepted:
 
         def continuation(details: Any, request: Any) -> Any:
             method, keywords = _arguments(details, default)
-            return getattr(self._thunk(method), name)(request, **keywords)
+            return getattr(self._below(method), name)(request, **keywords)
 
         try:
             return intercept(continuation, default, request)
@@ -178,7 +191,7 @@ class _Intercepted:
         def continuation(details: Any, request: Any) -> Any:
             method, keywords = _arguments(details, default)
             try:
-                response, call = self._thunk(method).with_call(request, **keywords)
+                response, call = self._below(method).with_call(request, **keywords)
             except RpcError as error:
                 return error
             except Exception as error:

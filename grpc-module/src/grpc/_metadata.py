@@ -35,6 +35,8 @@ class Metadatum(NamedTuple):
 
 def shown(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Metadatum, ...]:
     """Metadata that came, as grpcio gives it: without what HTTP/2 and gRPC set."""
+    if not metadata:
+        return ()
     return tuple([Metadatum(key, value) for key, value in metadata if key not in RESERVED])
 
 

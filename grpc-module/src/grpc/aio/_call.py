@@ -414,7 +414,7 @@ class _StreamResponse(_Stream):
 
     async def _read(self) -> Any:
         try:
-            call = await self._opened_call()
+            call = self._call or await self._opened_call()
             if call is None or self.done():
                 return EOF
             message = await call.receive()
@@ -497,7 +497,7 @@ class _StreamRequest(_Stream):
         if self._done_writing_flag:
             raise asyncio.InvalidStateError(HALF_CLOSED)
         try:
-            call = await self._opened_call()
+            call = self._call or await self._opened_call()
             if call is None or self.done():
                 await self._raise_for_status()
             data = request if self._serialize is None else self._serialize(request)
