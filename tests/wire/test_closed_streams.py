@@ -47,6 +47,19 @@ def test_no_reset_is_forgotten_for_good(steps: list[int]) -> None:
         assert (stream_id in streams) == (stream_id in reset)
 
 
+def test_even_streams_are_not_taken_for_their_neighbours() -> None:
+    closed, reset = ClosedStreams(64), ResetStreams()
+    for stream_id in (1, 3, 2 * REMEMBERED_RESETS + 3):
+        closed.note(stream_id, 1)
+        reset.add(stream_id)
+        assert closed.get(stream_id)
+        assert stream_id in reset
+        for even in (stream_id - 1, stream_id + 1):
+            assert not closed.get(even)
+            assert even not in reset
+            assert not reset.may_have(even)
+
+
 @pytest.mark.skipif(sys.implementation.name == "pypy", reason="PyPy does not tell what an object takes")
 def test_they_take_little() -> None:
     streams = ResetStreams()

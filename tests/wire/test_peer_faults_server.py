@@ -110,6 +110,19 @@ def test_a_grpc_request_that_cannot_be_served(engine: EngineName, fields: Fields
         serve_one(peer, 3)
 
 
+@pytest.mark.parametrize("stream_id", [0, 2])
+def test_headers_on_a_stream_beside_one_that_was_reset(engine: EngineName, stream_id: int) -> None:
+    """Found by drawing frames for both engines."""
+    with ScriptedClient(engine) as peer:
+        peer.send(peer.headers(1, changed(grpc_timeout="later")))
+        assert peer.said()[-1] == "RstStream 1 NO_ERROR"
+        headers = bytearray(peer.headers(3, REQUEST).serialize())
+        headers[8] = stream_id
+        peer.send(bytes(headers))
+        assert peer.said() == ["GoAway 1 PROTOCOL_ERROR"]
+        assert peer.connection.is_closed
+
+
 def test_the_largest_timeout_there_is(engine: EngineName) -> None:
     """CVE-2021-28682."""
     with ScriptedClient(engine) as peer:

@@ -8,7 +8,8 @@ __all__ = ["ClosedStreams", "ResetStreams"]
 
 
 class ClosedStreams:
-    """A small number for each of the last streams, by its id. Those that are ``most`` streams behind are forgotten."""
+    """A small number for each of the last streams, by its id, which is odd. Those that are ``most`` streams behind are
+    forgotten."""
 
     __slots__ = ("_highest", "_most", "_notes")
 
@@ -37,13 +38,16 @@ class ClosedStreams:
     def get(self, stream_id: int) -> int:
         """What is remembered of a stream; 0 for nothing."""
         index = stream_id >> 1
-        if not self._highest - self._most < index <= self._highest:
+        if not stream_id & 1 or not self._highest - self._most < index <= self._highest:
             return 0
         return self._notes[index % self._most]
 
 
 class ResetStreams:
-    """The streams that this side reset, whose peer may have sent more before it knew (RFC 9113, section 5.4.2)."""
+    """The streams that this side reset, whose peer may have sent more before it knew (RFC 9113, section 5.4.2).
+
+    Their ids are odd: nobody pushes.
+    """
 
     __slots__ = ("_bits", "_first", "forgotten")
 
@@ -72,8 +76,8 @@ class ResetStreams:
 
     def __contains__(self, stream_id: int) -> bool:
         index = (stream_id - self._first) >> 1
-        return index >= 0 and self._bits >> index & 1 == 1
+        return index >= 0 and stream_id & 1 == 1 and self._bits >> index & 1 == 1
 
     def may_have(self, stream_id: int) -> bool:
         """Whether it was reset, as far as that is remembered: else it counts as if it was."""
-        return stream_id in self or stream_id <= self.forgotten
+        return stream_id in self or (stream_id & 1 == 1 and stream_id <= self.forgotten)

@@ -206,8 +206,8 @@ class Http2:
         octets = frame.octets
         if frame.type == FrameType.RST_STREAM and self._is_idle(frame.stream_id):
             raise RemoteProtocolError("RST_STREAM for a stream that was never opened")
-        if frame.type == FrameType.HEADERS and self._client and frame.stream_id % 2 == 0:
-            raise RemoteProtocolError("the server opened a stream")
+        if frame.type == FrameType.HEADERS and frame.stream_id % 2 == 0:
+            raise RemoteProtocolError(f"HEADERS on stream {frame.stream_id}, which the peer cannot open")
         if frame.type == FrameType.SETTINGS and not frame.flags & ACK:
             octets = self._known_settings(frame)
         elif frame.type == FrameType.WINDOW_UPDATE and len(octets) == 13 and octets[9] & 0x80:
