@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from math import inf
 from typing import ClassVar
 
@@ -74,7 +74,6 @@ class NullConnection(ClientConnection):
         message: bytes | None = None,
         end: bool = False,
         now: float = 0.0,
-        secret_names: Sequence[str] = (),
     ) -> None:
         self.opened += 1
         self.waiting.append(call)

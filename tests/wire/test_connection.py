@@ -576,14 +576,10 @@ def test_request_fields(engine: EngineName) -> None:
 
 
 def test_secrets_are_never_indexed(engine: EngineName) -> None:
-    with ScriptedServer(engine) as peer:
+    with ScriptedServer(engine, ConnectionConfig(secret_names=("Authorization", "X-Token"))) as peer:
         metadata = (("authorization", "Bearer abc"), ("x-token", "def"))
         for _ in range(2):
-            peer.connection.open_call(
-                RecordingCall(),
-                Request("/a.B/C", "x", metadata),
-                secret_names=("Authorization", "X-Token"),
-            )
+            peer.connection.open_call(RecordingCall(), Request("/a.B/C", "x", metadata))
         peer.said()
         assert ("x-token", "def") in peer.header_lists[-1]
         held = {bytes(name) for name, _ in peer.decoder.header_table.dynamic_entries}

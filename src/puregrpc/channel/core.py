@@ -159,7 +159,6 @@ class ChannelCore:
                 handshake_timeout=max(until - kernel.now(), 0.001),
                 linger=LINGER,
                 keepalive=options.connection.keepalive_time is not None,
-                secret_names=options.secret_names,
                 busy_poll=options.busy_poll,
                 tap=options.tap,
             ),

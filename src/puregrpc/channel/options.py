@@ -147,7 +147,6 @@ class ChannelOptions:
     interceptors: tuple[Any, ...]
     credentials: CallCredentials | None
     allow_plaintext_credentials: bool
-    secret_names: tuple[str, ...]
     engine: EngineName
     load_balancing: LoadBalancing
     shuffle_addresses: bool
@@ -258,6 +257,7 @@ def channel_options(
             connection_memory=max(CONNECTION_MEMORY, 2 * methods.largest_response),
             scheme="http" if tls_options is None else "https",
             user_agent=_user_agent(user_agent, secondary_user_agent, whole_user_agent),
+            secret_names=tuple(secret_names),
             keepalive_time=keepalive_time,
             keepalive_timeout=keepalive_timeout,
             keepalive_without_calls=keepalive_without_calls,
@@ -270,7 +270,6 @@ def channel_options(
         interceptors=tuple(interceptors),
         credentials=credentials,
         allow_plaintext_credentials=allow_plaintext_credentials,
-        secret_names=tuple(secret_names),
         engine=engine or DEFAULT_ENGINE,
         load_balancing=load_balancing,
         shuffle_addresses=config.shuffle_addresses,

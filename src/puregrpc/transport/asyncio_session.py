@@ -233,13 +233,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             if rounds is not None and (rounds.is_over or len(data) > TURN_SLICE or self._rest):
                 self._receive_in_rounds(data, rounds)
             else:
-                self._holding = IN_TURN
-                if data and self.bytes_received:  # as `_take`, a step less
-                    self.bytes_received += len(data)
-                    self.connection.receive(data, self._now())
-                else:
-                    self._take(data, self._now())
-                self._end_turn()
+                self._act_on(data)
             if self._read_size and (len(data) >= self._read_size or self._is_behind):
                 self._set_read_size(self._next_read_size(self._read_size, len(data)))
 

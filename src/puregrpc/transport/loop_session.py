@@ -53,7 +53,6 @@ class LoopSession(Session[ConnectionT]):
         "_now",
         "_others_follow",
         "_rounds",
-        "_secret_names",
         "_turn_cost",
         "_write_error",
     )
@@ -85,7 +84,6 @@ class LoopSession(Session[ConnectionT]):
         self._rounds = options.rounds
         self._turn_cost = UNKNOWN_TURN
         """How long the last turn took."""
-        self._secret_names = options.secret_names
         self._keepalive = options.keepalive
         super().__init__(kernel, stream, make_connection, owner, options)
         self.connection.limit_turns(perf_counter)
@@ -110,17 +108,23 @@ class LoopSession(Session[ConnectionT]):
 
     def _receive(self, data: bytes) -> None:
         """A turn: something came."""
-        self._holding = IN_TURN
         rounds = self._rounds
-        if rounds is None or len(data) <= TURN_SLICE:
+        if rounds is not None and len(data) > TURN_SLICE:
+            began = perf_counter()
+            self._act_on(data)
+            self._spend(rounds, perf_counter() - began)
+        else:
             self._turn_cost = SHORT_TURN
+            self._act_on(data)
+
+    def _act_on(self, data: bytes) -> None:
+        self._holding = IN_TURN
+        if data and self.bytes_received:  # as `_take`, a step less
+            self.bytes_received += len(data)
+            self.connection.receive(data, self._now())
+        else:
             self._take(data, self._now())
-            self._end_turn()
-            return
-        began = perf_counter()
-        self._take(data, self._now())
         self._end_turn()
-        self._spend(rounds, perf_counter() - began)
 
     def _spend(self, rounds: Rounds, seconds: float) -> None:
         """A turn has taken so long."""
@@ -218,17 +222,12 @@ class LoopSession(Session[ConnectionT]):
     ) -> None:
         """Open a unary call; it is sent at once if it is alone."""
         connection = self.connection
-        secrets = self._secret_names
         if connection.open_calls or self._holding:
-            connection.open_call(
-                call, request, deadline=deadline, message=message, end=True, now=now, secret_names=secrets
-            )
+            connection.open_call(call, request, deadline=deadline, message=message, end=True, now=now)
         else:
             self._holding = HELD
             try:
-                connection.open_call(
-                    call, request, deadline=deadline, message=message, end=True, now=now, secret_names=secrets
-                )
+                connection.open_call(call, request, deadline=deadline, message=message, end=True, now=now)
             finally:
                 self._holding = FREE
                 if self._has_output:

@@ -7,7 +7,7 @@ use for new calls any more, and that it is over. `open_session` makes the one th
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -64,8 +64,6 @@ class SessionOptions:
     """After the end of the connection: how long the peer may take to take what is left to be sent."""
     keepalive: bool = False
     """The connection sends PINGs by itself, so that its time has to be seen to after each call that is opened."""
-    secret_names: Sequence[str] = ("authorization", "cookie")
-    """Client: metadata that `Session.exchange` sends never indexed (RFC 7541, section 7.1.3)."""
     busy_poll: float = 0.0
     """Threads: how long a lone call asks for its answer before it sleeps."""
     own_mutex: bool = False
@@ -281,15 +279,7 @@ class Session(Driver, Generic[ConnectionT]):
         if message is not None:
             self.messages_sent += 1
         try:
-            self.connection.open_call(
-                call,
-                request,
-                deadline=deadline,
-                message=message,
-                end=end,
-                now=now,
-                secret_names=self.options.secret_names,
-            )
+            self.connection.open_call(call, request, deadline=deadline, message=message, end=end, now=now)
         except BaseException:
             self.calls_started -= 1
             self.over(call)

@@ -195,7 +195,7 @@ class TrioSession(LoopSession[ConnectionT]):
                 in_turn = in_turn + size if in_turn < MOST_IN_TURN else 0
             else:
                 in_turn = 0
-            if size >= limit or limit != READ_SIZE or self._is_behind:
+            if size >= limit or limit > READ_SIZE or self._is_behind:
                 limit = self._next_read_size(limit, size)
 
     def _fell_behind(self) -> None:

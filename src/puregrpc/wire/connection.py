@@ -37,7 +37,7 @@ from puregrpc.wire.metadata import Metadata
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 __all__ = [
     "Call",
@@ -76,6 +76,20 @@ class Request:
     """Filled in on the server's side."""
     max_receive_message_size: int | None = None
     """Client: the most octets of a response; None: what the connection's config says."""
+
+    def with_metadata(self, metadata: Metadata) -> Request:
+        """A copy with ``metadata`` behind its own."""
+        return Request(
+            self.path,
+            self.authority,
+            (*self.metadata, *metadata),
+            self.timeout,
+            self.encoding,
+            self.accept_encodings,
+            self.content_subtype,
+            self.user_agent,
+            self.max_receive_message_size,
+        )
 
 
 class Call:
@@ -216,6 +230,8 @@ class ConnectionConfig:
     """Client: the :scheme of requests."""
     user_agent: str = ""
     """Client: the user-agent of requests."""
+    secret_names: tuple[str, ...] = ("authorization", "cookie")
+    """Client: metadata that is sent "never indexed" (RFC 7541, section 7.1.3)."""
     accept_encodings: tuple[str, ...] = USUAL_CODINGS
     """What the peer is told that messages may be compressed with. A server that is given others than the usual ones
     ends calls whose requests are compressed with anything else with UNIMPLEMENTED."""
@@ -444,13 +460,12 @@ class ClientConnection(Connection):
         message: bytes | None = None,
         end: bool = False,
         now: float = 0.0,
-        secret_names: Sequence[str] = ("authorization", "cookie"),
     ) -> None:
         """Open a call: queue its headers, and with ``message`` and ``end`` the whole of a unary request at once.
 
         Beyond the peer's MAX_CONCURRENT_STREAMS the call waits its turn; grpc-timeout is worked out from
-        ``deadline`` when the headers are really sent. Names in ``secret_names`` are sent "never indexed" (RFC 7541,
-        section 7.1.3). Raises LocalProtocolError if no new call may be opened, InvalidArgument for bad metadata.
+        ``deadline`` when the headers are really sent. Raises LocalProtocolError if no new call may be opened,
+        InvalidArgument for bad metadata.
         A call whose headers are larger than the server takes ends with RESOURCE_EXHAUSTED before it is sent.
         """
 

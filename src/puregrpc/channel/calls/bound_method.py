@@ -43,7 +43,7 @@ class BoundMethod(Generic[RequestT, ResponseT]):
 
     def head(self, metadata: MetadataLike) -> Request:
         """The head of a call that adds metadata alone."""
-        return self._options.request(self.path, metadata_of(metadata))
+        return self._request.with_metadata(metadata_of(metadata))
 
     def details(
         self,

@@ -50,7 +50,6 @@ class ThreadSession(Session[ConnectionT]):
         "_is_given_up",
         "_is_started",
         "_make_connection",
-        "_secret_names",
         "calls",
         "mutex",
         "over",
@@ -76,7 +75,6 @@ class ThreadSession(Session[ConnectionT]):
         self._make_connection = make_connection
         self.mutex = Mutex() if options.own_mutex else self.kernel.mutex
         self._is_client = isinstance(self.connection, ClientConnection)
-        self._secret_names = options.secret_names
         self._armed = inf
         """When the timers tell the connection the time."""
         self._is_given_up = False
@@ -351,15 +349,7 @@ class ThreadSession(Session[ConnectionT]):
             if not (may_lead and reading.is_parked and reading.lead(call)) and call.waiter is None:
                 call.waiter = ThreadWaiter()
             self.calls.add(call)
-            self.connection.open_call(
-                call,
-                request,
-                deadline=deadline,
-                message=message,
-                end=True,
-                now=now,
-                secret_names=self._secret_names,
-            )
+            self.connection.open_call(call, request, deadline=deadline, message=message, end=True, now=now)
             self.calls_started += 1
             self.last_call_at = now
             self.messages_sent += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from puregrpc.errors import LocalProtocolError, RemoteProtocolError
 from puregrpc.wire.compression import coding_for, receiving_coding
@@ -40,8 +40,6 @@ MAX_METHODS = 1000
 MAX_TIMEOUTS = 100
 """How many timeouts are remembered with their header field."""
 
-SECRET_NAMES: tuple[str, ...] = ("authorization", "cookie")
-
 WHOLE = END_SENT | HEAD_RECEIVED
 """A call that lacks nothing but its trailers."""
 
@@ -63,7 +61,6 @@ class FastClientConnection(FastConnection, ClientConnection):
         "_next_id",
         "_opening_queued",
         "_queue",
-        "_secret_names",
         "_timeouts",
     )
 
@@ -74,8 +71,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         self._next_id = 1
         self._max_streams = STREAMS_BEFORE_SETTINGS
         self._methods: dict[tuple[str, str, str, str], ConstantFields] = {}
-        self._secret_names = SECRET_NAMES
-        self._metadata = MetadataEncoder(SECRET_NAMES)
+        self._metadata = MetadataEncoder(config.secret_names)
         self._timeouts: dict[float, bytes] = {}
         self._queue: dict[int, tuple[Call, ConstantFields, bytes]] = {}
         """Calls that wait for MAX_CONCURRENT_STREAMS, in order, by numbers below zero."""
@@ -93,7 +89,6 @@ class FastClientConnection(FastConnection, ClientConnection):
         message: bytes | None = None,
         end: bool = False,
         now: float = 0.0,
-        secret_names: Sequence[str] = SECRET_NAMES,
     ) -> None:
         if self._closed or self._going_away or self._sent_away:
             raise LocalProtocolError("no new call can be opened: the connection is closed or going away")
@@ -104,12 +99,7 @@ class FastClientConnection(FastConnection, ClientConnection):
             method = self._methods[key]
         except KeyError:
             method = self._learn_method(key, request)
-        metadata = b""
-        if request.metadata:
-            if secret_names != self._secret_names:
-                self._secret_names = tuple(secret_names)
-                self._metadata = MetadataEncoder(secret_names)
-            metadata = self._metadata.encode(request.metadata)
+        metadata = self._metadata.encode(request.metadata) if request.metadata else b""
         coding = None if request.encoding == "identity" else coding_for(request.encoding)
         length = -1
         pieces: tuple[bytes, ...] = ()

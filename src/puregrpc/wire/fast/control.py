@@ -62,6 +62,7 @@ class Controlled(Sending):
         "_deadlines",
         "_farewell",
         "_floods",
+        "_goaway_deadline",
         "_going_away",
         "_handshake_deadline",
         "_holdings",
@@ -99,6 +100,8 @@ class Controlled(Sending):
         self._floods = FloodGuard(None if self._client else config.max_concurrent_streams)
         self._keepalive: Keepalive | None = None
         self._handshake_deadline: float | None = None
+        self._goaway_deadline: float | None = None
+        """Server: how long the answer to the PING behind its GOAWAY is waited for."""
         self._settings = dict(DEFAULT_SETTINGS)
         self._holdings = Holdings(
             config.connection_memory, config.max_receive_message_size, ends_calls=not self._client
@@ -149,14 +152,12 @@ class Controlled(Sending):
     def next_time(self) -> float | None:
         if self._closed:
             return None
-        earliest = self._deadlines.next_time()
-        keepalive = None
-        if self._keepalive is not None:
-            keepalive = self._keepalive.next_time(has_calls=bool(self.streams))
-        for time in (keepalive, self._handshake_deadline, self._next_time_of_side()):
-            if time is not None and (earliest is None or time < earliest):
-                earliest = time
-        return earliest
+        earliest = self._deadlines.next_time() if self._deadlines.heap else None
+        if self._keepalive is None and self._handshake_deadline is None and self._goaway_deadline is None:
+            return earliest
+        keepalive = None if self._keepalive is None else self._keepalive.next_time(has_calls=bool(self.streams))
+        times = (earliest, keepalive, self._handshake_deadline, self._goaway_deadline)
+        return min((time for time in times if time is not None), default=None)
 
     def advance(self, now: float) -> None:
         self._now = now
@@ -191,10 +192,6 @@ class Controlled(Sending):
                 self._deadline_passed(call)
             if self._turn.is_over():
                 return
-
-    def _next_time_of_side(self) -> float | None:
-        """When `_advance_side` must be called next."""
-        return None
 
     def _advance_side(self) -> None:
         """Let the time be now, for what only one side does."""

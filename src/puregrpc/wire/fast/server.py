@@ -90,7 +90,6 @@ class FastServerConnection(FastConnection, ServerConnection):
     __slots__ = (
         "_drained",
         "_enforcement",
-        "_goaway_deadline",
         "_heads",
         "_highest",
         "_identity_heads",
@@ -110,7 +109,6 @@ class FastServerConnection(FastConnection, ServerConnection):
         self._skipped: list[range] = []
         self._drained = False
         """The real last stream id has gone out: what comes above it is not taken."""
-        self._goaway_deadline: float | None = None
         self._enforcement = PingEnforcement(
             config.min_ping_interval, permit_without_calls=config.permit_ping_without_calls
         )
@@ -532,9 +530,6 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._goaway_deadline = self._now + GOAWAY_PING_TIMEOUT
             self._emit_goaway(LAST_STREAM_ID, error_code, debug_data)
             self.emit(frame(FrameType.PING, 0, 0, GOAWAY_PING))
-
-    def _next_time_of_side(self) -> float | None:
-        return self._goaway_deadline
 
     def _advance_side(self) -> None:
         if self._goaway_deadline is not None and self._now >= self._goaway_deadline:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
 
@@ -37,6 +37,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config, client=True)
+        self._secrets = {name.lower().encode() for name in config.secret_names}
         self._queue: deque[tuple[Stream[Call], list[HeaderTuple]]] = deque()
         """Calls that wait for a stream, with their header fields."""
         self._opening = False
@@ -52,7 +53,6 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         message: bytes | None = None,
         end: bool = False,
         now: float = 0.0,
-        secret_names: Sequence[str] = ("authorization", "cookie"),
     ) -> None:
         if self._closed or self._going_away or self._sent_away:
             raise LocalProtocolError("no new call can be opened: the connection is closed or going away")
@@ -84,8 +84,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         call.wire_deadline = deadline
         if deadline is not None:
             self._deadlines.add(stream.key, deadline)
-        secrets = {name.lower().encode() for name in secret_names}
-        self._queue.append((stream, [_header_tuple(name, value, secrets) for name, value in fields]))
+        self._queue.append((stream, [_header_tuple(name, value, self._secrets) for name, value in fields]))
         self._open_queued()
         self._tell_output()
 
