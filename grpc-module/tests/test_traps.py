@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import gc
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from typing import Any, NamedTuple
 
 import pytest
@@ -249,3 +251,57 @@ def test_a_channel_that_is_dropped_is_closed_once_its_calls_are_over(serve: Serv
         gc.collect()
         time.sleep(0.1)
     assert threading.active_count() <= before + 5
+
+
+def test_what_is_no_bytes_is_refused_and_the_channel_goes_on(serve: Serve, connect: Connect) -> None:
+    channel = connect(serve({**unary_unary(lambda request, context: request)}))
+    call = channel.unary_unary("/a.B/Call")
+    with pytest.raises(TypeError, match="a message is bytes, not str"):
+        call("text")
+    with pytest.raises(TypeError, match="a message is bytes, not str"):
+        call.future("text")
+    for serializer in (lambda _: None, lambda _: 1 / 0):
+        with pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary("/a.B/Call", serializer)(b"")
+        assert caught.value.code() is grpc.StatusCode.INTERNAL  # type: ignore[attr-defined]
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.stream_unary("/a.B/Call")(iter([b"a", "text"]), timeout=10)
+    assert caught.value.code() is grpc.StatusCode.INTERNAL  # type: ignore[attr-defined]
+    assert call(b"x", timeout=10) == b"x"
+
+
+def test_metadata_that_cannot_be_sent_ends_the_call(serve: Serve, connect: Connect) -> None:
+    call = connect(serve(unary_unary(lambda request, context: request))).unary_unary("/a.B/Call")
+    for metadata in ([("Upper", "b")], [("a", "é")], [("a", b"\xff")]):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"", metadata=metadata)
+        error: Any = caught.value
+        assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "Invalid metadata")
+
+
+def test_credentials_that_are_none_do_not_mean_plaintext() -> None:
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    others: list[Any] = [None, grpc.access_token_call_credentials("x")]
+    for nothing in others:
+        with pytest.raises(TypeError, match="credentials"):
+            grpc.secure_channel("127.0.0.1:1", nothing)
+        with pytest.raises(TypeError, match="credentials"):
+            grpc.aio.secure_channel("127.0.0.1:1", nothing)
+        with pytest.raises(TypeError, match="credentials"):
+            server.add_secure_port("127.0.0.1:0", nothing)
+
+
+def test_a_stream_that_is_not_read_ends_at_its_deadline(serve: Serve, connect: Connect) -> None:
+    def three(request: bytes, context: grpc.ServicerContext) -> Any:
+        yield from (b"a", b"b", b"c")
+
+    port = serve(unary_stream(three))
+    call = connect(port).unary_stream("/a.B/Call")(b"", timeout=0.5)
+    assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    async def main() -> None:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_stream("/a.B/Call")(b"", timeout=0.5)
+            assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    asyncio.run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.wire.peers import Pair
 
 from puregrpc.wire import EngineName
@@ -146,3 +147,18 @@ def test_graceful_end_of_a_server(engine: EngineName) -> None:
     assert call.status == OK
     assert pair.server_driver.closed
     assert pair.client_driver.closed
+
+
+def test_what_is_no_bytes_is_refused_before_anything_is_made_of_it(engine: EngineName) -> None:
+    pair = Pair(engine)
+    pair.exchange()
+    for message in ("text", 5, [1]):
+        with pytest.raises(TypeError, match="a message is bytes, not"):
+            pair.open(message=message, end=True)
+    assert pair.client.open_calls == 0
+    call = pair.open(message=b"question", end=True)
+    pair.exchange()
+    [served] = pair.server_calls
+    pair.server.send_response(served, b"answer")
+    pair.exchange()
+    assert (call.messages, call.status) == ([b"answer"], OK)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any
 
 from grpc import _threads
 from grpc._codes import StatusCode
+from grpc._common import checked
 from grpc._credentials import PluginError
 from grpc._metadata import shown
 from grpc._state import CHANNEL_CLOSED, CallInProgress, _Failed, _RPCState, debug_string, state_of
@@ -34,7 +36,7 @@ def ended_by(error: BaseException) -> _RPCState:
     elif isinstance(error, errors.InvalidArgument) and "plaintext" in str(error):
         code = StatusCode.UNAUTHENTICATED
         details = "Established channel does not have a sufficient security level to transfer call credential."
-    elif isinstance(error, errors.InvalidArgument):
+    elif isinstance(error, errors.InvalidArgument) and "larger than max" in str(error):
         code, details = StatusCode.RESOURCE_EXHAUSTED, f"Sent message larger than max: {error}"
     else:
         code, details = StatusCode.INTERNAL, f"{type(error).__name__}: {error}"
@@ -197,6 +199,17 @@ class StreamCall(CallInProgress):
         headers = call.received_headers or ()
         self.settle(state_of(status.code, status.message, status.details, headers, call.trailers))
 
+    def wait(self, timeout: float | None = None) -> bool:
+        left = None if self.deadline is None or self._has_one_response else max(self.deadline - time.time(), 0)
+        if self.state.code is None and left is not None and (timeout is None or left < timeout):
+            if super().wait(left):
+                return True
+            call = self._call
+            if call is not None and call.is_over:  # what came was not read by then, and so the call is not over
+                self.fail(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+            timeout = None if timeout is None else timeout - left
+        return super().wait(timeout)
+
     def wait_for_headers(self) -> None:
         call = self.opened()
         if call is None:
@@ -305,7 +318,7 @@ class StreamCall(CallInProgress):
                 self.fail(StatusCode.UNKNOWN, "Exception iterating requests!")
                 return
             try:
-                data = request if serialize is None else serialize(request)
+                data = checked(request if serialize is None else serialize(request))
             except Exception:
                 logger.exception("Exception serializing message!")
                 self.fail(StatusCode.INTERNAL, "Exception serializing request!")

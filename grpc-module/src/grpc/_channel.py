@@ -10,14 +10,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from grpc import _channelz, _threads
+from grpc import _channelz, _common, _threads
 from grpc import _client_interfaces as interfaces
 from grpc._calls import StreamCall, UnaryCall, deserialized, ended_by, state_of_exchange
 from grpc._channel_options import channel_keywords, checked_options, encoding_of, opened
 from grpc._codes import StatusCode
 from grpc._connectivity import Connectivity
-from grpc._credentials import CallCredentials, ChannelCredentials, PluginError, asker
-from grpc._metadata import outgoing
+from grpc._credentials import CallCredentials, ChannelCredentials, PluginError, asker, connecting_of
+from grpc._metadata import InvalidMetadataError, outgoing
 from grpc._state import (
     CHANNEL_CLOSED,
     CallInProgress,
@@ -72,21 +72,24 @@ class _MultiCallable:
 
     def _encoded(self, request: Any) -> bytes:
         """The bytes of a request. Raises `_InactiveRpcError`."""
-        if self._serialize is None:
-            return request  # type: ignore[no-any-return]
-        try:
-            return self._serialize(request)
-        except Exception:
-            logger.exception("Exception serializing message!")
+        data = _common.serialize(request, self._serialize)
+        if data is None:
             details = "Exception serializing request!"
-            raise _InactiveRpcError(_RPCState((), (), (), StatusCode.INTERNAL, details, details)) from None
+            raise _InactiveRpcError(_RPCState((), (), (), StatusCode.INTERNAL, details, details))
+        return _common.checked(data)
 
     def _options(
         self, timeout: float | None, metadata: Any, credentials: CallCredentials | None, wait: Any, compression: Any
     ) -> dict[str, Any]:
-        """The options of a call, for puregrpc. Raises ValueError for metadata that cannot be, or a closed channel."""
+        """The options of a call, for puregrpc. Raises `_InactiveRpcError` for metadata that cannot be sent, and
+        ValueError if the channel is closed."""
         self._channel.check_open()
-        options: dict[str, Any] = {"metadata": outgoing(metadata), "timeout": timeout}
+        try:
+            options: dict[str, Any] = {"metadata": outgoing(metadata), "timeout": timeout}
+        except InvalidMetadataError as error:
+            logger.error("Invalid metadata: %s", error)
+            details = "Invalid metadata"
+            raise _InactiveRpcError(_RPCState((), (), (), StatusCode.INTERNAL, details, details)) from None
         if wait is not None:
             options["wait_for_ready"] = wait
         if compression is not None:
@@ -282,7 +285,7 @@ class Channel(interfaces.Channel):
 
     def __init__(self, target: str, options: Any, credentials: ChannelCredentials | None, compression: Any) -> None:
         target = _text(target)
-        connecting = None if credentials is None else credentials._credentials
+        connecting = connecting_of(credentials)
         checked = checked_options(options)
         keywords = channel_keywords(checked, connecting, compression)
         self._host = str(keywords.get("authority") or target.rpartition("/")[2])

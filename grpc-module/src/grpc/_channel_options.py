@@ -24,6 +24,15 @@ USER_AGENT = f"grpc-python/{__version__} grpc-puregrpc/{puregrpc.__version__}"
 
 UNLIMITED = 2**31 - 1
 
+WHOLE_NUMBERS = frozenset(
+    (
+        "grpc.enable_http_proxy", "grpc.enable_retries", "grpc.keepalive_permit_without_calls",
+        "grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.max_metadata_size",
+        "grpc.max_receive_message_length", "grpc.max_send_message_length",
+    )
+)  # fmt: skip
+"""Options that are ignored, as grpcio does, with a value that is none."""
+
 
 def checked_options(options: Any) -> tuple[tuple[str, Any], ...]:
     """Options as pairs. Raises TypeError or ValueError for what is no option."""
@@ -82,7 +91,7 @@ def channel_keywords(
     options: Iterable[tuple[str, Any]], credentials: _Connecting | None, compression: Any = None
 ) -> ChannelKeywords:
     """The keywords of a puregrpc channel for grpcio's options, credentials and compression."""
-    given = dict(options)
+    given = {name: value for name, value in options if isinstance(value, int) or name not in WHOLE_NUMBERS}
     keywords: ChannelKeywords = {}
     if "grpc.max_receive_message_length" in given:
         keywords["max_receive_message_size"] = _limit(given["grpc.max_receive_message_length"])

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["decode", "deserialize", "encode", "fully_qualified_method", "serialize"]
+__all__ = ["checked", "decode", "deserialize", "encode", "fully_qualified_method", "serialize"]
 
 logger = logging.getLogger("grpc")
 
@@ -39,6 +39,13 @@ def _transformed(value: Any, transform: Callable[[Any], Any] | None, problem: st
     except Exception:
         logger.exception(problem)
         return None
+
+
+def checked(data: Any) -> bytes:
+    """What a serializer gave, or what was given without one. Raises TypeError if it is no bytes."""
+    if not isinstance(data, bytes):
+        raise TypeError(f"a message is bytes, not {type(data).__name__}: the serializer makes bytes of it")
+    return data
 
 
 def fully_qualified_method(group: str, method: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from puregrpc import TlsOptions
 
 __all__ = [
-    "CallCredentials", "ChannelCredentials", "ServerCertificateConfiguration", "ServerCredentials",
+    "CallCredentials", "ChannelCredentials", "connecting_of", "ServerCertificateConfiguration", "ServerCredentials",
     "access_token_call_credentials", "composite_call_credentials", "composite_channel_credentials",
     "dynamic_ssl_server_credentials", "insecure_server_credentials", "local_channel_credentials",
     "local_server_credentials", "metadata_call_credentials", "ssl_channel_credentials",
@@ -301,6 +301,15 @@ def dynamic_ssl_server_credentials(
         raise TypeError("certificate_configuration_fetcher is a function")
     initial = initial_certificate_configuration._certificate_configuration
     return ServerCredentials(_Accepting(initial, require_client_authentication, certificate_configuration_fetcher))
+
+
+def connecting_of(credentials: ChannelCredentials | None) -> _Connecting | None:
+    """How a channel with these credentials connects; None for those of an insecure channel. Raises TypeError for what
+    is none: it must not mean plaintext."""
+    if credentials is None:
+        return None
+    _check(credentials, ChannelCredentials, "credentials")
+    return credentials._credentials
 
 
 def insecure_server_credentials() -> ServerCredentials:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-__all__ = ["Metadatum", "outgoing", "shown", "shown_trailers"]
+__all__ = ["InvalidMetadataError", "Metadatum", "outgoing", "shown", "shown_trailers"]
 
 Pairs = tuple[tuple[str, "str | bytes"], ...]
 
@@ -33,6 +33,10 @@ class Metadatum(NamedTuple):
     value: str | bytes
 
 
+class InvalidMetadataError(ValueError):
+    """A key or a value that cannot be sent."""
+
+
 def shown(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Metadatum, ...]:
     """Metadata that came, as grpcio gives it: without what HTTP/2 and gRPC set."""
     if not metadata:
@@ -49,7 +53,7 @@ def shown_trailers(metadata: Iterable[tuple[str, str | bytes]], details: bytes |
 def outgoing(metadata: Any) -> Pairs:
     """Metadata that is to be sent, what is reserved left out.
 
-    Raises ValueError, as grpcio does, for keys and values that cannot be sent.
+    Raises InvalidMetadataError for keys and values that cannot be sent, TypeError for what is neither str nor bytes.
     """
     if not metadata:
         return ()
@@ -76,7 +80,7 @@ def _checked(key: Any, value: Any) -> Pairs:
     if not isinstance(key, str):
         raise TypeError(f"the key of metadata is a str, not {key!r}")
     if not _KEY.fullmatch(key):
-        raise ValueError(f"metadata was invalid: {(key, value)}")
+        raise InvalidMetadataError(f"metadata was invalid: {(key, value)}")
     if key in RESERVED:
         return ()
     if key.endswith("-bin"):
@@ -89,7 +93,7 @@ def _checked(key: Any, value: Any) -> Pairs:
     elif not isinstance(value, str):
         raise TypeError(f"the value of the metadata {key!r} is str or bytes, not {type(value).__name__}")
     if not _TEXT.fullmatch(value):
-        raise ValueError(f"metadata was invalid: {(key, value)}")
+        raise InvalidMetadataError(f"metadata was invalid: {(key, value)}")
     if len(_text_keys) < MOST_KEYS:
         _text_keys.add(key)
     return ((key, value),)

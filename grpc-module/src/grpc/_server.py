@@ -97,6 +97,9 @@ class HandlersAndPorts:
 
     def add_secure_port(self, address: str, server_credentials: ServerCredentials) -> int:
         """Take an address with credentials; gives its port."""
+        if not isinstance(server_credentials, ServerCredentials):
+            kind = type(server_credentials).__name__
+            raise TypeError(f"server_credentials is ServerCredentials, not {kind}: see add_insecure_port")
         return bind(self._server, address, server_credentials, reuse_port=reuses_port(self._options))
 
 

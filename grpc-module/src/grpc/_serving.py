@@ -169,6 +169,8 @@ def _responses(handler: Any, argument: Any, context: _Context) -> Iterator[bytes
                 raise _failure(error, context, "Exception iterating responses") from None
             if not context.is_active():
                 return
+            if response is None:  # grpcio takes it for the end
+                break
             yield _serialized(handler, response, context)
     finally:
         close = getattr(iterator, "close", None)

@@ -9,7 +9,7 @@ from io import BytesIO
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
 from puregrpc.wire.compression import CODINGS, Coding, CompressedMessage, MessageTooLarge
 
-__all__ = ["PREFIX_SIZE", "MessageReader", "encode_message", "prefix"]
+__all__ = ["PREFIX_SIZE", "MessageReader", "encode_message", "prefix", "size_of"]
 
 PREFIX_SIZE = 5
 
@@ -57,15 +57,23 @@ def prefix(length: int, *, compressed: bool = False) -> bytes:
     return (b"\x01" if compressed else b"\x00") + length.to_bytes(4, "big")
 
 
+def size_of(message: object) -> int:
+    """How many octets a message has. Raises TypeError for what is no bytes, before anything is made of it."""
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        return len(message)
+    raise TypeError(f"a message is bytes, not {type(message).__name__}: what makes bytes of it is the serializer")
+
+
 def encode_message(message: bytes, coding: Coding = _IDENTITY, max_size: int = 2**32 - 1) -> bytes:
     """A message with its prefix, compressed if the coding is not identity.
 
     Raises InvalidArgument if the message, or what it is compressed to, has more than ``max_size`` octets.
     """
-    if len(message) > max_size:
-        raise InvalidArgument(f"trying to send message larger than max ({len(message)} vs. {max_size})")
+    length = size_of(message)
+    if length > max_size:
+        raise InvalidArgument(f"trying to send message larger than max ({length} vs. {max_size})")
     if coding is _IDENTITY:
-        return prefix(len(message)) + message
+        return prefix(length) + message
     compressed = coding.compress(message)
     if len(compressed) > max_size:
         raise InvalidArgument(f"trying to send message larger than max ({len(compressed)} vs. {max_size})")

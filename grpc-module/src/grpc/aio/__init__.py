@@ -58,6 +58,8 @@ def secure_channel(
     """A channel with credentials. ``options`` are pairs of names and values."""
     from grpc.aio import _channel
 
+    if credentials is None:
+        raise TypeError("credentials is ChannelCredentials, not None: insecure_channel opens a channel in plaintext")
     return _channel.Channel(target, options, credentials, compression, interceptors)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from grpc._aio_errors import EOF, UsageError
 from grpc._calls import deserialized, ended_by, state_of_exchange
 from grpc._codes import StatusCode
+from grpc._common import checked
 from grpc._credentials import PluginError
 from grpc._errors import RpcError
 from grpc._metadata import shown
@@ -337,7 +338,10 @@ class _Stream(Call):
     async def _go_on(self, call: Any) -> None:
         await call.ended()
         self._notice_end()
-        await self._ended()  # what has come is read
+        try:
+            await asyncio.wait_for(self._ended(), self.time_remaining())
+        except asyncio.TimeoutError:  # what came was not read by then, and so the call is not over
+            self._fail(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
     def _stop(self) -> None:
         self._task.cancel()
@@ -500,7 +504,7 @@ class _StreamRequest(_Stream):
             call = self._call or await self._opened_call()
             if call is None or self.done():
                 await self._raise_for_status()
-            data = request if self._serialize is None else self._serialize(request)
+            data = checked(request if self._serialize is None else self._serialize(request))
             await call.send(data)
         except errors.InvalidArgument as error:
             self._settle(ended_by(error))

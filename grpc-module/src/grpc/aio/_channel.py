@@ -12,7 +12,8 @@ from grpc import _channelz
 from grpc._aio_errors import UsageError
 from grpc._channel_options import channel_keywords, checked_options, encoding_of, opened
 from grpc._codes import ChannelConnectivity
-from grpc._credentials import CallCredentials, ChannelCredentials, asker
+from grpc._common import checked
+from grpc._credentials import CallCredentials, ChannelCredentials, asker, connecting_of
 from grpc._metadata import outgoing
 from grpc.aio import _base_channel
 from grpc.aio._call import StreamStreamCall, StreamUnaryCall, UnaryStreamCall, UnaryUnaryCall
@@ -111,7 +112,7 @@ class _MultiCallable:
         raise NotImplementedError
 
     def _encoded(self, request: Any) -> bytes:
-        return request if self._serialize is None else self._serialize(request)
+        return checked(request if self._serialize is None else self._serialize(request))
 
 
 class UnaryUnaryMultiCallable(_MultiCallable, _base_channel.UnaryUnaryMultiCallable[Any, Any]):
@@ -215,7 +216,7 @@ class Channel(_base_channel.Channel):
         self._unary_unary_interceptors, self._unary_stream_interceptors = kinds[:2]
         self._stream_unary_interceptors, self._stream_stream_interceptors = kinds[2:]
         self._is_insecure = credentials is None
-        connecting = None if credentials is None else credentials._credentials
+        connecting = connecting_of(credentials)
         checked = checked_options(options)
         keywords = channel_keywords(checked, connecting, compression)
         self._host = str(keywords.get("authority") or target.rpartition("/")[2])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from grpc import _serving as blocking
 from grpc._aio_errors import EOF, AbortError, UsageError
 from grpc._channel_options import encoding_of
-from grpc._codes import StatusCode
+from grpc._codes import StatusCode, code_of
 from grpc._metadata import outgoing
 from grpc._servicer_context import CallEnd, CallView, _Context, _encoded
 from grpc.aio._base_server import ServicerContext
@@ -95,7 +95,7 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
         if trailing_metadata:
             self.set_trailing_metadata(trailing_metadata)
         self.end.is_aborted = True
-        self.end.code = code
+        self.set_code(code)
         self.end.details = _encoded(details)
         raise AbortError("Locally aborted.")
 
@@ -109,6 +109,10 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
         pairs = tuple(trailing_metadata)
         outgoing(pairs)
         self.end.trailing_metadata = pairs
+
+    def set_code(self, code: Any) -> None:
+        """The code of the status: here grpcio takes its number too."""
+        self.end.code = code_of(code) if isinstance(code, int) else code
 
     def details(self) -> str:
         return (self.end.details or b"").decode("utf-8", "replace")
@@ -324,7 +328,5 @@ def _failure(error: Exception, context: _ServicerContext) -> errors.RpcError:
         return context.end.error(StatusCode.UNKNOWN, "")
     if isinstance(error, errors.RpcError):
         return error
-    if context.end.code is not None and context.end.code is not StatusCode.OK:
-        return context.end.error(StatusCode.UNKNOWN, "")
     logger.exception("Unexpected [%s] raised by servicer method", type(error).__name__, exc_info=error)
     return context.end.error(StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import functools
 import importlib
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from grpc._runtime_protos import protos, protos_and_services, services
 from grpc._simple_stubs import stream_stream, stream_unary, unary_stream, unary_unary
 
 __all__ = [
-    "ChannelOptions", "ExperimentalApiWarning", "UsageError", "experimental_api", "insecure_channel_credentials",
-    "protos", "protos_and_services", "services", "stream_stream", "stream_unary", "unary_stream", "unary_unary",
+    "ChannelOptions", "ExperimentalApiWarning", "PrivateKeySignatureAlgorithm", "UsageError", "experimental_api",
+    "insecure_channel_credentials", "protos", "protos_and_services", "services",
+    "ssl_channel_credentials_with_custom_signer", "stream_stream", "stream_unary", "unary_stream", "unary_unary",
     "wrap_server_method_handler",
 ]  # fmt: skip
 
@@ -37,6 +39,27 @@ def insecure_channel_credentials() -> Any:
     from grpc._credentials import ChannelCredentials, _Connecting
 
     return ChannelCredentials(_Connecting(None, may_carry_secrets=False))
+
+
+class PrivateKeySignatureAlgorithm(enum.Enum):
+    """How a custom signer is asked to sign."""
+
+    RSA_PKCS1_SHA256 = 0
+    RSA_PKCS1_SHA384 = 1
+    RSA_PKCS1_SHA512 = 2
+    ECDSA_SECP256R1_SHA256 = 3
+    ECDSA_SECP384R1_SHA384 = 4
+    ECDSA_SECP521R1_SHA512 = 5
+    RSA_PSS_RSAE_SHA256 = 6
+    RSA_PSS_RSAE_SHA384 = 7
+    RSA_PSS_RSAE_SHA512 = 8
+
+
+def ssl_channel_credentials_with_custom_signer(
+    *, private_key_sign_fn: Any, root_certificates: bytes | None = None, certificate_chain: bytes
+) -> Any:
+    """TLS with a private key that is elsewhere: not here."""
+    raise NotImplementedError("a custom signer is not part of puregrpc-grpc: Python's ssl signs with keys it has alone")
 
 
 def experimental_api(f: Callable[..., Any]) -> Callable[..., Any]:

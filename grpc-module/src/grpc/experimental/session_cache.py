@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from puregrpc import TlsSessionCache
 
-__all__ = ["SSLSessionCacheLRU", "ssl_session_cache_lru"]
+__all__ = ["SSLSessionCache", "ssl_session_cache_lru"]
 
 
-class SSLSessionCacheLRU:
+class SSLSessionCache:
     """A cache of sessions, by the name of the server."""
 
     def __init__(self, cache: TlsSessionCache) -> None:
@@ -17,6 +17,6 @@ class SSLSessionCacheLRU:
         return id(self._cache)
 
 
-def ssl_session_cache_lru(capacity: int) -> SSLSessionCacheLRU:
+def ssl_session_cache_lru(capacity: int) -> SSLSessionCache:
     """A cache for so many sessions, of which those used longest ago are forgotten."""
-    return SSLSessionCacheLRU(TlsSessionCache(max(int(capacity), 1)))
+    return SSLSessionCache(TlsSessionCache(max(int(capacity), 1)))

@@ -27,7 +27,7 @@ from puregrpc.wire.fast.sending import (
     REMOTE_CLOSED,
 )  # fmt: skip
 from puregrpc.wire.frames import ErrorCode, FrameType
-from puregrpc.wire.framing import PREFIX_SIZE, MessageReader, encode_message, prefix
+from puregrpc.wire.framing import PREFIX_SIZE, MessageReader, encode_message, prefix, size_of
 from puregrpc.wire.headers import ResponseHead, headers_too_large, parse_response, parse_trailers, request_fields
 from puregrpc.wire.limits import STREAMS_BEFORE_SETTINGS, TURN_CALLS
 from puregrpc.wire.status import Status, StatusCode, http2_error_name, status_from_http2_error
@@ -104,7 +104,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         length = -1
         pieces: tuple[bytes, ...] = ()
         if message is not None:
-            length = len(message)
+            length = len(message) if type(message) is bytes else size_of(message)
             if coding is not None or length > self._max_send_message_size:
                 pieces = (encode_message(message, coding or IDENTITY, self._max_send_message_size),)
 

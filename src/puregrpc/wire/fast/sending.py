@@ -20,7 +20,7 @@ from puregrpc.wire.fast.hpack_encoder import ConstantFields, HeaderEncoder
 from puregrpc.wire.fast.hpack_table import ENTRY_OVERHEAD
 from puregrpc.wire.fast.octets import END_HEADERS, END_STREAM, HEAD_SIZE, frame, message_frame_head, pack_head
 from puregrpc.wire.frames import FrameType
-from puregrpc.wire.framing import PREFIX_SIZE, encode_message, prefix
+from puregrpc.wire.framing import PREFIX_SIZE, encode_message, prefix, size_of
 from puregrpc.wire.limits import GUARANTEED_MEMORY, MAX_DATA_FRAME_SIZE, MAX_UNSENT_HEADERS, MAX_UNSENT_OUTPUT
 from puregrpc.wire.metadata import header_list_size
 
@@ -290,7 +290,7 @@ class Sending(Connection):
         if state & (LOCAL_CLOSED | HEAD_SENT) != HEAD_SENT:
             self._check_may_send(state)
         coding: Coding | None = call.wire_b
-        length = len(message)
+        length = len(message) if type(message) is bytes else size_of(message)
         if length > self._max_send_message_size or (coding is not None and compress):
             octets = encode_message(message, coding or IDENTITY, self._max_send_message_size)
             self._send_octets(call, (octets,), end)

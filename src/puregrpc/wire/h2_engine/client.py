@@ -71,7 +71,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
             if message is not None:
                 stream.sending.step(Step.MESSAGE)
                 self._queue_message(stream, message)
-        except InvalidArgument:
+        except (InvalidArgument, TypeError):
             self._forget(stream)
             raise
         most, size = self._http2.peer_max_header_list_size, header_list_size(fields)
