@@ -203,6 +203,37 @@ def gzip_messages() -> Iterator[bytes]:
         yield frame(DATA, 0, 1, small)
 
 
+def of_service(path: bytes, octets: bytes) -> Iterator[bytes]:
+    """A hundred calls of a service that stay open."""
+    first, following = indexed((*GRPC_REQUEST[:2], (b":path", path), *GRPC_REQUEST[3:]))
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, first) + frame(DATA, 0, 1, octets)
+    for number in range(3, 203, 2):
+        yield frame(HEADERS, END_HEADERS, number, following) + frame(DATA, 0, number, octets)
+
+
+def health_watches() -> Iterator[bytes]:
+    yield from of_service(b"/grpc.health.v1.Health/Watch", message(b"\n\5hello"))
+
+
+def reflection_streams() -> Iterator[bytes]:
+    """Which ask for all services."""
+    yield from of_service(b"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", message(b"\x3a\0"))
+
+
+def binary_metadata() -> Iterator[bytes]:
+    """Calls with as many values in one field of binary metadata as are allowed, and that again and again."""
+    fields = tuple((b"x-bin", b"," * 127) for _ in range(60))
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, FIRST)
+    large = block((*GRPC_REQUEST, *fields))
+    for number in range(3, 63, 2):
+        yield frame(HEADERS, END_HEADERS, number, large)
+
+
+def tls_hellos() -> Iterator[bytes]:
+    """The first octet of a TLS handshake, to a server without TLS."""
+    yield b"\x16"
+
+
 CROWDS: tuple[Crowd, ...] = (
     Crowd("nothing", nothing),
     Crowd("half-prefaces", half_prefaces),
@@ -219,6 +250,10 @@ CROWDS: tuple[Crowd, ...] = (
     Crowd("gzip-messages", gzip_messages, "deaf"),
     Crowd("open-calls", open_calls, "deaf"),
     Crowd("foreign-requests", foreign_requests),
+    Crowd("health-watches", health_watches),
+    Crowd("reflection-streams", reflection_streams),
+    Crowd("binary-metadata", binary_metadata, "deaf"),
+    Crowd("tls-hellos", tls_hellos),
     Crowd("resets-to-remember", resets_to_remember, "deaf"),
     Crowd("large-answers", large_answers, "large"),
     Crowd("large-answers-that-are-not-read", large_answers_with_windows, "large", 0),

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
+from puregrpc.wire.compression import parse_accept_encoding
 from puregrpc.wire.connection import Request
 from puregrpc.wire.deadline import DeadlineHeap, encode_timeout, parse_timeout
 from puregrpc.wire.headers import (
@@ -23,6 +24,7 @@ from puregrpc.wire.headers import (
     response_fields,
     trailer_fields,
 )
+from puregrpc.wire.limits import MAX_JOINED_VALUES
 from puregrpc.wire.metadata import decode_field, encode_metadata, header_list_size, is_reserved
 from puregrpc.wire.status import (
     OK,
@@ -137,6 +139,15 @@ def test_metadata_is_read(field: tuple[bytes, bytes], entries: list[tuple[str, s
 def test_what_is_not_base64(value: bytes) -> None:
     with pytest.raises(RemoteProtocolError, match="'k-bin' is not base64"):
         decode_field(b"k-bin", value)
+
+
+def test_values_that_are_joined_are_counted() -> None:
+    """Each costs as much as a field of its own, and takes one octet."""
+    assert len(decode_field(b"k-bin", b"," * (MAX_JOINED_VALUES - 1))) == MAX_JOINED_VALUES
+    with pytest.raises(RemoteProtocolError, match="'k-bin' has more than 128 values"):
+        decode_field(b"k-bin", b"," * MAX_JOINED_VALUES)
+    names = parse_accept_encoding(b"x," * 5000 + b"gzip")
+    assert names == ("x",) * MAX_JOINED_VALUES
 
 
 @given(st.binary(max_size=40))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from puregrpc.errors import InvalidArgument, RemoteProtocolError, RpcError
-from puregrpc.wire.limits import INFLATE_SLICE, MAX_COMPRESSED_MEMBERS
+from puregrpc.wire.limits import INFLATE_SLICE, MAX_COMPRESSED_MEMBERS, MAX_JOINED_VALUES
 from puregrpc.wire.status import StatusCode
 
 __all__ = [
@@ -223,5 +223,6 @@ def accept_encoding_value(names: tuple[str, ...]) -> bytes:
 
 
 def parse_accept_encoding(value: bytes) -> tuple[str, ...]:
-    """The names in a grpc-accept-encoding value, unknown ones included, in order."""
-    return tuple(name for part in value.decode("latin-1").split(",") if (name := part.strip(" \t")))
+    """The first names in a grpc-accept-encoding value, MAX_JOINED_VALUES at most, unknown ones included, in order."""
+    parts = value.decode("latin-1").split(",", MAX_JOINED_VALUES)[:MAX_JOINED_VALUES]
+    return tuple(name for part in parts if (name := part.strip(" \t")))

@@ -97,6 +97,10 @@ TURN_MESSAGES = 256
 INFLATE_SLICE = 256 << 10
 """How much is inflated between two looks at the clock, about a millisecond."""
 
+MAX_JOINED_VALUES = 128
+"""Values of one header field, joined with commas, each of which costs as much as a field: binary metadata with more of
+them fails its call, and of the encodings that a peer takes no more are looked at."""
+
 MAX_FRAME_SIZE = 16 << 10
 """The largest frame received: what every HTTP/2 peer may send (RFC 9113, section 4.2)."""
 

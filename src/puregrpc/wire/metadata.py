@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
+from puregrpc.wire.limits import MAX_JOINED_VALUES
 from puregrpc.wire.status import decode_base64
 
 __all__ = ["RESERVED", "HeaderField", "Metadata", "decode_field", "encode_metadata", "header_list_size", "is_reserved"]
@@ -78,10 +79,12 @@ def decode_field(name: bytes, value: bytes) -> list[tuple[str, str | bytes]]:
     """Turn one header field of custom metadata into entries: several, if a ``-bin`` value is joined with commas.
 
     Octets that are not ASCII are tolerated and read as UTF-8, or else Latin-1. Raises RemoteProtocolError for a
-    ``-bin`` value that is not base64.
+    ``-bin`` value that is not base64, or more than MAX_JOINED_VALUES of them.
     """
     text_name = name.decode("latin-1")
     if name.endswith(b"-bin"):
+        if value.count(b",") >= MAX_JOINED_VALUES:
+            raise RemoteProtocolError(f"metadata {text_name!r} has more than {MAX_JOINED_VALUES} values in one field")
         try:
             return [(text_name, decode_base64(part.strip())) for part in value.split(b",")]
         except ValueError:

@@ -156,28 +156,25 @@ def tables_that_are_emptied_each_time() -> Iterator[bytes]:
     )
 
 
-@_FLOODS.flood("PROTOCOL-HTTP2, Custom-Metadata", "any", handlers="deaf", limits=("MAX_HEADER_LIST_SIZE",))
+@_FLOODS.flood("PROTOCOL-HTTP2, Custom-Metadata", "any", handlers="deaf", limits=("MAX_JOINED_VALUES",))
 def binary_metadata_of_commas() -> Iterator[bytes]:
     """Each comma is an entry more."""
-    first, following = indexed((*GRPC_REQUEST, (b"x-bin", b"," * 3900)))
-    more = following + following[-1:] * 3
-    yield from on_streams(
-        lambda stream_id: frame(HEADERS, END_HEADERS, stream_id, more),
-        first=OPENING + frame(HEADERS, END_HEADERS, 1, first),
-        start=3,
-        size=FLOOD_SIZE // 16,
-    )
+    yield from _repeated_field(b"x-bin", b"," * 3900, END_HEADERS)
 
 
 @_FLOODS.flood("PROTOCOL-HTTP2, Message-Accept-Encoding", "any")
 def accepted_encodings_without_end() -> Iterator[bytes]:
-    first, following = indexed((*GRPC_REQUEST, (b"grpc-accept-encoding", b"x," * 1900)))
-    more = following + following[-1:] * 3
+    yield from _repeated_field(b"grpc-accept-encoding", b"x," * 1900, END_HEADERS | END_STREAM)
+
+
+def _repeated_field(name: bytes, value: bytes, flags: int) -> Iterator[bytes]:
+    """Requests with a large field four times, which the table has."""
+    learned = block(GRPC_REQUEST) + b"\x40" + plain_literal(name) + plain_literal(value)
     yield from on_streams(
-        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, more),
-        first=OPENING + frame(HEADERS, END_HEADERS | END_STREAM, 1, first),
+        lambda stream_id: frame(HEADERS, flags, stream_id, block(GRPC_REQUEST) + b"\xbe" * 4),
+        first=OPENING + frame(HEADERS, flags, 1, learned),
         start=3,
-        size=FLOOD_SIZE // 16,
+        size=FLOOD_SIZE // 8,
     )
 
 
