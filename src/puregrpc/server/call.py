@@ -420,7 +420,7 @@ class UnaryRequestCall(IncomingCall):
     def begin_at_once(self) -> Any:
         """`begin`, for whoever keeps nobody waiting."""
         message, self.message = cast("bytes", self.message), None
-        return self.handle(message.inflate() if type(message) is CompressedMessage else message)
+        return self.handle(self.session.threads.inflate(message) if type(message) is CompressedMessage else message)
 
     def handle(self, message: bytes) -> Any:
         """Call the handler with a request."""

@@ -393,7 +393,7 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
                     return None
                 raise NotConnected("the server has stopped") if self.ended is None else self.over()
         message = self.taken.popleft()
-        return message.inflate() if type(message) is CompressedMessage else message
+        return self.session.threads.inflate(message) if type(message) is CompressedMessage else message
 
     async def receive(self) -> bytes | None:
         if self.taken:

@@ -8,16 +8,25 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
+from itertools import count
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.threads.executor import Executor, ExecutorPool
 from puregrpc.kernel.threads.pool import ThreadPool
+from puregrpc.wire.compression import CompressedMessage
 
 __all__ = ["Threads"]
 
 logger = logging.getLogger("puregrpc.server")
+
+MOST_INFLATING = 2
+"""How many threads inflate a message at once: each takes twice the message's size meanwhile, and what came of it may be
+a thousandth."""
+
+SMALL = 512
+"""A message of fewer octets does not become one that matters."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +41,8 @@ class Threads:
         self._loop_thread = None if kernel.world == "threads" else threading.get_ident()
         self._context = copy_context()
         self._waiting: set[_Answer[Any]] = set()
+        self._inflating = tuple(threading.Lock() for _ in range(MOST_INFLATING))
+        self._inflated = count()
         self.is_closed = False
         """What is done here is abandoned."""
         self.submit = self._pool.submit
@@ -46,6 +57,13 @@ class Threads:
     def is_in_loop(self) -> bool:
         """Whether this is the thread of the loop, which must not block."""
         return threading.get_ident() == self._loop_thread
+
+    def inflate(self, message: CompressedMessage) -> bytes:
+        """Inflate a message in the handler's thread. Raises what `CompressedMessage.inflate` does."""
+        if len(message) < SMALL:
+            return message.inflate()
+        with self._inflating[next(self._inflated) % MOST_INFLATING]:
+            return message.inflate()
 
     # -- from the loop
 
