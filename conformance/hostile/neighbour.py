@@ -1,4 +1,4 @@
-"""A client that behaves well beside the hostile one: ``python -m conformance.hostile.neighbour PORT PID``.
+"""A client that behaves well beside the hostile one: ``python -m conformance.hostile.neighbour PORT PID [TIMEOUT]``.
 
 It calls again and again until its input ends, and prints how much processor time the victim took during the longest of
 its calls, and how many failed. What passes on a busy machine says little; what the victim works meanwhile does not lie.
@@ -26,6 +26,7 @@ def processor_time(pid: int) -> float:
 
 def main() -> None:
     port, pid = int(sys.argv[1]), int(sys.argv[2])
+    timeout = float(sys.argv[3]) if len(sys.argv) > 3 else TIMEOUT
     is_over = threading.Event()
 
     def wait() -> None:
@@ -37,12 +38,14 @@ def main() -> None:
     failed = 0
     with BlockingChannel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary(QUICK_PATH)
-        call(b"", timeout=TIMEOUT)
+        began = processor_time(pid)
+        call(b"", timeout=timeout)
+        waits.append(processor_time(pid) - began)
         print("ready", flush=True)
         while not is_over.wait(PAUSE):
             began = processor_time(pid)
             try:
-                call(b"", timeout=TIMEOUT)
+                call(b"", timeout=timeout)
             except RpcError as error:
                 failed += 1
                 print(error, file=sys.stderr, flush=True)
