@@ -69,8 +69,10 @@ class Fuzzer(Beginning):
                 # All methods are found in the same way.
                 parts = [_some(each, 36 if each is headers[0] else 3) for each in headers]
                 self._drive("paths", in_turn(parts), 0.06)
+            steady = [each for each in ending if each.is_steady and each.answer is not None and is_small(each.answer)]
             if "sequence" in levels:
-                self._drive("streams", in_turn([planner.streams(each) for each in ending], 1), 0.08)
+                self._drive("streams", in_turn([planner.streams(each) for each in ending], 1), 0.07)
+                self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.09)
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
             self._drive("boundaries", boundaries, 0.23)
             self._calm()
@@ -80,14 +82,10 @@ class Fuzzer(Beginning):
                 self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.29)
             self._growing(ending, 0.33)
             if "sequence" in levels:
-                steady = [
-                    each for each in ending if each.is_steady and each.answer is not None and is_small(each.answer)
-                ]
                 self._flows(usable, 0.36)
                 self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.39)
                 self._drive("together", planner.mixed(ending), 0.41)
                 self._volleys(steady, 0.42)
-                self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.44)
                 self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 2), 0.54)
                 self._calm()
             pairs = in_turn([planner.pairs(each) for each in ending]) if "schema" in levels else iter(())
