@@ -156,7 +156,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "stack-in-status": ("leak-of-internals",),
         "slow-expression": ("cpu", "hang", "not-served"),
         "answers-twice": ("process-ended",),
-        "names-of-objects": ("process-ended",),
+        "names-of-objects": ("internal-status", "process-ended"),
         "listener-for-each-call": ("memory",),
         "timer-for-each-cancelled": ("cpu",),
         "second-chunk": ("process-ended",),

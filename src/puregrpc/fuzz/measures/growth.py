@@ -23,6 +23,8 @@ LONG, LONG_COLLECTED = 6, 12
 PER_TIME = 8192
 SUSPICIOUS = 4096
 LEAST_MARKS = 9
+UNSTEADY = 4
+"""So often it may look uneven, as a heap does that grows by steps."""
 QUARTER = 0.12
 """A leak grows in each quarter of the time, by at least this part of all."""
 CANCEL = 8
@@ -148,7 +150,7 @@ def _growth(target: Target, profile: Profile, about: str, do: Do, seconds: float
     """Whether memory grows with each; it goes on as long as it looks like that."""
     marks: list[int] = []
     least = LEAST * (COLLECTED if target.is_collected() else 1)
-    times = 0
+    times = unsteady = 0
     begun = time.monotonic()
     until = begun + seconds
     # A heap that is collected late is to grow much more, which takes its time.
@@ -161,9 +163,11 @@ def _growth(target: Target, profile: Profile, about: str, do: Do, seconds: float
         now = time.monotonic()
         total = marks[-1] - marks[0]
         if now > until and (len(marks) >= LEAST_MARKS or now > begun + most):
-            if not _is_steady(marks) or total < 8 * MEBIBYTE or now > begun + most:
+            is_steady = _is_steady(marks)
+            unsteady += not is_steady
+            if unsteady > UNSTEADY or total < 8 * MEBIBYTE or now > begun + most:
                 break
-            if total >= least and total / max(times, 1) >= PER_TIME:
+            if is_steady and total >= least and total / max(times, 1) >= PER_TIME:
                 break
             until = now + seconds
         done = do(target, profile)
