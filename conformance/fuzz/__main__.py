@@ -87,7 +87,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "sleeps": ("hang", "not-served"),
         "recursion": ("internal-status",),
         "quick-one-lost": ("state", "protocol-violation"),
-        "order-is-lost": ("state", "protocol-violation"),
+        "order-is-lost": ("state", "protocol-violation", "memory", "not-served"),
         "let-in-once": ("ignored-auth",),
         "streams-unguarded": ("ignored-auth",),
         "scheme-alone": ("ignored-auth",),
@@ -166,7 +166,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "kept-from-others": ("state",),
         "sound": (),
     },
-    "java@1.76.0": {"sound": ()},
+    "java@1.83.1": {"sound": ()},
     "rust@0.14.9": {
         "aborts": ("process-ended",),
         "slices-text": ("internal-status", "protocol-violation"),
@@ -227,7 +227,7 @@ SHORT = {
     ("grpcio_shop", "sound"),
     ("raw_shop", "unknown-frame-ends-process"),
 }
-PINNED = {"java@1.76.0": "netty@4.1.135.Final", "rust@0.14.9": "h2@0.4.18"}
+PINNED = {"rust@0.14.9": "h2@0.4.18"}
 """What a shop is built with beside its implementation."""
 GUARDED = {
     "guarded", "any-bearer", "internal-header", "unguarded-method", "let-in-once", "streams-unguarded", "scheme-alone",

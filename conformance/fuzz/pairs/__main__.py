@@ -78,6 +78,10 @@ PAIRS = {
         Version("rust@0.14.9", "h2@0.4.15"), Version("rust@0.14.9", "h2@0.4.18"), "memory",
         "frames without an octet",
     ),
+    "streams": Pair(
+        "CVE-2026-47244 in grpc-java", "more calls than are allowed, as long as SETTINGS are not acknowledged",
+        Version("java@1.83.0"), Version("java@1.83.1"), "limit-exceeded", "SETTINGS are not acknowledged",
+    ),
     "accept": Pair(
         "CVE-2024-47609", "an error of accept ends the server",
         Version("rust@0.12.2"), Version("rust@0.14.9", "h2@0.4.18"), "process-ended", "the process ended",

@@ -80,13 +80,13 @@ class Fuzzer(Beginning):
                 self._shots(0.25)
             if "header" in levels:
                 self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.29)
-            self._growing(ending, 0.33)
+            self._growing(ending, 0.36)
             if "sequence" in levels:
-                self._flows(usable, 0.36)
-                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.39)
-                self._drive("together", planner.mixed(ending), 0.41)
-                self._volleys(steady, 0.42)
-                self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 2), 0.54)
+                self._flows(usable, 0.39)
+                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.41)
+                self._drive("together", planner.mixed(ending), 0.43)
+                self._volleys(steady, 0.44)
+                self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 2), 0.55)
                 self._calm()
             pairs = in_turn([planner.pairs(each) for each in ending]) if "schema" in levels else iter(())
             if "schema" in levels:
