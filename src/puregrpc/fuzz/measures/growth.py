@@ -63,9 +63,9 @@ def growing_cases(
         tasks.append(("a connection with a call", _connections, profile, (*_call(profile), Step("close"))))
         cut = (Step("open", fields=profile.fields), Step("data", octets=b"\0\0\0\0\4\xff", end=True))
         tasks.append(("a call whose message is cut", _failed, profile, cut))
-    for profile in sorted(profiles, key=lambda each: each not in shapes.values()):
-        tasks.append(("calls, each second with values of its own", others, profile, _call(profile)))
-        tasks.append(("a call that is cancelled", _cancelled, profile, _cancels(profile)))
+    in_order = sorted(profiles, key=lambda each: each not in shapes.values())
+    tasks += [("calls, each second with values of its own", others, each, _call(each)) for each in in_order]
+    tasks += [("a call that is cancelled", _cancelled, each, _cancels(each)) for each in in_order]
     for about, do, profile, steps in tasks:
         if time.monotonic() > until:
             return

@@ -21,8 +21,8 @@ MEMORY_FACTOR = 120
 SUSPICIOUS_CPU = 0.6
 ONE_CASE_CPU = 0.25
 CPU_FACTOR = 20
-CALM = 0.03
-"""Processor seconds in `INTERVAL` with nothing to do; who takes more so many times in a row has no end of it.
+CALM = 0.02
+"""Processor seconds in `INTERVAL` with nothing to do; who takes more on average, and some each time, has no end of it.
 
 On a busy machine a loop without end has little of the processor, too.
 """
@@ -72,13 +72,15 @@ class UsageWatch:
 
     def is_busy(self, intervals: int = INTERVALS) -> bool:
         """Whether it takes processor time with nothing to do, and goes on."""
+        spent = 0.0
         for _ in range(intervals):
             before = self._target.usage()
             time.sleep(INTERVAL)
             after = self._target.usage()
-            if before is None or after is None or after.cpu - before.cpu < CALM:
+            if before is None or after is None or after.cpu <= before.cpu:
                 return False
-        return True
+            spent += after.cpu - before.cpu
+        return spent >= CALM * intervals
 
     def measure(self, run: Callable[[], object]) -> tuple[int, float]:
         """The memory (octets, at the most) and the processor time (seconds) that something takes."""
