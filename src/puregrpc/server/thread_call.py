@@ -7,13 +7,13 @@ blocking server it holds the session's mutex meanwhile, elsewhere the thread of 
 from __future__ import annotations
 
 import inspect
-import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from puregrpc.errors import LocalProtocolError, NotConnected
+from puregrpc.kernel.threads.sleeping import wait_lock
 from puregrpc.server.call import IncomingCall, StreamRequestCall, UnaryRequestCall
 from puregrpc.server.faults import log_exception
 from puregrpc.server.room import SMALL
@@ -44,7 +44,7 @@ class Gate:
     def __init__(self) -> None:
         self.is_gone = False
         """Nobody waits any more, however often it comes."""
-        self._lock = threading.Lock()
+        self._lock = wait_lock()
         self._lock.acquire()
 
     def open(self) -> None:

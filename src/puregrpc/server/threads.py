@@ -15,6 +15,7 @@ from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.threads.executor import Executor, ExecutorPool
 from puregrpc.kernel.threads.pool import ThreadPool
+from puregrpc.kernel.threads.sleeping import wait_lock
 from puregrpc.wire.compression import CompressedMessage
 
 __all__ = ["Threads"]
@@ -197,7 +198,7 @@ class _Answer(_Outcome[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lock = threading.Lock()
+        self._lock = wait_lock()
         self._lock.acquire()
 
     def settle(self, function: Callable[[], T]) -> None:

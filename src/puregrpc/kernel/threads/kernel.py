@@ -19,6 +19,7 @@ from puregrpc.kernel.base import DEFAULT_THREADS, RESOLVER_THREADS, Kernel, call
 from puregrpc.kernel.network.addresses import TcpAddress, literal_addresses, look_up, no_address
 from puregrpc.kernel.threads.daemons import before_threads_are_joined
 from puregrpc.kernel.threads.mutex import Mutex
+from puregrpc.kernel.threads.sleeping import is_cooperative
 from puregrpc.kernel.threads.socket_waits import SocketWaits
 from puregrpc.kernel.threads.tasks import ThreadCall, ThreadTask
 from puregrpc.kernel.threads.timers import Timers
@@ -43,11 +44,6 @@ __all__ = ["ThreadKernel", "is_cooperative"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-def is_cooperative() -> bool:
-    """Whether threads are greenlets (gevent, eventlet): each runs until it waits."""
-    return socket.socket.__module__ != "socket"
 
 
 class Attached(Protocol):

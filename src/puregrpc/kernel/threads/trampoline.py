@@ -17,6 +17,8 @@ from math import inf
 from types import coroutine
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
+from puregrpc.kernel.threads.sleeping import wait_lock
+
 __all__ = [
     "Interrupted",
     "Interruptible",
@@ -86,7 +88,7 @@ class ThreadWaiter(Request):
     __slots__ = ("_lock", "parked", "until")
 
     def __init__(self) -> None:
-        self._lock = lock = threading.Lock()
+        self._lock = lock = wait_lock()
         lock.acquire()
         self.parked: Parked[Any] | Literal[False] | None = None
         """Who is parked here; None: nobody was."""

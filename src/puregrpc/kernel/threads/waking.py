@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from puregrpc._locks import Lock
+from puregrpc.kernel.threads.sleeping import wait_lock
 
 __all__ = ["Condition", "Event", "Signal"]
 
@@ -25,7 +26,7 @@ class Signal:
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = wait_lock()
         self._lock.acquire()
 
     def set(self) -> None:

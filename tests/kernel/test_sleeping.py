@@ -1,0 +1,168 @@
+"""The lock at which one thread sleeps in the system, as threads without the GIL hand over their work."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from tests.interrupts import interrupted
+
+from puregrpc.kernel.threads import sleeping
+from puregrpc.kernel.threads.sleeping import DescriptorLock, wait_lock
+
+pytestmark = pytest.mark.skipif(not hasattr(select, "poll"), reason="there is no poll")
+
+
+@pytest.fixture(params=["eventfd", "pipe"], autouse=True)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What each thread that the test starts, and its own, sleeps at."""
+    monkeypatch.setattr(sleeping, "_mine", type(sleeping._mine)())
+    if request.param == "pipe":
+        monkeypatch.delattr(os, "eventfd", raising=False)
+    elif not hasattr(os, "eventfd"):
+        pytest.skip("there is no eventfd")
+
+
+def held() -> DescriptorLock:
+    lock = DescriptorLock()
+    assert lock.acquire()
+    return lock
+
+
+def test_it_is_a_lock() -> None:
+    lock = held()
+    assert not lock.acquire(blocking=False)
+    assert not lock.acquire(timeout=0)
+    began = time.monotonic()
+    assert not lock.acquire(timeout=0.03)
+    assert time.monotonic() - began >= 0.03
+    lock.release()
+    with pytest.raises(RuntimeError):
+        lock.release()
+    assert lock.acquire(timeout=0)
+    assert isinstance(wait_lock(), (DescriptorLock, type(threading.Lock())))
+
+
+def test_what_was_let_go_before_ends_no_later_wait() -> None:
+    for _ in range(10):
+        lock = held()
+        lock.release()
+        assert lock.acquire()
+    assert not held().acquire(timeout=0.02)
+
+
+@pytest.mark.parametrize("timeout", [-1, 30])
+def test_two_threads_take_turns(timeout: float) -> None:
+    mine = held()
+    theirs: list[DescriptorLock] = []
+    is_ready = threading.Event()
+    turns = 500
+
+    def other() -> None:
+        theirs.append(held())
+        is_ready.set()
+        for _ in range(turns):
+            assert theirs[0].acquire(timeout=timeout)
+            mine.release()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert is_ready.wait(15)
+    for _ in range(turns):
+        theirs[0].release()
+        assert mine.acquire(timeout=timeout)
+    thread.join()
+
+
+@pytest.mark.parametrize("timeout", [-1, 30])
+def test_a_lock_that_another_thread_made(timeout: float) -> None:
+    lock = held()
+    taken: list[bool] = []
+    thread = threading.Thread(target=lambda: taken.extend(lock.acquire(timeout=timeout) for _ in range(3)))
+    thread.start()
+    for number in range(3):
+        time.sleep(0.01)
+        lock.release()
+        until(partial(is_longer, taken, number))
+    thread.join()
+    assert taken == [True] * 3
+
+
+def test_threads_that_end_keep_no_descriptor() -> None:
+    def use() -> None:
+        locks.append(held())
+        descriptors.append(sleeping._mine.doorbell._reading)  # type: ignore[union-attr]
+
+    locks: list[DescriptorLock] = []
+    descriptors: list[int] = []
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    locks.pop().release()  # it is there as long as somebody may ring
+    del thread
+    until(lambda: not is_open(descriptors[0]))
+
+
+def test_without_descriptors_it_is_the_interpreters_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: Any) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(sleeping, "Doorbell", none_left)
+    lock = held()
+    assert not lock.acquire(timeout=0.01)
+    threading.Timer(0.02, lock.release).start()
+    assert lock.acquire(timeout=15)
+    threading.Timer(0.02, lock.release).start()
+    assert lock.acquire()
+
+
+def test_interrupts_leave_it_whole() -> None:
+    def use() -> None:
+        if lock.acquire(timeout=0.0001):
+            lock.release()
+            lock.acquire(blocking=False)
+
+    def check() -> None:
+        if not lock.acquire(blocking=False):
+            lock.release()
+            assert lock.acquire(timeout=15)
+
+    lock = held()
+    assert interrupted(use, check, rounds=200, first=0.0005, further=0.000001) > 100
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_of_fork_has_a_descriptor_of_its_own() -> None:
+    lock = held()
+    child = os.fork()
+    if not child:
+        os._exit(not (sleeping._mine.doorbell is None and not held().acquire(timeout=0.01)))
+    assert os.waitpid(child, 0)[1] == 0
+    threading.Timer(0.02, lock.release).start()
+    assert lock.acquire(timeout=15)
+
+
+def is_longer(taken: list[bool], number: int) -> bool:
+    return len(taken) > number
+
+
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
