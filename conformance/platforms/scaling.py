@@ -18,6 +18,7 @@ from puregrpc import BlockingChannel, BlockingServer, Client
 from puregrpc.codec import Codec
 from puregrpc.kernel import ThreadKernel
 from puregrpc.kernel.network.streams import SocketStream
+from puregrpc.kernel.threads.sleeping import WaitLock, wait_lock
 from puregrpc.proto import compile as compile_protos
 from puregrpc.schema import Registry
 from puregrpc.services.demo import add_demo_services
@@ -120,10 +121,43 @@ def own_channel_scripted() -> Callable[[], object]:
     return lambda: method(b"0123456789abcdef")
 
 
+def hand_over(make: Callable[[], WaitLock]) -> float:
+    """Processor time (µs) until a thread that waits at such a lock goes on, and the one that let it go waits itself."""
+    turns = 3000
+    locks: list[WaitLock] = []
+    is_made = threading.Event()
+
+    def held() -> WaitLock:
+        lock = make()
+        lock.acquire()
+        return lock
+
+    def answer() -> None:
+        mine = held()
+        locks.append(mine)
+        is_made.set()
+        for _ in range(turns):
+            mine.acquire()
+            here.release()
+
+    here = held()
+    thread = threading.Thread(target=answer)
+    thread.start()
+    is_made.wait()
+    began = time.process_time()
+    for _ in range(turns):
+        locks[0].release()
+        here.acquire()
+    thread.join()
+    return (time.process_time() - began) / (2 * turns) * 1e6
+
+
 def main() -> None:
     """Prints a line for each."""
     is_enabled = getattr(sys, "_is_gil_enabled", lambda: True)()
     print(f"Python {sys.version.split()[0]}, {'with' if is_enabled else 'without'} the GIL")
+    for name, lock in (("the interpreter's lock", threading.Lock), ("the lock that is used", wait_lock)):
+        print(f"hand-over at {name}: {min(hand_over(lock) for _ in range(3)):.1f} µs of processor time")
     server = BlockingServer("127.0.0.1:0")
     add_demo_services(server)
     address = server.start()[0]
