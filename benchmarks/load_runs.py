@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.load_runs [--seconds N] [--users N ...] [--output PAGE]``. Needs k6, ghz and the server:
 ``conformance/get k6 ghz grpc-go-interop-server``. The processor time is that of the whole generator, its start
-included, by the calls that it made; the server runs on the same machine, and takes the rest of it. ``accuracy`` is how
-many iterations of an arrival rate were begun, ``stall`` what the percentiles know of a server that stood still for a
-second.
+included, by the calls that it made, with Python's modules compiled before, as they are for whoever has run it once; the
+server runs on the same machine, and takes the rest of it. ``accuracy`` is how many iterations of an arrival rate were
+begun, ``stall`` what the percentiles know of a server that stood still for a second.
 """
 
 from __future__ import annotations
@@ -123,9 +123,12 @@ def serving() -> Iterator[tuple[str, int]]:
 def measured(command: list[str], folder: Path) -> tuple[float, float, str]:
     """Processor seconds and resident memory (MB) of a command, and what it printed."""
     with (folder / "out").open("w+") as out:
-        process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=out, stderr=subprocess.DEVNULL)
-        _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0
+        variables = {"PYTHONPYCACHEPREFIX": str(folder / "compiled"), "PYTHONDONTWRITEBYTECODE": ""}
+        with subprocess.Popen(
+            command, cwd=folder, env=environment() | variables, stdout=out, stderr=subprocess.DEVNULL
+        ) as process:
+            _, _, usage = os.wait4(process.pid, 0)
+            process.returncode = 0
         out.seek(0)
         return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, out.read()
 
@@ -193,6 +196,7 @@ def rows(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
     with serving() as (target, pid):
         fields = {"protos": str(PROTOS), "target": target, "request": json.dumps(REQUEST)}
         javascript = JAVASCRIPT.format(**fields)
+        puregrpc(folder, PYTHON.format(**fields, shared=True), "-i", "1")
         for users in arguments.users:
             duration = ("-u", str(users), "-d", f"{seconds}s")
             shared, own = (PYTHON.format(**fields, shared=each) for each in (True, False))

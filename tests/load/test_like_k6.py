@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
-import time
 from typing import Any
 
 import pytest
@@ -87,6 +83,13 @@ def default(): pass
     assert "a handler of a stream raised" in caplog.text
 
 
+@pytest.mark.parametrize("text", ["import sys\ndef", "import sys\nasync def", "import sys, trio\nasync def"])
+def test_sys_exit_ends_an_iteration_and_no_run(write: Write, text: str) -> None:
+    result = run(write(f"{text} default(): sys.exit(3)"), {"vus": 2, "iterations": 5})
+    assert (result.exit_status, result.completed, result.dropped) == (0, 5, 0)
+    assert result.metrics.value("iteration_errors{error:SystemExit}", "count") == 5
+
+
 def test_names_of_checks_have_no_separator_of_groups(write: Write) -> None:
     script = write("from puregrpc import check\ndef default(): check(1, {'a::b': True})")
     result = run(script, {"iterations": 2})
@@ -137,13 +140,13 @@ def test_a_users_tags_are_on_its_iterations(write: Write) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")
 def test_ctrl_c_in_handle_summary_leaves_the_summary(write: Write) -> None:
-    script = write("import time\ndef default(): pass\ndef handle_summary(data): time.sleep(30)")
-
-    def interrupt() -> None:
-        time.sleep(1.0)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
+    script = write(
+        "import os, signal, time\n"
+        "def default(): pass\n"
+        "def handle_summary(data):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(30)"
+    )
     result = run(script)
     assert (result.exit_status, result.problem) == (105, "handle_summary() was interrupted")
     assert result.written is None

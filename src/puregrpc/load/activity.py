@@ -428,7 +428,7 @@ class User:
             else:
                 surround(self.surroundings)  # they are others once `vu.tag` was called, in a thread
                 await activity.in_thread(self._call, ())
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit() too is no reason to end a run
             activity.failed(error)
         except Abort as error:
             has_aborted = True

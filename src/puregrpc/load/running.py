@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from puregrpc.client.calls.measure import Meter
 from puregrpc.client.params.definitions import another_script
@@ -22,15 +22,16 @@ from puregrpc.load.messages import Counts
 from puregrpc.load.options import Options, read_options
 from puregrpc.load.outputs.exporter import Exporter
 from puregrpc.load.page import page, page_data
-from puregrpc.load.peers import Peers
 from puregrpc.load.problems import Abort, ExitStatus, LoadError
 from puregrpc.load.reading import duration_text, seconds
 from puregrpc.load.report import summary_data
 from puregrpc.load.script import Script, arguments_for, failure_text, load_script
 from puregrpc.load.timeline import Timeline
-from puregrpc.load.web import serving
 from puregrpc.metrics import Metrics
 from puregrpc.metrics.registry import Sample
+
+if TYPE_CHECKING:
+    from puregrpc.load.peers import Peers
 
 __all__ = ["Observer", "Result", "Status", "run"]
 
@@ -138,7 +139,11 @@ def run(
             metrics.judge()
         except InvalidArgument as error:
             raise LoadError(str(error)) from None
-        peers = Peers(workers, str(script), dict(options or {})) if workers > 1 else None
+        peers = None
+        if workers > 1:
+            from puregrpc.load.peers import Peers  # most runs do without
+
+            peers = Peers(workers, str(script), dict(options or {}))
         made = Run(found, read, metrics, observer or Observer(), peers)
         with ExitStack() as stack:
             for output in outputs:
@@ -147,6 +152,8 @@ def run(
                 else:
                     metrics.listen(output)
             if web is not None:
+                from puregrpc.load.web import serving  # most runs do without
+
                 made.observer.serves(stack.enter_context(serving(made, web, found.name)))
             return made.result()
 
