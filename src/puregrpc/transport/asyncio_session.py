@@ -23,7 +23,7 @@ from puregrpc.kernel.network.streams import SocketStream, TappedStream
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_READ_SIZE
 from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
-from puregrpc.transport.loop_session import FREE, IN_TURN, LoopSession
+from puregrpc.transport.loop_session import CALLERS, FREE, HANDLERS, IN_TURN, LoopSession
 from puregrpc.transport.rounds import Rounds
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import Call, ClientConnection, Driver, Request, ServerCall
@@ -247,12 +247,12 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
     def on_call(self, request: Request) -> ServerCall | None:
         # A handler's first step comes before what is sent soon, so what grpc-go sends with each call (a PING, which
         # wants its answer) costs no write of its own.
-        self._others_follow = True
+        self._others_follow = HANDLERS
         return self._owner.on_call(self, request)
 
     def over(self, call: Call) -> None:  # noqa: ARG002 - whichever it is
         # The same goes for a client that calls again once it has its answer.
-        self._others_follow = True
+        self._others_follow = CALLERS
 
     def _set_read_size(self, octets: int) -> None:
         if octets != self._read_size and self._transport is not None:

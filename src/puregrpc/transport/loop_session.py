@@ -34,6 +34,10 @@ FREE: Final = 0
 HELD: Final = 1
 IN_TURN: Final = 2
 
+NOBODY: Final = 0
+HANDLERS: Final = 1
+CALLERS: Final = 2
+
 
 class LoopSession(Session[ConnectionT]):
     """A session on an event loop, where nobody comes in between: it has no mutex.
@@ -68,7 +72,7 @@ class LoopSession(Session[ConnectionT]):
         self._has_output = False
         self._holding: int = FREE
         """Who sees to it that output is sent: HELD: whoever called `hold`; IN_TURN: the session, when its turn ends."""
-        self._others_follow = False
+        self._others_follow: int = NOBODY
         """Whom this turn woke runs next, and may have more to send: handlers of new calls, callers of those that ended.
         """
         self._armed = inf
@@ -151,9 +155,11 @@ class LoopSession(Session[ConnectionT]):
     def _end_turn(self) -> None:
         self._holding = FREE
         if self._others_follow:
-            self._others_follow = False
-            if self._has_output:
+            # Behind callers that are woken already: the calls that they make next go out in the same turn of the loop.
+            # Who calls alone sends at once.
+            if self._has_output or (self._others_follow == CALLERS and self.connection.open_calls):
                 self._send_soon()
+            self._others_follow = NOBODY
         elif self._has_output:
             self._send_now()
         if self.end_reason is not None:
