@@ -305,3 +305,41 @@ def test_a_stream_that_is_not_read_ends_at_its_deadline(serve: Serve, connect: C
             assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
     asyncio.run(main())
+
+
+def test_handlers_may_come_after_the_start() -> None:
+    later = grpc.method_handlers_generic_handler("a.B", unary_unary(lambda request, context: b"later"))
+
+    def ask(port: int) -> Any:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            return channel.unary_unary("/a.B/Call")(b"", timeout=10)
+
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(port)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
+    server.add_generic_rpc_handlers((later,))
+    assert ask(port) == b"later"
+    server.stop(None).wait(5)
+
+    async def main() -> None:
+        server = grpc.aio.server()
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        server.add_generic_rpc_handlers((later,))
+        assert await asyncio.to_thread(ask, port) == b"later"
+        await server.stop(None)
+
+    asyncio.run(main())
+
+
+def test_what_libraries_read_of_a_contexts_state(serve: Serve, connect: Connect) -> None:
+    def handler(request: bytes, context: Any) -> bytes:
+        before = context._state
+        context.set_code(grpc.StatusCode.OK)
+        return repr((before.client, before.code, context._state.code)).encode()
+
+    answer = connect(serve(unary_unary(handler))).unary_unary("/a.B/Call")(b"")
+    assert answer == repr(("open", None, grpc.StatusCode.OK)).encode()

@@ -60,11 +60,6 @@ class Handlers:
                 return found
         return None
 
-    @property
-    def are_all_known(self) -> bool:
-        """Whether `known` has all, and no interceptor need see calls that nobody has a handler for."""
-        return self.pipeline is None and all(type(each) is DictionaryGenericHandler for each in self._generic)
-
     def known(self) -> dict[str, Any]:
         """The handlers whose paths are known beforehand."""
         known = dict(self._registered)
@@ -137,8 +132,7 @@ class _Server(HandlersAndPorts, Server):
 
         for path, handler in handlers.known().items():
             self._server.add_method(method_for(path, handler, None if pipeline is None else find))
-        if not handlers.are_all_known:
-            self._server.add_fallback(fallback_method(find))
+        self._server.add_fallback(fallback_method(find))  # handlers may come later, and interceptors see every call
         self._server.start()
 
     def stop(self, grace: float | None) -> threading.Event:

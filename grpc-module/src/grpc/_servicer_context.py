@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from grpc._channel_options import encoding_of
 from grpc._codes import StatusCode, number_of
@@ -147,6 +147,16 @@ class CallView(PeerView):
         self.end.details = _encoded(details)
 
 
+class _State(NamedTuple):
+    """What libraries read of the state that grpcio's contexts have inside."""
+
+    client: str
+    """``open`` or ``cancelled``."""
+    code: Any
+    details: bytes | None
+    trailing_metadata: Any
+
+
 class _Context(CallView, ServicerContext):
     """A call as its handler sees it."""
 
@@ -155,6 +165,11 @@ class _Context(CallView, ServicerContext):
         self.is_over = False
         self.rpc_errors: list[RpcError] = []
         """What the requests raised since the call was over: no failure of the handler's."""
+
+    @property
+    def _state(self) -> _State:
+        client = "cancelled" if self._context.cancelled else "open"
+        return _State(client, self.end.code, self.end.details, self.end.trailing_metadata)
 
     # -- grpc.RpcContext
 

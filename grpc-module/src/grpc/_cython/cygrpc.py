@@ -9,7 +9,7 @@ from grpc._aio_errors import EOF, AbortError, BaseError, InternalError, UsageErr
 
 __all__ = [
     "EOF", "AbortError", "BaseError", "ChannelArgKey", "InternalError", "OperationType", "UsageError",
-    "dump_xds_configs", "get_fork_epoch", "init_grpc_aio", "shutdown_grpc_aio",
+    "get_fork_epoch", "init_grpc_aio", "shutdown_grpc_aio",
 ]  # fmt: skip
 
 
@@ -46,14 +46,11 @@ def get_fork_epoch() -> int:
     return 0
 
 
-def dump_xds_configs() -> bytes:
-    """A ClientStatusResponse: without an xDS client there is none to tell of."""
-    return b""
-
-
 def __getattr__(name: str) -> Any:
     if name in _channelz.__all__ and name.startswith("channelz_get_"):
         return getattr(_channelz, name)
+    if name == "dump_xds_configs":
+        raise NotImplementedError("xDS is not part of puregrpc-grpc: there is no xDS client")
     if name == "_ServicerContext":
         from grpc.aio._serving import _ServicerContext
 

@@ -60,8 +60,7 @@ class Server(HandlersAndPorts, _base_server.Server):
             find = _around(interceptor, find)
         for path, handler in self._handlers.known().items():
             self._server.add_method(method_for(path, handler, find if self._interceptors else None))
-        if not self._handlers.are_all_known:
-            self._server.add_fallback(fallback_method(find))
+        self._server.add_fallback(fallback_method(find))  # handlers may come later, and interceptors see every call
         await self._server.start()
 
     async def stop(self, grace: float | None) -> None:
