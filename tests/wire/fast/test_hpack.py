@@ -169,6 +169,22 @@ def test_the_limit_holds_for_a_cached_run_with_fields_behind_it() -> None:
         decoder.decode(b"\x83\x87\x83")
 
 
+def test_timeouts_do_not_make_another_run() -> None:
+    decoder, peer = HeaderDecoder(100), hpack.Encoder()
+    runs = []
+    for timeout in ("1S", "2S", "1S", "2S", "1S"):
+        request = [(b":method", b"POST"), (b"grpc-timeout", timeout.encode())]
+        run, more = decoder.decode(peer.encode(request))
+        assert run.fields + more == tuple(request)
+        runs.append(run)
+    assert all(run is runs[0] for run in runs)
+    # With an indexed timeout the list is over the limit, each time.
+    scheme = peer.encode([(b":scheme", b"https")])
+    for _ in range(3):
+        with pytest.raises(HeaderListTooLargeError):
+            decoder.decode(scheme + peer.encode([(b":method", b"POST"), (b"grpc-timeout", b"1S")]))
+
+
 def test_the_table_is_in_step_after_a_list_that_is_too_large() -> None:
     decoder = HeaderDecoder(100)
     with pytest.raises(HeaderListTooLargeError):

@@ -153,11 +153,13 @@ class Controlled(Sending):
         if self._closed:
             return None
         earliest = self._deadlines.next_time() if self._deadlines.heap else None
-        if self._keepalive is None and self._handshake_deadline is None and self._goaway_deadline is None:
-            return earliest
-        keepalive = None if self._keepalive is None else self._keepalive.next_time(has_calls=bool(self.streams))
-        times = (earliest, keepalive, self._handshake_deadline, self._goaway_deadline)
-        return min((time for time in times if time is not None), default=None)
+        if self._keepalive is not None:
+            earliest = _earlier(earliest, self._keepalive.next_time(has_calls=bool(self.streams)))
+        if self._handshake_deadline is not None:
+            earliest = _earlier(earliest, self._handshake_deadline)
+        if self._goaway_deadline is not None:
+            earliest = _earlier(earliest, self._goaway_deadline)
+        return earliest
 
     def advance(self, now: float) -> None:
         self._now = now
@@ -565,3 +567,9 @@ class Controlled(Sending):
     @abstractmethod
     def _after_call(self) -> None:
         """A call is over: something may have waited for that."""
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    if one is None or (other is not None and other < one):
+        return other
+    return one

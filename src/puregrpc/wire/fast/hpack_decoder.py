@@ -4,7 +4,8 @@ The fields of a gRPC call repeat, so most blocks begin with a run of fields of o
 caches rest on that. While the dynamic table stands, equal octets mean equal fields, so a run that was seen before is a
 dictionary look-up, and a block that is nothing but a run is one look-up in all. Peers that index every field
 (grpc-timeout included) move the table with each call; then the indexes change but not the fields they stand for, so a
-second dictionary leads from the fields to the same `FieldRun`, which also keeps what its reader made of it.
+second dictionary leads from the fields to the same `FieldRun`, which also keeps what its reader made of it. Where the
+last of them is grpc-timeout, which has thousands of values, it is not counted among the run.
 
 Only indexed fields are kept: they cannot change the table, none of them was sent as a never-indexed literal, and what
 does not repeat is not among them. Both caches are bounded by count and by octets.
@@ -118,24 +119,22 @@ class HeaderDecoder:
         stop = match.end() if match is not None else 0
         if stop == 0:
             return self._empty, self._decode_fields(block, 0, 0)
-        if stop == len(block):
-            run = self._decode_run(block)
-            if run.size > self._most:
-                raise HeaderBombError("the header list is too large")
-            if run.size > self.max_list_size:
-                raise HeaderListTooLargeError(run.fields)
-            return run, NO_FIELDS
         prefix = block[:stop]
+        known = self.blocks.get(prefix) or self._decode_run(prefix)
+        run, fields = known
+        size = run.size + _list_size(fields) if fields else run.size
+        if stop == len(block):
+            if size > self._most:
+                raise HeaderBombError("the header list is too large")
+            if size > self.max_list_size:
+                raise HeaderListTooLargeError(run.fields)
+            return known
         try:
-            run = self.blocks[prefix][0]
-        except KeyError:
-            run = self._decode_run(prefix)
-        try:
-            return run, self._decode_fields(block, stop, run.size)
+            return run, fields + self._decode_fields(block, stop, size)
         except HeaderListTooLargeError as error:
-            raise HeaderListTooLargeError(run.fields + error.fields) from None
+            raise HeaderListTooLargeError(run.fields + fields + error.fields) from None
 
-    def _decode_run(self, octets: bytes) -> FieldRun:
+    def _decode_run(self, octets: bytes) -> tuple[FieldRun, Fields]:
         """Decode indexes of one octet each and keep the answer."""
         if len(octets) * ENTRY_OVERHEAD > self._most:
             raise HeaderBombError("the header list is too large")
@@ -146,12 +145,15 @@ class HeaderDecoder:
             )
         except IndexError:
             raise HeaderDecodingError("an index beyond the dynamic table") from None
+        timeout = NO_FIELDS
+        if fields[-1:] and fields[-1][0] == b"grpc-timeout":
+            timeout, fields = fields[-1:], fields[:-1]
         run = self._runs.get(fields)
         if run is None:
-            size = sum(map(len, chain.from_iterable(fields))) + ENTRY_OVERHEAD * len(fields)
+            size = _list_size(fields)
             run = FieldRun(fields, size)
             if size > self.max_list_size or size > MAX_CACHED_OCTETS or len(octets) > MAX_CACHED_RUN_OCTETS:
-                return run
+                return run, timeout
             octets_of_fields = size - ENTRY_OVERHEAD * len(fields)
             cost = RUN_OCTETS + FIELD_OCTETS * len(fields) + VALUE_COPIES * octets_of_fields
             self._cached_octets += cost
@@ -160,10 +162,12 @@ class HeaderDecoder:
                 self.blocks.clear()
                 self._cached_octets = cost
             self._runs[fields] = run
+        if timeout and run.size + _list_size(timeout) > self.max_list_size:
+            return run, timeout
         if len(self.blocks) >= MAX_CACHED_RUNS:
             self.blocks.clear()
-        self.blocks[octets] = (run, NO_FIELDS)
-        return run
+        self.blocks[octets] = known = (run, timeout)
+        return known
 
     def _decode_fields(self, block: bytes, i: int, list_size: int) -> Fields:
         """Decode from octet ``i`` to the end, one field after the other. ``list_size`` is that of the fields before."""
@@ -267,6 +271,11 @@ class HeaderDecoder:
         self._max_table_size = size
         self._evict(size)
         self.blocks.clear()
+
+
+def _list_size(fields: Fields) -> int:
+    """RFC 9113, section 6.5.2."""
+    return sum(map(len, chain.from_iterable(fields))) + ENTRY_OVERHEAD * len(fields)
 
 
 def _integer(block: bytes, i: int, value: int) -> tuple[int, int]:
