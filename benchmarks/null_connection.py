@@ -19,15 +19,8 @@ import puregrpc.channel.core
 from benchmarks.work import UNARY, SimpleRequest, SimpleResponse, unary_request
 from puregrpc.channel import open_channel
 from puregrpc.kernel.network.streams import ByteStream
-from puregrpc.wire.connection import (
-    Call,
-    ClientConnection,
-    ConnectionConfig,
-    ConnectionSnapshot,
-    Driver,
-    Metadata,
-    Request,
-)
+from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, Driver, Metadata, Request
+from puregrpc.wire.snapshot import ConnectionSnapshot
 from puregrpc.wire.status import OK
 
 ROUNDS = 5

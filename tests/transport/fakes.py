@@ -8,7 +8,8 @@ from typing import Any
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.network.streams import ByteStream
 from puregrpc.transport.session import Session, SessionOptions, open_session
-from puregrpc.wire.connection import Call, Connection, ConnectionSnapshot, Driver, Request, ServerCall
+from puregrpc.wire.connection import Call, Connection, Driver, Request, ServerCall
+from puregrpc.wire.snapshot import ConnectionSnapshot
 
 
 class Owner:

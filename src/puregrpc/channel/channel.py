@@ -25,7 +25,6 @@ from puregrpc.channel.details import (
     Serializer,
 )
 from puregrpc.channel.options import ChannelKeywords, ChannelOptions, Method, channel_options, path_of
-from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
 from puregrpc.channel.target import Target
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel.numbers import next_number
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     import trio
     from typing_extensions import Unpack
 
+    from puregrpc.channel.snapshot import ChannelSnapshot
     from puregrpc.codec import Codec
 
 __all__ = ["Channel", "open_channel"]
@@ -294,6 +294,8 @@ class Channel:
 
     def snapshot(self) -> ChannelSnapshot:
         """The channel, its connections, their calls and windows as they are now, as data."""
+        from puregrpc.channel.snapshot import snapshot_of  # most channels are not asked
+
         return snapshot_of(self.number, self.target, self._core, self.state)
 
 

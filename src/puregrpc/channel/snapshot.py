@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.transport import CallCounters, ClientSession, SessionCounters
-from puregrpc.wire.connection import ConnectionSnapshot
+from puregrpc.wire.snapshot import ConnectionSnapshot
 
 if TYPE_CHECKING:
     from puregrpc.channel.backends.subchannel import Subchannel

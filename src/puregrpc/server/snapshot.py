@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from puregrpc.wire.connection import ConnectionSnapshot
+from puregrpc.wire.snapshot import ConnectionSnapshot
 
 if TYPE_CHECKING:
     from puregrpc.transport import ConnectionSecurity

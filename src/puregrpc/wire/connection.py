@@ -13,7 +13,7 @@ but for a call that its owner itself ended with `Connection.reset`, which gets n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from puregrpc.errors import InvalidArgument
@@ -39,13 +39,13 @@ from puregrpc.wire.status import Status, StatusCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from puregrpc.wire.snapshot import ConnectionSnapshot
+
 __all__ = [
     "Call",
-    "CallSnapshot",
     "ClientConnection",
     "Connection",
     "ConnectionConfig",
-    "ConnectionSnapshot",
     "Driver",
     "MemoryBudget",
     "Metadata",
@@ -263,31 +263,6 @@ class ConnectionConfig:
             raise InvalidArgument(
                 f"max_header_list_size is 1 to {LARGEST_HEADER_LIST_SIZE} bytes of metadata, not {size!r}"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class CallSnapshot:
-    """One call of a connection as it stands."""
-
-    stream_id: int
-    path: str
-    state: str
-    send_window: int
-    receive_window: int
-    send_buffered: int
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionSnapshot:
-    """A connection as it stands, as data."""
-
-    state: str
-    send_window: int
-    receive_window: int
-    peer_max_concurrent_streams: int
-    calls: tuple[CallSnapshot, ...] = ()
-    queued_calls: int = 0
-    settings: dict[str, int] = field(default_factory=dict)
 
 
 class Connection(ABC):

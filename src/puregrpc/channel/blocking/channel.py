@@ -21,7 +21,6 @@ from puregrpc.channel.calls.bound_method import binding
 from puregrpc.channel.core import ChannelCore
 from puregrpc.channel.details import CallCredentials, Deserializer, MetadataLike, Serializer
 from puregrpc.channel.options import ChannelKeywords, ChannelOptions, Method, channel_options, path_of
-from puregrpc.channel.snapshot import ChannelSnapshot, snapshot_of
 from puregrpc.errors import InvalidArgument
 from puregrpc.kernel.numbers import next_number
 from puregrpc.kernel.threads.kernel import ThreadKernel
@@ -31,6 +30,7 @@ from puregrpc.transport.busy_poll import BUSY_POLL, LONGEST_BUSY_POLL
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from puregrpc.channel.snapshot import ChannelSnapshot
     from puregrpc.codec import Codec
 
 __all__ = ["BlockingChannel"]
@@ -158,6 +158,8 @@ class BlockingChannel:
 
     def snapshot(self) -> ChannelSnapshot:
         """The channel, its connections, their calls and windows as they are now, as data."""
+        from puregrpc.channel.snapshot import snapshot_of  # most channels are not asked
+
         return snapshot_of(self.number, self.target, self._core, self.state)
 
     def close(self) -> None:

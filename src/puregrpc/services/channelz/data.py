@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from puregrpc.channel import SessionSnapshot as ChannelSession
     from puregrpc.server import ServerSnapshot
     from puregrpc.server import SessionSnapshot as ServerSession
-    from puregrpc.wire.connection import ConnectionSnapshot
+    from puregrpc.wire.snapshot import ConnectionSnapshot
 
 __all__ = ["Channelz"]
 

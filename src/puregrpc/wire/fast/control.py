@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.closed_streams import ResetStreams
-from puregrpc.wire.connection import Call, CallSnapshot, ConnectionConfig, ConnectionSnapshot, Driver, Metadata
+from puregrpc.wire.connection import Call, ConnectionConfig, Driver, Metadata
 from puregrpc.wire.deadline import DeadlineHeap
 from puregrpc.wire.farewell import Farewell
 from puregrpc.wire.fast.octets import ACK, HEAD_SIZE, MAX_WINDOW, frame
@@ -20,6 +21,9 @@ from puregrpc.wire.limits import FIRST_STREAM_WINDOW, HANDSHAKE_TIMEOUT, MAX_FRA
 from puregrpc.wire.memory import Holdings
 from puregrpc.wire.status import Status, StatusCode
 from puregrpc.wire.turn import Turn
+
+if TYPE_CHECKING:
+    from puregrpc.wire.snapshot import CallSnapshot, ConnectionSnapshot
 
 __all__ = ["Controlled"]
 
@@ -485,6 +489,8 @@ class Controlled(Sending):
     # -- looking in
 
     def snapshot(self) -> ConnectionSnapshot:
+        from puregrpc.wire.snapshot import ConnectionSnapshot
+
         state = "closed" if self._closed else "going away" if self._going_away or self._sent_away else "open"
         return ConnectionSnapshot(
             state=state if self._settled or self._closed else "connecting",
@@ -497,6 +503,8 @@ class Controlled(Sending):
         )
 
     def _call_snapshot(self, call: Call) -> CallSnapshot:
+        from puregrpc.wire.snapshot import CallSnapshot
+
         state: int = call.wire_state
         if state & QUEUED:
             return CallSnapshot(0, call.wire_path, "queued", 0, 0, self.send_buffered(call))

@@ -10,13 +10,7 @@ import h2.events
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.call_state import Half, Step
 from puregrpc.wire.compression import CODINGS, MessageTooLarge
-from puregrpc.wire.connection import (
-    Call,
-    CallSnapshot,
-    ConnectionConfig,
-    ConnectionSnapshot,
-    Driver,
-)
+from puregrpc.wire.connection import Call, ConnectionConfig, Driver
 from puregrpc.wire.deadline import DeadlineHeap
 from puregrpc.wire.farewell import Farewell
 from puregrpc.wire.floods import FloodGuard
@@ -38,6 +32,7 @@ from puregrpc.wire.limits import (
 )
 from puregrpc.wire.memory import is_memory_scarce
 from puregrpc.wire.metadata import HeaderField, Metadata
+from puregrpc.wire.snapshot import CallSnapshot, ConnectionSnapshot
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
 from puregrpc.wire.turn import Turn
 
