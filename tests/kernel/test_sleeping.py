@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -135,6 +136,24 @@ def test_interrupts_leave_it_whole() -> None:
 
     lock = held()
     assert interrupted(use, check, rounds=200, first=0.0005, further=0.000001) > 100
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer that interrupts")
+def test_a_signal_handler_that_waits_too_hears_nothing_that_is_meant_for_its_thread() -> None:
+    def wait_too(*_: Any) -> None:
+        threading.Timer(0.02, lock.release).start()
+        waited.append(held().acquire(timeout=0.1))
+
+    waited: list[bool] = []
+    lock = held()
+    before = signal.signal(signal.SIGALRM, wait_too)
+    try:
+        for timeout in (-1, 15):
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            assert lock.acquire(timeout=timeout)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert waited == [False, False]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

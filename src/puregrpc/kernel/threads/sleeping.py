@@ -34,7 +34,7 @@ ALL = 1 << 12
 class Doorbell:
     """What one thread sleeps at, and any other wakes it by."""
 
-    __slots__ = ("__weakref__", "_poll", "_reading", "_writing")
+    __slots__ = ("_poll", "_reading", "_writing", "is_taken")
 
     def __init__(self) -> None:
         if hasattr(os, "eventfd"):
@@ -43,6 +43,8 @@ class Doorbell:
             self._reading, self._writing = os.pipe()
             os.set_blocking(self._writing, False)
         self._poll: select.poll | None = None
+        self.is_taken = False
+        """The thread waits for it to ring: a signal handler of its must not hear that in its place."""
 
     def ring(self) -> None:
         """End the sleep, or the next one."""
@@ -114,21 +116,21 @@ class DescriptorLock:
         if not blocking:
             return False
         doorbell = _doorbell()
-        if doorbell is None or self._doorbell is not doorbell:
+        if doorbell is None or self._doorbell is not doorbell or doorbell.is_taken:
             # Who lets go may not know of this thread yet. It does when this lock has been had from it.
             self._doorbell = doorbell
             return take(timeout=timeout)
-        if timeout < 0:
-            while True:
-                doorbell.sleep(None)
-                if take(blocking=False):
-                    return True
-        until = time.monotonic() + timeout
-        while (left := until - time.monotonic()) > 0:
-            doorbell.sleep(left)
-            if take(blocking=False):
-                return True
-        return take(blocking=False)
+        until = None if timeout < 0 else time.monotonic() + timeout
+        try:
+            doorbell.is_taken = True  # and then the first look: what has rung before may have been heard by a handler
+            while not take(blocking=False):
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                doorbell.sleep(left)
+            return True
+        finally:
+            doorbell.is_taken = False
 
     def release(self) -> None:
         """As that of `threading.Lock`: RuntimeError if nobody has it."""
