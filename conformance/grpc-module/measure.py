@@ -28,7 +28,7 @@ FOLDERS = (
 )  # fmt: skip
 """grpcio's own, those of its sister packages, of generated code, and of calls between its own two ends."""
 
-LEFT_OUT = ("_cython", "unit.beta", "_xds_credentials", "unit._dns_resolver_test")
+LEFT_OUT = ("_cython", "unit.beta", "beta_python_plugin", "_xds_credentials", "unit._dns_resolver_test")
 """Not about what grpcio offers: its inside, what was deprecated in 2017, what needs another network."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 from dependants import run, serving, serving_generic
+from google.protobuf.internal import api_implementation
 
 CHECKS: list[Any] = []
 
@@ -145,7 +146,6 @@ def google_cloud_logging() -> None:
     server.stop(None)
 
 
-@check
 def etcd3() -> None:
     """Put, get and a watch, which is one stream in both directions on a thread of its own."""
     import etcd3 as library
@@ -444,6 +444,9 @@ def ydb() -> None:
     driver.stop()
     server.stop(None)
 
+
+if api_implementation.Type() == "python":
+    check(etcd3)  # its generated code is of a time before protobuf's native backend
 
 if __name__ == "__main__":
     sys.exit(run(CHECKS))

@@ -14,8 +14,18 @@ TARGET = 0.98
 GROUPS = {
     "grpc": lambda name: name.startswith("tests.unit."),
     "grpc.aio": lambda name: name.startswith("tests_aio.unit."),
-    "sister packages": lambda name: ".unit." not in name,
+    "reflection, health, status, channelz, testing": lambda name: ".unit." not in name and not is_other(name),
+    "interop between its own two ends": lambda name: ".interop." in name,
+    "generated code, as protoc's plugin makes it": lambda name: ".protoc_plugin." in name,
+    "CSDS and admin, which need an xDS client": lambda name: ".csds." in name or ".admin." in name,
 }
+
+OTHERS = ".interop.", ".protoc_plugin.", ".csds.", ".admin."
+
+
+def is_other(name: str) -> bool:
+    """It is no test of a package of those that servers add to their services."""
+    return any(each in name for each in OTHERS)
 
 
 def main() -> None:

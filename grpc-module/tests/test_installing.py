@@ -95,6 +95,19 @@ def test_grpcio_itself_and_nothing_at_all_are_told(tmp_path: Path) -> None:
     assert "It is grpcio's" in finding.report()
 
 
+def test_what_an_uninstalled_grpcio_has_taken_along_is_told(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE, tmp_path / "grpc")
+    installed(tmp_path, "puregrpc-grpc", "0.1.0", "grpc/__init__.py", "grpc/_channel.py", "grpc/_mixture.py")
+    assert examine([str(tmp_path)]).is_sound
+    for name in ("__init__.py", "_channel.py"):
+        (tmp_path / "grpc" / name).unlink()
+    finding = examine([str(tmp_path)])
+    assert not finding.is_sound
+    assert finding.missing == ("grpc/__init__.py", "grpc/_channel.py")
+    assert "are GONE: grpc/__init__.py, grpc/_channel.py." in finding.report()
+    assert "pip install --force-reinstall --no-deps puregrpc-grpc" in finding.report()
+
+
 def test_both_distributions_have_one_version() -> None:
     import puregrpc
 

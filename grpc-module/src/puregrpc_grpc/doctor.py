@@ -29,6 +29,8 @@ class Finding:
     """grpcio's files are there."""
     claims: tuple[tuple[str, str, bool], ...]
     """The distributions that claim the package: name, version, and whether they bring files into it."""
+    missing: tuple[str, ...] = ()
+    """Files of puregrpc-grpc that are gone: uninstalling grpcio from a mixture takes those of the same names along."""
 
     @property
     def is_mixture(self) -> bool:
@@ -38,7 +40,7 @@ class Finding:
     @property
     def is_sound(self) -> bool:
         """``import grpc`` gives puregrpc-grpc, whole."""
-        return self.is_ours and not self.has_native_core
+        return self.is_ours and not self.has_native_core and not self.missing
 
     def report(self) -> str:
         """For people."""
@@ -50,6 +52,12 @@ class Finding:
             lines.append("It is that of puregrpc-grpc, without native code. All is well.")
         elif self.is_mixture:
             lines += ["It is a MIXTURE of grpcio's files and those of puregrpc-grpc. To mend it:", MEND]
+        elif self.missing and not self.has_native_core:
+            some = ", ".join(self.missing[:3]) + (" and others" if len(self.missing) > 3 else "")
+            lines += [
+                f"Files of {OURS} are GONE: {some}. To mend it:",
+                f"pip install --force-reinstall --no-deps {OURS}",
+            ]
         elif self.location is None:
             lines += ["To have it:", f"pip install {OURS}"]
         else:
@@ -65,6 +73,7 @@ def examine(path: Sequence[str] | None = None) -> Finding:
         is_ours=folder is not None and _has(folder, "_mixture.py"),
         has_native_core=folder is not None and _has_native_core(folder),
         claims=tuple(_claims(path)),
+        missing=tuple(_missing(path)),
     )
 
 
@@ -90,6 +99,21 @@ def _has(folder: Path, name: str) -> bool:
 def _has_native_core(folder: Path) -> bool:
     core = folder / "_cython"
     return core.is_dir() and any(each.suffix in (".so", ".pyd") for each in core.iterdir())
+
+
+def _missing(path: Sequence[str] | None) -> list[str]:
+    """What an installer has noted of this distribution's files, and cannot be found. Nothing if it has noted none."""
+    distributions = (
+        metadata.distributions(name=OURS) if path is None else metadata.distributions(name=OURS, path=list(path))
+    )
+    first = next(iter(distributions), None)
+    if first is None or not isinstance(location := first.locate_file(""), Path):  # in a zip file
+        return []
+    return [
+        str(file)
+        for file in first.files or ()
+        if str(file).startswith("grpc/") and str(file).endswith(".py") and not (location / str(file)).is_file()
+    ]
 
 
 def _claims(path: Sequence[str] | None) -> list[tuple[str, str, bool]]:
