@@ -198,17 +198,6 @@ def default():
         python="def default(): client.connect('127.0.0.1:1', {'plaintext': True, 'timeout': '500ms'})",
     ),
     Case(
-        name="deadline",
-        options='{"iterations": 2}',
-        javascript="export default function () { if (__ITER == 0) client.connect(TARGET, { plaintext: true }); const r = client.invoke('hello.HelloService/SayHello', {greeting: 'x'}, {timeout: '0.001ms'}); check(r, {'late': (r) => r.status === grpc.StatusDeadlineExceeded}); }",
-        python="""
-def default():
-    if vu.iteration == 0: client.connect(TARGET, {'plaintext': True})
-    r = client.invoke('hello.HelloService/SayHello', {'greeting': 'x'}, {'timeout': '0.001ms'})
-    check(r, {'late': lambda r: r.status == 4})
-""",
-    ),
-    Case(
         name="tls where there is none",
         options='{"iterations": 1}',
         javascript="export default function () { client.connect(TARGET, { timeout: '1s' }); }",

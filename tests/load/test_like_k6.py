@@ -139,6 +139,23 @@ def test_a_users_tags_are_on_its_iterations(write: Write) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")
+@pytest.mark.parametrize(
+    ("kind", "phase", "torn_down"), [("def", "init", False), ("def", "setup", True), ("async def", "setup", True)]
+)
+def test_ctrl_c_before_the_scenarios(write: Write, kind: str, phase: str, *, torn_down: bool) -> None:
+    script = write(
+        "import os, signal, time\n"
+        "from puregrpc import check\n"
+        f"def stop():\n    os.kill(os.getpid(), signal.SIGINT); time.sleep(0.05)\n{phase} = stop\n"
+        f"{kind} default(): pass\n"
+        "def teardown(): check(1, {'torn down': True})"
+    )
+    result = run(script)
+    assert (result.exit_status, result.completed) == (105, 0)
+    assert ("checks" in result.data["metrics"]) is torn_down
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")
 def test_ctrl_c_in_handle_summary_leaves_the_summary(write: Write) -> None:
     script = write(
         "import os, signal, time\n"

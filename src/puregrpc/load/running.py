@@ -296,21 +296,22 @@ class Run(Course):
                 if problem:
                     raise ScriptFailure(problem)
             self.metrics.begin()
+            if self._stops:
+                return
             data = None
             if not options.no_setup:
                 data = self._setup_data = await self.call("setup", options.setup_timeout)
-            if self._stops:
-                return
-            self.prepare(data)
-            with seldom_collected():
-                begins_at = kernel.now() + (0.0 if peers is None else BEGIN_DELAY)
+            if not self._stops:  # else teardown clears away what setup has made
+                self.prepare(data)
+                with seldom_collected():
+                    begins_at = kernel.now() + (0.0 if peers is None else BEGIN_DELAY)
+                    if peers is not None:
+                        peers.begin(begins_at - kernel.now(), data)
+                    await self.scenarios(begins_at, self._watch)
                 if peers is not None:
-                    peers.begin(begins_at - kernel.now(), data)
-                await self.scenarios(begins_at, self._watch)
-            if peers is not None:
-                await peers.done()
-            self.timeline.finish(self.metrics.seconds)
-            self._settle()
+                    await peers.done()
+                self.timeline.finish(self.metrics.seconds)
+                self._settle()
             if not options.no_teardown:
                 await self.call("teardown", options.teardown_timeout, data)
         except ScriptFailure as failure:
