@@ -26,7 +26,7 @@ from puregrpc.transport.amounts import (
 )
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import LoopSession
-from puregrpc.transport.rounds import Rounds
+from puregrpc.transport.rounds import SHORT_TURN, Rounds
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 
@@ -212,7 +212,7 @@ class TrioSession(LoopSession[ConnectionT]):
 
     async def _await_round(self, rounds: Rounds) -> None:
         is_next = False
-        while not is_next or not rounds.has_time:
+        while not is_next or not (rounds.has_time or self._turn_cost <= SHORT_TURN):
             waiter = TrioWaiter()
             rounds.wait(waiter.wake, self._turn_cost, is_next=is_next)
             await waiter.wait()
