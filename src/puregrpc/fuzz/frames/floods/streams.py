@@ -151,7 +151,7 @@ def resets_of_whole_calls() -> Iterator[bytes]:
     )
 
 
-@_FLOODS.flood("CVE-2023-44487 (rapid reset)", "closes", limits=("STREAM_RESETS",))
+@_FLOODS.flood("CVE-2023-44487 (rapid reset)", "any", limits=("STREAM_RESETS",))
 def resets_within_messages() -> Iterator[bytes]:
     part = b"\0\0\x10\0\0" + bytes(200)
     yield from on_streams(
