@@ -58,7 +58,8 @@ def on_threads() -> None:
     sys.stdout.flush()
     address = server.addresses[0]
     for command in (["list", "-p", address, "hello.HelloService"], ["call", "-p", address, SAY_HELLO, "-d", "{}"]):
-        assert main(command) == 0
+        if status := main(command):
+            sys.exit(status)
     server.stop(0).wait()
 
 

@@ -1,4 +1,4 @@
-"""A Python without ssl, ctypes or zlib: what needs none of them works, and what needs one says so."""
+"""Pythons that lack modules, or an environment: what needs none of it works, and what needs some says so."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ PRINTED = (
 )
 def test_calls_on_threads_and_commands_in_a_python_that_lacks_modules(lacking: str) -> None:
     assert run("-m", "tests.lacking", lacking, "threads") == ANSWERS + PRINTED
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process needs some variables")
+@pytest.mark.parametrize("environment", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+def test_calls_and_commands_without_an_environment(environment: dict[str, str]) -> None:
+    environment["PYTHONPATH"] = ENVIRONMENT["PYTHONPATH"]
+    command = [sys.executable, "-OO", "-m", "tests.lacking", "readline", "threads"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.stdout, result.stderr) == (ANSWERS + PRINTED, "")
 
 
 def test_calls_on_asyncio_in_a_python_that_lacks_modules() -> None:
