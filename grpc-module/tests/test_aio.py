@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import unary_unary
 
 import grpc
 from grpc import aio
@@ -201,3 +204,32 @@ def test_grpc_aio_is_there_without_being_imported() -> None:
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "<grpc.aio.EOF> Metadata\n"
+
+
+OPEN_FILES = Path("/proc/self/fd")
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="open files are counted in /proc")
+def test_a_channel_that_is_dropped_is_closed_once_its_calls_are_over(serve: Callable[..., int]) -> None:
+    port = serve(unary_unary(lambda request, context: request))
+
+    def files() -> int:
+        gc.collect()
+        return len(list(OPEN_FILES.iterdir()))
+
+    async def main() -> None:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            await channel.unary_unary("/a.B/Call")(b"")
+        before = files()
+        for _ in range(10):
+            call = grpc.aio.insecure_channel(f"127.0.0.1:{port}").unary_unary("/a.B/Call")(b"x")
+            gc.collect()
+            assert await call == b"x"
+        del call
+        for _ in range(200):
+            if files() <= before:
+                break
+            await asyncio.sleep(0.05)
+        assert files() <= before
+
+    asyncio.run(main())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -79,6 +81,7 @@ class _MultiCallable:
             )  # fmt: skip
         if not isinstance(call, UnaryUnaryCall):  # which is kept in `unary_calls`
             channel.keep(call)
+        call._keeper = channel  # which lives as long as the call
         return call
 
     def _begin_again(self, details: Any, request: Any, compression: Any) -> Any:
@@ -229,6 +232,15 @@ class Channel(_base_channel.Channel):
         self.unary_calls: set[UnaryUnaryCall] = set()
         """Those with one request and one response that are not over."""
         self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop of its newest call."""
+
+    def __del__(self) -> None:
+        channel, loop = getattr(self, "_channel", None), getattr(self, "_loop", None)
+        if channel is None or loop is None or self._is_closed or loop.is_closed() or sys.is_finalizing():
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is being closed
+            loop.call_soon_threadsafe(_close, channel)
 
     # -- for its calls
 
@@ -237,9 +249,10 @@ class Channel(_base_channel.Channel):
         if self._is_closed:
             raise UsageError("Channel is closed.")
         try:
-            return asyncio.get_running_loop()
+            self._loop = loop = asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.get_event_loop_policy().get_event_loop()
+            self._loop = loop = asyncio.get_event_loop_policy().get_event_loop()
+        return loop
 
     def asker_of(self, credentials: CallCredentials) -> Any:
         """The credentials of a call, for puregrpc. Raises UsageError on a channel without credentials."""
@@ -351,6 +364,16 @@ PAUSE = 1.0
 
 def _text(method: Any) -> str:
     return method.decode() if isinstance(method, bytes) else method
+
+
+_closing: set[asyncio.Task[None]] = set()
+"""Tasks that close channels which were dropped: a loop holds its tasks weakly."""
+
+
+def _close(channel: PureChannel) -> None:
+    task = asyncio.ensure_future(channel.close())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
 
 
 async def _over(call: Any) -> None:
