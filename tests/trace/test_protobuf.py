@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sysconfig
-import tempfile
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from puregrpc.codec import Codec
+from puregrpc.proto import compile as compile_protos
 from puregrpc.schema import Registry
 from puregrpc.trace.explaining.octets import Octets
 from puregrpc.trace.explaining.protobuf import explain_message
@@ -35,18 +29,8 @@ extend All { string extra = 100; }
 """
 
 
-def make() -> Registry:
-    registry = Registry()
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "t.proto").write_text(SOURCE, encoding="utf-8")
-        protoc = shutil.which("protoc", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
-        assert protoc is not None
-        subprocess.run([protoc, "-I", folder, "-o", f"{folder}/t.binpb", "t.proto"], check=True, timeout=30)
-        registry.add_file_descriptor_set((Path(folder) / "t.binpb").read_bytes())
-    return registry
-
-
-REGISTRY = make()
+REGISTRY = Registry()
+REGISTRY.add_file(compile_protos(["t.proto"], sources={"t.proto": SOURCE})[0])
 ALL = REGISTRY.message("t.All")
 
 
