@@ -283,7 +283,7 @@ def run(*, is_short: bool, names: list[str], kinds: list[str]) -> tuple[list[str
         if names and probe.name not in names:
             continue
         for index, kind in enumerate(kinds or KINDS):
-            if is_short and not names and (number + 5 * index) % 120:
+            if is_short and not names and (number + 5 * index) % 100:
                 continue
             late, is_whole = at_server(kind, probe) if probe.to == "server" else at_client(kind, probe)
             faults = ["late"] * (late > MOST_LATE[kind.split("-")[0]]) + ["a call without an end"] * (not is_whole)
