@@ -3,7 +3,8 @@
 Parts: ``memory`` (connections in memory, each engine), ``servers`` (puregrpc's servers over sockets, and grpcio's and
 grpc-go's as a yardstick), ``clients`` (hostile servers against puregrpc's clients), ``deadlines`` (calls' deadlines
 under every flood, both sides), ``turns`` (a thousand calls that end at once), ``crowds`` (a thousand connections at
-once, against puregrpc's servers). All of them by default. ``--short`` runs samples within a minute. The tables go to
+once, against puregrpc's servers), ``inputs`` (sources, descriptors, messages, captures and texts, by how their cost
+grows). All of them by default. ``--short`` runs samples within a minute. The tables go to
 the output.
 """
 
@@ -12,9 +13,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from conformance.hostile import clients, crowds, deadlines, in_memory, over_sockets, turns
+from conformance.hostile import clients, crowds, deadlines, in_memory, inputs, over_sockets, turns
 
-PARTS = ("memory", "servers", "clients", "deadlines", "turns", "crowds")
+PARTS = ("memory", "servers", "clients", "deadlines", "turns", "crowds", "inputs")
 
 
 def main() -> int:
@@ -29,6 +30,8 @@ def main() -> int:
         print()
         if part == "memory":
             bad += 0 if options.short else in_memory.run(options.names, options.kind)
+        elif part == "inputs":
+            bad += inputs.run(is_short=options.short, names=options.names)
         elif part == "crowds":
             bad += crowds.run(is_short=options.short, names=options.names, kinds=options.kind)[1]
         else:

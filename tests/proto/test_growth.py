@@ -16,6 +16,7 @@ from puregrpc import proto
 from puregrpc.errors import CompileError
 from puregrpc.proto.diagnostics import MAX_DIAGNOSTICS, Diagnostic
 from tests.proto.families import FAMILIES, HEAD2, Sources, repeated
+from tests.proto.more_families import MORE
 
 SMALL = 2_500
 """Octets. Four times that is more than what names may have, which are repeated in the names of what is in them."""
@@ -105,10 +106,10 @@ def test_cost_grows_as_the_source_does(name: str) -> None:
 
 
 # What does not show in steps shows in time: inside C, where regular expressions and copies are.
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*FAMILIES, *MORE])
 def test_nothing_takes_long(name: str) -> None:
     """60 KB take less than a second of a machine that is not busy; what was quadratic took from six to minutes."""
-    sources = FAMILIES[name](60_000)
+    sources = (FAMILIES | MORE)[name](60_000)
     begin = time.process_time()
     compile_all(sources)
     assert time.process_time() - begin < 6
@@ -146,6 +147,13 @@ def test_names_that_are_too_long(source: str, problem: str) -> None:
         proto.compile(["m.proto"], sources={"m.proto": HEAD2 + source})
     assert problem in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+def test_short_names_in_a_long_package_are_too_long_together() -> None:
+    """Each full name repeats the package: of few octets come many."""
+    source = f"{HEAD2}package {'a' * 4000}; {repeated(3_000, 'message M{i} {{}}')}"
+    with pytest.raises(CompileError, match=r"Names are too long: the scopes of \d+ names have \d+ bytes together"):
+        proto.compile(["m.proto"], sources={"m.proto": source})
 
 
 def test_names_as_long_as_they_may_be() -> None:

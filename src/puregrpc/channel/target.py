@@ -60,7 +60,10 @@ def _endpoint_of(text: str, scheme: str, rest: str) -> str:
     """What is left of ``scheme:rest`` or ``scheme://authority/endpoint`` (RFC 3986) when scheme and server are off."""
     if not rest.startswith("//"):
         return unquote(rest)
-    parts = urlsplit(f"x:{rest}")
+    try:
+        parts = urlsplit(f"x:{rest}")
+    except ValueError as error:
+        raise InvalidArgument(f"target {text!r}: {error}") from None
     if parts.netloc and scheme == "dns":
         raise InvalidArgument(
             f"{text!r} names the DNS server {parts.netloc!r}: only the system's resolver is used; write dns:///host:port"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -19,6 +20,7 @@ from puregrpc.cli.output import (
     ignore_output,
     in_options,
     prepare_streams,
+    shortened,
 )
 from puregrpc.errors import ConnectError, Error, InvalidArgument, RpcError
 
@@ -90,7 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = application.main(arguments, prog_name="puregrpc", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        click.echo("\n".join(map(shortened, told.getvalue().split("\n"))), err=True, nl=False)
         return error.exit_code
     except BaseException as error:
         if _is_interrupt(error):

@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
         if not disk:
             print('--proto_path passed empty directory name.  (Use "." for current directory.)', file=sys.stderr)
             return 1
-        if not Path(disk).exists():
+        if not exists(disk):
             print(f"{disk}: warning: directory does not exist.", file=sys.stderr)
     folders = FolderResolver(roots or ([] if set_names else [("", ".")]))
     try:

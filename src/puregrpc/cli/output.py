@@ -31,6 +31,7 @@ __all__ = [
     "print_styled",
     "print_styled_lines",
     "progress",
+    "shortened",
 ]
 
 INTERRUPTED = 130
@@ -171,13 +172,29 @@ def note(text: str, style: str = "dim") -> None:
     print_styled([(text, style)], error=True)
 
 
+LONGEST_LINE = 2000
+"""Characters of a line of an error."""
+
+
 def error_line(text: str) -> None:
     """An error in one line on standard error."""
     print_styled([("puregrpc: ", "bold red"), (_one_line(text), "")], error=True)
 
 
+def shortened(line: str) -> str:
+    """A line of which the middle is left out if it is very long."""
+    if len(line) <= LONGEST_LINE:
+        return line
+    half = LONGEST_LINE // 2
+    return f"{line[:half]} ... {line[-half:]}"
+
+
 def _one_line(text: str) -> str:
-    """Text that a peer may have chosen, without what a terminal would obey; line ends are kept."""
+    """Text that a peer may have chosen, without what a terminal would obey, and no longer than anybody reads.
+
+    Line ends are kept.
+    """
+    text = "\n".join(map(shortened, text.split("\n")))
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -24,6 +24,9 @@ __all__ = ["run"]
 
 K6_NAMES = {"experimental-opentelemetry": "opentelemetry", "experimental-prometheus-rw": "prometheus"}
 
+MOST_DIGITS = 9
+"""Of a number of users."""
+
 SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 
 
@@ -126,7 +129,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
 
 def _stage(text: str) -> dict[str, object]:
     time, colon, users = text.rpartition(":")
-    if not colon or not users.isdecimal():
+    if not colon or not users.isdecimal() or len(users) > MOST_DIGITS:
         raise click.BadParameter(f"{text!r} is not TIME:USERS, such as 30s:10", param_hint="--stage")
     return {"duration": time, "target": int(users)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -31,6 +32,8 @@ PASSED_OVER = (
     "user_agent",
 )  # fmt: skip
 """Options of k6 that are about HTTP, or about its own ways: a script may have them."""
+
+_WHOLE = re.compile(r"[0-9]{1,15}")
 
 LOOPS = ("asyncio", "uvloop", "trio")
 
@@ -159,7 +162,7 @@ def _shortcut(over: Fields, given: Fields) -> Scenario:
 def _rate(value: object, where: str) -> tuple[int, str]:
     """``500`` a second, or ``300/m``."""
     number, _, unit = str(value).partition("/")
-    if not number.strip().isdecimal() or unit.strip() not in ("", "s", "m", "h"):
+    if not _WHOLE.fullmatch(number.strip()) or unit.strip() not in ("", "s", "m", "h"):
         raise LoadError(f"{where}: a rate is a whole number, such as 500, 500/s or 300/m, not {value!r}")
     return int(number), f"1{unit.strip() or 's'}"
 

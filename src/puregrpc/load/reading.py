@@ -14,6 +14,9 @@ from puregrpc.metrics import tag_values
 
 __all__ = ["Fields", "duration_text", "seconds", "snake_case"]
 
+LONGEST = 2**63 / 1e9
+"""Seconds: what k6 can count in nanoseconds."""
+
 T = TypeVar("T")
 
 
@@ -31,6 +34,8 @@ def seconds(value: object, where: str) -> float:
         raise LoadError(f"{where}: {error}") from None
     if found < 0:
         raise LoadError(f"{where}: a duration is not negative, and this is {value!r}")
+    if found > LONGEST:
+        raise LoadError(f"{where}: a duration is at most 2**63 nanoseconds (292 years), and this is longer")
     return found
 
 

@@ -75,7 +75,7 @@ def serving(run: Controlled, port: int, title: str) -> Iterator[str]:
             if "json" not in (self.headers.get("Content-Type") or ""):  # a form of another site may not say that
                 raise ValueError("the Content-Type must be application/json")
             length = self.headers.get("Content-Length") or "0"
-            if not length.isdecimal() or int(length) > LONGEST_BODY:
+            if not length.isdecimal() or len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY:
                 raise ValueError("the body is too long")
             body = json.loads(self.rfile.read(int(length)))
             try:

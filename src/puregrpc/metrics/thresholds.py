@@ -37,7 +37,7 @@ _EXPRESSION = re.compile(
     rf"\s*(?P<operator><=|>=|===|==|!=|<|>)\s*(?P<bound>{_NUMBER})\s*",
     re.ASCII,
 )
-_SELECTOR = re.compile(r"\s*(?P<name>[^{}\s]+)\s*(?:\{(?P<tags>.*)\})?\s*", re.DOTALL)
+_SELECTOR = re.compile(r"(?P<name>[^{}\s]+)\s*(?:\{(?P<tags>.*)\})?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def parse_thresholds(
 
 def parse_selector(text: str) -> tuple[str, dict[str, str]]:
     """``name`` or ``name{tag:value,tag:value}`` as a name and tags. Raises InvalidArgument."""
-    match = _SELECTOR.fullmatch(text)
+    match = _SELECTOR.fullmatch(text.strip())
     if match is None:
         raise InvalidArgument(f"{text!r} does not name a metric: name or name{{tag:value}} is expected")
     tags: dict[str, str] = {}

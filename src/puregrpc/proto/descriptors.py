@@ -33,6 +33,7 @@ __all__ = [
     "MethodDescriptor",
     "OneofDescriptor",
     "ServiceDescriptor",
+    "longest_names",
 ]
 
 
@@ -45,6 +46,14 @@ MAX_NAME_LENGTH = 4096
 
 MAX_PACKAGE_PARTS = 128
 """Names are looked for in each of the packages around them, and each of these is known by its own full name."""
+
+
+def longest_names(count: int) -> int:
+    """How many characters the scopes of so many names may have together, as full names repeat them.
+
+    Without a limit a few kilobytes of short names in a long package take a hundred times as much memory.
+    """
+    return (256 << 10) + 256 * count
 
 
 class FieldType(IntEnum):

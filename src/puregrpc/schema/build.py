@@ -7,7 +7,7 @@ becomes a placeholder, a descriptor without a file, with which messages can be d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -74,10 +74,15 @@ class FileBuilder:
         self._strict_json: set[str] = set()
         self._lookup: Lookup = lambda _: None
         self._absence = ""
+        self._names = self._characters = 0
 
     def declare(self) -> Iterator[MessageDescriptor | EnumDescriptor]:
         """Make the descriptors of everything in the file, types still open; yields each message and enum."""
         scope = self.file.package
+        proto = self.proto
+        self._count(scope, proto.enum_type, proto.message_type, proto.extension, proto.service)
+        for service in proto.service:
+            self._count(f"{scope}.{service.name}", service.method)
         for enum in self.proto.enum_type:
             self.file.enums.append(self._enum(enum, scope, None, self._features))
         for message in self.proto.message_type:
@@ -88,6 +93,13 @@ class FileBuilder:
         for declared in self._messages:
             yield declared
             yield from declared.enum_types
+
+    def _count(self, scope: str, *names: Sized) -> None:
+        """Count names, each of which repeats its scope."""
+        count = sum(map(len, names))
+        self._names += count
+        self._characters += count * len(scope)
+        checks.check_lengths(self._names, self._characters, self.file.name)
 
     def link(
         self,
@@ -135,6 +147,7 @@ class FileBuilder:
     ) -> MessageDescriptor:
         full_name = checks.full_name(scope, proto.name, self.file.name)
         checks.check_message(proto, full_name, depth)
+        self._count(full_name, proto.field, proto.nested_type, proto.enum_type, proto.extension, proto.oneof_decl)
         features = inherited.with_overrides(proto.options.features)
         message = MessageDescriptor(
             name=proto.name,
@@ -260,6 +273,7 @@ class FileBuilder:
 
     def _resolve(self, name: str, scope: str, user: str, *, is_enum: bool) -> MessageDescriptor | EnumDescriptor:
         """The type that ``name`` means inside ``scope``; a placeholder if it may be in a missing import."""
+        checks.check_full_name(name, user)
         if name.startswith("."):
             found = self._lookup(name[1:])
         else:
@@ -272,8 +286,7 @@ class FileBuilder:
             return found
         if not self.file.missing_dependencies:
             raise SchemaError(f"{user}: the type {name} is not in {self.file.name} or in what it imports")
-        full_name = name.lstrip(".")
-        checks.check_full_name(full_name, self.file.name)
+        full_name = name.removeprefix(".")
         last = full_name.rpartition(".")[2]
         if is_enum:
             return EnumDescriptor(name=last, full_name=full_name)

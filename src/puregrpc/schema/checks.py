@@ -12,7 +12,15 @@ from collections.abc import Iterable
 from google.protobuf import descriptor_pb2
 
 from puregrpc.errors import SchemaError
-from puregrpc.proto.descriptors import MAX_FIELD_NUMBER, MAX_NAME_LENGTH, FieldDescriptor, FieldType, MessageDescriptor
+from puregrpc.proto.descriptors import (
+    MAX_FIELD_NUMBER,
+    MAX_NAME_LENGTH,
+    MAX_PACKAGE_PARTS,
+    FieldDescriptor,
+    FieldType,
+    MessageDescriptor,
+    longest_names,
+)
 from puregrpc.proto.json_names import json_name
 from puregrpc.proto.link.range_index import RangeIndex
 from puregrpc.schema import limits
@@ -22,6 +30,7 @@ __all__ = [
     "check_field",
     "check_file",
     "check_full_name",
+    "check_lengths",
     "check_linked_extension",
     "check_linked_message",
     "check_message",
@@ -59,9 +68,18 @@ def full_name(scope: str, name: str, where: str) -> str:
 
 
 def check_full_name(name: str, where: str) -> None:
-    """A dotted name of a type that is only referred to."""
+    """A dotted name of a type that is only referred to; a dot before it says that it is a full name."""
+    if not _is_text(name):
+        raise SchemaError(f"{where}: the name of a type is not valid UTF-8")
+    name = name.removeprefix(".")
     if len(name) > MAX_NAME_LENGTH or not _FULL_IDENTIFIER.match(name):
         raise SchemaError(f"{where}: {name[:80]!r} is not the name of a type")
+
+
+def check_lengths(count: int, characters: int, where: str) -> None:
+    """The scopes of the names of one file, which full names repeat."""
+    if characters > longest_names(count):
+        raise SchemaError(f"{where}: names are too long: the scopes of {count} names have {characters} characters")
 
 
 def check_unique(names: Iterable[str], where: str, kind: str) -> None:
@@ -83,6 +101,9 @@ def check_file(proto: descriptor_pb2.FileDescriptorProto) -> None:
         if not _is_text(proto.package):
             raise SchemaError(f"{proto.name}: the package is not valid UTF-8")
         check_full_name(proto.package, proto.name)
+        parts = proto.package.count(".") + 1
+        if parts > MAX_PACKAGE_PARTS:
+            raise SchemaError(f"{proto.name}: the package has {parts} parts, over the limit of {MAX_PACKAGE_PARTS}")
     check_unique(proto.dependency, proto.name, "import")
 
 
@@ -157,11 +178,8 @@ def check_field(proto: descriptor_pb2.FieldDescriptorProto, name: str) -> None:
     if limits.FIRST_RESERVED_NUMBER <= proto.number <= limits.LAST_RESERVED_NUMBER:
         raise SchemaError(f"{name}: the numbers 19000 to 19999 are kept for protobuf itself")
     if proto.type_name:
-        if not _is_text(proto.type_name):
-            raise SchemaError(f"{name}: the name of its type is not valid UTF-8")
         if proto.HasField("type") and proto.type not in _NAMED_TYPES:
             raise SchemaError(f"{name}: a field of a scalar type names the type {proto.type_name[:80]!r}")
-        check_full_name(proto.type_name.removeprefix("."), name)
     elif proto.type in _NAMED_TYPES or not proto.type:
         raise SchemaError(f"{name}: the field does not say which type it has")
     if proto.HasField("json_name"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
@@ -52,6 +51,7 @@ class Registry:
         self._messages: dict[str, MessageDescriptor] = {}
         self._enums: dict[str, EnumDescriptor] = {}
         self._services: dict[str, ServiceDescriptor] = {}
+        self._methods: dict[str, MethodDescriptor] = {}
         self._extensions: dict[str, FieldDescriptor] = {}
         self._extensions_of: dict[str, dict[int, FieldDescriptor]] = {}
         self._refused: dict[str, str] = {}
@@ -75,22 +75,28 @@ class Registry:
         """The message type with this full name, as in ``pkg.Outer.Inner``."""
         return _found(self._messages, full_name, "message type")
 
+    def find_message(self, full_name: str) -> MessageDescriptor | None:
+        """The message type with this full name; None if it is not there."""
+        return self._messages.get(full_name)
+
     def type_in_any(self, url: str) -> MessageDescriptor:
         """The type of a google.protobuf.Any by its type URL, of which what follows the last slash counts.
 
         The well-known types and those of error details (google.rpc) need no import. A type that is not there is noted
         in ``missing_types``.
         """
+        found = self.find_type_in_any(url)
+        return found if found is not None else self.message(url.rpartition("/")[2])
+
+    def find_type_in_any(self, url: str) -> MessageDescriptor | None:
+        """The same; None if it is not there. Of messages from a peer, which may name thousands: nothing is searched."""
         name = url.rpartition("/")[2]
         found = self._messages.get(name)
         if found is None and name.startswith(BUILT_IN_PACKAGES):
-            with suppress(SchemaError):
-                found = _built_in().message(name)
-        if found is not None:
-            return found
-        if self.missing_types is not None:
+            found = _built_in().find_message(name)
+        if found is None and self.missing_types is not None:
             self.missing_types.note(name)
-        return self.message(name)
+        return found
 
     def has_type(self, full_name: str) -> bool:
         """Whether a message or an enum of this full name is known."""
@@ -106,18 +112,24 @@ class Registry:
             raise SchemaError(f"no service {full_name!r} in the schema{self._why_refused(full_name)}")
         return _found(self._services, full_name, "service")
 
+    def find_service(self, full_name: str) -> ServiceDescriptor | None:
+        """The service with this full name; None if it is not there."""
+        return self._services.get(full_name)
+
     def method(self, path: str) -> MethodDescriptor:
         """The method with this path: ``pkg.Service/Method``, with or without a leading slash."""
-        service_name, slash, name = path.removeprefix("/").rpartition("/")
-        service = self._services.get(service_name)
-        if service is not None and slash:
-            for method in service.methods:
-                if method.name == name:
-                    return method
-        known = [method.path for each in self._services.values() for method in each.methods]
+        found = self.find_method(path)
+        if found is not None:
+            return found
         shown = "/" + path.removeprefix("/")
-        hint = self._why_refused(service_name) if service is None else ""
-        raise SchemaError(f'method "{shown}" not found in file descriptors{hint or _did_you_mean(shown, known)}')
+        service_name = shown[1:].rpartition("/")[0]
+        hint = self._why_refused(service_name) if service_name not in self._services else ""
+        hint = hint or _did_you_mean(shown, list(self._methods))
+        raise SchemaError(f'method "{shown}" not found in file descriptors{hint}')
+
+    def find_method(self, path: str) -> MethodDescriptor | None:
+        """The same; None if it is not there. Of paths that come from a peer: nothing is searched for what is near."""
+        return self._methods.get("/" + path.removeprefix("/"))
 
     def note_refused(self, service: str, reason: str) -> None:
         """Remember why a service that a peer listed was not added; who asks for it is told."""
@@ -250,6 +262,7 @@ class Registry:
                 self._enums[name] = symbol
             elif isinstance(symbol, ServiceDescriptor):
                 self._services[name] = symbol
+                self._methods.update((method.path, method) for method in symbol.methods)
             else:
                 self._extensions[name] = symbol
         for (message, number), extension in extended.items():

@@ -12,23 +12,19 @@ from puregrpc.proto.descriptors import EnumDescriptor, FileDescriptor, MessageDe
 from puregrpc.schema.build import FileBuilder, Lookup
 from puregrpc.schema.well_known import WELL_KNOWN_FILES, well_known_file, well_known_names
 
-__all__ = ["FileRefused", "SetBuilder", "names_used"]
+__all__ = ["FilesRefused", "SetBuilder", "names_used"]
 
 
-class FileRefused(SchemaError):  # noqa: N818 - what became of the file
-    """A file of a set is not valid. ``file`` is its name."""
-
-    def __init__(self, file: str, problem: str) -> None:
-        super().__init__(problem)
-        self.file = file
+MOST_SHOWN = 8
+"""So many files of a circle are told."""
 
 
-@contextmanager
-def _about(file: str) -> Iterator[None]:
-    try:
-        yield
-    except SchemaError as error:
-        raise FileRefused(file, str(error)) from None
+class FilesRefused(SchemaError):  # noqa: N818 - what became of the files
+    """Files of a set are not valid. ``problems`` says why, by their names; the message is the first of them."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(next(iter(problems.values())))
+        self.problems = problems
 
 
 def names_used(proto: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
@@ -59,16 +55,19 @@ class SetBuilder:
         self._builders: dict[str, FileBuilder] = {}
         self._known_as: dict[str, str] = {}
         """The name of a file under which well-known types are described -> that of the well-known file."""
+        self._problems: dict[str, str] = {}
+        """Why files are refused. All are found in one go: there may be thousands."""
 
     def build(self, protos: Iterable[descriptor_pb2.FileDescriptorProto]) -> dict[str, FileDescriptor]:
         """The files by name, in the order given, those built in for them at the end.
 
         Well-known types under the name of another file, as golang/protobuf had them once, become the built-in ones.
-        Raises FileRefused.
+        Raises FilesRefused.
         """
         for proto in protos:
-            with _about(proto.name):
+            with self._about(proto.name):
                 self._declare(proto)
+        self._refuse()
         for name in list(self._builders):
             for dependency in self._imports(name):
                 self._add_well_known(dependency)
@@ -82,13 +81,25 @@ class SetBuilder:
                     missing.append(dependency)
                 else:
                     dependencies.append(found)
-            with _about(name):
+            with self._about(name):
                 files[name] = builder.link(dependencies, missing, self._lookup, self._missing)
+        self._refuse()
         for name, file in files.items():
             options = getattr(self._builders[name].proto, "option_dependency", ())  # which older google.protobuf lacks
             known = (files.get(option) or self._present.get(option) for option in options)
             file.option_dependencies = [each for each in known if each is not None]
         return {name: files[name] for name in self._builders}
+
+    @contextmanager
+    def _about(self, file: str) -> Iterator[None]:
+        try:
+            yield
+        except SchemaError as error:
+            self._problems.setdefault(file, str(error))
+
+    def _refuse(self) -> None:
+        if self._problems:
+            raise FilesRefused(self._problems)
 
     def _imports(self, name: str) -> list[str]:
         """What a file imports. Where imports are missing, well-known types that it uses are imported without saying."""
@@ -111,12 +122,14 @@ class SetBuilder:
             if self._builders[proto.name].proto == proto:
                 return
             raise SchemaError(f"{proto.name}: the set has two different files of this name")
-        self._builders[proto.name] = builder
+        types: dict[str, MessageDescriptor | EnumDescriptor] = {}
         for kind in builder.declare():
-            other = self._types.setdefault(kind.full_name, kind)
+            other = self._types.get(kind.full_name) or types.setdefault(kind.full_name, kind)
             if other is not kind:
                 where = other.file.name if other.file is not None else proto.name
                 raise SchemaError(f"{proto.name}: {kind.full_name} is declared in {where} already")
+        self._builders[proto.name] = builder
+        self._types.update(types)
 
     def _add_well_known(self, name: str) -> None:
         if name in self._builders or name in self._present:
@@ -131,12 +144,13 @@ class SetBuilder:
         return self._types.get(full_name) or self._lookup_present(full_name)
 
     def _in_import_order(self) -> list[str]:
-        """Every file after those it imports. Raises SchemaError if they import each other in a circle."""
+        """Every file after those it imports. Raises FilesRefused if they import each other in a circle."""
         order: list[str] = []
         state: dict[str, bool] = {}
         for start in self._builders:
             pending: list[tuple[str, bool]] = [(start, False)]
             path: list[str] = []
+            places: dict[str, int] = {}
             while pending:
                 name, done = pending.pop()
                 if done:
@@ -145,15 +159,18 @@ class SetBuilder:
                     continue
                 if name in state:
                     if not state[name]:
-                        circle = " -> ".join([*path[path.index(name) :][:8], name])
-                        raise FileRefused(path[-1], f"{name}: files import each other in a circle: {circle}")
+                        circle = " -> ".join([*path[places[name] : places[name] + MOST_SHOWN], name])
+                        problem = f"{name}: files import each other in a circle: {circle}"
+                        self._problems.setdefault(path[-1], problem)
                     continue
                 state[name] = False
+                places[name] = len(path)
                 path.append(name)
                 pending.append((name, True))
                 pending.extend(
                     (dependency, False) for dependency in reversed(self._imports(name)) if dependency in self._builders
                 )
+        self._refuse()
         return order
 
 

@@ -35,6 +35,10 @@ MAX_FILES = 20_000
 """How many files one source may give for one request: googleapis, the largest known set, has 8,000."""
 
 
+MAX_ROUNDS = 20
+"""How often files that are not valid are left out before the others are looked at again."""
+
+
 class FileDescriptorSource(Protocol):
     """A peer that answers for its own schema, as gRPC server reflection does."""
 
@@ -154,13 +158,16 @@ class _Loading:
         """Imports that could not be had, and why."""
         self._wanted: dict[str, None] = {}
         self._asked: set[str] = set()
+        self._declared: set[str] = set()
+        """The full names that the files declare."""
+        self._fresh: list[descriptor_pb2.FileDescriptorProto] = []
+        """Files whose types were not looked for yet."""
         self._octets = 0
 
     def take_answer(self, symbol: str, files: list[descriptor_pb2.FileDescriptorProto]) -> None:
         """What the source gave for a symbol: the file that declares it, and maybe others."""
         self.take(files)
-        names = {symbol[:end] for end in [*(place for place, c in enumerate(symbol) if c == "."), len(symbol)]}
-        declaring = [proto for proto in files if not names.isdisjoint(_declared(proto))]
+        declaring = [proto for proto in files if any(_is_in(symbol, name) for name in _declared(proto))]
         self._needed.update(proto.name for proto in declaring or files)
 
     def take(self, files: Iterable[descriptor_pb2.FileDescriptorProto]) -> None:
@@ -176,7 +183,10 @@ class _Loading:
                 continue
             if len(self._protos) > MAX_FILES:
                 raise SchemaError(f"the peer described more than {MAX_FILES} files")
-            new = set(proto.dependency) - self._asked - self._registry.files.keys()
+            self._fresh.append(proto)
+            self._declared.update(_declared(proto))
+            loaded = self._registry.files
+            new = {name for name in proto.dependency if name not in self._asked and name not in loaded}
             self._asked.update(new)
             self._wanted.update(dict.fromkeys(sorted(new, reverse=True)))
         if len(self._asked) > MAX_FILES:
@@ -220,34 +230,46 @@ class _Loading:
             self._missing[name] = f"the peer gave {files[0].name if files else 'nothing'} in its place"
 
     def _types_in_missing_imports(self) -> set[str]:
-        """The full names that files with missing imports use and that no file declares."""
+        """The full names that files with missing imports use and that no file declares; each file is looked at once."""
         from puregrpc.schema.set_builder import names_used  # with google.protobuf, as below
 
-        if not self._missing:
-            return set()
-        declared = {name for proto in self._protos.values() for name in _declared(proto)} | well_known_names().keys()
+        fresh, self._fresh = self._fresh, []
         used = {
             name[1:]
-            for proto in self._protos.values()
+            for proto in fresh
             if any(each in self._missing for each in proto.dependency)
             for name in names_used(proto)
             if name.startswith(".")
         }
-        return {name for name in used - declared if not self._registry.has_type(name)}
+        known = well_known_names()
+        return {
+            name
+            for name in used
+            if name not in self._declared and name not in known and not self._registry.has_type(name)
+        }
 
     def add(self) -> list[FileDescriptor]:
-        """Add the files to the registry. One that is not valid is left out, unless it is needed."""
-        from puregrpc.schema.set_builder import FileRefused
+        """Add the files to the registry. Those that are not valid are left out, unless they are needed."""
+        from puregrpc.schema.set_builder import FilesRefused
 
-        while True:
+        for _ in range(MAX_ROUNDS):
             try:
                 return self._registry.add_file_descriptor_protos(self._protos.values(), missing=self._missing)
-            except FileRefused as error:
-                if error.file in self._needed or error.file not in self._protos:
-                    raise
-                self._missing[error.file] = str(error)
-                del self._protos[error.file]
+            except FilesRefused as error:
+                for file, problem in error.problems.items():
+                    if file in self._needed or file not in self._protos:
+                        raise SchemaError(problem) from None
+                    self._missing[file] = problem
+                    del self._protos[file]
                 self._check_time()
+        raise SchemaError(
+            f"the peer's files are not valid: without those that are not, others are not, {MAX_ROUNDS} times"
+        )
+
+
+def _is_in(symbol: str, name: str) -> bool:
+    """Whether a symbol is what is declared under a name, or something inside of it."""
+    return symbol.startswith(name) and symbol[len(name) : len(name) + 1] in ("", ".")
 
 
 def _declared(proto: descriptor_pb2.FileDescriptorProto) -> set[str]:

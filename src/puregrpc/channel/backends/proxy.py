@@ -29,8 +29,8 @@ def parse_proxy(url: str, headers: Mapping[str, str] | None = None) -> Proxy:
 
     Raises InvalidArgument that names what is wrong.
     """
-    parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port or 80
     except ValueError as error:
         raise InvalidArgument(f"proxy {url!r}: {error}") from None

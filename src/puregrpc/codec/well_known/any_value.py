@@ -14,7 +14,6 @@ from puregrpc.codec.values.message_objects import full_name_of, serialized
 from puregrpc.codec.values.scalars import bytes_of
 from puregrpc.codec.well_known.json_forms import Decoder, Encoder
 from puregrpc.codec.wire_format.tags_and_varints import read_fields, varint
-from puregrpc.errors import SchemaError
 from puregrpc.proto.descriptors import MessageDescriptor
 from puregrpc.schema import Registry
 
@@ -50,10 +49,7 @@ class AnyValues:
         self._functions = functions
 
     def _resolve(self, url: str) -> MessageDescriptor | None:
-        try:
-            return self._functions.registry.type_in_any(url)
-        except SchemaError:
-            return None
+        return self._functions.registry.find_type_in_any(url)
 
     def encode(self, value: Any, depth: int) -> bytes:
         """An Any from a dict with ``@type``, or a message object: an Any itself, or one that is put in an Any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ __all__ = [
     "question",
     "split_host_port",
 ]
+
+
+_PORT = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ def split_host_port(text: str, default_port: int | None = None) -> tuple[str, in
         if default_port is None:
             raise InvalidArgument(f"{text!r} has no port: host:port is expected")
         return host, default_port
-    if not (port_text.isascii() and port_text.isdigit()) or int(port_text) > 65535:
+    if not _PORT.fullmatch(port_text) or int(port_text) > 65535:
         raise InvalidArgument(f"{text!r} is not an address: the port must be a number from 0 to 65535")
     return host, int(port_text)
 

@@ -46,6 +46,9 @@ UNITS = {"time": "ms", "data": "By", "default": "1"}
 BOUNDS = tuple(step * 10.0**power for power in range(-1, 5) for step in (1, 2, 5))
 """Where the buckets of a histogram end: 0.1, 0.2, 0.5, 1 … 50,000; of times these are milliseconds."""
 
+MOST_DIGITS = 15
+"""Of a number in a variable of the environment."""
+
 MOST_BUCKETS = 160
 """Of an exponential histogram, as SDKs have it."""
 
@@ -290,6 +293,6 @@ def milliseconds(variable: str, default: float) -> float:
     text = os.environ.get(variable, "")
     if not text:
         return default
-    if not text.isdecimal() or not int(text):
+    if not text.isdecimal() or len(text) > MOST_DIGITS or not int(text):
         raise InvalidArgument(f"{variable}: milliseconds are expected, not {text!r}")
     return int(text) / 1000

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["hint_for_option", "hint_for_type"]
 
 MAX_HINTS = 20
-"""Hints for one file; further errors are likely to have the same cause."""
+"""Hints for the files of one compilation; further errors are likely to have the same cause."""
 
 MAX_NAME = 100
 MAX_NAMES = 5000
@@ -38,8 +38,9 @@ FILES_BY_TYPE = {
 
 def hint_for_type(name: str, table: SymbolTable, file: LinkedFile) -> str:
     """What to do about a type name that is not defined; "" if nothing comes to mind."""
-    if len(file.problems) > MAX_HINTS:
+    if table.hints >= MAX_HINTS:
         return ""
+    table.hints += 1
     path = _builtin_file(name.removeprefix("."))
     if path and path not in {imported.path for imported in file.tree.imports}:
         return f'import "{path}" provides it'
@@ -59,8 +60,9 @@ def hint_for_type(name: str, table: SymbolTable, file: LinkedFile) -> str:
 
 def hint_for_option(name: str, message: MessageDescriptor, table: SymbolTable, file: LinkedFile) -> str:
     """What to do about an option that is unknown."""
-    if len(file.problems) > MAX_HINTS or file.descriptor.missing_dependencies:
+    if table.hints >= MAX_HINTS or file.descriptor.missing_dependencies:
         return ""
+    table.hints += 1
     names = {field.name: field.name for field in message.fields}
     for full_name, (symbol, owner) in table.symbols.items():
         if isinstance(symbol, FieldDescriptor) and symbol.is_extension and symbol.containing_type is message:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from puregrpc.proto.descriptors import MAX_NAME_LENGTH, MAX_PACKAGE_PARTS
+from puregrpc.proto.descriptors import MAX_NAME_LENGTH, MAX_PACKAGE_PARTS, longest_names
 from puregrpc.proto.parse import ast
 
 __all__ = ["names_too_long"]
@@ -24,6 +24,28 @@ def names_too_long(tree: ast.File) -> Iterator[tuple[ast.Node, str]]:
             if scope + len(service.name) > MAX_NAME_LENGTH:
                 yield service, _too_long("service", scope + len(service.name))
         yield from _messages(tree.messages, scope)
+        count = characters = 0
+        for length, names in _scopes(tree, scope):
+            count += names
+            characters += length * names
+        if characters > longest_names(count):
+            yield tree, f"Names are too long: the scopes of {count} names have {characters} bytes together."
+
+
+def _scopes(tree: ast.File, scope: int) -> Iterator[tuple[int, int]]:
+    """The scopes of a file: how long their full names are, and how many names there are in each."""
+    yield scope, len(tree.messages) + len(tree.enums) + len(tree.services) + len(tree.extensions)
+    for enum in tree.enums:
+        yield scope, len(enum.values)
+    for service in tree.services:
+        yield scope + len(service.name) + 1, len(service.methods)
+    pending = [(message, scope) for message in tree.messages]
+    while pending:
+        message, around = pending.pop()
+        inner = around + len(message.name) + 1
+        names = len(message.fields) + len(message.messages) + len(message.extensions) + len(message.oneofs)
+        yield inner, names + len(message.enums) + sum(len(enum.values) for enum in message.enums)
+        pending += [(nested, inner) for nested in message.messages]
 
 
 def _messages(messages: list[ast.Message], scope: int) -> Iterator[tuple[ast.Node, str]]:

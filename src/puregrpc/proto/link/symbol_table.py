@@ -33,6 +33,8 @@ class SymbolTable:
         self.enum_numbers: dict[EnumDescriptor, dict[str, int]] = {}
         self.lite_files: set[FileDescriptor] = set()
         """The files with optimize_for = LITE_RUNTIME."""
+        self.hints = 0
+        """How many were looked for: each takes a look at every name."""
 
     def bit(self, file: FileDescriptor) -> int:
         """The bit of a file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -34,6 +35,9 @@ __all__ = ["ReflectionClient", "open_reflection"]
 MAX_SERVICES = 10_000
 """How many services one server may list: more than any has, and what a hostile one can cost stays bounded."""
 
+MAX_OCTETS = 1 << 30
+MAX_SECONDS = 600
+"""For the descriptions of all of them, which have limits of their own (`puregrpc.schema.limits`)."""
 
 ANSWERS = {
     FILES: "fileDescriptorResponse",
@@ -99,6 +103,7 @@ class ReflectionClient:
         """Load services (by default all that the server lists) with all their types; returns the names of those loaded.
 
         When all are asked for, one that the server lists and cannot describe is left out; the registry remembers why.
+        Raises RemoteProtocolError beyond ``MAX_OCTETS`` and ``MAX_SECONDS``.
         """
         from puregrpc.schema import load_symbols  # who only lists need not wait for the import
 
@@ -106,14 +111,17 @@ class ReflectionClient:
             await load_symbols(registry, self, services)
             return services
         loaded = []
+        source = _Bounded(self)
         for name in await self.list_services():
             try:
-                await load_symbols(registry, self, [name])
-                registry.service(name)
+                await load_symbols(registry, source, [name])
             except SchemaError as error:
                 registry.note_refused(name, str(error))
                 continue
-            loaded.append(name)
+            if registry.find_service(name) is not None:
+                loaded.append(name)
+            else:
+                registry.note_refused(name, "it declares no service of this name")
         return loaded
 
     async def _ask(self, asked: bytes, wanted: int) -> Answer:
@@ -160,6 +168,29 @@ class ReflectionClient:
             await self._stack.aclose()
             self._call = await self._stack.enter_async_context(ask(metadata=self._metadata, timeout=self._timeout))
         return self._call
+
+
+class _Bounded:
+    """A server's reflection, within the limits on what it may tell of all its services."""
+
+    def __init__(self, reflection: ReflectionClient) -> None:
+        self._reflection = reflection
+        self._octets = 0
+        self._end = time.monotonic() + MAX_SECONDS
+
+    async def file_containing_symbol(self, symbol: str) -> list[bytes]:
+        return self._count(await self._reflection.file_containing_symbol(symbol))
+
+    async def file_by_filename(self, name: str) -> list[bytes]:
+        return self._count(await self._reflection.file_by_filename(name))
+
+    def _count(self, answers: list[bytes]) -> list[bytes]:
+        self._octets += sum(map(len, answers))
+        if self._octets > MAX_OCTETS:
+            raise RemoteProtocolError(f"the server describes its services with more than {MAX_OCTETS} bytes")
+        if time.monotonic() > self._end:
+            raise RemoteProtocolError(f"the server had not described its services after {MAX_SECONDS} seconds")
+        return answers
 
 
 @asynccontextmanager

@@ -18,18 +18,23 @@ class FileIndex:
         self._version: object = None
         self._files: dict[str, FileDescriptor] = {}
         self._extensions: dict[tuple[str, int], FileDescriptor] = {}
+        self._numbers: dict[str, set[int]] = {}
+        """Of the extensions of each message that has any."""
 
     def _refresh(self) -> None:
         if self._version == self.registry.version:
             return
         self._files.clear()
         self._extensions.clear()
+        self._numbers.clear()
         for file in self.registry.files.values():
             for name in symbols(file):
                 self._files.setdefault(name, file)
             for extension in extensions(file):
                 if extension.containing_type is not None:
-                    self._extensions[extension.containing_type.full_name, extension.number] = file
+                    message = extension.containing_type.full_name
+                    self._extensions[message, extension.number] = file
+                    self._numbers.setdefault(message, set()).add(extension.number)
         self._version = self.registry.version
 
     def by_name(self, name: str) -> FileDescriptor | None:
@@ -50,8 +55,10 @@ class FileIndex:
         """The numbers of the known extensions of ``message``; None if there is no such message."""
         self._refresh()
         message = message.removeprefix(".")
-        numbers = sorted(number for extended, number in self._extensions if extended == message)
-        return numbers if numbers or self._is_message(message) else None
+        numbers = self._numbers.get(message)
+        if numbers is not None:
+            return sorted(numbers)
+        return [] if self._is_message(message) else None
 
     def _is_message(self, name: str) -> bool:
         file = self._files.get(name)

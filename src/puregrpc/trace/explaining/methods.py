@@ -32,6 +32,9 @@ MOST_FILES = 2_000
 MOST_OCTETS = 16 << 20
 MAX_DEPTH = 100
 
+MOST_HINTS = 10
+"""For so many methods that a schema does not have, those that come near are looked for."""
+
 
 class KnownMethods:
     """Finds methods in a registry that was given, in what the recording tells, and among the standard services."""
@@ -43,6 +46,7 @@ class KnownMethods:
         self._octets = 0
         self._built = (0, Registry())
         self._is_all_there = False
+        self._hints = 0
 
     @property
     def is_schema_given(self) -> bool:
@@ -52,18 +56,19 @@ class KnownMethods:
     def method(self, path: str) -> tuple[MethodDescriptor, Registry]:
         """The method with a path, and the registry that it is from. Raises SchemaError."""
         for registry in filter(None, (self.given, self._from_recording(), _standard(path))):
-            with suppress(SchemaError):
-                return registry.method(path), registry
-        return (self.given or Registry()).method(path), Registry()
+            method = registry.find_method(path)
+            if method is not None:
+                return method, registry
+        if self.given is not None and self._hints < MOST_HINTS:
+            self._hints += 1
+            self.given.method(path)
+        raise SchemaError(f'method "/{path.removeprefix("/")}" not found in file descriptors')
 
     def has(self, path: str) -> bool:
         """Whether the method is known now that the whole recording was read."""
         self._is_all_there = True
-        try:
-            self.method(path)
-        except SchemaError:
-            return False
-        return True
+        registries = filter(None, (self.given, self._from_recording(), _standard(path)))
+        return any(registry.find_method(path) is not None for registry in registries)
 
     def learn(self, path: str, message: bytes) -> None:
         """A server sent a message: if it is an answer of reflection, keep the descriptors in it."""

@@ -12,6 +12,7 @@ from puregrpc.trace.recording import Recording
 __all__ = ["read_recordings"]
 
 GZIP = b"\x1f\x8b"
+PIECE = 4096
 MAX_INFLATED, MAX_RATIO = 256 << 20, 32
 """A compressed capture is inflated to so many octets, or so many times its own."""
 
@@ -46,16 +47,23 @@ def _inflated(data: bytes, name: str) -> bytes:
         raise InvalidArgument(f"{name}: compressed with gzip, which needs Python's module zlib") from None
     most = max(MAX_INFLATED, MAX_RATIO * len(data))
     parts: list[bytes] = []
-    size = 0
-    while data.startswith(GZIP):
-        inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    size = begin = 0
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    # In pieces: what is behind a member is copied each time, and there may be thousands of members.
+    while begin < len(data):
+        piece = data[begin : begin + PIECE]
         try:
-            part = inflater.decompress(data, most - size + 1)
+            part = inflater.decompress(piece, most - size + 1)
         except zlib.error as error:
             raise InvalidArgument(f"{name}: not gzip: {error}") from None
         size += len(part)
         if size > most:
             raise InvalidArgument(f"{name}: it inflates to more than {most} octets")
         parts.append(part)
-        data = inflater.unused_data
+        begin += len(piece)
+        if inflater.eof:
+            begin -= len(inflater.unused_data)
+            if not data.startswith(GZIP, begin):
+                break
+            inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
     return b"".join(parts)

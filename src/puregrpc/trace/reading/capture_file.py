@@ -51,7 +51,7 @@ class Capture:
     """What a capture file holds."""
 
     packets: list[Packet] = field(default_factory=list)
-    key_log: str = ""
+    key_logs: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -151,7 +151,7 @@ def _read_block(capture: Capture, interfaces: list[_Interface], order: str, kind
     elif kind == DECRYPTION_SECRETS and len(body) >= 8:
         secrets, size = struct.unpack_from(order + "II", body)
         if secrets == TLS_KEY_LOG:
-            capture.key_log += body[8 : 8 + size].decode("ascii", "replace") + "\n"
+            capture.key_logs.append(body[8 : 8 + size].decode("ascii", "replace"))
 
 
 def _read_interface(order: str, body: bytes) -> _Interface:

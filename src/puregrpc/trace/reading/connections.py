@@ -266,7 +266,7 @@ def read_connections(capture: Capture, name: str = "<capture>", *, key_log: str 
         links = f"; link types {sorted(unknown_links)} are not known" if unknown_links else ""
         raise InvalidArgument(f"{name}: no TCP connection with data in {len(capture.packets)} packets{links}")
     found.sort(key=lambda connection: connection.pieces[0][0])
-    keys = f"{capture.key_log}\n{key_log}"
+    keys = "\n".join([*capture.key_logs, key_log])
     recordings = []
     for connection in found:
         connection.notes[:0] = [*capture.notes[:MAX_NOTES], *reader.fragments.notes()]
