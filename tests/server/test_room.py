@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -28,7 +29,7 @@ from puregrpc.fuzz.frames.probe import (
     window,
 )
 from puregrpc.server import Method, ServerConfig, Shape, in_place
-from puregrpc.wire.limits import MAX_UNSENT_OUTPUT
+from puregrpc.wire.limits import MAX_UNSENT_OUTPUT, MOST_INFLATING
 
 ANSWER = 400_000
 CALLS = 120
@@ -128,6 +129,56 @@ def test_handlers_wait_until_answers_are_taken(world: str, style: str, name: str
         sock.sendall(frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff") + window(0, 1 << 30))
         assert ended_streams(sock, CALLS - 1) >= (CALLS - 1) * ANSWER
         assert begun.count == CALLS - 1
+
+
+@IN_STYLES
+@pytest.mark.parametrize("shape", [Shape.UNARY, Shape.BIDI])
+def test_messages_are_inflated_when_there_is_room_for_answers(world: str, style: str, shape: Shape) -> None:
+    """A thousand octets of each become megabytes, which the handler sends back."""
+    begun = Begun()
+    calls, size = 24, 4_000_000
+    bomb = message(zlib.compress(bytes(size), 9), 1)
+    server = make_server(world, config=ServerConfig(engine="fast", handler_threads=40))
+    server.add_methods([Method("/a.B/Echo", echo(style, shape, begun), shape)])
+    fields: Fields = (*GRPC_REQUEST[:2], (b":path", b"/a.B/Echo"), *GRPC_REQUEST[3:], (b"grpc-encoding", b"deflate"))
+    with serving(server, world) as running, connect_to(running.address) as sock:
+        sock.sendall(opening(INITIAL_WINDOW_SIZE=0))
+        for stream_id in range(1, 2 * calls, 2):
+            sock.sendall(
+                frame(HEADERS, END_HEADERS, stream_id, block(fields)) + frame(DATA, END_STREAM, stream_id, bomb)
+            )
+        block_until(lambda: begun.count * size >= MAX_UNSENT_OUTPUT)
+        # Plain handlers of a loop's server have begun with a few more before the loop has the answers of those.
+        assert settled(begun) * size <= MAX_UNSENT_OUTPUT + 4 * MOST_INFLATING * size
+        sock.sendall(frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff") + window(0, 1 << 30))
+        assert ended_streams(sock, calls) >= calls * size
+        assert begun.count == calls
+
+
+def echo(style: str, shape: Shape, begun: Begun) -> Any:
+    """A handler that sends back what came."""
+
+    async def one(request: bytes, _context: Any) -> bytes:
+        begun.one_more()
+        return request
+
+    async def each(requests: Any, _context: Any) -> AsyncIterator[bytes]:
+        async for request in requests:
+            begun.one_more()
+            yield request
+
+    def plain_one(request: bytes, _context: Any) -> bytes:
+        begun.one_more()
+        return request
+
+    def plain_each(requests: Any, _context: Any) -> Iterator[bytes]:
+        for request in requests:
+            begun.one_more()
+            yield request
+
+    if style == "async":
+        return one if shape is Shape.UNARY else each
+    return plain_one if shape is Shape.UNARY else plain_each
 
 
 @IN_STYLES

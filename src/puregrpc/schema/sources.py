@@ -241,6 +241,8 @@ class _Loading:
             for name in names_used(proto)
             if name.startswith(".")
         }
+        if not used:
+            return set()
         known = well_known_names()
         return {
             name

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
 from puregrpc.server.context import Context
 from puregrpc.server.faults import contain, log_exception, only_exception
+from puregrpc.server.inflating import SMALL_COMPRESSED
 from puregrpc.server.mixing import closing
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Metadata, ServerCall
@@ -23,7 +24,7 @@ from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.status import OK, Status, StatusCode
 
 if TYPE_CHECKING:
-    from puregrpc.kernel import Kernel, Waiter
+    from puregrpc.kernel import Waiter
     from puregrpc.server.routing import Route
     from puregrpc.server.session import ServerSession
 
@@ -31,18 +32,6 @@ __all__ = ["InPlaceCall", "IncomingCall", "RejectedCall", "RequestStream", "Stre
 
 MESSAGES_PER_TURN = 32
 """After so many messages that needed no waiting, a stream lets the other tasks run."""
-
-
-async def inflate(message: CompressedMessage, kernel: Kernel) -> bytes:
-    """Inflate a message, and let others run in between."""
-    slices = message.inflating()
-    while True:
-        try:
-            next(slices)
-        except StopIteration as end:
-            inflated: bytes = end.value
-            return inflated
-        await kernel.checkpoint()
 
 
 def unreadable(error: Exception) -> RpcError:
@@ -196,6 +185,19 @@ class IncomingCall(ServerCall):
         finally:
             if self.holds_place:
                 self.let_go()
+
+    async def inflate(self, message: CompressedMessage) -> bytes:
+        """Inflate a message of the client's when it is its turn and there is room for what is sent for it, and let
+        others run in between."""
+        session = self.session
+        inflating = session.connections.inflating
+        if len(message) < SMALL_COMPRESSED:
+            return await inflating.in_slices(message)
+        while True:
+            async with inflating:
+                if self.ended is not None or not session.wire.is_send_full:
+                    return await inflating.in_slices(message)
+            await session.room.wait_to_inflate()
 
     def begin(self) -> Any:
         """Call the handler: gives a response, an awaitable of one, or an async iterator of many."""
@@ -417,10 +419,13 @@ class UnaryRequestCall(IncomingCall):
             return self._respond_to(message) if self.route.responses_stream else self._answer_to(message)
         return self.handle(message)
 
-    def begin_at_once(self) -> Any:
-        """`begin`, for whoever keeps nobody waiting."""
-        message, self.message = cast("bytes", self.message), None
-        return self.handle(self.session.threads.inflate(message) if type(message) is CompressedMessage else message)
+    def begin_at_once(self, is_full: Callable[[], bool] = bool) -> Any:
+        """`begin`, for whoever keeps nobody waiting. Raises NoRoom (see `Threads.inflate`) if it is to begin later."""
+        message = cast("bytes", self.message)
+        if type(message) is CompressedMessage:
+            message = self.session.threads.inflate(message, is_full)
+        self.message = None
+        return self.handle(message)
 
     def handle(self, message: bytes) -> Any:
         """Call the handler with a request."""
@@ -431,11 +436,11 @@ class UnaryRequestCall(IncomingCall):
         return self.route.handler(request, Context(self))
 
     async def _answer_to(self, message: CompressedMessage) -> Any:
-        response = self.handle(await inflate(message, self.session.kernel))
+        response = self.handle(await self.inflate(message))
         return await response if hasattr(response, "__await__") else response
 
     async def _respond_to(self, message: CompressedMessage) -> AsyncIterator[Any]:
-        responses = self.handle(await inflate(message, self.session.kernel))
+        responses = self.handle(await self.inflate(message))
         async with closing(responses):
             async for response in responses:
                 yield response
@@ -552,7 +557,7 @@ class StreamRequestCall(IncomingCall):
         message = self.messages.popleft()
         session.wire.consume(self, len(message))
         if type(message) is CompressedMessage:
-            return await inflate(message, session.kernel)
+            return await self.inflate(message)
         return message
 
     def receive_blocking(self) -> bytes | None:

@@ -23,6 +23,7 @@ from puregrpc.server.budget import make_budget
 from puregrpc.server.config import ServerConfig
 from puregrpc.server.endings import Endings
 from puregrpc.server.faults import contain, log_exception
+from puregrpc.server.inflating import Inflating
 from puregrpc.server.places import Places
 from puregrpc.server.room import Lookout
 from puregrpc.server.routing import Router
@@ -100,6 +101,7 @@ class Connections:
         self._calls_ended: dict[int, int] = {}
         self._changes = Waiters(kernel.waiter)
         self.lookout = Lookout(kernel)
+        self.inflating = Inflating(kernel)
         self.is_stopping = False
         self.is_stopped = False
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import NotConnected
 
 if TYPE_CHECKING:
-    from puregrpc.kernel import Kernel
+    from puregrpc.kernel import Kernel, Waiter
     from puregrpc.server.call import IncomingCall
     from puregrpc.server.session import ServerSession
 
-__all__ = ["SMALL", "Lookout", "Room"]
+__all__ = ["PAUSE", "SMALL", "Lookout", "Room"]
 
 PAUSE = 0.01
 """How long, in seconds, until somebody looks for room again: other connections may have made some."""
@@ -27,12 +28,14 @@ SMALL = 1 << 10
 class Room:
     """The calls of one connection that wait for room. With the connection at hand."""
 
-    __slots__ = ("_is_looking", "_session", "waiting")
+    __slots__ = ("_inflating", "_is_looking", "_session", "waiting")
 
     def __init__(self, session: ServerSession) -> None:
         self._session = session
         self.waiting: OrderedDict[IncomingCall, int] = OrderedDict()
         """With the octets that each keeps meanwhile, and that are charged."""
+        self._inflating: deque[Waiter] = deque()
+        """Those that wait with a message to be inflated."""
         self._is_looking = False
 
     def wait(self, call: IncomingCall) -> None:
@@ -51,6 +54,22 @@ class Room:
         if kept:
             self._session.wire.charge(call, -kept)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Somebody waits."""
+        return bool(self.waiting or self._inflating)
+
+    async def wait_to_inflate(self) -> None:
+        """Wait until there is room. On loops."""
+        waiter = self._session.kernel.waiter()
+        self._inflating.append(waiter)
+        self._session.connections.lookout.watch(self._session)
+        try:
+            await waiter.wait()
+        finally:
+            with suppress(ValueError):  # it was woken
+                self._inflating.remove(waiter)
+
     def look_soon(self) -> None:
         """A call has sent what it had."""
         if not self._is_looking:
@@ -61,8 +80,11 @@ class Room:
         """Let calls go on, as far as there is room."""
         self._is_looking = False
         for _ in range(MOST_AT_ONCE):
-            if not self.waiting or self._session.wire.is_send_full:
+            if not self.is_awaited or self._session.wire.is_send_full:
                 return
+            if self._inflating:
+                self._inflating.popleft().wake()
+                continue
             call = next(iter(self.waiting))
             self.forget(call)
             call.go_on()
@@ -102,6 +124,6 @@ class Lookout:
                 return
 
     def _is_done(self) -> bool:
-        self._watched = {session for session in self._watched if session.room.waiting}
+        self._watched = {session for session in self._watched if session.room.is_awaited}
         self._is_running = bool(self._watched)
         return not self._is_running

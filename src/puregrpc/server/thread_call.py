@@ -7,6 +7,7 @@ blocking server it holds the session's mutex meanwhile, elsewhere the thread of 
 from __future__ import annotations
 
 import inspect
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +17,8 @@ from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel.threads.sleeping import wait_lock
 from puregrpc.server.call import IncomingCall, StreamRequestCall, UnaryRequestCall
 from puregrpc.server.faults import log_exception
-from puregrpc.server.room import SMALL
+from puregrpc.server.room import PAUSE, SMALL
+from puregrpc.server.threads import NoRoom
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.limits import SEND_BUFFER_SIZE, THREAD_MEMORY
 from puregrpc.wire.status import Status, StatusCode
@@ -216,18 +218,25 @@ class OnThread(IncomingCall):
 
     # -- in the handler's thread
 
+    def is_full(self) -> bool:
+        """More waits to be sent than may: the call is to wait, if it is not over."""
+        return self.ended is None and self.session.wire.is_send_full
+
     def run_in_thread(self) -> None:
         """Run the handler and send what it gives: the whole of the call from its request on."""
         if self.charged:
             self.post(self._discharge)
         if self.session.share.beyond_size is self:
             self.post(self._charge_thread)
-        if self.ended is None and self.session.wire.is_send_full:
+        if self.is_full():
             self.post(self._postpone)  # the thread is for others meanwhile
             return
         if self.ended is None:
             try:
                 self.session.threads.new_context().run(self._run)
+            except NoRoom:
+                self.post(self._postpone)
+                return
             except BaseException as error:
                 # Nothing is meant for others here: no signal and no cancellation reaches such a thread.
                 self.post(self.end_with, self.status_of(error))
@@ -299,7 +308,7 @@ class ThreadUnaryRequestCall(OnThread, UnaryRequestCall):
         self.pending = None
 
     def call_handler(self) -> Any:
-        return self.begin_at_once()
+        return self.begin_at_once(self.is_full)
 
     def open_outbox(self) -> Outbox:
         self.outbox = outbox = Outbox(self)
@@ -393,12 +402,22 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
                     return None
                 raise NotConnected("the server has stopped") if self.ended is None else self.over()
         message = self.taken.popleft()
-        return self.session.threads.inflate(message) if type(message) is CompressedMessage else message
+        return self._inflated(message) if type(message) is CompressedMessage else message
+
+    def _inflated(self, message: CompressedMessage) -> bytes:
+        threads = self.session.threads
+        while True:
+            try:
+                return threads.inflate(message, self.is_full)
+            except NoRoom:
+                if threads.is_closed:
+                    raise NotConnected("the server has stopped") from None
+                time.sleep(PAUSE)
 
     async def receive(self) -> bytes | None:
         if self.taken:
             message = self.taken.popleft()
-            return message.inflate() if type(message) is CompressedMessage else message
+            return await self.inflate(message) if type(message) is CompressedMessage else message
         return await super().receive()
 
     def abandon(self) -> None:

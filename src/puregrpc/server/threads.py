@@ -16,18 +16,13 @@ from puregrpc.kernel import Kernel
 from puregrpc.kernel.threads.executor import Executor, ExecutorPool
 from puregrpc.kernel.threads.pool import ThreadPool
 from puregrpc.kernel.threads.sleeping import wait_lock
+from puregrpc.server.inflating import SMALL_COMPRESSED
 from puregrpc.wire.compression import CompressedMessage
+from puregrpc.wire.limits import MOST_INFLATING
 
-__all__ = ["Threads"]
+__all__ = ["NoRoom", "Threads"]
 
 logger = logging.getLogger("puregrpc.server")
-
-MOST_INFLATING = 2
-"""How many threads inflate a message at once: each takes twice the message's size meanwhile, and what came of it may be
-a thousandth."""
-
-SMALL = 512
-"""A message of fewer octets does not become one that matters."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,11 +54,14 @@ class Threads:
         """Whether this is the thread of the loop, which must not block."""
         return threading.get_ident() == self._loop_thread
 
-    def inflate(self, message: CompressedMessage) -> bytes:
-        """Inflate a message in the handler's thread. Raises what `CompressedMessage.inflate` does."""
-        if len(message) < SMALL:
+    def inflate(self, message: CompressedMessage, is_full: Callable[[], bool]) -> bytes:
+        """Inflate a message in the handler's thread. Raises what `CompressedMessage.inflate` does, and NoRoom if others
+        have filled what may wait to be sent (``is_full``) while this thread waited for its turn."""
+        if len(message) < SMALL_COMPRESSED:
             return message.inflate()
         with self._inflating[next(self._inflated) % MOST_INFLATING]:
+            if is_full():
+                raise NoRoom
             return message.inflate()
 
     # -- from the loop
@@ -129,6 +127,10 @@ class Threads:
             answer.abandon()
         if not await waiter.wait(kernel.now() + timeout):
             logger.warning("%d threads go on with plain handlers, though their calls are over", self._pool.threads)
+
+
+class NoRoom(Exception):  # noqa: N818 - nothing has gone wrong
+    """More waits to be sent than may: the handler of what would be inflated is to begin later."""
 
 
 class _Outcome(Generic[T]):

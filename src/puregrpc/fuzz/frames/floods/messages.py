@@ -180,6 +180,15 @@ def deflate_bombs() -> Iterator[bytes]:
     yield from _compressed_streams(message(zlib.compress(bytes(4 << 20), 9), 1), FLOOD_SIZE // 4, b"deflate")
 
 
+@_FLOODS.flood("gRPC compression", "any", handlers="echo", limits=("MOST_INFLATING", "MAX_UNSENT_OUTPUT"))
+def bombs_that_are_sent_back() -> Iterator[bytes]:
+    """As many as may be open at once, and no answer is taken."""
+    import zlib
+
+    bomb = message(zlib.compress(bytes(4 << 20), 9), 1)
+    yield from _compressed_streams(bomb, FLOOD_SIZE, b"deflate", most=100 * len(bomb))
+
+
 @_FLOODS.flood("gRPC compression", "any")
 def compressed_messages_of_nothing() -> Iterator[bytes]:
     """Each costs an inflater."""
