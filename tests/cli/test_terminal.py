@@ -44,7 +44,7 @@ class Terminal:
         os.write(self.master, text)
 
     def end(self) -> int:
-        while self._read():
+        while select.select([self.master], [], [], 30)[0] and self._read():
             pass
         os.close(self.master)
         return self.process.wait(30)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import select
 import selectors
 import socket
+import time
 from contextlib import suppress
 from math import inf
+
+from puregrpc.kernel.threads.sleeping import longest_wait
 
 __all__ = ["Wakeup", "wait_for_socket"]
 
@@ -62,7 +65,12 @@ def wait_for_socket(
     poll.register(descriptor, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
     if wakeup is not None:
         poll.register(wakeup.receiving.fileno(), select.POLLIN)
-    return any(number == descriptor for number, _ in poll.poll(timeout * 1000))
+    end = time.monotonic() + timeout
+    while True:
+        found = poll.poll(min(timeout, longest_wait()) * 1000)
+        timeout = end - time.monotonic()
+        if found or timeout <= 0:
+            return any(number == descriptor for number, _ in found)
 
 
 def _select(sock: socket.socket, read: bool, write: bool, timeout: float, wakeup: Wakeup | None) -> bool:

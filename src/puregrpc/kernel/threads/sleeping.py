@@ -14,10 +14,22 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from math import ceil
+from math import ceil, inf
 from typing import Protocol
 
-__all__ = ["DescriptorLock", "WaitLock", "is_cooperative", "wait_lock"]
+__all__ = ["DescriptorLock", "WaitLock", "is_cooperative", "longest_wait", "wait_lock"]
+
+SIGNAL_PAUSE = 1.0
+"""How long, in seconds, Ctrl-C may be overlooked."""
+
+
+def longest_wait() -> float:
+    """How long, in seconds, this thread may sleep at once.
+
+    A signal that comes when the main thread is just about to sleep does not end the sleep: CPython looks for signals
+    before it lets the GIL go. So the main thread looks now and then.
+    """
+    return SIGNAL_PAUSE if threading.get_ident() == threading.main_thread().ident else inf
 
 
 def is_cooperative() -> bool:

@@ -17,7 +17,7 @@ from math import inf
 from types import coroutine
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
-from puregrpc.kernel.threads.sleeping import wait_lock
+from puregrpc.kernel.threads.sleeping import longest_wait, wait_lock
 
 __all__ = [
     "Interrupted",
@@ -120,7 +120,7 @@ class ThreadWaiter(Request):
 
     def block(self, runner: Runner | None = None) -> bool:
         if runner is None:
-            return self._lock.acquire() if self.until == inf else self._acquire()
+            return self._acquire()
         runner.waiting = self
         if runner.is_cancelled:
             raise Interrupted
@@ -132,10 +132,11 @@ class ThreadWaiter(Request):
 
     def _acquire(self) -> bool:
         until = self.until
-        if until == inf:
+        longest = longest_wait()
+        if until == longest == inf:
             return self._lock.acquire()
         while True:
-            left = min(max(until - time.monotonic(), 0.0), threading.TIMEOUT_MAX)
+            left = min(max(until - time.monotonic(), 0.0), longest, threading.TIMEOUT_MAX)
             if self._lock.acquire(timeout=left):
                 return True
             if time.monotonic() >= until:
