@@ -203,6 +203,8 @@ def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None
     assert closed(pool).wait(15)
 
 
+# Python drops what is raised in a callback of a weak reference, of which threading has one for each thread.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("shares", [1, 3])
 @pytest.mark.parametrize("size", [1, 3])
 def test_interrupts_at_any_moment_leave_no_thread_behind(size: int, shares: int) -> None:
