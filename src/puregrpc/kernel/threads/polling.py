@@ -65,12 +65,14 @@ def wait_for_socket(
     poll.register(descriptor, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
     if wakeup is not None:
         poll.register(wakeup.receiving.fileno(), select.POLLIN)
+    longest = longest_wait()
+    if timeout <= longest:
+        return any(number == descriptor for number, _ in poll.poll(timeout * 1000))
     end = time.monotonic() + timeout
-    while True:
-        found = poll.poll(min(timeout, longest_wait()) * 1000)
-        timeout = end - time.monotonic()
-        if found or timeout <= 0:
-            return any(number == descriptor for number, _ in found)
+    found: list[tuple[int, int]] = []
+    while not found and (left := end - time.monotonic()) > 0:
+        found = poll.poll(min(left, longest) * 1000)
+    return any(number == descriptor for number, _ in found)
 
 
 def _select(sock: socket.socket, read: bool, write: bool, timeout: float, wakeup: Wakeup | None) -> bool:

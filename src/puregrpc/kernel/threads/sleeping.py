@@ -15,6 +15,7 @@ import threading
 import time
 from contextlib import suppress
 from math import ceil, inf
+from threading import get_ident
 from typing import Protocol
 
 __all__ = ["DescriptorLock", "WaitLock", "is_cooperative", "longest_wait", "wait_lock"]
@@ -23,13 +24,16 @@ SIGNAL_PAUSE = 1.0
 """How long, in seconds, Ctrl-C may be overlooked."""
 
 
+_main_thread = threading.main_thread().ident
+
+
 def longest_wait() -> float:
     """How long, in seconds, this thread may sleep at once.
 
     A signal that comes when the main thread is just about to sleep does not end the sleep: CPython looks for signals
     before it lets the GIL go. So the main thread looks now and then.
     """
-    return SIGNAL_PAUSE if threading.get_ident() == threading.main_thread().ident else inf
+    return SIGNAL_PAUSE if get_ident() == _main_thread else inf
 
 
 def is_cooperative() -> bool:
@@ -153,7 +157,9 @@ class DescriptorLock:
 
 
 def _forked() -> None:
-    """In the child of `os.fork`: the descriptors are those of the parent's threads."""
+    """In the child of `os.fork`: the descriptors are those of the parent's threads, and the main thread is another."""
+    global _main_thread
+    _main_thread = get_ident()
     _mine.doorbell = None
 
 
