@@ -324,6 +324,9 @@ def test_a_server_that_goes_away(client: Client) -> None:
         iterated.write({})
         messages = iter(iterated)
         assert next(messages)["index"] == 0
+        until = time.monotonic() + 10
+        while not events.seen and time.monotonic() < until:
+            time.sleep(0.001)
     with pytest.raises(RpcError) as caught:
         next(messages)
     assert caught.value.code == 14
