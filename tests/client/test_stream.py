@@ -16,6 +16,7 @@ from puregrpc.client.network.inbox import INBOX_MESSAGES
 from puregrpc.errors import EncodeError, InvalidArgument, LocalProtocolError, NotConnected, RpcError, SchemaError
 from tests.client.lab import PART_SIZE, PARTS, lab_server
 from tests.client.samples import samples, tags
+from tests.server.serving import block_until
 
 COUNT, COLLECT, CONVERSE = "lab.Bench/Count", "lab.Bench/Collect", "lab.Bench/Converse"
 
@@ -324,9 +325,7 @@ def test_a_server_that_goes_away(client: Client) -> None:
         iterated.write({})
         messages = iter(iterated)
         assert next(messages)["index"] == 0
-        until = time.monotonic() + 10
-        while not events.seen and time.monotonic() < until:
-            time.sleep(0.001)
+        block_until(lambda: events.seen)
     with pytest.raises(RpcError) as caught:
         next(messages)
     assert caught.value.code == 14

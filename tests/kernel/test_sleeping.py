@@ -7,12 +7,12 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 from tests.interrupts import interrupted
+from tests.server.serving import block_until
 
 from puregrpc.kernel.threads import sleeping
 from puregrpc.kernel.threads.sleeping import DescriptorLock, wait_lock
@@ -90,7 +90,7 @@ def test_a_lock_that_another_thread_made(timeout: float) -> None:
     for number in range(3):
         time.sleep(0.01)
         lock.release()
-        until(partial(is_longer, taken, number))
+        block_until(partial(is_longer, taken, number))
     thread.join()
     assert taken == [True] * 3
 
@@ -107,7 +107,7 @@ def test_threads_that_end_keep_no_descriptor() -> None:
     thread.join()
     locks.pop().release()  # it is there as long as somebody may ring
     del thread
-    until(lambda: not is_open(descriptors[0]))
+    block_until(lambda: not is_open(descriptors[0]))
 
 
 def test_without_descriptors_it_is_the_interpreters_lock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,10 +178,3 @@ def is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)

@@ -127,11 +127,15 @@ class IncomingCall(ServerCall):
         self.has_begun = True
         self.session.submit(self)
 
+    def lacks_room(self) -> bool:
+        """More waits to be sent than may, and the call is not over."""
+        return self.ended is None and self.session.wire.is_send_full
+
     @property
     def is_to_wait(self) -> bool:
         """More waits to be sent than may: the handler is to begin later, for which is seen to. With the connection at
         hand."""
-        if self.ended is not None or not self.session.wire.is_send_full:
+        if not self.lacks_room():
             return False
         self.has_begun = False
         self.task = None
@@ -195,7 +199,7 @@ class IncomingCall(ServerCall):
             return await inflating.in_slices(message)
         while True:
             async with inflating:
-                if self.ended is not None or not session.wire.is_send_full:
+                if not self.lacks_room():
                     return await inflating.in_slices(message)
             await session.room.wait_to_inflate()
 

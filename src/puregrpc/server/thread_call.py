@@ -218,17 +218,13 @@ class OnThread(IncomingCall):
 
     # -- in the handler's thread
 
-    def is_full(self) -> bool:
-        """More waits to be sent than may: the call is to wait, if it is not over."""
-        return self.ended is None and self.session.wire.is_send_full
-
     def run_in_thread(self) -> None:
         """Run the handler and send what it gives: the whole of the call from its request on."""
         if self.charged:
             self.post(self._discharge)
         if self.session.share.beyond_size is self:
             self.post(self._charge_thread)
-        if self.is_full():
+        if self.lacks_room():
             self.post(self._postpone)  # the thread is for others meanwhile
             return
         if self.ended is None:
@@ -308,7 +304,7 @@ class ThreadUnaryRequestCall(OnThread, UnaryRequestCall):
         self.pending = None
 
     def call_handler(self) -> Any:
-        return self.begin_at_once(self.is_full)
+        return self.begin_at_once(self.lacks_room)
 
     def open_outbox(self) -> Outbox:
         self.outbox = outbox = Outbox(self)
@@ -408,7 +404,7 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
         threads = self.session.threads
         while True:
             try:
-                return threads.inflate(message, self.is_full)
+                return threads.inflate(message, self.lacks_room)
             except NoRoom:
                 if threads.is_closed:
                     raise NotConnected("the server has stopped") from None

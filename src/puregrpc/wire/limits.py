@@ -95,8 +95,9 @@ TURN_MESSAGES = 256
 """How many messages of one frame are given to their owner between two looks at the clock."""
 
 MOST_INFLATING = 2
-"""How many messages a server inflates at once, all its connections together, as long as there is room for answers: each
-takes twice its size meanwhile, and what came of it may be a thousandth."""
+"""How many messages a server inflates at once, on its loop and in its handlers' threads each, all its connections
+together, as long as there is room for answers: each takes twice its size meanwhile, and what came of it may be a
+thousandth."""
 
 INFLATE_SLICE = 256 << 10
 """How much is inflated between two looks at the clock, about a millisecond."""
