@@ -104,7 +104,7 @@ def test_a_deadline_ends_them() -> None:
                 late = [method.start_exchange(b"", timeout=seconds) for seconds in (0.4, 0.05, 0.2)]
                 for each, seconds in zip((late[1], late[2], late[0]), (0.05, 0.2, 0.4), strict=True):
                     await over(each)
-                    assert each.outcome().status.code is StatusCode.DEADLINE_EXCEEDED
+                    assert each.outcome().status.code == StatusCode.DEADLINE_EXCEEDED
                     assert seconds - 0.01 <= time.monotonic() - begun < seconds + 2
 
     run(test)
@@ -167,7 +167,7 @@ def test_the_channel_is_closed() -> None:
                 await over(method.start_exchange(b""))
                 started = method.start_exchange(b"")
             assert started.is_over
-            assert started.outcome().status.code is not StatusCode.OK
+            assert started.outcome().status.code != StatusCode.OK
 
     run(test)
 
