@@ -125,7 +125,11 @@ class Call(_base_call.Call):
         self._wake()
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            self._loop.call_soon(callback, self)
+            try:
+                callback(self)
+            except Exception as error:
+                told = {"message": f"Exception in callback {callback!r}", "exception": error}
+                self._loop.call_exception_handler(told)
         return True
 
     def _fail(self, code: StatusCode, details: str, *, cancelled: bool = False) -> bool:
@@ -278,7 +282,7 @@ class UnaryUnaryCall(_UnaryResponse, _base_call.UnaryUnaryCall[Any, Any]):
     def _note_end(self) -> None:
         self._kept.discard(self)
         if self._callbacks:
-            self._loop.call_soon(self._look)
+            self._loop.call_soon(self._look)  # before those who wait go on
         self._wake()
 
     def _look(self) -> None:

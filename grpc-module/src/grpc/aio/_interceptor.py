@@ -19,6 +19,7 @@ from grpc.aio._call import StreamStreamCall as StreamStreamCall
 from grpc.aio._call import StreamUnaryCall as StreamUnaryCall
 from grpc.aio._call import UnaryStreamCall as UnaryStreamCall
 from grpc.aio._call import UnaryUnaryCall as UnaryUnaryCall
+from grpc.aio._interception import Interception
 
 __all__ = [
     "ClientCallDetails", "ClientInterceptor", "InterceptedStreamStreamCall", "InterceptedStreamUnaryCall",
@@ -108,7 +109,7 @@ def sorted_interceptors(interceptors: Sequence[Any] | None) -> tuple[list[Any], 
 
 
 class InterceptedCall:
-    """A call that is made by interceptors, in a task; and then is the call that they give."""
+    """A call that is made by interceptors, and then is the call that they give."""
 
     _method: str
     """The interceptor's method."""
@@ -134,11 +135,11 @@ class InterceptedCall:
         """The newest call that was begun."""
         self._pending_callbacks: list[Callable[[Any], Any]] = []
         details = ClientCallDetails(method, timeout, metadata, credentials, wait_for_ready)
-        self._interceptors_task = loop.create_task(self._run(interceptors, details, self._requests(request)))
-        self._interceptors_task.add_done_callback(self._begun)
+        running = self._run(interceptors, details, self._requests(request))
+        self._interception = Interception(loop, running, self._begun)
 
     def __del__(self) -> None:
-        if hasattr(self, "_interceptors_task") and not self._loop.is_closed():
+        if hasattr(self, "_interception") and not self._loop.is_closed():
             self.cancel()
 
     def _requests(self, request: Any) -> Any:
@@ -157,15 +158,13 @@ class InterceptedCall:
         """What an interceptor gave that is no call, as one."""
         return found
 
-    def _begun(self, task: asyncio.Task[Any]) -> None:
+    def _begun(self) -> None:
         callbacks, self._pending_callbacks = self._pending_callbacks, []
         if not callbacks:
-            if not task.cancelled():
-                task.exception()  # who awaits the call gets it
             return
         call = None
         with contextlib.suppress(Exception, asyncio.CancelledError):
-            call = task.result()
+            call = self._result()
         if call is None or call.done():
             for callback in callbacks:
                 callback(self)
@@ -178,11 +177,11 @@ class InterceptedCall:
 
     def _result(self) -> Any:
         """The call that the interceptors gave; raises what they raised."""
-        return self._interceptors_task.result()
+        return self._interception.result()
 
     def cancel(self) -> bool:
-        if not self._interceptors_task.done():
-            return self._interceptors_task.cancel()
+        if not self._interception.done():
+            return self._interception.cancel()
         try:
             call = self._result()
         except BaseException:
@@ -190,7 +189,7 @@ class InterceptedCall:
         return bool(call.cancel())
 
     def cancelled(self) -> bool:
-        if not self._interceptors_task.done():
+        if not self._interception.done():
             return False
         try:
             call = self._result()
@@ -203,7 +202,7 @@ class InterceptedCall:
         return bool(call.cancelled())
 
     def done(self) -> bool:
-        if not self._interceptors_task.done():
+        if not self._interception.done():
             return False
         try:
             call = self._result()
@@ -212,7 +211,7 @@ class InterceptedCall:
         return bool(call.done())
 
     def add_done_callback(self, callback: Callable[[Any], Any]) -> None:
-        if not self._interceptors_task.done():
+        if not self._interception.done():
             self._pending_callbacks.append(callback)
             return
         try:
@@ -231,7 +230,7 @@ class InterceptedCall:
 
     async def initial_metadata(self) -> Any:
         try:
-            call = await self._interceptors_task
+            call = await self._interception
         except AioRpcError as error:
             return error.initial_metadata()
         except asyncio.CancelledError:
@@ -240,7 +239,7 @@ class InterceptedCall:
 
     async def trailing_metadata(self) -> Any:
         try:
-            call = await self._interceptors_task
+            call = await self._interception
         except AioRpcError as error:
             return error.trailing_metadata()
         except asyncio.CancelledError:
@@ -249,7 +248,7 @@ class InterceptedCall:
 
     async def code(self) -> Any:
         try:
-            call = await self._interceptors_task
+            call = await self._interception
         except AioRpcError as error:
             return error.code()
         except asyncio.CancelledError:
@@ -258,7 +257,7 @@ class InterceptedCall:
 
     async def details(self) -> Any:
         try:
-            call = await self._interceptors_task
+            call = await self._interception
         except AioRpcError as error:
             return error.details()
         except asyncio.CancelledError:
@@ -268,7 +267,7 @@ class InterceptedCall:
     async def debug_error_string(self) -> Any:
         """Wait for the status in grpcio's form for people."""
         try:
-            call = await self._interceptors_task
+            call = await self._interception
         except AioRpcError as error:
             return error.debug_error_string()
         except asyncio.CancelledError:
@@ -276,13 +275,13 @@ class InterceptedCall:
         return await call.debug_error_string()
 
     async def wait_for_connection(self) -> None:
-        call = await self._interceptors_task
+        call = await self._interception
         await call.wait_for_connection()
 
 
 class _UnaryResponse(InterceptedCall):
     def __await__(self) -> Generator[Any, None, Any]:
-        call = yield from self._interceptors_task.__await__()
+        call = yield from self._interception.__await__()
         return (yield from call.__await__())
 
 
@@ -295,7 +294,7 @@ class _StreamResponse(InterceptedCall):
         return self._iterator  # type: ignore[no-any-return]
 
     async def _responses(self) -> AsyncIterator[Any]:
-        call = await self._interceptors_task
+        call = await self._interception
         async for response in call:
             yield response
 
@@ -320,7 +319,7 @@ class _StreamRequest(InterceptedCall):
         return self._taken(self._written)
 
     async def _taken(self, written: asyncio.Queue[Any]) -> AsyncIterator[Any]:
-        await self._interceptors_task
+        await self._interception
         while (request := await written.get()) is not EOF:
             yield request
 
@@ -338,7 +337,7 @@ class _StreamRequest(InterceptedCall):
         if self._written is None:
             raise UsageError(STYLES_MIXED)
         try:
-            call = await self._interceptors_task
+            call = await self._interception
         except (asyncio.CancelledError, AioRpcError):
             raise asyncio.InvalidStateError(ALREADY_OVER) from None
         if call.done():
@@ -354,7 +353,7 @@ class _StreamRequest(InterceptedCall):
         if self._written is None:
             raise UsageError(STYLES_MIXED)
         try:
-            call = await self._interceptors_task
+            call = await self._interception
         except asyncio.CancelledError:
             raise asyncio.InvalidStateError(ALREADY_OVER) from None
         await self._put(call, EOF, self._written)
