@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from tests.interrupts import interrupted
 
 from puregrpc.errors import NotConnected
 from puregrpc.kernel.threads import pool as pool_module
+from puregrpc.kernel.threads.executor import ExecutorPool
 from puregrpc.kernel.threads.pool import Share, ThreadPool
+from puregrpc.kernel.threads.waking import Event
 
 
 class Work:
@@ -20,8 +23,8 @@ class Work:
     def __init__(self, done: list[str], name: str, *, blocks: bool = False) -> None:
         self.done = done
         self.name = name
-        self.begun = threading.Event()
-        self.go_on = threading.Event()
+        self.begun = Event()
+        self.go_on = Event()
         self.abandoned = False
         if not blocks:
             self.go_on.set()
@@ -45,7 +48,7 @@ def until(condition: Any) -> None:
         time.sleep(0.002)
 
 
-def closed(pool: ThreadPool) -> threading.Event:
+def closed(pool: ThreadPool | ExecutorPool) -> threading.Event:
     ended = threading.Event()
     pool.close(ended.set)
     return ended
@@ -236,3 +239,56 @@ def test_interrupts_at_any_moment_leave_no_thread_behind(size: int, shares: int)
         pools[0] = ThreadPool(size, "test pool")
 
     assert interrupted(use, check, rounds=150, first=0.0002, further=0.00001) > 100
+
+
+@pytest.mark.parametrize("executor", [False, True])
+def test_interrupts_at_any_moment_of_closing_leave_nothing_undone(executor: bool) -> None:
+    with ThreadPoolExecutor(2) as threads:
+
+        def new() -> ThreadPool | ExecutorPool:
+            pool = ExecutorPool(threads) if executor else ThreadPool(2, "test pool")
+            for work in [Work([], "runs", blocks=True) for _ in range(2)]:
+                pool.submit(work)
+                assert work.begun.wait(15)
+                running.append(work)
+            pool.submit(waiting)
+            return pool
+
+        running: list[Work] = []
+        waiting = Work([], "waits")
+        ended = Event()
+        pools = [new()]
+        has_begun = [False]
+
+        def use() -> None:
+            if has_begun[0]:
+                return
+            has_begun[0] = True
+            pools[0].close(ended.set)
+
+        def check() -> None:
+            if not pools[0]._is_closed:  # it was interrupted before it began
+                pools[0].close(ended.set)
+            assert ended.wait(15)
+            assert all(work.abandoned for work in running)
+            assert pools[0].threads == 0
+            assert not pools[0].is_waiting(waiting)
+            assert not waiting.begun.is_set()
+            running.clear()
+            ended.clear()
+            pools[0] = new()
+            has_begun[0] = False
+
+        interrupted(use, check, rounds=200, first=0.00002, further=0.000001)
+        closed(pools[0]).wait(15)
+
+
+def test_an_interrupt_in_the_executor_is_none_of_its_errors() -> None:
+    class Interrupted:
+        def submit(self, function: Any, *_arguments: Any) -> None:
+            raise KeyboardInterrupt
+
+    pool, work = ExecutorPool(Interrupted()), Work([], "never")
+    with pytest.raises(KeyboardInterrupt):
+        pool.submit(work)
+    assert not pool.is_waiting(work)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from puregrpc.kernel.threads.daemons import daemon
-from puregrpc.kernel.threads.waking import Condition
+from puregrpc.kernel.threads.waking import Condition, Signal
 
 __all__ = ["HandlerThread"]
 
@@ -26,11 +26,14 @@ class HandlerThread:
     def __init__(self, name: str, is_awaited: Callable[[], bool] = lambda: False) -> None:
         self._name = name
         self._is_awaited = is_awaited
-        self._queue: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._queue: deque[Callable[[], None]] = deque()
         self._thread: threading.Thread | None = None
-        self._unfinished = 0
+        self._is_calling = False
+        self._is_waiting = False
+        """The thread found nothing to call, and sleeps until it is woken."""
+        self._wake = Signal()
         self._idle = Condition()
-        """Nothing is unfinished; its lock guards what is above."""
+        """Nothing is to be called; its lock guards what is above."""
 
     @property
     def is_current(self) -> bool:
@@ -40,9 +43,11 @@ class HandlerThread:
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call ``function``, which must raise nothing, after those before it."""
         with self._idle.lock:
-            self._unfinished += 1
-            self._queue.put(function)
+            self._queue.append(function)
             if self._thread is not None:
+                if self._is_waiting:
+                    self._wake.set()
+                    self._is_waiting = False
                 return
             self._thread = thread = daemon(self._run, name=self._name)
             try:
@@ -70,21 +75,24 @@ class HandlerThread:
         """Wait until everything was called; at once if the caller is in a handler itself. False: not in time."""
         if self.is_current:
             return True
-        return self._idle.wait_for(lambda: not self._unfinished, timeout)
+        return self._idle.wait_for(lambda: not self._queue and not self._is_calling, timeout)
 
     def _run(self) -> None:
         while True:
-            try:
-                function = self._queue.get(timeout=IDLE_SECONDS)
-            except queue.Empty:
+            function = self._next()
+            if function is not None:
+                function()
+            elif not self._wake.wait(IDLE_SECONDS):
                 with self._idle.lock:
-                    if self._queue.empty() and not self._is_awaited():
+                    if not self._queue and not self._is_awaited():
                         self._thread = None
                         return
-                continue
-            try:
-                function()
-            finally:
-                with self._idle.lock:
-                    self._unfinished -= 1
-                    self._idle.notify_all()
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._idle.lock:
+            self._is_calling = bool(self._queue)
+            self._is_waiting = not self._queue
+            if self._queue:
+                return self._queue.popleft()
+            self._idle.notify_all()
+            return None

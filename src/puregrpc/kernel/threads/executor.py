@@ -42,14 +42,18 @@ class ExecutorPool:
     ) -> None:
         """Have something done in its turn. From any thread.
 
-        Raises NotConnected once the pool is closed, RuntimeError if the executor does not take it.
+        Raises NotConnected once the pool is closed, RuntimeError if the executor does not take it. What a signal
+        handler raises meanwhile leaves it done or not, and the pool whole.
         """
-        self._mutex.locked(self._place, assignment)
         try:
-            self._executor.submit(self._run, assignment)
-        except BaseException as error:
+            self._mutex.locked(self._place, assignment)
+            try:
+                self._executor.submit(self._run, assignment)
+            except Exception as error:
+                raise RuntimeError(f"the executor did not take a call: {error}") from error
+        except BaseException:
             self.withdraw(assignment)
-            raise RuntimeError(f"the executor did not take a call: {error}") from error
+            raise
 
     def withdraw(self, assignment: Assignment, share: Share | None = None) -> bool:  # noqa: ARG002
         """Do not do it; False if a thread has begun with it, or it never came here. From any thread."""
@@ -62,12 +66,21 @@ class ExecutorPool:
     def close(self, when_ended: Callable[[], object]) -> None:
         """Take nothing more, and abandon what is being done. From any thread; once.
 
-        ``when_ended`` is called when nothing is being done any more.
+        ``when_ended`` is called when nothing is being done any more. What a signal handler raises once this has begun
+        comes out when all is done; ``when_ended`` may then be called again.
         """
+        try:
+            self._finish(when_ended)
+        except BaseException:
+            self._finish(when_ended)
+            raise
+
+    def _finish(self, when_ended: Callable[[], object]) -> None:
+        """Again after an interrupt: each of its steps may have been done."""
         running = self._mutex.locked(self._close, when_ended)
         for assignment in running:
             assignment.abandon()
-        if not running:
+        if self._when_ended is None:
             when_ended()
 
     @property

@@ -6,8 +6,10 @@ import select
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf
+from typing import Any
 
 from puregrpc.kernel.threads.sleeping import longest_wait
 
@@ -59,12 +61,10 @@ def wait_for_socket(
     if descriptor < 0:
         return True
     timeout = min(max(timeout, 0.0), LONGEST_POLL)
-    if not hasattr(select, "poll"):
-        return _select(sock, read, write, timeout, wakeup)
-    poll = select.poll()
-    poll.register(descriptor, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
+    poll = new_poll()
+    poll.register(descriptor, (READABLE if read else 0) | (WRITABLE if write else 0))
     if wakeup is not None:
-        poll.register(wakeup.receiving.fileno(), select.POLLIN)
+        poll.register(wakeup.receiving.fileno(), READABLE)
     longest = longest_wait()
     if timeout <= longest:
         return any(number == descriptor for number, _ in poll.poll(timeout * 1000))
@@ -75,13 +75,29 @@ def wait_for_socket(
     return any(number == descriptor for number, _ in found)
 
 
-def _select(sock: socket.socket, read: bool, write: bool, timeout: float, wakeup: Wakeup | None) -> bool:
-    with selectors.DefaultSelector() as selector:
-        events = (selectors.EVENT_READ if read else 0) | (selectors.EVENT_WRITE if write else 0)
-        try:
-            selector.register(sock, events)
-        except (OSError, ValueError):
-            return True  # closed meanwhile
-        if wakeup is not None:
-            selector.register(wakeup.receiving, selectors.EVENT_READ)
-        return any(key.fileobj is sock for key, _ in selector.select(timeout))
+class _Selecting:
+    """What `select.poll` gives, where the system has no poll(2)."""
+
+    def __init__(self) -> None:
+        self._events: dict[int, int] = {}
+
+    def register(self, descriptor: int, events: int) -> None:
+        self._events[descriptor] = events
+
+    def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+        with selectors.DefaultSelector() as selector:
+            try:
+                for descriptor, events in self._events.items():
+                    selector.register(
+                        descriptor,
+                        (selectors.EVENT_READ if events & READABLE else 0)
+                        | (selectors.EVENT_WRITE if events & WRITABLE else 0),
+                    )
+                return [(key.fd, events) for key, events in selector.select(milliseconds / 1000)]
+            except (OSError, ValueError):
+                return list(self._events.items())  # one is closed
+
+
+READABLE: int = getattr(select, "POLLIN", 1)
+WRITABLE: int = getattr(select, "POLLOUT", 4)
+new_poll: Callable[[], Any] = getattr(select, "poll", _Selecting)

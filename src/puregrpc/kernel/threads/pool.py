@@ -30,7 +30,7 @@ class Assignment(Protocol):
         """The whole of it. Whatever it raises is logged, and ends this alone."""
 
     def abandon(self) -> None:
-        """What the thread waits for does not come any more, since the pool is closed. From any thread."""
+        """What the thread waits for does not come any more, since the pool is closed. Idempotent; from any thread."""
 
 
 class Share:
@@ -120,8 +120,17 @@ class ThreadPool:
     def close(self, when_ended: Callable[[], object]) -> None:
         """Take nothing more, and abandon what is being done. From any thread; once.
 
-        ``when_ended`` is called when the last thread is at its end, in that thread or here.
+        ``when_ended`` is called when the last thread is at its end, in that thread or here. What a signal handler
+        raises once this has begun comes out when all is done; ``when_ended`` may then be called again.
         """
+        try:
+            self._finish(when_ended)
+        except BaseException:
+            self._finish(when_ended)
+            raise
+
+    def _finish(self, when_ended: Callable[[], object]) -> None:
+        """Again after an interrupt: each of its steps may have been done."""
         running = self._mutex.locked(self._close, when_ended)
         for assignment in running:
             assignment.abandon()
