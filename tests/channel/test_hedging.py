@@ -88,10 +88,19 @@ def test_a_slow_attempt_is_overtaken_and_cancelled() -> None:
             answers.whats[:] = ["silent"]
             async with channel.unary_stream(ECHO)(b"only", timeout=15) as call:
                 assert [message async for message in call] == [b"only"]
+            assert answers.previous[3:5] == [None, "1"]
+
+    run(test)
+
+
+def test_an_attempt_that_is_quick_enough_is_alone() -> None:
+    async def test() -> None:
+        answers = Answers()
+        async with wire_server(answers) as server, open_channel(server.address, hedging=LATE) as channel:
             result = await channel.unary_unary(ECHO).with_call(b"alone", timeout=15)
             assert (result.message, result.status.code) == (b"alone", 0)
             assert dict(result.headers)["content-type"] == "application/grpc"
-            assert len(answers.calls) == 6
+            assert answers.previous == [None]
 
     run(test)
 
