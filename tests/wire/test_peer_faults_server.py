@@ -594,6 +594,20 @@ def test_padding(engine: EngineName) -> None:
         assert peer.calls[0].half_closed
 
 
+def test_headers_that_are_padding_alone(engine: EngineName) -> None:
+    """RFC 9113, section 6.2: the stream has a request without its fields, and the connection no fault."""
+    with ScriptedClient(engine) as peer:
+        peer.send(frame(1, 0xC, 1, b"\x03\0\0\0"))
+        serve_one(peer, 3)
+
+
+def test_no_address_is_told(engine: EngineName) -> None:
+    with ScriptedClient(engine) as peer:
+        peer.send(frame(1, 4, 1, b"\0\0\0\xff"))
+        assert peer.said() == ["GoAway 0 COMPRESSION_ERROR"]
+        assert " at 0x" not in peer.goaway_text()
+
+
 def test_settings_that_are_not_acknowledged(engine: EngineName) -> None:
     """RFC 9113, section 6.5.3: SETTINGS_TIMEOUT."""
     with ScriptedClient(engine, shake_hands=False) as peer:

@@ -21,6 +21,7 @@ from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Metadata, ServerCall
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
+from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.status import OK, Status, StatusCode
 
 if TYPE_CHECKING:
@@ -506,12 +507,14 @@ class StreamRequestCall(IncomingCall):
     def __init__(self, route: Route, session: ServerSession) -> None:
         super().__init__(route, session)
         self.auto_consume = False
-        self.messages: deque[bytes] = deque()
+        self.messages: deque[bytes] = EMPTY
         self.half_closed = False
         self.reader: Waiter | None = None
         """Who waits for a message."""
 
     def on_message(self, message: bytes) -> None:
+        if self.messages is EMPTY:
+            self.messages = deque()
         self.messages.append(message)
         self.session.messages_received += 1
         if self.reader is not None:

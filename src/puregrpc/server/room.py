@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import NotConnected
+from puregrpc.wire.memory import EMPTY
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel, Waiter
@@ -34,7 +35,7 @@ class Room:
         self._session = session
         self.waiting: OrderedDict[IncomingCall, int] = OrderedDict()
         """With the octets that each keeps meanwhile, and that are charged."""
-        self._inflating: deque[Waiter] = deque()
+        self._inflating: deque[Waiter] = EMPTY
         """Those that wait with a message to be inflated."""
         self._is_looking = False
 
@@ -62,6 +63,8 @@ class Room:
     async def wait_to_inflate(self) -> None:
         """Wait until there is room. On loops."""
         waiter = self._session.kernel.waiter()
+        if self._inflating is EMPTY:
+            self._inflating = deque()
         self._inflating.append(waiter)
         self._session.connections.lookout.watch(self._session)
         try:

@@ -21,6 +21,7 @@ from puregrpc.server.room import PAUSE, SMALL
 from puregrpc.server.threads import NoRoom
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.limits import SEND_BUFFER_SIZE, THREAD_MEMORY
+from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Outbox:
 
     def __init__(self, call: OnThread) -> None:
         self._call = call
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes] = EMPTY
         self._bytes_put = 0
         self._bytes_taken = 0
         self._is_announced = False
@@ -87,6 +88,8 @@ class Outbox:
 
     def put(self, data: bytes) -> None:
         """Send a message; waits while the client takes no more. In the handler's thread."""
+        if self._waiting is EMPTY:
+            self._waiting = deque()
         self._waiting.append(data)
         self._bytes_put += len(data)
         if not self._is_announced:
@@ -320,7 +323,7 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
         super().__init__(route, session)
         self.outbox = None
         self.pending = None
-        self.taken: deque[bytes] = deque()
+        self.taken: deque[bytes] = EMPTY
         """Messages that are in the handler's thread already."""
         self.gate = Gate()
         self.is_reading = False
@@ -363,6 +366,8 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
         while self.messages and octets <= HANDED_OVER_OCTETS and len(self.taken) < HANDED_OVER:
             message = self.messages.popleft()
             octets += len(message)
+            if self.taken is EMPTY:
+                self.taken = deque()
             self.taken.append(message)
             self.session.wire.consume(self, len(message))
         self.gate.open()

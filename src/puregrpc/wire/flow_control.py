@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from puregrpc.wire.limits import MESSAGE_OVERHEAD
+from puregrpc.wire.memory import EMPTY
 
 __all__ = ["BandwidthProbe", "StreamCredit"]
 
@@ -28,7 +29,7 @@ class StreamCredit:
         """What the messages that wait for their owner take, each with its overhead."""
         self.messages_are_small = True
         """The last message that its owner took cost more than its octets: with a larger window, many would wait."""
-        self._waiting: deque[tuple[int, int]] = deque()
+        self._waiting: deque[tuple[int, int]] = EMPTY
         self._partial = 0
         self._credited = 0
 
@@ -47,16 +48,20 @@ class StreamCredit:
         kept = wire_size - self._credited
         self._credited = 0
         self._partial -= kept
-        self.held += length + MESSAGE_OVERHEAD
-        self._waiting.append((length, kept))
+        self._wait(length, kept)
 
     def delivered_whole(self, length: int, wire_size: int) -> None:
         """A message came in one piece, with none begun before it, and goes to its owner: `received` and `delivered`."""
         if self.auto:
             self.owed += wire_size
         else:
-            self.held += length + MESSAGE_OVERHEAD
-            self._waiting.append((length, wire_size))
+            self._wait(length, wire_size)
+
+    def _wait(self, length: int, kept: int) -> None:
+        self.held += length + MESSAGE_OVERHEAD
+        if self._waiting is EMPTY:
+            self._waiting = deque()
+        self._waiting.append((length, kept))
 
     def consumed(self, octets: int) -> int:
         """The owner has taken messages of ``octets`` in all, and at least one. Gives what they took of ``held``."""
@@ -90,7 +95,7 @@ class StreamCredit:
 
     def forget(self) -> None:
         """The call is over: what this counted is in memory no longer, though somebody may still have this."""
-        self._waiting.clear()
+        self._waiting = EMPTY
         self.held = 0
 
     def grow(self, window: int) -> None:

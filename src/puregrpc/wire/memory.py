@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import chain
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from puregrpc.wire.limits import CALL_MEMORY, GUARANTEED_MEMORY, MESSAGE_OVERHEAD, SERVER_MEMORY, SERVER_UNSENT
 from puregrpc.wire.metadata import Metadata
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CALLS_PER_COUNT",
+    "EMPTY",
     "FEW_CALLS",
     "TOO_MUCH_HELD",
     "Holder",
@@ -26,6 +28,9 @@ __all__ = [
 ]
 
 TOO_MUCH_HELD = Status(StatusCode.RESOURCE_EXHAUSTED, "the client has more open or unread than there is memory for")
+
+EMPTY: Final[deque[Any]] = deque(maxlen=0)
+"""In place of a queue to which nothing has come: an empty one takes 760 octets, and a call has several."""
 
 FEW_CALLS = GUARANTEED_MEMORY // CALL_MEMORY
 """`MemoryBudget.few_calls` by default, and where there is no budget."""

@@ -30,7 +30,7 @@ from puregrpc.wire.limits import (
     TURN_MESSAGES,
     TURN_TIME,
 )
-from puregrpc.wire.memory import is_memory_scarce
+from puregrpc.wire.memory import EMPTY, is_memory_scarce
 from puregrpc.wire.metadata import HeaderField, Metadata
 from puregrpc.wire.snapshot import CallSnapshot, ConnectionSnapshot
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
@@ -51,6 +51,29 @@ class H2Connection(Holding[CallT]):
     Frames are cut from the input here and given to h2 one by one, so that what came before a broken frame still
     counts, and so that GOAWAY, which ends h2's connection at once though the calls it covers go on, never gets there.
     """
+
+    __slots__ = (
+        "_acknowledged",
+        "_calls",
+        "_deadlines",
+        "_driver",
+        "_farewell",
+        "_floods",
+        "_frames",
+        "_going_away",
+        "_handshake_deadline",
+        "_has_input",
+        "_keepalive",
+        "_keys",
+        "_last_processed",
+        "_peer_is_done",
+        "_sent_away",
+        "_settled",
+        "_suspended",
+        "_told",
+        "_turn",
+        "_turns",
+    )
 
     def __init__(self, driver: Driver, config: ConnectionConfig, *, client: bool) -> None:
         super().__init__(config, client=client)
@@ -332,8 +355,7 @@ class H2Connection(Holding[CallT]):
     def _queue_message(self, stream: Stream[CallT], message: bytes, *, compress: bool = True) -> None:
         coding = stream.coding if compress else CODINGS["identity"]
         framed = encode_message(message, coding, self._config.max_send_message_size)
-        stream.outbound.append(framed)
-        stream.buffered += len(framed)
+        stream.put(framed)
         self._unsent += len(framed)
         if stream.buffered > self.send_buffer_size:
             stream.was_full = True
@@ -619,7 +641,7 @@ class H2Connection(Holding[CallT]):
         self._let_go(stream)
         self._unsent -= stream.buffered
         self._deadlines.discard(stream.key)
-        stream.outbound.clear()
+        stream.outbound = EMPTY
         stream.buffered = 0
         self._turns.remove(stream)
         stream.call.wire_state = None

@@ -35,6 +35,12 @@ LAST_STREAM_ID = 2**31 - 1
 class H2ClientConnection(H2Connection[Call], ClientConnection):
     """The client's end."""
 
+    __slots__ = (
+        "_opening",
+        "_queue",
+        "_secrets",
+    )
+
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config, client=True)
         self._secrets = {name.lower().encode() for name in config.secret_names}

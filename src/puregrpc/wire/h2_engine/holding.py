@@ -21,6 +21,23 @@ __all__ = ["Holding"]
 class Holding(Connection, Generic[CallT]):
     """What both ends do about memory and receive windows."""
 
+    __slots__ = (
+        "_closed",
+        "_config",
+        "_few_calls",
+        "_holdings",
+        "_http2",
+        "_is_accounted",
+        "_is_client",
+        "_now",
+        "_output",
+        "_probe",
+        "_received",
+        "_streams",
+        "_unsent",
+        "_window",
+    )
+
     def __init__(self, config: ConnectionConfig, *, client: bool) -> None:
         self._config = config
         self._is_client = client

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import h2.config
-import h2.connection
 import h2.events
 from h2.exceptions import H2Error
-from h2.settings import SettingCodes, Settings
-from h2.stream import StreamClosedBy
+from h2.settings import SettingCodes
 from hpack import HPACKError
 from hyperframe.exceptions import HyperframeError
 from hyperframe.frame import GoAwayFrame, RstStreamFrame, SettingsFrame
 
 from puregrpc.errors import RemoteProtocolError
-from puregrpc.wire.closed_streams import ClosedStreams, ResetStreams
+from puregrpc.wire.closed_streams import ResetStreams
 from puregrpc.wire.connection import ConnectionConfig
 from puregrpc.wire.frames import (
     ACK,
@@ -29,6 +26,7 @@ from puregrpc.wire.frames import (
     RawFrame,
     without_padding,
 )
+from puregrpc.wire.h2_engine.lean import LeanConnection, LeanSettings
 from puregrpc.wire.limits import (
     FIRST_STREAM_WINDOW,
     HEADER_DECODE_LIMIT,
@@ -45,13 +43,9 @@ FIRST_WINDOW = 65535
 HEADER_TABLE_SIZE = 4096
 """The most our HPACK encoder uses, whatever the peer allows: it is our memory that a larger one takes."""
 
-REMEMBERED_STREAMS = 4096
-"""How many streams are remembered with what closed them."""
-
 RESET_SIZE = 13
 PRIORITY = 0x20
 PRIORITY_SIZE = 5
-LARGEST_FRAME_SIZE = (1 << 24) - 1
 _BLOCK_BEGINS = (FrameType.HEADERS, FrameType.PUSH_PROMISE)
 _ANSWERED_WITH_RESET = (FrameType.DATA, FrameType.HEADERS, FrameType.CONTINUATION)
 
@@ -72,62 +66,6 @@ _H2_FAULTS = (
 )
 
 
-def _pass_over(headers: object) -> None:
-    """In place of a method of h2's streams."""
-
-
-class _Closed:
-    """What closed the streams that are over: h2 has a dict for it, of megabytes."""
-
-    def __init__(self) -> None:
-        self._streams = ClosedStreams(REMEMBERED_STREAMS)
-
-    def __setitem__(self, stream_id: int, closed_by: StreamClosedBy | None) -> None:
-        self._streams.note(stream_id, 1 if closed_by is None else 2 + closed_by.value)
-
-    def __contains__(self, stream_id: int) -> bool:
-        return self._streams.get(stream_id) > 0
-
-    def __getitem__(self, stream_id: int) -> StreamClosedBy | None:
-        what = self._streams.get(stream_id)
-        return None if what == 1 else StreamClosedBy(what - 2)
-
-
-class _Connection(h2.connection.H2Connection):
-    """h2's connection, which walks all its streams for each HEADERS frame to count those that are open, and to forget
-    those that are closed. The engine does the former, and says which are closed."""
-
-    def __init__(self, config: h2.config.H2Configuration) -> None:
-        super().__init__(config)
-        self._closed_streams: Any = _Closed()
-        self.retired: list[int] = []
-        """Streams that are over."""
-
-    def _begin_new_stream(self, stream_id: int, allowed_ids: Any) -> Any:
-        """h2 ends the connection for a body that is not as long as content-length says: the engine measures it."""
-        stream: Any = super()._begin_new_stream(stream_id, allowed_ids)
-        stream._initialize_content_length = _pass_over  # noqa: SLF001 - h2 has no other way
-        return stream
-
-    @property
-    def max_inbound_frame_size(self) -> int:
-        """FrameReader has held each frame against what is announced; header blocks come as one."""
-        return LARGEST_FRAME_SIZE
-
-    @max_inbound_frame_size.setter
-    def max_inbound_frame_size(self, size: int) -> None:
-        pass
-
-    def _open_streams(self, remainder: int) -> int:  # noqa: ARG002 - h2's own method
-        for stream_id in self.retired:
-            stream = self.streams.get(stream_id)
-            if stream is not None and stream.closed:
-                del self.streams[stream_id]
-                self._closed_streams[stream_id] = stream.closed_by
-        self.retired.clear()
-        return 0
-
-
 class Http2:
     """The HTTP/2 state of a connection. What it has to say collects in ``output``."""
 
@@ -144,7 +82,7 @@ class Http2:
         self.block_size = 0
         """Their octets."""
         self._reset_here = ResetStreams()
-        self._h2 = _Connection(
+        self._h2 = LeanConnection(
             h2.config.H2Configuration(
                 client_side=client,
                 header_encoding=None,
@@ -169,7 +107,7 @@ class Http2:
             settings[SettingCodes.ENABLE_PUSH] = 0
         else:
             settings[SettingCodes.MAX_CONCURRENT_STREAMS] = config.max_concurrent_streams
-        http2.local_settings = Settings(
+        http2.local_settings = LeanSettings(
             client=self._client,
             initial_values={
                 SettingCodes.ENABLE_PUSH: 0,
@@ -198,7 +136,8 @@ class Http2:
 
     def receive(self, frame: RawFrame) -> list[h2.events.Event]:
         """Take a frame. Raises RemoteProtocolError for all that the peer may have got wrong."""
-        if self._block or (frame.type in _BLOCK_BEGINS and not frame.flags & END_HEADERS):
+        is_whole = frame.flags & END_HEADERS and not frame.flags & PADDED  # hyperframe takes no padding alone
+        if self._block or (frame.type in _BLOCK_BEGINS and not is_whole):
             joined = self._joined(frame)
             if joined is None:
                 return []
@@ -224,7 +163,8 @@ class Http2:
             code = int(getattr(error, "error_code", ErrorCode.PROTOCOL_ERROR))
             if isinstance(error, HPACKError) or isinstance(error.__cause__, HPACKError | IndexError | TypeError):
                 code = ErrorCode.COMPRESSION_ERROR  # RFC 9113, section 4.3
-            raise RemoteProtocolError(str(error) or type(error).__name__, code) from None
+            text = str(error).partition(" from <memory at")[0]  # the peer hears of it, and of no address
+            raise RemoteProtocolError(text or type(error).__name__, code) from None
         changes = self._h2.encoder.table_size_changes
         if len(changes) > 1:
             # RFC 7541, section 4.2: the smallest and the last size since the last header block are announced. hpack
@@ -239,7 +179,8 @@ class Http2:
         return events
 
     def _joined(self, frame: RawFrame) -> RawFrame | None:
-        """The header block that a frame ends, as one frame; None before. h2 takes 64 frames of a block at most."""
+        """The header block that a frame ends, as one frame without padding; None before. h2 takes 64 frames of a block
+        at most."""
         self._block.append(frame)
         self.block_size += len(frame.octets)
         first, *more = self._block

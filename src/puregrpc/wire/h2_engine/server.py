@@ -35,6 +35,12 @@ GOAWAY_PING = b"goaway!!"
 class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
     """The server's end."""
 
+    __slots__ = (
+        "_drained",
+        "_enforcement",
+        "_goaway_deadline",
+    )
+
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config, client=False)
         self._enforcement = PingEnforcement(
@@ -212,8 +218,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         self._http2.send_headers(stream.id, fields, end=not text)
         if text:
             stream.end_queued = True
-            stream.outbound.append(text)
-            stream.buffered = len(text)
+            stream.put(text)
             self._unsent += len(text)
             self._turns.add(stream)
         else:

@@ -13,6 +13,7 @@ from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.frames import END_STREAM, HEAD_SIZE, ErrorCode, FrameType, RawFrame
 from puregrpc.wire.framing import MessageReader
 from puregrpc.wire.headers import BodyLength, Refusal
+from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.metadata import HeaderField
 from puregrpc.wire.status import Status
 
@@ -73,7 +74,7 @@ class Stream(Generic[CallT]):
         self.credit = credit
         self.coding: Coding = CODINGS["identity"]
         """What messages are sent with."""
-        self.outbound: deque[bytes | memoryview] = deque()
+        self.outbound: deque[bytes | memoryview] = EMPTY
         """Framed messages, or what is left of them, that flow control has not let go."""
         self.buffered = 0
         self.was_full = False
@@ -100,6 +101,13 @@ class Stream(Generic[CallT]):
         if self.wire_ended_locally:
             return "half-closed (local)"
         return "half-closed (remote)" if self.wire_ended_remotely else "open"
+
+    def put(self, octets: bytes) -> None:
+        """Queue octets of a message."""
+        if self.outbound is EMPTY:
+            self.outbound = deque()
+        self.outbound.append(octets)
+        self.buffered += len(octets)
 
     def take(self, size: int) -> bytes:
         """Take up to ``size`` octets off the queued messages."""
