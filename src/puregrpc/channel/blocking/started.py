@@ -44,7 +44,7 @@ class BlockingExchange(StartedExchange):
         waiter.until = until
         hook = waiter.wake
         self._hooks.append(hook)
-        if not self._ends and not waiter.block():
+        if not self._ends and not waiter.sleep():
             try:
                 self._hooks.remove(hook)
             except ValueError:

@@ -119,12 +119,11 @@ class ClientCore:
         schema = self.schema
         if schema.version != schema.registry.version:
             schema.methods.clear()
-            schema.object_decoders.clear()
             schema.version = schema.registry.version
-        if isinstance(url, str):
-            known = schema.methods.get(url)
-            if known is not None:
-                return known
+        try:
+            return schema.methods[url]  # type: ignore[index]  # what is no text is not among them, or cannot be
+        except (KeyError, TypeError):
+            pass
         if not url or not isinstance(url, str):
             if url is None or isinstance(url, str):
                 raise InvalidArgument("method to invoke cannot be empty")
@@ -159,7 +158,7 @@ class ClientCore:
         if request is None:
             raise InvalidArgument("request cannot be nil")
         data = method.encode(request)
-        decode = self._object_decoder(method) if as_message else method.decode
+        decode = (method.decode_object or self._object_decoder(method)) if as_message else method.decode
         path = method.path
         surroundings = current_surroundings()
         series, behind = self.meter.calls(self.address, path, surroundings, checked.tags), surroundings.behind
@@ -181,10 +180,7 @@ class ClientCore:
         )  # fmt: skip
 
     def _object_decoder(self, method: BoundMethod) -> Callable[[bytes], Any]:
-        decoders = self.schema.object_decoders
-        found = decoders.get(method.path)
-        if found is None:
-            found = decoders[method.path] = self.codec.message_decoder(method.descriptor.output_type)
+        found = method.decode_object = self.codec.message_decoder(method.descriptor.output_type)
         return found
 
     def refusal(self, params: CallParams, data: bytes) -> Status | None:

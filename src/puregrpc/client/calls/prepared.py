@@ -15,7 +15,7 @@ from puregrpc.wire.status import Status
 __all__ = ["BoundMethod", "PreparedCall"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BoundMethod:
     """A method with the way its messages become bytes."""
 
@@ -23,6 +23,8 @@ class BoundMethod:
     path: str
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
+    decode_object: Callable[[bytes], Any] | None = None
+    """As ``decode``, to google.protobuf objects; made for the first call that wants them."""
 
 
 @dataclass(slots=True)

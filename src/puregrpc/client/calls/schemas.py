@@ -6,7 +6,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from puregrpc._locks import Lock
 from puregrpc.client.calls.prepared import BoundMethod
@@ -32,7 +31,6 @@ class Schema:
     registry: Registry
     codec: Codec
     methods: dict[str, BoundMethod] = field(default_factory=dict)
-    object_decoders: dict[str, Callable[[bytes], Any]] = field(default_factory=dict)
     version: int = -1
     """Of the registry, when the methods were made."""
     steps: tuple[Step, ...] | None = ()

@@ -86,10 +86,12 @@ class BlockingState(ClientState["BlockingConnection", BlockingStreamT]):
 
     def connected(self) -> BlockingConnection:
         """The connection. Raises NotConnected, LocalProtocolError after a fork."""
-        self.check_process()
-        if self.connection is None or not self.core.address:
+        connection = self.connection
+        if self.process != THIS_PROCESS.id:
+            self.check_process()
+        if connection is None or not self.core.address:
             raise NotConnected(NOT_CONNECTED)
-        return self.connection
+        return connection
 
     def holds_a_server_back(self) -> bool:
         """Whether a stream has received as much as it keeps."""

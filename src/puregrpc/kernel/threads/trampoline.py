@@ -120,17 +120,18 @@ class ThreadWaiter(Request):
 
     def block(self, runner: Runner | None = None) -> bool:
         if runner is None:
-            return self._acquire()
+            return self.sleep()
         runner.waiting = self
         if runner.is_cancelled:
             raise Interrupted
-        is_woken = self._acquire()
+        is_woken = self.sleep()
         runner.waiting = None
         if runner.is_cancelled:
             raise Interrupted
         return is_woken
 
-    def _acquire(self) -> bool:
+    def sleep(self) -> bool:
+        """Wait in this thread, which nobody interrupts."""
         until = self.until
         longest = longest_wait()
         if until == longest == inf:

@@ -248,7 +248,7 @@ class ThreadSession(Session[ConnectionT]):
                 waiter: ThreadWaiter = call.waiter
                 if deadline is not None and not reading.sees_to(deadline, now):
                     waiter.until = deadline
-                if not waiter.block():
+                if not waiter.sleep():
                     self.tell_time()
         except BaseException:
             if is_open or call in self.calls:

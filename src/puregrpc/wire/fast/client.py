@@ -94,6 +94,8 @@ class FastClientConnection(FastConnection, ClientConnection):
             raise LocalProtocolError("no new call can be opened: the connection is closed or going away")
         if now > self._now:
             self._now = now
+        elif not now:
+            now = self._now
         key = (request.path, request.authority, request.encoding, request.content_subtype)
         try:
             method = self._methods[key]
@@ -135,7 +137,7 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._queue_call(call, method, metadata, pieces, end=end)
             return
         call.wire_id = stream_id = self._take_stream_id(deadline)
-        block = self._request_block(call, method, metadata)
+        block = self._request_block(call, method, metadata, now)
         if block is None:
             return
         if len(block) > self._peer_frame_size:
@@ -184,11 +186,14 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._deadlines.add(stream_id, deadline)
         return stream_id
 
-    def _request_block(self, call: Call, method: ConstantFields, metadata: bytes) -> bytes | None:
-        """The header block of a call, to be sent at once; None if its deadline has passed, and so it has ended."""
+    def _request_block(self, call: Call, method: ConstantFields, metadata: bytes, now: float) -> bytes | None:
+        """The header block of a call, to be sent at once; None if its deadline has passed, and so it has ended.
+
+        ``now`` is the caller's own, where he waited for others meanwhile: so what is left is mostly the same.
+        """
         deadline = call.wire_deadline
         if deadline is not None:
-            left = deadline - self._now
+            left = deadline - now
             if left <= 0:
                 self._next_id -= 2
                 call.wire_state = QUEUED
@@ -236,7 +241,7 @@ class FastClientConnection(FastConnection, ClientConnection):
             if call.wire_deadline is not None:
                 self._deadlines.discard(number)
             call.wire_id = stream_id = self._take_stream_id(call.wire_deadline)
-            block = self._request_block(call, method, metadata)
+            block = self._request_block(call, method, metadata, self._now)
             if block is None:
                 continue
             self._send_head(call, block, end=call.wire_state & LOCAL_CLOSED != 0 and call.wire_outbound is None)
