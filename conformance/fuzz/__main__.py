@@ -213,6 +213,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "goaway-ends-process": ("process-ended",),
         "sockets-not-closed": ("limit-exceeded", "not-served"),
         "forty-connections": ("not-served",),
+        "short-header-lists-are-faults": ("protocol-violation",),
         "sound": (),
     },
 }

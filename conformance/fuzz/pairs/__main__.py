@@ -87,6 +87,17 @@ PAIRS = {
         Version("rust@0.12.2"), Version("rust@0.14.9", "h2@0.4.18"), "process-ended", "the process ended",
         files=512,
     ),
+    "resets": Pair(
+        "GHSA-hrxh-6v49-42gf", "calls that are reset are kept without limit while answers are not taken",
+        Version("go@v1.82.0"), Version("go@v1.82.1"), "memory", "behind answers that are not read",
+        others=("without an authority", "octet"),
+    ),
+    "header-list": Pair(
+        "CVE-2026-50560", "calls of a client that takes short header lists only are reset, as if it had broken a rule",
+        Version("java@1.76.0", "netty@4.1.134.Final"), Version("java@1.76.0", "netty@4.1.135.Final"),
+        "protocol-violation", "MAX_HEADER_LIST_SIZE",
+        others=("SETTINGS are not acknowledged",),
+    ),
 }  # fmt: skip
 """By name. Where the new version has faults of its own that were mended later, only this one is looked for."""
 

@@ -62,6 +62,7 @@ class Connection:
         self.waiting: list[tuple[int, bytes]] = []
         self.control = 0
         self.kept: list[Any] = []
+        self.least_headers = 1 << 32
         self.ready: set[int] = set()
 
     def read(self, count: int) -> bytes:
@@ -111,6 +112,8 @@ class Connection:
                         for stream in self.streams.values():
                             stream.window += value - self.first_window
                         self.first_window = value
+                    elif name == 6:
+                        self.least_headers = value
                 if self.fault != "settings-not-acknowledged":
                     self.send(frame(SETTINGS, ACK, 0))
                 self.flush()
@@ -304,6 +307,10 @@ class Connection:
             return
         stream = self.streams.get(number)
         if stream is None:
+            return
+        if self.fault == "short-header-lists-are-faults" and self.least_headers < 100:
+            self.drop(number)
+            self.send(frame(RST_STREAM, 0, number, struct.pack(">I", 1)))
             return
         self.send(head)
         stream.has_head = True

@@ -84,6 +84,10 @@ class Profile:
     """The message of its ordinary call."""
     answer: Answer | None = None
     """How that was answered."""
+    most: int = 0
+    """Octets of the largest answer with OK that it has given."""
+    amplifier: bytes = b""
+    """The message that was answered with it."""
     is_steady: bool = False
     """The same call has always had the same answer."""
     first: tuple[object, ...] | None = None

@@ -21,8 +21,8 @@ class LinkOptions:
         self.tls = tls
         self.server_name = server_name or host
 
-    def connect(self, timeout: float) -> socket.socket:
-        """A connected socket. Raises OSError."""
+    def connect(self, timeout: float, *, takes_little: bool = False) -> socket.socket:
+        """A connected socket; with ``takes_little`` its buffer for what comes is as small as can be. Raises OSError."""
         if self.path:
             made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             made.settimeout(timeout)
@@ -34,6 +34,8 @@ class LinkOptions:
         else:
             made = socket.create_connection((self.host, self.port), timeout)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if takes_little:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         if self.tls is not None:
             try:
                 made = self.tls.wrap_socket(made, server_hostname=self.server_name)

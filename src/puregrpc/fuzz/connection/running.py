@@ -79,31 +79,45 @@ def run_case(
     """Carry out a case on fresh connections. ``while_flooding`` is called now and then in a flood; False ends it."""
     outcome = Outcome(last=max((step.stream for step in case.steps if step.kind == "open"), default=0))
     is_raw = any(step.kind in ("raw", "flood", "crowd", "volley") for step in case.steps)
-    try:
-        link = target.link(raw=is_raw, recorder=recorder)
-    except OSError as error:
-        outcome.refused = str(error)
-        return outcome
-    until = time.monotonic() + (case.seconds or deadline) + SLACK
+    seconds = (case.seconds or deadline) + SLACK
+    # A case is pieces, each of which has a connection of its own.
+    pieces: list[list[Step]] = [[]]
+    for step in case.steps:
+        if step.kind == "connect":
+            pieces.append([])
+        else:
+            pieces[-1].append(step)
+    for piece in pieces:
+        try:
+            link = target.link(raw=is_raw, recorder=recorder)
+        except OSError as error:
+            outcome.refused = str(error)
+            return outcome
+        _on_connection(piece, link, target, outcome, seconds, while_flooding, is_last=piece is pieces[-1])
+    if not is_raw and any(step.kind == "burst" for step in case.steps):
+        # What had no end is what the case is about.
+        outcome.last = min((n for n, answer in outcome.answers.items() if not answer.ended), default=0)
+    return outcome
+
+
+def _on_connection(
+    steps: Sequence[Step], link: Link, target: Target, outcome: Outcome, seconds: float,
+    while_flooding: Callable[[], bool] | None, *, is_last: bool,
+) -> None:  # fmt: skip
+    """Take the steps on a connection, and close it; what came of it is the outcome's.
+
+    What has begun on the last one of a case is waited for.
+    """
+    until = time.monotonic() + seconds
     opened: dict[int, int] = {}
-    if not is_raw and case.steps[:1] and case.steps[0].kind == "burst":
+    is_raw = link.raw
+    if not is_raw and steps and steps[0].kind == "burst":
         while not (link.has_settings or link.closed) and time.monotonic() < until:
             link.turn(0.5)
-    elif not is_raw and case.steps[:1] and case.steps[0].kind == "open":
+    elif not is_raw and steps and steps[0].kind == "open":
         link.pump(min(until, time.monotonic() + 1.0), idle=False)
     try:
-        for step in case.steps:
-            if step.kind == "connect":
-                outcome.violations += link.violations
-                link.close()
-                try:
-                    link = target.link(raw=is_raw, recorder=recorder)
-                except OSError as error:
-                    outcome.refused = str(error)
-                    return outcome
-                until = time.monotonic() + (case.seconds or deadline) + SLACK
-                opened.clear()
-                continue
+        for step in steps:
             if step.kind == "close":
                 link.close(abruptly=bool(step.code))
                 continue
@@ -111,15 +125,12 @@ def run_case(
                 break
             if step.kind == "open":
                 # Each call has its time, however long those before it took.
-                until = time.monotonic() + (case.seconds or deadline) + SLACK
+                until = time.monotonic() + seconds
             _step(step, link, target, outcome, opened, until, while_flooding)
         if is_raw:
             outcome.answers = dict(link.answers)
-        else:
+        elif is_last:
             link.pump(until)
-            if any(step.kind == "burst" for step in case.steps):
-                # What had no end is what the case is about.
-                outcome.last = min((n for n, answer in outcome.answers.items() if not answer.ended), default=0)
     finally:
         if not is_raw:
             # A peer that is told nonsense may answer in another protocol.
@@ -128,7 +139,6 @@ def run_case(
         outcome.closed = "" if link.closed == "closed by the fuzzer" else link.closed
         outcome.sent = link.sent
         link.close()
-    return outcome
 
 
 def _step(

@@ -13,6 +13,7 @@ from puregrpc.fuzz.cases.case import Case
 from puregrpc.fuzz.checks.words import Observation, Profile, signature
 from puregrpc.fuzz.connection.running import is_simple, run_case
 from puregrpc.fuzz.engine.proving import SLOW_START, Proving, followed
+from puregrpc.fuzz.measures.growth import cancelling
 from puregrpc.fuzz.values.field_values import words_of
 
 __all__ = ["MOST_KEPT", "Aftermath"]
@@ -25,6 +26,8 @@ READS = (
 """First words of methods after which everything is as before."""
 MOST_KEPT = 3000
 SEARCH_SECONDS = 20.0
+SEARCH_SHARE = 0.2
+"""Of the time of a run, for one search for what keeps the target busy."""
 MOST_SEARCHES = 4
 FEW = 40
 """So many of the last cases are looked at first."""
@@ -76,10 +79,14 @@ class Aftermath(Proving):
             return
         if not self.target.can_restart or self.target.start_seconds > SLOW_START or self._searches >= MOST_SEARCHES:
             return
+        if self._is_kept_busy:
+            self._revive()
+            return
         self._searches += 1
-        culprit = None
+        until = time.monotonic() + min(SEARCH_SECONDS, SEARCH_SHARE * self.options.time)
+        culprit = self._busy_when_cancelled(cases, until)
         for count in (FEW, len(cases)):
-            culprit = culprit or self._by_halves(cases[-count:], lambda: self._watch.is_busy(BUSY_SOON))
+            culprit = culprit or self._by_halves(cases[-count:], lambda: self._watch.is_busy(BUSY_SOON), until)
         if culprit is not None and self._revive():
             run_case(culprit, self.target, deadline=self.options.deadline)
             # Some are busy for a while after they have begun.
@@ -87,6 +94,7 @@ class Aftermath(Proving):
                 text = f"{culprit.about}: a processor is busy from then on, with nothing to do"
                 seen = Observation("cpu", text, ("busy",), "", "CWE-835", is_repeated=True)
                 self._examine(replace(culprit, maker=None, drawn=None), seen)
+                self._is_kept_busy = True
                 self._revive()
 
     def _is_busy_anyway(self) -> bool:
@@ -94,9 +102,29 @@ class Aftermath(Proving):
         self._control()
         return self._watch.is_busy()
 
-    def _by_halves(self, cases: Sequence[Case], shows: Callable[[], bool]) -> Case | None:
-        """The one of many cases after which something shows; None if it does not show again."""
-        until = min(time.monotonic() + SEARCH_SECONDS, self._until + 5)
+    def _busy_when_cancelled(self, cases: Sequence[Case], until: float) -> Case | None:
+        """Calls that keep the target busy once they are cancelled, of the methods of some cases.
+
+        They are cancelled at many moments: what some case did at one of them would take luck to show again.
+        """
+        methods = {case.method for case in cases}
+        usual = [each for path, each in self.profiles.items() if path in methods and each.ends]
+        if not usual or not self._revive():
+            return None
+        for profile in usual:
+            case = cancelling(profile)
+            run_case(case, self.target, deadline=min(self.options.deadline, 1.0))
+            if self.target.has_ended() or time.monotonic() > until:
+                return None
+            if self._watch.is_busy(BUSY_SOON):
+                return case
+        return None
+
+    def _by_halves(self, cases: Sequence[Case], shows: Callable[[], bool], until: float = 0.0) -> Case | None:
+        """The one of many cases after which something shows; None if it does not show again, or not until then."""
+        until = min(until or time.monotonic() + SEARCH_SECONDS, self._until + 5)
+        if not cases or time.monotonic() > until:
+            return None
 
         def after(some: Sequence[Case]) -> bool:
             if not self._revive():

@@ -22,6 +22,7 @@ from puregrpc.fuzz.engine.beginning import Beginning, is_small
 from puregrpc.fuzz.engine.findings import Progress, Report
 from puregrpc.fuzz.engine.watching import DOWN, OutOfTime
 from puregrpc.fuzz.measures.growth import growing_cases
+from puregrpc.fuzz.measures.upkeep import upkeep_cases
 from puregrpc.fuzz.phases.planner import in_turn
 from puregrpc.fuzz.phases.together import volley_of
 from puregrpc.fuzz.values.choices import Choices
@@ -35,6 +36,8 @@ LOOK_EVERY = 128
 """After so many cases a second connection is tried, and memory looked at."""
 LEAST_SHARE = 0.03
 """Of the time, for each phase."""
+MOST_SHARE = 0.999
+"""Of the plan, that phases have had."""
 MANY_CALLS = 20
 """A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
 SHOTS = 8
@@ -58,7 +61,7 @@ class Fuzzer(Beginning):
         try:
             self._first_contact()
             self._baselines()
-            self._drive("corpus", iter(self.corpus), 0.2)
+            self._drive("corpus", iter(self.corpus), 0.2, is_planned=False)
             usable = [each for each in profiles if each.fields]
             ending = [each for each in usable if each.ends]
             planner = self.planner
@@ -78,6 +81,7 @@ class Fuzzer(Beginning):
             self._calm()
             if "frame" in levels:
                 self._shots(0.25)
+                self._upkeep(ending)
             if "header" in levels:
                 self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.29)
             self._growing(ending, 0.36)
@@ -158,15 +162,23 @@ class Fuzzer(Beginning):
         return in_turn(parts, 16)
 
     def _until_share(self, share: float) -> float:
-        """When a phase ends that has so much of the time, those before it included."""
-        until = self._begun + self.options.time * share
-        # On a slow machine each phase has some time nevertheless.
-        return min(max(until, time.monotonic() + self.options.time * LEAST_SHARE), self._until)
+        """When a phase ends that has so much of the plan, those before it included.
 
-    def _drive(self, phase: str, cases: Iterator[Case], share: float) -> None:
-        """Send the cases of a phase until they, or its share of the time, are used up."""
+        What phases before it took too long, or left over, is divided among all that are to come.
+        """
+        now = time.monotonic()
+        part = (share - self._share) / (1 - self._share) if share > self._share else 0.0
+        self._share = min(max(share, self._share), MOST_SHARE)
+        # On a slow machine each phase has some time nevertheless.
+        return min(now + max(part * (self._until - now), self.options.time * LEAST_SHARE), self._until)
+
+    def _drive(self, phase: str, cases: Iterator[Case], share: float, *, is_planned: bool = True) -> None:
+        """Send the cases of a phase until they, or its share of the time, are used up.
+
+        What is not planned has so much of the whole time by itself.
+        """
         self._phase = phase
-        until = self._until_share(share)
+        until = self._until_share(share) if is_planned else time.monotonic() + self.options.time * share
         if time.monotonic() > until:
             return
         batch: list[Case] = []
@@ -271,6 +283,8 @@ class Fuzzer(Beginning):
     def _learn(self, case: Case, answer: Answer, profile: Profile) -> None:
         code = -1 if answer.code is None else answer.code
         profile.codes[code] = profile.codes.get(code, 0) + 1
+        if code == 0 and len(answer.body) > profile.most and len(case.messages) == 1:
+            profile.most, profile.amplifier = len(answer.body), case.messages[0]
         if case.drawn is None:
             return
         seen = self._seen.setdefault(case.method, set())
@@ -339,7 +353,7 @@ class Fuzzer(Beginning):
             if (self.options.credentials and not refused) or (refused and not self.options.credentials):
                 if profile.answer is None or not profile.ends:
                     continue
-                self._drive("auth", self.planner.auth(profile), 0.2)
+                self._drive("auth", self.planner.auth(profile), 0.2, is_planned=False)
 
     def _flows(self, profiles: list[Profile], share: float) -> None:
         """What one method puts and another gives back."""
@@ -357,6 +371,21 @@ class Fuzzer(Beginning):
                 found.append(flow.cases(self.generator))
         self._drive("flows", in_turn(found, 4), share)
 
+    def _upkeep(self, profiles: list[Profile]) -> None:
+        """Whether connections are kept up; all of it, since it takes a sound server little time."""
+        self._phase = "upkeep"
+        for case, observation in upkeep_cases(self.target, profiles) if profiles else ():
+            self._seen_in(case, observation)
+
+    def _seen_in(self, case: Case, observation: Observation | None) -> None:
+        """A case that was carried out twice already, where it showed something."""
+        self._count(case)
+        if observation is not None:
+            self._examine(case, replace(observation, is_repeated=True))
+        down = self._down()
+        if down is not None:
+            self._not_served([case], down)
+
     def _limits(self, profiles: list[Profile], share: float) -> None:
         """Whether the limits that the server sets are kept."""
         from puregrpc.fuzz.measures.limits import limit_cases
@@ -366,12 +395,7 @@ class Fuzzer(Beginning):
         if time.monotonic() > until:
             return
         for case, observation in limit_cases(self.target, profiles, self.options.deadline, self._watch, self._answers):
-            self._count(case)
-            if observation is not None:
-                self._examine(case, replace(observation, is_repeated=True))
-            down = self._down()
-            if down is not None:
-                self._not_served([case], down)
+            self._seen_in(case, observation)
             if time.monotonic() > until:
                 return
 
@@ -464,13 +488,13 @@ class Fuzzer(Beginning):
         until = self._until_share(share)
         seconds = min(self.options.time / 100, 1.0)
         for case, observation in growing_cases(self.target, profiles, self.planner.varied, seconds, until):
-            self._count(case)
             self._since_calm.append(case)
-            if observation is not None:
-                self._examine(case, replace(observation, is_repeated=True))
-            down = self._down()
-            if down is not None:
-                self._not_served([case], down)
+            self._seen_in(case, observation)
+            if any(step.kind == "reset" for step in case.steps):
+                if self._watch.is_still():
+                    self._since_calm = []
+                else:
+                    self._calm()
         self._calm()
         self._watch.reset()
 

@@ -68,6 +68,8 @@ class Watching:
         self._calls_on_link = 0
         self._begun = 0.0
         self._until = 0.0
+        self._share = 0.0
+        """Of the plan, that phases have had."""
         self._phase = ""
         self._recent: list[Case] = []
         self._since_calm: list[Case] = []
@@ -76,6 +78,8 @@ class Watching:
         self._seen: dict[str, set[tuple[object, ...]]] = {}
         self._calm_at = 0.0
         self._searches = 0
+        self._is_kept_busy = False
+        """It was found out what keeps the target busy."""
         self._canary: Profile | None = None
         self._told = 0.0
         self._gone = False

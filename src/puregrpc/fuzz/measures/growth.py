@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
@@ -13,7 +14,7 @@ from puregrpc.fuzz.connection.target import Target
 from puregrpc.fuzz.frames.probe import Fields, message
 from puregrpc.fuzz.measures.usage import MEBIBYTE
 
-__all__ = ["growing_cases"]
+__all__ = ["cancelling", "growing_cases"]
 
 LEAST = 32 * MEBIBYTE
 COLLECTED = 6
@@ -22,6 +23,10 @@ LONG, LONG_COLLECTED = 6, 12
 """So many times its time it may go on, as long as it looks like a leak."""
 PER_TIME = 8192
 SUSPICIOUS = 4096
+"""Octets that each time takes of what is looked at closely."""
+LOOKS = 3
+ALWAYS = 2
+"""So many are looked at closely however late it is."""
 LEAST_MARKS = 9
 UNSTEADY = 4
 """So often it may look uneven, as a heap does that grows by steps."""
@@ -52,65 +57,97 @@ Do = Callable[[Target, Profile], int]
 """Does a thing some times, and says how often it was done; 0 if the target does not take it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """One thing that is done again and again."""
+
+    about: str
+    do: Do
+    profile: Profile
+    steps: tuple[Step, ...]
+
+    def case(self) -> Case:
+        """As it can be carried out again."""
+        return Case("sequence", self.profile.path, self.steps, "any", f"{self.about} again and again", "CWE-401")
+
+
 def growing_cases(
     target: Target, profiles: Sequence[Profile], vary: Vary, seconds: float, until: float
 ) -> Iterator[tuple[Case, Observation | None]]:
-    """Each thing that is done again and again, with what grew by it; ``seconds`` for each, until that moment."""
-    others = partial(_others, vary=vary)
-    shapes = {(each.method.is_client_stream, each.method.is_server_stream): each for each in reversed(profiles)}
-    tasks: list[tuple[str, Do, Profile, tuple[Step, ...]]] = []
-    for profile in profiles[:1]:
-        tasks.append(("a connection with a call", _connections, profile, (*_call(profile), Step("close"))))
-        cut = (Step("open", fields=profile.fields), Step("data", octets=b"\0\0\0\0\4\xff", end=True))
-        tasks.append(("a call whose message is cut", _failed, profile, cut))
-    in_order = sorted(profiles, key=lambda each: each not in shapes.values())
-    tasks += [("calls, each second with values of its own", others, each, _call(each)) for each in in_order]
-    tasks += [("a call that is cancelled", _cancelled, each, _cancels(each)) for each in in_order]
-    for about, do, profile, steps in tasks:
+    """Each thing that is done again and again, with what grew by it.
+
+    All are done some times first, as far as the time goes until that moment. What took memory is looked at closely
+    then, ``seconds`` and more for each, who took most first.
+    """
+    suspects: list[tuple[int, int, Repeated]] = []
+    for number, each in enumerate(_repeated(profiles, vary)):
         if time.monotonic() > until:
+            break
+        seen, taken = _looked_at(target, each)
+        yield each.case(), seen
+        if seen is None and taken >= SUSPICIOUS * (COLLECTED if target.is_collected() else 1):
+            suspects.append((-taken, number, each))
+    for number, (_, _, each) in enumerate(sorted(suspects)):
+        if number >= ALWAYS and time.monotonic() > until:
             return
-        case = Case("sequence", profile.path, steps, "any", f"{about} again and again", "CWE-401")
-        yield case, _looked_at(target, profile, about, do, seconds)
+        yield each.case(), _grown(target, each, seconds)
+
+
+def _repeated(profiles: Sequence[Profile], vary: Vary) -> Iterator[Repeated]:
+    """Connections and broken calls of one method, calls and cancelled calls of all, one of each shape first."""
+    shapes = {(each.method.is_client_stream, each.method.is_server_stream): each for each in reversed(profiles)}
+    for profile in profiles[:1]:
+        yield Repeated("a connection with a call", _connections, profile, (*_call(profile), Step("close")))
+        cut = (Step("open", fields=profile.fields), Step("data", octets=b"\0\0\0\0\4\xff", end=True))
+        yield Repeated("a call whose message is cut", _failed, profile, cut)
+    others = partial(_others, vary=vary)
+    for profile in sorted(profiles, key=lambda each: each not in shapes.values()):
+        yield Repeated("calls, each second with values of its own", others, profile, _call(profile))
+        yield _cancels(profile)
 
 
 def _call(profile: Profile) -> tuple[Step, ...]:
     return (Step("open", fields=profile.fields), Step("message", octets=profile.octets, end=True))
 
 
-def _cancels(profile: Profile) -> tuple[Step, ...]:
+def _cancels(profile: Profile) -> Repeated:
     steps: list[Step] = []
-    for number in range(PIECE):
-        steps += [
-            Step("open", number, profile.fields), Step("message", number, octets=profile.octets, end=True),
-            Step("pause", seconds=MOMENTS[number % len(MOMENTS)]), Step("reset", number, code=CANCEL),
-        ]  # fmt: skip
-    return tuple(steps)
+    for number in range((LOOKS + 1) * PIECE // TOGETHER):
+        first = number * TOGETHER
+        steps.append(Step("burst", first, profile.fields, message(profile.octets), code=TOGETHER))
+        steps.append(Step("pause", seconds=MOMENTS[number % len(MOMENTS)]))
+        steps += [Step("reset", first + at, code=CANCEL) for at in range(TOGETHER)]
+    return Repeated("a call that is cancelled", _cancelled, profile, tuple(steps))
 
 
-def _looked_at(target: Target, profile: Profile, about: str, do: Do, seconds: float) -> Observation | None:
-    """What has grown: after some times it is seen whether it is worth a closer look."""
+def cancelling(profile: Profile) -> Case:
+    """Ordinary calls of a method that are cancelled, at several moments."""
+    return _cancels(profile).case()
+
+
+def _looked_at(target: Target, repeated: Repeated) -> tuple[Observation | None, int]:
+    """Do a thing some times: the threads or files that it leaves, or the octets of memory that each time took."""
+    do, profile = repeated.do, repeated.profile
     if not do(target, profile):
-        return None
+        return None, 0
     files, before = target.open_files(), target.usage()
-    done = sum(do(target, profile) for _ in range(3))
+    done = sum(do(target, profile) for _ in range(LOOKS))
     after = target.usage()
     if before is None or after is None or not done:
-        return None
+        return None, 0
+    seen = None
     if target.open_files() - files >= MOST_FILES or after.threads - before.threads >= MOST_THREADS:
-        found = _kept(target, profile, about, do)
-        if found is not None:
-            return found
-    if after.memory - before.memory < done * SUSPICIOUS:
-        return None
-    return _grown(target, profile, about, do, seconds)
+        seen = _kept(target, repeated)
+    return seen, (after.memory - before.memory) // done
 
 
-def _kept(target: Target, profile: Profile, about: str, do: Do) -> Observation | None:
+def _kept(target: Target, repeated: Repeated) -> Observation | None:
     """Whether threads or files are left, each time."""
+    about, do, profile = repeated.about, repeated.do, repeated.profile
     shown: list[Observation] = []
     for _ in range(2):
         files, before = target.open_files(), target.usage()
-        done = sum(do(target, profile) for _ in range(3))
+        done = sum(do(target, profile) for _ in range(LOOKS))
         after = target.usage()
         if before is None or after is None or not done:
             return None
@@ -132,10 +169,10 @@ def _kept(target: Target, profile: Profile, about: str, do: Do) -> Observation |
     return shown[-1] if shown[0].key == shown[-1].key else None
 
 
-def _grown(target: Target, profile: Profile, about: str, do: Do, seconds: float) -> Observation | None:
+def _grown(target: Target, repeated: Repeated, seconds: float) -> Observation | None:
     """Whether memory grows with each, stays when there is nothing to do, and grows again."""
     before = target.usage()
-    first = _growth(target, profile, about, do, seconds)
+    first = _growth(target, repeated, seconds)
     grown = target.usage()
     if first is None or before is None or grown is None:
         return None
@@ -143,11 +180,12 @@ def _grown(target: Target, profile: Profile, about: str, do: Do, seconds: float)
     after = target.usage()
     if after is None or after.memory - before.memory < (grown.memory - before.memory) * STAYS:
         return None
-    return _growth(target, profile, about, do, seconds)
+    return _growth(target, repeated, seconds)
 
 
-def _growth(target: Target, profile: Profile, about: str, do: Do, seconds: float) -> Observation | None:
+def _growth(target: Target, repeated: Repeated, seconds: float) -> Observation | None:
     """Whether memory grows with each; it goes on as long as it looks like that."""
+    about, do, profile = repeated.about, repeated.do, repeated.profile
     marks: list[int] = []
     least = LEAST * (COLLECTED if target.is_collected() else 1)
     times = unsteady = 0

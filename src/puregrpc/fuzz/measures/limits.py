@@ -27,11 +27,10 @@ from puregrpc.fuzz.frames.probe import (
     frame,
     indexed,
     message,
-    opening,
     plain_literal,
 )
 from puregrpc.fuzz.measures.backlog import backlog_cases
-from puregrpc.fuzz.measures.upkeep import upkeep_cases
+from puregrpc.fuzz.measures.untaken import untaken_cases
 from puregrpc.fuzz.measures.usage import MEBIBYTE, UsageWatch
 
 __all__ = ["flood_observation", "limit_cases"]
@@ -66,15 +65,18 @@ def limit_cases(
     if not profiles:
         return
     by_openness = sorted(profiles, key=lambda each: (not each.method.is_client_stream, each.seconds))
-    yield from upkeep_cases(target, profiles)
     yield _streams(target, by_openness[0], deadline)
     yield _streams_at_once(target, by_openness[0])
     if watch.is_possible:
-        yield from backlog_cases(target, profiles)
         yield _header_block(target, profiles[0])
     yield from _resets(target, profiles, watch)
+    yield from _crowds(target, profiles[0], deadline, answers)
     if watch.is_possible:
-        yield from _windows(target, profiles, deadline, watch)
+        yield from backlog_cases(target, profiles)
+        yield from untaken_cases(target, profiles, deadline, watch)
+
+
+def _crowds(target: Target, profile: Profile, deadline: float, answers: Callable[[float], bool]) -> Iterator[Observed]:
     for about, octets, how in (
         ("connections that say nothing", b"", "hold"),
         ("connections with half a preface", PREFACE[:10], "hold"),
@@ -84,7 +86,7 @@ def limit_cases(
         ("connections that speak HTTP/1.1", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", "hold"),
         ("connections that speak TLS", bytes.fromhex("16030100050100000100"), "reset"),
         ("connections that speak nonsense", bytes(range(256)), "reset"),
-        ("connections that end inside a header block", _half_a_block(profiles[0]), "reset"),
+        ("connections that end inside a header block", _half_a_block(profile), "reset"),
     ):
         yield _crowd(target, CROWD, about, octets, how, deadline, answers)
     files = target.most_files()
@@ -323,36 +325,6 @@ def _threads_meanwhile(target: Target, octets: bytes) -> int:
         pass
     usage = target.usage()
     return max(most, usage.threads if usage is not None else 0)
-
-
-def _windows(target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch) -> Iterator[Observed]:
-    """Answers that are never taken: windows of 0 octets (CVE-2019-9517 and its like)."""
-    largest = max(profiles, key=lambda each: len(each.answer.body) if each.answer is not None else 0)
-    first, following = indexed(largest.fields)
-    body = message(largest.octets)[:16000]
-    out = bytearray(opening(INITIAL_WINDOW_SIZE=0))
-    count = min(2000, max(100, 300_000 // (len(body) + len(following) + 18)))
-    for number in range(count):
-        stream = 1 + 2 * number
-        out += frame(HEADERS, END_HEADERS, stream, following if number else first) + frame(
-            DATA, END_STREAM, stream, body
-        )
-    case = Case(
-        "frame",
-        largest.path,
-        (Step("raw", octets=bytes(out), seconds=1.0),),
-        "any",
-        f"{count} calls whose answers are not taken",
-        "CVE-2019-9517",
-        "high",
-    )
-    grown = watch.measure(lambda: run_case(case, target, deadline=deadline))[0]
-    if grown > max(FLOOD_MEMORY, FLOOD_FACTOR * 4 * len(out)):
-        again = watch.measure(lambda: run_case(case, target, deadline=deadline))[0]
-        if again > grown // 3:
-            yield case, Observation("memory", f"{case.about}: {grown >> 20} MiB for {len(out)} octets", ("windows",))
-            return
-    yield case, None
 
 
 @lru_cache

@@ -22,6 +22,7 @@ LONGEST = 4_000_000
 PADDING = 255
 AT_ONCE = 20
 CANCEL = 8
+PROTOCOL_ERROR = 1
 LEAST_ROOM = 4000
 """Octets of a connection's window that are there again when all that was sent is done with."""
 PATIENCE = 2.0
@@ -62,6 +63,7 @@ def upkeep_cases(target: Target, profiles: Sequence[Profile]) -> Iterator[Observ
     ):
         yield _given_back(target, quickest, about, reference, spend)
     yield _table(target, quickest)
+    yield _header_list(target, quickest)
 
 
 def _upkeep_once(target: Target) -> list[str]:
@@ -195,6 +197,29 @@ def _table(target: Target, profile: Profile) -> Observed:
         if not seen:
             return case, None
     return case, violation(f"{case.about}: {seen[0]}")
+
+
+def _header_list(target: Target, profile: Profile) -> Observed:
+    """Calls of a client that takes the shortest header lists only: it may be told that there is no answer for it.
+
+    It has broken no rule. Who treats it as if it had, resets each of its calls behind a handler that goes on.
+    """
+    reference = "RFC 9113, section 6.5.2; CVE-2026-50560 in netty"
+    steps = (Step("open", fields=profile.fields), Step("message", octets=profile.octets, end=True))
+    case = Case("frame", profile.path, steps, "any", "a MAX_HEADER_LIST_SIZE of 1", reference)
+    for _ in range(2):
+        try:
+            with target.link(settings=((2, 0), (6, 1))) as link:
+                until = time.monotonic() + PATIENCE
+                while not link.has_acknowledgement and not link.closed and time.monotonic() < until:
+                    link.turn(0.1)
+                answer = link.call(profile.fields, message(profile.octets))
+                link.pump(time.monotonic() + PATIENCE)
+                if PROTOCOL_ERROR not in (answer.reset, link.goaway):
+                    return case, None
+        except OSError:
+            return case, None
+    return case, violation(f"{case.about}: a call that is right is ended with PROTOCOL_ERROR ({reference})")
 
 
 def _is_over(link: Link) -> bool:

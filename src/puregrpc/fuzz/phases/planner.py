@@ -11,8 +11,8 @@ from puregrpc.fuzz.cases.damage import broken_at_random, damaged
 from puregrpc.fuzz.cases.headers import header_cases, metadata_cases, request_fields
 from puregrpc.fuzz.cases.sequences import DEADLINE, auth_cases, sequence_cases, stream_cases
 from puregrpc.fuzz.checks.words import Profile
-from puregrpc.fuzz.frames.catalogue import PROBES
-from puregrpc.fuzz.frames.probe import Fields
+from puregrpc.fuzz.frames.floods import FLOODS_BY_KIND
+from puregrpc.fuzz.frames.probe import Fields, Probe
 from puregrpc.fuzz.frames.single import SINGLE_SHOTS
 from puregrpc.fuzz.phases.together import bursts, mixed, ways
 from puregrpc.fuzz.values.choices import Choices, Directed, Path, mutated
@@ -266,8 +266,18 @@ class Planner:
             yield Case("frame", "", (step,), "any", probe.name.replace("-", " "), probe.reference)
 
     def floods(self) -> Iterator[Case]:
-        """The hostile catalogue, what was found out last first."""
-        for probe in sorted(PROBES, key=lambda each: each.reference if "CVE" in each.reference else "", reverse=True):
-            if probe.to == "server":
-                about = probe.name.replace("-", " ")
-                yield Case("frame", "", (Step("flood", until=probe.name),), "any", about, probe.reference)
+        """The hostile catalogue: of each kind in turn, what was found out last first; single frames at the end."""
+        kinds = [sorted(each, key=_novelty, reverse=True) for each in FLOODS_BY_KIND]
+        yield from in_turn([_flood_cases(each) for each in kinds], 1)
+        yield from _flood_cases(SINGLE_SHOTS)
+
+
+def _novelty(probe: Probe) -> str:
+    return probe.reference if "CVE" in probe.reference else ""
+
+
+def _flood_cases(probes: Sequence[Probe]) -> Iterator[Case]:
+    for probe in probes:
+        if probe.to == "server":
+            step = Step("flood", until=probe.name)
+            yield Case("frame", "", (step,), "any", probe.name.replace("-", " "), probe.reference)

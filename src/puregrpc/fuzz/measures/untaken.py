@@ -1,0 +1,191 @@
+"""What a server keeps for a client that takes none of its answers."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+
+from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.checks.words import Observation, Profile
+from puregrpc.fuzz.connection.running import run_case
+from puregrpc.fuzz.connection.target import Target
+from puregrpc.fuzz.frames.probe import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    RST_STREAM,
+    block,
+    frame,
+    indexed,
+    message,
+    opening,
+    window,
+)
+from puregrpc.fuzz.measures.usage import MEBIBYTE, UsageWatch
+
+__all__ = ["untaken_cases"]
+
+UNTAKEN_MEMORY = 64 * MEBIBYTE
+UNTAKEN_FACTOR = 48
+"""So many times the octets that were sent, answers to them included, are out of proportion."""
+FILLING = 8 << 20
+"""Octets of answers by which what lies between the server's writer and a client that reads nothing is full."""
+MOST_FILLING = 15_000
+"""Calls."""
+FILLING_SECONDS = 3.0
+LEFT_OPEN = 2
+"""Pieces of them, the last ones: what they wait with is not dropped."""
+ANSWERS_AT_ONCE = 20
+ANSWERED = 0.002
+"""Seconds in which some calls are answered."""
+RESET_FACTOR = 16
+RESET_OCTETS = 8 << 20
+RESET_SECONDS = 2.0
+RESETS = 1000
+CANCEL = b"\0\0\0\x08"
+LARGEST_WINDOW = (1 << 31) - 1
+
+
+def untaken_cases(
+    target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch
+) -> Iterator[tuple[Case, Observation | None]]:
+    """Answers into windows of no octet, and calls that are reset behind answers that nobody reads."""
+    yield from _windows(target, profiles, deadline, watch)
+    # Where a heap is collected late, nothing can be said of what is kept for a while.
+    if not target.is_collected():
+        yield _resets_behind_answers(target, profiles)
+
+
+def _windows(
+    target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch
+) -> Iterator[tuple[Case, Observation | None]]:
+    """Answers that are never taken: windows of 0 octets (CVE-2019-9517 and its like)."""
+    largest = max(profiles, key=lambda each: len(each.answer.body) if each.answer is not None else 0)
+    first, following = indexed(largest.fields)
+    body = message(largest.octets)[:16000]
+    out = bytearray(opening(INITIAL_WINDOW_SIZE=0))
+    count = min(2000, max(100, 300_000 // (len(body) + len(following) + 18)))
+    for number in range(count):
+        stream = 1 + 2 * number
+        out += frame(HEADERS, END_HEADERS, stream, following if number else first) + frame(
+            DATA, END_STREAM, stream, body
+        )
+    case = Case(
+        "frame",
+        largest.path,
+        (Step("raw", octets=bytes(out), seconds=1.0),),
+        "any",
+        f"{count} calls whose answers are not taken",
+        "CVE-2019-9517",
+        "high",
+    )
+    grown = watch.measure(lambda: run_case(case, target, deadline=deadline))[0]
+    if grown > max(UNTAKEN_MEMORY, UNTAKEN_FACTOR * len(out)):
+        again = watch.measure(lambda: run_case(case, target, deadline=deadline))[0]
+        if again > grown // 3:
+            yield case, Observation("memory", f"{case.about}: {grown >> 20} MiB for {len(out)} octets", ("windows",))
+            return
+    yield case, None
+
+
+def _resets_behind_answers(target: Target, profiles: Sequence[Profile]) -> tuple[Case, Observation | None]:
+    """Calls that are made and reset while the server's writer waits for a client that reads nothing.
+
+    Whoever counts only what is to be written for a reset keeps something of each call for ever.
+    """
+    profile = max(profiles, key=lambda each: each.most)
+    about = "calls that are reset, behind answers that are not read"
+    reference = "GHSA-hrxh-6v49-42gf (grpc-go); CVE-2023-44487"
+    first, following = indexed(profile.fields)
+    start = opening(INITIAL_WINDOW_SIZE=LARGEST_WINDOW) + window(0, LARGEST_WINDOW - 65535)
+    call = frame(HEADERS, END_HEADERS, 1, first) + frame(RST_STREAM, 0, 1, CANCEL)
+    case = Case("frame", profile.path, (Step("raw", octets=start + call),), "any", about, reference, "high")
+    held: list[socket.socket] = []
+    begun = target.usage()
+    kept = sent = 0
+    try:
+        # What was garbage of the first connection, can be taken again for the second.
+        for _ in range(2):
+            sock = target.options.connect(1.0, takes_little=True)
+            held.append(sock)
+            sock.setblocking(False)
+            number = _fill(sock, start, profile)
+            sent += _reset(sock, number, first, following)
+            after = target.usage()
+            if begun is None or after is None or target.has_ended():
+                return case, None
+            kept = after.memory - begun.memory
+            if kept < max(UNTAKEN_MEMORY, RESET_FACTOR * sent):
+                return case, None
+    except OSError:
+        return case, None
+    finally:
+        for sock in held:
+            sock.close()
+    text = f"{about}: {kept >> 20} MiB are kept of {sent >> 10} KiB, on {len(held)} connections"
+    return case, Observation("memory", text, ("untaken resets",), "high", reference)
+
+
+def _fill(sock: socket.socket, start: bytes, profile: Profile) -> int:
+    """Have calls answered that nobody reads the answers of, until the server waits; the next stream's number."""
+    octets = message(profile.amplifier or profile.octets)
+    head = block(profile.fields)
+    pieces = [octets[at : at + 16000] for at in range(0, len(octets), 16000)]
+    number = 1
+    opened: list[range] = []
+    until = time.monotonic() + FILLING_SECONDS
+    _write(sock, start, 1.0)
+    for _ in range(min(MOST_FILLING, FILLING // max(profile.most, 256)) // ANSWERS_AT_ONCE + 1 + LEFT_OPEN):
+        opened.append(range(number, number + 2 * ANSWERS_AT_ONCE, 2))
+        number = opened[-1][-1] + 2
+        out = bytearray()
+        for stream in opened[-1]:
+            out += frame(HEADERS, END_HEADERS, stream, head)
+            for piece in pieces:
+                out += frame(DATA, END_STREAM if piece is pieces[-1] else 0, stream, piece)
+        if _write(sock, bytes(out), 1.0) < len(out) or time.monotonic() > until:
+            break
+        time.sleep(ANSWERED)
+        if len(opened) > LEFT_OPEN:
+            # What waits by now is not to count among the streams that are open at once.
+            _write(sock, b"".join(frame(RST_STREAM, 0, stream, CANCEL) for stream in opened.pop(0)), 1.0)
+    return number
+
+
+def _reset(sock: socket.socket, number: int, first: bytes, following: bytes) -> int:
+    """Make calls and reset them, as many as are taken in time; the octets that were sent."""
+    sent = 0
+    until = time.monotonic() + RESET_SECONDS
+    head = first
+    while sent < RESET_OCTETS and time.monotonic() < until:
+        out = bytearray()
+        for stream in range(number, number + 2 * RESETS, 2):
+            out += frame(HEADERS, END_HEADERS, stream, head) + frame(RST_STREAM, 0, stream, CANCEL)
+            head = following
+        number += 2 * RESETS
+        taken = _write(sock, bytes(out), until - time.monotonic())
+        sent += taken
+        if taken < len(out):
+            break
+    return sent
+
+
+def _write(sock: socket.socket, octets: bytes, seconds: float) -> int:
+    """Send octets within some time and read nothing; how many were taken."""
+    rest = memoryview(octets)
+    until = time.monotonic() + seconds
+    while rest:
+        try:
+            rest = rest[sock.send(rest) :]
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            select.select([], [sock], [], min(left, 0.2))
+        except OSError:
+            break
+    return len(octets) - len(rest)
