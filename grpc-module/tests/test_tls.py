@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,3 +112,20 @@ def test_channels_with_one_cache_go_on_with_its_sessions(serve: Serve) -> None:
     for each in (options, options, ()):
         assert call(port, credentials, options=each) == b"done"
     assert [context["ssl_session_reused"] for context, _, _ in seen] == [[b"false"], [b"true"], [b"false"]]
+
+
+def test_compute_engine_credentials_are_tls_with_call_credentials(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def handler(request: bytes, context: grpc.ServicerContext) -> bytes:
+        seen.append(dict(context.invocation_metadata())["authorization"])
+        return b"done"
+
+    port = serve(unary_unary(handler), credentials=grpc.ssl_server_credentials([pair("localhost")]))
+    (tmp_path / "roots.pem").write_bytes(ROOTS)
+    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(tmp_path / "roots.pem"))
+    token = grpc.access_token_call_credentials("abc")
+    assert call(port, grpc.compute_engine_channel_credentials(token)) == b"done"
+    assert seen == ["Bearer abc"]

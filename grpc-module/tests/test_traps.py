@@ -95,12 +95,12 @@ def test_a_handlers_own_code_beats_that_of_its_exception(serve: Serve, connect: 
     assert (error.code(), error.details()) == (grpc.StatusCode.OUT_OF_RANGE, "too far")
 
 
-def test_details_go_with_ok(serve: Serve, connect: Connect) -> None:
+def test_details_of_a_good_end_do_not_show(serve: Serve, connect: Connect) -> None:
     def end(request: bytes, context: grpc.ServicerContext) -> bytes:
         context.set_details("fine")
         return b""
 
-    assert connect(serve(unary_unary(end))).unary_unary("/a.B/Call").with_call(b"")[1].details() == "fine"
+    assert connect(serve(unary_unary(end))).unary_unary("/a.B/Call").with_call(b"")[1].details() == ""
 
 
 def test_the_limit_of_calls_acts_when_they_arrive(serve: Serve, connect: Connect) -> None:
@@ -283,11 +283,11 @@ def test_credentials_that_are_none_do_not_mean_plaintext() -> None:
     server = grpc.server(futures.ThreadPoolExecutor(1))
     others: list[Any] = [None, grpc.access_token_call_credentials("x")]
     for nothing in others:
-        with pytest.raises(TypeError, match="credentials"):
+        with pytest.raises(AttributeError, match="credentials"):
             grpc.secure_channel("127.0.0.1:1", nothing)
-        with pytest.raises(TypeError, match="credentials"):
+        with pytest.raises(AttributeError, match="credentials"):
             grpc.aio.secure_channel("127.0.0.1:1", nothing)
-        with pytest.raises(TypeError, match="credentials"):
+        with pytest.raises(AttributeError, match="credentials"):
             server.add_secure_port("127.0.0.1:0", nothing)
 
 

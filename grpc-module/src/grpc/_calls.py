@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any
 
-from grpc import _threads
+from grpc import _common, _threads
 from grpc._codes import StatusCode
 from grpc._common import checked
 from grpc._credentials import PluginError
@@ -28,6 +28,9 @@ logger = logging.getLogger("grpc")
 def ended_by(error: BaseException) -> _RPCState:
     """How a call ended that puregrpc raised an exception for."""
     if isinstance(error, errors.RpcError):
+        if isinstance(error.__cause__, errors.ConnectError):
+            code, details = StatusCode.UNAVAILABLE, _unconnected(error.message)
+            return _RPCState((), (), (), code, details, f"UNAVAILABLE:{details}")
         return state_of(int(error.code), error.message, error.details_bin, error.headers, error.trailers)
     if isinstance(error, (errors.NotConnected, CancelledError)):
         code, details = StatusCode.CANCELLED, CHANNEL_CLOSED
@@ -37,10 +40,19 @@ def ended_by(error: BaseException) -> _RPCState:
         code = StatusCode.UNAUTHENTICATED
         details = "Established channel does not have a sufficient security level to transfer call credential."
     elif isinstance(error, errors.InvalidArgument) and "larger than max" in str(error):
-        code, details = StatusCode.RESOURCE_EXHAUSTED, f"Sent message larger than max: {error}"
+        sizes = str(error).rpartition("larger than max ")[2]
+        code, details = StatusCode.RESOURCE_EXHAUSTED, f"CLIENT: Sent message larger than max {sizes}"
     else:
         code, details = StatusCode.INTERNAL, f"{type(error).__name__}: {error}"
     return _RPCState((), (), (), code, details, debug_string(code, details))
+
+
+def _unconnected(message: str) -> str:
+    """Why there is no connection, in grpcio's words, by which some know that a server is not there."""
+    if message.startswith("no address was found for the host "):
+        return f"DNS resolution failed: {message}"
+    last = message.rpartition("; ")[2].removeprefix("could not connect to ")
+    return f"failed to connect to all addresses; last error: UNKNOWN: {last}"
 
 
 def state_of_exchange(call: Any) -> _RPCState:
@@ -112,10 +124,8 @@ class UnaryCall(CallInProgress):
 
 def deserialized(ended: _RPCState, deserialize: Callable[[bytes], Any]) -> _RPCState:
     """The end of a call with its response read."""
-    try:
-        ended.response = deserialize(ended.response)
-    except Exception:
-        logger.exception("Exception deserializing message!")
+    ended.response = _common.deserialize(ended.response, deserialize)
+    if ended.response is None:
         details = "Exception deserializing response!"
         headers, trailers = ended.initial_metadata, ended.trailing_metadata
         return _RPCState((), headers, trailers, StatusCode.INTERNAL, details, details)
@@ -239,14 +249,10 @@ class StreamCall(CallInProgress):
             if self.state.code is StatusCode.OK:
                 raise StopIteration
             raise _Failed
-        response: Any = message
-        if self._deserialize is not None:
-            try:
-                response = self._deserialize(message)
-            except Exception:
-                logger.exception("Exception deserializing message!")
-                self.fail(StatusCode.INTERNAL, "Exception deserializing response!")
-                raise _Failed from None
+        response = _common.deserialize(message, self._deserialize)
+        if response is None:
+            self.fail(StatusCode.INTERNAL, "Exception deserializing response!")
+            raise _Failed
         self.look()
         return response
 

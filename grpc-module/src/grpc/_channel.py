@@ -21,7 +21,6 @@ from grpc._metadata import InvalidMetadataError, outgoing
 from grpc._state import (
     CHANNEL_CLOSED,
     CallInProgress,
-    _Ended,
     _InactiveRpcError,
     _MultiThreadedRendezvous,
     _RPCState,
@@ -51,8 +50,11 @@ class _Path:
         self.path = path
 
 
-class _Completed(_Ended):
-    """The call that `with_call` gives."""
+class _Refused(_InactiveRpcError):
+    """A call whose metadata cannot be sent: a future of it has this for its end."""
+
+
+_Refused.__name__ = "_InactiveRpcError"  # which it prints as
 
 
 class _MultiCallable:
@@ -81,7 +83,7 @@ class _MultiCallable:
     def _options(
         self, timeout: float | None, metadata: Any, credentials: CallCredentials | None, wait: Any, compression: Any
     ) -> dict[str, Any]:
-        """The options of a call, for puregrpc. Raises `_InactiveRpcError` for metadata that cannot be sent, and
+        """The options of a call, for puregrpc. Raises `_Refused` for metadata that cannot be sent, and
         ValueError if the channel is closed."""
         self._channel.check_open()
         try:
@@ -89,7 +91,7 @@ class _MultiCallable:
         except InvalidMetadataError as error:
             logger.error("Invalid metadata: %s", error)
             details = "Invalid metadata"
-            raise _InactiveRpcError(_RPCState((), (), (), StatusCode.INTERNAL, details, details)) from None
+            raise _Refused(_RPCState((), (), (), StatusCode.INTERNAL, details, details)) from None
         if wait is not None:
             options["wait_for_ready"] = wait
         if compression is not None:
@@ -137,7 +139,7 @@ class _UnaryUnaryMultiCallable(_MultiCallable, interfaces.UnaryUnaryMultiCallabl
         compression: Any = None,
     ) -> Any:
         state = self._made(request, timeout, metadata, credentials, wait_for_ready, compression)
-        return state.response, _Completed(state)
+        return state.response, _MultiThreadedRendezvous.over(state)
 
     def _made(self, request: Any, timeout: Any, metadata: Any, credentials: Any, wait: Any, compression: Any) -> Any:
         options = self._options(timeout, metadata, credentials, wait, compression)
@@ -163,8 +165,11 @@ class _UnaryUnaryMultiCallable(_MultiCallable, interfaces.UnaryUnaryMultiCallabl
         wait_for_ready: bool | None = None,
         compression: Any = None,
     ) -> Any:
-        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
         data = self._encoded(request)
+        try:
+            options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
+        except _Refused as error:
+            return _MultiThreadedRendezvous.over(error._state)
         call = UnaryCall(timeout, self._deserialize)
         self._channel.keep(call)
         try:
@@ -184,8 +189,12 @@ class _UnaryStreamMultiCallable(_MultiCallable, interfaces.UnaryStreamMultiCalla
         wait_for_ready: bool | None = None,
         compression: Any = None,
     ) -> Any:
-        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
-        call = self._stream(timeout, options, self._encoded(request), has_one_response=False)
+        data = self._encoded(request)
+        try:
+            options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
+        except _Refused as error:
+            return _MultiThreadedRendezvous.over(error._state)
+        call = self._stream(timeout, options, data, has_one_response=False)
         return _MultiThreadedRendezvous(call)
 
     def _open(self, request: bytes | None, options: dict[str, Any]) -> Future[Any]:
@@ -215,7 +224,7 @@ class _StreamUnaryMultiCallable(_MultiCallable, interfaces.StreamUnaryMultiCalla
         compression: Any = None,
     ) -> Any:
         state = self._made(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)
-        return state.response, _Completed(state)
+        return state.response, _MultiThreadedRendezvous.over(state)
 
     def _made(self, requests: Any, timeout: Any, metadata: Any, credentials: Any, wait: Any, compression: Any) -> Any:
         call = self._begun(requests, timeout, metadata, credentials, wait, compression)
@@ -237,7 +246,10 @@ class _StreamUnaryMultiCallable(_MultiCallable, interfaces.StreamUnaryMultiCalla
         wait_for_ready: bool | None = None,
         compression: Any = None,
     ) -> Any:
-        call = self._begun(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)
+        try:
+            call = self._begun(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)
+        except _Refused as error:
+            return _MultiThreadedRendezvous.over(error._state)
         call.watch()
         return _MultiThreadedRendezvous(call)
 
@@ -264,7 +276,10 @@ class _StreamStreamMultiCallable(_MultiCallable, interfaces.StreamStreamMultiCal
         wait_for_ready: bool | None = None,
         compression: Any = None,
     ) -> Any:
-        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
+        try:
+            options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
+        except _Refused as error:
+            return _MultiThreadedRendezvous.over(error._state)
         call = self._stream(timeout, options, None, has_one_response=False)
         call.feed(request_iterator, self._serialize)
         return _MultiThreadedRendezvous(call)
@@ -371,7 +386,7 @@ class Channel(interfaces.Channel):
         _channelz.forget_channel(self._channel)
         self._connectivity.close()
         for call in list(self._calls):
-            call.fail(StatusCode.CANCELLED, CHANNEL_CLOSED, cancelled=True)
+            call.fail(StatusCode.CANCELLED, CHANNEL_CLOSED)
         self._channel.close()
 
     def __del__(self) -> None:
@@ -395,5 +410,8 @@ def _closed(channel: BlockingChannel) -> None:
         channel.close()
 
 
-def _text(method: Any) -> str:
-    return method.decode() if isinstance(method, bytes) else method
+def _text(text: Any) -> str:
+    """A target or a path. Raises AttributeError, as grpcio does, for what is no text."""
+    if not isinstance(text, (str, bytes)):
+        raise AttributeError(f"a target and the path of a method are str, not {text!r}")
+    return _common.decode(text)

@@ -33,6 +33,9 @@ WHOLE_NUMBERS = frozenset(
 )  # fmt: skip
 """Options that are ignored, as grpcio does, with a value that is none."""
 
+OBJECTS = frozenset(("grpc.ssl_session_cache",))
+"""Options whose value is no int and no text."""
+
 
 def checked_options(options: Any) -> tuple[tuple[str, Any], ...]:
     """Options as pairs. Raises TypeError or ValueError for what is no option."""
@@ -45,6 +48,8 @@ def checked_options(options: Any) -> tuple[tuple[str, Any], ...]:
             raise TypeError(f"the name of a channel option is a str, not {name!r}")
         if isinstance(value, int) and not -(2**31) <= value < 2**31:
             raise OverflowError(f"{name}: {value} does not fit into 32 bits")
+        if not isinstance(value, (int, str, bytes)) and name not in OBJECTS:
+            raise TypeError(f"{name} is an int, a str or bytes, not {value!r}")
         pairs.append((name, value))
     return tuple(pairs)
 

@@ -85,18 +85,16 @@ class _Accepting(NamedTuple):
 # -- of calls
 
 
-class _Context(AuthMetadataContext):
+class _ContextFields(NamedTuple):
+    service_url: str
+    method_name: str
+
+
+class _AuthMetadataContext(_ContextFields, AuthMetadataContext):
     """A call that credentials are asked for."""
 
-    def __init__(self, service_url: str, method_name: str) -> None:
-        self.service_url = service_url
-        self.method_name = method_name
 
-    def __repr__(self) -> str:
-        return f"_AuthMetadataContext(service_url={self.service_url!r}, method_name={self.method_name!r})"
-
-
-class _Callback(AuthMetadataPluginCallback):
+class _AuthMetadataPluginCallback(AuthMetadataPluginCallback):
     """Takes what a plugin gives, once."""
 
     def __init__(self) -> None:
@@ -145,9 +143,9 @@ class _Plugin:
 
     def metadata(self, service_url: str, method_name: str) -> tuple[tuple[str, str | bytes], ...]:
         """Ask it. Raises `PluginError`."""
-        callback = _Callback()
+        callback = _AuthMetadataPluginCallback()
         try:
-            self._context.copy().run(self._plugin, _Context(service_url, method_name), callback)
+            self._context.copy().run(self._plugin, _AuthMetadataContext(service_url, method_name), callback)
         except Exception as error:
             logger.exception('AuthMetadataPluginCallback "%s" raised exception!', self._plugin)
             callback.fail(error)
@@ -180,9 +178,9 @@ def composite_call_credentials(*call_credentials: CallCredentials) -> CallCreden
 # -- of channels
 
 
-def _check(value: Any, kind: type[Any], name: str) -> None:
+def _check(value: Any, kind: type[Any], name: str, error: type[Exception] = TypeError) -> None:
     if not isinstance(value, kind):
-        raise TypeError(f"{name} is {kind.__name__}, not {type(value).__name__}")
+        raise error(f"{name} is {kind.__name__}, not {type(value).__name__}")
 
 
 def _pem(value: Any, name: str) -> bytes | None:
@@ -210,7 +208,7 @@ def local_channel_credentials(
     local_connect_type: LocalConnectionType = LocalConnectionType.LOCAL_TCP,
 ) -> ChannelCredentials:
     """Plaintext, for connections that do not leave the machine, and so may carry call credentials."""
-    _check(local_connect_type, LocalConnectionType, "local_connect_type")
+    _check(local_connect_type, LocalConnectionType, "local_connect_type", AttributeError)
     return ChannelCredentials(_Connecting(None, local=local_connect_type))
 
 
@@ -227,9 +225,10 @@ def _elsewhere(what: str, why: str) -> NotImplementedError:
     return NotImplementedError(f"{what} are not part of puregrpc-grpc: {why}")
 
 
-def compute_engine_channel_credentials(call_credentials: CallCredentials) -> Any:
-    """TLS or ALTS on Google Compute Engine: not here."""
-    raise _elsewhere("compute engine credentials", "they rest on ALTS, which is spoken inside Google's cloud alone")
+def compute_engine_channel_credentials(call_credentials: CallCredentials) -> ChannelCredentials:
+    """TLS, with call credentials. grpcio speaks ALTS instead where xDS or a balancer leads it to a backend inside
+    Google's cloud; elsewhere, and here, it is TLS."""
+    return composite_channel_credentials(ssl_channel_credentials(), call_credentials)
 
 
 def alts_channel_credentials(service_accounts: Sequence[str] | None = None) -> Any:
@@ -304,11 +303,11 @@ def dynamic_ssl_server_credentials(
 
 
 def connecting_of(credentials: ChannelCredentials | None) -> _Connecting | None:
-    """How a channel with these credentials connects; None for those of an insecure channel. Raises TypeError for what
-    is none: it must not mean plaintext."""
+    """How a channel with these credentials connects; None for those of an insecure channel. Raises AttributeError, as
+    grpcio does, for what is none: it must not mean plaintext."""
     if credentials is None:
         return None
-    _check(credentials, ChannelCredentials, "credentials")
+    _check(credentials, ChannelCredentials, "credentials", AttributeError)
     return credentials._credentials
 
 
@@ -321,7 +320,7 @@ def local_server_credentials(
     local_connect_type: LocalConnectionType = LocalConnectionType.LOCAL_TCP,
 ) -> ServerCredentials:
     """Plaintext, for connections that do not leave the machine."""
-    _check(local_connect_type, LocalConnectionType, "local_connect_type")
+    _check(local_connect_type, LocalConnectionType, "local_connect_type", AttributeError)
     return ServerCredentials(_Accepting(None, local=local_connect_type))
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from grpc import _client_interfaces as interfaces
 from grpc._codes import StatusCode
 from grpc._errors import RpcError
+from grpc._state import _Ended, _RPCState
 
 __all__ = ["_ClientCallDetails", "_FailureOutcome", "_UnaryOutcome", "intercept_channel", "service_pipeline"]
 
@@ -80,43 +81,15 @@ class _UnaryOutcome(interfaces.Call, interfaces.Future):
         fn(self)
 
 
-class _FailureOutcome(RpcError, interfaces.Future, interfaces.Call):
+class _FailureOutcome(RpcError, _Ended):
     """What an interceptor, or what is below it, raised."""
 
     def __init__(self, exception: BaseException, traceback: TracebackType | None) -> None:
-        super().__init__()
+        RpcError.__init__(self)
+        details = "Exception raised while intercepting the RPC"
+        _Ended.__init__(self, _RPCState((), None, None, StatusCode.INTERNAL, details))
         self._exception = exception
         self._traceback = traceback
-
-    def initial_metadata(self) -> None:
-        return None
-
-    def trailing_metadata(self) -> None:
-        return None
-
-    def code(self) -> StatusCode:
-        return StatusCode.INTERNAL
-
-    def details(self) -> str:
-        return "Exception raised while intercepting the RPC"
-
-    def cancel(self) -> bool:
-        return False
-
-    def cancelled(self) -> bool:
-        return False
-
-    def is_active(self) -> bool:
-        return False
-
-    def time_remaining(self) -> None:
-        return None
-
-    def running(self) -> bool:
-        return False
-
-    def done(self) -> bool:
-        return True
 
     def result(self, timeout: float | None = None) -> Any:
         raise self._exception
@@ -126,12 +99,6 @@ class _FailureOutcome(RpcError, interfaces.Future, interfaces.Call):
 
     def traceback(self, timeout: float | None = None) -> TracebackType | None:
         return self._traceback
-
-    def add_callback(self, callback: Callable[[], Any]) -> bool:
-        return False
-
-    def add_done_callback(self, fn: Callable[[Any], Any]) -> None:
-        fn(self)
 
     def __iter__(self) -> Any:
         return self

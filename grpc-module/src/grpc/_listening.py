@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["bind"]
 
+DEFAULT_PORT = 443
+"""Of an address without one, as grpcio has it."""
+
 logger = logging.getLogger("grpc")
 
 
@@ -23,6 +26,8 @@ def bind(
     target = address.decode() if isinstance(address, bytes) else address
     for prefix in ("ipv4:", "ipv6:", "dns:///", "dns:"):
         target = target.removeprefix(prefix)
+    if target and not target.startswith("unix") and ":" not in target:
+        target += f":{DEFAULT_PORT}"
     tls = None if credentials is None else _tls(credentials)
     try:
         bound = server.bind(target, tls=tls, reuse_port=reuse_port, both_families=True)

@@ -26,11 +26,14 @@ _KEY = re.compile(r"[0-9a-z_.-]+")
 _TEXT = re.compile(r"[ -~]*")
 
 
-class Metadatum(NamedTuple):
+class _Metadatum(NamedTuple):
     """One piece of metadata."""
 
     key: str
     value: str | bytes
+
+
+Metadatum = _Metadatum  # which prints as grpcio's does
 
 
 class InvalidMetadataError(ValueError):
@@ -83,8 +86,9 @@ def _checked(key: Any, value: Any) -> Pairs:
         raise InvalidMetadataError(f"metadata was invalid: {(key, value)}")
     if key in RESERVED:
         return ()
+    if value is None:  # grpcio takes it for nothing
+        value = b""
     if key.endswith("-bin"):
-        value = value.encode() if isinstance(value, str) else value
         if not isinstance(value, (bytes, bytearray)):
             raise TypeError(f"the value of the metadata {key!r} is bytes, not {type(value).__name__}")
         return ((key, bytes(value)),)

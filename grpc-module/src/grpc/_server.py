@@ -94,7 +94,7 @@ class HandlersAndPorts:
         """Take an address with credentials; gives its port."""
         if not isinstance(server_credentials, ServerCredentials):
             kind = type(server_credentials).__name__
-            raise TypeError(f"server_credentials is ServerCredentials, not {kind}: see add_insecure_port")
+            raise AttributeError(f"server_credentials is ServerCredentials, not {kind}: see add_insecure_port")
         return bind(self._server, address, server_credentials, reuse_port=reuses_port(self._options))
 
 
@@ -136,6 +136,8 @@ class _Server(HandlersAndPorts, Server):
         self._server.start()
 
     def stop(self, grace: float | None) -> threading.Event:
+        if not self._is_started:  # it may be started yet
+            return _set_event()
         _channelz.forget_server(self._server)
         return self._server.stop(grace or 0)
 
@@ -147,6 +149,12 @@ class _Server(HandlersAndPorts, Server):
         if server is not None:
             with contextlib.suppress(errors.Error):
                 server.stop(0)
+
+
+def _set_event() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
 
 
 def create_server(

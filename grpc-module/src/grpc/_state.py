@@ -63,8 +63,8 @@ def debug_string(code: StatusCode | None, details: str | None) -> str:
 
 def state_of(number: int, message: str, details: bytes | None, headers: Any = (), trailers: Any = ()) -> _RPCState:
     """The end of a call, from what puregrpc tells of it."""
-    if not number:
-        return _RPCState((), shown(headers), shown_trailers(trailers, details), StatusCode.OK, message, "")
+    if not number:  # grpcio shows no message of a good end
+        return _RPCState((), shown(headers), shown_trailers(trailers, details), StatusCode.OK, "", "")
     code, text = code_of(number), message
     if number == DEADLINE_EXCEEDED and text.startswith("the deadline "):
         text = "Deadline Exceeded"  # this side's own words, which some look for
@@ -74,7 +74,7 @@ def state_of(number: int, message: str, details: bytes | None, headers: Any = ()
 
 
 class _Ended(Call, Future):
-    """A call that is over."""
+    """A call that is over and did not end well."""
 
     def __init__(self, state: _RPCState) -> None:
         self._state = state
@@ -115,15 +115,6 @@ class _Ended(Call, Future):
 
     def done(self) -> bool:
         return True
-
-    def result(self, timeout: float | None = None) -> Any:
-        return self._state.response
-
-    def exception(self, timeout: float | None = None) -> Any:
-        return None
-
-    def traceback(self, timeout: float | None = None) -> TracebackType | None:
-        return None
 
     def add_done_callback(self, fn: Callable[[Any], Any]) -> None:
         fn(self)
@@ -195,6 +186,8 @@ class CallInProgress:
         """Replaced, once, by how the call ended."""
         self.deadline = None if timeout is None else time.time() + timeout
         self.was_cancelled = False
+        self.was_taken = False
+        """Its one response was given to who iterates."""
         self.callbacks: list[Callable[[], Any]] | None = None
         self.keeper: set[CallInProgress] | None = None
         """The channel's calls, of which it is one until its end."""
@@ -220,7 +213,13 @@ class CallInProgress:
 
     def take(self) -> Any:
         """The next response. Raises StopIteration, or `_Failed`."""
-        raise TypeError("a call with one response is not an iterator of responses")
+        self.wait()
+        if self.state.code is not StatusCode.OK:
+            raise _Failed
+        if self.was_taken:
+            raise StopIteration
+        self.was_taken = True
+        return self.state.response
 
     # -- its end
 
@@ -318,6 +317,13 @@ class _MultiThreadedRendezvous(RpcError, Call, Future):
     def __init__(self, call: CallInProgress) -> None:
         super().__init__()
         self._call = call
+
+    @classmethod
+    def over(cls, state: _RPCState) -> _MultiThreadedRendezvous:
+        """A call that has ended so."""
+        call = CallInProgress(None)
+        call.state = state
+        return cls(call)
 
     @property
     def _state(self) -> _RPCState:

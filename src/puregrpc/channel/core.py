@@ -302,7 +302,7 @@ class ChannelCore:
         """A connection for a call: wait until there is one, as long as the call allows.
 
         ``is_wanted`` is asked after each change; `give_up_waiting` brings one about. Raises RpcError: UNAVAILABLE if
-        no connection can be made, DEADLINE_EXCEEDED; NotConnected if the channel is closed or belongs to the process
+        no connection can be made, with a ConnectError as its cause, DEADLINE_EXCEEDED; NotConnected if the channel is closed or belongs to the process
         that this one was forked from.
         """
         session = self.try_pick()
@@ -331,7 +331,9 @@ class ChannelCore:
         if session is not None:
             return session
         if not details.wait_for_ready and self.state is ConnectivityState.TRANSIENT_FAILURE:
-            return RpcError(StatusCode.UNAVAILABLE, self.balancer.last_error)
+            error = RpcError(StatusCode.UNAVAILABLE, self.balancer.last_error)
+            error.__cause__ = ConnectError(self.balancer.last_error)  # a server may send the same code and text
+            return error
         return self._changed.waiter()
 
     def _too_late(self) -> RpcError:

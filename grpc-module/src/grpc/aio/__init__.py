@@ -59,7 +59,7 @@ def secure_channel(
     from grpc.aio import _channel
 
     if credentials is None:
-        raise TypeError("credentials is ChannelCredentials, not None: insecure_channel opens a channel in plaintext")
+        raise AttributeError("credentials is ChannelCredentials, not None: see insecure_channel")
     return _channel.Channel(target, options, credentials, compression, interceptors)
 
 

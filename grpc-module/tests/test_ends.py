@@ -1,0 +1,105 @@
+"""How calls end that this side ends, and what the objects of their ends are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from tests.conftest import unary_stream, unary_unary
+
+import grpc
+
+Serve = Callable[..., int]
+Connect = Callable[..., grpc.Channel]
+
+
+def echo(request: bytes, context: grpc.ServicerContext) -> bytes:
+    return request
+
+
+def test_some_know_by_its_text_that_there_is_no_server(connect: Connect) -> None:
+    method = connect(1).unary_unary("/a.B/Call")
+    future = method.future(b"", timeout=10)
+    with pytest.raises(grpc.RpcError) as caught:
+        method(b"", timeout=10)
+    ends: list[Any] = [caught.value, future.exception()]
+    for raised in ends:
+        assert raised.code() is grpc.StatusCode.UNAVAILABLE
+        assert raised.details().startswith("failed to connect to all addresses; last error: UNKNOWN: 127.0.0.1:1: ")
+
+
+def test_a_server_may_say_the_same_words(serve: Serve, connect: Connect) -> None:
+    def refuse(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.UNAVAILABLE, "could not connect to the database")
+
+    with pytest.raises(grpc.RpcError) as caught:
+        connect(serve(unary_unary(refuse))).unary_unary("/a.B/Call")(b"")
+    assert caught.value.details() == "could not connect to the database"  # type: ignore[attr-defined]
+
+
+def test_the_call_of_a_good_end_is_a_future_without_a_message(serve: Serve, connect: Connect) -> None:
+    def talk(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_details("all is well")
+        return request
+
+    _, call = connect(serve(unary_unary(talk))).unary_unary("/a.B/Call").with_call(b"x")
+    assert (call.result(), call.exception(), call.done(), call.cancel(), call.details()) == (
+        b"x",
+        None,
+        True,
+        False,
+        "",
+    )
+    assert str(call).startswith("<_MultiThreadedRendezvous of RPC that terminated with:")
+    called: list[Any] = []
+    call.add_done_callback(called.append)
+    assert called == [call]
+
+
+def test_a_deserializer_that_gives_nothing_has_failed(serve: Serve, connect: Connect) -> None:
+    channel = connect(serve({**unary_unary(echo), "Many": unary_stream(lambda r, c: iter([r]))["Call"]}))
+    unary = channel.unary_unary("/a.B/Call", response_deserializer=lambda _: None)
+    many = channel.unary_stream("/a.B/Many", response_deserializer=lambda _: None)
+    for make in (lambda: unary(b"x"), lambda: unary.future(b"x").result(), lambda: list(many(b"x"))):
+        with pytest.raises(grpc.RpcError) as caught:
+            make()
+        assert caught.value.code() is grpc.StatusCode.INTERNAL  # type: ignore[attr-defined]
+
+
+def test_metadata_that_cannot_be_sent_is_the_end_of_a_future_and_of_a_stream(serve: Serve, connect: Connect) -> None:
+    channel = connect(serve(unary_unary(echo)))
+    bad = (("Key", "upper"),)
+    future: Any = channel.unary_unary("/a.B/Call").future(b"", metadata=bad)
+    stream: Any = channel.unary_stream("/a.B/Call")(b"", metadata=bad)
+    assert future.exception() is future
+    assert stream.code() is future.code() is grpc.StatusCode.INTERNAL
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stream)
+    assert caught.value is stream
+    with pytest.raises(TypeError, match="bytes"):
+        channel.unary_unary("/a.B/Call")(b"", metadata=(("key-bin", "text"),))
+
+
+def test_closing_a_channel_ends_calls_without_their_having_been_cancelled(serve: Serve, connect: Connect) -> None:
+    def wait(request: bytes, context: Any) -> bytes:
+        over = threading.Event()
+        context.add_callback(over.set)
+        over.wait(10)
+        return request
+
+    channel = connect(serve(unary_unary(wait)))
+    future: Any = channel.unary_unary("/a.B/Call").future(b"")
+    channel.close()
+    assert future.exception(5) is future
+    assert (future.code(), future.details()) == (grpc.StatusCode.CANCELLED, "Channel closed!")
+    assert not future.cancelled()
+
+
+def test_a_server_that_never_started_may_be_stopped_and_started() -> None:
+    server = grpc.server(ThreadPoolExecutor(1))
+    assert server.stop(None).wait(0)
+    server.start()
+    server.stop(None).wait(5)
