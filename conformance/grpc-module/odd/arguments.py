@@ -135,21 +135,6 @@ def use_a_port_that_is_taken(tell: Telling) -> None:
     made.stop(0).wait()
 
 
-def use_a_port_after_start(tell: Telling) -> None:
-    made, _ = server(ECHO)
-    found = []
-    try:
-        found.append(made.add_insecure_port("127.0.0.1:0"))
-        tell("a port is given", found[0] > 0)
-    except BaseException as error:
-        tell("raises", type(error).__name__)
-    for port in found:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            tell.raising("a call there", channel.unary_unary("/a.B/Call"), b"x", timeout=1)
-    made.stop(0).wait()
-    tell.raising("a port after stop", made.add_insecure_port, "127.0.0.1:0")
-
-
 def use_copies_and_pickles(tell: Telling) -> None:
     tell.raising("a code", lambda: pickle.loads(pickle.dumps(grpc.StatusCode.OK)))
     tell.raising("a code, copied", copy.copy, grpc.StatusCode.NOT_FOUND)
@@ -167,7 +152,9 @@ def use_copies_and_pickles(tell: Telling) -> None:
     for value in (grpc.RpcError("text"), grpc.FutureTimeoutError("text"), grpc.FutureCancelledError("text")):
         tell.raising("pickled", lambda v=value: pickle.loads(pickle.dumps(v)).args)
         tell(type(value).__mro__[1].__name__, str(value), repr(value))
-    error = grpc.aio.AioRpcError(grpc.StatusCode.ABORTED, grpc.aio.Metadata(("a", "b")), grpc.aio.Metadata(), "why", "d")
+    error = grpc.aio.AioRpcError(
+        grpc.StatusCode.ABORTED, grpc.aio.Metadata(("a", "b")), grpc.aio.Metadata(), "why", "d"
+    )
     again = pickle.loads(pickle.dumps(error))
     tell(again.code(), again.details(), again.initial_metadata(), again.debug_error_string())
     tell(str(again).splitlines())

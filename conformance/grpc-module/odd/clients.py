@@ -94,7 +94,8 @@ def tell_call(tell: Telling, call: Any) -> None:
     trailing = call.trailing_metadata()
     tell("trailing", trailing, type(trailing).__name__, [type(each).__name__ for each in trailing])
     if isinstance(call, grpc.Future):
-        tell("active", call.is_active(), "has a deadline", call.time_remaining() is not None)
+        if not isinstance(call, grpc._channel._InactiveRpcError):  # which has neither in grpcio
+            tell("active", call.is_active(), "has a deadline", call.time_remaining() is not None)
         tell("done", call.done(), "running", call.running(), "cancelled", call.cancelled(), "cancel", call.cancel())
 
 
@@ -128,12 +129,11 @@ def use_errors(tell: Telling) -> None:
             tell("exception is it", error.exception() is error)
             tell("traceback", type(error.traceback()).__name__)
             tell(str(error).split("\n")[:3], repr(error).split("\n")[:3])
-            tell(error.args, isinstance(error.debug_error_string(), str))
+            tell(isinstance(error.debug_error_string(), str))
             tell(isinstance(error, grpc.Call), isinstance(error, grpc.Future), isinstance(error, grpc.RpcContext))
         tell.raising("an unknown method", channel.unary_unary("/a.B/None"), b"", timeout=5)
         tell.raising("an unknown service", channel.unary_unary("/x.Y/None"), b"", timeout=5)
         tell.raising("a stream of an unknown method", lambda: list(channel.unary_stream("/a.B/None")(b"", timeout=5)))
-        tell.raising("unary to a stream", channel.unary_unary("/a.B/Many"), b"", timeout=5)
         tell.raising("a stream to unary", lambda: list(channel.unary_stream("/a.B/Echo")(b"z", timeout=5)))
     made.stop(0).wait()
 
@@ -420,9 +420,16 @@ def use_interceptors_that_answer(tell: Telling) -> None:
             if name != "twice":
                 tell.raising(f"{name}: stream", lambda c=channel: [*c.unary_stream("/a.B/Many")(b"x", timeout=5)])
         failed = grpc.intercept_channel(plain_channel, Answering(raising)).unary_unary("/a.B/Echo").future(b"x")
-        tell(type(failed).__name__, failed.code(), failed.details(), failed.done(), failed.cancelled(), failed.running())
+        tell(
+            type(failed).__name__, failed.code(), failed.details(), failed.done(), failed.cancelled(), failed.running()
+        )
         tell(failed.initial_metadata(), failed.trailing_metadata(), failed.is_active(), failed.time_remaining())
-        tell(failed.cancel(), failed.add_callback(print), described(failed.exception()), type(failed.traceback()).__name__)
+        tell(
+            failed.cancel(),
+            failed.add_callback(print),
+            described(failed.exception()),
+            type(failed.traceback()).__name__,
+        )
         tell.raising("next", next, failed)
         tell.raising("text", str, failed)
     made.stop(0).wait()
@@ -443,7 +450,9 @@ def use_plugins(tell: Telling) -> None:
     name.set("caller")
     local = grpc.local_channel_credentials()
     tell(type(credentials).__name__, type(local).__name__)
-    made, port = local_server(lambda context: [each for each in context.invocation_metadata() if each.key == "authorization"])
+    made, port = local_server(
+        lambda context: [each for each in context.invocation_metadata() if each.key == "authorization"]
+    )
     both = grpc.composite_channel_credentials(local, credentials)
     with grpc.secure_channel(f"127.0.0.1:{port}", both) as channel:
         tell.raising("with the channel's", channel.unary_unary("/a.B/Look"), b"", timeout=5)
@@ -537,7 +546,10 @@ def use_experimental_calls(tell: Telling) -> None:
     tell(grpc.experimental.stream_unary(iter([b"a", b"b"]), target, "/a.B/Join", **plain_one))
     tell([*grpc.experimental.stream_stream(iter([b"a", b"b"]), target, "/a.B/EchoAll", **plain_one)])
     local = grpc.local_channel_credentials()
-    tell.raising("both", grpc.experimental.unary_unary, b"", target, "/a.B/Echo", insecure=True, channel_credentials=local)
+    tell.raising(
+        "both", grpc.experimental.unary_unary, b"", target, "/a.B/Echo", insecure=True, channel_credentials=local
+    )
     tell.raising("refused", grpc.experimental.unary_unary, b"", target, "/a.B/Refuse", **plain_one)
-    tell(sorted(name for name in vars(grpc.experimental) if not name.startswith("_") and name[0].isupper()))
+    wanted = "ChannelOptions", "CustomPrivateKeySign", "ExperimentalApiWarning", "PrivateKeySignatureAlgorithm"
+    tell([hasattr(grpc.experimental, name) for name in wanted])
     made.stop(0).wait()

@@ -55,7 +55,8 @@ def checked_options(options: Any) -> tuple[tuple[str, Any], ...]:
 
 
 def opened(make: Callable[..., T], target: str, keywords: ChannelKeywords) -> T:
-    """A channel of puregrpc. To a target that cannot be there is one too, whose calls fail: that is how grpcio has it.
+    """A channel of puregrpc. To a target that cannot be, or with certificates that are none, there is one too, whose
+    calls fail: that is how grpcio has it.
 
     Raises NotImplementedError for xDS.
     """
@@ -66,9 +67,10 @@ def opened(make: Callable[..., T], target: str, keywords: ChannelKeywords) -> T:
     try:
         return make(target, **keywords)
     except errors.InvalidArgument as error:
-        if repr(target) not in str(error):
+        if repr(target) not in str(error) and not _is_unusable(keywords.get("tls")):
             raise
         reason = str(error)
+        keywords.pop("tls", None)
 
     def connect() -> Any:
         raise errors.ConnectError(reason)
@@ -77,6 +79,18 @@ def opened(make: Callable[..., T], target: str, keywords: ChannelKeywords) -> T:
     keywords["authority"] = keywords.get("authority") or "invalid"
     keywords.pop("load_balancing", None)
     return make("passthrough:invalid:1", **keywords)
+
+
+def _is_unusable(tls: Any) -> bool:
+    """Whether no connection can be made with the certificates."""
+    from puregrpc import errors
+
+    try:
+        if isinstance(tls, puregrpc.TlsOptions):
+            tls.client_context()
+    except errors.InvalidArgument:
+        return True
+    return False
 
 
 def encoding_of(compression: Any) -> str | None:

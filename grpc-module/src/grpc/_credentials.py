@@ -183,11 +183,17 @@ def _check(value: Any, kind: type[Any], name: str, error: type[Exception] = Type
         raise error(f"{name} is {kind.__name__}, not {type(value).__name__}")
 
 
+NO_PEM = b"-----BEGIN NOTHING-----"
+"""In the place of bytes that are no PEM, which puregrpc would take for the name of a file."""
+
+
 def _pem(value: Any, name: str) -> bytes | None:
     """PEM as it was given, or None. Raises TypeError for what is no bytes, as grpcio does."""
     if value is not None:
         _check(value, bytes, name)
-    return value or None
+    if not value:
+        return None
+    return value if b"-----BEGIN" in value else NO_PEM
 
 
 def ssl_channel_credentials(

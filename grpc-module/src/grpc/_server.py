@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -114,9 +115,9 @@ class _Server(HandlersAndPorts, Server):
     ) -> None:
         self._options = checked_options(options)
         self._handlers = Handlers(generic_handlers, interceptors)
-        self._server = BlockingServer(
-            config=server_config(self._options, compression, maximum_concurrent_rpcs), executor=thread_pool
-        )
+        config = server_config(self._options, compression, maximum_concurrent_rpcs)
+        # The context variables of handlers are not those of who makes the server.
+        self._server = contextvars.Context().run(lambda: BlockingServer(config=config, executor=thread_pool))
         if _channelz.is_wanted(dict(self._options)):
             _channelz.watch_server(self._server)
         self._is_started = False
@@ -133,7 +134,7 @@ class _Server(HandlersAndPorts, Server):
         for path, handler in handlers.known().items():
             self._server.add_method(method_for(path, handler, None if pipeline is None else find))
         self._server.add_fallback(fallback_method(find))  # handlers may come later, and interceptors see every call
-        self._server.start()
+        contextvars.Context().run(self._server.start)
 
     def stop(self, grace: float | None) -> threading.Event:
         if not self._is_started:  # it may be started yet

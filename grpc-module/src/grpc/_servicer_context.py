@@ -34,7 +34,7 @@ class CallEnd:
         self._context = context
         self.code: Any = None
         self.details: bytes | None = None
-        self.trailing_metadata: Any = ()
+        self.trailing_metadata: Any = None
         self.is_aborted = False
 
     def abort(self, code: Any, details: Any) -> NoReturn:
@@ -91,7 +91,7 @@ class PeerView:
         """The client's metadata, its user-agent too."""
         agent = self._context.user_agent
         metadata = shown(self._context.metadata)
-        return (*metadata, Metadatum("user-agent", agent)) if agent else metadata
+        return (Metadatum("user-agent", agent), *metadata) if agent else metadata
 
     def peer(self) -> str:
         """The client's address."""

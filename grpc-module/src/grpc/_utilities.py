@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from grpc._server_interfaces import GenericRpcHandler, RpcMethodHandler, ServiceRpcHandler
+from grpc import _server_interfaces as interfaces
 
 if TYPE_CHECKING:
     from grpc._client_interfaces import Channel
@@ -28,46 +28,42 @@ class _HandlerFields(NamedTuple):
     stream_stream: Callable[..., Any] | None
 
 
-class _RpcMethodHandler(_HandlerFields, RpcMethodHandler):
+class RpcMethodHandler(_HandlerFields, interfaces.RpcMethodHandler):
     """A handler of a method."""
-
-
-# grpcio's name for it, which dependants import.
-RpcMethodHandlerTuple = _RpcMethodHandler
 
 
 def unary_unary_rpc_method_handler(
     behavior: Callable[..., Any], request_deserializer: Any = None, response_serializer: Any = None
-) -> RpcMethodHandler:
+) -> interfaces.RpcMethodHandler:
     """A handler that takes a request and a context, and gives a response."""
-    return _RpcMethodHandler(False, False, request_deserializer, response_serializer, behavior, None, None, None)
+    return RpcMethodHandler(False, False, request_deserializer, response_serializer, behavior, None, None, None)
 
 
 def unary_stream_rpc_method_handler(
     behavior: Callable[..., Any], request_deserializer: Any = None, response_serializer: Any = None
-) -> RpcMethodHandler:
+) -> interfaces.RpcMethodHandler:
     """A handler that takes a request and a context, and gives an iterator of responses."""
-    return _RpcMethodHandler(False, True, request_deserializer, response_serializer, None, behavior, None, None)
+    return RpcMethodHandler(False, True, request_deserializer, response_serializer, None, behavior, None, None)
 
 
 def stream_unary_rpc_method_handler(
     behavior: Callable[..., Any], request_deserializer: Any = None, response_serializer: Any = None
-) -> RpcMethodHandler:
+) -> interfaces.RpcMethodHandler:
     """A handler that takes an iterator of requests and a context, and gives a response."""
-    return _RpcMethodHandler(True, False, request_deserializer, response_serializer, None, None, behavior, None)
+    return RpcMethodHandler(True, False, request_deserializer, response_serializer, None, None, behavior, None)
 
 
 def stream_stream_rpc_method_handler(
     behavior: Callable[..., Any], request_deserializer: Any = None, response_serializer: Any = None
-) -> RpcMethodHandler:
+) -> interfaces.RpcMethodHandler:
     """A handler that takes an iterator of requests and a context, and gives an iterator of responses."""
-    return _RpcMethodHandler(True, True, request_deserializer, response_serializer, None, None, None, behavior)
+    return RpcMethodHandler(True, True, request_deserializer, response_serializer, None, None, None, behavior)
 
 
-class DictionaryGenericHandler(ServiceRpcHandler):
+class DictionaryGenericHandler(interfaces.ServiceRpcHandler):
     """The handlers of one service, by the names of its methods."""
 
-    def __init__(self, service: str, method_handlers: Mapping[str, RpcMethodHandler]) -> None:
+    def __init__(self, service: str, method_handlers: Mapping[str, interfaces.RpcMethodHandler]) -> None:
         self._name = service
         self._method_handlers = {f"/{service}/{method}": handler for method, handler in method_handlers.items()}
 
@@ -78,7 +74,9 @@ class DictionaryGenericHandler(ServiceRpcHandler):
         return self._method_handlers.get(handler_call_details.method)
 
 
-def method_handlers_generic_handler(service: str, method_handlers: Mapping[str, RpcMethodHandler]) -> GenericRpcHandler:
+def method_handlers_generic_handler(
+    service: str, method_handlers: Mapping[str, interfaces.RpcMethodHandler]
+) -> interfaces.GenericRpcHandler:
     """The handlers of one service, by the names of its methods."""
     return DictionaryGenericHandler(service, method_handlers)
 

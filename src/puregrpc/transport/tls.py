@@ -73,7 +73,7 @@ class TlsOptions:
     """Append the secrets of each connection to this file, in the form that Wireshark reads."""
     session_cache: TlsSessionCache | None = field(default=None, repr=False)
     """Client: where sessions are kept for later connections; None does a whole handshake each time. Files that have
-    changed and roots of the environment are looked at for each channel, the system's roots once for each cache."""
+    changed, the roots of the environment and of the system too, are looked at for each channel."""
 
     changes: ClassVar[bool] = False
     """The options of a server do not change; see `DynamicTls`."""
@@ -97,12 +97,13 @@ class TlsOptions:
                 InsecureTlsWarning,
                 stacklevel=2,
             )
-        if self.session_cache is None:
-            return self._client_context()
+        if self.session_cache is None and (self.certificate_chain is not None or self.key_log_file is not None):
+            return self._client_context()  # a private key is not kept
         own = replace(self, server_name=None, session_cache=None)
         roots = os.environ.get(ROOTS_VARIABLE) if self.root_certificates is None else None
-        files = self.files() if roots is None else [*self.files(), roots]
-        return self.session_cache.context_for((own, roots, versions_of(files)), self._client_context)
+        files = [*self.files(), *(_system_roots() if roots is None else [roots])]
+        contexts = _contexts if self.session_cache is None else self.session_cache
+        return contexts.context_for((own, roots, versions_of(files)), self._client_context)
 
     def _client_context(self) -> ssl.SSLContext:
         import ssl
@@ -267,6 +268,17 @@ class _Piece:
         if not found:
             raise InvalidArgument(f"{self.where}: no CERTIFICATE in PEM form was found in it")
         return found
+
+
+_contexts = TlsSessionCache()
+"""The contexts of clients with equal options: reading the roots takes 20 ms. No session is kept in it."""
+
+
+def _system_roots() -> list[str]:
+    import ssl
+
+    paths = ssl.get_default_verify_paths()
+    return [paths.cafile or "", paths.capath or ""]
 
 
 def versions_of(paths: Sequence[str]) -> list[object]:

@@ -84,7 +84,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "EOF", "AbortError", "AioRpcError", "BaseError", "Call", "Channel", "ChannelArgumentType", "ClientCallDetails",
+    "EOF", "AbortError", "AioRpcError", "BaseError", "Call", "Channel", "ClientCallDetails",
     "ClientInterceptor", "InterceptedUnaryUnaryCall", "InternalError", "Metadata", "RpcContext", "Server",
     "ServerInterceptor", "ServicerContext", "StreamStreamCall", "StreamStreamClientInterceptor",
     "StreamStreamMultiCallable", "StreamUnaryCall", "StreamUnaryClientInterceptor", "StreamUnaryMultiCallable",

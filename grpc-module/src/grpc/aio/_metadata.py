@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, ItemsView, Iterable, Iterator, KeysView, Sequence, ValuesView
 from typing import Any
 
 __all__ = ["Metadata"]
@@ -61,17 +61,17 @@ class Metadata(Collection[Any]):
             for value in values:
                 yield key, value
 
-    def keys(self) -> list[str]:
-        """The names, each as often as it comes."""
-        return [key for key, _ in self]
+    def keys(self) -> KeysView[str]:
+        """The names, each once."""
+        return self._metadata.keys()
 
-    def values(self) -> list[str | bytes]:
-        """The values."""
-        return [value for _, value in self]
+    def values(self) -> ValuesView[list[str | bytes]]:
+        """The values of each name."""
+        return self._metadata.values()
 
-    def items(self) -> list[tuple[str, str | bytes]]:
-        """The pairs."""
-        return list(self)
+    def items(self) -> ItemsView[str, list[str | bytes]]:
+        """Each name with its values."""
+        return self._metadata.items()
 
     def get(self, key: str, default: Any = None) -> Any:
         """The first value of a name."""

@@ -13,7 +13,9 @@ from grpc._runtime_protos import protos, protos_and_services, services
 from grpc._simple_stubs import stream_stream, stream_unary, unary_stream, unary_unary
 
 __all__ = [
-    "ChannelOptions", "ExperimentalApiWarning", "PrivateKeySignatureAlgorithm", "UsageError", "experimental_api",
+    "ChannelOptions", "CustomPrivateKeySign", "ExperimentalApiWarning", "PrivateKeySignCancel",
+    "PrivateKeySignOnComplete",
+    "PrivateKeySignatureAlgorithm", "UsageError", "experimental_api",
     "insecure_channel_credentials", "protos", "protos_and_services", "services",
     "ssl_channel_credentials_with_custom_signer", "stream_stream", "stream_unary", "unary_stream", "unary_unary",
     "wrap_server_method_handler",
@@ -53,6 +55,13 @@ class PrivateKeySignatureAlgorithm(enum.Enum):
     RSA_PSS_RSAE_SHA256 = 6
     RSA_PSS_RSAE_SHA384 = 7
     RSA_PSS_RSAE_SHA512 = 8
+
+
+PrivateKeySignCancel = Callable[[], None]
+PrivateKeySignOnComplete = Callable[[bytes | Exception], None]
+CustomPrivateKeySign = Callable[
+    [bytes, PrivateKeySignatureAlgorithm, PrivateKeySignOnComplete], bytes | PrivateKeySignCancel
+]
 
 
 def ssl_channel_credentials_with_custom_signer(
