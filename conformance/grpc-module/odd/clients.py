@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from running import Telling, described, server
-
 import grpc
+from running import Telling, described, server
 
 METADATA = (("a", "1"), ("b-bin", b"\x00\xff"), ("a", "2"))
 
@@ -191,10 +190,9 @@ def use_streams(tell: Telling) -> None:
         tell.raising("result", call.result)
         tell.raising("exception", call.exception)
         call = channel.unary_stream("/a.B/Fail")(b"x", timeout=5)
-        got = []
+        got: list[bytes] = []
         try:
-            for response in call:
-                got.append(response)
+            got.extend(call)
         except grpc.RpcError as error:
             tell(got, "is the call", error is call)
         tell_call(tell, call)
@@ -436,7 +434,7 @@ def use_interceptors_that_answer(tell: Telling) -> None:
 
 
 def use_plugins(tell: Telling) -> None:
-    import grpc._channel  # noqa: F401 - some look for it there
+    import grpc._channel
 
     name = contextvars.ContextVar("name", default="nobody")
 

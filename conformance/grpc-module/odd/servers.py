@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import logging
 import threading
@@ -10,9 +11,8 @@ from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
-from running import Telling, described, server
-
 import grpc
+from running import Telling, described, server
 
 
 def one(behavior: Any, **keywords: Any) -> dict[str, Any]:
@@ -30,10 +30,8 @@ def end_of(tell: Telling, what: str, handlers: dict[str, Any], **options: Any) -
         if handlers["Call"].response_streaming:
             call = channel.unary_stream("/a.B/Call")(b"x", timeout=5)
             got: list[bytes] = []
-            try:
+            with contextlib.suppress(grpc.RpcError):
                 got.extend(call)
-            except grpc.RpcError:
-                pass
             tell(what, got, call.code(), call.details(), call.initial_metadata(), call.trailing_metadata())
         else:
             future = channel.unary_unary("/a.B/Call").future(b"x", timeout=5)

@@ -122,10 +122,10 @@ class UnaryCall(CallInProgress):
         self.wait()
 
 
-def deserialized(ended: _RPCState, deserialize: Callable[[bytes], Any]) -> _RPCState:
-    """The end of a call with its response read."""
-    ended.response = _common.deserialize(ended.response, deserialize)
-    if ended.response is None:
+def deserialized(ended: _RPCState, deserialize: Callable[[bytes], Any], failed: object = None) -> _RPCState:
+    """The end of a call with its response read, of which ``failed`` would mean that it cannot be."""
+    ended.response = _common.deserialize(ended.response, deserialize, failed)
+    if ended.response is failed:
         details = "Exception deserializing response!"
         headers, trailers = ended.initial_metadata, ended.trailing_metadata
         return _RPCState((), headers, trailers, StatusCode.INTERNAL, details, details)

@@ -26,19 +26,19 @@ def serialize(message: Any, serializer: Callable[[Any], bytes] | None) -> Any:
     return _transformed(message, serializer, "Exception serializing message!")
 
 
-def deserialize(serialized_message: bytes, deserializer: Callable[[bytes], Any] | None) -> Any:
-    """The message in bytes; None if the deserializer fails."""
-    return _transformed(serialized_message, deserializer, "Exception deserializing message!")
+def deserialize(serialized_message: bytes, deserializer: Callable[[bytes], Any] | None, failed: object = None) -> Any:
+    """The message in bytes; ``failed`` if the deserializer fails."""
+    return _transformed(serialized_message, deserializer, "Exception deserializing message!", failed)
 
 
-def _transformed(value: Any, transform: Callable[[Any], Any] | None, problem: str) -> Any:
+def _transformed(value: Any, transform: Callable[[Any], Any] | None, problem: str, failed: object = None) -> Any:
     if transform is None:
         return value
     try:
         return transform(value)
     except Exception:
         logger.exception(problem)
-        return None
+        return failed
 
 
 def checked(data: Any) -> bytes:

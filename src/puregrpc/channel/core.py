@@ -302,8 +302,8 @@ class ChannelCore:
         """A connection for a call: wait until there is one, as long as the call allows.
 
         ``is_wanted`` is asked after each change; `give_up_waiting` brings one about. Raises RpcError: UNAVAILABLE if
-        no connection can be made, with a ConnectError as its cause, DEADLINE_EXCEEDED; NotConnected if the channel is closed or belongs to the process
-        that this one was forked from.
+        no connection can be made, with a ConnectError as its cause, DEADLINE_EXCEEDED; NotConnected if the channel is
+        closed or belongs to the process that this one was forked from.
         """
         session = self.try_pick()
         if session is not None and self._process == THIS_PROCESS.id:

@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
+from grpc import _common
 from grpc._aio_errors import EOF, UsageError
 from grpc._calls import deserialized, ended_by, state_of_exchange
 from grpc._codes import StatusCode
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["AioRpcError", "Call", "StreamStreamCall", "StreamUnaryCall", "UnaryStreamCall", "UnaryUnaryCall"]
 
 logger = logging.getLogger("grpc.aio")
+
+FAILED = object()
+"""What a deserializer that raises is taken to have given: one that gives None has not failed, unlike on threads."""
 
 ALREADY_OVER = "RPC already finished."
 HALF_CLOSED = 'RPC is half closed after calling "done_writing".'
@@ -297,7 +301,7 @@ class UnaryUnaryCall(_UnaryResponse, _base_call.UnaryUnaryCall[Any, Any]):
             self._cancel(CANCELLED_HERE)
             return
         if ended.code is StatusCode.OK and self._deserialize is not None:
-            ended = deserialized(ended, self._deserialize)
+            ended = deserialized(ended, self._deserialize, FAILED)
         self._settle(ended)
 
     def _stop(self) -> None:
@@ -437,14 +441,14 @@ class _StreamResponse(_Stream):
         if message is None:
             self._finish(call)
             return EOF
-        if self._deserialize is not None:
-            try:
-                message = self._deserialize(message)
-            except Exception:
-                logger.exception("Exception deserializing message!")
-                self._fail(StatusCode.INTERNAL, "Exception deserializing response!")
-                return EOF
-        self._notice_end()
+        message = _common.deserialize(message, self._deserialize, FAILED)
+        if message is FAILED:
+            self._fail(StatusCode.INTERNAL, "Exception deserializing response!")
+            return EOF
+        if self._callbacks:
+            self._loop.call_soon(self._notice_end)  # when the message is with its reader
+        else:
+            self._notice_end()
         return message
 
 
@@ -553,7 +557,7 @@ class StreamUnaryCall(_StreamRequest, _UnaryResponse, _base_call.StreamUnaryCall
         status = result.status
         ended = state_of(status.code, status.message, status.details, result.headers, result.trailers)
         ended.response = result.message
-        self._settle(ended if self._deserialize is None else deserialized(ended, self._deserialize))
+        self._settle(ended if self._deserialize is None else deserialized(ended, self._deserialize, FAILED))
 
 
 class StreamStreamCall(_StreamRequest, _StreamResponse, _base_call.StreamStreamCall[Any, Any]):
