@@ -48,7 +48,7 @@ def checked_options(options: Any) -> tuple[tuple[str, Any], ...]:
             raise TypeError(f"the name of a channel option is a str, not {name!r}")
         if isinstance(value, int) and not -(2**31) <= value < 2**31:
             raise OverflowError(f"{name}: {value} does not fit into 32 bits")
-        if not isinstance(value, (int, str, bytes)) and name not in OBJECTS:
+        if not isinstance(value, (str, bytes)) and not hasattr(value, "__int__") and name not in OBJECTS:
             raise TypeError(f"{name} is an int, a str or bytes, not {value!r}")
         pairs.append((name, value))
     return tuple(pairs)
