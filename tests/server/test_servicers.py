@@ -179,7 +179,7 @@ def test_the_context(world: str, kind: Any) -> None:
         assert servicer.seen["metadata"]["x-a"] == "1"
         assert servicer.seen["peer"].startswith("ipv4:127.0.0.1:")
         assert servicer.seen["active"]
-        assert 0 < servicer.seen["time"] <= 60
+        assert 0 < servicer.seen["time"] <= 61  # gRPC's C core rounds what is left up, to a tenth of a second
         plaintext = {"transport_security_type": [b"insecure"], "security_level": [b"TSI_SECURITY_NONE"]}
         assert (servicer.seen["auth"], servicer.seen["identities"]) == (plaintext, (None, None))
         assert servicer.ended.wait(15)
