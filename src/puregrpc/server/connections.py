@@ -31,6 +31,7 @@ from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot
 from puregrpc.server.threads import Threads
 from puregrpc.transport.rounds import Rounds
+from puregrpc.transport.session import shared_readers
 from puregrpc.wire.memory import Holder
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Connections:
         """Have something done once a session has let its connection go. With the connection at hand."""
         if kernel.world == "threads":
             self.soon = self._answers.append
+        self.readers = shared_readers(kernel)
+        """Threads: what reads for connections where they are many."""
         self._accepted = 0
         """Connections that came from listeners and are not over."""
         self._calls_started = 0

@@ -74,6 +74,7 @@ class ServerSession:
                 own_mutex=True,
                 between_turns=connections.relieve_those_due,
                 rounds=connections.rounds,
+                readers=connections.readers,
                 tap=tap,
             ),
         )

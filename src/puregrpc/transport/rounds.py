@@ -39,7 +39,8 @@ LONG_TURN = 0.001
 """Seconds from which on a turn is a long one."""
 
 MANY_SESSIONS = 64
-"""From so many on, what each takes while nothing comes matters more than one more call of the system for each read."""
+"""On threads: from so many on few threads read for all of them (`thread_session.together`). Where that cannot be, what
+each takes while nothing comes matters more than one more call of the system for each read."""
 
 MOST_READERS = 16
 """On threads: how many sessions hold what they have read and wait for the interpreter meanwhile."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Ts = TypeVarTuple("Ts")
 
-__all__ = ["ClientSession", "Owner", "Session", "SessionOptions", "UnaryExchange", "open_session"]
+__all__ = ["ClientSession", "Owner", "Session", "SessionOptions", "UnaryExchange", "open_session", "shared_readers"]
 
 ConnectionT = TypeVar("ConnectionT", bound=Connection)
 CallT = TypeVar("CallT", bound="UnaryExchange")
@@ -50,6 +50,13 @@ class Owner(Protocol):
 
     def on_call(self, session: Session[Any], request: Request) -> ServerCall | None:
         """Server: `Driver.on_call`. With the mutex held."""
+
+
+class Readers(Protocol):
+    """`puregrpc.transport.thread_session.together.SharedReaders`."""
+
+    def add(self, reading: Any, descriptor: int) -> bool:
+        """Read for a session from now on; False if that cannot be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +79,8 @@ class SessionOptions:
     """Threads: what the reader does after each turn, without the mutex."""
     rounds: Rounds | None = None
     """What the sessions of one server share their loop by."""
+    readers: Readers | None = None
+    """Threads: what reads for the sessions of one server where they are many."""
     tap: Tap | None = None
     """Hears every byte."""
 
@@ -435,3 +444,11 @@ def open_session(
     module, name = _CLASSES[kernel.world]
     make: Callable[..., Session[ConnectionT]] = getattr(import_module(f"puregrpc.transport.{module}"), name)
     return make(kernel, stream, make_connection, owner, options)
+
+
+def shared_readers(kernel: Kernel) -> Readers | None:
+    """What reads for the sessions of one server where they are many: threads. None on loops."""
+    if kernel.world != "threads":
+        return None
+    make: Callable[..., Readers] = import_module("puregrpc.transport.thread_session.together").SharedReaders
+    return make(kernel)

@@ -7,11 +7,13 @@ caller who leads and makes calls itself, the reader does go on.
 
 from __future__ import annotations
 
+import logging
 import time
 from math import inf
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.threads.kernel import is_cooperative
 from puregrpc.kernel.threads.trampoline import ThreadWaiter
 from puregrpc.kernel.threads.waking import Signal
@@ -20,12 +22,15 @@ from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.end_reasons import broken, failed_here, no_settings
 from puregrpc.transport.session import UnaryExchange
 from puregrpc.transport.thread_session.endpoints import RECV_TIMEOUT, Endpoint, is_by_signal
+from puregrpc.transport.thread_session.together import Next
 from puregrpc.wire.connection import ClientConnection
 
 if TYPE_CHECKING:
     from puregrpc.transport.thread_session.session import ThreadSession
 
 __all__ = ["LONGEST_PAUSE", "QUIET", "Reading"]
+
+logger = logging.getLogger("puregrpc.transport")
 
 QUIET = 0.02
 """When nobody has read for so long (seconds), the reader sends what lone callers left, and reads again, so that PING
@@ -215,24 +220,81 @@ class Reading:
         """Read until the connection is over, and end the session."""
         session = self._session
         self.thread = get_ident()
+        is_shared = False
         try:
             while self._read():
-                continue
+                if self._rounds is not None and self._rounds.are_many and self.share():
+                    is_shared = True
+                    return
         except BaseException as error:  # which nobody foresaw: no call is to wait for a reader that is no more
             session.interrupted(failed_here(error))
             raise
         finally:
+            if not is_shared:
+                self.thread = 0
+                session.finish()
+
+    def share(self) -> bool:
+        """From now on threads that read for many sessions do so, where the server has as many; False if not."""
+        readers, sock, rounds = self._session.options.readers, self._endpoint.socket, self._rounds
+        if readers is None or sock is None or rounds is None or not rounds.are_many:
+            return False
+        thread, self.thread = self.thread, 0
+        is_shared = False
+        try:
+            is_shared = readers.add(self, sock.fileno())
+        finally:
+            if not is_shared:
+                self.thread = thread
+        return is_shared
+
+    def turn(self, *, has_input: bool) -> Next | None:
+        """A turn in one of those threads; gives when the next one is to be. None: the connection is over."""
+        session = self._session
+        self.thread = get_ident()
+        try:
+            left = self._time_left_to_read()
+            if left is None:
+                return None
+            if left <= 0:
+                session.tell_time()
+                return Next(0.0, on_input=True)
+            if self._is_behind:
+                is_clogged = self._act_on_rest()
+                return Next(min(left, self._pause) if is_clogged else 0.0, on_input=False)
+            if (has_input or self._endpoint.has_more) and not self._receive(self._receive_limit, is_waiting=False):
+                return None
+            if self._has_rest:
+                return Next(0.0, on_input=True)
+            left = session.mutex.locked(self._time_left)
+            return None if left is None else Next(left, on_input=True)
+        except BaseException as error:  # which nobody foresaw
+            logger.exception("%s: reading ended with an exception that nobody waits for", session.peer)
+            session.interrupted(failed_here(error))
+            return None
+        finally:
             self.thread = 0
+
+    @property
+    def _has_rest(self) -> bool:
+        """There is something to act on, though nothing comes."""
+        return self._is_behind or self._endpoint.has_more
+
+    def end(self) -> None:
+        """The last turn was. It waits for a thread that sends, if there is one."""
+        session = self._session
+        if session.writing.sender:
+            try:
+                session.kernel.submit(session.finish, f"puregrpc reader {session.peer}")
+            except (LocalProtocolError, RuntimeError):
+                session.finish()
+        else:
             session.finish()
 
     def _read(self) -> bool:
         """One turn of the reader's. False if there is nothing to read any more."""
         session, endpoint = self._session, self._endpoint
-        left = self._await_turn()
-        if session.writing.has_output:
-            session.push()
-            if session.end_reason is not None:
-                left = session.mutex.locked(self._time_left)
+        left = self._time_left_to_read()
         if left is None:
             return False
         if left <= 0:
@@ -240,13 +302,10 @@ class Reading:
             return True
         if self._is_behind:
             if self._rounds is None:
-                is_clogged = session.guarded(self._go_on)
+                is_clogged = self._act_on_rest()
             else:
                 with self._rounds.place(self, is_behind=True):
-                    is_clogged = session.guarded(self._go_on)
-            if self._between_turns is not None:
-                self._between_turns()
-            self._pause = min(2 * self._pause, LONGEST_CLOGGED_PAUSE) if is_clogged else CLOGGED_PAUSE
+                    is_clogged = self._act_on_rest()
             time.sleep(min(left, self._pause) if is_clogged else 0)  # it is others' turn
             return True
         is_waiting = endpoint.receive_waits and left >= LONGEST_PAUSE
@@ -258,13 +317,35 @@ class Reading:
         if rounds is None or not rounds.are_many:
             return self._receive(self._limit)
         with rounds.place(self, is_behind=False):
-            return self._receive(min(self._limit, rounds.most_read))
+            return self._receive(self._receive_limit)
 
-    def _receive(self, limit: int) -> bool:
+    @property
+    def _receive_limit(self) -> int:
+        return self._limit if self._rounds is None else min(self._limit, self._rounds.most_read)
+
+    def _time_left_to_read(self) -> float | None:
+        """Wait for the turn, send what there is, and give `_time_left`."""
+        session = self._session
+        left = self._await_turn()
+        if session.writing.has_output:
+            session.push()
+            if session.end_reason is not None:
+                left = session.mutex.locked(self._time_left)
+        return left
+
+    def _act_on_rest(self) -> bool:
+        """Act on what came before. True where the client takes no answers."""
+        is_clogged = self._session.guarded(self._go_on)
+        if self._between_turns is not None:
+            self._between_turns()
+        self._pause = min(2 * self._pause, LONGEST_CLOGGED_PAUSE) if is_clogged else CLOGGED_PAUSE
+        return is_clogged
+
+    def _receive(self, limit: int, *, is_waiting: bool = True) -> bool:
         """Receive up to so many octets and act on them. False if nothing more will come."""
         mutex = self._session.mutex
         try:
-            data = self._endpoint.receive(limit)
+            data = self._endpoint.receive(limit) if is_waiting else self._endpoint.receive_nowait(limit)
         except OSError as error:
             mutex.locked(self._broken, error)
             return False

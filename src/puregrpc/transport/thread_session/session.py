@@ -94,7 +94,8 @@ class ThreadSession(Session[ConnectionT]):
         self.kernel.attach(self)
         self.guarded(self._start)
         try:
-            self.kernel.submit(self.reading.run, f"puregrpc reader {self.peer}")
+            if not self.reading.share():
+                self.kernel.submit(self.reading.run, f"puregrpc reader {self.peer}")
         except RuntimeError as error:
             self._is_started = False
             self.abort(str(error))
