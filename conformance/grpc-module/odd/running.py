@@ -21,7 +21,7 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-FILES = ("asyncio_clients",)
+FILES = "arguments", "clients", "servers", "asyncio_clients", "asyncio_servers", "surroundings"
 TIMEOUT = 20.0
 """Seconds for one use."""
 

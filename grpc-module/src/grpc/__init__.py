@@ -141,10 +141,15 @@ __all__ = [
     "unary_unary_rpc_method_handler", "xds_channel_credentials", "xds_server_credentials",
 ]  # fmt: skip
 
+for _name in __all__:
+    if isinstance(_kind := globals()[_name], type):
+        _kind.__module__ = "grpc"  # as tracebacks and logs write it
+del _kind, _name
+
 _ON_DEMAND = frozenset(
     (
         "aio", "experimental", "beta", "framework", "_auth", "_channel", "_common", "_compression", "_cython",
-        "_grpcio_metadata", "_interceptor", "_plugin_wrapping", "_server", "_simple_stubs", "_utilities",
+        "_grpcio_metadata", "_interceptor", "_plugin_wrapping", "_server", "_simple_stubs", "_typing", "_utilities",
     )
 )  # fmt: skip
 """Modules of the package that are there without being imported, and load when they are used."""

@@ -37,6 +37,9 @@ __all__ = ["Channel", "_InactiveRpcError", "_MultiThreadedRendezvous", "_RPCStat
 
 logger = logging.getLogger("grpc")
 
+for _kind in (_InactiveRpcError, _MultiThreadedRendezvous, _RPCState):
+    _kind.__module__ = __name__  # as tracebacks and logs write it
+
 _EMPTY_FLAGS = 0
 _USER_AGENT = f"grpc-python/{__version__}"
 

@@ -64,6 +64,8 @@ def opened(make: Callable[..., T], target: str, keywords: ChannelKeywords) -> T:
 
     if target.startswith(("xds:", "google-c2p:")):
         raise NotImplementedError("xDS is not part of puregrpc-grpc: there is no xDS client")
+    if target.startswith("ipv6:%5B"):  # as a peer is written
+        target = target.replace("%5B", "[").replace("%5D", "]")
     try:
         return make(target, **keywords)
     except errors.InvalidArgument as error:

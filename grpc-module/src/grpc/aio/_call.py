@@ -93,6 +93,12 @@ class AioRpcError(RpcError):
         return type(self), values
 
 
+def encoded(request: Any, serialize: Callable[[Any], bytes] | None) -> bytes:
+    """The bytes of a request; nothing, as with grpcio, for None. Raises TypeError for what is no bytes."""
+    data = request if serialize is None else serialize(request)
+    return b"" if data is None else checked(data)
+
+
 class _APIStyle(enum.IntEnum):
     UNKNOWN = 0
     ASYNC_GENERATOR = 1
@@ -512,7 +518,7 @@ class _StreamRequest(_Stream):
             call = self._call or await self._opened_call()
             if call is None or self.done():
                 await self._raise_for_status()
-            data = checked(request if self._serialize is None else self._serialize(request))
+            data = encoded(request, self._serialize)
             await call.send(data)
         except errors.InvalidArgument as error:
             self._settle(ended_by(error))

@@ -14,11 +14,10 @@ from grpc import _channelz
 from grpc._aio_errors import UsageError
 from grpc._channel_options import channel_keywords, checked_options, encoding_of, opened
 from grpc._codes import ChannelConnectivity
-from grpc._common import checked
 from grpc._credentials import CallCredentials, ChannelCredentials, asker, connecting_of
 from grpc._metadata import outgoing
 from grpc.aio import _base_channel
-from grpc.aio._call import StreamStreamCall, StreamUnaryCall, UnaryStreamCall, UnaryUnaryCall
+from grpc.aio._call import StreamStreamCall, StreamUnaryCall, UnaryStreamCall, UnaryUnaryCall, encoded
 from grpc.aio._interceptor import (
     InterceptedStreamStreamCall,
     InterceptedStreamUnaryCall,
@@ -115,7 +114,7 @@ class _MultiCallable:
         raise NotImplementedError
 
     def _encoded(self, request: Any) -> bytes:
-        return checked(request if self._serialize is None else self._serialize(request))
+        return encoded(request, self._serialize)
 
 
 class UnaryUnaryMultiCallable(_MultiCallable, _base_channel.UnaryUnaryMultiCallable[Any, Any]):

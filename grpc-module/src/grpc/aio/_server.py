@@ -52,9 +52,11 @@ class Server(HandlersAndPorts, _base_server.Server):
         return self._handlers.find(details)
 
     async def start(self) -> None:
-        if self._is_started or self._is_stopped:
-            raise UsageError("Server is already started or has stopped.")
-        self._is_started = True
+        if self._is_started:
+            if self._is_stopped:
+                raise UsageError("Server not in ready state")
+            return
+        self._is_started, self._is_stopped = True, False
         find: Any = self._find
         for interceptor in reversed(self._interceptors):
             find = _around(interceptor, find)

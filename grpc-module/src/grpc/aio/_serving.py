@@ -12,8 +12,9 @@ from grpc import _serving as blocking
 from grpc._aio_errors import EOF, AbortError, UsageError
 from grpc._channel_options import encoding_of
 from grpc._codes import StatusCode, code_of
+from grpc._common import checked
 from grpc._metadata import outgoing
-from grpc._servicer_context import CallEnd, CallView, _Context, _encoded
+from grpc._servicer_context import CallView, _Context, _encoded
 from grpc.aio._base_server import ServicerContext
 from grpc.aio._metadata import Metadata
 from puregrpc import errors
@@ -72,7 +73,7 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
 
     async def write(self, message: Any) -> None:
         self._check()
-        await self._context.send(serialized(self.serialize, message, self.end))
+        await self._context.send(serialized(self.serialize, message))
 
     def _check(self) -> None:
         if self._is_over or self._context.cancelled:
@@ -85,13 +86,13 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
         try:
             self._context.send_initial_metadata(outgoing(initial_metadata))
         except errors.LocalProtocolError:
-            raise RuntimeError("Send initial metadata failed: already sent") from None
+            raise UsageError("Send initial metadata failed: already sent") from None
 
     async def abort(self, code: Any, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
         if self._is_over or self.end.is_aborted:
             raise UsageError("Abort already called!" if self.end.is_aborted else ALREADY_OVER)
         if code is StatusCode.OK:
-            raise ValueError("abort() is not a way to end a call with OK")
+            raise AssertionError("abort() is not a way to end a call with OK")
         if trailing_metadata:
             self.set_trailing_metadata(trailing_metadata)
         self.end.is_aborted = True
@@ -109,6 +110,9 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
         pairs = tuple(trailing_metadata)
         outgoing(pairs)
         self.end.trailing_metadata = pairs
+
+    def trailing_metadata(self) -> Any:
+        return self.end.trailing_metadata or ()
 
     def set_code(self, code: Any) -> None:
         """The code of the status: here grpcio takes its number too."""
@@ -201,46 +205,32 @@ async def _argument(handler: Any, request: Any, context: _ServicerContext) -> An
     context.serialize = handler.response_serializer
     if handler.request_streaming:
         requests = request if hasattr(request, "__anext__") else _alone(request)
-        context.requests = _read(requests, handler.request_deserializer, context)
+        context.requests = _read(requests, handler.request_deserializer)
         return context.requests
     if hasattr(request, "__anext__"):
         request = await anext(request, None)
         if request is None:
             raise errors.RpcError(StatusCode.UNIMPLEMENTED.value[0], "no request message came")
-    return _deserialized(request, handler.request_deserializer, context)
+    return _deserialized(request, handler.request_deserializer)
 
 
 async def _alone(request: bytes) -> AsyncIterator[bytes]:
     yield request
 
 
-async def _read(
-    requests: Any, deserialize: Callable[[bytes], Any] | None, context: _ServicerContext
-) -> AsyncIterator[Any]:
+async def _read(requests: Any, deserialize: Callable[[bytes], Any] | None) -> AsyncIterator[Any]:
     async for message in requests:
-        yield _deserialized(message, deserialize, context)
+        yield _deserialized(message, deserialize)
 
 
-def _deserialized(message: bytes, deserialize: Callable[[bytes], Any] | None, context: _ServicerContext) -> Any:
-    if deserialize is None:
-        return message
-    try:
-        return deserialize(message)
-    except Exception:
-        logger.exception("Exception deserializing message!")
-        raise context.end.error(StatusCode.INTERNAL, "Exception deserializing request!") from None
+def _deserialized(message: bytes, deserialize: Callable[[bytes], Any] | None) -> Any:
+    return message if deserialize is None else deserialize(message)
 
 
-def serialized(serialize: Callable[[Any], bytes] | None, response: Any, end: CallEnd) -> bytes:
-    """The bytes of a response. Raises puregrpc's RpcError."""
-    try:
-        data = response if serialize is None else serialize(response)
-    except Exception:
-        logger.exception("Exception serializing message!")
-        raise end.error(StatusCode.INTERNAL, "Failed to serialize response!") from None
-    if not isinstance(data, bytes):
-        raise end.error(StatusCode.INTERNAL, "Failed to serialize response!")
-    return data
+def serialized(serialize: Callable[[Any], bytes] | None, response: Any) -> bytes:
+    """The bytes of a response; nothing, as with grpcio, for None."""
+    data = response if serialize is None else serialize(response)
+    return b"" if data is None else checked(data)
 
 
 async def _response(handler: Any, request: Any, context: _ServicerContext) -> bytes:
@@ -258,7 +248,7 @@ async def _response(handler: Any, request: Any, context: _ServicerContext) -> by
         raise context.end.error(StatusCode.UNKNOWN, "")
     if context.end.code is not None and context.end.code is not StatusCode.OK:
         raise context.end.error(StatusCode.UNKNOWN, "")
-    data = serialized(handler.response_serializer, response, context.end)
+    data = serialized(handler.response_serializer, response)
     context.end.finish()
     return data
 
@@ -272,12 +262,12 @@ async def _responses(handler: Any, request: Any, context: _ServicerContext) -> A
         found = behavior(argument, context) if not _is_plain(behavior) else _iterated(behavior, argument, context)
     if hasattr(found, "__aiter__"):
         async for response in found:
-            yield serialized(handler.response_serializer, response, context.end)
+            yield serialized(handler.response_serializer, response)
     elif inspect.isawaitable(found):
         await found  # it writes to the context
     else:
         for response in found:
-            yield serialized(handler.response_serializer, response, context.end)
+            yield serialized(handler.response_serializer, response)
     if context.end.is_aborted:
         raise context.end.error(StatusCode.UNKNOWN, "")
     context.end.finish()
@@ -329,4 +319,5 @@ def _failure(error: Exception, context: _ServicerContext) -> errors.RpcError:
     if isinstance(error, errors.RpcError):
         return error
     logger.exception("Unexpected [%s] raised by servicer method", type(error).__name__, exc_info=error)
+    context.end.details = None  # which the exception stands for; the code stays
     return context.end.error(StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")
