@@ -73,7 +73,7 @@ FOLDERS: dict[str, dict[str, set[str]]] = {
         "phases": {"connection", "checks", "cases", "frames", "values"},
         "engine": {"phases", "measures", "connection", "checks", "cases", "frames", "values"},
         "reports": {"engine", "checks", "cases", "frames", "values"},
-        "misbehaving": {"engine", "checks", "cases", "frames"},
+        "misbehaving": {"engine", "phases", "checks", "cases", "frames", "values"},
     },
     "trace": {"reading": set(), "explaining": set(), "showing": set()},
 }

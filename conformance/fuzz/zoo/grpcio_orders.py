@@ -37,6 +37,8 @@ class Orders:
         self.counters: dict[str, bytes] = {}
         self.answers: dict[str, bytes] = {}
         self.count = 0
+        self.trailers: list[tuple[str, str]] = []
+        self.customers: set[str] = set()
 
     def create_order(self, request: Any, context: grpc.ServicerContext) -> Any:
         fault = self.fault
@@ -73,6 +75,15 @@ class Orders:
                 time.sleep(0.001)
                 with self.second:
                     pass
+        if fault == "names-in-trailers":
+            context.set_trailing_metadata((("x-customer", request.customer),))
+        if fault == "trailers-that-grow":
+            self.trailers.append(("x-seen", f"order-{self.count}"))
+            context.set_trailing_metadata(tuple(self.trailers))
+        if fault == "same-customer-twice" and len(request.customer) > 40:
+            if request.customer in self.customers:
+                raise KeyError(request.customer)
+            self.customers.add(request.customer)
         ends = 0
         if fault == "due-is-late":
             ends = request.due.ToDatetime().year

@@ -63,6 +63,7 @@ class Connection:
         self.control = 0
         self.kept: list[Any] = []
         self.least_headers = 1 << 32
+        self.calls = 0
         self.ready: set[int] = set()
 
     def read(self, count: int) -> bytes:
@@ -147,6 +148,10 @@ class Connection:
             raise EOFError
         elif kind in (PUSH_PROMISE, CONTINUATION):
             raise Broken
+        elif kind == PRIORITY:
+            if self.fault == "priority-ends-connection":
+                raise Broken
+            self.count()
         elif kind > CONTINUATION:
             if self.fault == "unknown-frame-ends-process":
                 os._exit(5)
@@ -180,11 +185,20 @@ class Connection:
         fields = self.decoder.decode(b"".join(block), raw=True)
         if self.fault == "header-bomb":
             self.kept.append([bytes(value) + b"x" for _, value in fields])
+        if number in self.streams and self.fault == "request-trailers-end-process":
+            os._exit(10)
+        if number in self.streams and flags & END_STREAM and number not in self.ready:
+            # Trailers of a request.
+            self.on_end(number)
+            return
         if number in self.streams:
             raise Broken
         if number <= self.last or not number % 2:
             raise Broken
         self.last = number
+        self.calls += 1
+        if self.fault == "closes-behind-two-hundred-calls" and self.calls > 200:
+            raise EOFError
         if self.fault == "table-of-600-streams" and number >= 1200:
             os._exit(7)
         most = 10_000 if self.fault == "too-many-streams" else MOST_STREAMS
@@ -233,6 +247,9 @@ class Connection:
                 os._exit(8)
             self.count()
             return
+        if self.fault == "prefix-in-one-frame" and not stream.body and 0 < len(payload) < 5:
+            self.end(number, 13, b"no prefix")
+            return
         stream.body += payload
         if len(stream.body) > 1 << 22:
             self.end(number, 8, b"too large")
@@ -258,6 +275,16 @@ class Connection:
             return
         fields, body = stream.fields, bytes(stream.body)
         path = fields.get(b":path", b"")
+        if self.fault == "paths-in-any-case" and path.lower() == PATH.lower():
+            path = PATH
+        if self.fault == "path-with-a-query":
+            path = path.partition(b"?")[0]
+        if self.fault == "get-is-served":
+            fields = {**fields, b":method": b"POST"}
+        if self.fault == "two-messages-are-one" and len(body) >= 5:
+            body = body[: 5 + int.from_bytes(body[1:5], "big")]
+        if self.fault == "flag-is-ignored":
+            body = b"\0" + body[1:]
         if self.fault == "path-without-slash" and not path.startswith(b"/"):
             path = b"/" + path
         if fields.get(b":method") != b"POST" or not fields.get(b"content-type", b"").startswith(b"application/grpc"):
@@ -314,6 +341,8 @@ class Connection:
             return
         self.send(head)
         stream.has_head = True
+        if self.fault == "two-heads":
+            self.send(head)
         if self.fault == "no-trailers":
             self.drop(number)
             self.send(frame(DATA, END_STREAM, number, message(reply)))
@@ -352,7 +381,8 @@ class Connection:
         if not self.drop(number):
             return
         has_head = has_head or (stream is not None and stream.has_head)
-        fields = [(b"grpc-status", b"%d" % code), *([(b"grpc-message", text)] if text else [])]
+        said = b"OK" if self.fault == "status-in-words" and not code else b"%d" % code
+        fields = [(b"grpc-status", said), *([(b"grpc-message", text)] if text else [])]
         if self.fault == "two-statuses":
             fields.append((b"grpc-status", b"0"))
         if self.fault == "message-not-coded" and code:
@@ -367,6 +397,8 @@ class Connection:
             fields = [(b":status", b"200"), (b"content-type", b"application/grpc"), *fields]
         try:
             self.send(frame(HEADERS, END_HEADERS | END_STREAM, number, literal(fields)))
+            if self.fault == "data-behind-trailers":
+                self.send(frame(DATA, END_STREAM, number, b""))
         except OSError:
             return
 
@@ -396,7 +428,19 @@ def talk(sock: socket.socket, fault: str) -> None:
             connection.send(frame(GOAWAY, 0, 0, struct.pack(">II", connection.last, 1)))
         except OSError:
             return
+    except ConnectionResetError:
+        while fault == "spins-behind-a-reset":
+            try:
+                sock.recv(1)
+            except OSError:
+                continue
+        return
     except (OSError, EOFError):
+        while fault == "spins-behind-an-end":
+            try:
+                sock.recv(1)
+            except OSError:
+                break
         return
     finally:
         for number in list(connection.streams):

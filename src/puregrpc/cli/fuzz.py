@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -146,7 +146,7 @@ def fuzz(
     puregrpc fuzz 127.0.0.1:50051 -p --command './server --port {port}'
     puregrpc fuzz 127.0.0.1:50051 -p --credentials 'authorization: Bearer abc' --json report.json
     puregrpc fuzz --replay report.json -p
-    puregrpc fuzz --client './client {address}'
+    puregrpc fuzz --client './client {address}' --proto service.proto
 
     Exit status: 0 nothing was found, 1 findings, 2 it could not run.
     """  # fmt: skip
@@ -155,7 +155,7 @@ def fuzz(
     wishes = Wishes(**options)
     try:
         if client is not None:
-            return _fuzz_client(client, wishes)
+            return _fuzz_client(client, replay, schema, wishes)
         if replay is not None:
             return _replay(replay, target, connection, schema, wishes)
         if target is None:
@@ -356,10 +356,7 @@ def _fuzz(target: str, connection: ConnectionOptions, schema: SchemaOptions, wis
     screen.clear()
     if corpus is not None:
         corpus.add(report.findings, fuzzer.interesting() if methods else ())
-    report.accepted = [each for each in report.findings if each.id in accepted]
-    report.findings = [each for each in report.findings if each.id not in accepted]
-    _write(report, describer, wishes)
-    return FINDINGS if report.findings else NOTHING
+    return _finish(report, describer, wishes, accepted)
 
 
 def _write(report: Report, describer: Describer, wishes: Wishes) -> None:
@@ -385,29 +382,49 @@ def _replay(file: str, target: str | None, connection: ConnectionOptions, schema
     where = link_options(target, connection, own=wishes.own)
     options = _options(wishes, connection, where)
     registry = Registry()
-    shown = 0
     with Target(where, command=wishes.command, pid=wishes.pid) as process:
         trio.run(_load, target, connection, schema, registry, wishes)
         methods = [method for service in registry.services for method in service.methods]
         by_path = {method.path: method for method in methods}
         wanted = {case.method for _, _, case in cases}
         fuzzer = Fuzzer(process, registry, [m for p, m in by_path.items() if p in wanted] or methods[:1], options)
-        for check, number, case, seen in fuzzer.replay(cases):
-            shown += bool(seen)
-            where_ = case.method or "the connection"
-            what = "; ".join(f"{each.check}: {each.summary}" for each in seen) or "not seen any more"
-            print_line(f"{check or case.level} {where_}{f' [{number}]' if number else ''}: {what}")
+        return _tell_replayed(fuzzer.replay(cases))
+
+
+def _fuzz_client(command: str, replay: str | None, schema: SchemaOptions, wishes: Wishes) -> int:
+    from puregrpc.fuzz.misbehaving.clients import fuzz_client, replay_client
+
+    registry = Registry()
+    if schema.is_given:
+        schema.load_files(registry)
+    if replay is not None:
+        return _tell_replayed(replay_client(command, read_replay(replay)[1], registry))
+    accepted = read_baseline(wishes.baseline) if wishes.baseline else set()
+    corpus = Corpus(wishes.corpus) if wishes.corpus else None
+    screen = Screen(0)
+    report = fuzz_client(
+        command, time_limit=wishes.time, max_cases=wishes.max_cases, emit=screen, levels=_levels(wishes.level),
+        registry=registry if schema.is_given else None, known=list(corpus.cases()) if corpus is not None else (),
+    )  # fmt: skip
+    screen.clear()
+    if corpus is not None:
+        corpus.add(report.findings, ())
+    return _finish(report, Describer(registry, target="", is_plaintext=True), wishes, accepted)
+
+
+def _tell_replayed(cases: Iterable[tuple[str, str, Case, list[Observation]]]) -> int:
+    shown = 0
+    for check, number, case, seen in cases:
+        shown += bool(seen)
+        where = case.method or ("the client" if case.level == "client" else "the connection")
+        what = "; ".join(f"{each.check}: {each.summary}" for each in seen) or "not seen any more"
+        print_line(f"{check or case.level} {where}{f' [{number}]' if number else ''}: {what}")
     return FINDINGS if shown else NOTHING
 
 
-def _fuzz_client(command: str, wishes: Wishes) -> int:
-    from puregrpc.fuzz.misbehaving.clients import fuzz_client
-
-    screen = Screen(0)
-    report = fuzz_client(command, time_limit=wishes.time, emit=screen)
-    screen.clear()
-    accepted = read_baseline(wishes.baseline) if wishes.baseline else set()
+def _finish(report: Report, describer: Describer, wishes: Wishes, accepted: set[str]) -> int:
+    """Write the report, less what is accepted; the exit status."""
     report.accepted = [each for each in report.findings if each.id in accepted]
     report.findings = [each for each in report.findings if each.id not in accepted]
-    _write(report, Describer(Registry(), target="", is_plaintext=True), wishes)
+    _write(report, describer, wishes)
     return FINDINGS if report.findings else NOTHING

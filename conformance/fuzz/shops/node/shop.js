@@ -72,6 +72,11 @@ const shop = {
       call.on('cancelled', () => clearTimeout(begun));
       return;
     }
+    if (fault === 'cancel-ends-process') {
+      call.on('cancelled', () => { throw new Error('cancelled'); });
+      setTimeout(() => { if (!call.cancelled) call.end(); }, 5);
+      return;
+    }
     for (let number = 0; number < count; number++) call.write({ id: `${prefix}${number}` });
     call.end();
   },

@@ -9,7 +9,7 @@ from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import Case
 from puregrpc.fuzz.checks.words import Observation
 
-__all__ = ["leak_in", "unbase64"]
+__all__ = ["leak_in", "stack_trace_in", "unbase64"]
 
 _SOURCE = rb"(?:py|go|rs|java|kt|scala|js|mjs|cjs|ts|rb|php|cs|cc|cpp|c|h)"
 LEAKS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
@@ -71,6 +71,11 @@ def leak_in(case: Case, answer: Answer) -> Observation | None:
     if answer.body and (found := _search(answer.body, case, LEAKS[:SURE_LEAKS])) is not None:
         return Observation("leak-of-internals", f"{found[0]} in the reply: {found[1]}", found[:1], "", "CWE-209")
     return None
+
+
+def stack_trace_in(text: bytes) -> bool:
+    """Whether a program has said that it broke down: a stack trace or a panic."""
+    return any(what in ("a stack trace", "a panic") and pattern.search(text) for what, pattern in LEAKS)
 
 
 def _search(text: bytes, case: Case, patterns: tuple[tuple[str, re.Pattern[bytes]], ...]) -> tuple[str, str] | None:

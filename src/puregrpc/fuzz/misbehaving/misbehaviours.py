@@ -37,8 +37,8 @@ from puregrpc.fuzz.frames.probe import (
 
 __all__ = ["MISBEHAVIOURS", "ORDINARY", "Misbehaviour", "Talk"]
 
-RIGHT = Literal["ok", "error", "any"]
-"""The call succeeds; it fails; either."""
+RIGHT = Literal["ok", "error", "any", "handled"]
+"""The call succeeds; it fails; either; either, but the program does not break down over it."""
 
 
 class Talk(Protocol):
@@ -46,6 +46,8 @@ class Talk(Protocol):
 
     stream: int
     """The request's stream."""
+    path: str
+    """The request's :path; empty where it could not be read."""
 
     def send(self, octets: bytes) -> None:
         """Send octets as they are. Raises OSError when the client has gone."""

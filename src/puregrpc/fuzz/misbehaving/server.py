@@ -10,15 +10,32 @@ from types import TracebackType
 
 from puregrpc._locks import Lock
 from puregrpc.errors import InvalidArgument
-from puregrpc.fuzz.frames.probe import ACK, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, SETTINGS_ACK, frame, window
+from puregrpc.fuzz.frames.probe import (
+    ACK,
+    CONTINUATION,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    PADDED,
+    PING,
+    PREFACE,
+    SETTINGS,
+    SETTINGS_ACK,
+    frame,
+    window,
+)
 from puregrpc.fuzz.misbehaving.misbehaviours import MISBEHAVIOURS, ORDINARY, Misbehaviour
 from puregrpc.kernel.threads.waking import Event
+from puregrpc.wire.fast.hpack_decoder import HeaderDecoder, HeaderDecodingError, HeaderListTooLargeError
 
 __all__ = ["MisbehavingServer"]
 
 END_OF_REQUEST = 0.3
 """Seconds after its HEADERS in which a request may end; a stream that goes on is answered then."""
 JOIN_TIMEOUT = 5.0
+MOST_HEADERS = 1 << 20
+PRIORITY = 0x20
+"""The flag of HEADERS."""
 
 
 class MisbehavingServer:
@@ -53,6 +70,8 @@ class MisbehavingServer:
         """How many connections have come."""
         self.requests = 0
         """How many requests have come."""
+        self.paths: list[str] = []
+        """The methods that were called, each once."""
 
     @property
     def address(self) -> str:
@@ -81,6 +100,7 @@ class MisbehavingServer:
         with self._lock:
             self._cases = [case]
             self.connections = self.requests = 0
+            self.paths = []
 
     def close(self) -> None:
         """End it: connections are closed, threads joined."""
@@ -137,6 +157,8 @@ class MisbehavingServer:
                 connection.next_request()
                 with self._lock:
                     self.requests += 1
+                    if connection.path and connection.path not in self.paths:
+                        self.paths.append(connection.path)
                 case.act(connection)
                 if case is not ORDINARY and case.name.startswith("close"):
                     return
@@ -165,8 +187,12 @@ class _Connection:
         self._data = b""
         self._has_preface = False
         self._requests: list[int] = []
+        self._paths: dict[int, str] = {}
         self._ended: set[int] = set()
+        self._decoder: HeaderDecoder | None = HeaderDecoder(MOST_HEADERS)
+        self._block: list[bytes] = []
         self.stream = 0
+        self.path = ""
 
     def send(self, octets: bytes) -> None:
         self._sock.settimeout(5.0)
@@ -191,6 +217,7 @@ class _Connection:
                 raise ConnectionError
             self._read(0.2)
         self.stream = self._requests.pop(0)
+        self.path = self._paths.pop(self.stream, "")
         until = time.monotonic() + END_OF_REQUEST
         while self.stream not in self._ended and time.monotonic() < until:
             self._read(0.05)
@@ -224,11 +251,30 @@ class _Connection:
                 self.send(SETTINGS_ACK)
             elif kind == PING and not flags & ACK:
                 self.send(frame(PING, ACK, 0, payload))
-            elif kind == HEADERS and stream not in self._requests:
-                self._requests.append(stream)
+            elif kind in (HEADERS, CONTINUATION):
+                self._on_block(kind, flags, stream, payload)
             if kind == 0:
                 received += length
             if kind in (0, HEADERS) and flags & END_STREAM:
                 self._ended.add(stream)
         if received:
             self.send(window(0, received))
+
+    def _on_block(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        """A piece of a header block: the request that it begins, and its method."""
+        if kind == HEADERS:
+            if stream not in self._requests:
+                self._requests.append(stream)
+            padding = payload[0] if flags & PADDED and payload else 0
+            payload = payload[(1 if flags & PADDED else 0) + (5 if flags & PRIORITY else 0) : len(payload) - padding]
+            self._block = []
+        self._block.append(payload)
+        if not flags & END_HEADERS or self._decoder is None:
+            return
+        try:
+            run, fields = self._decoder.decode(b"".join(self._block))
+        except (HeaderDecodingError, HeaderListTooLargeError):
+            self._decoder = None
+            return
+        path = dict((*run.fields, *fields)).get(b":path", b"")
+        self._paths[stream] = path.decode("latin-1")

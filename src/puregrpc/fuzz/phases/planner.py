@@ -14,6 +14,7 @@ from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.floods import FLOODS_BY_KIND
 from puregrpc.fuzz.frames.probe import Fields, Probe
 from puregrpc.fuzz.frames.single import SINGLE_SHOTS
+from puregrpc.fuzz.phases.edges import edges
 from puregrpc.fuzz.phases.together import bursts, mixed, ways
 from puregrpc.fuzz.values.choices import Choices, Directed, Path, mutated
 from puregrpc.fuzz.values.fields import leaves, with_field
@@ -114,31 +115,8 @@ class Planner:
 
     def boundaries(self, profile: Profile) -> Iterator[Case]:
         """One field at a time, every value of its table, among ordinary fields and alone."""
-        descriptor = profile.method.input_type
-        paths = self.generator.paths(descriptor)
-        tables = [
-            [(target, value) for target, value in self.generator.boundaries(path, each) if value]
-            for path, each in paths
-        ]
-        names = [self.generator.named(descriptor, path) for path, _ in paths]
-        for (path, _), name in zip(paths, names, strict=True):
-            yield self.made(profile, Directed({path: 0}, fill=True), f"{name}, the simplest", path)
-            yield from self._missing(profile, path, name)
-        # The first values of every field come before the last ones of any, and those among ordinary fields first.
-        start, width = 0, 10
-        while any(start < len(table) for table in tables):
-            for fill in (True, False) if not start else (True,):
-                for (path, _), table, name in zip(paths, tables, names, strict=True):
-                    for target, value in table[start : start + width]:
-                        yield self.made(profile, Directed({target: value}, fill=fill), f"{name}, value {value}", path)
-            start += width
-            width = 24
-
-    def _missing(self, profile: Profile, path: Path, name: str) -> Iterator[Case]:
-        """All but one field."""
-        choices = Directed({}, fill=True, leave_out=path)
-        if len(path) <= 2:
-            yield self.made(profile, choices, f"all but {name}", path)
+        for about, choices, path in edges(self.generator, profile.method.input_type):
+            yield self.made(profile, choices, about, path)
 
     def pairs(self, profile: Profile) -> Iterator[Case]:
         """Several fields at once, each with one of its first values: so all pairs of them come together soon."""

@@ -37,10 +37,16 @@ class Describer:
         self._target = target
         self._is_plaintext = is_plaintext
 
-    def message(self, method: str, octets: bytes) -> str:
-        """A request as .proto text; octets where it is no message of the type."""
+    def is_message(self, case: Case) -> bool:
+        """Whether it is one message, a request or an answer, and nothing else of note."""
+        return case.level in ("schema", "client") and len(case.messages) == 1
+
+    def message(self, case: Case) -> str:
+        """Its message as .proto text; octets where it is none of the type."""
+        octets = case.messages[0]
         try:
-            descriptor = self._registry.method(method).input_type
+            method = self._registry.method(case.method)
+            descriptor = method.output_type if case.level == "client" else method.input_type
             parsed = self._codec.to_message(descriptor, octets)
         except (Error, LookupError):
             return f"# not a message of its type\n{printable(octets, 200)}"
@@ -134,8 +140,8 @@ def text_report(report: Report, describer: Describer, *, traces: bool = False) -
             f"  seen again {finding.repeats} times on fresh connections" if finding.repeats else f"  {finding.note}"
         )
         case = finding.case
-        if case.level == "schema" and len(case.messages) == 1:
-            text = describer.message(case.method, case.messages[0])
+        if describer.is_message(case):
+            text = describer.message(case)
             out += [f"    {escaped(line)}" for line in text.splitlines()[:30]]
         else:
             out += [f"    {escaped(line)}" for line in describer.steps(case)]
@@ -160,8 +166,8 @@ def text_report(report: Report, describer: Describer, *, traces: bool = False) -
 def _finding(finding: Finding, describer: Describer) -> dict[str, Any]:
     case = finding.case
     shown: dict[str, Any] = {"about": case.about, "fields": list(finding.shape), "steps": list(describer.steps(case))}
-    if case.level == "schema" and len(case.messages) == 1:
-        shown["message"] = describer.message(case.method, case.messages[0])
+    if describer.is_message(case):
+        shown["message"] = describer.message(case)
     command = describer.grpcurl(case)
     if command:
         shown["grpcurl"] = command
@@ -232,11 +238,7 @@ def html_report(report: Report, describer: Describer) -> str:
     ]
     for finding in in_order(report.findings):
         case = finding.case
-        text = (
-            describer.message(case.method, case.messages[0])
-            if case.level == "schema" and len(case.messages) == 1
-            else "\n".join(describer.steps(case))
-        )
+        text = describer.message(case) if describer.is_message(case) else "\n".join(describer.steps(case))
         command = describer.grpcurl(case)
         trace = describer.trace(finding)
         parts.append(
