@@ -18,6 +18,7 @@ from puregrpc.server import BlockingServer, Method, ServerConfig, Shape
 from puregrpc.transport import rounds
 from puregrpc.transport.thread_session import together
 from puregrpc.wire.status import StatusCode
+from puregrpc.wire.turn import Turn
 from tests.wire.scripted import PREFACE, frame
 
 ECHO = "/test.Service/Echo"
@@ -122,6 +123,19 @@ def test_input_in_pieces_and_the_end(server: BlockingServer, channels: list[Bloc
             found += sock.recv(4096)
         until(lambda: len(server.snapshot().connections) == len(channels) + 1)
     until(lambda: len(server.snapshot().connections) == len(channels))
+
+
+@needs_epoll
+def test_one_that_brings_more_than_there_is_time_for(server: BlockingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with BlockingChannel(server.addresses[0]) as quiet, BlockingChannel(server.addresses[0]) as loud:
+        for _ in range(3):
+            assert quiet.unary_unary(ECHO)(b"x", timeout=20) == b"x"
+        assert "puregrpc readers" not in readers()
+        monkeypatch.setattr(Turn, "is_over", lambda _turn: True)
+        assert loud.unary_unary(ECHO)(bytes(100_000), timeout=20) == bytes(100_000)
+        monkeypatch.undo()
+        until(lambda: "puregrpc readers" in readers())
+        assert quiet.unary_unary(ECHO)(b"x", timeout=20) == b"x"
 
 
 @needs_epoll

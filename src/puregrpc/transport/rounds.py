@@ -10,6 +10,7 @@ while the round has time: of those that had none yet there may be a thousand mor
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -42,6 +43,10 @@ MANY_SESSIONS = 64
 """On threads: from so many on few threads read for all of them (`thread_session.together`). Where that cannot be, what
 each takes while nothing comes matters more than one more call of the system for each read."""
 
+PRESSED_FOR = 10.0
+"""On threads: so many seconds after a session had no time for all that came, those of its server are read for together:
+the interpreter lets threads go on in no order, and each of those that are busy for some milliseconds."""
+
 MOST_READERS = 16
 """On threads: how many sessions hold what they have read and wait for the interpreter meanwhile."""
 
@@ -60,11 +65,12 @@ NOTHING = nullcontext()
 
 
 class Rounds:
-    """The rounds of one server. In the thread of its loop; on threads, where the system sees to turns, it only says how
-    much may be read at once."""
+    """The rounds of one server. In the thread of its loop; on threads it only says how much may be read at once, and
+    whether few threads are to read for all."""
 
-    __slots__ = ("_behind", "_is_due", "_is_new_next", "_kernel", "_most_read", "_reading", "_room", "_sessions",
-                 "_spent", "_waiting", "_waiting_long", "_waiting_new", "are_many", "is_over")  # fmt: skip
+    __slots__ = ("_behind", "_is_due", "_is_new_next", "_kernel", "_most_read", "_pressed_until", "_reading",
+                 "_room", "_sessions", "_spent", "_waiting", "_waiting_long", "_waiting_new", "are_many",
+                 "is_over")  # fmt: skip
 
     def __init__(self, kernel: Kernel, room: Callable[[], int] | None = None) -> None:
         """``room`` tells how many octets there is room for in all sessions together."""
@@ -85,6 +91,7 @@ class Rounds:
         self._most_read = LARGEST_READ_SIZE
         self.are_many = False
         """On threads: a session that waits keeps nothing ready for what may come."""
+        self._pressed_until = 0.0
         self._reading = tuple(threading.Lock() for _ in range(MOST_READERS))
         self._behind = tuple(threading.Lock() for _ in range(MOST_BEHIND))
 
@@ -110,6 +117,15 @@ class Rounds:
             return NOTHING
         places = self._behind if is_behind else self._reading
         return places[id(reader) // ALIGNMENT % len(places)]
+
+    def press(self) -> None:
+        """On threads: a session had no time for all that came."""
+        self._pressed_until = time.monotonic() + PRESSED_FOR
+
+    @property
+    def are_shared(self) -> bool:
+        """On threads: few of them are to read for all sessions."""
+        return self.are_many or self._pressed_until > time.monotonic()
 
     def spend(self, seconds: float) -> None:
         """A turn has taken so long."""

@@ -223,7 +223,7 @@ class Reading:
         is_shared = False
         try:
             while self._read():
-                if self._rounds is not None and self._rounds.are_many and self.share():
+                if self._rounds is not None and self._rounds.are_shared and self.share():
                     is_shared = True
                     return
         except BaseException as error:  # which nobody foresaw: no call is to wait for a reader that is no more
@@ -235,9 +235,9 @@ class Reading:
                 session.finish()
 
     def share(self) -> bool:
-        """From now on threads that read for many sessions do so, where the server has as many; False if not."""
+        """From now on threads that read for all sessions of the server do so, if they are to; False if not."""
         readers, sock, rounds = self._session.options.readers, self._endpoint.socket, self._rounds
-        if readers is None or sock is None or rounds is None or not rounds.are_many:
+        if readers is None or sock is None or rounds is None or not rounds.are_shared:
             return False
         thread, self.thread = self.thread, 0
         is_shared = False
@@ -415,6 +415,8 @@ class Reading:
         connection = self._session.connection
         is_clogged: bool = connection.is_output_clogged
         self._is_behind = self._session.end_reason is None and (is_clogged or connection.has_input)
+        if self._is_behind and self._rounds is not None:
+            self._rounds.press()
         return is_clogged
 
     def _go_on(self) -> bool:

@@ -1,16 +1,19 @@
 """Few threads that read for many sessions of one server.
 
-A thread for each session takes its stack, and what its allocator keeps for it, however little comes. From
-`MANY_SESSIONS` on, sessions have seats here instead. Whoever has something to do gets a turn: those whose turns were
-short come first, and of those that had none yet and those whose turns are long, one comes after the other. So a client
-that asks for little waits for few of a thousand that ask for much.
+A thread for each session takes its stack, and what its allocator keeps for it, however little comes; and of those that
+have something to do the interpreter lets go on whom it likes. Where sessions are many, or one has no time for all that
+comes, they have seats here instead. Whoever has something to do gets a turn: those whose turns were short come first,
+and of those that had none yet and those whose turns are long, one comes after the other. So a client that asks for
+little waits for few of a thousand that ask for much.
 """
 
 from __future__ import annotations
 
 import heapq
 import logging
+import os
 import select
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,8 +31,8 @@ __all__ = ["Next", "Shared", "SharedReaders"]
 
 logger = logging.getLogger("puregrpc.transport")
 
-THREADS = 4
-"""How many read: one may be held up where a session is in use."""
+THREADS = 2 if "free-threading" not in sys.version else 2 + (os.cpu_count() or 1)
+"""How many read: one may be held up where a session is in use, and more of them would be in one another's way."""
 
 MOST_EVENTS = 64
 """How many sessions are heard of at once."""
