@@ -3,15 +3,18 @@
 A server beside the clients takes a processor too: what the library makes of two threads shows where there is nothing on
 the other side, or a peer that answers each call at once and does nothing of gRPC's. The second ratio is what two
 processors would do together beside one, by the processor time of a call, if no thread waited for another; how often one
-waits stands behind it. That holds on a busy machine, too.
+waits stands behind it. That holds on a busy machine, too. On one processor, where no thread runs beside another, shows
+what the interpreter itself takes for the same work.
 """
 
+import os
 import resource
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from puregrpc import BlockingChannel, BlockingServer, Client
@@ -186,6 +189,12 @@ def main() -> None:
             f"{cost:.0f} and {cost_together:.0f} µs of processor time each: ×{2 * cost / cost_together:.2f}, "
             f"{waits:.3f} waits"
         )
+    tasks = Path("/proc/self/task")
+    if hasattr(os, "sched_setaffinity") and tasks.is_dir():
+        for task in tasks.iterdir():
+            os.sched_setaffinity(int(task.name), {min(os.sched_getaffinity(0))})
+        costs = [f"{rate(threads, shared_channel)[1]:.0f} µs on {threads}" for threads in (1, 2, 4)]
+        print(f"shared_channel, all on one processor: {', '.join(costs)} threads")
     for each in clients:
         each.close()
     server.stop(0).wait()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.internal import api_implementation
 
 from puregrpc import proto
-from puregrpc.errors import CompileError
+from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto.descriptors import FieldType
 
 HELLO = """
@@ -53,3 +54,13 @@ def test_errors_name_file_line_and_column() -> None:
     with pytest.raises(CompileError) as caught:
         proto.compile(["m.proto"], sources={"m.proto": 'syntax = "proto3";\nmessage M { string = 1; }\n'})
     assert caught.value.diagnostics == ("m.proto:2:20: Expected field name.",)
+
+
+def test_a_default_that_is_no_text_is_held_or_refused_by_name() -> None:
+    source = b'syntax = "proto2"; message M { optional string s = 1 [default = "\\377"]; }'
+    [file] = proto.compile(["odd.proto"], sources={"odd.proto": source})
+    if api_implementation.Type() == "python":
+        with pytest.raises(SchemaError, match=r"odd\.proto: .*not UTF-8"):
+            file.to_proto()
+    else:
+        assert b"\xff" in file.to_proto().SerializeToString()

@@ -13,7 +13,7 @@ from types import FrameType
 import pytest
 
 from puregrpc import proto
-from puregrpc.errors import CompileError
+from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto.diagnostics import MAX_DIAGNOSTICS, Diagnostic
 from tests.proto.families import FAMILIES, HEAD2, Sources, repeated
 from tests.proto.more_families import MORE
@@ -43,6 +43,8 @@ def compile_all(sources: Sources) -> Listener:
         file.to_proto(source_info=True)
     except CompileError as error:
         told = len(error.diagnostics)
+    except SchemaError as error:
+        told = 0 if "holds no text that is not UTF-8" in str(error) else -1
     else:
         told = 0
     assert told == listener.errors

@@ -261,7 +261,8 @@ class FileDescriptor(_Named):
     def to_proto(self, *, source_info: bool = False) -> descriptor_pb2.FileDescriptorProto:
         """The file as a FileDescriptorProto with options interpreted; with comments and positions when asked for.
 
-        Raises LookupError if the file was made without a source to answer from.
+        Raises LookupError if the file was made without a source to answer from, SchemaError if google.protobuf cannot
+        hold it: without native code, a default of a proto2 string that is not UTF-8.
         """
         if self.source is None:
             raise LookupError(f"{self.name}: no FileDescriptorProto is known for this file")

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from math import ceil, inf
 from threading import get_ident
@@ -79,9 +80,9 @@ class Doorbell:
                 return
         os.read(self._reading, ALL)
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], object] = os.close) -> None:  # at the interpreter's end there is no `os`
         for descriptor in {getattr(self, "_reading", -1), getattr(self, "_writing", -1)} - {-1}:
-            os.close(descriptor)
+            close(descriptor)
 
 
 LONGEST_SLEEP = 1e6

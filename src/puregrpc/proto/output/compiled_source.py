@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from puregrpc.errors import SchemaError
 from puregrpc.proto.collecting import without_garbage_collection
 from puregrpc.proto.descriptors import MessageDescriptor
 from puregrpc.proto.link.linked_file import LinkedFile
@@ -119,7 +120,14 @@ class CompiledSource:
         """The descriptor as a message."""
         from google.protobuf import descriptor_pb2
 
-        return descriptor_pb2.FileDescriptorProto.FromString(self.serialized(source_info=source_info))
+        data = self.serialized(source_info=source_info)
+        try:
+            return descriptor_pb2.FileDescriptorProto.FromString(data)
+        except UnicodeDecodeError as error:  # a default in proto2 may be any octets
+            name = self.file.descriptor.name
+            raise SchemaError(
+                f"{name}: google.protobuf without native code holds no text that is not UTF-8: {error}"
+            ) from None
 
     def comments(self) -> Mapping[str, str]:
         """Leading comments by full name."""
