@@ -75,6 +75,15 @@ def test_resources_of_packages(imported: Path) -> None:
         resource("no_such_package", "a.txt")
 
 
+def test_files_of_a_package_that_a_bundler_left_out(imported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("google.api", "zipped_package.data"):
+        monkeypatch.setitem(sys.modules, package, None)  # type: ignore[arg-type]  # what cannot be imported
+    assert b"google.api" in resource("google.api", "http.proto")
+    assert resource("zipped_package.data", "a.txt") == b"a"
+    with pytest.raises(OSError, match=r"none\.txt"):
+        resource("google.api", "none.txt")
+
+
 def test_a_client_loads_definitions_from_a_zip_file(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a folder in it, by an absolute path, and beside the program if that is a zipapp."""
     folder = archive / "definitions"

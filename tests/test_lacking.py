@@ -124,3 +124,8 @@ def test_without_zlib_no_peer_is_told_of_gzip() -> None:
         "from puregrpc.wire.connection import ConnectionConfig\nprint(ConnectionConfig().accept_encodings)"
     )
     assert "gzip" not in run("-c", program)
+
+
+@pytest.mark.parametrize("world", ["asyncio", "trio"])
+def test_calls_on_a_loop_in_a_python_that_starts_no_threads(world: str) -> None:
+    assert run("-m", "tests.lacking", "threads", world) == "{'reply': 'hello Bert'}\n[{'reply': 'hello Ada'}]\n"

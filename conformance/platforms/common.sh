@@ -8,6 +8,16 @@ unset PYTHONPATH
 # It cannot be shown here: says why, and ends with the status that means that.
 cannot() { echo "cannot be had here: $*"; exit 3; }
 
+# A certificate of 127.0.0.1 with its key, for the program's calls over TLS: its arguments are in `over_tls`.
+over_tls=()
+if openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+  -addext subjectAltName=IP:127.0.0.1 -keyout "$WORK/key.pem" -out "$WORK/certificate.pem" >/dev/null 2>&1; then
+  cat "$WORK/key.pem" >>"$WORK/certificate.pem"
+  over_tls=(--certificate "$WORK/certificate.pem")
+else
+  echo "not shown over TLS: openssl makes no certificate here"
+fi
+
 # A command that gets what the platform needs; what it prints is for its failure alone.
 get() {
   local bound=()

@@ -41,7 +41,10 @@ def resource(package: str, path: str) -> bytes:
 
     spec = find_spec(package)
     if spec is None:
-        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        above, _, name = package.rpartition(".")
+        if not above:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        return resource(above, f"{name}/{path}")  # a bundler may bring the files of a package that nothing imports
     for folder in spec.submodule_search_locations or ():  # several, of a namespace package
         try:
             return read(f"{folder}/{path}")

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from puregrpc import AsyncClient
+from puregrpc import AsyncClient, Server, open_channel
 from puregrpc.errors import ConnectError
 
 
@@ -32,6 +32,14 @@ async def main() -> None:
             assert "127.0.0.1:1" in str(error), error
         else:
             raise AssertionError("nobody listens there")
+    async with open_channel(sys.argv[1]) as channel:  # field 1 of the request and of the reply is text
+        assert await channel.unary_unary("/hello.HelloService/SayHello")(b"\n\x04Bert") == b"\n\nhello Bert"
+    try:
+        await Server("127.0.0.1:0").start()
+    except ConnectError as error:
+        assert "Pyodide cannot listen" in str(error), error
+    else:
+        raise AssertionError("nothing can listen here")
 
 
 await main()  # type: ignore[top-level-await]  # noqa: F704

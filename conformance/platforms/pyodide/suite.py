@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Generator
 
 import pytest
@@ -20,6 +21,8 @@ class WithoutThreads:
             pytest.skip("there are no threads here")
 
 
+# Here it is the time of day, which says nothing of what a test takes where others are at work.
+time.process_time = lambda: 0.0
 os.chdir("/site")
 os.environ["HYPOTHESIS_PROFILE"] = "smoke"
 # pytest's plugin for unraisable exceptions collects garbage at the end: long chains of objects that the tests of limits
