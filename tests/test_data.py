@@ -77,7 +77,7 @@ def test_resources_of_packages(imported: Path) -> None:
 
 def test_files_of_a_package_that_a_bundler_left_out(imported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("google.api", "zipped_package.data"):
-        monkeypatch.setitem(sys.modules, package, None)  # type: ignore[arg-type]  # what cannot be imported
+        monkeypatch.setitem(sys.modules, package, None)  # what cannot be imported
     assert b"google.api" in resource("google.api", "http.proto")
     assert resource("zipped_package.data", "a.txt") == b"a"
     with pytest.raises(OSError, match=r"none\.txt"):
