@@ -329,9 +329,9 @@ class TrioSession(LoopSession[ConnectionT]):
     ) -> CallT:
         self._open_unary(call, request, deadline, message, now)
         if not call.ended:
-            call.waiter = waiter = TrioWaiter()
+            call.waiter = waiter = TrioWaiter(current_task())
             try:
-                await waiter.woken()
+                await wait_task_rescheduled(waiter.abort)
             except BaseException:
                 if not call.ended:
                     self.reset_call(call)

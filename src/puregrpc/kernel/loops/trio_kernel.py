@@ -32,12 +32,12 @@ T = TypeVar("T")
 
 
 class TrioWaiter:
-    """A `Waiter` of trio."""
+    """A `Waiter` of trio. With a ``task``, that one waits by itself, with `abort`: a frame less than in `wait`."""
 
     __slots__ = ("_is_woken", "_task")
 
-    def __init__(self) -> None:
-        self._task: trio.lowlevel.Task | None = None
+    def __init__(self, task: trio.lowlevel.Task | None = None) -> None:
+        self._task = task
         self._is_woken = False
 
     def wake(self) -> None:
@@ -47,24 +47,20 @@ class TrioWaiter:
             self._task = None
             reschedule(task)
 
-    def woken(self) -> Awaitable[None]:
-        """To be awaited at once, by whoever knows that it has not been woken: a frame less than `wait`."""
-        self._task = current_task()
-        return wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - the caller awaits it
-
     async def wait(self, until: float = inf) -> bool:
         if self._is_woken:
             return True
         if until == inf:
             self._task = current_task()
-            await wait_task_rescheduled(self._abort)
+            await wait_task_rescheduled(self.abort)
         else:
             with trio.CancelScope(deadline=until):
                 self._task = current_task()
-                await wait_task_rescheduled(self._abort)
+                await wait_task_rescheduled(self.abort)
         return self._is_woken
 
-    def _abort(self, _raise_cancel: RaiseCancelT) -> Abort:
+    def abort(self, _raise_cancel: RaiseCancelT) -> Abort:
+        """The wait was cancelled."""
         self._task = None
         return Abort.SUCCEEDED
 
