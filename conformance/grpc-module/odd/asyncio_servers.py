@@ -89,18 +89,20 @@ async def use_ends_of_handlers_on_asyncio(tell: Telling) -> None:
         await context.abort(grpc.StatusCode.NOT_FOUND, "not here", (("why", "none"),))
         return b""
 
+    seconds: list[Any] = []
+
     async def aborts_in_try(request: bytes, context: Any) -> bytes:
         try:
             await context.abort(grpc.StatusCode.NOT_FOUND, "caught")
         except Exception as error:
-            tell(type(error).__name__, str(error))
+            seconds.append(error)
         return b"went on"
 
     async def aborts_twice(request: bytes, context: Any) -> bytes:
         try:
             await context.abort(grpc.StatusCode.NOT_FOUND, "first")
         except Exception:
-            await tell.awaiting("second", context.abort(grpc.StatusCode.ABORTED, "second"))
+            seconds.append(await Telling().awaiting("", context.abort(grpc.StatusCode.ABORTED, "second")))
         return b""
 
     async def none(request: bytes, context: Any) -> Any:
@@ -124,6 +126,8 @@ async def use_ends_of_handlers_on_asyncio(tell: Telling) -> None:
         trailers, plain, plain_aborts,
     ):  # fmt: skip
         await end_of(tell, behavior.__name__, grpc.unary_unary_rpc_method_handler(behavior))
+    await asyncio.sleep(0.05)
+    tell("second", [described(each) for each in seconds])
     reading = grpc.unary_unary_rpc_method_handler(trailers, request_deserializer=lambda _: 1 / 0)
     await end_of(tell, "a request that cannot be read", reading)
     writing = grpc.unary_unary_rpc_method_handler(trailers, response_serializer=lambda _: 1 / 0)

@@ -60,6 +60,15 @@ def endless(request: bytes, context: Any) -> Iterator[bytes]:
         time.sleep(0.01)
 
 
+GATE = threading.Event()
+"""A call of Gate ends once this is set."""
+
+
+def gate(request: bytes, context: Any) -> bytes:
+    GATE.wait(10)
+    return request
+
+
 def join(requests: Iterator[bytes], context: Any) -> bytes:
     return b"".join(requests)
 
@@ -77,6 +86,7 @@ HANDLERS = {
     "Rich": grpc.unary_unary_rpc_method_handler(rich),
     "Refuse": grpc.unary_unary_rpc_method_handler(refuse),
     "Slow": grpc.unary_unary_rpc_method_handler(slow),
+    "Gate": grpc.unary_unary_rpc_method_handler(gate),
     "Many": grpc.unary_stream_rpc_method_handler(many),
     "Fail": grpc.unary_stream_rpc_method_handler(many_and_fail),
     "Endless": grpc.unary_stream_rpc_method_handler(endless),
@@ -252,12 +262,14 @@ def use_callbacks(tell: Telling) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         order: list[str] = []
         over = threading.Event()
-        future = channel.unary_unary("/a.B/Echo").future(b"x", timeout=5)
+        GATE.clear()
+        future = channel.unary_unary("/a.B/Gate").future(b"x", timeout=15)
         future.add_done_callback(lambda found: order.append(f"1 {found.result()}"))
         future.add_done_callback(lambda found: [][1])
         future.add_done_callback(lambda found: order.append("3"))
         future.add_callback(lambda: order.append("4"))
         future.add_done_callback(lambda found: over.set())
+        GATE.set()
         tell("over", over.wait(5))
         tell(order)
         tell.raising("add_callback at the end", future.add_callback, lambda: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -171,11 +172,14 @@ def use_kinds_of_addresses(tell: Telling) -> None:
     made.stop(0).wait()
 
 
-def use_simple_imports(tell: Telling) -> None:
-    for name in ("grpc.aio", "grpc.experimental", "grpc.experimental.aio", "grpc.experimental.gevent",
-                 "grpc._channel", "grpc._interceptor", "grpc._server", "grpc._utilities", "grpc._common",
-                 "grpc._cython.cygrpc", "grpc._auth", "grpc._compression", "grpc._plugin_wrapping", "grpc._typing",
-                 "grpc.aio._call", "grpc.aio._channel", "grpc.aio._interceptor", "grpc.aio._metadata",
-                 "grpc.aio._server", "grpc.aio._typing", "grpc.aio._utils", "grpc.framework",
-                 "grpc._grpcio_metadata", "grpc._runtime_protos"):  # fmt: skip
-        script(tell, name, f"import {name}; print('imported')")
+NAMES = (
+    "aio", "experimental", "experimental.aio", "_channel", "_interceptor", "_server", "_utilities", "_common",
+    "_cython.cygrpc", "_auth", "_compression", "_plugin_wrapping", "_typing", "aio._call", "aio._channel",
+    "aio._interceptor", "aio._metadata", "aio._server", "aio._typing", "aio._utils", "framework", "_grpcio_metadata",
+    "_runtime_protos",
+)  # fmt: skip
+
+
+def use_modules(tell: Telling) -> None:
+    for name in NAMES:
+        tell.raising(name, lambda n=name: importlib.import_module(f"grpc.{n}").__name__)
