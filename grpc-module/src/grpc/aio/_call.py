@@ -144,6 +144,8 @@ class Call(_base_call.Call):
 
     def _fail(self, code: StatusCode, details: str, *, cancelled: bool = False) -> bool:
         """End it from this side."""
+        if self._state.code is not None:
+            return False
         is_first = self._settle(
             _RPCState((), None, (), code, details, debug_string(code, details)), cancelled=cancelled
         )

@@ -57,7 +57,7 @@ class _MultiCallable:
         interceptors: Sequence[Any],
     ) -> None:
         self._channel = channel
-        self._path = path
+        self._path_bytes = path.encode()
         self._make = make
         self._bound = make(_Path(path))
         self._serialize = serialize
@@ -75,18 +75,18 @@ class _MultiCallable:
         else:
             given = Metadata.from_tuple(metadata)
             call = self._intercepted(
-                loop, list(self._interceptors), self._path.encode(), request, timeout, given, credentials,
+                loop, list(self._interceptors), self._path_bytes, request, timeout, given, credentials,
                 wait_for_ready, compression, self._begin_again,
             )  # fmt: skip
-        if not isinstance(call, UnaryUnaryCall):  # which is kept in `unary_calls`
+        if type(call) is not UnaryUnaryCall:  # which is kept in `unary_calls`
             channel.keep(call)
         call._keeper = channel  # which lives as long as the call
         return call
 
     def _begin_again(self, details: Any, request: Any, compression: Any) -> Any:
         """Begin the call that the interceptors have made of one."""
-        path = details.method.decode() if isinstance(details.method, bytes) else details.method
-        bound = self._bound if path == self._path else self._make(_Path(path))
+        path = details.method
+        bound = self._bound if path == self._path_bytes else self._make(_Path(_text(path)))
         options = details.timeout, details.metadata, details.credentials, details.wait_for_ready, compression
         return self._begin(bound, self._channel.loop_of_calls(), request, *options)
 

@@ -19,8 +19,8 @@ class Interception:
     """
 
     __slots__ = (
-        "_context", "_coroutine", "_future", "_handle", "_is_driven", "_is_to_be_cancelled", "_loop", "_over", "_task",
-        "_waited",
+        "_context", "_coroutine", "_future", "_handle", "_is_driven", "_is_to_be_cancelled", "_loop", "_outcome",
+        "_over", "_task", "_waited",
     )  # fmt: skip
 
     def __init__(
@@ -31,8 +31,10 @@ class Interception:
         self._over = over
         self._context = contextvars.copy_context()
         self._task: asyncio.Task[Any] | None = None
-        self._future: asyncio.Future[Any] = loop.create_future()
-        """What the coroutine gave or raised."""
+        self._outcome: tuple[Any, BaseException | None] | None = None
+        """What the coroutine gave, or raised, at its end."""
+        self._future: asyncio.Future[None] | None = None
+        """Done at the end: for those who wait for what another drives."""
         self._is_driven = False
         self._waited: Any = None
         """The future that the coroutine waits for, while somebody drives it."""
@@ -49,29 +51,34 @@ class Interception:
         await _Drive(self)
 
     def _task_ended(self, task: asyncio.Task[Any]) -> None:
-        if not self._future.done():  # it was cancelled before its first step
+        if self._outcome is None:  # it was cancelled before its first step
             self._coroutine.close()
-            self._end(asyncio.CancelledError())
+            self._end(None, asyncio.CancelledError())
         if not task.cancelled():
             task.exception()  # those who await the call get it
 
     def done(self) -> bool:
         """It has ended."""
-        return self._future.done()
+        return self._outcome is not None
 
     def result(self) -> Any:
-        """What it gave; raises what it raised."""
-        return self._future.result()
+        """What it gave; raises what it raised, and InvalidStateError before its end."""
+        if self._outcome is None:
+            raise asyncio.InvalidStateError("the interceptors have not ended")
+        value, error = self._outcome
+        if error is not None:
+            raise error
+        return value
 
     def cancel(self) -> bool:
         """Cancel the coroutine. False if it has ended."""
-        if self._future.done():
+        if self._outcome is not None:
             return False
         if not self._is_driven:
             self._is_driven = True
             self._handle.cancel()
             self._coroutine.close()
-            self._end(asyncio.CancelledError())
+            self._end(None, asyncio.CancelledError())
         elif self._waited is None or not self._waited.cancel():
             self._is_to_be_cancelled = True
         return True
@@ -81,13 +88,15 @@ class Interception:
             self._is_driven = True
             self._handle.cancel()
             return (yield from self.drive())
-        if not self._future.done():
+        if self._outcome is None:
+            if self._future is None:
+                self._future = self._loop.create_future()
             try:
                 yield from asyncio.shield(self._future)
             except asyncio.CancelledError:
                 self.cancel()
                 raise
-        return self._future.result()
+        return self.result()
 
     def drive(self) -> Generator[Any, Any, Any]:
         """Run the coroutine to its end, in the task of whoever iterates."""
@@ -107,21 +116,18 @@ class Interception:
                     error = raised
                 self._waited = None
         except StopIteration as ended:
-            self._future.set_result(ended.value)
-            self._over()
+            self._end(ended.value, None)
             return ended.value
         except BaseException as raised:
-            self._end(raised)
+            self._end(None, raised)
             raise
         finally:
             del error
 
-    def _end(self, error: BaseException) -> None:
-        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-            self._future.cancel()
-        else:
-            self._future.set_exception(error)
-            self._future.exception()  # it counts as looked at
+    def _end(self, value: Any, error: BaseException | None) -> None:
+        self._outcome = value, asyncio.CancelledError() if isinstance(error, GeneratorExit) else error
+        if self._future is not None:
+            self._future.set_result(None)
         self._over()
 
 

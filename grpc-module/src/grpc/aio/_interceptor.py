@@ -152,7 +152,8 @@ class InterceptedCall:
             return self._last_call
         continuation = partial(self._run, interceptors[1:])
         found = await getattr(interceptors[0], self._method)(continuation, details, request)
-        return found if isinstance(found, self._call_type) else self._as_call(found)
+        is_call = found is self._last_call or isinstance(found, self._call_type)  # which is slow to say
+        return found if is_call else self._as_call(found)
 
     def _as_call(self, found: Any) -> Any:
         """What an interceptor gave that is no call, as one."""
