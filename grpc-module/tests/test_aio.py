@@ -233,3 +233,24 @@ def test_a_channel_that_is_dropped_is_closed_once_its_calls_are_over(serve: Call
         assert files() <= before
 
     asyncio.run(main())
+
+
+def test_who_stops_a_server_goes_on_before_those_who_wait_for_that() -> None:
+    order: list[str] = []
+
+    async def main() -> None:
+        server = aio.server()
+        server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+
+        async def stop() -> None:
+            await server.stop(None)
+            order.append("stopped")
+
+        stopping = asyncio.ensure_future(stop())
+        assert not await server.wait_for_termination()
+        order.append("waited")
+        await stopping
+
+    asyncio.run(main())
+    assert order == ["stopped", "waited"]

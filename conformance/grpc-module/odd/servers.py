@@ -154,8 +154,10 @@ def use_ends_of_handlers(tell: Telling) -> None:
         context.set_trailing_metadata((("T", "1"),))
         return b"done"
 
+    cancelled: list[Any] = []
+
     def cancels(request: bytes, context: Any) -> bytes:
-        tell("cancel", context.cancel(), context.is_active())
+        cancelled.append((context.cancel(), context.is_active()))
         return b"done"
 
     for behavior in (
@@ -164,6 +166,8 @@ def use_ends_of_handlers(tell: Telling) -> None:
         cancels,
     ):  # fmt: skip
         end_of(tell, behavior.__name__, one(behavior))
+    time.sleep(0.05)
+    tell("cancel", cancelled)
     end_of(tell, "a request that cannot be read", one(none, request_deserializer=lambda _: 1 / 0))
     end_of(tell, "a response that cannot be written", one(trailers, response_serializer=lambda _: 1 / 0))
     end_of(tell, "a response that is written as None", one(trailers, response_serializer=lambda _: None))

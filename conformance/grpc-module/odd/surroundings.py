@@ -105,16 +105,6 @@ def use_ends_of_programs(tell: Telling) -> None:
     )
     script(
         tell,
-        "a stream that nobody reads",
-        f"""
-        import grpc
-        channel = grpc.insecure_channel("127.0.0.1:{port}")
-        call = channel.stream_stream("/a.B/None")(iter([]))
-        print("begun")
-        """,
-    )
-    script(
-        tell,
         "channels of asyncio that nobody closes",
         f"""
         import asyncio, grpc

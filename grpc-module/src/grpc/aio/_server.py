@@ -66,21 +66,19 @@ class Server(HandlersAndPorts, _base_server.Server):
         await self._server.start()
 
     async def stop(self, grace: float | None) -> None:
-        self._is_stopped = True
         _channelz.forget_server(self._server)
         if self._is_started:
             await self._server.stop(grace or 0)
         else:
             self._server.unbind()
+        self._is_stopped = True
         if self._stopped is not None and not self._stopped.done():
-            self._stopped.set_result(None)
+            self._stopped.set_result(None)  # whoever stops it goes on before those who wait for that
 
     async def wait_for_termination(self, timeout: float | None = None) -> bool:
-        if self._is_stopped and not self._is_started:
+        if self._is_stopped:
             return False
-        if self._is_started:
-            return await self._server.wait_for_termination(timeout)
-        if self._stopped is None:
+        if self._stopped is None or self._stopped.done():
             self._stopped = asyncio.get_running_loop().create_future()
         try:
             await asyncio.wait_for(asyncio.shield(self._stopped), timeout)
