@@ -301,7 +301,7 @@ def test_nested_while_it_waits_for_others_to_read(
     client: Client, nested: Callable[[Client], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Handle(client):
-        once = Once(monkeypatch, ThreadWaiter, "block", lambda: nested(client))
+        once = Once(monkeypatch, ThreadWaiter, "sleep", lambda: nested(client))
         assert client.call(b"0.1", SLEEP).message == b"0.1"
     assert once.outcome == b"nested"
 

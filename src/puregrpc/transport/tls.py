@@ -288,7 +288,7 @@ def versions_of(paths: Sequence[str]) -> list[object]:
         try:
             found = Path(path).stat()
             versions.append((found.st_ino, found.st_size, found.st_mtime_ns))
-        except OSError:
+        except (OSError, ValueError):  # ValueError: no path can be like that
             versions.append(None)
     return versions
 
