@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,3 +79,30 @@ def test_a_finding_can_be_replayed_and_accepted(tmp_path: Path) -> None:
     )
     assert accepted["status"] == 0
     assert accepted["accepted"] == [finding["id"]]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_ended_ends_its_target(tmp_path: Path) -> None:
+    port = free_port()
+    file = tmp_path / "pid"
+    program = f"import os; open({str(file)!r}, 'w').write(str(os.getpid())); from conformance.fuzz.zoo import raw_shop"
+    command = shlex.join([sys.executable, "-c", f"{program}; raw_shop.main({port}, 'sound')"])
+    run = subprocess.Popen(
+        [
+            sys.executable, "-m", "puregrpc", "fuzz", f"127.0.0.1:{port}", "-p", "--proto", str(SHOP),
+            "--command", command, "--time", "60s",
+        ],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while not file.exists() or not file.read_text():
+            assert run.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.5)
+        run.terminate()
+        assert run.wait(30) == 128 + signal.SIGTERM
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(file.read_text()), 0)
+    finally:
+        run.kill()
+        run.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -153,6 +154,8 @@ def fuzz(
     options["pid"] = options["pid"] or 0
     options["command"] = options["command"] or ""
     wishes = Wishes(**options)
+    # Whoever ends the run, as CI does, is not to leave the target that it has started.
+    signal.signal(signal.SIGTERM, _ended)
     try:
         if client is not None:
             return _fuzz_client(client, replay, schema, wishes)
@@ -164,6 +167,10 @@ def fuzz(
     except (ConnectError, InvalidArgument, SchemaError, RpcError, OSError) as error:
         print_styled([("puregrpc: ", "bold red"), (str(error), "")], error=True)
         return COULD_NOT_RUN
+
+
+def _ended(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _levels(text: str) -> tuple[str, ...]:

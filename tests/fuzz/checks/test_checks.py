@@ -93,6 +93,16 @@ def test_what_the_request_said_is_no_leak(registry: Registry) -> None:
     assert checks(registry, answer, "any", sent=b"\x0a\x0b/etc/passwd") == []
 
 
+def test_a_malformed_field_may_be_quoted_but_not_come_from_elsewhere(registry: Registry) -> None:
+    answer = answered((b"grpc-status", b"13"), (b"grpc-message", b"illegal key a\0"))
+    method = registry.method("shop.v1.Shop/GetItem")
+    judge = Judge(registry, deadline=2.0)
+    for fields, found in (((b"a\0", b"b"),), []), ((), ["protocol-violation"]):
+        steps = (Step("open", fields=(*HEAD, *fields)), Step("message", octets=b"", end=True))
+        case = Case("header", method.path, steps, "any", "a case")
+        assert [seen.check for seen in judge.judge(case, answer, Profile(method))] == found
+
+
 def test_no_answer_is_a_hang(registry: Registry) -> None:
     assert checks(registry, Answer(1, 100.0)) == ["hang"]
 

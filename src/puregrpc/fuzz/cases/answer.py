@@ -7,7 +7,10 @@ from functools import lru_cache
 from puregrpc.fuzz.frames.probe import Fields
 from puregrpc.wire.status import decode_grpc_message
 
-__all__ = ["Answer"]
+__all__ = ["CONTROLS", "Answer"]
+
+CONTROLS = "a control character"
+"""What is said of a field's value that has NUL, CR or LF."""
 
 CONNECTION_FIELDS = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 
@@ -145,7 +148,7 @@ def _problems(fields: Fields, is_head: bool) -> tuple[str, ...]:
             if name in CONNECTION_FIELDS:
                 found.append(f"the field {name.decode()} (RFC 9113, section 8.2.2)")
             if b"\0" in value or b"\r" in value or b"\n" in value:
-                found.append(f"a control character in the value of {name[:40]!r} (RFC 9113, section 8.2.1)")
+                found.append(f"{CONTROLS} in the value of {name[:40]!r} (RFC 9113, section 8.2.1)")
     if len([None for name, _ in fields if name == b"grpc-status"]) > 1:
         found.append("two grpc-status (PROTOCOL-HTTP2, Responses)")
     if is_head and statuses != 1:

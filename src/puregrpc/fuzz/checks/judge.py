@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from puregrpc.fuzz.cases.answer import Answer
+from puregrpc.fuzz.cases.answer import CONTROLS, Answer
 from puregrpc.fuzz.cases.case import Case
 from puregrpc.fuzz.checks.leaks import leak_in, unbase64
 from puregrpc.fuzz.checks.replies import Replies
@@ -44,8 +44,9 @@ class Judge:
     def judge(self, case: Case, answer: Answer, profile: Profile | None, *, is_last: bool = True) -> list[Observation]:
         """What is wrong with one answer of a case; ``is_last``: it is that of the call the case is about."""
         found: list[Observation] = []
-        if answer.violations:
-            found += [violation(text) for text in answer.violations[:2]]
+        # Who quotes a malformed field in its refusal says what it was sent.
+        said = [text for text in answer.violations if CONTROLS not in text or not _has_controls(case)]
+        found += [violation(text) for text in said[:2]]
         if answer.cancelled:
             return found
         if not answer.ended:
@@ -200,6 +201,12 @@ class Judge:
             StatusCode.UNAVAILABLE,
             StatusCode.DEADLINE_EXCEEDED,
         )
+
+
+def _has_controls(case: Case) -> bool:
+    """Whether a case sends fields with octets that no field may have (RFC 9113, section 8.2.1)."""
+    octets = (octets for step in case.steps for field in step.fields for octets in field)
+    return any(control in each for each in octets for control in (b"\0", b"\r", b"\n"))
 
 
 def _form(answer: Answer, found: list[Observation]) -> None:

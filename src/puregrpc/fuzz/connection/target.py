@@ -23,6 +23,12 @@ START_TIMEOUT = 60.0
 """Seconds that a target may take until it listens."""
 STOP_TIMEOUT = 3.0
 PROC = Path("/proc")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ASKED = 50
+"""After so many looks at the list a target is connected to, which may be in a namespace of its own."""
+LISTEN = "0A"
+LISTENERS = ("00000000", "0100007F", "0" * 32, "0" * 24 + "01000000", "0" * 16 + "FFFF00000100007F")
+"""Addresses, as /proc/net/tcp and tcp6 have them, at which what is on loopback is reached."""
 
 
 class Usage:
@@ -80,8 +86,12 @@ class Target:
         return bool(self._command or self._given_pid)
 
     def __enter__(self) -> Target:
-        if self._command:
-            self.start()
+        try:
+            if self._command:
+                self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,7 +114,9 @@ class Target:
             raise InvalidArgument(f"--command {self._command[0]!r}: {error.strerror or error}") from None
         self.starts += 1
         self.exit_status = None
-        while not self._listens():
+        attempts = 0
+        while not self._is_up(attempts):
+            attempts += 1
             if self._process.poll() is not None:
                 status = self._process.returncode
                 raise ConnectError(f"--command ended with status {status} before it listened on {self.describe()}")
@@ -247,12 +259,34 @@ class Target:
             pending += children.get(pid, [])
         self._pids = tuple(found)
 
+    def _is_up(self, attempts: int) -> bool:
+        """Whether it listens, if possible without a connection: who waits for the first one is to have it later."""
+        if not self._can_be_listed():
+            return self._listens()
+        # In a namespace of its own it is not listed.
+        return self._is_listed() or (attempts % ASKED == ASKED - 1 and self._listens())
+
     def _listens(self) -> bool:
         try:
             self.options.connect(1.0).close()
         except OSError:
             return False
         return True
+
+    def _can_be_listed(self) -> bool:
+        return not self.options.path and self.options.host in LOOPBACK and (PROC / "net" / "tcp").exists()
+
+    def _is_listed(self) -> bool:
+        """Whether the system has a listener at the address."""
+        wanted = f":{self.options.port:04X} "
+        for name in ("tcp", "tcp6"):
+            with contextlib.suppress(OSError):
+                for line in (PROC / "net" / name).read_text().splitlines()[1:]:
+                    if wanted in line:
+                        _, local, _, state, *_ = line.split()
+                        if state == LISTEN and local.partition(":")[0] in LISTENERS and local.endswith(wanted.strip()):
+                            return True
+        return False
 
 
 def _is_alive(pid: int) -> bool:

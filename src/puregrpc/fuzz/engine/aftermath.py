@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from puregrpc.fuzz.cases.case import Case
+from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.checks.words import Observation, Profile, signature
 from puregrpc.fuzz.connection.running import is_simple, run_case
 from puregrpc.fuzz.engine.proving import SLOW_START, Proving, followed
 from puregrpc.fuzz.measures.growth import cancelling
 from puregrpc.fuzz.values.field_values import words_of
 
-__all__ = ["MOST_KEPT", "Aftermath"]
+__all__ = ["BUSY_SOON", "MOST_KEPT", "Aftermath"]
 
 READS = (
     "get", "list", "read", "fetch", "find", "lookup", "search", "show", "describe", "query", "quote", "compute",
@@ -87,15 +87,20 @@ class Aftermath(Proving):
         culprit = self._busy_when_cancelled(cases, until)
         for count in (FEW, len(cases)):
             culprit = culprit or self._by_halves(cases[-count:], lambda: self._watch.is_busy(BUSY_SOON), until)
-        if culprit is not None and self._revive():
-            run_case(culprit, self.target, deadline=self.options.deadline)
-            # Some are busy for a while after they have begun.
-            if self._watch.is_busy() and self._revive() and not self._is_busy_anyway():
-                text = f"{culprit.about}: a processor is busy from then on, with nothing to do"
-                seen = Observation("cpu", text, ("busy",), "", "CWE-835", is_repeated=True)
-                self._examine(replace(culprit, maker=None, drawn=None), seen)
-                self._is_kept_busy = True
-                self._revive()
+        if culprit is None or not self._revive():
+            return
+        run_case(culprit, self.target, deadline=self.options.deadline)
+        # Some are busy for a while after they have begun.
+        if not self._watch.is_busy() or not self._revive():
+            return
+        if self._is_busy_anyway():
+            culprit = self._busy_from_the_first() if self._canary is not None else None
+        if culprit is not None:
+            text = f"{culprit.about}: a processor is busy from then on, with nothing to do"
+            seen = Observation("cpu", text, ("busy",), "", "CWE-835", is_repeated=True)
+            self._examine(replace(culprit, maker=None, drawn=None), seen)
+            self._is_kept_busy = True
+        self._revive()
 
     def _is_busy_anyway(self) -> bool:
         """Whether a fresh target is busy after an ordinary call as well."""
@@ -119,6 +124,18 @@ class Aftermath(Proving):
             if self._watch.is_busy(BUSY_SOON):
                 return case
         return None
+
+    def _busy_from_the_first(self) -> Case | None:
+        """An ordinary call, if a target that nobody has connected to does nothing, and is busy for ever after one."""
+        profile = self._canary
+        if profile is None or not self._revive() or self._watch.is_busy(BUSY_SOON):
+            return None
+        self._control()
+        if not self._watch.is_busy():
+            return None
+        steps = (Step("open", fields=profile.fields), Step("message", octets=profile.octets, end=True))
+        return Case("sequence", profile.path, (*steps, Step("wait", until="end"), Step("close")), "any",
+                    "an ordinary call, and the end of its connection")  # fmt: skip
 
     def _by_halves(self, cases: Sequence[Case], shows: Callable[[], bool], until: float = 0.0) -> Case | None:
         """The one of many cases after which something shows; None if it does not show again, or not until then."""

@@ -17,7 +17,7 @@ from puregrpc.fuzz.cases.headers import two_hosts
 from puregrpc.fuzz.checks.words import Observation, Profile, normal_text
 from puregrpc.fuzz.connection.running import SLACK, body_of, is_simple, run_case
 from puregrpc.fuzz.connection.storm import AT_ONCE, Storm
-from puregrpc.fuzz.engine.aftermath import MOST_KEPT
+from puregrpc.fuzz.engine.aftermath import BUSY_SOON, MOST_KEPT
 from puregrpc.fuzz.engine.beginning import Beginning, is_small
 from puregrpc.fuzz.engine.findings import Progress, Report
 from puregrpc.fuzz.engine.watching import DOWN, OutOfTime
@@ -327,6 +327,10 @@ class Fuzzer(Beginning):
     def _usage(self, recent: list[Case]) -> None:
         suspicion = self._watch.look(sum(case.octets for case in recent), sum(case.calls for case in recent))
         if suspicion is None:
+            return
+        if suspicion == "cpu" and not self._watch.is_still() and self._watch.is_busy(BUSY_SOON):
+            # What it takes with nothing to do is no case's.
+            self._calm()
             return
         single = [case for case in recent if case.calls < MANY_CALLS]
         for case, observation in self._watch.search(
