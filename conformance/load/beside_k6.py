@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.load.hello import PROTO, hello_server
-
+from conformance.load.call_cases import CALL_CASES
 from conformance.load.case import MARK, Case
 from conformance.load.cases import CASES
 from conformance.load.odd_cases import ODD_CASES
 from conformance.load.phase_cases import PHASE_CASES
+from conformance.load.servers import Servers, serving
 from conformance.load.strange_cases import STRANGE_CASES
 
 JAVASCRIPT = """
@@ -30,17 +30,20 @@ import grpc from 'k6/net/grpc';
 import exec from 'k6/execution';
 import { check, group, sleep } from 'k6';
 const client = new grpc.Client();
-client.load([], 'hello.proto');
-const TARGET = '%s';
+client.load([], 'hello.proto', 'grpcbin.proto', 'missing.proto');
+%s
+const shown = (what) => (typeof what === 'boolean' || what === '' || isNaN(what) ? String(what) : Number(what));
+const seen = (...what) => { check(1, { [what.map(shown).join(' ')]: () => true }); };
 export const options = %s;
 %s
 """
 PYTHON = """
 from puregrpc import AsyncClient, Client, StatusOK, check, group, sleep
-from puregrpc.load import abort, vu
+from puregrpc.load import abort, scenario, test, vu
 client = %s()
-client.load([], "hello.proto")
-TARGET = "%s"
+client.load([], "hello.proto", "grpcbin.proto", "missing.proto")
+%s
+def seen(*what): check(1, {" ".join(map(str, what)): True})
 options = %s
 %s
 """
@@ -49,13 +52,16 @@ OURS = re.compile(r"(grpc_connect_duration|grpc_req_failed|grpc_req_planned_dura
                   r"grpc_streams_msg_interval|grpc_streams_msg_latency|generator_lag|iteration_errors)\b")  # fmt: skip
 """What k6 does not measure."""
 
+HEADING = re.compile("[A-Z]+")
+"""Of a part of the summary."""
+
 ONCE_A_SECOND = re.compile(r"vus(_max)?\b")
 NUMBER = re.compile(r"-?\d[\d.]*\s?(?:µs|ns|ms|[mhs]|%|[kMG]?B)?(?:\d+s)?")
 
 
 def shape(text: str) -> list[str]:
     """The lines of a summary without what differs from run to run."""
-    found = []
+    found: list[str] = []
     for raw in text.splitlines():
         line = raw.strip()
         if not line or line.startswith("time=") or OURS.match(line) or ONCE_A_SECOND.match(line):
@@ -66,18 +72,24 @@ def shape(text: str) -> list[str]:
         elif line[0] in "✓✗" and "=" in line:  # a threshold: the expression stays, the value goes
             expression, _, value = line.rpartition("'")
             line = expression + NUMBER.sub("#", value)
+        if HEADING.fullmatch(line) and found and HEADING.fullmatch(found[-1]):
+            found.pop()  # all that stood below it is ours
         found.append(" ".join(line.split()))
+    if found and HEADING.fullmatch(found[-1]):
+        found.pop()
     return found
 
 
 def tags_of(path: Path) -> dict[str, list[tuple[str, ...]]]:
-    """Metric -> the names of the tags that its points have."""
+    """Metric -> the names of the tags that its points have. Nothing that was sent or received is no point."""
     found: dict[str, set[tuple[str, ...]]] = {}
     if not path.exists():  # k6 makes the file once it begins, and not for options that cannot be
         return {}
     for text in path.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
         name = line["metric"]
+        if name.startswith("data_") and not line["data"].get("value", 1):
+            continue
         if line["type"] == "Point" and not (OURS.match(name) or ONCE_A_SECOND.match(name)):
             found.setdefault(name, set()).add(tuple(sorted(line["data"]["tags"])))
     return {name: sorted(tags) for name, tags in found.items()}
@@ -111,21 +123,25 @@ def ran(command: list[str], folder: Path) -> tuple[int, str, str]:
     return process.returncode, said[0], said[1]
 
 
-def differences(case: Case, k6: str, target: str) -> list[str]:
+def differences(case: Case, k6: str, servers: Servers) -> list[str]:
     """What is not the same."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "hello.proto").write_text(PROTO)
-        (folder / "script.js").write_text(JAVASCRIPT % (target, case.options, case.javascript))
+        servers.write_files(folder)
+        constants = servers.constants.items()
+        javascript = "\n".join(f"const {name} = '{value}';" for name, value in constants)
+        (folder / "script.js").write_text(JAVASCRIPT % (javascript, case.options, case.javascript))
         kind = "AsyncClient" if "async def" in case.python else "Client"
-        (folder / "script.py").write_text(PYTHON % (kind, target, case.options, case.python))
+        python = "\n".join(f"{name} = '{value}'" for name, value in constants)
+        (folder / "script.py").write_text(PYTHON % (kind, python, case.options, case.python))
         common = ["--summary-export", "export.json", *case.arguments]
         theirs = ran([k6, "run", "-q", "--no-color", "--out", "json=k6.json", *common, "script.js"], folder)
         export = folder / "export.json"
         their_export = json.loads(export.read_text()) if export.exists() else {}
         export.unlink(missing_ok=True)
-        python = [sys.executable, "-m", "puregrpc"]
-        ours = ran([*python, "run", "-q", "--out", "json=ours.json", *common, "script.py"], folder)
+        ours = ran(
+            [sys.executable, "-m", "puregrpc", "run", "-q", "--out", "json=ours.json", *common, "script.py"], folder
+        )
         our_export = json.loads(export.read_text()) if export.exists() else {}
         found = []
         if theirs[0] != ours[0]:
@@ -152,11 +168,11 @@ def main() -> int:
     """Run the cases that are named, or all."""
     k6, *names = sys.argv[1:]
     failed = 0
-    with hello_server() as target:
-        for case in CASES + ODD_CASES + PHASE_CASES + STRANGE_CASES:
+    with serving() as servers:
+        for case in CASES + ODD_CASES + PHASE_CASES + STRANGE_CASES + CALL_CASES:
             if names and case.name not in names:
                 continue
-            found = differences(case, k6, target)
+            found = differences(case, k6, servers)
             failed += bool(found)
             print(f"{'differs' if found else 'the same':8}  {case.name}", flush=True)
             for line in found:

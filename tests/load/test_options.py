@@ -112,3 +112,11 @@ def test_what_cannot_be(options: Any, said: str) -> None:
         read_options(options)
     assert said in str(caught.value)
     assert caught.value.exit_status == 104
+
+
+def test_whole_numbers_may_be_text_as_the_environment_has_them() -> None:
+    (scenario,) = read_options({"vus": "3", "iterations": "12"}).scenarios
+    assert scenario.text == "12 iterations shared among 3 VUs (maxDuration: 10m0s, gracefulStop: 30s)"
+    for wrong in ("", "x", "1.5", "-1", "9" * 20):
+        with pytest.raises(LoadError):
+            read_options({"vus": wrong, "iterations": 12})

@@ -427,3 +427,24 @@ def test_k6s_summaries_tell_of_groups_in_their_own_ways() -> None:
     assert "     █ outer" in legacy
     assert "       ✓ one" in legacy
     assert any(line.startswith("     group_duration...: avg=") for line in legacy)
+
+
+def test_selectors_are_told_as_they_were_written() -> None:
+    metrics = Metrics()
+    metrics.metric("m", "counter").with_tags({"a": "b", "c": "d"}).note(2)
+    metrics.add_thresholds({"m{ a:b , c : d }": " count==2 "})
+    (result,) = metrics.judge()
+    assert (result.metric, result.threshold.source, result.ok) == ("m{a:b , c : d}", " count==2 ", True)
+    summary = metrics.summary(mode="compact")
+    assert "{ a:b , c : d }" in summary
+    assert "✓ 'count==2' count=2" in summary
+    for wrong in ("m{}", "m{a:b,}", "m {a:b}"):
+        with pytest.raises(InvalidArgument):
+            parse_selector(wrong)
+
+
+def test_a_gauge_without_a_sample_has_no_infinite_ends() -> None:
+    metrics = Metrics()
+    metrics.metric("g", "gauge")
+    metrics.add_thresholds({"g": "value==0"})
+    assert "inf" not in metrics.summary(mode="compact")

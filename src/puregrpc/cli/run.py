@@ -36,7 +36,7 @@ SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 @click.option("--duration", "-d", metavar="TIME", help="How long iterations are begun: 30s, 1m30s.")
 @click.option("--iterations", "-i", type=click.IntRange(1), help="How many iterations the users share.")
 @click.option(
-    "--stage", "-s", "stages", multiple=True, metavar="TIME:USERS",
+    "--stage", "-s", "stages", multiple=True, metavar="TIME:USERS,…",
     help="Go to USERS within TIME; several make a ramp.",
 )  # fmt: skip
 @click.option("--rate", metavar="N[/s|/m|/h]", help="Begin N iterations a second (minute, hour), for --duration.")
@@ -68,7 +68,8 @@ def run(script: str, **given: Any) -> int:
 
     Exit status: 0; 99 if a threshold was crossed; 100 or 101 if setup() or teardown() took too long; 104 for options
     that cannot be; 105 after Ctrl-C, which ends the run gracefully, and at once when it comes again; 107 if the script
-    raised outside of iterations; 108 if it called abort(); 255 without a script or a function in it.
+    raised outside of iterations; 108 if it called abort(); 110 if it called test.fail(); 255 without a script or a
+    function in it.
 
     \b
     puregrpc run script.py --vus 50 --duration 30s
@@ -116,7 +117,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
     options = {name: given[name] for name in names if given[name] not in (None, "disabled")}
     if given["stages"]:
-        options["stages"] = [_stage(each) for each in given["stages"]]
+        options["stages"] = [_stage(each) for text in given["stages"] for each in text.split(",")]
     if given["tags"]:
         options["tags"] = dict(_pair(each, "--tag") for each in given["tags"])
     for name in ("no_setup", "no_teardown", "no_thresholds"):

@@ -54,6 +54,7 @@ class Test(Protocol):
     def iterations(self) -> tuple[int, int]: ...
     def seconds(self) -> float: ...
     def abort(self, reason: str) -> None: ...
+    def fail(self, reason: str) -> None: ...
     def connections_of(self, number: int, kernel: Kernel | None) -> Connections: ...
     def user_number(self) -> int: ...
 
@@ -428,6 +429,12 @@ class User:
             else:
                 surround(self.surroundings)  # they are others once `vu.tag` was called, in a thread
                 await activity.in_thread(self._call, ())
+        except Interrupted:
+            self.interrupted += 1
+            if not activity.is_async:
+                raise
+            await activity.kernel.checkpoint()  # it was held up, and has much to hear
+            return
         except (Exception, SystemExit) as error:  # sys.exit() too is no reason to end a run
             activity.failed(error)
         except Abort as error:

@@ -10,7 +10,9 @@ from typing import NoReturn, Protocol
 from puregrpc.errors import LocalProtocolError
 from puregrpc.load.problems import Abort
 
-__all__ = ["Place", "ScenarioInfo", "TestInfo", "UserInfo", "abort", "current_place", "scenario", "test", "vu"]
+__all__ = [
+    "Place", "ScenarioInfo", "TestInfo", "UserInfo", "abort", "current_place", "current_test", "scenario", "test", "vu",
+]  # fmt: skip
 
 
 class Scenario(Protocol):
@@ -30,6 +32,7 @@ class Test(Protocol):
     def active_users(self) -> int: ...
     def iterations(self) -> tuple[int, int]: ...
     def seconds(self) -> float: ...
+    def fail(self, reason: str) -> None: ...
 
 
 class Place:
@@ -52,6 +55,9 @@ class Place:
 
 
 current_place: ContextVar[Place | None] = ContextVar("puregrpc_load_place", default=None)
+
+current_test: ContextVar[Test | None] = ContextVar("puregrpc_load_test", default=None)
+"""The run in whose ``init``, ``setup`` or ``teardown`` code is."""
 
 
 def here() -> Place:
@@ -146,6 +152,12 @@ class TestInfo:
     def seconds(self) -> float:
         """How long the run goes on."""
         return here().test.seconds()
+
+    def fail(self, reason: object = "") -> None:
+        """Have the run count as failed: it goes on to its end, and the exit status is 110. In ``init``, ``setup`` and
+        ``teardown`` too."""
+        run = current_test.get()
+        (here().test if run is None else run).fail(str(reason))
 
     def abort(self, reason: object = "") -> NoReturn:
         """See `puregrpc.load.abort`."""

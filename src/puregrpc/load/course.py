@@ -9,6 +9,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from importlib import import_module
 from itertools import count
 from typing import Any
@@ -17,18 +18,20 @@ from puregrpc.client.calls.measure import Meter
 from puregrpc.client.per_user import Connections, UserAsyncClient
 from puregrpc.kernel import Kernel, ThreadKernel
 from puregrpc.kernel.ownership import open_kernel
-from puregrpc.kernel.threads.trampoline import run_blocking
-from puregrpc.load.activity import Activity, Share
-from puregrpc.load.executors import carry_out
+from puregrpc.kernel.threads.trampoline import Interrupted, run_blocking
+from puregrpc.load.activity import Activity, Share, User
+from puregrpc.load.context import current_test
+from puregrpc.load.executors import CUT_GRACE, carry_out
 from puregrpc.load.messages import Counts
 from puregrpc.load.options import Options
 from puregrpc.load.problems import ExitStatus
 from puregrpc.load.script import Script, arguments_for, failure_text, is_async
+from puregrpc.load.standstill import telling_of_standstill
 from puregrpc.load.waiting import Change, within
 from puregrpc.metrics import Metrics, active
 from puregrpc.metrics.current import Surroundings, surrounded_by
 
-__all__ = ["Course", "ScriptFailure"]
+__all__ = ["SCRIPT_CALLERS", "Course", "ScriptFailure"]
 
 logger = logging.getLogger("puregrpc.load")
 
@@ -82,6 +85,10 @@ class Course(ABC):
         self.activities: list[Activity] = []
         self.kernel: Kernel
         self.change: Change
+        self._stops = 0
+        """How many signals have come."""
+        self._calls = 0
+        """Calls of `init`, `setup` and `teardown` that have not ended."""
         self._numbers = count()
         self._pools: dict[tuple[int, bool], Connections] = {}
         self._connections: list[Connections] = []
@@ -135,6 +142,10 @@ class Course(ABC):
     def abort(self, reason: str) -> None:
         """The script ends the run."""
 
+    @abstractmethod
+    def fail(self, reason: str) -> None:
+        """The script has the run count as failed."""
+
     def stop(self) -> None:
         """Begin no iteration any more."""
         for activity in self.activities:
@@ -163,7 +174,7 @@ class Course(ABC):
                 try:
                     kernel.run(self._in(kernel))
                 finally:
-                    if not any(each.is_stuck for each in self.activities):
+                    if not (self._calls or any(each.is_stuck for each in self.activities)):
                         kernel.run(kernel.close())
             elif self.options.loop == "trio" or (not self.options.loop and self.script.prefers_trio):
                 import_module("trio").run(self._on_loop)
@@ -193,21 +204,23 @@ class Course(ABC):
             return None
         given: list[Any] = []
         arguments = arguments_for(function, *values)
-
-        async def call() -> None:
-            with surrounded_by(Surroundings({}, f"::{name}")):
-                if not is_async(function):
-                    given.append(function(*arguments))
-                elif self._is_on_loop:
-                    given.append(await function(*arguments))
-                else:
-                    given.append(import_module("asyncio").run(function(*arguments)))
-
+        stops = max(self._stops, 1)
         try:
-            if not await within(self.kernel, timeout, call):
+            if not await within(
+                self.kernel,
+                timeout,
+                partial(self.called, function, arguments, name, given),
+                change=self.change,
+                gives_up=lambda: self._stops > stops,
+            ):
+                await self.change.wait_for(lambda: not self._calls, self.kernel.now() + CUT_GRACE)
+                if self._stops > stops:
+                    raise ScriptFailure(f"{name}() was interrupted", ExitStatus.INTERRUPTED)
                 status = ExitStatus.TEARDOWN_TIMEOUT if name == "teardown" else ExitStatus.SETUP_TIMEOUT
                 raise ScriptFailure(f"{name}() took more than {timeout:g} s, and was interrupted", status)
-        except Exception as error:
+        except Interrupted:
+            raise ScriptFailure(f"{name}() was interrupted", ExitStatus.INTERRUPTED) from None
+        except (Exception, SystemExit) as error:
             if isinstance(error, ScriptFailure):
                 raise
             raise ScriptFailure(f"{name}(): {failure_text(error, self.script.path)}") from error
@@ -215,6 +228,26 @@ class Course(ABC):
             if name != "init":
                 Meter(self.metrics).traffic(0, 0, {"group": f"::{name}"})
         return given[0] if given else None
+
+    async def called(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], name: str, given: list[Any]
+    ) -> None:
+        """Call a function of the script's, for what it returns."""
+        current_test.set(self)
+        self._calls += 1
+        try:
+            with surrounded_by(Surroundings({}, f"::{name}")):
+                if not is_async(function):
+                    given.append(function(*arguments))
+                elif self._is_on_loop:
+                    given.append(await function(*arguments))
+                else:
+                    given.append(import_module("asyncio").run(function(*arguments)))
+        except SystemExit as error:  # sys.exit() too is no reason to end without a summary
+            raise ScriptFailure(f"{name}(): {failure_text(error, self.script.path)}") from error
+        finally:
+            self._calls -= 1
+            self.change.tell()
 
     def prepare(self, data: Any) -> None:
         """Make the scenarios ready, with what ``setup`` gave."""
@@ -236,7 +269,6 @@ class Course(ABC):
 
     async def scenarios(self, begins_at: float, watch: Callable[[], Any]) -> None:
         """Carry out the scenarios, from a time of the kernel's on; ``watch`` is a coroutine that goes on meanwhile."""
-        kernel = self.kernel
         left = set(self.activities)
 
         async def one(activity: Activity) -> None:
@@ -246,6 +278,18 @@ class Course(ABC):
                 left.discard(activity)
                 self.change.tell()
 
+        with self._watched():
+            await self._carried_out(one, left, watch)
+
+    def _watched(self) -> AbstractContextManager[None]:
+        """What tells of scripts that hold up the loop."""
+        if self.kernel.world == "threads":
+            return nullcontext()
+        path = "" if self.script.path is None else str(self.script.path.absolute())
+        return telling_of_standstill(self.kernel, SCRIPT_CALLERS, path)
+
+    async def _carried_out(self, one: Callable[[Activity], Any], left: set[Activity], watch: Callable[[], Any]) -> None:
+        kernel = self.kernel
         tasks = [kernel.spawn(one, activity) for activity in self.activities]
         watching = kernel.spawn(watch)
         try:
@@ -292,3 +336,7 @@ class Course(ABC):
                     await client.close()
             except Exception:
                 logger.exception("a handler of a stream raised")
+
+
+SCRIPT_CALLERS = (User.iterate.__code__, Course.called.__code__)
+"""What calls the functions of scripts, on a loop in the loop's own thread."""

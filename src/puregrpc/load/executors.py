@@ -24,7 +24,7 @@ from puregrpc.load.scenarios import (
 )
 from puregrpc.load.schedules import arrivals, constant_arrivals, share_of, user_steps
 
-__all__ = ["carry_out"]
+__all__ = ["CUT_GRACE", "carry_out"]
 
 CUT_GRACE = 1.0
 """Seconds that iterations have to end which were interrupted. A thread may be where nothing interrupts it."""

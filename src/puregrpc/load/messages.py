@@ -12,8 +12,8 @@ from typing import Any
 from puregrpc.metrics.registry import Drained
 
 __all__ = [
-    "Begin", "Counts", "Cut", "Done", "Ended", "FromCoordinator", "FromWorker", "Numbers", "Ready", "Samples", "Stand",
-    "Stop", "Take", "Users",
+    "Begin", "Counts", "Cut", "Done", "Ended", "Failed", "FromCoordinator", "FromWorker", "Numbers", "Ready", "Samples",
+    "Stand", "Stop", "Take", "Users",
 ]  # fmt: skip
 
 
@@ -82,6 +82,13 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """The worker's script has the run count as failed."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Done:
     """The worker has done its part. ``failures``: what iterations raised, and how often, for each scenario."""
 
@@ -107,5 +114,5 @@ class Users:
     count: int
 
 
-FromWorker = Ready | Take | Stand | Samples | Ended | Done
+FromWorker = Ready | Take | Stand | Samples | Ended | Failed | Done
 FromCoordinator = Begin | Numbers | Stop | Cut | Users

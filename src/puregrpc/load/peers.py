@@ -21,6 +21,7 @@ from puregrpc.load.messages import (
     Cut,
     Done,
     Ended,
+    Failed,
     FromCoordinator,
     FromWorker,
     Numbers,
@@ -60,6 +61,7 @@ class Coordinator(Protocol):
     activities: list[Activity]
 
     def abort(self, reason: str) -> None: ...
+    def fail(self, reason: str) -> None: ...
     def lost(self, problem: str) -> None: ...
 
 
@@ -138,6 +140,8 @@ class Peers:
                 run.metrics.tell(Sample(run.metrics[name], value, tags, moment))
         elif isinstance(message, Ended):
             run.abort(message.reason)
+        elif isinstance(message, Failed):
+            run.fail(message.reason)
         elif isinstance(message, Ready):
             peer.ready = message
             run.change.tell()

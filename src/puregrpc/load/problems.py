@@ -27,6 +27,8 @@ class ExitStatus:
     """The script raised while it was read, or in ``init``, ``setup`` or ``teardown``."""
     ABORTED = 108
     """The script called `abort`."""
+    FAILED = 110
+    """The script called ``test.fail``."""
     NO_SCRIPT = 255
     """There is no such script, or nothing in it to run."""
 

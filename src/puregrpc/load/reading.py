@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from puregrpc.load.schedules import Stage
 from puregrpc.metrics import tag_values
 
 __all__ = ["Fields", "duration_text", "seconds", "snake_case"]
+
+_WHOLE = re.compile(r"-?[0-9]{1,15}", re.ASCII)
 
 LONGEST = 2**63 / 1e9
 """Seconds: what k6 can count in nanoseconds."""
@@ -91,9 +94,11 @@ class Fields:
         return self.read(name, default, seconds)
 
     def number(self, name: str, default: int, *, least: int = 0) -> int:
-        """A whole number."""
+        """A whole number; as text too, as the environment has it."""
 
         def read(value: object, where: str) -> int:
+            if isinstance(value, str) and _WHOLE.fullmatch(value):
+                value = int(value)
             if isinstance(value, float) and value.is_integer():
                 value = int(value)
             if isinstance(value, bool) or not isinstance(value, int):

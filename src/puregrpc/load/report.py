@@ -73,7 +73,7 @@ def root_group(metrics: Metrics) -> dict[str, Any]:
 def _at(root: dict[str, Any], path: str) -> dict[str, Any]:
     """The group of a path, which is made if it is not there."""
     group, above = root, ""
-    for name in path.split("::")[1:]:
+    for name in filter(None, path.split("::")[1:]):  # a group without a name is that around it
         above = f"{above}::{name}"
         inner = next((each for each in group["groups"] if each["name"] == name), None)
         if inner is None:

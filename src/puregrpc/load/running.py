@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import count
@@ -17,7 +17,7 @@ from puregrpc.client.params.definitions import another_script
 from puregrpc.errors import InvalidArgument
 from puregrpc.load.activity import Share
 from puregrpc.load.built_in import run_metrics
-from puregrpc.load.course import Course, ScriptFailure, seldom_collected
+from puregrpc.load.course import SCRIPT_CALLERS, Course, ScriptFailure, seldom_collected
 from puregrpc.load.messages import Counts
 from puregrpc.load.options import Options, read_options
 from puregrpc.load.outputs.exporter import Exporter
@@ -26,6 +26,7 @@ from puregrpc.load.problems import Abort, ExitStatus, LoadError
 from puregrpc.load.reading import duration_text, seconds
 from puregrpc.load.report import summary_data
 from puregrpc.load.script import Script, arguments_for, failure_text, load_script
+from puregrpc.load.standstill import breaking_out
 from puregrpc.load.timeline import Timeline
 from puregrpc.metrics import Metrics
 from puregrpc.metrics.registry import Sample
@@ -82,7 +83,7 @@ class Result:
 
     exit_status: int
     """As ``puregrpc run`` has it: 0, 99 if a threshold was crossed, 105 after Ctrl-C, 107 if the script raised, 108 if
-    it called `abort`."""
+    it called `abort`, 110 if it called ``test.fail``."""
     metrics: Metrics = field(repr=False)
     problem: str
     """Why the exit status is not 0."""
@@ -158,6 +159,9 @@ def run(
             return made.result()
 
 
+STOPPED = "the run was stopped by a signal"
+
+
 class Run(Course):
     """A run as its coordinator has it: the first of its workers, which sees to the others."""
 
@@ -168,7 +172,6 @@ class Run(Course):
         self.observer = observer
         self.timeline = Timeline(metrics)
         self._peers = peers
-        self._stops = 0
         self._setup_data: Any = None
         self._exit_status = ExitStatus.OK
         self._problem = ""
@@ -184,6 +187,9 @@ class Run(Course):
     def abort(self, reason: str) -> None:
         self._end(ExitStatus.ABORTED, f"the script aborted the run{f': {reason}' if reason else ''}")
         self.cut()
+
+    def fail(self, reason: str) -> None:
+        self._end(ExitStatus.FAILED, f"the script says that the run failed{f': {reason}' if reason else ''}")
 
     def lost(self, problem: str) -> None:
         """A worker is no more."""
@@ -201,17 +207,31 @@ class Run(Course):
         if self._peers is not None:
             self._peers.cut()
 
-    def signals(self) -> AbstractContextManager[None]:
-        return self.kernel.on_signals([signal.SIGINT, signal.SIGTERM], self._signalled)
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        signals = [signal.SIGINT, signal.SIGTERM]
+        with self.kernel.on_signals(signals, self._signalled):
+            if self.kernel.world == "threads":
+                yield
+            else:
+                with breaking_out(signals, SCRIPT_CALLERS, lambda: self._stops, self._break_out):
+                    yield
+
+    def _break_out(self) -> None:
+        """A script keeps the loop from hearing signals, and is interrupted: others are not to do so after it."""
+        self._end(ExitStatus.INTERRUPTED, STOPPED)
+        for activity in self.activities:
+            activity.is_stopping = activity.is_cut = True
 
     def _signalled(self) -> None:
         self._stops += 1
         if self._stops == 1:
             logger.warning("stopping: iterations that go on may end; the same signal again interrupts them")
-            self._end(ExitStatus.INTERRUPTED, "the run was stopped by a signal")
+            self._end(ExitStatus.INTERRUPTED, STOPPED)
             self.stop()
         else:
             self.cut()
+        self.change.tell()
 
     # -- what other threads ask of it
 
@@ -444,7 +464,7 @@ class Run(Course):
         except KeyboardInterrupt:
             self._end(ExitStatus.INTERRUPTED, "handle_summary() was interrupted")
             return None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             logger.error("handle_summary(): %s", failure_text(error, self.script.path))
             return None
         if given is None:

@@ -40,9 +40,17 @@ class Change:
         return True
 
 
-async def within(kernel: Kernel, seconds: float, function: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-    """Run a coroutine; False if it was interrupted since it took too long. What it raises is raised."""
-    over = Change(kernel)
+async def within(
+    kernel: Kernel,
+    seconds: float,
+    function: Callable[[], Coroutine[Any, Any, None]],
+    *,
+    change: Change | None = None,
+    gives_up: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Run a coroutine; False if it was interrupted since it took too long, or since ``gives_up`` says so after a
+    ``change``. What it raises is raised."""
+    over = change or Change(kernel)
     ended: list[BaseException | None] = []
 
     async def run() -> None:
@@ -59,7 +67,8 @@ async def within(kernel: Kernel, seconds: float, function: Callable[[], Coroutin
 
     task = kernel.spawn(run)
     try:
-        if not await over.wait_for(lambda: ended, kernel.now() + seconds):
+        await over.wait_for(lambda: ended or gives_up(), kernel.now() + seconds)
+        if not ended:
             return False
     finally:
         if not ended:

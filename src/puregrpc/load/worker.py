@@ -22,6 +22,7 @@ from puregrpc.load.messages import (
     Cut,
     Done,
     Ended,
+    Failed,
     FromCoordinator,
     FromWorker,
     Numbers,
@@ -141,6 +142,9 @@ class Worker(Course):
     def abort(self, reason: str) -> None:
         self._link.send(Ended(reason))
         self.cut()
+
+    def fail(self, reason: str) -> None:
+        self._link.send(Failed(reason))
 
     def signals(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from puregrpc._locks import Lock
 from puregrpc.errors import InvalidArgument
 from puregrpc.metrics.sinks import SINKS, Kind, Sink
-from puregrpc.metrics.thresholds import Threshold, ThresholdResult, parse_selector, parse_thresholds
+from puregrpc.metrics.thresholds import Threshold, ThresholdResult, braced, parse_selector, parse_thresholds
 
 __all__ = ["Contains", "Drained", "Metric", "Metrics", "Sample", "Series"]
 
@@ -401,8 +401,7 @@ class Metrics:
             name, tags = parse_selector(selector)
             known = self._metrics.get(name)
             parsed = parse_thresholds(given, known.kind if known is not None else None)
-            inside = ",".join(f"{key}:{value}" for key, value in tags.items())
-            self._thresholds.setdefault(f"{name}{{{inside}}}" if tags else name, []).extend(parsed)
+            self._thresholds.setdefault(f"{name}{{{braced(selector)}}}" if tags else name, []).extend(parsed)
 
     def submetrics_of(self, name: str) -> list[frozenset[tuple[str, str]]]:
         """The tags of the submetrics of a metric that thresholds are on."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from puregrpc.metrics.registry import Contains, Metrics, Tags
 from puregrpc.metrics.sinks import CounterSink, GaugeSink, RateSink, Sink, TrendSink
-from puregrpc.metrics.thresholds import ThresholdResult, parse_selector
+from puregrpc.metrics.thresholds import ThresholdResult, braced, parse_selector
 from puregrpc.metrics.units import format_duration, format_number, format_share, format_size
 
 __all__ = ["TREND_STATS", "Mode", "summary"]
@@ -98,7 +98,7 @@ def _sections(
             chosen = parse_selector(selector)[1]
             part = metrics.sinks(name, chosen)
             if chosen and part is not None:
-                label = "  " + _braces(chosen)
+                label = f"  {{ {braced(selector)} }}"
                 rows.append(_row(label, part, contains, metrics.seconds, style.stats, style.time_unit))
     everything = [row for rows in sections.values() for row in rows]
     width = max((len(row.name) for row in everything), default=0) + 3
@@ -118,10 +118,6 @@ def _aligned(rows: list[Row], everything: list[Row], width: int, indent: str) ->
         text = " ".join(cell.ljust(size) for cell, size in cells)
         lines.append(f"{indent}{row.name.ljust(width, '.')}: {text}".rstrip())
     return lines
-
-
-def _braces(tags: Tags) -> str:
-    return "{ " + ", ".join(f"{key}:{value}" for key, value in tags.items()) + " }"
 
 
 def _details(metrics: Metrics, style: Style) -> list[str]:
@@ -180,7 +176,7 @@ def _legacy_rows(metrics: Metrics, results: list[ThresholdResult], style: Style)
             tags = parse_selector(selector)[1]
             part = metrics.sinks(name, tags)
             if tags and part is not None:
-                row = _row(_braces(tags), part, contains, metrics.seconds, style.stats, style.time_unit)
+                row = _row(f"{{ {braced(selector)} }}", part, contains, metrics.seconds, style.stats, style.time_unit)
                 rows.append((f"     {_mark(verdicts[selector])} ", row))
     everything = [row for _, row in rows]
     ends = max((len(mark) + len(row.name) for mark, row in rows), default=0) + 3
@@ -220,7 +216,8 @@ def _row(name: str, sink: Sink, contains: Contains, seconds: float, stats: Seque
         rate_text = f"{format_size(rate)}/s" if contains == "data" else f"{shown(rate)}/s"
         return Row(name, (shown(sink.total), rate_text))
     if isinstance(sink, GaugeSink):
-        return Row(name, (shown(sink.last), f"min={shown(sink.minimum)}", f"max={shown(sink.maximum)}"))
+        least, most = (shown(sink.value(each, seconds)) for each in ("min", "max"))
+        return Row(name, (shown(sink.last), f"min={least}", f"max={most}"))
     if isinstance(sink, RateSink):
         return Row(name, (format_share(sink.value("rate", seconds)), f"{sink.passes} out of {sink.count}"))
     raise TypeError(f"{type(sink).__name__} has no line in a summary")
@@ -324,10 +321,10 @@ def _thresholds(metrics: Metrics, results: list[ThresholdResult], time_unit: str
                 if method == "rate" and metrics[name].kind == "rate":
                     actual = format_share(result.actual)
                 elif method in ("count", "rate"):
-                    actual = format_number(result.actual)
+                    actual = format_number(result.actual) + ("/s" if method == "rate" else "")
                 else:
                     actual = _value(result.actual, metrics[name].contains, time_unit)
                 mark = YES if result.ok else NO
-                lines.append(f"{indent}{mark} '{result.threshold.source}' {method}={actual}")
+                lines.append(f"{indent}{mark} '{result.threshold.source.strip()}' {method}={actual}")
         lines.append("")
     return lines

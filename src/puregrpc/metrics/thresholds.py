@@ -12,7 +12,7 @@ from typing import Any
 from puregrpc.errors import InvalidArgument
 from puregrpc.metrics.sinks import Kind, Sink
 
-__all__ = ["Threshold", "ThresholdResult", "parse_selector", "parse_threshold", "parse_thresholds"]
+__all__ = ["Threshold", "ThresholdResult", "braced", "parse_selector", "parse_threshold", "parse_thresholds"]
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -37,7 +37,7 @@ _EXPRESSION = re.compile(
     rf"\s*(?P<operator><=|>=|===|==|!=|<|>)\s*(?P<bound>{_NUMBER})\s*",
     re.ASCII,
 )
-_SELECTOR = re.compile(r"(?P<name>[^{}\s]+)\s*(?:\{(?P<tags>.*)\})?", re.DOTALL)
+_SELECTOR = re.compile(r"(?P<name>[^{}\s]+)(?:\{\s*(?P<tags>.*?)\s*\})?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +119,23 @@ def parse_thresholds(
 
 
 def parse_selector(text: str) -> tuple[str, dict[str, str]]:
-    """``name`` or ``name{tag:value,tag:value}`` as a name and tags. Raises InvalidArgument."""
+    """``name`` or ``name{tag:value,tag:value}`` as a name and tags. Raises InvalidArgument.
+
+    A tag without a value, ``{group:}``, is one that samples do not have, or have empty.
+    """
     match = _SELECTOR.fullmatch(text.strip())
     if match is None:
         raise InvalidArgument(f"{text!r} does not name a metric: name or name{{tag:value}} is expected")
     tags: dict[str, str] = {}
-    for pair in filter(None, map(str.strip, (match["tags"] or "").split(","))):
+    for pair in () if match["tags"] is None else match["tags"].split(","):
         key, colon, value = pair.partition(":")
         if not colon or not key.strip():
-            raise InvalidArgument(f"{text!r}: {pair!r} is not tag:value")
+            raise InvalidArgument(f"{text!r}: {pair.strip()!r} is not tag:value")
         tags[key.strip().strip("\"'")] = value.strip().strip("\"'")
     return match["name"], tags
+
+
+def braced(text: str) -> str:
+    """What stands between the braces of ``name{tag:value,tag:value}``, as it was written."""
+    match = _SELECTOR.fullmatch(text.strip())
+    return "" if match is None else match["tags"] or ""
