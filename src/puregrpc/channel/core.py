@@ -289,6 +289,8 @@ class ChannelCore:
     def _close(self) -> list[ClientSession]:
         self.is_closed = True
         sessions = self.balancer.sessions
+        for session in sessions:
+            session.hold()
         self.balancer.close()
         self.subchannel_changed()
         return sessions

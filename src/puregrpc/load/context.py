@@ -38,7 +38,7 @@ class Test(Protocol):
 class Place:
     """Where code runs: the user, its iteration, its scenario and run."""
 
-    __slots__ = ("id", "iteration", "iteration_in_test", "planned", "random", "scenario", "set_tags", "tags", "test")
+    __slots__ = ("id", "iteration", "iteration_in_test", "planned", "random_numbers", "scenario", "seed", "set_tags", "tags", "test")
 
     def __init__(
         self, number: int, scenario: Scenario, test: Test, seed: str, set_tags: Callable[[dict[str, str]], None]
@@ -49,7 +49,9 @@ class Place:
         self.planned: float | None = None
         self.scenario = scenario
         self.test = test
-        self.random = random_module.Random(seed)
+        self.seed = seed
+        self.random_numbers: random_module.Random | None = None
+        """Made when they are first asked for."""
         self.tags: dict[str, str] = {}
         self.set_tags = set_tags
 
@@ -83,7 +85,10 @@ class UserInfo:
     @property
     def random(self) -> random_module.Random:
         """Random numbers of its own, the same in each run that has the same ``seed``."""
-        return here().random
+        place = here()
+        if place.random_numbers is None:
+            place.random_numbers = random_module.Random(place.seed)
+        return place.random_numbers
 
     @property
     def tags(self) -> dict[str, str]:

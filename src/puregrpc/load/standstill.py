@@ -18,6 +18,7 @@ from types import CodeType, FrameType
 from puregrpc.errors import NotConnected
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.threads.trampoline import Interrupted
+from puregrpc.kernel.threads.waking import Event
 
 __all__ = ["breaking_out", "place_of", "telling_of_standstill"]
 
@@ -57,7 +58,7 @@ def place_of(frame: FrameType | None, callers: Sequence[CodeType], path: str) ->
 @contextmanager
 def telling_of_standstill(kernel: Kernel, callers: Sequence[CodeType], path: str) -> Iterator[None]:
     """Warn, once for each place, of what holds up the loop of this thread."""
-    over = threading.Event()
+    over = Event()
     watcher = Watcher(kernel, callers, path, threading.get_ident())
 
     def watch() -> None:

@@ -297,8 +297,11 @@ class TrioSession(LoopSession[ConnectionT]):
         """Send what is left, say that it was all, and give the peer a moment to do the same."""
         with trio.CancelScope() as self._ending:
             self._writing_ended = trio.Event()
-            self._has_output = True
-            self._send_soon()
+            if self._is_writing:
+                self._has_output = True
+                self._send_soon()
+            else:
+                self._send_now()
             if self._is_writing:
                 with trio.move_on_after(self.options.flush_timeout):
                     await self._writing_ended.wait()

@@ -45,7 +45,11 @@ def merged(params: object, keywords: Mapping[str, Any]) -> dict[str, Any]:
 
 def snake_case(name: object) -> str:
     """A param's name in snake_case, from k6's spelling."""
-    return re.sub(r"(?<=[a-z])([A-Z])", lambda m: "_" + m[1].lower(), name) if isinstance(name, str) else ""
+    if not isinstance(name, str):
+        return ""
+    if name.islower():
+        return name
+    return re.sub(r"(?<=[a-z])([A-Z])", lambda m: "_" + m[1].lower(), name)
 
 
 def read_all(given: Mapping[str, Any], readers: Mapping[str, Reader], kind: str) -> dict[str, Any]:

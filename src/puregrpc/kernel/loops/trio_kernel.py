@@ -91,12 +91,14 @@ class TrioTask:
     async def join(self) -> None:
         await self._ended.wait()
 
-    async def run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def run(self, function: Callable[[], Coroutine[Any, Any, None]], tasks: set[TrioTask]) -> None:
+        """``tasks`` are those that have not ended, from which it is taken."""
         try:
             with self._scope:
                 await run_logged(function)
         finally:
             self._ended.set()
+            tasks.discard(self)
 
 
 class TrioKernel(Kernel):
@@ -133,13 +135,8 @@ class TrioKernel(Kernel):
     ) -> TrioTask:
         task = TrioTask()
 
-        async def run() -> None:
-            try:
-                await task.run(partial(function, *arguments, **keywords))
-            finally:
-                self._tasks.discard(task)
-
-        self._nursery.start_soon(run, name=function)
+        called = partial(function, *arguments, **keywords) if arguments or keywords else function
+        self._nursery.start_soon(task.run, called, self._tasks, name=function)
         self._tasks.add(task)
         return task
 
