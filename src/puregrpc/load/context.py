@@ -38,7 +38,10 @@ class Test(Protocol):
 class Place:
     """Where code runs: the user, its iteration, its scenario and run."""
 
-    __slots__ = ("id", "iteration", "iteration_in_test", "planned", "random_numbers", "scenario", "seed", "set_tags", "tags", "test")
+    __slots__ = (
+        "id", "iteration", "iteration_in_test", "planned", "random_numbers", "scenario", "seed", "set_tags", "tags",
+        "test",
+    )  # fmt: skip
 
     def __init__(
         self, number: int, scenario: Scenario, test: Test, seed: str, set_tags: Callable[[dict[str, str]], None]

@@ -295,21 +295,22 @@ class TrioSession(LoopSession[ConnectionT]):
 
     async def _finish(self) -> None:
         """Send what is left, say that it was all, and give the peer a moment to do the same."""
+        # The deadline of the one scope is moved: entering another one costs more than a read.
         with trio.CancelScope() as self._ending:
-            self._writing_ended = trio.Event()
             if self._is_writing:
                 self._has_output = True
                 self._send_soon()
             else:
                 self._send_now()
             if self._is_writing:
+                self._writing_ended = trio.Event()
                 with trio.move_on_after(self.options.flush_timeout):
                     await self._writing_ended.wait()
             if self._write_error is not None:
                 return
             self._bytes.send_eof()
-            with trio.move_on_after(self.options.linger):
-                await self._read_to_the_end()
+            self._ending.deadline = self._now() + self.options.linger
+            await self._read_to_the_end()
 
     async def _read_to_the_end(self) -> None:
         while True:

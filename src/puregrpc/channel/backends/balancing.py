@@ -26,11 +26,13 @@ class Balancer(ABC):
     Its methods are called with the mutex held, `try_pick` excepted.
     """
 
+    _counted = SessionCounters(0, 0)
+    _calls = CallCounters()
+    """Of subchannels that are no more."""
+
     def __init__(self) -> None:
         self.subchannels: list[Subchannel] = []
         self.leaving: list[Subchannel] = []
-        self._counted = SessionCounters(0, 0)
-        self._calls = CallCounters()
 
     @property
     def state(self) -> ConnectivityState:

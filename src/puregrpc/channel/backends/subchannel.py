@@ -42,6 +42,10 @@ class Subchannel:
     server says that it serves (gRFC A17). But for `_connect`, all of it runs with the mutex held.
     """
 
+    _counted = SessionCounters(0, 0)
+    _calls = CallCounters()
+    """Of connections that are no more."""
+
     def __init__(
         self,
         owner: SubchannelOwner,
@@ -74,8 +78,6 @@ class Subchannel:
         self._connecting: Task | None = None
         self.number = next_number()
         """No other one of the process has it."""
-        self._counted = SessionCounters(0, 0)
-        self._calls = CallCounters()
 
     # -- for the balancer
 
