@@ -322,7 +322,7 @@ class Course(ABC):
                         await connections.close()
                 finally:
                     left -= 1
-            self.change.tell()
+                    self.change.tell()
 
         for activity in self.activities:
             await activity.close()

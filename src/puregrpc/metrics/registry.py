@@ -353,29 +353,39 @@ class Metrics:
 
     # -- looking
 
-    def __iter__(self) -> Iterator[Metric]:
+    def _update(self) -> None:
+        """Add what is only counted now and then."""
         with self._updating:
             for update in list(self._before_reading.values()):
                 update()
+
+    def __iter__(self) -> Iterator[Metric]:
+        self._update()
         own = dict(self._metrics)
         yield from own.values()
         if self._include is not None:
             yield from (metric for metric in self._include if metric.name not in own)
 
     def __contains__(self, name: object) -> bool:
-        return any(metric.name == name for metric in self)
+        return isinstance(name, str) and self.find(name) is not None
 
     def __getitem__(self, name: str) -> Metric:
         """The metric of this name. Raises KeyError."""
-        for metric in self:
-            if metric.name == name:
-                return metric
-        raise KeyError(name)
+        found = self.find(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def find(self, name: str) -> Metric | None:
+        """The metric of this name, or None."""
+        self._update()
+        found = self._metrics.get(name)
+        return self._include.find(name) if found is None and self._include is not None else found
 
     def sinks(self, name: str, tags: Tags | None = None) -> Sink | None:
         """All samples of a metric that have these tags, those of the included metrics too; None: no such metric."""
-        found = [metrics[name] for metrics in (self, self._include) if metrics is not None and name in metrics]
-        unique = list({id(metric): metric for metric in found}.values())
+        every = (metrics.find(name) for metrics in (self, self._include) if metrics is not None)
+        unique = list({id(metric): metric for metric in every if metric is not None}.values())
         if not unique:
             return None
         return SINKS[unique[0].kind].of([metric.sink(tags) for metric in unique if metric.kind == unique[0].kind])
