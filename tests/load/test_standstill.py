@@ -118,6 +118,7 @@ def test_two_signals_end_a_run_whose_loop_is_held_up(loop: str, phase: str, monk
 
 
 def test_two_signals_end_a_setup_in_a_thread_that_nothing_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(threading.enumerate())
     heard: list[int] = []
     over = threading.Event()
     original = Run._signalled
@@ -143,6 +144,10 @@ def test_two_signals_end_a_setup_in_a_thread_that_nothing_interrupts(monkeypatch
         assert (result.exit_status, result.completed, ended) == (105, 0, [])
     finally:
         over.set()
+    until = time.monotonic() + 60
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not left
 
 
 @pytest.mark.parametrize("loop", LOOPS)

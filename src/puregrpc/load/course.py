@@ -176,7 +176,9 @@ class Course(ABC):
                 try:
                     kernel.run(self._in(kernel))
                 finally:
-                    if not (self._calls or any(each.is_stuck for each in self.activities)):
+                    if self._calls or any(each.is_stuck for each in self.activities):
+                        kernel.end_with_interpreter()  # without waiting for the threads of scripts
+                    else:
                         kernel.run(kernel.close())
             elif self.options.loop == "trio" or (not self.options.loop and self.script.prefers_trio):
                 import_module("trio").run(self._on_loop)
