@@ -103,3 +103,11 @@ def test_a_server_that_never_started_may_be_stopped_and_started() -> None:
     assert server.stop(None).wait(0)
     server.start()
     server.stop(None).wait(5)
+
+
+def test_some_ask_a_channel_for_its_target(connect: Connect) -> None:
+    channel: Any = connect(1)
+    assert channel._channel.target() == b"dns:///127.0.0.1:1"
+    with grpc.insecure_channel("ipv4:127.0.0.1:1") as other:
+        known: Any = other
+        assert known._channel.target() == b"ipv4:127.0.0.1:1"

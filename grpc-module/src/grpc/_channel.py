@@ -298,6 +298,20 @@ def closed() -> _RPCState:
     return _RPCState((), (), (), code, CHANNEL_CLOSED, debug_string(code, CHANNEL_CLOSED))
 
 
+SCHEMES = "dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "passthrough:", "vsock:"
+
+
+class _Target:
+    """What some ask of the channel that grpcio has inside."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target if target.startswith(SCHEMES) else f"dns:///{target}"
+
+    def target(self) -> bytes:
+        """The target, with its scheme."""
+        return self._target.encode()
+
+
 class Channel(interfaces.Channel):
     """A channel over one of puregrpc's."""
 
@@ -310,12 +324,13 @@ class Channel(interfaces.Channel):
         if connecting is not None and connecting.plugins:
             keywords["credentials"] = asker(connecting.plugins, self._host)
         self.is_closed = False
-        self._channel = opened(BlockingChannel, target, keywords)
+        self._core = opened(BlockingChannel, target, keywords)
+        self._channel = _Target(target)
         if _channelz.is_wanted(dict(checked)):
-            _channelz.watch_channel(self._channel)
+            _channelz.watch_channel(self._core)
         self._calls: set[CallInProgress] = set()
         """Those that are not over, as far as anybody knows."""
-        self._connectivity = Connectivity(self._channel)
+        self._connectivity = Connectivity(self._core)
 
     # -- for its calls
 
@@ -349,7 +364,7 @@ class Channel(interfaces.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        bound = self._channel.unary_unary(_Path(_text(method)))
+        bound = self._core.unary_unary(_Path(_text(method)))
         return _UnaryUnaryMultiCallable(self, bound, request_serializer, response_deserializer)
 
     def unary_stream(
@@ -359,7 +374,7 @@ class Channel(interfaces.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        bound = self._channel.unary_stream(_Path(_text(method)))
+        bound = self._core.unary_stream(_Path(_text(method)))
         return _UnaryStreamMultiCallable(self, bound, request_serializer, response_deserializer)
 
     def stream_unary(
@@ -369,7 +384,7 @@ class Channel(interfaces.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        bound = self._channel.stream_unary(_Path(_text(method)))
+        bound = self._core.stream_unary(_Path(_text(method)))
         return _StreamUnaryMultiCallable(self, bound, request_serializer, response_deserializer)
 
     def stream_stream(
@@ -379,21 +394,21 @@ class Channel(interfaces.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        bound = self._channel.stream_stream(_Path(_text(method)))
+        bound = self._core.stream_stream(_Path(_text(method)))
         return _StreamStreamMultiCallable(self, bound, request_serializer, response_deserializer)
 
     def close(self) -> None:
         if self.is_closed:
             return
         self.is_closed = True
-        _channelz.forget_channel(self._channel)
+        _channelz.forget_channel(self._core)
         self._connectivity.close()
         for call in list(self._calls):
             call.fail(StatusCode.CANCELLED, CHANNEL_CLOSED)
-        self._channel.close()
+        self._core.close()
 
     def __del__(self) -> None:
-        channel = getattr(self, "_channel", None)
+        channel = getattr(self, "_core", None)
         if channel is not None and not self.is_closed and not sys.is_finalizing():
             self._connectivity.close()
             with contextlib.suppress(RuntimeError):  # no thread can be started
