@@ -108,6 +108,7 @@ def test_a_server_that_never_started_may_be_stopped_and_started() -> None:
 def test_some_ask_a_channel_for_its_target(connect: Connect) -> None:
     channel: Any = connect(1)
     assert channel._channel.target() == b"dns:///127.0.0.1:1"
+    assert channel.unary_unary("/a.B/Call")._channel.target() == b"dns:///127.0.0.1:1"
     with grpc.insecure_channel("ipv4:127.0.0.1:1") as other:
         known: Any = other
         assert known._channel.target() == b"ipv4:127.0.0.1:1"

@@ -339,6 +339,10 @@ class Channel(interfaces.Channel):
         if self.is_closed:
             raise ValueError("Cannot invoke RPC on closed channel!")
 
+    def target(self) -> bytes:
+        """The target with its scheme: some ask a multi-callable's channel, which in grpcio is its inside, for it."""
+        return self._channel.target()
+
     def asker_of(self, credentials: CallCredentials) -> Any:
         """The credentials of a call, for puregrpc."""
         return asker(credentials._credentials, self._host)
