@@ -80,6 +80,9 @@ export default function () {{
 }}
 """
 
+LONGEST = 600
+"""Seconds that one of the generators may run."""
+
 
 @dataclass
 class Ran:
@@ -127,8 +130,13 @@ def measured(command: list[str], folder: Path) -> tuple[float, float, str]:
         with subprocess.Popen(
             command, cwd=folder, env=environment() | variables, stdout=out, stderr=subprocess.DEVNULL
         ) as process:
-            _, _, usage = os.wait4(process.pid, 0)
-            process.returncode = 0
+            timer = threading.Timer(LONGEST, process.kill)
+            timer.start()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            timer.cancel()
+            if process.returncode == -signal.SIGKILL:
+                raise SystemExit(f"{' '.join(command)}: it was killed, since it did not end within {LONGEST} s")
         out.seek(0)
         return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, out.read()
 

@@ -281,6 +281,7 @@ teardown = default
         "ten arrivals in a tenth",
         '"executor": "constant-arrival-rate", "rate": 1, "timeUnit": "100ms", "duration": "1s", "preAllocatedVUs": 2',
         **NOTHING,
+        compares_counts=False,
     ),
     scenario(
         "arrivals up and down",
@@ -293,15 +294,6 @@ teardown = default
         "export default function () { sleep(0.3); }",
         "def default(): sleep(0.3)",
         ', "thresholds": {"dropped_iterations": ["count>0"]}',
-        compares_counts=False,
-    ),
-    Case(
-        name="abort by a threshold on a submetric",
-        options='{"vus": 2, "duration": "20s", "thresholds": {"checks{kind:bad}": [{"threshold": "rate>0.9", "abortOnFail": true, "delayAbortEval": "1s"}], "iteration_duration": [{"threshold": "max<60000", "abortOnFail": true}]}}'.replace(
-            "true", "1"
-        ),
-        javascript="export default function () { check(1, {x: () => false}, {kind: 'bad'}); check(1, {y: () => true}, {kind: 'good'}); sleep(0.2); }",
-        python="def default(): check(1, {'x': False}, {'kind': 'bad'}); check(1, {'y': True}, {'kind': 'good'}); sleep(0.2)",
         compares_counts=False,
     ),
     Case(
@@ -324,12 +316,6 @@ def handle_summary(data):
         options='{"iterations": 1}',
         javascript="export default function () {} export function handleSummary() { return {'nothing/x.txt': 'a', 'y.txt': 'b'}; }",
         python="def default(): pass\ndef handle_summary(data): return {'nothing/x.txt': 'a', 'y.txt': 'b'}",
-    ),
-    Case(
-        name="handle_summary gives text",
-        options='{"iterations": 1}',
-        javascript="export default function () {} export function handleSummary() { return 'text'; }",
-        python="def default(): pass\ndef handle_summary(data): return 'text'",
     ),
     Case(
         name="a file that is not there",

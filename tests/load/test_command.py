@@ -82,3 +82,12 @@ def test_ctrl_c(write: Write, tmp_path: Path, kind: str, times: int) -> None:
     assert process.returncode == 105
     assert "█ TOTAL RESULTS" in out
     assert ("iterations" in out) == (times == 1)
+
+
+def test_a_file_that_cannot_be_written_keeps_no_other_from_being_written(write: Write, tmp_path: Path) -> None:
+    write("def default(): pass\ndef handle_summary(data): return {'nothing/x.txt': 'a', 'y.txt': 'b', 'stdout': 'c'}")
+    ran = command("script.py", "-q", "--summary-export", "summary.json", "-s", "1ms:1,1ms:0", folder=tmp_path)
+    assert (ran.returncode, ran.stdout) == (0, "c"), ran.stderr
+    assert "nothing/x.txt" in ran.stderr
+    assert (tmp_path / "y.txt").read_text() == "b"
+    assert (tmp_path / "summary.json").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import sys
 
 from puregrpc.cli.output import is_terminal
@@ -25,6 +27,12 @@ class Progress(Observer):
         self._lines = 0
         self._ticks = 0
         self._before = (0.0, 0)
+
+    def wrote(self, record: logging.LogRecord) -> bool:
+        """A filter of a log that goes to standard error: what is told from here on stands below it."""
+        del record
+        self._lines = 0
+        return True
 
     def begins(self, options: Options, script: str) -> None:
         """Say what is going to be done."""
@@ -71,8 +79,9 @@ class Progress(Observer):
             arrow = ">" if progress < 1 else ""
             lines.append(f"{name} [{(bar + arrow)[:20]:<20}] {progress:4.0%}  {text}")
         if self._is_terminal:
+            width = shutil.get_terminal_size().columns - 1  # a line that is cut in two would be counted as one
             sys.stderr.write(f"\x1b[{self._lines}F" if self._lines else "")
-            sys.stderr.write("".join(f"\x1b[2K{line}\n" for line in lines))
+            sys.stderr.write("".join(f"\x1b[2K{line[:width]}\n" for line in lines))
             self._lines = len(lines)
         else:
             sys.stderr.write("\n".join(lines[:2]) + "\n")

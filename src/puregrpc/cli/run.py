@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import click
 
 from puregrpc.cli.options import Command, debug_option
 from puregrpc.cli.output import error_line
-from puregrpc.errors import Error, InvalidArgument
+from puregrpc.errors import InvalidArgument
 from puregrpc.metrics import CsvLines, JsonLines
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def run(script: str, **given: Any) -> int:
     from puregrpc.load import LoadError
     from puregrpc.load import run as run_load
 
-    _log_to_stderr()
+    progress = Progress(quiet=given["quiet"])
+    _log_to_stderr(progress.wrote)
     with contextlib.ExitStack() as files:
         try:
             outputs = tuple(files.enter_context(_output(out)) for out in given["outs"])
@@ -89,7 +90,7 @@ def run(script: str, **given: Any) -> int:
                 env=dict(_pair(each, "--env") for each in given["environment"]),
                 workers=given["workers"],
                 outputs=outputs,
-                observer=Progress(quiet=given["quiet"]),
+                observer=progress,
                 web=given["web_port"] if given["web"] else None,
             )
         except LoadError as error:
@@ -189,14 +190,15 @@ def _tell(written: dict[str, str | bytes] | None, summary: str) -> None:
         try:
             Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
         except OSError as error:
-            raise Error(f"handle_summary: {name}: {error.strerror}") from None
+            error_line(f"handle_summary: {name}: {error.strerror}")  # the others are written, as by k6
 
 
-def _log_to_stderr() -> None:
-    """Warnings and errors of the run go to standard error, a line each."""
+def _log_to_stderr(wrote: Callable[[logging.LogRecord], bool]) -> None:
+    """Warnings and errors of the run go to standard error, a line each; ``wrote`` is told of each."""
     logger = logging.getLogger("puregrpc")
     if not logger.handlers:
         handler = logging.StreamHandler()
+        handler.addFilter(wrote)
         handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
