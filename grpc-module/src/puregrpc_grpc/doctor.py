@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,10 +111,15 @@ def _missing(path: Sequence[str] | None) -> list[str]:
     if first is None or not isinstance(location := first.locate_file(""), Path):  # in a zip file
         return []
     return [
-        str(file)
-        for file in first.files or ()
-        if str(file).startswith("grpc/") and str(file).endswith(".py") and not (location / str(file)).is_file()
+        file
+        for file in _recorded(first)
+        if file.startswith("grpc/") and file.endswith(".py") and not (location / file).is_file()
     ]
+
+
+def _recorded(distribution: metadata.Distribution) -> list[str]:
+    """The files in its RECORD; from Python 3.12 on, `Distribution.files` leaves out those that are gone."""
+    return [row[0] for row in csv.reader((distribution.read_text("RECORD") or "").splitlines()) if row]
 
 
 def _claims(path: Sequence[str] | None) -> list[tuple[str, str, bool]]:
