@@ -14,7 +14,7 @@ from puregrpc.codec.wire_format.tags_and_varints import tag_bytes, varint
 from puregrpc.fuzz.cases.case import Case, Expectation, Step
 from puregrpc.fuzz.frames.probe import Fields, message
 
-__all__ = ["header_cases", "metadata_cases", "request_fields", "two_hosts"]
+__all__ = ["header_cases", "metadata_cases", "request_fields", "two_hosts", "without_deadline"]
 
 SEVERE = "CVE-2026-33186 (grpc-go); PROTOCOL-HTTP2, Requests"
 
@@ -344,3 +344,8 @@ def _prefixes(case: object, fields: Fields, octets: bytes, *, is_stream: bool) -
 def _shown(value: bytes) -> str:
     text = repr(value)[1:]
     return text if len(text) <= 60 else f"{text[:30]}… of {len(value)} octets"
+
+
+def without_deadline(fields: Fields) -> Fields:
+    """The fields of a call that may take as long as it takes."""
+    return tuple(field for field in fields if field[0] != b"grpc-timeout")

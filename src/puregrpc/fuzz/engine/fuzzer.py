@@ -20,6 +20,7 @@ from puregrpc.fuzz.connection.storm import AT_ONCE, Storm
 from puregrpc.fuzz.engine.aftermath import BUSY_SOON, MOST_KEPT
 from puregrpc.fuzz.engine.beginning import Beginning, is_small
 from puregrpc.fuzz.engine.findings import Progress, Report
+from puregrpc.fuzz.engine.proving import SLOW_START
 from puregrpc.fuzz.engine.watching import DOWN, OutOfTime
 from puregrpc.fuzz.measures.growth import growing_cases
 from puregrpc.fuzz.measures.upkeep import upkeep_cases
@@ -98,15 +99,15 @@ class Fuzzer(Beginning):
                 self.judge.replies_are_whole = False
                 self._drive("damage", in_turn([planner.damage(each) for each in ending], 16), 0.61)
             if "header" in levels:
-                share = 0.67 if {"frame", "schema"} & set(levels) else 1.0
+                share = 0.66 if {"frame", "schema"} & set(levels) else 1.0
                 self._drive("headers", in_turn(headers), share)
             if "frame" in levels:
                 quick = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
-                self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.69)
-                self._limits(ending, 0.83)
-                self._drive("floods", planner.floods(), 0.88)
+                self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.67)
+                self._limits(ending, 0.86)
+                self._drive("floods", planner.floods(), 0.91)
                 self._calm()
-                self._storm(ending, 0.91)
+                self._storm(ending, 0.93)
             self._drive("boundaries", boundaries, 0.95)
             if "schema" in levels:
                 self.generator.refresh()
@@ -398,7 +399,15 @@ class Fuzzer(Beginning):
         until = self._until_share(share)
         if time.monotonic() > until:
             return
-        for case, observation in limit_cases(self.target, profiles, self.options.deadline, self._watch, self._answers):
+        target = self.target
+
+        def fresh() -> None:
+            if target.can_restart and target.start_seconds < SLOW_START:
+                self._revive()
+
+        for case, observation in limit_cases(
+            target, profiles, self.options.deadline, self._watch, self._answers, fresh
+        ):
             self._seen_in(case, observation)
             if time.monotonic() > until:
                 return

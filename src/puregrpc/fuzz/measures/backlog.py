@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.cases.headers import without_deadline
 from puregrpc.fuzz.checks.words import Observation, Profile
 from puregrpc.fuzz.connection.link import Link
 from puregrpc.fuzz.connection.target import Target
@@ -49,7 +50,7 @@ def _measured(
         first = b"\0" + LONGEST.to_bytes(4, "big")
     head = (
         opening(INITIAL_WINDOW_SIZE=0)
-        + frame(HEADERS, END_HEADERS, 1, block(profile.fields))
+        + frame(HEADERS, END_HEADERS, 1, block(without_deadline(profile.fields)))
         + frame(DATA, 0, 1, first)
     )
     case = Case(

@@ -59,20 +59,26 @@ Observed = tuple[Case, "Observation | None"]
 
 
 def limit_cases(
-    target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch, answers: Callable[[float], bool]
-) -> Iterator[Observed]:
-    """Each case with what it showed, twice where it showed something. ``answers``: a second client is served."""
+    target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch,
+    answers: Callable[[float], bool], fresh: Callable[[], object],
+) -> Iterator[Observed]:  # fmt: skip
+    """Each case with what it showed, twice where it showed something. ``answers``: a second client is served.
+
+    ``fresh`` begins the target again if that is possible: memory that was given back to it before, hides what it keeps.
+    """
     if not profiles:
         return
     by_openness = sorted(profiles, key=lambda each: (not each.method.is_client_stream, each.seconds))
     yield _streams(target, by_openness[0], deadline)
     yield _streams_at_once(target, by_openness[0])
     if watch.is_possible:
+        fresh()
+        yield from backlog_cases(target, profiles)
         yield _header_block(target, profiles[0])
     yield from _resets(target, profiles, watch)
     yield from _crowds(target, profiles[0], deadline, answers)
     if watch.is_possible:
-        yield from backlog_cases(target, profiles)
+        fresh()
         yield from untaken_cases(target, profiles, deadline, watch)
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.cases.headers import without_deadline
 from puregrpc.fuzz.checks.words import Observation, Profile
 from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.connection.target import Target
@@ -100,7 +101,7 @@ def _resets_behind_answers(target: Target, profiles: Sequence[Profile]) -> tuple
     profile = max(profiles, key=lambda each: each.most)
     about = "calls that are reset, behind answers that are not read"
     reference = "GHSA-hrxh-6v49-42gf (grpc-go); CVE-2023-44487"
-    first, following = indexed(profile.fields)
+    first, following = indexed(without_deadline(profile.fields))
     start = opening(INITIAL_WINDOW_SIZE=LARGEST_WINDOW) + window(0, LARGEST_WINDOW - 65535)
     call = frame(HEADERS, END_HEADERS, 1, first) + frame(RST_STREAM, 0, 1, CANCEL)
     case = Case("frame", profile.path, (Step("raw", octets=start + call),), "any", about, reference, "high")
@@ -133,7 +134,7 @@ def _resets_behind_answers(target: Target, profiles: Sequence[Profile]) -> tuple
 def _fill(sock: socket.socket, start: bytes, profile: Profile) -> int:
     """Have calls answered that nobody reads the answers of, until the server waits; the next stream's number."""
     octets = message(profile.amplifier or profile.octets)
-    head = block(profile.fields)
+    head = block(without_deadline(profile.fields))
     pieces = [octets[at : at + 16000] for at in range(0, len(octets), 16000)]
     number = 1
     opened: list[range] = []

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.cases.headers import without_deadline
 from puregrpc.fuzz.checks.words import Observation, signature
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import Fields, message
@@ -36,7 +37,7 @@ def bursts(path: str, fields: Fields, requests: Sequence[bytes], seconds: float,
     if count < 2 * PIECE:
         return
     # A busy machine serves them late: what is not answered by then is not to come.
-    fields = _without_deadline(fields)
+    fields = without_deadline(fields)
     steps: list[Step] = []
     number = 0
     for _ in range(ROUNDS):
@@ -63,7 +64,7 @@ def mixed(calls: Sequence[tuple[str, Fields, bytes, float]], deadline: float) ->
     for _ in range(ROUNDS):
         for at in range(count):
             _, fields, octets, _ = calls[at % len(calls)]
-            steps.append(Step("burst", number, _without_deadline(fields), message(octets), code=1))
+            steps.append(Step("burst", number, without_deadline(fields), message(octets), code=1))
             number += 1
         steps.append(Step("wait", until="all"))
     about = f"{count} calls of {len(calls)} methods at once, {ROUNDS} times"
@@ -78,14 +79,10 @@ def as_sent(calls: Sequence[tuple[Fields, bytes]], path: str) -> Case:
     mixed = [call for both in zip_longest(calls[:half], calls[half:]) for call in both if call is not None]
     for order in (calls, mixed, calls, mixed):
         for fields, octets in order:
-            steps.append(Step("burst", len(steps), _without_deadline(fields), octets, code=1))
+            steps.append(Step("burst", len(steps), without_deadline(fields), octets, code=1))
         steps.append(Step("wait", until="all"))
     about = f"{len(calls)} calls at once that are answered one by one"
     return Case("sequence", path, tuple(steps), "alike", about, "CWE-833", seconds=PATIENCE / 2)
-
-
-def _without_deadline(fields: Fields) -> Fields:
-    return tuple((name, value) for name, value in fields if name != b"grpc-timeout")
 
 
 def volley_of(path: str, fields: Fields, octets: bytes) -> Case:
