@@ -10,7 +10,6 @@ little waits for few of a thousand that ask for much.
 from __future__ import annotations
 
 import heapq
-import logging
 import os
 import select
 import sys
@@ -28,8 +27,6 @@ from puregrpc.kernel.threads.polling import Wakeup
 from puregrpc.transport.rounds import LONG_TURN, UNKNOWN_TURN
 
 __all__ = ["Next", "Shared", "SharedReaders"]
-
-logger = logging.getLogger("puregrpc.transport")
 
 THREADS = 2 if "free-threading" not in sys.version else 2 + (os.cpu_count() or 1)
 """How many read: one may be held up where a session is in use, and more of them would be in one another's way."""
