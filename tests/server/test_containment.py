@@ -66,6 +66,7 @@ from puregrpc.server.thread_call import OnThread, Outbox, ThreadStreamRequestCal
 from puregrpc.server.threads import Threads
 from puregrpc.testing import FrameFactory, message
 from puregrpc.testing.frames import CLIENT_PREFACE
+from puregrpc.transport import rounds
 from puregrpc.transport.asyncio_session import AsyncioSession
 from puregrpc.transport.loop_session import LoopSession
 from puregrpc.transport.session import Session
@@ -725,6 +726,15 @@ def serve_once(address: str) -> None:
 @pytest.mark.parametrize(("world", "owner", "name"), list(traps())[:: 3 if os.environ.get("CI") else 1])  # of hundreds
 def test_a_fault_of_our_own(world: str, owner: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     spring(world, Trap(owner, name, monkeypatch), "fast")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(owner, name) for world, owner, name in traps() if owner.__module__.endswith("thread_session.session")],
+)
+def test_a_fault_where_few_threads_read_for_all(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "MANY_SESSIONS", 0)
+    spring("threads", Trap(ThreadSession, name, monkeypatch), "fast")
 
 
 @pytest.mark.slow

@@ -212,7 +212,7 @@ def test_whose_turn_it_is() -> None:
         for number in range(2):
             seat: Any = together._Seat(f"{name} {number}", len(shared._seats))  # type: ignore[arg-type]
             seat.cost = cost
-            shared._seats[seat.descriptor] = seat
+            shared._seats.add(seat)
             if queue is None:
                 shared._queue(seat)
             else:

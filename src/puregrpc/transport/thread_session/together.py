@@ -10,12 +10,14 @@ little waits for few of a thousand that ask for much.
 from __future__ import annotations
 
 import heapq
+import logging
 import os
 import select
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from math import inf
 from typing import Any, NamedTuple, Protocol
@@ -27,6 +29,8 @@ from puregrpc.kernel.threads.polling import Wakeup
 from puregrpc.transport.rounds import LONG_TURN, UNKNOWN_TURN
 
 __all__ = ["Next", "Shared", "SharedReaders"]
+
+logger = logging.getLogger("puregrpc.transport")
 
 THREADS = 2 if "free-threading" not in sys.version else 2 + (os.cpu_count() or 1)
 """How many read: one may be held up where a session is in use, and more of them would be in one another's way."""
@@ -88,7 +92,9 @@ class SharedReaders:
     def __init__(self, kernel: ThreadKernel) -> None:
         self._kernel = kernel
         self._mutex = Mutex()
-        self._seats: dict[int, _Seat] = {}
+        self._seats: set[_Seat] = set()
+        self._by_descriptor: dict[int, _Seat] = {}
+        """Whose input is asked for. A socket that was closed before its seat was left has lost it to the next one."""
         self._epoll: Any = None
         self._wakeup: Wakeup | None = None
         self._threads = 0
@@ -124,6 +130,7 @@ class SharedReaders:
     def forked(self) -> None:
         """The parent reads."""
         self._seats.clear()
+        self._by_descriptor.clear()
         self._threads = 0
         self._close()
 
@@ -147,13 +154,20 @@ class SharedReaders:
     def _turn(self, seat: _Seat) -> None:
         began = time.thread_time()
         has_input, seat.has_input = seat.has_input, False
-        following = seat.reading.turn(has_input=has_input)
+        following = None
+        try:
+            following = seat.reading.turn(has_input=has_input)
+        except BaseException:  # the others have their turns all the same
+            logger.exception("the turn of a connection ended with an exception that nobody waits for")
         seat.cost = time.thread_time() - began
-        if following is None:
-            self._mutex.locked(self._leave, seat)
-            seat.reading.end()
-        else:
+        if following is not None:
             self._mutex.locked(self._put_back, seat, following)
+            return
+        self._mutex.locked(self._leave, seat)
+        try:
+            seat.reading.end()
+        except BaseException:
+            logger.exception("the end of a connection raised an exception that nobody waits for")
 
     # -- with the mutex held
 
@@ -162,7 +176,8 @@ class SharedReaders:
         if self._epoll is None:
             self._open()
         self._epoll.register(seat.descriptor, select.EPOLLONESHOT)
-        self._seats[seat.descriptor] = seat
+        self._seats.add(seat)
+        self._by_descriptor[seat.descriptor] = seat
         self._new.append(seat)
         missing = THREADS - self._threads
         self._threads = THREADS
@@ -185,7 +200,7 @@ class SharedReaders:
         """A thread could not be started; True if there is none."""
         self._threads -= 1
         if not self._threads:
-            seat = self._seats.get(descriptor)
+            seat = self._by_descriptor.get(descriptor)
             if seat is not None:
                 self._leave(seat)
             self._close()
@@ -207,7 +222,7 @@ class SharedReaders:
                 if not seat.is_busy:
                     if seat.wanted_at <= now:
                         self._queue(seat)
-                    elif self._seats.get(seat.descriptor) is seat:
+                    elif seat in self._seats:
                         self._enter(seat)
         queue = self._short
         if not queue:
@@ -222,7 +237,7 @@ class SharedReaders:
 
     def _came(self, events: list[tuple[int, int]]) -> None:
         for descriptor, _ in events:
-            seat = self._seats.get(descriptor)
+            seat = self._by_descriptor.get(descriptor)
             if seat is not None:
                 seat.has_input = True
                 if not seat.is_busy:
@@ -239,8 +254,8 @@ class SharedReaders:
         heapq.heappush(self._times, (seat.wanted_at, next(self._numbers), seat))
 
     def _put_back(self, seat: _Seat, following: Next) -> None:
-        if self._seats.get(seat.descriptor) is not seat:
-            return  # after a fork
+        if seat not in self._seats:
+            return  # in the child of a fork
         if following.seconds <= 0 or (seat.has_input and following.on_input):
             self._queue(seat)
             return
@@ -248,13 +263,18 @@ class SharedReaders:
         seat.wanted_at = time.monotonic() + following.seconds
         if seat.wanted_at < seat.entered_at:
             self._enter(seat)
-        if following.on_input:
-            self._epoll.modify(seat.descriptor, _INPUT)
+        if following.on_input and self._by_descriptor.get(seat.descriptor) is seat:
+            with suppress(OSError):  # it was closed meanwhile, which the next turn finds out
+                self._epoll.modify(seat.descriptor, _INPUT)
 
     def _leave(self, seat: _Seat) -> None:
-        if self._seats.pop(seat.descriptor, None) is None:
+        if seat not in self._seats:
             return
-        self._epoll.unregister(seat.descriptor)
+        self._seats.discard(seat)
+        if self._by_descriptor.get(seat.descriptor) is seat:
+            del self._by_descriptor[seat.descriptor]
+            with suppress(OSError):  # it has been closed
+                self._epoll.unregister(seat.descriptor)
         if not self._seats and self._wakeup is not None:
             self._wakeup.set()  # who waits ends
 
