@@ -44,7 +44,8 @@ def shown(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Metadatum, ...]:
     """Metadata that came, as grpcio gives it: without what HTTP/2 and gRPC set."""
     if not metadata:
         return ()
-    return tuple([Metadatum(key, value) for key, value in metadata if key not in RESERVED])
+    found = [Metadatum(key, value) for key, value in metadata if key not in RESERVED]
+    return tuple(found) if found else ()
 
 
 def shown_trailers(metadata: Iterable[tuple[str, str | bytes]], details: bytes | None) -> tuple[Metadatum, ...]:

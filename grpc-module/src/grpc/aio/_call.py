@@ -132,7 +132,10 @@ class Call(_base_call.Call):
             return False
         self._state = ended.completed(self._state)
         self._was_cancelled = cancelled
-        self._wake()
+        if self._waiting:
+            self._wake()
+        if not self._callbacks:
+            return True
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             try:
@@ -257,14 +260,18 @@ class _UnaryResponse(Call):
     """What is awaited for its one response."""
 
     def __await__(self) -> Generator[Any, None, Any]:
-        while not self.done():
+        self._look()
+        while self._state.code is None:
             try:
                 yield from self._end()
             except asyncio.CancelledError:
                 self.cancel()
                 raise
-        self._raise(self._state)
-        return self._state.response
+            self._look()
+        state = self._state
+        if state.code is not StatusCode.OK or self._was_cancelled:
+            self._raise(state)
+        return state.response
 
 
 class UnaryUnaryCall(_UnaryResponse, _base_call.UnaryUnaryCall[Any, Any]):
