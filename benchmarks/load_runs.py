@@ -130,15 +130,29 @@ def measured(command: list[str], folder: Path) -> tuple[float, float, str]:
         with subprocess.Popen(
             command, cwd=folder, env=environment() | variables, stdout=out, stderr=subprocess.DEVNULL
         ) as process:
-            timer = threading.Timer(LONGEST, process.kill)
-            timer.start()
-            _, status, usage = os.wait4(process.pid, 0)
+            peak, bound = 0, time.monotonic() + LONGEST
+            while True:
+                ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+                if ended:
+                    break
+                peak = max(peak, peak_resident(process.pid))
+                if time.monotonic() > bound:
+                    process.kill()
+                time.sleep(0.05)
             process.returncode = os.waitstatus_to_exitcode(status)
-            timer.cancel()
             if process.returncode == -signal.SIGKILL:
                 raise SystemExit(f"{' '.join(command)}: it was killed, since it did not end within {LONGEST} s")
         out.seek(0)
-        return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, out.read()
+        return usage.ru_utime + usage.ru_stime, peak / 1024, out.read()
+
+
+def peak_resident(pid: int) -> int:
+    """The most memory, in KiB, that a process has had since its program began (Linux: VmHWM of /proc/PID/status).
+
+    What ``wait4`` tells counts what its parent had when it was forked as well.
+    """
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) if found else 0  # it has just ended
 
 
 def puregrpc(folder: Path, script: str, *arguments: str) -> tuple[Ran, dict[str, dict[str, float]]]:
