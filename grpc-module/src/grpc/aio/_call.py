@@ -268,10 +268,8 @@ class _UnaryResponse(Call):
                 self.cancel()
                 raise
             self._look()
-        state = self._state
-        if state.code is not StatusCode.OK or self._was_cancelled:
-            self._raise(state)
-        return state.response
+        self._raise(self._state)
+        return self._state.response
 
 
 class UnaryUnaryCall(_UnaryResponse, _base_call.UnaryUnaryCall[Any, Any]):

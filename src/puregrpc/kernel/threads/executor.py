@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from puregrpc.errors import NotConnected
 from puregrpc.kernel.threads.mutex import Mutex
-from puregrpc.kernel.threads.pool import Assignment, Share
+from puregrpc.kernel.threads.pool import Assignment, ClosablePool, Share
 
 __all__ = ["Executor", "ExecutorPool"]
 
@@ -22,7 +22,7 @@ class Executor(Protocol):
         """Have a function called, in its turn."""
 
 
-class ExecutorPool:
+class ExecutorPool(ClosablePool):
     """As `puregrpc.kernel.threads.pool.ThreadPool`. How many threads there are is the executor's matter."""
 
     def __init__(self, executor: Executor) -> None:
@@ -31,7 +31,7 @@ class ExecutorPool:
         self._waiting: set[Assignment] = set()
         self._running: set[Assignment] = set()
         self._is_closed = False
-        self._when_ended: Callable[[], object] | None = None
+        self._when_ended = None
 
     def submit(
         self,
@@ -62,26 +62,6 @@ class ExecutorPool:
     def is_waiting(self, assignment: Assignment, share: Share | None = None) -> bool:  # noqa: ARG002
         """Whether no thread has begun with it. From any thread."""
         return assignment in self._waiting
-
-    def close(self, when_ended: Callable[[], object]) -> None:
-        """Take nothing more, and abandon what is being done. From any thread; once.
-
-        ``when_ended`` is called when nothing is being done any more. What a signal handler raises once this has begun
-        comes out when all is done; ``when_ended`` may then be called again.
-        """
-        try:
-            self._finish(when_ended)
-        except BaseException:
-            self._finish(when_ended)
-            raise
-
-    def _finish(self, when_ended: Callable[[], object]) -> None:
-        """Again after an interrupt: each of its steps may have been done."""
-        running = self._mutex.locked(self._close, when_ended)
-        for assignment in running:
-            assignment.abandon()
-        if self._when_ended is None:
-            when_ended()
 
     @property
     def threads(self) -> int:

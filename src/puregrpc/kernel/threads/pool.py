@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,7 @@ from puregrpc.kernel.threads.daemons import away_from_signals, daemon
 from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.kernel.threads.waking import Signal
 
-__all__ = ["Assignment", "Share", "ThreadPool"]
+__all__ = ["Assignment", "ClosablePool", "Share", "ThreadPool"]
 
 logger = logging.getLogger("puregrpc.kernel")
 
@@ -46,7 +47,40 @@ class Share:
         self.waiting: OrderedDict[Assignment, None] = OrderedDict()
 
 
-class ThreadPool:
+class ClosablePool(ABC):
+    """How every pool is closed: ours and somebody else's executor."""
+
+    _mutex: Mutex
+    _when_ended: Callable[[], object] | None
+    """What is called when the last thing that is being done is over, once the pool is closed."""
+
+    def close(self, when_ended: Callable[[], object]) -> None:
+        """Take nothing more, and abandon what is being done. From any thread; once.
+
+        ``when_ended`` is called when nothing is being done any more, in the thread that did the last of it or here.
+        What a signal handler raises once this has begun comes out when all is done; ``when_ended`` may then be called
+        again.
+        """
+        try:
+            self._finish(when_ended)
+        except BaseException:
+            self._finish(when_ended)
+            raise
+
+    def _finish(self, when_ended: Callable[[], object]) -> None:
+        """Again after an interrupt: each of its steps may have been done."""
+        running = self._mutex.locked(self._close, when_ended)
+        for assignment in running:
+            assignment.abandon()
+        if self._when_ended is None:
+            when_ended()
+
+    @abstractmethod
+    def _close(self, when_ended: Callable[[], object]) -> list[Assignment]:
+        """Take nothing more; gives what is being done, at whose end ``when_ended`` is called. With the mutex held."""
+
+
+class ThreadPool(ClosablePool):
     """Up to ``size`` threads, each made when there is something to do and no other is idle.
 
     Those who have a `Share` take turns in what waits. Whoever has nothing running gets a thread at once, beyond the
@@ -72,7 +106,7 @@ class ThreadPool:
         """How many workers do what counts beyond the size."""
         self._made = 0
         self._is_closed = False
-        self._when_ended: Callable[[], object] | None = None
+        self._when_ended = None
 
     def submit(self, assignment: Assignment, share: Share | None = None, *, beyond_size: bool = False) -> None:
         """Have something done in its turn, for whoever has the share. From any thread.
@@ -116,26 +150,6 @@ class ThreadPool:
     def is_waiting(self, assignment: Assignment, share: Share | None = None) -> bool:
         """Whether no thread has begun with it. From any thread."""
         return assignment in (share or self._common).waiting
-
-    def close(self, when_ended: Callable[[], object]) -> None:
-        """Take nothing more, and abandon what is being done. From any thread; once.
-
-        ``when_ended`` is called when the last thread is at its end, in that thread or here. What a signal handler
-        raises once this has begun comes out when all is done; ``when_ended`` may then be called again.
-        """
-        try:
-            self._finish(when_ended)
-        except BaseException:
-            self._finish(when_ended)
-            raise
-
-    def _finish(self, when_ended: Callable[[], object]) -> None:
-        """Again after an interrupt: each of its steps may have been done."""
-        running = self._mutex.locked(self._close, when_ended)
-        for assignment in running:
-            assignment.abandon()
-        if self._when_ended is None:
-            when_ended()
 
     @property
     def threads(self) -> int:
