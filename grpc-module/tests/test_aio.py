@@ -153,6 +153,27 @@ def test_cancelling_a_call_cancels_who_awaits_it() -> None:
     run(scenario)
 
 
+def test_callbacks_hear_of_an_end_whether_or_not_somebody_still_waits_for_it() -> None:
+    async def scenario(channel: aio.Channel) -> None:
+        double = channel.unary_unary("/a.B/Double")
+        for is_awaited in (True, False):
+            call = double(b"x")
+            loop = asyncio.get_running_loop()
+            over = loop.create_future()
+            call.add_done_callback(over.set_result)
+            waiting = loop.create_task(call.code())
+            await asyncio.sleep(0)
+            if is_awaited:
+                assert await waiting is grpc.StatusCode.OK
+            else:
+                waiting.cancel()
+            assert await asyncio.wait_for(over, 10) is call
+            assert not call.cancel()
+            assert await call == b"xx"
+
+    run(scenario)
+
+
 def test_plain_handlers_run_on_threads_behind_interceptors_too() -> None:
     class Seeing(aio.ServerInterceptor):
         async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:

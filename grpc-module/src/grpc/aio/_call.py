@@ -108,13 +108,14 @@ class _APIStyle(enum.IntEnum):
 class Call(_base_call.Call):
     """What the kinds of calls have in common."""
 
+    _state = IN_PROGRESS
+    _was_cancelled = False
+
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
         self._loop = loop
         self._deadline = None if timeout is None else loop.time() + timeout
-        self._state = IN_PROGRESS
         self._waiting: list[asyncio.Future[None]] = []
         """Those of whoever waits for the end."""
-        self._was_cancelled = False
         self._callbacks: list[Callable[[Any], Any]] = []
 
     def __del__(self) -> None:
@@ -156,12 +157,15 @@ class Call(_base_call.Call):
             self._stop()
         return is_first
 
-    def _wake(self) -> None:
-        """Have those who wait look."""
+    def _wake(self) -> bool:
+        """Have those who wait look. False if nobody does."""
         waiting, self._waiting = self._waiting, []
+        is_awaited = False
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+                is_awaited = True
+        return is_awaited
 
     @abstractmethod
     def _stop(self) -> None:
@@ -178,7 +182,11 @@ class Call(_base_call.Call):
 
     async def _ended(self) -> _RPCState:
         while not self.done():
-            await self._end()
+            try:
+                await self._end()
+            except asyncio.CancelledError:
+                self._look()  # the end may have woken this alone
+                raise
         return self._state
 
     async def _raise_for_status(self) -> None:
@@ -199,6 +207,7 @@ class Call(_base_call.Call):
     # -- grpc.aio.RpcContext
 
     def cancel(self) -> bool:
+        self._look()
         return self._cancel(CANCELLED_HERE)
 
     def cancelled(self) -> bool:
@@ -298,9 +307,8 @@ class UnaryUnaryCall(_UnaryResponse, _base_call.UnaryUnaryCall[Any, Any]):
 
     def _note_end(self) -> None:
         self._kept.discard(self)
-        if self._callbacks:
-            self._loop.call_soon(self._look)  # before those who wait go on
-        self._wake()
+        if not self._wake() and self._callbacks:
+            self._loop.call_soon(self._look)
 
     def _look(self) -> None:
         started = self._started

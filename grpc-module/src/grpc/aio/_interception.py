@@ -128,7 +128,8 @@ class Interception:
         self._outcome = value, asyncio.CancelledError() if isinstance(error, GeneratorExit) else error
         if self._future is not None:
             self._future.set_result(None)
-        self._over()
+        over, self._over = self._over, _nothing  # the call, whose this is, must not need the garbage collector
+        over()
 
 
 class _Drive:
@@ -141,3 +142,6 @@ class _Drive:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._interception.drive()
+
+
+def _nothing() -> None: ...

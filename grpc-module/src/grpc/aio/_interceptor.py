@@ -114,6 +114,8 @@ class InterceptedCall:
     _method: str
     """The interceptor's method."""
     _call_type: type[Any]
+    _last_call: Any = None
+    """The newest call that was begun."""
 
     def __init__(
         self,
@@ -131,8 +133,6 @@ class InterceptedCall:
         self._loop = loop
         self._compression = compression
         self._begin = begin
-        self._last_call: Any = None
-        """The newest call that was begun."""
         self._pending_callbacks: list[Callable[[Any], Any]] = []
         details = ClientCallDetails(method, timeout, metadata, credentials, wait_for_ready)
         running = self._run(interceptors, details, self._requests(request))
@@ -160,9 +160,9 @@ class InterceptedCall:
         return found
 
     def _begun(self) -> None:
-        callbacks, self._pending_callbacks = self._pending_callbacks, []
-        if not callbacks:
+        if not self._pending_callbacks:
             return
+        callbacks, self._pending_callbacks = self._pending_callbacks, []
         call = None
         with contextlib.suppress(Exception, asyncio.CancelledError):
             call = self._result()

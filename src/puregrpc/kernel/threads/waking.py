@@ -31,10 +31,11 @@ class Signal:
 
     def set(self) -> None:
         """Give the signal. Idempotent until it is taken. From signal handlers and finalizers too."""
-        try:
-            self._lock.release()
-        except RuntimeError:
-            return  # it stands already
+        if self._lock.locked():
+            try:
+                self._lock.release()
+            except RuntimeError:
+                return  # another thread has just given it
 
     def clear(self) -> None:
         """Take the signal back, if it stands."""
