@@ -111,6 +111,8 @@ class WaitLock(Protocol):
 
     def release(self) -> None: ...
 
+    def locked(self) -> bool: ...
+
 
 class DescriptorLock:
     """As `threading.Lock`, for one thread that waits, which is the one that makes it, or always the same.
@@ -155,6 +157,10 @@ class DescriptorLock:
         doorbell = self._doorbell
         if doorbell is not None:
             doorbell.ring()
+
+    def locked(self) -> bool:
+        """As that of `threading.Lock`."""
+        return self._lock.locked()
 
 
 def _forked() -> None:
