@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, LEAST_READ_SIZE, SMALLEST_READ_SIZE
-from puregrpc.transport.rounds import ROUND_TIME, SHORT_TURN, UNKNOWN_TURN, Rounds
+from puregrpc.transport.rounds import ROUND_TIME, SHORT_TIME, SHORT_TURN, UNKNOWN_TURN, Rounds
 
 
 class Loop:
@@ -151,3 +151,64 @@ def test_who_had_no_turn_yet_comes_behind_those_whose_turns_were_short() -> None
         loop.turn()
     assert had[0] == "short"
     assert sorted(had[1:3]) == sorted(had[3:5]) == ["long", "new"]
+
+
+class Clock:
+    """What a thread worked."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_turns_that_give_others_much_to_do_are_fewer() -> None:
+    """Where handlers take four times as long as the turns that began them."""
+    loop, clock = Loop(), Clock()
+    rounds = Rounds(cast("Any", loop), None, clock)
+    turn = ROUND_TIME / 7.5
+    had = 0
+
+    def go_on() -> None:
+        nonlocal had
+        had += 1
+        clock.time += turn
+        rounds.spend(turn)
+        rounds.wait(go_on, turn)
+
+    for _ in range(8):
+        rounds.wait(go_on, turn)
+    in_loop = []
+    for _ in range(12):
+        before = had
+        loop.turn()
+        clock.time += (had - before) * 4 * turn
+        in_loop.append(had - before)
+    assert in_loop[0] == 8
+    assert max(in_loop[6:]) <= 2
+    for _ in range(12):  # handlers of less
+        before = had
+        loop.turn()
+        in_loop.append(had - before)
+    assert max(in_loop[-6:]) >= 7
+
+
+def test_whose_turns_are_short_need_not_wait_for_a_round() -> None:
+    loop, rounds = started()
+    rounds.spend(ROUND_TIME)
+    assert rounds.is_over
+    assert not rounds.lets_through(UNKNOWN_TURN)
+    count = 0
+    while rounds.lets_through(SHORT_TURN):
+        count += 1
+    assert count == round(SHORT_TIME / SHORT_TURN)
+    loop.turn()
+    assert not rounds.is_over
+
+
+def test_none_comes_before_those_that_wait() -> None:
+    _, rounds = started()
+    rounds.spend(ROUND_TIME)
+    rounds.wait(list, SHORT_TURN)
+    assert not rounds.lets_through(SHORT_TURN)

@@ -30,7 +30,7 @@ from puregrpc.server.routing import Router
 from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot
 from puregrpc.server.threads import Threads
-from puregrpc.transport.rounds import Rounds
+from puregrpc.transport.rounds import Rounds, working_time
 from puregrpc.transport.session import shared_readers
 from puregrpc.wire.memory import Holder
 
@@ -84,7 +84,7 @@ class Connections:
         self._listeners: list[Listener] = []
         self._sessions: set[ServerSession] = set()
         budget = self.wire_config.memory_budget
-        self.rounds = Rounds(kernel, None if budget is None else budget.left)
+        self.rounds = Rounds(kernel, None if budget is None else budget.left, working_time)
         self.endings = Endings(kernel, self.wire_config.memory_budget)
         self._by_wire: dict[Holder, ServerSession] = {}
         self._due: deque[Holder] = deque()

@@ -24,7 +24,7 @@ from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_RE
 from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import CALLERS, FREE, HANDLERS, IN_TURN, LoopSession
-from puregrpc.transport.rounds import Rounds
+from puregrpc.transport.rounds import SHORT_TURN, UNKNOWN_TURN, Rounds
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import Call, ClientConnection, Driver, Request, ServerCall
 from puregrpc.wire.limits import TURN_SLICE
@@ -238,7 +238,9 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
                 self._set_read_size(self._next_read_size(self._read_size, len(data)))
 
     def _receive_in_rounds(self, data: bytes, rounds: Rounds) -> None:
-        if self._rest or rounds.is_over:
+        if self._turn_cost == UNKNOWN_TURN and self.bytes_received:
+            self._turn_cost = SHORT_TURN  # longer ones would have been measured
+        if self._rest or (rounds.is_over and not rounds.lets_through(self._turn_cost)):
             self._rest.append(data)
             self._fell_behind()
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable
 from math import inf
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, next_read_size
 from puregrpc.transport.end_reasons import broken, no_settings
-from puregrpc.transport.rounds import SHORT_TURN, UNKNOWN_TURN, Rounds
+from puregrpc.transport.rounds import SHORT_TURN, UNKNOWN_TURN, Rounds, working_time
 from puregrpc.transport.session import ConnectionT, Owner, Session, SessionOptions, UnaryExchange
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 from puregrpc.wire.limits import TURN_SLICE
@@ -28,21 +27,6 @@ __all__ = ["LoopSession"]
 
 T = TypeVar("T")
 
-
-def _working_time() -> Callable[[], float]:
-    """A clock of what this thread works: on a busy machine, what others do is no reason to let a round be over."""
-    clock: Callable[[], float] = getattr(time, "thread_time", perf_counter)
-    try:
-        clock()
-    except OSError:  # some systems have no such clock
-        return perf_counter
-    return clock
-
-
-working_time = _working_time()
-
-HANDLER_TIME = 0.0001
-"""What the beginning of a handler is taken to cost, in seconds."""
 
 FREE: Final = 0
 HELD: Final = 1
@@ -146,7 +130,7 @@ class LoopSession(Session[ConnectionT]):
 
     def _spend(self, rounds: Rounds, seconds: float) -> None:
         """A turn has taken so long."""
-        rounds.spend(seconds + self.connection.calls_begun * HANDLER_TIME)
+        rounds.spend(seconds, self.connection.calls_begun)
         self._turn_cost = seconds
 
     def _next_read_size(self, limit: int, size: int) -> int:

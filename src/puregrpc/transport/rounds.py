@@ -22,10 +22,23 @@ from puregrpc.transport.amounts import LARGEST_READ_SIZE, LEAST_READ_SIZE, SMALL
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
 
-__all__ = ["LONG_TURN", "SHORT_TURN", "UNKNOWN_TURN", "Rounds"]
+__all__ = ["LONG_TURN", "SHORT_TURN", "UNKNOWN_TURN", "Rounds", "working_time"]
 
-ROUND_TIME = 0.02
-"""Seconds that the turns of a round take together."""
+ROUND_TIME = 0.012
+"""Seconds that the turns of a round take together, and what they gave others to do: the handlers of calls that begin,
+that have messages, or that end. A call may have to wait for several rounds until it is read and until its end is
+sent."""
+
+SHORT_TIME = 0.003
+"""Behind them, those whose turns were short until now may take so much more: they need not wait for a round of their
+own."""
+
+HANDLER_TIME = 0.0001
+"""What the beginning of a handler is taken to cost in seconds, until it is seen."""
+
+MOST_GIVEN = 5.0
+"""So many times what the turns took is what they gave others to do, at the most: what else the program does in its loop
+is no reason to let them have next to nothing."""
 
 NOTICED_TIME = 0.004
 """Turns that took less together are no matter, whether they were in one turn of the loop or in many."""
@@ -64,18 +77,43 @@ MOST_READ = 8 << 20
 NOTHING = nullcontext()
 
 
+def _working_time() -> Callable[[], float]:
+    """A clock of what this thread works: on a busy machine, what others do is no reason to let a round be over."""
+    clock: Callable[[], float] = getattr(time, "thread_time", time.perf_counter)
+    try:
+        clock()
+    except OSError:  # some systems have no such clock
+        return time.perf_counter
+    return clock
+
+
+working_time = _working_time()
+
+
 class Rounds:
     """The rounds of one server. In the thread of its loop; on threads it only says how much may be read at once, and
     whether few threads are to read for all."""
 
-    __slots__ = ("_behind", "_is_due", "_is_new_next", "_kernel", "_most_read", "_pressed_until", "_reading",
-                 "_room", "_sessions", "_spent", "_waiting", "_waiting_long", "_waiting_new", "are_many",
-                 "is_over")  # fmt: skip
+    __slots__ = ("_behind", "_clock", "_given", "_is_due", "_is_new_next", "_kernel", "_most_read",
+                 "_noticed_at", "_pressed_until", "_reading", "_room", "_sessions", "_spent", "_waiting",
+                 "_waiting_long", "_waiting_new", "_worked", "_worked_before", "are_many", "is_over")  # fmt: skip
 
-    def __init__(self, kernel: Kernel, room: Callable[[], int] | None = None) -> None:
-        """``room`` tells how many octets there is room for in all sessions together."""
+    def __init__(
+        self, kernel: Kernel, room: Callable[[], int] | None = None, clock: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """``room`` tells how many octets there is room for in all sessions together, ``clock`` what the thread of the
+        loop has worked, in seconds."""
         self._kernel = kernel
+        self._clock = clock
         self._spent = 0.0
+        """What the turns of this round took, and what they are taken to have given others to do."""
+        self._worked = 0.0
+        """What they took."""
+        self._given = 0.0
+        """What they gave others to do in the last rounds, by what they took."""
+        self._noticed_at = 0.0
+        self._worked_before = 0.0
+        """What they had taken then."""
         self._is_due = False
         self._waiting: deque[tuple[float, Callable[[], object]]] = deque()
         self._waiting_long: deque[tuple[float, Callable[[], object]]] = deque()
@@ -127,9 +165,10 @@ class Rounds:
         """On threads: few of them are to read for all sessions."""
         return self.are_many or self._pressed_until > time.monotonic()
 
-    def spend(self, seconds: float) -> None:
-        """A turn has taken so long."""
-        self._spent += seconds
+    def spend(self, seconds: float, calls: int = 0) -> None:
+        """A turn has taken so long, and has begun so many calls."""
+        self._worked += seconds
+        self._spent += seconds + max(seconds * self._given, calls * HANDLER_TIME)
         if self._spent >= NOTICED_TIME:
             self._see_to_next()
             if self._spent >= ROUND_TIME:
@@ -138,6 +177,8 @@ class Rounds:
     def _see_to_next(self) -> None:
         if not self._is_due:
             self._is_due = True
+            self._noticed_at = self._clock()
+            self._worked_before = self._worked
             with suppress(NotConnected):  # nothing has a turn any more
                 self._kernel.call_soon(self._begin)
 
@@ -145,6 +186,13 @@ class Rounds:
     def has_time(self) -> bool:
         """Whoever was called for a turn that begins later is to ask: others may have taken longer than they used to."""
         return self._spent < ROUND_TIME
+
+    def lets_through(self, cost: float) -> bool:
+        """The round is over: a session whose last turn took ``cost`` seconds may have one now all the same."""
+        if cost > SHORT_TURN or self._waiting or self._spent >= ROUND_TIME + SHORT_TIME:
+            return False
+        self._spent += SHORT_TURN
+        return True
 
     def wait(self, go_on: Callable[[], object], cost: float, *, is_next: bool = False) -> None:
         """Have ``go_on`` called to have its turn, or to have it soon. The last one took ``cost`` seconds.
@@ -162,9 +210,16 @@ class Rounds:
             queue.append((cost, go_on))
         self._see_to_next()
 
+    def _learn(self) -> None:
+        """How much others had to do since this round was noticed."""
+        others = self._clock() - self._noticed_at - (self._worked - self._worked_before)
+        given = others / max(self._worked, NOTICED_TIME)
+        self._given = (self._given + min(max(given, 0.0), MOST_GIVEN)) / 2
+
     def _begin(self) -> None:
+        self._learn()
         self._is_due = False
-        self._spent = 0.0
+        self._spent = self._worked = 0.0
         self.is_over = False
         expected = 0.0
         while (queue := self._next_queue()) and not self.is_over and expected < ROUND_TIME:
@@ -176,7 +231,7 @@ class Rounds:
                 if self._has_waiting:
                     self._see_to_next()
             if self._spent == before:
-                expected += cost
+                expected += cost * (1 + self._given)
         if self._has_waiting:
             self.is_over = True
 

@@ -178,7 +178,7 @@ class TrioSession(LoopSession[ConnectionT]):
                 continue
             if not in_turn:
                 await wait_readable()
-            if rounds is not None and rounds.is_over:
+            if rounds is not None and rounds.is_over and not rounds.lets_through(self._turn_cost):
                 await self._await_round(rounds)
             try:
                 data = receive_nowait(limit)
