@@ -193,6 +193,7 @@ def test_a_fault_of_ours_ends_one_connection(
 
 @needs_epoll
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_of_fork_leaves_them_to_its_parent(server: BlockingServer, channels: list[BlockingChannel]) -> None:
     child = os.fork()
     if not child:
