@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +20,8 @@ from puregrpc.kernel.network.connecting import secure
 from puregrpc.kernel.network.streams import ByteStream, SocketStream, TappedStream, memory_stream_pair
 from puregrpc.kernel.network.tls import TlsError, TlsLayer
 from puregrpc.kernel.network.tls_stream import TlsStream
+from puregrpc.kernel.threads.kernel import ThreadKernel
+from puregrpc.transport.thread_session.endpoints import SocketEndpoint
 
 Pair = tuple[ByteStream, ByteStream]
 
@@ -287,6 +290,34 @@ def test_unacknowledged_octets_may_be_limited(world: str) -> None:
         other.close()
 
     run(world, test)
+
+
+@pytest.mark.skipif(not hasattr(socket, "MSG_NOSIGNAL"), reason="no send is without a signal here")
+@EACH_WORLD
+def test_a_peer_that_has_gone_is_an_error_and_no_signal(world: str) -> None:
+    """Bundles embed Pythons that leave SIGPIPE as it was, and it would end them."""
+    signals: list[int] = []
+
+    async def test(kernel: Kernel) -> None:
+        several: list[list[bytes | memoryview]] = [[b"one"], [b"one", b"two"]]
+        for pieces in several:
+            ends = socket.socketpair()
+            stream = SocketStream(kernel, ends[0])
+            endpoint = SocketEndpoint(stream) if isinstance(kernel, ThreadKernel) else None
+            ends[1].close()
+            with pytest.raises(BrokenPipeError):
+                stream.send_pieces_nowait(pieces)
+            if endpoint is not None:
+                with pytest.raises(BrokenPipeError):
+                    endpoint.send(pieces)
+            stream.close()
+
+    before = signal.signal(signal.SIGPIPE, lambda *_: signals.append(1))
+    try:
+        run(world, test)
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+    assert signals == []
 
 
 class Rekeyed(TlsLayer):

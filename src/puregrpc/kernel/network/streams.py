@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from puregrpc.kernel.network.tap import Tap
     from puregrpc.kernel.network.tls import TlsLayer
 
-__all__ = ["ByteStream", "MemoryStream", "SocketStream", "TappedStream", "memory_stream_pair"]
+__all__ = ["NO_SIGNAL", "ByteStream", "MemoryStream", "SocketStream", "TappedStream", "memory_stream_pair"]
 
 MAX_PIECES = 1024
 """IOV_MAX of Linux and of the BSDs; POSIX has 16 at the least."""
+
+NO_SIGNAL = int(getattr(socket, "MSG_NOSIGNAL", 0))
+"""What is sent to a peer that has gone is an error, no SIGPIPE: a Python that is embedded may not ignore it."""
 
 
 class ByteStream(ABC):
@@ -124,7 +127,7 @@ class SocketStream(ByteStream):
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         try:
-            return self.socket.send(data)
+            return self.socket.send(data, NO_SIGNAL)
         except (BlockingIOError, InterruptedError):
             return 0
 
@@ -132,7 +135,7 @@ class SocketStream(ByteStream):
         if not self.gathers:
             return super().send_pieces_nowait(pieces)
         try:
-            return self.socket.sendmsg(pieces[:MAX_PIECES])
+            return self.socket.sendmsg(pieces[:MAX_PIECES], (), NO_SIGNAL)
         except (BlockingIOError, InterruptedError):
             return 0
 

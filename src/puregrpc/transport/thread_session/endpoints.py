@@ -11,7 +11,7 @@ from contextlib import suppress
 from socket import SHUT_RDWR, SHUT_WR
 from typing import TYPE_CHECKING
 
-from puregrpc.kernel.network.streams import MAX_PIECES, ByteStream, SocketStream, TappedStream
+from puregrpc.kernel.network.streams import MAX_PIECES, NO_SIGNAL, ByteStream, SocketStream, TappedStream
 from puregrpc.kernel.threads.kernel import ThreadKernel, is_cooperative
 from puregrpc.kernel.threads.polling import wait_for_socket
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["RECV_TIMEOUT", "Endpoint", "Pieces", "SocketEndpoint", "endpoint_of", "is_by_signal"]
 
 DONT_WAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
+TO_SEND = DONT_WAIT | NO_SIGNAL
 PEEK = int(socket.MSG_PEEK)
 
 RECV_TIMEOUT = 1.0
@@ -106,10 +107,10 @@ class SocketEndpoint(Endpoint):
     def send(self, pieces: Pieces) -> int:
         try:
             if len(pieces) == 1:
-                return self.socket.send(pieces[0], DONT_WAIT)
+                return self.socket.send(pieces[0], TO_SEND)
             if self._stream.gathers:
-                return self.socket.sendmsg(pieces[:MAX_PIECES], (), DONT_WAIT)
-            return self.socket.send(b"".join(pieces), DONT_WAIT)
+                return self.socket.sendmsg(pieces[:MAX_PIECES], (), TO_SEND)
+            return self.socket.send(b"".join(pieces), TO_SEND)
         except (BlockingIOError, InterruptedError):
             return 0
 
