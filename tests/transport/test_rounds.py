@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, LEAST_READ_SIZE, SMALLEST_READ_SIZE
-from puregrpc.transport.rounds import ROUND_TIME, SHORT_TIME, SHORT_TURN, UNKNOWN_TURN, Rounds
+from puregrpc.transport.order import LONG_TURN, MOST_SHORT_IN_ROW, UNKNOWN_TURN, Order
+from puregrpc.transport.rounds import ROUND_TIME, SHORT_TIME, SHORT_TURN, Rounds
 
 
 class Loop:
@@ -212,3 +213,23 @@ def test_none_comes_before_those_that_wait() -> None:
     rounds.spend(ROUND_TIME)
     rounds.wait(list, SHORT_TURN)
     assert not rounds.lets_through(SHORT_TURN)
+
+
+def test_a_crowd_whose_turns_are_short_keeps_no_new_one_waiting() -> None:
+    """Which have something to do at any moment."""
+    order = Order[str]()
+    for _ in range(1000):
+        order.add("short", SHORT_TURN)
+    order.add("new", UNKNOWN_TURN)
+    order.add("long", LONG_TURN)
+    had = []
+    for _ in range(3 * MOST_SHORT_IN_ROW):
+        cost, session = order.take()
+        had.append(session)
+        order.add(session, SHORT_TURN if cost == UNKNOWN_TURN else cost)
+    assert had[:MOST_SHORT_IN_ROW] == ["short"] * MOST_SHORT_IN_ROW
+    assert had.index("new") == MOST_SHORT_IN_ROW
+    assert had.index("long") == 2 * MOST_SHORT_IN_ROW + 1
+    assert order
+    order.clear()
+    assert not order

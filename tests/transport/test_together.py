@@ -16,6 +16,7 @@ from puregrpc.channel import BlockingChannel
 from puregrpc.errors import RpcError
 from puregrpc.server import BlockingServer, Method, ServerConfig, Shape
 from puregrpc.transport import rounds
+from puregrpc.transport.order import UNKNOWN_TURN
 from puregrpc.transport.thread_session import together
 from puregrpc.wire.status import StatusCode
 from puregrpc.wire.turn import Turn
@@ -210,15 +211,12 @@ def test_whose_turn_it_is() -> None:
 
     shared: Any = together.SharedReaders(ThreadKernel())
     shared._looked_at = time.monotonic() + 60
-    for name, cost, queue in (("long", 1.0, None), ("new", 0.0, shared._new), ("short", 0.0, None)):
+    for name, cost in (("long", 1.0), ("new", UNKNOWN_TURN), ("short", 0.0)):
         for number in range(2):
             seat: Any = together._Seat(f"{name} {number}", len(shared._seats))  # type: ignore[arg-type]
             seat.cost = cost
             shared._seats.add(seat)
-            if queue is None:
-                shared._queue(seat)
-            else:
-                queue.append(seat)
+            shared._queue(seat)
     order = [shared._take()[0].reading for _ in range(6)]
     assert order[:2] == ["short 0", "short 1"]
     assert sorted(order[2:4]) == ["long 0", "new 0"]

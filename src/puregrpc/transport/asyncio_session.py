@@ -24,7 +24,8 @@ from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_RE
 from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import CALLERS, FREE, HANDLERS, IN_TURN, LoopSession
-from puregrpc.transport.rounds import SHORT_TURN, UNKNOWN_TURN, Rounds
+from puregrpc.transport.order import UNKNOWN_TURN
+from puregrpc.transport.rounds import SHORT_TURN, Rounds
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import Call, ClientConnection, Driver, Request, ServerCall
 from puregrpc.wire.limits import TURN_SLICE

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, next_read_size
 from puregrpc.transport.end_reasons import broken, no_settings
-from puregrpc.transport.rounds import SHORT_TURN, UNKNOWN_TURN, Rounds, working_time
+from puregrpc.transport.order import UNKNOWN_TURN
+from puregrpc.transport.rounds import SHORT_TURN, Rounds, working_time
 from puregrpc.transport.session import ConnectionT, Owner, Session, SessionOptions, UnaryExchange
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 from puregrpc.wire.limits import TURN_SLICE

@@ -2,27 +2,26 @@
 
 A turn of one session is short. A thousand sessions that all have something to do would still keep a call of another
 client waiting for a thousand turns, again and again, and what their calls leave behind would wait as long to be thrown
-away. So sessions that take long are let go on in rounds, first come, first served: some of them, then the rest of the
-loop, then the next ones. Those whose turns were short come first, and have a turn at once
-while the round has time: of those that had none yet there may be a thousand more at any moment.
+away. So sessions that take long are let go on in rounds, in the order of `Order`: some of them, then the rest of the
+loop, then the next ones. One whose turns were short has its turn at once while the round has time.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import NotConnected
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, LEAST_READ_SIZE, SMALLEST_READ_SIZE
+from puregrpc.transport.order import Order
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
 
-__all__ = ["LONG_TURN", "SHORT_TURN", "UNKNOWN_TURN", "Rounds", "working_time"]
+__all__ = ["SHORT_TURN", "Rounds", "working_time"]
 
 ROUND_TIME = 0.012
 """Seconds that the turns of a round take together, and what they gave others to do: the handlers of calls that begin,
@@ -43,14 +42,8 @@ is no reason to let them have next to nothing."""
 NOTICED_TIME = 0.004
 """Turns that took less together are no matter, whether they were in one turn of the loop or in many."""
 
-UNKNOWN_TURN = 0.004
-"""What a turn is taken to cost before there was one."""
-
 SHORT_TURN = 0.0002
 """What a turn of a few octets is taken to cost, which nobody measures."""
-
-LONG_TURN = 0.001
-"""Seconds from which on a turn is a long one."""
 
 MANY_SESSIONS = 64
 """On threads: from so many on few threads read for all of them (`thread_session.together`). Where that cannot be, what
@@ -94,9 +87,9 @@ class Rounds:
     """The rounds of one server. In the thread of its loop; on threads it only says how much may be read at once, and
     whether few threads are to read for all."""
 
-    __slots__ = ("_behind", "_clock", "_given", "_is_due", "_is_new_next", "_kernel", "_most_read",
+    __slots__ = ("_behind", "_clock", "_given", "_is_due", "_kernel", "_most_read",
                  "_noticed_at", "_pressed_until", "_reading", "_room", "_sessions", "_spent", "_waiting",
-                 "_waiting_long", "_waiting_new", "_worked", "_worked_before", "are_many", "is_over")  # fmt: skip
+                 "_worked", "_worked_before", "are_many", "is_over")  # fmt: skip
 
     def __init__(
         self, kernel: Kernel, room: Callable[[], int] | None = None, clock: Callable[[], float] = lambda: 0.0
@@ -115,13 +108,7 @@ class Rounds:
         self._worked_before = 0.0
         """What they had taken then."""
         self._is_due = False
-        self._waiting: deque[tuple[float, Callable[[], object]]] = deque()
-        self._waiting_long: deque[tuple[float, Callable[[], object]]] = deque()
-        """Those whose turns are long."""
-        self._waiting_new: deque[tuple[float, Callable[[], object]]] = deque()
-        """Those that had none yet."""
-        self._is_new_next = True
-        """Of those that had none and those whose turns are long, one comes after the other."""
+        self._waiting = Order[Callable[[], object]]()
         self.is_over = False
         """Whoever has a turn to come is to `wait`."""
         self._room = room
@@ -189,7 +176,7 @@ class Rounds:
 
     def lets_through(self, cost: float) -> bool:
         """The round is over: a session whose last turn took ``cost`` seconds may have one now all the same."""
-        if cost > SHORT_TURN or self._waiting or self._spent >= ROUND_TIME + SHORT_TIME:
+        if cost > SHORT_TURN or self._waiting.has_short or self._spent >= ROUND_TIME + SHORT_TIME:
             return False
         self._spent += SHORT_TURN
         return True
@@ -199,15 +186,7 @@ class Rounds:
 
         ``is_next``: it was called already, when there was no time any more.
         """
-        queue = self._waiting
-        if cost == UNKNOWN_TURN:
-            queue = self._waiting_new
-        elif cost >= LONG_TURN:
-            queue = self._waiting_long
-        if is_next:
-            queue.appendleft((cost, go_on))
-        else:
-            queue.append((cost, go_on))
+        self._waiting.add(go_on, cost, is_next=is_next)
         self._see_to_next()
 
     def _learn(self) -> None:
@@ -222,26 +201,15 @@ class Rounds:
         self._spent = self._worked = 0.0
         self.is_over = False
         expected = 0.0
-        while (queue := self._next_queue()) and not self.is_over and expected < ROUND_TIME:
-            cost, go_on = queue.popleft()
+        while self._waiting and not self.is_over and expected < ROUND_TIME:
+            cost, go_on = self._waiting.take()
             before = self._spent
             try:
                 go_on()
             finally:
-                if self._has_waiting:
+                if self._waiting:
                     self._see_to_next()
             if self._spent == before:
                 expected += cost * (1 + self._given)
-        if self._has_waiting:
-            self.is_over = True
-
-    @property
-    def _has_waiting(self) -> bool:
-        return bool(self._waiting or self._waiting_new or self._waiting_long)
-
-    def _next_queue(self) -> deque[tuple[float, Callable[[], object]]]:
         if self._waiting:
-            return self._waiting
-        self._is_new_next = not self._is_new_next
-        new, long = self._waiting_new, self._waiting_long
-        return (long or new) if self._is_new_next else (new or long)
+            self.is_over = True

@@ -15,7 +15,6 @@ import os
 import select
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -26,7 +25,7 @@ from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.threads.kernel import ThreadKernel, is_cooperative
 from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.kernel.threads.polling import Wakeup
-from puregrpc.transport.rounds import LONG_TURN, UNKNOWN_TURN
+from puregrpc.transport.order import UNKNOWN_TURN, Order
 
 __all__ = ["Next", "Shared", "SharedReaders"]
 
@@ -98,10 +97,7 @@ class SharedReaders:
         self._epoll: Any = None
         self._wakeup: Wakeup | None = None
         self._threads = 0
-        self._short: deque[_Seat] = deque()
-        self._new: deque[_Seat] = deque()
-        self._long: deque[_Seat] = deque()
-        self._is_new_next = False
+        self._waiting = Order[_Seat]()
         self._times: list[tuple[float, int, _Seat]] = []
         self._numbers = count()
         self._looked_at = 0.0
@@ -178,7 +174,7 @@ class SharedReaders:
         self._epoll.register(seat.descriptor, select.EPOLLONESHOT)
         self._seats.add(seat)
         self._by_descriptor[seat.descriptor] = seat
-        self._new.append(seat)
+        self._waiting.add(seat, seat.cost)
         missing = THREADS - self._threads
         self._threads = THREADS
         if not missing and self._wakeup is not None:
@@ -224,14 +220,10 @@ class SharedReaders:
                         self._queue(seat)
                     elif seat in self._seats:
                         self._enter(seat)
-        queue = self._short
-        if not queue:
-            self._is_new_next = not self._is_new_next
-            queue = (self._new or self._long) if self._is_new_next else (self._long or self._new)
-        if not queue:
+        if not self._waiting:
             return None, max(min(times[0][0] - now, LONGEST_WAIT), 0.0) if times else LONGEST_WAIT
         if now - self._looked_at < LOOK_AGAIN:
-            return queue.popleft(), None
+            return self._waiting.take()[1], None
         self._looked_at = now
         return None, 0.0
 
@@ -247,7 +239,7 @@ class SharedReaders:
 
     def _queue(self, seat: _Seat) -> None:
         seat.is_busy = True
-        (self._long if seat.cost >= LONG_TURN else self._short).append(seat)
+        self._waiting.add(seat, seat.cost)
 
     def _enter(self, seat: _Seat) -> None:
         seat.entered_at = seat.wanted_at
@@ -282,8 +274,7 @@ class SharedReaders:
         epoll, self._epoll = self._epoll, None
         wakeup, self._wakeup = self._wakeup, None
         self._times.clear()
-        for queue in (self._short, self._new, self._long):
-            queue.clear()
+        self._waiting.clear()
         if epoll is not None:
             epoll.close()
         if wakeup is not None:
