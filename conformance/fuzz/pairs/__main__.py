@@ -1,20 +1,16 @@
-"""The table of the pairs: ``python -m conformance.fuzz.pairs [--time SECONDS] [PAIR ...]``."""
+"""The table of the pairs: ``python -m conformance.fuzz.pairs [--old] [--time SECONDS] [PAIR ...]``."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
-import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).parents[3]
+from conformance.fuzz.one_run import ROOT, SHOP, Run, fuzz
+
 SHOPS = ROOT / "conformance" / "fuzz" / "shops" / "get"
 
 
@@ -114,47 +110,42 @@ def command_of(version: Version, files: int) -> str:
     return command if not files else shlex.join(["bash", "-c", f"ulimit -n {files}; exec {command}"])
 
 
-def fuzz(version: Version, pair: Pair, seconds: float) -> tuple[list[dict[str, Any]], float, int]:
-    """The findings, after how many seconds the run was over, and how many cases it had."""
-    command = command_of(version, pair.files)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    begun = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "puregrpc", "fuzz", f"127.0.0.1:{port}", "-p", "--command", command, "--json", "-",
-         "--time", f"{seconds}s", "--level", pair.levels, "--method", pair.method,
-         "--proto", str(ROOT / "conformance/fuzz/zoo/shop.proto")],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+def run(version: Version, pair: Pair, seconds: float, *, is_whole: bool) -> Run:
+    """Look for the fault of a pair in one of its versions."""
+    done = fuzz(
+        command_of(version, pair.files), seconds, lambda check, text: check == pair.check and pair.words in text,
+        is_whole=is_whole, more=["--level", pair.levels, "--method", pair.method, "--proto", str(SHOP)],
     )  # fmt: skip
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{version}: exit status {done.returncode}: {done.stderr[-500:]}")
-    report = json.loads(done.stdout)
-    return report["findings"], time.monotonic() - begun, report["cases"]
+    if done.failure:
+        raise SystemExit(f"{version}: {done.failure}")
+    return done
 
 
 def main() -> int:
     """Run the pairs; 1 if a fault was not found in an old version, or something else in a new one."""
     parser = argparse.ArgumentParser(prog="python -m conformance.fuzz.pairs")
     parser.add_argument("--time", type=float, default=90.0)
+    parser.add_argument("--old", action="store_true", help="only the old versions")
     parser.add_argument("pairs", nargs="*", choices=[*PAIRS, []])
     arguments = parser.parse_args()
     wrong = 0
-    print("| reference | old | what is found in it | new | cases | seconds | |\n|---|---|---|---|---|---|---|")
+    print("| reference | old | what is found in it | after | new | |\n|---|---|---|--:|---|---|")
     for name in arguments.pairs or PAIRS:
         pair = PAIRS[name]
-        old, took, cases = fuzz(pair.old, pair, arguments.time)
-        shown = [each for each in old if each["check"] == pair.check and pair.words in each["summary"]]
-        new, _, more = fuzz(pair.new, pair, arguments.time)
-        known = [each for each in new if any(words in each["summary"] for words in pair.others)]
-        is_right = bool(shown) and len(new) == len(known)
+        old = run(pair.old, pair, arguments.time, is_whole=False)
+        what = f"{old.found[-1][0]}: {old.found[-1][1]}" if old.when is not None else "nothing"
+        after = f"{old.seconds if old.when is None else old.when:.0f} s"
+        others: list[tuple[str, str]] = []
+        new = "not run"
+        if not arguments.old:
+            found = run(pair.new, pair, arguments.time, is_whole=True).found
+            others = [each for each in found if not any(words in each[1] for words in pair.others)]
+            later = len(found) - len(others)
+            new = str(pair.new) + (f" ({later} of what was mended later)" if later else "")
+        is_right = old.when is not None and not others
         wrong += not is_right
-        what = f"{shown[0]['check']}: {shown[0]['summary']}" if shown else "nothing"
-        later = f" ({len(known)} of what was mended later)" if known else ""
-        print(
-            f"| {pair.reference} | {pair.old} | {what} | {pair.new}{later} | {cases} + {more} | {took:.0f} | "
-            f"{'' if is_right else 'WRONG ' + '; '.join(each['summary'] for each in new)} |",
-            flush=True,
-        )
+        said = "" if is_right else "WRONG " + "; ".join(text for _, text in others)
+        print(f"| {pair.reference} | {pair.old} | {what} | {after} | {new} | {said} |", flush=True)
     return 1 if wrong else 0
 
 

@@ -193,7 +193,9 @@ class Connection:
             return
         if number in self.streams:
             raise Broken
-        if number <= self.last or not number % 2:
+        if not number % 2 and self.fault != "even-streams":
+            raise Broken
+        if number <= self.last and self.fault != "streams-again":
             raise Broken
         self.last = number
         self.calls += 1
@@ -212,9 +214,10 @@ class Connection:
             if not re.fullmatch(r"[0-9]{1,8}[HMSmun]", timeout):
                 self.end(number, 13, b"bad timeout")
                 return
-            stream.timer = threading.Timer(
-                min(int(timeout[:-1]) * UNITS[timeout[-1]], 3600), self.end, (number, 4, b"too late")
-            )
+            seconds = int(timeout[:-1]) * UNITS[timeout[-1]]
+            if self.fault == "long-timeouts-overflow" and seconds >= 1 << 31:
+                seconds = 0.0
+            stream.timer = threading.Timer(min(seconds, 3600), self.end, (number, 4, b"too late"))
             stream.timer.daemon = True
             stream.timer.start()
         if self.fault == "thread-for-each-reset":
@@ -235,6 +238,8 @@ class Connection:
         if self.fault == "room-lost-with-resets" and stream is None:
             given_back = 0
         if given_back and self.fault != "windows-not-opened":
+            if self.fault == "room-lost-with-errors" and stream is not None and stream.fields.get(b":path") != PATH:
+                given_back = 0
             if self.fault == "room-lost-with-resets" and stream is not None:
                 # Given back once the message is there.
                 given_back = given_back + len(stream.body) if flags & END_STREAM else 0
@@ -288,7 +293,7 @@ class Connection:
             return
         if (
             len(body) < 5
-            or body[0]
+            or (body[0] and self.fault != "flag-is-ignored")
             or (len(body) - 5 != int.from_bytes(body[1:5], "big") and self.fault != "short-message")
         ):
             self.end(number, 13, b"not one message")
@@ -301,7 +306,8 @@ class Connection:
         if len(request.id) > 100 and self.fault in ("http-500", "message-not-coded", "no-trailers-of-errors"):
             self.end(number, 3, b"id")
             return
-        reply = pb.Item(id=request.id[:100], title="rose", color=request.color).SerializeToString()
+        most = 100_000 if self.fault == "frames-too-long" else 100
+        reply = pb.Item(id=request.id[:most], title="rose", color=request.color).SerializeToString()
         if self.fault == "window-ignored":
             reply = pb.Item(id="x" * 200_000).SerializeToString()
         self.answer(number, reply)
@@ -341,6 +347,10 @@ class Connection:
             return
         if self.fault == "compressed-anyway":
             self.waiting.append((number, b"\1" + message(gzip.compress(reply))[1:]))
+        elif self.fault == "no-message-with-ok" and len(reply) > 90:
+            self.waiting.append((number, b""))
+        elif self.fault == "two-messages" and len(reply) > 90:
+            self.waiting.append((number, message(reply) * 2))
         elif self.fault == "wrong-length":
             reply += b"\x12\x01"
             self.waiting.append((number, b"\0" + struct.pack(">I", len(reply) + 1) + reply))
@@ -355,7 +365,10 @@ class Connection:
             if stream is None:
                 continue
             while octets:
-                most = 16384 if self.fault == "window-ignored" else max(min(16384, stream.window, self.window), 0)
+                largest = 1 << 20 if self.fault == "frames-too-long" else 16384
+                most = largest if self.fault == "window-ignored" else max(min(largest, stream.window, self.window), 0)
+                while self.fault == "spins-without-a-window" and not most and number in self.streams:
+                    time.sleep(0)
                 piece, octets = octets[:most], octets[most:]
                 if not piece:
                     break
@@ -454,6 +467,12 @@ def main(port: int, fault: str) -> None:
         if fault == "forty-connections" and threading.active_count() > 40:
             sock.close()
             continue
+        if fault == "waits-for-the-preface":
+            sock.settimeout(20)
+            try:
+                sock.recv(len(PREFACE), socket.MSG_PEEK | socket.MSG_WAITALL)
+            except OSError:
+                continue
         if fault == "one-connection-at-a-time":
             talk(sock, fault)
         else:

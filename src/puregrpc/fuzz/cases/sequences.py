@@ -8,7 +8,7 @@ from dataclasses import replace
 from puregrpc.fuzz.cases.case import Case, Expectation, Step
 from puregrpc.fuzz.frames.probe import Fields, message
 
-__all__ = ["auth_cases", "sequence_cases", "stream_cases"]
+__all__ = ["MARK", "auth_cases", "sequence_cases", "stream_cases"]
 
 CANCEL = 8
 QUICK = 0.02
@@ -19,6 +19,10 @@ CALLERS = (
     b"x-locale", b"x-api-key", b"x-trace-id", b"x-client-id",
 )  # fmt: skip
 """By which servers tell callers."""
+MARK = b"leak1234"
+"""What another caller is called."""
+TOO_SHORT = (b"1m", b"2m", b"3m", b"5m", b"10m", b"20m")
+"""Deadlines that pass while handlers are under way."""
 LENGTHS = (0, 2, 3, 300)
 IN_A_FRAME = 20
 MANY = 300
@@ -26,11 +30,19 @@ MANY = 300
 
 
 def sequence_cases(
-    path: str, fields: Fields, octets: bytes, *, client_stream: bool, server_stream: bool, deadline_fields: Fields
+    path: str,
+    fields: Fields,
+    octets: bytes,
+    *,
+    client_stream: bool,
+    server_stream: bool,
+    deadline_fields: Fields,
+    unusual: bytes,
 ) -> Iterator[Case]:
     """The sequences of one method, whose ordinary call has these fields and this message.
 
-    ``deadline_fields`` are the fields of a call with the deadline `DEADLINE`.
+    ``deadline_fields`` are the fields of a call with the deadline `DEADLINE`; ``unusual`` is a message that nobody has
+    sent before.
     """
     body = message(octets)
 
@@ -101,12 +113,27 @@ def sequence_cases(
             [begun, sent, Step("pause", seconds=QUICK), *follow(1)],
             "follows",
         )
-    others = tuple((name, b"leak1234") for name in CALLERS)
+    others = (*fields, *((name, MARK) for name in CALLERS))
     yield case(
         "a call after one of another caller",
-        [Step("open", 0, (*fields, *others)), half_closed, Step("wait", 0, until="end"), Step("connect"), *follow(1)],
+        [Step("open", 0, others), half_closed, Step("wait", 0, until="end"), Step("connect"), *follow(1)],
         "follows",
     )
+    asked = Step("data", 0, octets=message(unusual), end=True)
+    yield case(
+        "a call after another caller's with the same message",
+        [Step("open", 0, others), asked, Step("wait", 0, until="end"), Step("connect"), Step("open", 1, fields),
+         replace(asked, stream=1), Step("wait", 1, until="end")],
+        "any",
+    )  # fmt: skip
+    late: list[Step] = []
+    for number, timeout in enumerate(TOO_SHORT * 2):
+        short = tuple((name, timeout if name == b"grpc-timeout" else value) for name, value in fields)
+        late += [
+            Step("open", number, short), replace(half_closed, stream=number),
+            Step("wait", number, until="end", seconds=0.3),
+        ]  # fmt: skip
+    yield case("a call after some whose deadlines have passed", [*late, *follow(len(TOO_SHORT) * 2)], "follows")
     yield case(
         "half-closed a while after its message",
         [begun, sent, Step("pause", seconds=0.1), Step("data", 0, end=True), Step("wait", 0, until="end")],

@@ -8,6 +8,8 @@ from dataclasses import replace
 from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.checks.words import INTERNAL, Observation, Profile, signature
+from puregrpc.fuzz.connection.connecting import LinkOptions
+from puregrpc.fuzz.connection.link import Link
 from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.engine.aftermath import Aftermath
 from puregrpc.fuzz.engine.proving import REPEATS
@@ -73,23 +75,36 @@ class Beginning(Aftermath):
         self.planner.others[profile.path] = found
 
     def _second_connection(self) -> None:
-        """Whether a connection is served beside one that is open and has nothing to do."""
+        """Whether a connection is served beside one that is open and has nothing to do, or has said nothing at all."""
+        if self._is_kept_out(self.target.options, is_silent=False):
+            self._one_at_a_time = True
+            self._kept_out("as long as another is open", "a connection beside one that is open", "second")
+        elif self._is_kept_out(self._without_tls(), is_silent=True):
+            self._kept_out(
+                "as long as another is open that sends nothing", "a connection beside one that sends nothing", "silent"
+            )
+
+    def _without_tls(self) -> LinkOptions:
+        options = self.target.options
+        return LinkOptions(options.host, options.port, path=options.path, server_name=options.server_name)
+
+    def _is_kept_out(self, options: LinkOptions, *, is_silent: bool) -> bool:
         for _ in range(2):
             try:
-                link = self.target.link(CANARY_TIMEOUT)
+                link = Link(options, timeout=CANARY_TIMEOUT, raw=is_silent)
             except OSError:
-                return
+                return False
             with link:
-                link.pump(time.monotonic() + 0.2, idle=False)
+                link.pump(time.monotonic() + (0.05 if is_silent else 0.2), idle=False)
                 if self._answers():
-                    return
+                    return False
             if not self._answers():
-                return
-        self._one_at_a_time = True
-        case = Case(
-            "frame", "", (Step("connect"),), "any", "a connection beside one that is open", "RFC 9113, section 9.1"
-        )
-        seen = Observation("not-served", "a second connection is not served as long as another is open", ("second",))
+                return False
+        return True
+
+    def _kept_out(self, when: str, about: str, key: str) -> None:
+        case = Case("frame", "", (Step("connect"),), "any", about, "RFC 9113, section 9.1")
+        seen = Observation("not-served", f"a second connection is not served {when}", (key,))
         finding = self._new(case, seen)
         finding.repeats = REPEATS
         self._publish(finding)

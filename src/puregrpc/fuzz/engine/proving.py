@@ -186,6 +186,8 @@ class Proving(Watching):
                 raise OutOfTime
             if has_stopped:
                 self._stuck_behind(profile)
+            elif seen.check == "internal-status" and is_simple(case) and self.target.can_restart:
+                self._examine(twice(case), seen)
             known.append(shape) if len(known) < MOST_SAME and seen.check in ("memory", "cpu") else None
             return
         smallest, observation = self._smaller(case, seen)
@@ -358,6 +360,13 @@ class Proving(Watching):
             finding.evidence["recording"] = self._recorder.recording()
         self.report.findings.append(finding)
         self.emit(Found(finding))
+
+
+def twice(case: Case) -> Case:
+    """The same call two times, one after the other."""
+    again = tuple(replace(step, stream=1) for step in case.steps)
+    steps = (*case.steps, Step("wait", 0, until="end"), *again, Step("wait", 1, until="end"))
+    return Case("sequence", case.method, steps, "answer", f"the same call twice ({case.about})")
 
 
 def followed(case: Case, profile: Profile) -> Case:

@@ -9,6 +9,7 @@ from random import Random
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.cases.sequences import MARK
 from puregrpc.fuzz.checks.judge import Judge
 from puregrpc.fuzz.checks.words import Observation, Profile, violation
 from puregrpc.fuzz.connection.link import Link
@@ -18,7 +19,7 @@ from puregrpc.fuzz.engine.findings import Event, Note, Report
 from puregrpc.fuzz.engine.options import Options
 from puregrpc.fuzz.measures.usage import UsageWatch
 from puregrpc.fuzz.phases.planner import Planner
-from puregrpc.fuzz.phases.together import unlike
+from puregrpc.fuzz.phases.together import given_twice, unlike
 from puregrpc.fuzz.values.field_values import Dictionary
 from puregrpc.fuzz.values.generate import Generator
 from puregrpc.fuzz.values.shapes import Shape
@@ -200,7 +201,7 @@ class Watching:
     def _observe(self, case: Case, outcome: Outcome) -> list[Observation]:
         """What is wrong with the outcome of a case that was carried out alone."""
         found: list[Observation] = []
-        is_of_several = bool(case.stored) or case.expects == "alike"
+        is_of_several = bool(case.stored) or case.expects in ("alike", "distinct")
         others = {step.stream: step.fields for step in case.steps if step.kind in ("open", "burst")}
         others = others if is_of_several else {}
         is_put = all(answer.code == 0 for number, answer in outcome.answers.items() if number != outcome.last)
@@ -215,8 +216,13 @@ class Watching:
                 found += self.judge.judge(case, answer, self.profiles.get(path), is_last=is_last)
         if case.expects == "alike":
             found += unlike(case, outcome)
+        if case.expects == "distinct":
+            found += given_twice(case, outcome)
         found += [violation(text) for text in outcome.violations[:2]]
         last = outcome.answers.get(outcome.last)
+        if last is not None and last.ended and _tells_another(case, last):
+            text = f"{case.about}: it is told what the other caller's metadata says"
+            found.append(Observation("state", text, (case.about,), "", "CWE-488"))
         unanswered = last is None or not last.ended
         if outcome.closed or outcome.refused or unanswered or self.target.has_ended():
             if outcome.closed:
@@ -279,3 +285,12 @@ class Watching:
         if text not in self.report.notes:
             self.report.notes.append(text)
             self.emit(Note(text))
+
+
+def _tells_another(case: Case, last: Answer) -> bool:
+    """Whether the last call of a case is told what only another call of it has sent."""
+    senders = [step.fields for step in case.steps if step.kind == "open"]
+    marked = [any(value == MARK for _, value in fields) for fields in senders]
+    if not marked or marked[-1] or not any(marked):
+        return False
+    return MARK in last.body or any(MARK in value for _, value in (*(last.headers or ()), *(last.trailers or ())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
@@ -38,6 +38,8 @@ MOMENTS = (0.0003, 0.001, 0.003, 0.008)
 TOGETHER = 5
 AT_ONCE = 20
 PIECE = 60
+LATE = (b"1m", b"2m", b"3m", b"5m")
+"""Deadlines that pass while handlers are under way."""
 MARKS = (b"x-request-id", b"x-session-id", b"traceparent")
 """Metadata that is another one with each call."""
 CONNECTIONS = 40
@@ -100,10 +102,14 @@ def _repeated(profiles: Sequence[Profile], vary: Vary) -> Iterator[Repeated]:
         yield Repeated("a connection with a call", _connections, profile, (*_call(profile), Step("close")))
         cut = (Step("open", fields=profile.fields), Step("data", octets=b"\0\0\0\0\4\xff", end=True))
         yield Repeated("a call whose message is cut", _failed, profile, cut)
+        unknown = replace(profile, fields=_at(profile, b"/puregrpc.fuzz.Unknown/Call"))
+        yield Repeated("a call of a method that there is not, each another", _unknown, profile, _call(unknown))
     others = partial(_others, vary=vary)
     for profile in sorted(profiles, key=lambda each: each not in shapes.values()):
         yield Repeated("calls, each second with values of its own", others, profile, _call(profile))
         yield _cancels(profile)
+        late = replace(profile, fields=_timed(profile, LATE[0]))
+        yield Repeated("a call whose deadline passes", _late, profile, _call(late))
 
 
 def _call(profile: Profile) -> tuple[Step, ...]:
@@ -242,6 +248,24 @@ def _failed(target: Target, profile: Profile) -> int:
 
 def _cancelled(target: Target, profile: Profile) -> int:
     return _on_a_connection(target, profile, message(profile.octets), cancel=True)
+
+
+def _late(target: Target, profile: Profile) -> int:
+    body = message(profile.octets)
+    return _made(target, [(_timed(profile, LATE[number % len(LATE)]), body) for number in range(PIECE)])
+
+
+def _unknown(target: Target, profile: Profile) -> int:
+    paths = (b"/puregrpc.fuzz.Unknown/Call%d" % next(UNIQUE) for _ in range(PIECE))
+    return _made(target, [(_at(profile, path), message(profile.octets)) for path in paths])
+
+
+def _timed(profile: Profile, timeout: bytes) -> Fields:
+    return tuple((name, timeout if name == b"grpc-timeout" else value) for name, value in profile.fields)
+
+
+def _at(profile: Profile, path: bytes) -> Fields:
+    return tuple((name, path if name == b":path" else value) for name, value in profile.fields)
 
 
 def _on_a_connection(target: Target, profile: Profile, body: bytes, *, cancel: bool = False) -> int:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from puregrpc.fuzz.cases.case import Case, Step, Stored
 from puregrpc.fuzz.checks.words import Profile
+from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.values.choices import Directed, Path
 from puregrpc.fuzz.values.field_values import words_of
 from puregrpc.fuzz.values.fields import common_fields, leaves, raw_value, with_field
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
+from puregrpc.proto.descriptors import FieldType
 
 __all__ = ["Flow", "flows_of"]
 
@@ -31,6 +33,21 @@ VALUES_OF_A_FIELD = 90
 VALUES_OF_A_KEY = 40
 MOST_OCTETS = 80_000
 MOST_KEY = 2000
+NEAR = (
+    ("one in capitals", "key", "KEY"),
+    ("one with a space behind it", "key", "key "),
+    ("one with a space before it", "key", " key"),
+    ("one composed and one not", "caf\u00e9", "cafe\u0301"),
+    ("one in wide letters", "key", "\uff4bey"),
+    ("alike up to their end", "k" * 80 + "1", "k" * 80 + "2"),
+    ("alike up to their far end", "k" * 300 + "1", "k" * 300 + "2"),
+    ("one with a zero before it", "7", "07"),
+    ("one with a slash behind it", "key", "key/"),
+    ("one with a dot", "a.b", "a_b"),
+)
+"""Keys that are not the same, and how."""
+MADE_AT_ONCE = 20
+MADE_ROUNDS = 8
 
 
 @dataclass(slots=True)
@@ -51,6 +68,9 @@ class Flow:
     def cases(self, generator: Generator) -> Iterator[Case]:
         """The ordinary one, two things one after another, then values of every field in turn, and of keys."""
         yield self.ordinary(generator)
+        if self.key_plan is None:
+            yield self._made_at_once(generator)
+        yield from self._near_keys(generator)
         puts = [self._put(generator, {}), self._put(generator, self._others(), self._key(3))]
         yield self._case(generator, "one thing after another was put", puts, self._stored())
         if self.key_plan is not None:
@@ -68,6 +88,32 @@ class Flow:
             key = self._key(at) if at < VALUES_OF_A_KEY else None
             if key is not None and len(key) < MOST_KEY:
                 yield self._case(generator, "another key", [self._put(generator, {}, key)], self._stored(), key=key)
+
+    def _near_keys(self, generator: Generator) -> Iterator[Case]:
+        """Two things whose keys are nearly the same; the first of them is to come back."""
+        plan = self.key_plan
+        if plan is None or plan.encode is None or plan.field.type is not FieldType.STRING:
+            return
+        for about, one, other in NEAR:
+            key = plan.encode(one)
+            puts = [self._put(generator, {}, key), self._put(generator, self._others(), plan.encode(other))]
+            yield self._case(generator, f"one of two things, {about},", puts, self._stored(), key=key)
+
+    def _made_at_once(self, generator: Generator) -> Case:
+        """The server makes keys for many things at once; each is to have its own."""
+        octets = self._put(generator, {})
+        steps: list[Step] = []
+        for number in range(2):
+            steps += [
+                Step("burst", number, self.put.fields, message(octets), code=1), Step("wait", number, until="all")
+            ]  # fmt: skip
+        for number in range(MADE_ROUNDS):
+            steps.append(Step("burst", 2 + number * MADE_AT_ONCE, self.put.fields, message(octets), code=MADE_AT_ONCE))
+            steps.append(Step("wait", until="all"))
+        about = f"{MADE_AT_ONCE} things at once, by {self.put.method.name}"
+        return Case(
+            "sequence", self.put.path, tuple(steps), "distinct", about, stored=((self.reply_key, self.reply_key),)
+        )
 
     def _key(self, at: int) -> bytes | None:
         plan = self.key_plan

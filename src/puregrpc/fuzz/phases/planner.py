@@ -24,6 +24,7 @@ from puregrpc.proto.descriptors import FieldType
 __all__ = ["Planner", "in_turn"]
 
 VARIED = 4
+UNUSUAL = 0x5EED1E55
 PAIR_VALUES = 10
 PAIR_COUNTS = 5
 """Long lists in long lists are more than a server should be asked for."""
@@ -195,6 +196,7 @@ class Planner:
             client_stream=method.is_client_stream,
             server_stream=method.is_server_stream,
             deadline_fields=self.fields(profile.path, timeout=DEADLINE),
+            unusual=self.varied(profile, UNUSUAL),
         )
 
     def candidates(self, profile: Profile) -> Iterator[bytes]:

@@ -10,8 +10,9 @@ from puregrpc.fuzz.cases.headers import without_deadline
 from puregrpc.fuzz.checks.words import Observation, signature
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import Fields, message
+from puregrpc.fuzz.values.fields import raw_value
 
-__all__ = ["as_sent", "bursts", "mixed", "unlike", "volley_of", "ways"]
+__all__ = ["as_sent", "bursts", "given_twice", "mixed", "unlike", "volley_of", "ways"]
 
 AT_ONCE = 100
 """Calls that are begun together."""
@@ -123,6 +124,23 @@ def unlike(case: Case, outcome: Outcome) -> list[Observation]:
         if step.kind == "burst":
             groups.setdefault(step.octets, []).extend(range(step.stream, step.stream + step.code))
     return [] if all(_is_alike(outcome, numbers) for numbers in groups.values()) else [_observation(case)]
+
+
+def given_twice(case: Case, outcome: Outcome) -> list[Observation]:
+    """Whether two answers have the same value in the field that is to tell things apart.
+
+    The first two were asked for one after the other: where those have the same, nothing is told apart by it.
+    """
+    path = case.stored[0][1]
+    values: list[bytes | int] = []
+    for number in sorted(outcome.answers):
+        messages = outcome.answers[number].messages()[0]
+        value = raw_value(messages[0][1], path) if outcome.answers[number].code == 0 and messages else None
+        if value:
+            values.append(value[0])
+    if len(values) < 2 or values[0] == values[1] or len(set(values)) == len(values):
+        return []
+    return [Observation("state", f"{case.about}: two of them are given the same", ("distinct",), "", "CWE-362")]
 
 
 def _observation(case: Case) -> Observation:
