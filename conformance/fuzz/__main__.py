@@ -250,8 +250,6 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "frames-too-long": ("protocol-violation",),
         "no-message-with-ok": ("bad-reply", "protocol-violation"),
         "two-messages": ("bad-reply", "protocol-violation"),
-        "even-streams": ("accepted-invalid",),
-        "streams-again": ("accepted-invalid",),
         "flag-is-ignored": ("accepted-invalid",),
         "sound": (),
     },

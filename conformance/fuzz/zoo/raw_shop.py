@@ -193,9 +193,7 @@ class Connection:
             return
         if number in self.streams:
             raise Broken
-        if not number % 2 and self.fault != "even-streams":
-            raise Broken
-        if number <= self.last and self.fault != "streams-again":
+        if number <= self.last or not number % 2:
             raise Broken
         self.last = number
         self.calls += 1

@@ -115,3 +115,19 @@ def test_a_case_is_kept_as_json() -> None:
     )
     case = Case("sequence", "/a.B/C", steps, "follows", "about", "RFC", seconds=0.5)
     assert case_from_json(case_to_json(case)) == case
+
+
+def test_a_deadline_has_not_passed_long_before_its_time(registry: Registry) -> None:
+    method = registry.method("shop.v1.Shop/GetItem")
+    profile = Profile(method)
+    profile.answer = answered(OK, body=message(b"\x0a\x01a"))
+    profile.seconds = 0.01
+    judge = Judge(registry, deadline=2.0)
+    for timeout, seconds, found in (
+        (b"99999999H", 0.01, ["protocol-violation"]), (b"1S", 0.01, ["protocol-violation"]), (b"1S", 0.3, []),
+        (b"5m", 0.01, []), (b"later", 0.01, []),
+    ):  # fmt: skip
+        steps = (Step("open", fields=(*HEAD, (b"grpc-timeout", timeout))), Step("message", octets=b"", end=True))
+        answer = answered((b"grpc-status", b"4"), seconds=seconds)
+        case = Case("header", method.path, steps, "answer", "a case")
+        assert [seen.check for seen in judge.judge(case, answer, profile)] == found

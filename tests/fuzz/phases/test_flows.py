@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fuzz.zoo import ROOT, fuzz
 
+from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import case_from_json, case_to_json
 from puregrpc.fuzz.cases.headers import request_fields
 from puregrpc.fuzz.checks.words import Profile
+from puregrpc.fuzz.connection.running import Outcome
+from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.phases.flows import Flow, flows_of
+from puregrpc.fuzz.phases.together import given_twice
 from puregrpc.fuzz.values.fields import lost_field, raw_value, with_field
 from puregrpc.fuzz.values.generate import Generator
 from puregrpc.schema import Registry, load_files
@@ -51,6 +55,30 @@ def test_a_case_goes_through_a_file_as_it_is() -> None:
         for case in flow.cases(GENERATOR):
             again = case_from_json(json.loads(json.dumps(case_to_json(case))))
             assert (again.steps, again.stored, again.stored_by) == (case.steps, case.stored, case.stored_by)
+
+
+def test_keys_that_are_nearly_the_same_are_two() -> None:
+    found = flows()
+    near = [case for case in found["PutNote"].cases(GENERATOR) if case.about.startswith("one of two things")]
+    assert len(near) > 5
+    for case in near:
+        one, other, wanted = case.messages
+        assert raw_value(one, (1, 1)) == raw_value(wanted, (1,)) != raw_value(other, (1, 1))
+        assert case.stored_by == 0
+
+
+@pytest.mark.parametrize(
+    ("ids", "is_found"), [("abcd", False), ("abcc", True), ("aabb", False), ("", False), ("abca", True)]
+)
+def test_ids_that_were_given_at_once_are_to_differ(ids: str, is_found: bool) -> None:
+    case = next(case for case in flows()["CreateTask"].cases(GENERATOR) if case.expects == "distinct")
+    assert [step.kind for step in case.steps[:4]] == ["burst", "wait", "burst", "wait"]
+    outcome = Outcome()
+    for number, each in enumerate(ids):
+        answer = outcome.answers[number] = Answer(number, 0.0)
+        answer.on_data(message(b"\x0a\x01" + each.encode()))
+        answer.on_fields(((b"grpc-status", b"0"),), end=True)
+    assert bool(given_twice(case, outcome)) is is_found
 
 
 @given(st.text(), st.integers(-(1 << 63), (1 << 63) - 1), st.binary(), st.text())

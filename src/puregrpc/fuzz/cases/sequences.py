@@ -83,6 +83,27 @@ def sequence_cases(
         [begun, sent, Step("data", 0, end=True), Step("wait", 0, until="end")],
         "same",
     )
+    others = (*fields, *((name, MARK) for name in CALLERS))
+    yield case(
+        "a call after one of another caller",
+        [Step("open", 0, others), half_closed, Step("wait", 0, until="end"), Step("connect"), *follow(1)],
+        "follows",
+    )
+    asked = Step("data", 0, octets=message(unusual), end=True)
+    yield case(
+        "a call after another caller's with the same message",
+        [Step("open", 0, others), asked, Step("wait", 0, until="end"), Step("connect"), Step("open", 1, fields),
+         replace(asked, stream=1), Step("wait", 1, until="end")],
+        "any",
+    )  # fmt: skip
+    late: list[Step] = []
+    for number, timeout in enumerate(TOO_SHORT * 2):
+        short = tuple((name, timeout if name == b"grpc-timeout" else value) for name, value in fields)
+        late += [
+            Step("open", number, short), replace(half_closed, stream=number),
+            Step("wait", number, until="end", seconds=0.3),
+        ]  # fmt: skip
+    yield case("a call after some whose deadlines have passed", [*late, *follow(len(TOO_SHORT) * 2)], "follows")
     moments: list[Step] = []
     for number in range(12):
         moments += [
@@ -113,27 +134,6 @@ def sequence_cases(
             [begun, sent, Step("pause", seconds=QUICK), *follow(1)],
             "follows",
         )
-    others = (*fields, *((name, MARK) for name in CALLERS))
-    yield case(
-        "a call after one of another caller",
-        [Step("open", 0, others), half_closed, Step("wait", 0, until="end"), Step("connect"), *follow(1)],
-        "follows",
-    )
-    asked = Step("data", 0, octets=message(unusual), end=True)
-    yield case(
-        "a call after another caller's with the same message",
-        [Step("open", 0, others), asked, Step("wait", 0, until="end"), Step("connect"), Step("open", 1, fields),
-         replace(asked, stream=1), Step("wait", 1, until="end")],
-        "any",
-    )  # fmt: skip
-    late: list[Step] = []
-    for number, timeout in enumerate(TOO_SHORT * 2):
-        short = tuple((name, timeout if name == b"grpc-timeout" else value) for name, value in fields)
-        late += [
-            Step("open", number, short), replace(half_closed, stream=number),
-            Step("wait", number, until="end", seconds=0.3),
-        ]  # fmt: skip
-    yield case("a call after some whose deadlines have passed", [*late, *follow(len(TOO_SHORT) * 2)], "follows")
     yield case(
         "half-closed a while after its message",
         [begun, sent, Step("pause", seconds=0.1), Step("data", 0, end=True), Step("wait", 0, until="end")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from puregrpc.errors import RemoteProtocolError
 from puregrpc.fuzz.cases.answer import CONTROLS, Answer
 from puregrpc.fuzz.cases.case import Case
 from puregrpc.fuzz.checks.leaks import leak_in, unbase64
@@ -22,6 +23,7 @@ from puregrpc.fuzz.checks.words import (
 from puregrpc.fuzz.values.fields import lost_field, raw_value
 from puregrpc.fuzz.values.meaning import is_beyond
 from puregrpc.schema import Registry
+from puregrpc.wire.deadline import parse_timeout
 from puregrpc.wire.status import Status, StatusCode, http2_error_name
 
 __all__ = ["Judge"]
@@ -29,6 +31,8 @@ __all__ = ["Judge"]
 _NOT_CODED = re.compile(rb"[^\x20-\x7e]")
 LARGE = 256 << 10
 """Octets of a request that may take its time; what it takes of the processor is another check's."""
+EARLY = 0.25
+"""Seconds; no deadline that is longer has passed before."""
 QUICK_PART = 0.25
 """A method is known to be quicker than this part of the deadline where a call that takes all of it hangs."""
 
@@ -68,6 +72,8 @@ class Judge:
                 found.append(Observation("internal-status", shown, (str(code), normal_text(text))))
             elif code == StatusCode.DEADLINE_EXCEEDED and is_valid and is_last:
                 self._deadline(case, answer, profile, found)
+                if case.level == "header" and profile is not None and not varies:
+                    _too_early(case, answer, profile, found)
         if code is not None and is_valid and case.level in ("schema", "sequence"):
             _form(answer, found)
         leak = leak_in(case, answer)
@@ -232,6 +238,21 @@ def _form(answer: Answer, found: list[Observation]) -> None:
         elif code is not None and len(code) == 1 and answer.code and code[0] != answer.code:
             text = f"the grpc-status is {answer.code}, and {code[0]} in its details"
             found.append(Observation("bad-reply", text, ("details",), "", reference))
+
+
+def _too_early(case: Case, answer: Answer, profile: Profile, found: list[Observation]) -> None:
+    """Whether a deadline is said to have passed that is far away still, of a call that is answered otherwise."""
+    given = next((value for step in case.steps for name, value in step.fields if name == b"grpc-timeout"), b"")
+    if profile.answer is None or profile.answer.code == StatusCode.DEADLINE_EXCEEDED:
+        return
+    try:
+        seconds = parse_timeout(given)
+    except RemoteProtocolError:
+        return
+    if answer.seconds < min(seconds, EARLY):
+        shown = given.decode("latin-1")
+        text = f"DEADLINE_EXCEEDED after {answer.seconds * 1000:.0f} ms with a grpc-timeout of {shown}"
+        found.append(Observation("protocol-violation", text, ("early",), "", "PROTOCOL-HTTP2, Requests"))
 
 
 def _goes_on(answer: Answer, end: float, seconds: float) -> bool:

@@ -12,7 +12,7 @@ from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.cases.headers import without_deadline
 from puregrpc.fuzz.checks.words import Observation, Profile
 from puregrpc.fuzz.connection.running import run_case
-from puregrpc.fuzz.connection.target import Target
+from puregrpc.fuzz.connection.target import Target, Usage
 from puregrpc.fuzz.frames.probe import (
     DATA,
     END_HEADERS,
@@ -47,6 +47,8 @@ RESET_FACTOR = 16
 RESET_OCTETS = 8 << 20
 RESET_SECONDS = 2.0
 RESETS = 1000
+STILL = 0.2
+STILL_SECONDS = 4.0
 CANCEL = b"\0\0\0\x08"
 LARGEST_WINDOW = (1 << 31) - 1
 
@@ -116,7 +118,7 @@ def _resets_behind_answers(target: Target, profiles: Sequence[Profile]) -> tuple
             sock.setblocking(False)
             number = _fill(sock, start, profile)
             sent += _reset(sock, number, first, following)
-            after = target.usage()
+            after = _when_still(target)
             if begun is None or after is None or target.has_ended():
                 return case, None
             kept = after.memory - begun.memory
@@ -173,6 +175,18 @@ def _reset(sock: socket.socket, number: int, first: bytes, following: bytes) -> 
         if taken < len(out):
             break
     return sent
+
+
+def _when_still(target: Target) -> Usage | None:
+    """What the target takes once it has done with what it was sent: calls may wait for handlers."""
+    until = time.monotonic() + STILL_SECONDS
+    before = target.usage()
+    while True:
+        time.sleep(STILL)
+        after = target.usage()
+        if before is None or after is None or after.cpu - before.cpu < STILL / 4 or time.monotonic() > until:
+            return after
+        before = after
 
 
 def _write(sock: socket.socket, octets: bytes, seconds: float) -> int:

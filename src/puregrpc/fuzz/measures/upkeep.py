@@ -25,6 +25,7 @@ CANCEL = 8
 PROTOCOL_ERROR = 1
 LEAST_ROOM = 4000
 """Octets of a connection's window that are there again when all that was sent is done with."""
+NOWHERE = b"/puregrpc.fuzz.Unknown/Call"
 PATIENCE = 2.0
 """Seconds in which windows are opened again, and calls answered."""
 
@@ -59,6 +60,7 @@ def upkeep_cases(target: Target, profiles: Sequence[Profile]) -> Iterator[Observ
     quickest = min(profiles, key=lambda each: each.seconds)
     for about, reference, spend in (
         ("calls that are reset behind a part of their message", "RFC 9113, section 6.9", _spend_on_resets),
+        ("calls of a method that there is not", "RFC 9113, section 6.9", _spend_on_refusals),
         ("calls whose DATA is padded", "RFC 9113, section 6.1", _spend_on_padding),
     ):
         yield _given_back(target, quickest, about, reference, spend)
@@ -145,6 +147,27 @@ def _spend_on_resets(link: Link, profile: Profile) -> bool:
         link.reset(answer.stream, CANCEL)
         if time.monotonic() > until:
             break
+    return True
+
+
+def _spend_on_refusals(link: Link, profile: Profile) -> bool:
+    """Call a method that there is not, with a long message, as long as that is answered."""
+    fields = tuple((name, NOWHERE if name == b":path" else value) for name, value in profile.fields)
+    sent = 0
+    while sent < SPENT and not _is_over(link):
+        answer = link.open(fields)
+        until = time.monotonic() + PATIENCE / 4
+        while (room := min(link.room(answer.stream), PART)) < LEAST_ROOM and not answer.ended and not _is_over(link):
+            if time.monotonic() > until:
+                return True
+            link.turn(0.05)
+        if answer.ended or _is_over(link):
+            return False  # it does not wait for the message
+        link.data(answer.stream, message(bytes(room - 5)), end=True)
+        link.pump(time.monotonic() + PATIENCE)
+        sent += room
+        if not answer.ended:
+            return False
     return True
 
 

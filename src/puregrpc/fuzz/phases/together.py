@@ -132,12 +132,12 @@ def given_twice(case: Case, outcome: Outcome) -> list[Observation]:
     The first two were asked for one after the other: where those have the same, nothing is told apart by it.
     """
     path = case.stored[0][1]
-    values: list[bytes | int] = []
+    values: list[bytes] = []
     for number in sorted(outcome.answers):
         messages = outcome.answers[number].messages()[0]
         value = raw_value(messages[0][1], path) if outcome.answers[number].code == 0 and messages else None
         if value:
-            values.append(value[0])
+            values.append(value)
     if len(values) < 2 or values[0] == values[1] or len(set(values)) == len(values):
         return []
     return [Observation("state", f"{case.about}: two of them are given the same", ("distinct",), "", "CWE-362")]
