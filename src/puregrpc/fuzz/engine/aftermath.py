@@ -26,7 +26,7 @@ READS = (
 """First words of methods after which everything is as before."""
 MOST_KEPT = 3000
 SEARCH_SECONDS = 20.0
-SEARCH_SHARE = 0.2
+SEARCH_SHARE = 0.25
 """Of the time of a run, for one search for what keeps the target busy."""
 MOST_SEARCHES = 4
 FEW = 40
@@ -108,11 +108,11 @@ class Aftermath(Proving):
         return self._watch.is_busy()
 
     def _busy_when_cancelled(self, cases: Sequence[Case], until: float) -> Case | None:
-        """Calls that keep the target busy once they are cancelled, of the methods of some cases.
+        """Calls that keep the target busy once they are cancelled, of the methods that some cases have cancelled.
 
         They are cancelled at many moments: what some case did at one of them would take luck to show again.
         """
-        methods = {case.method for case in cases}
+        methods = {case.method for case in cases if any(step.kind in ("reset", "close") for step in case.steps)}
         usual = [each for path, each in self.profiles.items() if path in methods and each.ends]
         if not usual or not self._revive():
             return None
@@ -143,14 +143,19 @@ class Aftermath(Proving):
         if not cases or time.monotonic() > until:
             return None
 
+        is_as_new = False
+
         def after(some: Sequence[Case]) -> bool:
-            if not self._revive():
+            nonlocal is_as_new
+            if not is_as_new and not self._revive():
                 return False
             for case in some:
                 if time.monotonic() > until or self.target.has_ended():
                     return False
                 run_case(case, self.target, deadline=min(self.options.deadline, 1.0))
-            return shows()
+            is_shown = shows()
+            is_as_new = not is_shown  # a restart takes time
+            return is_shown
 
         if not after(cases):
             return None
