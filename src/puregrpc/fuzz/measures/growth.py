@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from operator import itemgetter
 
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.checks.words import Observation, Profile
@@ -67,6 +68,8 @@ class Repeated:
     do: Do
     profile: Profile
     steps: tuple[Step, ...]
+    parts: tuple[Repeated, ...] = ()
+    """What it is made of, where that is looked at closely in place of it."""
 
     def case(self) -> Case:
         """As it can be carried out again."""
@@ -88,8 +91,8 @@ def growing_cases(
         seen, taken = _looked_at(target, each)
         yield each.case(), seen
         if seen is None and taken >= SUSPICIOUS * (COLLECTED if target.is_collected() else 1):
-            suspects.append((-taken, number, each))
-    for number, (_, _, each) in enumerate(sorted(suspects)):
+            suspects += [(-taken, number, part) for part in each.parts or (each,)]
+    for number, (_, _, each) in enumerate(sorted(suspects, key=itemgetter(0, 1))):
         if number >= ALWAYS and time.monotonic() > until:
             return
         yield each.case(), _grown(target, each, seconds)
@@ -104,12 +107,15 @@ def _repeated(profiles: Sequence[Profile], vary: Vary) -> Iterator[Repeated]:
         yield Repeated("a call whose message is cut", _failed, profile, cut)
         unknown = replace(profile, fields=_at(profile, b"/puregrpc.fuzz.Unknown/Call"))
         yield Repeated("a call of a method that there is not, each another", _unknown, profile, _call(unknown))
-    others = partial(_others, vary=vary)
+    others, several = partial(_others, vary=vary), partial(_several, vary=vary)
     for profile in sorted(profiles, key=lambda each: each not in shapes.values()):
-        yield Repeated("calls, each second with values of its own", others, profile, _call(profile))
-        yield _cancels(profile)
         late = replace(profile, fields=_timed(profile, LATE[0]))
-        yield Repeated("a call whose deadline passes", _late, profile, _call(late))
+        parts = (
+            Repeated("calls, each second with values of its own", others, profile, _call(profile)),
+            Repeated("a call whose deadline passes", _late, profile, _call(late)),
+        )
+        yield Repeated("calls, some with a deadline that passes", several, profile, _call(profile), parts)
+        yield _cancels(profile)
 
 
 def _call(profile: Profile) -> tuple[Step, ...]:
@@ -232,14 +238,31 @@ def _is_steady(marks: Sequence[int]) -> bool:
     return total > 0 and all(points[index + 1] - points[index] >= QUARTER * total for index in range(4))
 
 
+Calls = list[tuple[Fields, bytes]]
+
+
 def _others(target: Target, profile: Profile, *, vary: Vary) -> int:
     """Ordinary calls, and between them as many with another message and other metadata, never the same ones again."""
-    calls: list[tuple[Fields, bytes]] = []
-    for number in (next(UNIQUE) for _ in range(PIECE // 2)):
+    return _made(target, _various(profile, PIECE // 2, vary))
+
+
+def _several(target: Target, profile: Profile, *, vary: Vary) -> int:
+    """Such calls, and some whose deadlines pass."""
+    return _made(target, _various(profile, PIECE // 3, vary) + _short(profile, PIECE // 3))
+
+
+def _various(profile: Profile, count: int, vary: Vary) -> Calls:
+    calls: Calls = []
+    for number in (next(UNIQUE) for _ in range(count)):
         mark = b"%08x" % number
         fields = (*profile.fields, *((name, mark) for name in MARKS))
         calls += [(profile.fields, message(profile.octets)), (fields, message(vary(profile, number)))]
-    return _made(target, calls)
+    return calls
+
+
+def _short(profile: Profile, count: int) -> Calls:
+    body = message(profile.octets)
+    return [(_timed(profile, LATE[number % len(LATE)]), body) for number in range(count)]
 
 
 def _failed(target: Target, profile: Profile) -> int:
@@ -251,8 +274,7 @@ def _cancelled(target: Target, profile: Profile) -> int:
 
 
 def _late(target: Target, profile: Profile) -> int:
-    body = message(profile.octets)
-    return _made(target, [(_timed(profile, LATE[number % len(LATE)]), body) for number in range(PIECE)])
+    return _made(target, _short(profile, PIECE))
 
 
 def _unknown(target: Target, profile: Profile) -> int:
