@@ -107,6 +107,11 @@ def test_cost_grows_as_the_source_does(name: str) -> None:
     assert allocated(large) <= ALLOWED * allocated(small) + 50_000
 
 
+def test_a_file_with_errors_costs_nothing_for_what_others_extend() -> None:
+    make = MORE["files_with_errors_beside_many_extensions"]
+    assert steps(make(40_000)) <= ALLOWED * steps(make(10_000))
+
+
 # What does not show in steps shows in time: inside C, where regular expressions and copies are.
 @pytest.mark.parametrize("name", [*FAMILIES, *MORE])
 def test_nothing_takes_long(name: str) -> None:

@@ -63,11 +63,14 @@ class Linker:
         return True
 
     def forget(self, file: LinkedFile) -> None:
-        """Take back what a file with errors has declared."""
+        """Take back what the file that was linked last has declared, because it has errors."""
         self.table.forget(file)
-        for key, extension in list(self.extensions.items()):
-            if extension.file is file.descriptor:
-                del self.extensions[key]
+        extensions = self.extensions
+        while extensions:  # those of the last file are the last ones, so that the others need not be looked at
+            key, extension = extensions.popitem()
+            if extension.file is not file.descriptor:
+                extensions[key] = extension
+                return
 
     def add_imports(self, file: LinkedFile) -> None:
         descriptor = file.descriptor
