@@ -61,6 +61,20 @@ class CompressedMessage(bytes):
         """The message. Raises RpcError: RESOURCE_EXHAUSTED if it is too large, INTERNAL if it is damaged."""
         return _last(self.inflating())
 
+    def grows_beyond(self, octets: int) -> bool:
+        """Whether it inflates to more than so many octets. Takes no longer than inflating those does."""
+        slices = None if self.coding.inflating is None else self.coding.inflating(self, octets)
+        try:
+            if slices is None:
+                self.coding.decompress(self, octets)
+            else:
+                _last(slices)
+        except MessageTooLarge:
+            return True
+        except RemoteProtocolError:  # whoever inflates it is told
+            return False
+        return False
+
     def inflating(self) -> Generator[None, None, bytes]:
         """`inflate` in slices, each of a millisecond or so: a generator that yields after each and returns the message.
 

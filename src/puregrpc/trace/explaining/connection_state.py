@@ -36,6 +36,8 @@ class ConnectionState:
         self.tables = {direction: HeaderTableTracer() for direction in Direction}
         self.flow = FlowControl()
         self.calls: dict[int, CallState] = {}
+        self._unrefused: list[CallState] = []
+        """The calls that no GOAWAY has said are not served, the latest last."""
         self.from_start = True
         self.max_frame_size = dict.fromkeys(Direction, 1 << 14)
         self.highest = 0
@@ -54,6 +56,12 @@ class ConnectionState:
             table.lose()
         for direction in Direction:
             self.max_frame_size[direction] = (1 << 24) - 1
+
+    def begin(self, call: CallState) -> CallState:
+        """A call has begun."""
+        self.calls[call.stream_id] = call
+        self._unrefused.append(call)
+        return call
 
     def is_idle(self, stream_id: int) -> bool:
         """Whether a stream is known never to have been opened (RFC 9113, section 5.1)."""
@@ -109,8 +117,11 @@ class ConnectionState:
             told.problems.append(f"PROTOCOL_ERROR: streams up to {last}, where a GOAWAY before said up to {before}")
         self._last_streams[direction] = min(last, before)
         if direction is Direction.SERVER:
-            for call in self.calls.values():
-                if call.end is None and call.stream_id > payload.last_stream_id:
+            unrefused, refused = self._unrefused, []
+            while unrefused and unrefused[-1].stream_id > last:
+                refused.append(unrefused.pop())
+            for call in reversed(refused):
+                if call.end is None:
                     told.events.append(f"stream {call.stream_id} was never begun: it is safe to try again elsewhere")
 
     def promise(self, direction: Direction, stream_id: int, told: Told) -> None:

@@ -218,7 +218,7 @@ class Conversation:
     def _call(self, stream_id: int, time: float) -> CallState:
         call = self.calls.get(stream_id)
         if call is None:
-            call = self.calls[stream_id] = CallState(stream_id, time, seen_from_start=False)
+            call = self.connection.begin(CallState(stream_id, time, seen_from_start=False))
             self.flow.open(call)
         return call
 
@@ -256,7 +256,7 @@ class Conversation:
         if len(settings) % 6 == 0:
             self.connection.apply_settings(Direction.CLIENT, struct.iter_unpack("!HI", settings), Told())
             self.connection.flow.acknowledged(Direction.CLIENT)  # the answer 101 is that, too
-        call = self.calls[1] = CallState(1, time, path=request.target)
+        call = self.connection.begin(CallState(1, time, path=request.target))
         fields = {name.encode("latin-1"): value.encode("latin-1") for name, value in request.fields}
         call.client.protocol = call.server.protocol = request_protocol(fields, whole=True)
         call.client.ended = call.client.has_initial_headers = True
@@ -318,7 +318,7 @@ class Conversation:
                 )
             self.connection.highest = max(self.connection.highest, stream_id)
             call = CallState(stream_id, time)
-            self.calls[stream_id] = call
+            self.connection.begin(call)
             self.flow.open(call)
             return
         if self.connection.from_start:
