@@ -206,6 +206,16 @@ def gzip_messages() -> Iterator[bytes]:
         yield frame(DATA, 0, 1, small)
 
 
+def gzip_bombs() -> Iterator[bytes]:
+    """Compressed requests that become a thousand times as much, as do their answers, for which there is no window."""
+    deflater = zlib.compressobj(9, wbits=31)
+    bomb = message(deflater.compress(bytes(4 << 20)) + deflater.flush(), 1)
+    first, following = indexed((*GRPC_REQUEST, (b"grpc-encoding", b"gzip")))
+    yield opening(INITIAL_WINDOW_SIZE=0)
+    for number, fields in ((1, first), (3, following)):
+        yield frame(HEADERS, END_HEADERS, number, fields) + frame(DATA, END_STREAM, number, bomb)
+
+
 def of_service(path: bytes, octets: bytes) -> Iterator[bytes]:
     """A hundred calls of a service that stay open."""
     first, following = indexed((*GRPC_REQUEST[:2], (b":path", path), *GRPC_REQUEST[3:]))
@@ -251,6 +261,7 @@ CROWDS: tuple[Crowd, ...] = (
     Crowd("parts-octet-by-octet", parts_octet_by_octet, "deaf"),
     Crowd("large-messages", large_messages, "deaf"),
     Crowd("gzip-messages", gzip_messages, "deaf"),
+    Crowd("gzip-bombs", gzip_bombs),
     Crowd("open-calls", open_calls, "deaf"),
     Crowd("foreign-requests", foreign_requests),
     Crowd("health-watches", health_watches),

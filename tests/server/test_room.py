@@ -7,6 +7,7 @@ import threading
 import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -28,8 +29,10 @@ from puregrpc.fuzz.frames.probe import (
     opening,
     window,
 )
-from puregrpc.server import Method, ServerConfig, Shape, in_place
-from puregrpc.wire.limits import MAX_UNSENT_OUTPUT, MOST_INFLATING
+from puregrpc.server import Method, ServerConfig, Shape, in_place, room
+from puregrpc.wire import EngineName
+from puregrpc.wire.limits import MAX_UNSENT_OUTPUT, MOST_INFLATING, SERVER_UNSENT
+from puregrpc.wire.status import StatusCode
 
 ANSWER = 400_000
 CALLS = 120
@@ -153,6 +156,63 @@ def test_messages_are_inflated_when_there_is_room_for_answers(world: str, style:
         sock.sendall(frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff") + window(0, 1 << 30))
         assert ended_streams(sock, calls) >= calls * size
         assert begun.count == calls
+
+
+BOMB_SIZE = 4_000_000
+BOMB = message(zlib.compress(bytes(BOMB_SIZE), 9), 1)
+
+
+def send_bombs(stack: ExitStack, address: str, connections: int) -> list[socket.socket]:
+    """Connect so many times, and send on each a message that becomes large, whose answer is not taken."""
+    fields: Fields = (*GRPC_REQUEST[:2], (b":path", b"/a.B/Echo"), *GRPC_REQUEST[3:], (b"grpc-encoding", b"deflate"))
+    octets = frame(HEADERS, END_HEADERS, 1, block(fields)) + frame(DATA, END_STREAM, 1, BOMB)
+    socks = [stack.enter_context(connect_to(address)) for _ in range(connections)]
+    for sock in socks:
+        sock.sendall(opening(INITIAL_WINDOW_SIZE=0) + octets)
+    return socks
+
+
+def take_answers(socks: list[socket.socket]) -> int:
+    """Take all answers; gives their octets."""
+    for sock in socks:
+        sock.sendall(frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff") + window(0, 1 << 30))
+    return sum(ended_streams(sock, 1) for sock in socks)
+
+
+@IN_STYLES
+@pytest.mark.parametrize("shape", [Shape.UNARY, Shape.BIDI])
+@pytest.mark.parametrize("engine", ["fast", pytest.param("h2", marks=pytest.mark.slow)])
+def test_many_connections_have_no_more_inflated_than_one(
+    world: str, style: str, shape: Shape, engine: EngineName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "PATIENCE", 3600.0)
+    begun = Begun()
+    connections = 20
+    server = make_server(world, config=ServerConfig(engine=engine, handler_threads=40))
+    server.add_methods([Method("/a.B/Echo", echo(style, shape, begun), shape)])
+    with serving(server, world) as running, ExitStack() as stack:
+        socks = send_bombs(stack, running.address, connections)
+        block_until(lambda: begun.count * BOMB_SIZE >= SERVER_UNSENT)
+        assert settled(begun) * BOMB_SIZE <= SERVER_UNSENT + 4 * MOST_INFLATING * BOMB_SIZE
+        assert take_answers(socks) >= connections * BOMB_SIZE
+        assert begun.count == connections
+
+
+@IN_STYLES
+@pytest.mark.parametrize("shape", [Shape.UNARY, pytest.param(Shape.BIDI, marks=pytest.mark.slow)])
+def test_a_message_that_becomes_large_waits_for_room_so_long(
+    world: str, style: str, shape: Shape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "PATIENCE", 0.1)
+    begun = Begun()
+    server = make_server(world, config=ServerConfig(engine="fast", handler_threads=40))
+    server.add_methods([Method("/a.B/Echo", echo(style, shape, begun), shape)])
+    with serving(server, world) as running, ExitStack() as stack:
+        socks = send_bombs(stack, running.address, 20)
+        block_until(lambda: running.snapshot().calls_ended.get(StatusCode.RESOURCE_EXHAUSTED, 0) > 0)
+        octets = take_answers(socks)
+        assert begun.count < len(socks)
+        assert begun.count * BOMB_SIZE <= octets < (begun.count + 1) * BOMB_SIZE
 
 
 def echo(style: str, shape: Shape, begun: Begun) -> Any:

@@ -107,6 +107,8 @@ class IncomingCall(ServerCall):
         self.drop()
         if session.room.waiting:
             session.room.forget(self)
+        if session.room.growing:
+            session.room.growing.pop(self, None)
         session.connections.endings.add(partial(session.guard, self, self.interrupt))
         if not self.has_begun:
             self.let_go()
@@ -130,7 +132,14 @@ class IncomingCall(ServerCall):
 
     def lacks_room(self) -> bool:
         """More waits to be sent than may, and the call is not over."""
-        return self.ended is None and self.session.wire.is_send_full
+        session = self.session
+        if self.ended is not None:
+            return False
+        return session.wire.is_send_full or (bool(session.room.growing) and session.room.holds_back(self))
+
+    def lacks_room_for(self, message: CompressedMessage) -> bool:
+        """The same, for what comes of a message that is to be inflated."""
+        return self.lacks_room() or (self.ended is None and self.session.room.is_too_large(self, message))
 
     @property
     def is_to_wait(self) -> bool:
@@ -198,11 +207,15 @@ class IncomingCall(ServerCall):
         inflating = session.connections.inflating
         if len(message) < SMALL_COMPRESSED:
             return await inflating.in_slices(message)
-        while True:
-            async with inflating:
-                if not self.lacks_room():
-                    return await inflating.in_slices(message)
-            await session.room.wait_to_inflate()
+        room = session.room
+        try:
+            while True:
+                async with inflating:
+                    if not self.lacks_room_for(message):
+                        return await inflating.in_slices(message)
+                await room.wait_to_inflate(self)
+        finally:
+            room.growing.pop(self, None)
 
     def begin(self) -> Any:
         """Call the handler: gives a response, an awaitable of one, or an async iterator of many."""
@@ -424,13 +437,17 @@ class UnaryRequestCall(IncomingCall):
             return self._respond_to(message) if self.route.responses_stream else self._answer_to(message)
         return self.handle(message)
 
-    def begin_at_once(self, is_full: Callable[[], bool] = bool) -> Any:
+    def begin_at_once(self) -> Any:
         """`begin`, for whoever keeps nobody waiting. Raises NoRoom (see `Threads.inflate`) if it is to begin later."""
         message = cast("bytes", self.message)
         if type(message) is CompressedMessage:
-            message = self.session.threads.inflate(message, is_full)
+            message = self.inflate_at_once(message)
         self.message = None
         return self.handle(message)
+
+    def inflate_at_once(self, message: CompressedMessage) -> bytes:
+        """Inflate the request while nothing else goes on here."""
+        return self.session.threads.inflate(message, bool)
 
     def handle(self, message: bytes) -> Any:
         """Call the handler with a request."""

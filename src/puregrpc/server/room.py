@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING
 
-from puregrpc.errors import NotConnected
+from puregrpc.errors import NotConnected, RpcError
+from puregrpc.wire.limits import GUARANTEED_MEMORY
 from puregrpc.wire.memory import EMPTY
+from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel, Waiter
     from puregrpc.server.call import IncomingCall
     from puregrpc.server.session import ServerSession
+    from puregrpc.wire.compression import CompressedMessage
 
-__all__ = ["PAUSE", "SMALL", "Lookout", "Room"]
+__all__ = ["PAUSE", "SMALL", "TOO_MUCH_UNSENT", "Lookout", "Room"]
+
+TOO_MUCH_UNSENT = Status(StatusCode.RESOURCE_EXHAUSTED, "more waits to be sent than there is memory for")
 
 PAUSE = 0.01
 """How long, in seconds, until somebody looks for room again: other connections may have made some."""
+
+PATIENCE = 10.0
+"""How long, in seconds, a message waits that becomes large when it is inflated, while as much waits to be sent as may:
+others may never take what is theirs. Then its call ends."""
 
 MOST_AT_ONCE = 8
 """How many calls go on before it is looked again: what they send is not known yet."""
@@ -29,14 +39,16 @@ SMALL = 1 << 10
 class Room:
     """The calls of one connection that wait for room. With the connection at hand."""
 
-    __slots__ = ("_inflating", "_is_looking", "_session", "waiting")
+    __slots__ = ("_inflating", "_is_looking", "_session", "growing", "waiting")
 
     def __init__(self, session: ServerSession) -> None:
         self._session = session
         self.waiting: OrderedDict[IncomingCall, int] = OrderedDict()
         """With the octets that each keeps meanwhile, and that are charged."""
-        self._inflating: deque[Waiter] = EMPTY
-        """Those that wait with a message to be inflated."""
+        self.growing: dict[IncomingCall, float] = {}
+        """Those that have a message which becomes large when it is inflated, and until when they wait for room."""
+        self._inflating: deque[tuple[IncomingCall, Waiter]] = EMPTY
+        """Those that wait on a loop with a message to be inflated."""
         self._is_looking = False
 
     def wait(self, call: IncomingCall) -> None:
@@ -60,18 +72,47 @@ class Room:
         """Somebody waits."""
         return bool(self.waiting or self._inflating)
 
-    async def wait_to_inflate(self) -> None:
-        """Wait until there is room. On loops."""
+    @property
+    def _is_server_full(self) -> bool:
+        """As much waits to be sent as may on all connections."""
+        budget = self._session.connections.wire_config.memory_budget
+        return budget is not None and budget.is_unsent_full
+
+    def is_too_large(self, call: IncomingCall, message: CompressedMessage) -> bool:
+        """Whether what is guaranteed to every connection is too little for a message, and there is nothing else.
+
+        What comes of it may be sent back.
+        """
+        if not self._is_server_full:
+            return False
+        if call not in self.growing:
+            if not message.grows_beyond(GUARANTEED_MEMORY):
+                return False
+            self.growing[call] = self._session.kernel.now() + PATIENCE
+        return True
+
+    def holds_back(self, call: IncomingCall) -> bool:
+        """Whether the call has such a message, and there is no room for it yet."""
+        return call in self.growing and self._is_server_full
+
+    def is_overdue(self, call: IncomingCall) -> bool:
+        """Whether the call has waited with such a message for as long as it may."""
+        return self._session.kernel.now() >= self.growing.get(call, inf)
+
+    async def wait_to_inflate(self, call: IncomingCall) -> None:
+        """Wait until there is room; RpcError RESOURCE_EXHAUSTED if none is made. On loops."""
         waiter = self._session.kernel.waiter()
         if self._inflating is EMPTY:
             self._inflating = deque()
-        self._inflating.append(waiter)
+        entry = (call, waiter)
+        self._inflating.append(entry)
         self._session.connections.lookout.watch(self._session)
         try:
-            await waiter.wait()
+            if not await waiter.wait(self.growing.get(call, inf)):
+                raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
         finally:
             with suppress(ValueError):  # it was woken
-                self._inflating.remove(waiter)
+                self._inflating.remove(entry)
 
     def look_soon(self) -> None:
         """A call has sent what it had."""
@@ -86,11 +127,21 @@ class Room:
             if not self.is_awaited or self._session.wire.is_send_full:
                 return
             if self._inflating:
-                self._inflating.popleft().wake()
+                if self.holds_back(self._inflating[0][0]):
+                    self._inflating.rotate(-1)
+                else:
+                    self._inflating.popleft()[1].wake()
                 continue
             call = next(iter(self.waiting))
-            self.forget(call)
-            call.go_on()
+            if not self.holds_back(call):
+                self.forget(call)
+                call.go_on()
+            elif self.is_overdue(call):
+                self.forget(call)
+                self.growing.pop(call, None)
+                call.end_with(TOO_MUCH_UNSENT)
+            else:
+                self.waiting.move_to_end(call)
 
 
 class Lookout:

@@ -11,13 +11,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from puregrpc.errors import LocalProtocolError, NotConnected
+from puregrpc.errors import LocalProtocolError, NotConnected, RpcError
 from puregrpc.kernel.threads.sleeping import wait_lock
 from puregrpc.server.call import IncomingCall, StreamRequestCall, UnaryRequestCall
 from puregrpc.server.faults import log_exception
-from puregrpc.server.room import PAUSE, SMALL
+from puregrpc.server.room import PAUSE, SMALL, TOO_MUCH_UNSENT
 from puregrpc.server.threads import NoRoom
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.limits import SEND_BUFFER_SIZE, THREAD_MEMORY
@@ -307,7 +308,19 @@ class ThreadUnaryRequestCall(OnThread, UnaryRequestCall):
         self.pending = None
 
     def call_handler(self) -> Any:
-        return self.begin_at_once(self.lacks_room)
+        return self.begin_at_once()
+
+    def inflate_at_once(self, message: CompressedMessage) -> bytes:
+        session = self.session
+        try:
+            inflated = session.threads.inflate(message, partial(self.lacks_room_for, message))
+        except NoRoom:
+            raise
+        except BaseException:
+            session.room.growing.pop(self, None)
+            raise
+        session.room.growing.pop(self, None)
+        return inflated
 
     def open_outbox(self) -> Outbox:
         self.outbox = outbox = Outbox(self)
@@ -406,14 +419,19 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
         return self._inflated(message) if type(message) is CompressedMessage else message
 
     def _inflated(self, message: CompressedMessage) -> bytes:
-        threads = self.session.threads
-        while True:
-            try:
-                return threads.inflate(message, self.lacks_room)
-            except NoRoom:
-                if threads.is_closed:
-                    raise NotConnected("the server has stopped") from None
+        threads, room = self.session.threads, self.session.room
+        try:
+            while True:
+                try:
+                    return threads.inflate(message, partial(self.lacks_room_for, message))
+                except NoRoom:
+                    if threads.is_closed:
+                        raise NotConnected("the server has stopped") from None
+                if room.is_overdue(self):
+                    raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
                 time.sleep(PAUSE)
+        finally:
+            room.growing.pop(self, None)
 
     async def receive(self) -> bytes | None:
         if self.taken:
