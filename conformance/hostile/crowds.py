@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import selectors
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -61,6 +62,10 @@ class Crowd(NamedTuple):
     handlers: Handlers = "echo"
     reads: int | None = None
     """Octets that it reads in a second of what the server sends; None: all of it."""
+    ends_within: float | None = None
+    """So many seconds after it began every connection is over."""
+    has_tls: bool = False
+    """The server has TLS."""
 
 
 def tiny_messages() -> Iterator[bytes]:
@@ -247,6 +252,27 @@ def tls_hellos() -> Iterator[bytes]:
     yield b"\x16"
 
 
+def half_of_a_tls_hello() -> Iterator[bytes]:
+    yield tls_hello()[:100]
+
+
+def nothing_behind_a_tls_hello() -> Iterator[bytes]:
+    yield tls_hello()
+
+
+def tls_hello() -> bytes:
+    """The first thing that a client says."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols(["h2"])
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+    return outgoing.read()
+
+
+HALF_OPEN = 30.0
+"""When the last connection is over that has not done its handshake, in seconds: some after HANDSHAKE_TIMEOUT."""
+
 CROWDS: tuple[Crowd, ...] = (
     Crowd("nothing", nothing),
     Crowd("half-prefaces", half_prefaces),
@@ -275,6 +301,9 @@ CROWDS: tuple[Crowd, ...] = (
     Crowd("windows-octet-by-octet", windows_octet_by_octet, "large"),
     Crowd("long-statuses-that-are-not-read", long_statuses, "fail", 0),
     Crowd("pings-whose-answers-are-not-read", pings, "echo", 0),
+    Crowd("half-open-tls", nothing, ends_within=HALF_OPEN, has_tls=True),
+    Crowd("half-of-a-tls-hello", half_of_a_tls_hello, ends_within=HALF_OPEN, has_tls=True),
+    Crowd("nothing-behind-a-tls-hello", nothing_behind_a_tls_hello, ends_within=HALF_OPEN, has_tls=True),
 )
 
 
@@ -347,7 +376,7 @@ class Outcome(NamedTuple):
 
 def gather(crowd: Crowd, kind: str, connections: int = CONNECTIONS, seconds: float = SECONDS) -> Outcome:
     """One crowd against a server of its own."""
-    victim = Victim(kind, crowd.handlers)
+    victim = Victim(f"{kind}-tls" if crowd.has_tls else kind, crowd.handlers)
     members: list[_Member] = []
     try:
         victim.settle()
@@ -364,7 +393,7 @@ def gather(crowd: Crowd, kind: str, connections: int = CONNECTIONS, seconds: flo
         for member in members:
             events = selectors.EVENT_WRITE | (selectors.EVENT_READ if crowd.reads is None else 0)
             selector.register(member.sock, events, member)
-        until = time.monotonic() + seconds
+        until = time.monotonic() + (seconds if crowd.ends_within is None else crowd.ends_within)
         looked = slow = 0.0
         quiet_at = time.monotonic()
         spent = victim.seconds
@@ -389,9 +418,11 @@ def gather(crowd: Crowd, kind: str, connections: int = CONNECTIONS, seconds: flo
                     member.read(crowd.reads)
             if victim.seconds - spent > 0.01:
                 spent, quiet_at = victim.seconds, now
-            elif now - quiet_at > SETTLED and not crowd.reads:
+            elif now - quiet_at > SETTLED and not crowd.reads and crowd.ends_within is None:
                 break
-        failed, wait = ask(victim)
+            if all(member.is_over for member in members):
+                break
+        failed, wait = ask(victim, has_tls=crowd.has_tls)
         most = max(most, victim.memory)
         return Outcome(
             victim.is_alive,
@@ -410,11 +441,11 @@ def gather(crowd: Crowd, kind: str, connections: int = CONNECTIONS, seconds: flo
         victim.close()
 
 
-def ask(victim: Victim) -> tuple[int, float]:
+def ask(victim: Victim, *, has_tls: bool) -> tuple[int, float]:
     """How many of a few calls of a client that behaves well fail, and what the victim works during the longest."""
     neighbour = subprocess.Popen(
         [sys.executable, "-m", "conformance.hostile.neighbour", str(victim.port),
-         str(victim.process.pid), str(PATIENCE)],
+         str(victim.process.pid), str(PATIENCE), *(["tls"] if has_tls else [])],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
     try:
@@ -429,7 +460,7 @@ def ask(victim: Victim) -> tuple[int, float]:
         neighbour.wait()
 
 
-def faults_of(outcome: Outcome, connections: int = CONNECTIONS) -> list[str]:
+def faults_of(crowd: Crowd, outcome: Outcome, connections: int = CONNECTIONS) -> list[str]:
     """What is not sound about an outcome."""
     faults = []
     if not outcome.alive:
@@ -438,6 +469,8 @@ def faults_of(outcome: Outcome, connections: int = CONNECTIONS) -> list[str]:
         faults.append("the other client's calls failed")
     if outcome.most - connections * PER_CONNECTION > MOST_MEMORY:
         faults.append("memory")
+    if crowd.ends_within is not None and outcome.over < connections:
+        faults.append("connections do not end")
     return faults
 
 
@@ -455,7 +488,7 @@ def run(*, is_short: bool, names: list[str], kinds: list[str]) -> tuple[list[str
     for number, crowd in enumerate(chosen):
         for kind in kinds or (SHORT_KINDS[number : number + 1] if is_short else KINDS):
             outcome = gather(crowd, kind)
-            faults = faults_of(outcome)
+            faults = faults_of(crowd, outcome)
             bad += bool(faults)
             verdict = ", ".join(faults) or "ok"
             lines.append(

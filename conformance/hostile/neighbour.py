@@ -1,4 +1,4 @@
-"""A client that behaves well beside the hostile one: ``python -m conformance.hostile.neighbour PORT PID [TIMEOUT]``.
+"""A client that behaves well beside the hostile one: ``… conformance.hostile.neighbour PORT PID [TIMEOUT] [tls]``.
 
 It calls again and again until its input ends, and prints how much processor time the victim took during the longest of
 its calls, and how many failed. What passes on a busy machine says little; what the victim works meanwhile does not lie.
@@ -14,6 +14,7 @@ import time
 from conformance.hostile.servers import QUICK_PATH
 from puregrpc.channel import BlockingChannel
 from puregrpc.errors import RpcError
+from puregrpc.transport import TlsOptions
 
 TIMEOUT = 10.0
 PAUSE = 0.01
@@ -36,7 +37,8 @@ def main() -> None:
     threading.Thread(target=wait, daemon=True).start()
     waits: list[float] = []
     failed = 0
-    with BlockingChannel(f"127.0.0.1:{port}") as channel:
+    tls = TlsOptions(verify=False) if "tls" in sys.argv else None
+    with BlockingChannel(f"127.0.0.1:{port}", tls=tls) as channel:
         call = channel.unary_unary(QUICK_PATH)
         began = processor_time(pid)
         call(b"", timeout=timeout)

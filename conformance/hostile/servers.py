@@ -1,6 +1,7 @@
 """The servers that the catalogue is run against: ``python -m conformance.hostile.servers KIND HANDLERS``.
 
-KIND is ``fast-trio``, ``h2-asyncio``, ``fast-threads`` and so on, or ``grpcio``. It prints its port once it listens.
+KIND is ``fast-trio``, ``h2-asyncio``, ``fast-threads`` and so on, with ``-tls`` behind it for TLS, or ``grpcio``. It
+prints its port once it listens.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.hostile.victim import LARGE_ANSWER, PATH
 from puregrpc.server import BlockingServer, Method, Server, ServerConfig, Shape
 from puregrpc.services import add_health_and_reflection
+from puregrpc.transport import TlsOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -65,8 +67,17 @@ def methods(handlers: str, *, is_plain: bool) -> list[Method]:
     return served
 
 
-async def serve(config: ServerConfig, handlers: str) -> None:
-    server = Server(ADDRESS, config=config)
+def certificate() -> TlsOptions:
+    """TLS with a certificate that nobody vouches for."""
+    import trustme
+
+    of_server = trustme.CA().issue_cert("localhost", "127.0.0.1")
+    chain = b"".join(pem.bytes() for pem in of_server.cert_chain_pems)
+    return TlsOptions(certificate_chain=chain, private_key=of_server.private_key_pem.bytes())
+
+
+async def serve(config: ServerConfig, handlers: str, tls: TlsOptions | None) -> None:
+    server = Server(ADDRESS, tls=tls, config=config)
     server.add_methods(methods(handlers, is_plain=False))
     add_health_and_reflection(server)
     async with server:
@@ -74,8 +85,8 @@ async def serve(config: ServerConfig, handlers: str) -> None:
         await server.wait_for_termination()
 
 
-def serve_blocking(config: ServerConfig, handlers: str) -> None:
-    server = BlockingServer(ADDRESS, config=config)
+def serve_blocking(config: ServerConfig, handlers: str, tls: TlsOptions | None) -> None:
+    server = BlockingServer(ADDRESS, tls=tls, config=config)
     server.add_methods(methods(handlers, is_plain=True))
     add_health_and_reflection(server)
     with server:
@@ -111,16 +122,17 @@ def main() -> None:
     if kind == "grpcio":
         serve_grpcio(handlers)
         return
-    engine, world = kind.split("-")
+    engine, world, *secured = kind.split("-")
+    tls = certificate() if secured else None
     config = ServerConfig(engine=engine)  # type: ignore[arg-type]  # one of KINDS
     if world == "threads":
-        serve_blocking(config, handlers)
+        serve_blocking(config, handlers, tls)
     elif world == "asyncio":
-        asyncio.run(serve(config, handlers))
+        asyncio.run(serve(config, handlers, tls))
     else:
         import trio
 
-        trio.run(serve, config, handlers)
+        trio.run(serve, config, handlers, tls)
 
 
 if __name__ == "__main__":
