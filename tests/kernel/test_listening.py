@@ -249,6 +249,22 @@ def test_connections_are_secured(world: str, with_tls: bool) -> None:
 
 @WITH_CERTIFICATES
 @EACH_WORLD
+def test_a_client_that_says_nothing_costs_no_tls(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("puregrpc.kernel.network.tls.TlsLayer.__init__")
+
+    async def test(kernel: Kernel) -> None:
+        (listener,) = await listen(kernel, "127.0.0.1:0", tls=Tls(), handshake_timeout=0.1)
+        silent = await dial(kernel, listener.address, kernel.now() + 10)
+        with pytest.raises(ConnectError, match="was not over within"):
+            await listener.secure(await listener.accept())
+        silent.close()
+        listener.close()
+
+    run(world, test)
+
+
+@WITH_CERTIFICATES
+@EACH_WORLD
 def test_clients_that_are_refused(world: str) -> None:
     async def test(kernel: Kernel) -> None:
         (listener,) = await listen(kernel, "127.0.0.1:0", tls=Tls(), handshake_timeout=10)

@@ -148,13 +148,21 @@ async def secure(
     Raises ConnectError that says what the peer did: no TLS at all, a certificate that is not good, no "h2" by ALPN
     where ``require_alpn`` asks for it, or nothing by ``until``.
     """
-    from puregrpc.kernel.network.tls import TlsError, TlsLayer
+    from puregrpc.kernel.network.tls import RECORD_SIZE, TlsError, TlsLayer
     from puregrpc.kernel.network.tls_stream import TlsStream
 
     began = kernel.now()
     try:
         try:
+            hello = b""
+            if server_side:  # a client that says nothing does not cost what OpenSSL keeps for a connection
+                while (data := stream.receive_nowait(RECORD_SIZE)) is None:
+                    if not await stream.wait_readable(until):
+                        raise ConnectError(_not_over(stream, until - began))
+                hello = data
             layer = TlsLayer(context, server_side=server_side, server_name=server_name, sessions=sessions)
+            if server_side:
+                layer.feed(hello)
             tls = TlsStream(kernel, stream, layer)
             is_over = await tls.shake_hands(until)
         except OSError as error:
@@ -162,7 +170,7 @@ async def secure(
                 await _let_go(kernel, stream, min(until, kernel.now() + ALERT_LINGER))
             raise ConnectError(f"the TLS handshake with {stream.peer} failed: {describe(error)}") from error
         if not is_over:
-            raise ConnectError(f"the TLS handshake with {stream.peer} was not over within {in_seconds(until - began)}")
+            raise ConnectError(_not_over(stream, until - began))
         if require_alpn and layer.alpn != ALPN_H2:
             chosen = f"chose {layer.alpn!r}" if layer.alpn else "chose no protocol"
             raise ConnectError(f"{stream.peer} {chosen} by ALPN: gRPC needs HTTP/2 ('h2')")
@@ -170,6 +178,10 @@ async def secure(
         stream.close()
         raise
     return tls
+
+
+def _not_over(stream: ByteStream, seconds: float) -> str:
+    return f"the TLS handshake with {stream.peer} was not over within {in_seconds(seconds)}"
 
 
 async def _let_go(kernel: Kernel, stream: ByteStream, until: float) -> None:
