@@ -9,7 +9,7 @@ from puregrpc.fuzz import LinkOptions, Target
 from puregrpc.fuzz.cases.case import case_from_json, case_to_json
 from puregrpc.fuzz.cases.headers import request_fields
 from puregrpc.fuzz.checks.words import Profile
-from puregrpc.fuzz.engine import fuzzer as engine
+from puregrpc.fuzz.engine import measuring as engine
 from puregrpc.fuzz.engine.fuzzer import Fuzzer
 from puregrpc.fuzz.engine.options import Options
 from puregrpc.fuzz.measures.growth import cancelling

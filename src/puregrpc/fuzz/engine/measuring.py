@@ -1,0 +1,181 @@
+"""Phases that measure the target, or send more than cases one by one: each has its share of the time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from itertools import cycle
+
+from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.checks.words import Observation, Profile
+from puregrpc.fuzz.connection.running import run_case
+from puregrpc.fuzz.connection.storm import AT_ONCE, Storm
+from puregrpc.fuzz.engine.beginning import Beginning
+from puregrpc.fuzz.engine.findings import Progress
+from puregrpc.fuzz.engine.proving import SLOW_START
+from puregrpc.fuzz.engine.watching import OutOfTime
+from puregrpc.fuzz.measures.growth import growing_cases
+from puregrpc.fuzz.measures.upkeep import upkeep_cases
+from puregrpc.fuzz.phases.together import volley_of
+
+__all__ = ["Measuring"]
+
+LEAST_SHARE = 0.03
+"""Of the time, for each phase."""
+MOST_SHARE = 0.999
+"""Of the plan, that phases have had."""
+SHOTS = 8
+"""Wrong frames before it is looked whether the target stands."""
+VOLLEYS = 10
+STORM = 1024
+"""Frame cases on one connection."""
+
+
+class Measuring(Beginning):
+    """Has the phases whose cases are carried out as they are made."""
+
+    def _until_share(self, share: float) -> float:
+        """When a phase ends that has so much of the plan, those before it included.
+
+        What phases before it took too long, or left over, is divided among all that are to come.
+        """
+        now = time.monotonic()
+        part = (share - self._share) / (1 - self._share) if share > self._share else 0.0
+        self._share = min(max(share, self._share), MOST_SHARE)
+        # On a slow machine each phase has some time nevertheless.
+        return min(now + max(part * (self._until - now), self.options.time * LEAST_SHARE), self._until)
+
+    def _upkeep(self, profiles: list[Profile]) -> None:
+        """Whether connections are kept up; all of it, since it takes a sound server little time."""
+        self._phase = "upkeep"
+        for case, observation in upkeep_cases(self.target, profiles) if profiles else ():
+            self._seen_in(case, observation)
+
+    def _seen_in(self, case: Case, observation: Observation | None) -> None:
+        """A case that was carried out twice already, where it showed something."""
+        self._count(case)
+        if observation is not None:
+            self._examine(case, replace(observation, is_repeated=True))
+        down = self._down()
+        if down is not None:
+            self._not_served([case], down)
+
+    def _limits(self, profiles: list[Profile], share: float) -> None:
+        """Whether the limits that the server sets are kept."""
+        from puregrpc.fuzz.measures.limits import limit_cases
+
+        self._phase = "limits"
+        until = self._until_share(share)
+        if time.monotonic() > until:
+            return
+        target = self.target
+
+        def fresh() -> None:
+            if target.can_restart and target.start_seconds < SLOW_START:
+                self._revive()
+
+        for case, observation in limit_cases(
+            target, profiles, self.options.deadline, self._watch, self._answers, fresh
+        ):
+            self._seen_in(case, observation)
+            if time.monotonic() > until:
+                return
+
+    def _storm(self, profiles: list[Profile], share: float) -> None:
+        """Frame cases by chance, on shared connections and on one each, in turn."""
+        self._phase = "frames"
+        until = self._until_share(share)
+        storms = [Storm(self.target.options, each, self.random) for each in profiles if each.fields]
+        for storm in cycle(storms):
+            if time.monotonic() > until:
+                return
+            octets, count = storm.shared(STORM)
+            sent = [octets] if octets else []
+            alone = storm.single(AT_ONCE)
+            self._count_more(count + len(alone))
+            down = self._down()
+            if down is not None:
+                cases = [
+                    Case(
+                        "frame", storm.path, (Step("raw", octets=each, seconds=0.2),), "any", "frames changed by chance"
+                    )
+                    for each in (*sent, *alone)
+                ]
+                self._not_served(cases, down)
+
+    def _volleys(self, profiles: list[Profile], share: float) -> None:
+        """Ordinary calls in number, each method at least once: what holds nothing together falls apart."""
+        self._phase = "volleys"
+        until = self._until_share(share)
+        first = len(profiles)
+        for number, profile in enumerate(cycle(profiles)):
+            if number >= first and (number >= first * VOLLEYS or time.monotonic() > until):
+                return
+            case = volley_of(profile.path, profile.fields, profile.octets)
+            self._count(case)
+            run_case(case, self.target, deadline=self.options.deadline)
+            down = self._down()
+            if down is not None:
+                self._not_served([case], down)
+
+    def _shots(self, share: float) -> None:
+        """Single frames that are wrong, some of them before it is looked whether the target stands."""
+        self._phase = "shots"
+        until = self._until_share(share)
+        cases = list(self.planner.shots())
+        for at in range(0, len(cases), SHOTS):
+            if time.monotonic() > until:
+                return
+            some = cases[at : at + SHOTS]
+            for case in some:
+                self._count(case)
+                run_case(case, self.target, deadline=self.options.deadline)
+            down = self._down()
+            if down is not None:
+                self._not_served(some, down)
+
+    def _count_more(self, count: int) -> None:
+        report = self.report
+        report.cases += count
+        report.phases[self._phase] = report.phases.get(self._phase, 0) + count
+        now = time.monotonic()
+        if now - self._told > 0.25:
+            self._told = now
+            self.emit(Progress(self._phase, report.cases, now - self._begun, len(report.findings)))
+        if self.options.max_cases and report.cases > self.options.max_cases:
+            raise OutOfTime
+
+    def _flood(self, case: Case) -> None:
+        """One probe of the catalogue, with a second client beside it."""
+        from puregrpc.fuzz.measures.limits import flood_observation
+
+        observation = flood_observation(case, self.target, self.options.deadline, self._watch, self._answers)
+        down = self._down()
+        if down is not None:
+            self._drop_link()
+            self._examine(case, down)
+            if self._down() is not None and not self._revive():
+                self._gone = True
+                raise OutOfTime
+        elif observation is not None:
+            self._examine(case, replace(observation, is_repeated=True))
+
+    def _growing(self, profiles: list[Profile], share: float) -> None:
+        """The same again and again: whether memory, threads or files grow with it."""
+        if not self._watch.is_possible:
+            return
+        self._phase = "growth"
+        if self._watch.is_still():
+            self._since_calm = []
+        until = self._until_share(share)
+        seconds = min(self.options.time / 100, 1.0)
+        for case, observation in growing_cases(self.target, profiles, self.planner.varied, seconds, until):
+            self._since_calm.append(case)
+            self._seen_in(case, observation)
+            if any(step.kind == "reset" for step in case.steps):
+                if self._watch.is_still():
+                    self._since_calm = []
+                else:
+                    self._calm()
+        self._calm()
+        self._watch.reset()
