@@ -13,7 +13,7 @@ import pytest
 import puregrpc.channel.options
 from puregrpc.wire import EngineName
 from tests.channel.helpers import use_world
-from tests.worlds import WORLDS
+from tests.worlds import LOOPS, WORLDS
 
 
 @pytest.fixture(scope="package")
@@ -34,6 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         [
             pytest.param(world, engine, id=f"{world}-{engine}")
             for world in worlds
+            if world != "uvloop" or "uvloop" in LOOPS
             for engine in get_args(EngineName)
             if engine == "fast" or world not in ("asyncio", "uvloop")
         ],

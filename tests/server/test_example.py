@@ -17,7 +17,7 @@ from puregrpc.schema import Registry
 from puregrpc.services import ServingStatus, open_reflection
 from puregrpc.services.health import check
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2] / "src"), *sys.path])}
 EXAMPLE = Path(__file__).parents[2] / "examples" / "server.py"
 
 
