@@ -32,8 +32,8 @@ class Jobs(ABC):
     """Runs jobs, in the thread of the loop; each in a copy of the context that this object was made in."""
 
     @abstractmethod
-    def submit(self, job: Job) -> None:
-        """Run a job from the next turn of the loop on."""
+    def submit(self, job: Job, kind: object) -> None:
+        """Run a job from the next turn of the loop on. Of jobs of one ``kind``, mostly all wait, or none does."""
 
     @abstractmethod
     def interrupt(self, job: Job) -> None:

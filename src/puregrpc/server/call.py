@@ -128,7 +128,7 @@ class IncomingCall(ServerCall):
     def begin_soon(self) -> None:
         """Have the handler run."""
         self.has_begun = True
-        self.session.submit(self)
+        self.session.submit(self, self.route)
 
     def lacks_room(self) -> bool:
         """More waits to be sent than may, and the call is not over."""
@@ -485,7 +485,7 @@ class InPlaceCall(UnaryRequestCall):
         try:
             if type(self.message) is CompressedMessage:
                 self.pending = super().begin()
-                self.session.submit(self)
+                self.session.submit(self, self.route)
             else:
                 self.session.threads.new_context().run(self._run_in_place)
         except BaseException as error:
@@ -498,7 +498,7 @@ class InPlaceCall(UnaryRequestCall):
             response = self.begin_at_once()
             if hasattr(response, "__await__"):  # such as a decorator's wrapper around an async function gives
                 self.pending = response
-                self.session.submit(self)
+                self.session.submit(self, self.route)
             else:
                 self.respond(response)
         except BaseException as error:

@@ -77,8 +77,8 @@ class Connections:
         self.places = None if limit is None else Places(limit)
         self.threads = Threads(kernel, config.handler_threads, executor)
         self._jobs: Jobs | None = None if kernel.world == "threads" else open_jobs(kernel)
-        self.submit: Callable[[Job], None] = _no_loop if self._jobs is None else self._jobs.submit
-        """Runs a call in the loop."""
+        self.submit: Callable[[Job, object], None] = _no_loop if self._jobs is None else self._jobs.submit
+        """Runs a call in the loop; its kind is its route."""
         self.interrupt: Callable[[Job], None] = _no_loop if self._jobs is None else self._jobs.interrupt
         self._ageing = Ageing(kernel, config)
         self._listeners: list[Listener] = []
@@ -379,7 +379,7 @@ class Connections:
         )
 
 
-def _no_loop(job: Job) -> None:  # noqa: ARG001 - in the place of what takes one
+def _no_loop(job: Job, kind: object = None) -> None:  # noqa: ARG001 - in the place of what takes one
     raise AssertionError("a blocking server runs plain handlers alone")
 
 

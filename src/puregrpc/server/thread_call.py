@@ -289,7 +289,7 @@ class OnThread(IncomingCall):
                 response.close()
             raise LocalProtocolError("the handler is async, and a blocking server runs plain ones")
         self.pending = response
-        self.post(self.session.submit, self)
+        self.post(self.session.submit, self, self.route)
 
     def abandon(self) -> None:
         """The server is closed: nothing that the handler waits for comes any more."""

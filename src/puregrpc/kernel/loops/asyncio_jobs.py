@@ -1,20 +1,34 @@
-"""The jobs of asyncio: a task for each.
+"""The jobs of asyncio: those that need not wait share a task.
 
-The job keeps its task alive, as the loop does not, and whoever may interrupt it keeps the job. From then on it is kept
-here.
+Starting a task for each costs more than many a handler. So one task, the starter, begins one job after the other. The
+first that waits has the task for itself from then on, to its end: what a job sees as its task never changes, and is no
+other job's that runs. What must not leak from one job to the next is the context, of which each has its own, and a
+cancellation, after which the task is not used again. Jobs of a kind of which one has waited have a task each.
+
+Whoever may interrupt a job keeps it, and so its task, which the loop does not keep. From then on it is kept here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
+from collections.abc import Generator
 from contextvars import copy_context
+from types import coroutine
+from typing import Any
 
 from puregrpc.kernel.base import Kernel
 from puregrpc.kernel.jobs import Job, Jobs
-from puregrpc.kernel.loops.asyncio_tasks import create_task
+from puregrpc.kernel.loops.asyncio_tasks import create_task, was_cancelled
 
 __all__ = ["AsyncioJobs", "open_jobs"]
+
+APART = 64
+"""So many jobs of a kind have a task each after one has waited."""
+
+MOST_KINDS = 1000
+"""Of how many kinds it is known that their jobs wait."""
 
 
 class AsyncioJobs(Jobs):
@@ -23,16 +37,42 @@ class AsyncioJobs(Jobs):
     def __init__(self, kernel: Kernel) -> None:  # noqa: ARG002 - the loop is the running one
         self._context = copy_context()
         self._loop = asyncio.get_running_loop()
+        self._submitted: deque[tuple[Job, object]] = deque()
+        """What the starter is to begin, with its kind."""
+        self._apart: dict[object, int] = {}
+        """Kinds of jobs that wait -> how many more have a task each."""
+        self._starter: asyncio.Task[None] | None = None
+        self._idle: asyncio.Future[None] | None = None
+        """What the starter waits for when there is nothing to begin."""
         self._ending: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    def submit(self, job: Job, kind: object) -> None:
+        if kind in self._apart:
+            self._apart[kind] -= 1
+            if not self._apart[kind]:
+                del self._apart[kind]
+            self._run_apart(job)
+            return
+        self._submitted.append((job, kind))
+        if self._starter is None:
+            self._starter = create_task(self._loop, self._start())
+        elif self._idle is not None:
+            self._wake()
+
+    def _wake(self) -> None:
+        idle, self._idle = self._idle, None
+        if idle is not None and not idle.done():
+            idle.set_result(None)
 
     if sys.version_info >= (3, 11):
 
-        def submit(self, job: Job) -> None:
+        def _run_apart(self, job: Job) -> None:
             job.task = self._loop.create_task(job.run(), context=self._context.copy())
 
     else:
 
-        def submit(self, job: Job) -> None:
+        def _run_apart(self, job: Job) -> None:
             job.task = self._context.copy().run(create_task, self._loop, job.run())
 
     def interrupt(self, job: Job) -> None:
@@ -45,8 +85,71 @@ class AsyncioJobs(Jobs):
                 task.cancel()
 
     async def close(self) -> None:
-        while self._ending:
-            await asyncio.wait(list(self._ending))
+        self._is_closed = True
+        self._wake()
+        me = asyncio.current_task()
+        while pending := {*self._ending, *([self._starter] if self._starter else ())} - {me}:
+            await asyncio.wait(pending)
+
+    # -- in the tasks that begin jobs
+
+    async def _start(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            await self._begin_jobs(task)
+        finally:
+            if self._starter is task:  # somebody has cancelled it, or the interpreter is to end
+                self._retire()
+
+    def _retire(self) -> None:
+        """The starter begins no more jobs: those that are left have a task each."""
+        self._starter = self._idle = None
+        while self._submitted:
+            job, _ = self._submitted.popleft()
+            self._run_apart(job)
+
+    @coroutine
+    def _begin_jobs(self, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
+        """Begin jobs, until one has waited in ``task`` and there is another starter at its end."""
+        submitted = self._submitted
+        while True:
+            for _ in range(len(submitted)):  # what comes meanwhile begins in the next turn
+                job, kind = submitted.popleft()
+                job.task = task
+                steps, run = job.run(), self._context.copy().run
+                try:
+                    waited = run(steps.send, None)
+                    self._waits(kind)
+                    while True:
+                        try:
+                            yield waited
+                        except BaseException as error:
+                            waited = run(steps.throw, error)
+                        else:
+                            waited = run(steps.send, None)
+                except StopIteration:
+                    job.task = None
+                if self._starter is None and not self._is_closed:
+                    self._starter = task
+                if self._starter is not task or was_cancelled(task):
+                    return
+                if not submitted:  # they have had a task each while this one waited
+                    break
+            if submitted:
+                yield
+            elif self._is_closed:
+                return
+            else:
+                self._idle = self._loop.create_future()
+                yield from self._idle
+
+    def _waits(self, kind: object) -> None:
+        """A job of this kind waits."""
+        if len(self._apart) >= MOST_KINDS:
+            self._apart.clear()
+        self._apart[kind] = APART
+        self._retire()
 
 
 open_jobs = AsyncioJobs

@@ -43,7 +43,7 @@ class TrioJobs(Jobs):
         self._tasks: set[Task] = set()
         self._context = copy_context()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, kind: object) -> None:  # noqa: ARG002 - a task is kept for the next job of any kind
         if self._idle:
             worker = self._idle.pop()
             worker.job = job

@@ -80,6 +80,11 @@ class FieldRun:
 
 NO_FIELDS: tuple[Field, ...] = ()
 
+_HEAD_NAMES = frozenset(
+    (b":method", b":scheme", b":path", b":authority", b"content-type", b"te", b"user-agent", b"grpc-accept-encoding")
+)
+"""What a client sends with every request, mostly with the same value."""
+
 
 class HeaderDecoder:
     """The receiving end of one HPACK context.
@@ -130,9 +135,19 @@ class HeaderDecoder:
                 raise HeaderListTooLargeError(run.fields)
             return known
         try:
-            return run, fields + self._decode_fields(block, stop, size)
+            more = self._decode_fields(block, stop, size)
         except HeaderListTooLargeError as error:
             raise HeaderListTooLargeError(run.fields + fields + error.fields) from None
+        if more and more[0][0] in _HEAD_NAMES:
+            return self._sent_anew(run, fields + more)
+        return run, fields + more
+
+    def _sent_anew(self, run: FieldRun, more: Fields) -> tuple[FieldRun, Fields]:
+        """A block of which the peer's table has lost a field of every request's head, as the run that it is with that
+        field, if it is a known one."""
+        fields, timeout = _without_timeout(run.fields + more)
+        known = self._runs.get(fields)
+        return (run, more) if known is None else (known, timeout)
 
     def _decode_run(self, octets: bytes) -> tuple[FieldRun, Fields]:
         """Decode indexes of one octet each and keep the answer."""
@@ -145,9 +160,7 @@ class HeaderDecoder:
             )
         except IndexError:
             raise HeaderDecodingError("an index beyond the dynamic table") from None
-        timeout = NO_FIELDS
-        if fields[-1:] and fields[-1][0] == b"grpc-timeout":
-            timeout, fields = fields[-1:], fields[:-1]
+        fields, timeout = _without_timeout(fields)
         run = self._runs.get(fields)
         if run is None:
             size = _list_size(fields)
@@ -271,6 +284,13 @@ class HeaderDecoder:
         self._max_table_size = size
         self._evict(size)
         self.blocks.clear()
+
+
+def _without_timeout(fields: Fields) -> tuple[Fields, Fields]:
+    """The fields without a grpc-timeout at their end, and that."""
+    if fields and fields[-1][0] == b"grpc-timeout":
+        return fields[:-1], fields[-1:]
+    return fields, NO_FIELDS
 
 
 def _list_size(fields: Fields) -> int:
