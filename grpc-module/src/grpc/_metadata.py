@@ -42,10 +42,19 @@ class InvalidMetadataError(ValueError):
 
 def shown(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Metadatum, ...]:
     """Metadata that came, as grpcio gives it: without what HTTP/2 and gRPC set."""
+    global _last_shown
     if not metadata:
         return ()
-    found = [Metadatum(key, value) for key, value in metadata if key not in RESERVED]
-    return tuple(found) if found else ()
+    last, found = _last_shown
+    if metadata is not last:
+        found = tuple([Metadatum(key, value) for key, value in metadata if key not in RESERVED])
+        if type(metadata) is tuple:
+            _last_shown = metadata, found
+    return found
+
+
+_last_shown: tuple[object, tuple[Metadatum, ...]] = (), ()
+"""The last metadata and how it is shown: a server sends the same with most answers, and then it is the same object."""
 
 
 def shown_trailers(metadata: Iterable[tuple[str, str | bytes]], details: bytes | None) -> tuple[Metadatum, ...]:

@@ -181,18 +181,19 @@ IN_PROGRESS = _RPCState()
 class CallInProgress:
     """What goes on of a call, apart from the object that the caller has: once that is dropped, this is cancelled."""
 
+    state = IN_PROGRESS
+    """Replaced, once, by how the call ended."""
+    was_cancelled = False
+    was_taken = False
+    """Its one response was given to who iterates."""
+    callbacks: list[Callable[[], Any]] | None = None
+    keeper: set[CallInProgress] | None = None
+    """The channel's calls, of which it is one until its end."""
+    channel: object = None
+    """It lives as long as the call."""
+
     def __init__(self, timeout: float | None) -> None:
-        self.state = IN_PROGRESS
-        """Replaced, once, by how the call ended."""
         self.deadline = None if timeout is None else time.time() + timeout
-        self.was_cancelled = False
-        self.was_taken = False
-        """Its one response was given to who iterates."""
-        self.callbacks: list[Callable[[], Any]] | None = None
-        self.keeper: set[CallInProgress] | None = None
-        """The channel's calls, of which it is one until its end."""
-        self.channel: object = None
-        """It lives as long as the call."""
         self._signals: list[threading.Lock] = []
         """Those of threads that wait for something to change."""
 
