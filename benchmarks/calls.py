@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from functools import partial
 from math import nan
@@ -120,15 +121,17 @@ class Plan:
             self.measure(f"server called by ghz, {concurrency} at a time on {connections} connection{plural}", works)
 
     def servers_of_several_processes(self) -> None:
-        """The same server in one process and in two, called by ghz on many connections."""
+        """The same server in one process, in two, and twice: what shares nothing says what two processors cost by
+        themselves."""
         if not GHZ.exists():
             print("ghz is not there: conformance/get ghz", file=sys.stderr)
             return
         processes = {OURS: "2", "one worker": "1"}
-        works = {
+        works: Works = {
             name: partial(self.load_by_ghz, partial(started, [*server_command("asyncio", "fast"), workers]), "50", "50")
             for name, workers in processes.items()
         }
+        works = {**works, "two servers of one worker": self.load_two_by_ghz}
         self.measure("server of two workers, 50 at a time on 50 connections", works)
 
     def load_by_ghz(
@@ -144,6 +147,26 @@ class Plan:
                 "p50_ms": figures["p50_ms"],
                 "p99_ms": figures["p99_ms"],
             }
+
+    def load_two_by_ghz(self) -> dict[str, float]:
+        """Two servers that share nothing, each with half of the calls."""
+        command = server_command("asyncio", "fast")
+        with started(command) as first, started(command) as second, ThreadPoolExecutor(2) as pool:
+            servers = first, second
+
+            def load(seconds: float) -> list[dict[str, float]]:
+                return list(pool.map(lambda server: call_by_ghz(server.address, "25", "25", seconds), servers))
+
+            load(0.5)
+            before = sum(server.cpu_seconds() for server in servers)
+            figures = load(float(self.seconds))
+            spent = sum(server.cpu_seconds() for server in servers) - before
+        return {
+            "per_second": sum(each["rps"] for each in figures),
+            "cpu_us": spent / sum(each["count"] for each in figures) * 1e6,
+            "p50_ms": max(each["p50_ms"] for each in figures),
+            "p99_ms": max(each["p99_ms"] for each in figures),
+        }
 
     def load_server(self, command: list[str], concurrency: str) -> dict[str, float]:
         with started(command) as server:
