@@ -11,8 +11,11 @@ import pytest
 
 from puregrpc.channel import BlockingChannel
 from puregrpc.errors import RpcError
+from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.server import BlockingServer, Method, ServerConfig
+from puregrpc.server.connections import LONGEST_RELIEF, Connections
 from puregrpc.server.endings import MOST_IN_TURN, Endings
+from puregrpc.server.routing import Router
 from puregrpc.wire.limits import THREAD_MEMORY
 from puregrpc.wire.memory import MemoryBudget
 
@@ -136,3 +139,26 @@ def test_calls_that_no_handler_sees_are_answered_by_their_reader() -> None:
             with pytest.raises(RpcError, match="UNIMPLEMENTED"):
                 future.result(timeout=10)
         assert channel.unary_unary(QUICK)(b"x", timeout=10) == b"x"
+
+
+def test_what_readers_leave_for_later_is_done_in_slices() -> None:
+    """No thread keeps others waiting for all of it: the rest is done behind the turns of other connections."""
+    done: list[int] = []
+
+    def work() -> None:
+        end = time.thread_time() + LONGEST_RELIEF / 4
+        while time.thread_time() < end:
+            pass
+        done.append(threading.get_ident())
+
+    kernel = ThreadKernel()
+    connections = Connections(kernel, Router((), is_blocking=True, max_elements=0), ServerConfig())
+    try:
+        for _ in range(40):
+            connections.soon(work)
+        connections.relieve_those_due()
+        assert 1 <= done.count(threading.get_ident()) <= 4
+        until(lambda: len(done) == 40)
+    finally:
+        kernel.run(connections.close())
+        kernel.run(kernel.close())

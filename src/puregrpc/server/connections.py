@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -52,6 +53,9 @@ FORCED_CLOSE_TIMEOUT = 1.0
 """How long, in seconds, the last frames of connections that are closed by force may take to be sent, and then what
 plain handlers may still do on their threads."""
 
+LONGEST_RELIEF = 0.01
+"""How long, in seconds of its processor time, a thread has connections let go before others get their turns."""
+
 
 class Target(NamedTuple):
     """Where a server is to listen."""
@@ -89,6 +93,8 @@ class Connections:
         self._by_wire: dict[Holder, ServerSession] = {}
         self._due: deque[Holder] = deque()
         """Threads: connections that have to let go of something."""
+        self._is_to_relieve = False
+        """Somebody sees to them soon."""
         self._answers: deque[Callable[[], object]] = deque()
         """Threads: what readers do after their turns."""
         self.soon: Callable[[Callable[[], object]], object] = kernel.call_soon
@@ -117,23 +123,35 @@ class Connections:
     def _relieve(self, holder: Holder) -> None:
         """Threads: another connection's mutex is held."""
         self._due.append(holder)
-        with suppress(NotConnected):  # all of it ends
-            self.kernel.call_soon(self.relieve_those_due)
+        self._relieve_soon()
+
+    def _relieve_soon(self) -> None:
+        if not self._is_to_relieve:
+            self._is_to_relieve = True
+            with suppress(NotConnected):  # all of it ends
+                self.kernel.call_soon(self._relieve_next)
+
+    def _relieve_next(self) -> None:
+        self._is_to_relieve = False
+        self.relieve_those_due()
 
     def relieve_those_due(self) -> None:
         """Threads: do what was left until now, and have connections let go that hold too much. Without any mutex.
 
-        Each reader does so after its turn, so that none goes on reading while others are due.
+        Each reader does so after its turn, so that none goes on reading while others are due; and no longer than a
+        turn, for other connections wait for it.
         """
-        answers = self._answers
-        while answers:
+        answers, due = self._answers, self._due
+        if not answers and not due:
+            return
+        until = time.thread_time() + LONGEST_RELIEF
+        while answers and time.thread_time() < until:
             try:
                 answer = answers.popleft()
             except IndexError:  # another thread has it
                 break
             call_logged(answer)
-        due = self._due
-        while due:
+        while due and time.thread_time() < until:
             try:
                 holder = due.popleft()
             except IndexError:  # another thread has it
@@ -144,6 +162,8 @@ class Connections:
                 session.relieve()
             elif budget is not None:
                 budget.update(holder, 0, 0)
+        if answers or due:
+            self._relieve_soon()
 
     # -- listening
 
