@@ -31,7 +31,7 @@ async def echo(request: bytes, _context: Any) -> bytes:
 
 
 async def large(_request: bytes, _context: Any) -> bytes:
-    return bytes(len(LARGE_ANSWER))
+    return b"x" * len(LARGE_ANSWER)
 
 
 async def deaf(_requests: Any, context: Any) -> AsyncIterator[bytes]:
@@ -45,7 +45,7 @@ def plain_echo(request: bytes, _context: Any) -> bytes:
 
 
 def plain_large(_request: bytes, _context: Any) -> bytes:
-    return bytes(len(LARGE_ANSWER))
+    return b"x" * len(LARGE_ANSWER)
 
 
 def plain_deaf(_requests: Any, context: Any) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ from puregrpc.fuzz.frames.probe import (
     opening,
     window,
 )
-from puregrpc.server import Method, ServerConfig, Shape, in_place, room
+from puregrpc.server import Method, ServerConfig, Shape, in_place, room, stalls
 from puregrpc.wire import EngineName
 from puregrpc.wire.limits import MAX_UNSENT_OUTPUT, MOST_INFLATING, SERVER_UNSENT
 from puregrpc.wire.status import StatusCode
@@ -186,6 +186,7 @@ def test_many_connections_have_no_more_inflated_than_one(
     world: str, style: str, shape: Shape, engine: EngineName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "PATIENCE", 3600.0)
+    monkeypatch.setattr(stalls, "STALL", 3600.0)
     begun = Begun()
     connections = 20
     server = make_server(world, config=ServerConfig(engine=engine, handler_threads=40))
@@ -204,6 +205,7 @@ def test_a_message_that_becomes_large_waits_for_room_so_long(
     world: str, style: str, shape: Shape, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "PATIENCE", 0.1)
+    monkeypatch.setattr(stalls, "STALL", 3600.0)
     begun = Begun()
     server = make_server(world, config=ServerConfig(engine="fast", handler_threads=40))
     server.add_methods([Method("/a.B/Echo", echo(style, shape, begun), shape)])
@@ -213,6 +215,52 @@ def test_a_message_that_becomes_large_waits_for_room_so_long(
         octets = take_answers(socks)
         assert begun.count < len(socks)
         assert begun.count * BOMB_SIZE <= octets < (begun.count + 1) * BOMB_SIZE
+
+
+@IN_STYLES
+@pytest.mark.parametrize("name", ["Unary", "InPlace"])
+@pytest.mark.parametrize("engine", ["fast", pytest.param("h2", marks=pytest.mark.slow)])
+def test_many_connections_have_no_more_large_answers_than_one(
+    world: str, style: str, name: str, engine: EngineName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "InPlace" and style == "async":
+        pytest.skip("plain handlers alone run in place")
+    if name == "Unary" and style == "plain" and world != "threads":
+        pytest.skip("each connection has a thread, and all may have begun before the loop knows of an answer")
+    monkeypatch.setattr(room, "PATIENCE", 3600.0)
+    monkeypatch.setattr(stalls, "STALL", 3600.0)
+    begun = Begun()
+    connections, threads = 100, 4
+    server = make_server(world, config=ServerConfig(engine=engine, handler_threads=threads))
+    server.add_methods(methods(style, begun))
+    with serving(server, world) as running, ExitStack() as stack:
+        socks = [stack.enter_context(connect_to(running.address)) for _ in range(connections)]
+        for sock in socks:
+            sock.sendall(opening(INITIAL_WINDOW_SIZE=0) + request(1, name))
+        block_until(lambda: begun.count * ANSWER >= SERVER_UNSENT)
+        assert settled(begun) * ANSWER <= SERVER_UNSENT + 3 * threads * ANSWER
+        assert take_answers(socks) >= connections * ANSWER
+        assert begun.count == connections
+
+
+@IN_STYLES
+@pytest.mark.parametrize("engine", ["fast", pytest.param("h2", marks=pytest.mark.slow)])
+def test_connections_that_take_nothing_end_where_others_wait(
+    world: str, style: str, engine: EngineName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stalls, "STALL", 0.3)
+    begun = Begun()
+    server = make_server(world, config=ServerConfig(engine=engine))
+    server.add_methods(methods(style, begun))
+    with serving(server, world) as running, ExitStack() as stack:
+        socks = [stack.enter_context(connect_to(running.address)) for _ in range(100)]
+        for sock in socks:
+            sock.sendall(opening(INITIAL_WINDOW_SIZE=0) + request(1, "Unary"))
+        block_until(lambda: begun.count * ANSWER >= SERVER_UNSENT)
+        modest = stack.enter_context(connect_to(running.address))
+        modest.sendall(opening(INITIAL_WINDOW_SIZE=0x7FFFFFFF) + window(0, 1 << 30) + request(1, "Unary"))
+        assert ended_streams(modest, 1) >= ANSWER
+        assert running.snapshot().calls_ended.get(StatusCode.RESOURCE_EXHAUSTED, 0) == 0
 
 
 def echo(style: str, shape: Shape, begun: Begun) -> Any:

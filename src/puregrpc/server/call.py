@@ -20,7 +20,7 @@ from puregrpc.server.mixing import closing
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Metadata, ServerCall
 from puregrpc.wire.frames import ErrorCode
-from puregrpc.wire.limits import SEND_BUFFER_SIZE
+from puregrpc.wire.limits import GUARANTEED_MEMORY, SEND_BUFFER_SIZE
 from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.status import OK, Status, StatusCode
 
@@ -141,11 +141,25 @@ class IncomingCall(ServerCall):
         """The same, for what comes of a message that is to be inflated."""
         return self.lacks_room() or (self.ended is None and self.session.room.is_too_large(self, message))
 
+    def lacks_room_to_begin(self) -> bool:
+        """The same, for what is to be expected of the handler."""
+        if self.ended is not None:
+            return False
+        room = self.session.room
+        if self.session.wire.is_send_full or (self.route.has_large_answers and room.is_to_answer_later(self)):
+            return True
+        if not room.growing:
+            return False
+        if room.holds_back(self):
+            return True
+        room.growing.pop(self, None)
+        return False
+
     @property
     def is_to_wait(self) -> bool:
         """More waits to be sent than may: the handler is to begin later, for which is seen to. With the connection at
         hand."""
-        if not self.lacks_room():
+        if not self.lacks_room_to_begin():
             return False
         self.has_begun = False
         self.task = None
@@ -255,6 +269,8 @@ class IncomingCall(ServerCall):
             self.send_headers()
         if self.ended is not None:
             return
+        if len(data) > GUARANTEED_MEMORY:
+            self.route.has_large_answers = True
         compress, self.compress_next = self.compress_next, True
         try:
             self.session.wire.send_message(self, data, compress=compress)
@@ -270,6 +286,8 @@ class IncomingCall(ServerCall):
             self.let_go()
         session = self.session
         if self.encoding == "identity" and self.good_end is OK:
+            if len(data) > GUARANTEED_MEMORY:
+                self.route.has_large_answers = True
             try:
                 session.wire.send_response(self, data, (), self.trailing_metadata)
                 session.messages_sent += 1

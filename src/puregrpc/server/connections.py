@@ -30,6 +30,7 @@ from puregrpc.server.room import Lookout
 from puregrpc.server.routing import Router
 from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot
+from puregrpc.server.stalls import Stalls
 from puregrpc.server.threads import Threads
 from puregrpc.transport.rounds import Rounds, working_time
 from puregrpc.transport.session import shared_readers
@@ -109,7 +110,7 @@ class Connections:
         """Of connections that are over; and so below."""
         self._calls_ended: dict[int, int] = {}
         self._changes = Waiters(kernel.waiter)
-        self.lookout = Lookout(kernel)
+        self.lookout = Lookout(kernel, Stalls(budget, self._by_wire.get))
         self.inflating = Inflating(kernel)
         self.is_stopping = False
         self.is_stopped = False

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from puregrpc.kernel import Kernel, Waiter
     from puregrpc.server.call import IncomingCall
     from puregrpc.server.session import ServerSession
+    from puregrpc.server.stalls import Stalls
     from puregrpc.wire.compression import CompressedMessage
 
 __all__ = ["PAUSE", "SMALL", "TOO_MUCH_UNSENT", "Lookout", "Room"]
@@ -46,7 +47,8 @@ class Room:
         self.waiting: OrderedDict[IncomingCall, int] = OrderedDict()
         """With the octets that each keeps meanwhile, and that are charged."""
         self.growing: dict[IncomingCall, float] = {}
-        """Those that have a message which becomes large when it is inflated, and until when they wait for room."""
+        """Those that have a message which becomes large when it is inflated, or whose answer is to be expected to be
+        large, and until when they wait for room."""
         self._inflating: deque[tuple[IncomingCall, Waiter]] = EMPTY
         """Those that wait on a loop with a message to be inflated."""
         self._is_looking = False
@@ -89,6 +91,13 @@ class Room:
             if not message.grows_beyond(GUARANTEED_MEMORY):
                 return False
             self.growing[call] = self._session.kernel.now() + PATIENCE
+        return True
+
+    def is_to_answer_later(self, call: IncomingCall) -> bool:
+        """The same for a call that has not begun, and whose answer is to be expected to be too large."""
+        if not self._is_server_full:
+            return False
+        self.growing.setdefault(call, self._session.kernel.now() + PATIENCE)
         return True
 
     def holds_back(self, call: IncomingCall) -> bool:
@@ -147,8 +156,9 @@ class Room:
 class Lookout:
     """Looks after the connections of a server that have calls which wait for room."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, stalls: Stalls) -> None:
         self._kernel = kernel
+        self._stalls = stalls
         self._watched: set[ServerSession] = set()
         self._is_running = False
 
@@ -172,6 +182,7 @@ class Lookout:
         kernel = self._kernel
         while True:
             await kernel.sleep(kernel.now() + PAUSE)
+            self._stalls.look(kernel.now())
             for session in kernel.locked(list, self._watched):
                 session.look_for_room()
             if kernel.locked(self._is_done):

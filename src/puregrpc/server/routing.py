@@ -29,6 +29,7 @@ class Route:
         "codecs",
         "deserialize",
         "handler",
+        "has_large_answers",
         "has_own_thread",
         "method",
         "responses_stream",
@@ -41,6 +42,8 @@ class Route:
         self.method = method
         self.handler = chain.handler
         self.has_own_thread = method.has_own_thread
+        self.has_large_answers = False
+        """It has given an answer larger than what is guaranteed to each connection."""
         self.deserialize: Deserializer = method.deserializer
         self.serialize: Serializer = method.serializer
         self.codecs = method.codecs

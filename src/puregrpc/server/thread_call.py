@@ -228,7 +228,7 @@ class OnThread(IncomingCall):
             self.post(self._discharge)
         if self.session.share.beyond_size is self:
             self.post(self._charge_thread)
-        if self.lacks_room():
+        if self.lacks_room_to_begin():
             self.post(self._postpone)  # the thread is for others meanwhile
             return
         if self.ended is None:

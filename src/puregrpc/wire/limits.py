@@ -61,7 +61,8 @@ SERVER_MEMORY = 24 << 20
 process grow by 64 MiB with what it takes beside. At least twice the largest message allowed."""
 
 SERVER_UNSENT = 16 << 20
-"""What may wait to be sent on all connections of a server before handlers of those with the most wait."""
+"""What may wait to be sent on all connections of a server before handlers wait: those of connections with more than
+GUARANTEED_MEMORY waiting, and on every connection those of methods that have given larger answers than that."""
 
 GUARANTEED_MEMORY = 24 << 10
 """What a connection may hold, and have waiting to be sent, whatever the other connections of its server do: a frame of

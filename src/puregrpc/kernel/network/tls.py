@@ -6,6 +6,7 @@ Nothing that the peer sent is given to anybody but what came through TLS.
 from __future__ import annotations
 
 import ssl
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,12 @@ RECORD_SIZE = 1 << 14
 
 MOST_LOOKS_FOR_TICKETS = 8
 """How often a client looks whether a ticket has come, which servers of TLS 1.3 send when they like, most at once."""
+
+if sys.implementation.name == "pypy":
+    # Its module ssl reads the C types of a function when that is first called, and fails where two threads do so.
+    _first = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _first.check_hostname = False
+    _first.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO()).selected_alpn_protocol()
 
 
 class TlsLayer:
