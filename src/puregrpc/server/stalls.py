@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from puregrpc.wire.limits import GUARANTEED_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from puregrpc.server.session import ServerSession
+    from puregrpc.transport.session import Session
     from puregrpc.wire.memory import Holder, MemoryBudget
 
 __all__ = ["STALL", "Stalls"]
@@ -24,14 +24,25 @@ LOOKS = 5
 TAKES_NOTHING = f"the client took nothing of its answers for {STALL:g} s, and others waited for memory"
 
 
+class Served(Protocol):
+    """A connection."""
+
+    @property
+    def transport(self) -> Session[Any]:
+        """Which counts what was sent."""
+
+    def abort(self, reason: str) -> None:
+        """End it at once."""
+
+
 class Stalls:
     """Ends such connections, once as much waits to be sent on all as may."""
 
-    def __init__(self, budget: MemoryBudget | None, session_of: Callable[[Holder], ServerSession | None]) -> None:
+    def __init__(self, budget: MemoryBudget | None, session_of: Callable[[Holder], Served | None]) -> None:
         self._budget = budget
         self._session_of = session_of
         self._looked_at = -inf
-        self._seen: dict[ServerSession, tuple[int, float]] = {}
+        self._seen: dict[Served, tuple[int, float]] = {}
         """What each had been sent, and when: from then on it took too little."""
 
     def look(self, now: float) -> None:
