@@ -14,9 +14,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_reflection.v1alpha import reflection
 
+from conformance.fuzz.zoo.reflected import REFLECTION, file_of, pool_of
 from puregrpc import protos
 
 pb: Any = protos(Path(__file__).with_name("accounts.proto"))
@@ -144,20 +144,10 @@ class Labels(grpc.ServerInterceptor):  # type: ignore[misc]
 
 
 def _reflect(server: Any) -> None:
-    pool = descriptor_pool.DescriptorPool()
-    for name in (
-        "google/protobuf/field_mask.proto", "google/protobuf/struct.proto", "google/protobuf/timestamp.proto",
-        "grpc_reflection/v1alpha/reflection.proto",
-    ):  # fmt: skip
-        pool.Add(_file(descriptor_pool.Default().FindFileByName(name)))
-    pool.Add(_file(pb.DESCRIPTOR))
+    known = "field_mask", "struct", "timestamp"
+    pool = pool_of(*(f"google/protobuf/{name}.proto" for name in known), REFLECTION)
+    pool.Add(file_of(pb.DESCRIPTOR))
     reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server, pool=pool)
-
-
-def _file(descriptor: Any) -> Any:
-    proto = descriptor_pb2.FileDescriptorProto()
-    descriptor.CopyToProto(proto)
-    return proto
 
 
 def main(port: int, fault: str) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf import descriptor_pb2
 from grpc_reflection.v1alpha import reflection
 
+from conformance.fuzz.zoo.reflected import REFLECTION, file_of, pool_of
 from puregrpc import protos
 
 PROTO = Path(__file__).with_name("orders.proto")
@@ -188,24 +189,13 @@ class Orders:
 
 
 def _reflect(fault: str, server: Any) -> None:
-    pool = descriptor_pool.DescriptorPool()
-    for name in (
-        "google/protobuf/duration.proto", "google/protobuf/timestamp.proto",
-        "grpc_reflection/v1alpha/reflection.proto",
-    ):  # fmt: skip
-        pool.Add(_file(descriptor_pool.Default().FindFileByName(name)))
-    file = _file(pb.DESCRIPTOR)
+    pool = pool_of("google/protobuf/duration.proto", "google/protobuf/timestamp.proto", REFLECTION)
+    file = file_of(pb.DESCRIPTOR)
     if fault == "reflection-lies":
         message = next(each for each in file.message_type if each.name == "Rendered")
         message.field[0].type = descriptor_pb2.FieldDescriptorProto.TYPE_INT64
     pool.Add(file)
     reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server, pool=pool)
-
-
-def _file(descriptor: Any) -> Any:
-    proto = descriptor_pb2.FileDescriptorProto()
-    descriptor.CopyToProto(proto)
-    return proto
 
 
 def main(port: int, fault: str) -> None:
