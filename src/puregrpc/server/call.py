@@ -143,16 +143,11 @@ class IncomingCall(ServerCall):
 
     def lacks_room_to_begin(self) -> bool:
         """The same, for what is to be expected of the handler."""
-        if self.ended is not None:
-            return False
         room = self.session.room
-        if self.session.wire.is_send_full or (self.route.has_large_answers and room.is_to_answer_later(self)):
+        if self.lacks_room() or (self.route.has_large_answers and self.ended is None and room.is_to_answer_later(self)):
             return True
-        if not room.growing:
-            return False
-        if room.holds_back(self):
-            return True
-        room.growing.pop(self, None)
+        if room.growing:
+            room.growing.pop(self, None)
         return False
 
     @property
@@ -247,10 +242,13 @@ class IncomingCall(ServerCall):
     def encode(self, response: Any) -> bytes:
         """The bytes of a response; RpcError INTERNAL if the handler gave what is none."""
         try:
-            return self.serialize(response)
+            data = self.serialize(response)
         except Exception as error:
             log_exception(error, "%s: the handler's response does not fit its type", self.describe())
             raise RpcError(StatusCode.INTERNAL, f"the response could not be written: {error}") from error
+        if len(data) > GUARANTEED_MEMORY:
+            self.route.has_large_answers = True
+        return data
 
     # -- sending, with the connection at hand
 
@@ -269,8 +267,6 @@ class IncomingCall(ServerCall):
             self.send_headers()
         if self.ended is not None:
             return
-        if len(data) > GUARANTEED_MEMORY:
-            self.route.has_large_answers = True
         compress, self.compress_next = self.compress_next, True
         try:
             self.session.wire.send_message(self, data, compress=compress)
@@ -286,8 +282,6 @@ class IncomingCall(ServerCall):
             self.let_go()
         session = self.session
         if self.encoding == "identity" and self.good_end is OK:
-            if len(data) > GUARANTEED_MEMORY:
-                self.route.has_large_answers = True
             try:
                 session.wire.send_response(self, data, (), self.trailing_metadata)
                 session.messages_sent += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -145,14 +144,14 @@ class Connections:
         answers, due = self._answers, self._due
         if not answers and not due:
             return
-        until = time.thread_time() + LONGEST_RELIEF
-        while answers and time.thread_time() < until:
+        until = working_time() + LONGEST_RELIEF
+        while answers and working_time() < until:
             try:
                 answer = answers.popleft()
             except IndexError:  # another thread has it
                 break
             call_logged(answer)
-        while due and time.thread_time() < until:
+        while due and working_time() < until:
             try:
                 holder = due.popleft()
             except IndexError:  # another thread has it

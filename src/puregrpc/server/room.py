@@ -27,8 +27,8 @@ PAUSE = 0.01
 """How long, in seconds, until somebody looks for room again: other connections may have made some."""
 
 PATIENCE = 10.0
-"""How long, in seconds, a message waits that becomes large when it is inflated, while as much waits to be sent as may:
-others may never take what is theirs. Then its call ends."""
+"""How long, in seconds, a call waits whose message becomes large when it is inflated, or whose answer is to be expected
+to be large, while as much waits to be sent as may: others may never take what is theirs. Then it ends."""
 
 MOST_AT_ONCE = 8
 """How many calls go on before it is looked again: what they send is not known yet."""

@@ -26,6 +26,7 @@ from puregrpc.kernel.threads.kernel import ThreadKernel, is_cooperative
 from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.kernel.threads.polling import Wakeup
 from puregrpc.transport.order import UNKNOWN_TURN, Order
+from puregrpc.transport.rounds import working_time
 
 __all__ = ["Next", "Shared", "SharedReaders"]
 
@@ -148,14 +149,14 @@ class SharedReaders:
         self._mutex.locked(self._came, events)
 
     def _turn(self, seat: _Seat) -> None:
-        began = time.thread_time()
+        began = working_time()
         has_input, seat.has_input = seat.has_input, False
         following = None
         try:
             following = seat.reading.turn(has_input=has_input)
         except BaseException:  # the others have their turns all the same
             logger.exception("the turn of a connection ended with an exception that nobody waits for")
-        seat.cost = time.thread_time() - began
+        seat.cost = working_time() - began
         if following is not None:
             self._mutex.locked(self._put_back, seat, following)
             return
