@@ -7,6 +7,7 @@ import time
 import pytest
 
 from puregrpc.channel import CallNumbers, ConnectivityState
+from puregrpc.channel.backends.channel_trace import TraceLog
 from puregrpc.errors import RpcError
 from puregrpc.wire.connection import Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
@@ -58,6 +59,43 @@ def test_calls_are_counted_by_how_they_ended() -> None:
             assert subchannel.sessions[0].number != session.number
             assert subchannel.sessions[0].calls.started == 1
             assert subchannel.calls.started == 9
+
+    run(test)
+
+
+def test_what_went_wrong_is_told_and_the_last_events_are_kept() -> None:
+    log = TraceLog("Channel")
+    for number in range(40):
+        log.add(f"{number} " + "x" * 1000)
+    log.state_is(ConnectivityState.TRANSIENT_FAILURE, "refused")
+    log.state_is(ConnectivityState.TRANSIENT_FAILURE, "refused again")
+    log.state_is(ConnectivityState.READY, "long ago")
+    trace = log.snapshot()
+    assert trace.logged == 43
+    assert len(trace.events) == 30
+    assert {len(event.description) for event in trace.events[:-2]} == {256}
+    assert [(event.description, event.is_warning) for event in trace.events[-2:]] == [
+        ("Channel state change to TRANSIENT_FAILURE: refused", True),
+        ("Channel state change to READY", False),
+    ]
+
+
+def test_a_channel_tells_which_addresses_it_uses() -> None:
+    async def test() -> None:
+        async with (
+            wire_server(on_call) as server,
+            open_channel(f"ipv4:{server.address}", load_balancing="round_robin") as channel,
+        ):
+            await channel.unary_unary(ECHO)(b"")
+            trace = channel.snapshot().trace
+            assert trace is not None
+            told = [event.description for event in trace.events]
+            assert told[0] == "Channel created"
+            assert f"Address resolved to {server.address}" in told
+            assert told[-1] == "Channel state change to READY"
+            (created,) = [event for event in trace.events if event.description == "Subchannel created"]
+            assert created.subchannel == channel.snapshot().subchannels[0].number
+            assert created.subchannel_name == server.address
 
     run(test)
 

@@ -655,6 +655,40 @@ def test_snapshot(engine: EngineName) -> None:
     assert pair.client.snapshot().state == "closed"
 
 
+def test_streams_fail_that_end_without_the_servers_end(engine: EngineName) -> None:
+    pair = Pair(engine, server_config=ConnectionConfig(max_concurrent_streams=10))
+
+    def failed() -> tuple[int, int]:
+        return pair.client.snapshot().streams_failed, pair.server.snapshot().streams_failed
+
+    pair.exchange()
+    pair.unary()
+    pair.open(message=b"", end=True)
+    pair.exchange()
+    pair.server.send_trailers(pair.server_calls[-1], Status(StatusCode.NOT_FOUND, "no"))
+    pair.exchange()
+    pair.open(message=b"")  # the server answers before it has all of the request, and wants no more
+    pair.exchange()
+    pair.server.send_response(pair.server_calls[-1], b"")
+    pair.exchange()
+    assert failed() == (0, 0)
+    cancelled, dropped, lost = (pair.open(message=b"", end=True) for _ in range(3))
+    pair.exchange()
+    pair.client.reset(cancelled)
+    pair.server.reset(pair.server_calls[-2])
+    pair.exchange()
+    assert dropped.status is not None
+    assert failed() == (2, 2)
+    late = pair.open(message=b"", end=True, deadline=pair.now - 1)
+    pair.wait(0)
+    assert late.status.code == StatusCode.DEADLINE_EXCEEDED
+    assert failed() == (3, 2)
+    pair.client.lost("gone")
+    pair.server.lost("gone")
+    assert lost.status.code == StatusCode.UNAVAILABLE
+    assert failed() == (4, 3)
+
+
 def test_a_server_that_fails_a_call_after_closing(engine: EngineName) -> None:
     with ScriptedClient(engine) as peer:
         peer.send(peer.headers(1, REQUEST))

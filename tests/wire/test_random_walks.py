@@ -137,6 +137,8 @@ def check(walk: Walk, steps: list[tuple[str, int, int]]) -> None:
         snapshot = connection.snapshot()
         assert snapshot.calls == ()
         assert snapshot.queued_calls == 0
+        finished = sum(call.ended and call.status == OK for call in walk.opened)
+        assert snapshot.streams_failed <= len(walk.opened) - (finished if connection is pair.client else 0)
         assert snapshot.receive_window >= 65_535 // 2
         assert snapshot.send_window >= 65_535 // 2
     # Still usable, and with windows as large as ever.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from puregrpc._on_demand import on_demand
 
 if TYPE_CHECKING:
+    from puregrpc.channel.backends.channel_trace import ChannelTrace as ChannelTrace
+    from puregrpc.channel.backends.channel_trace import TraceEvent as TraceEvent
     from puregrpc.channel.backends.connectivity import ConnectivityState as ConnectivityState
     from puregrpc.channel.blocking.call import BlockingCall as BlockingCall
     from puregrpc.channel.blocking.call import OpeningBlockingCall as OpeningBlockingCall
@@ -58,6 +60,7 @@ _MODULES = {
     "Channel": "channel",
     "ChannelKeywords": "options",
     "ChannelSnapshot": "snapshot",
+    "ChannelTrace": "backends.channel_trace",
     "ClientCall": "calls.call",
     "ConnectivityState": "backends.connectivity",
     "HedgingPolicy": "service_config.policies",
@@ -74,6 +77,7 @@ _MODULES = {
     "StreamStreamMethod": "calls.methods",
     "StreamUnaryMethod": "calls.methods",
     "SubchannelSnapshot": "snapshot",
+    "TraceEvent": "backends.channel_trace",
     "UnaryResult": "calls.outcome",
     "UnaryStreamMethod": "calls.methods",
     "UnaryUnaryMethod": "calls.methods",

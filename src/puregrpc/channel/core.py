@@ -10,6 +10,7 @@ from random import shuffle
 from typing import TYPE_CHECKING, TypeVar
 
 from puregrpc.channel.backends.balancing import Balancer, PickFirst, RoundRobin
+from puregrpc.channel.backends.channel_trace import TraceLog
 from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.channel.backends.health import HealthCheck
 from puregrpc.channel.backends.subchannel import Subchannel
@@ -60,6 +61,7 @@ class ChannelCore:
         self.options = options
         self.is_closed = False
         self.throttle = RetryThrottle(options.retry_throttling)
+        self.trace = TraceLog("Channel")
         self._process = THIS_PROCESS.id
         self._changed = Waiters(kernel.waiter)
         self._connection_config = options.connection
@@ -81,13 +83,15 @@ class ChannelCore:
     def _subchannel(
         self, name: str, open_session: Callable[[Subchannel, float], Awaitable[ClientSession]]
     ) -> Subchannel:
-        return Subchannel(
+        subchannel = Subchannel(
             self,
             name,
             open_session,
             connect_timeout=self.options.connect_timeout,
             health_check=self._health_check,
         )
+        self.trace.add("Subchannel created", subchannel=subchannel)
+        return subchannel
 
     def _subchannel_to(self, address: Address) -> Subchannel:
         async def open_session(subchannel: Subchannel, until: float) -> ClientSession:
@@ -191,6 +195,7 @@ class ChannelCore:
     def subchannel_changed(self) -> None:
         """See `SubchannelOwner`."""
         self.balancer.changed()
+        self.trace.state_is(self.state, self.balancer.last_error)
         if self.is_closed:
             self._changed.wake_all()
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from puregrpc.channel.backends.channel_trace import ChannelTrace
 from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.transport import CallCounters, ClientSession, SessionCounters
 from puregrpc.wire.snapshot import ConnectionSnapshot
@@ -63,6 +64,7 @@ class SubchannelSnapshot:
     number: int = 0
     calls: CallNumbers = CallNumbers()
     """Over all connections that there have been."""
+    trace: ChannelTrace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class ChannelSnapshot:
     counters: SessionCounters = SessionCounters(0, 0)  # noqa: RUF009 - frozen
     calls: CallNumbers = CallNumbers()
     number: int = 0
+    trace: ChannelTrace | None = None
+    """None for one that has not been used yet."""
 
 
 def snapshot_of(number: int, target: str, core: ChannelCore | None, state: ConnectivityState) -> ChannelSnapshot:
@@ -97,6 +101,7 @@ def _channel(number: int, target: str, core: ChannelCore, state: ConnectivitySta
         balancer.counters,
         calls,
         number,
+        core.trace.snapshot(),
     )
 
 
@@ -113,6 +118,7 @@ def _subchannel(subchannel: Subchannel, now: float) -> SubchannelSnapshot:
             sum(session.connection.open_calls for session in subchannel.sessions),
             now,
         ),
+        trace=subchannel.trace.snapshot(),
     )
 
 

@@ -30,3 +30,6 @@ class ConnectionSnapshot:
     calls: tuple[CallSnapshot, ...] = ()
     queued_calls: int = 0
     settings: dict[str, int] = field(default_factory=dict)
+    streams_failed: int = 0
+    """How many calls ended without END_STREAM from the server, whatever their status (gRFC A14): reset, lost with the
+    connection, or never sent."""

@@ -229,6 +229,7 @@ class RoundRobin(Balancer):
             return []
         self._resolved_at = self._kernel.now()
         self._resolution_error = ""
+        self._owner.trace.add(f"Address resolved to {', '.join(map(str, addresses))}")
         by_address = {address: self._by_address.get(address) or self._make_subchannel(address) for address in addresses}
         removed = [subchannel for address, subchannel in self._by_address.items() if address not in by_address]
         self._by_address = by_address
@@ -236,6 +237,7 @@ class RoundRobin(Balancer):
         self.leaving += removed
         leaving = [session for subchannel in removed for session in subchannel.sessions]
         for subchannel in removed:
+            self._owner.trace.add("Subchannel removed: its address is gone", subchannel=subchannel)
             subchannel.drain()
         for subchannel in self.subchannels:
             subchannel.request_connection()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from puregrpc.channel.backends.backoff import Backoff
+from puregrpc.channel.backends.channel_trace import TraceLog
 from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.channel.backends.health import HealthCheck, HealthWatch
 from puregrpc.errors import ConnectError, Error
@@ -24,6 +25,7 @@ class SubchannelOwner(Protocol):
     """The channel, as its backends see it."""
 
     kernel: Kernel
+    trace: TraceLog
 
     def subchannel_changed(self) -> None:
         """The state of a subchannel or the error of its last attempt has changed. With the mutex held."""
@@ -78,6 +80,7 @@ class Subchannel:
         self._connecting: Task | None = None
         self.number = next_number()
         """No other one of the process has it."""
+        self.trace = TraceLog("Subchannel")
 
     # -- for the balancer
 
@@ -200,6 +203,7 @@ class Subchannel:
     def _set(self, state: ConnectivityState) -> None:
         if self.state is not state and not self.is_closed:
             self.state = state
+            self.trace.state_is(state, self.error)
             self._owner.subchannel_changed()
 
     def _pause_after(self, error: Exception) -> Waiter | None:

@@ -14,7 +14,7 @@ from puregrpc.errors import InvalidArgument
 from puregrpc.kernel.network.addresses import split_host_port
 
 if TYPE_CHECKING:
-    from puregrpc.channel import CallNumbers, ChannelSnapshot, SubchannelSnapshot
+    from puregrpc.channel import CallNumbers, ChannelSnapshot, ChannelTrace, SubchannelSnapshot, TraceEvent
     from puregrpc.channel import SessionSnapshot as ChannelSession
     from puregrpc.server import ServerSnapshot
     from puregrpc.server import SessionSnapshot as ServerSession
@@ -159,7 +159,7 @@ def _answer(name: str, found: list[Json], is_end: bool) -> Json:
 def _channel(snapshot: ChannelSnapshot) -> Json:
     return {
         "ref": {"channelId": str(snapshot.number), "name": snapshot.target},
-        "data": _channel_data(snapshot.state.name, snapshot.target, snapshot.calls),
+        "data": _channel_data(snapshot.state.name, snapshot.target, snapshot.calls, snapshot.trace),
         "subchannelRef": [
             {"subchannelId": str(each.number), "name": each.name}
             for each in snapshot.subchannels
@@ -171,20 +171,34 @@ def _channel(snapshot: ChannelSnapshot) -> Json:
 def _subchannel(snapshot: SubchannelSnapshot) -> Json:
     return {
         "ref": {"subchannelId": str(snapshot.number), "name": snapshot.name},
-        "data": _channel_data(snapshot.state.name, snapshot.name, snapshot.calls),
+        "data": _channel_data(snapshot.state.name, snapshot.name, snapshot.calls, snapshot.trace),
         "socketRef": [_socket_ref(session.number, session.peer) for session in snapshot.sessions],
     }
 
 
-def _channel_data(state: str, target: str, calls: CallNumbers) -> Json:
-    data = {
+def _channel_data(state: str, target: str, calls: CallNumbers, trace: ChannelTrace | None) -> Json:
+    data: Json = {
         "state": {"state": state},
         "target": target,
         "callsStarted": str(calls.started),
         "callsSucceeded": str(calls.succeeded),
         "callsFailed": str(calls.failed),
     }
+    if trace is not None:
+        data["trace"] = _trace(trace)
     return _with_time(data, "lastCallStartedTimestamp", calls.last_started)
+
+
+def _trace(trace: ChannelTrace) -> Json:
+    data: Json = {"numEventsLogged": str(trace.logged), "events": [_event(event) for event in trace.events]}
+    return _with_time(data, "creationTimestamp", trace.created)
+
+
+def _event(event: TraceEvent) -> Json:
+    data: Json = {"description": event.description, "severity": "CT_WARNING" if event.is_warning else "CT_INFO"}
+    if event.subchannel is not None:
+        data["subchannelRef"] = {"subchannelId": str(event.subchannel), "name": event.subchannel_name}
+    return _with_time(data, "timestamp", event.time)
 
 
 def _server(snapshot: ServerSnapshot) -> Json:
@@ -202,9 +216,7 @@ def _server(snapshot: ServerSnapshot) -> Json:
 def _client_socket(session: ChannelSession) -> Json:
     calls = session.calls
     data = {
-        "streamsStarted": str(calls.started),
-        "streamsSucceeded": str(calls.succeeded),
-        "streamsFailed": str(calls.failed),
+        **_streams(calls.started, session.connection),
         "messagesSent": str(calls.messages_sent),
         "messagesReceived": str(calls.messages_received),
         **_windows(session.connection),
@@ -223,9 +235,7 @@ def _server_socket(session: ServerSession) -> Json:
     return {
         "ref": _socket_ref(session.number, session.peer),
         "data": {
-            "streamsStarted": str(session.calls_started),
-            "streamsSucceeded": str(session.calls_ended.get(0, 0)),
-            "streamsFailed": _failed(session.calls_ended),
+            **_streams(session.calls_started, session.connection),
             "messagesSent": str(session.messages_sent),
             "messagesReceived": str(session.messages_received),
             **_windows(session.connection),
@@ -238,6 +248,16 @@ def _server_socket(session: ServerSession) -> Json:
 
 def _failed(ended: Mapping[int, int]) -> str:
     return str(sum(number for code, number in ended.items() if code))
+
+
+def _streams(started: int, connection: ConnectionSnapshot) -> Json:
+    """A stream has succeeded when the server's END_STREAM came or went, whatever the status of the call."""
+    failed = connection.streams_failed
+    return {
+        "streamsStarted": str(started),
+        "streamsSucceeded": str(max(started - failed - len(connection.calls), 0)),
+        "streamsFailed": str(failed),
+    }
 
 
 def _windows(connection: ConnectionSnapshot) -> Json:

@@ -111,6 +111,7 @@ class FastClientConnection(FastConnection, ClientConnection):
                 pieces = (encode_message(message, coding or IDENTITY, self._max_send_message_size),)
 
         if self._max_list_size is not None and (size := self._excess(method, metadata, len(request.metadata))):
+            self._streams_failed += 1
             self._refuse_headers(call, size, self._max_list_size)
             return
         call.wire_path = request.path

@@ -81,6 +81,7 @@ class Controlled(Sending):
         "_settings",
         "_settled",
         "_stream_window",
+        "_streams_failed",
         "_turn",
     )
 
@@ -88,6 +89,7 @@ class Controlled(Sending):
         super().__init__(driver, config)
         self._now = 0.0
         self._turn = Turn()
+        self._streams_failed = 0
         self._last_processed = MAX_WINDOW
         """The last stream that the peer says it may have looked at, as GOAWAY has it."""
         self._settled = False
@@ -304,7 +306,7 @@ class Controlled(Sending):
         if call is None:
             self._check_not_idle(stream_id, "RST_STREAM")
             return
-        call.wire_state |= END_SENT | REMOTE_CLOSED  # nothing may follow, not even a reset
+        self._cut(call)  # nothing may follow, not even a reset
         self._peer_reset(call, int.from_bytes(payload, "big"))
 
     def _settings_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -397,15 +399,23 @@ class Controlled(Sending):
             return
         self._now = max(self._now, now)
         self._reset_stream(call, error_code)
+        self._cut(call)
         self._forget(call)
         self._after_call()
+
+    def _cut(self, call: Call) -> None:
+        """Nothing more comes or goes on the stream: it has failed if the server has not sent END_STREAM."""
+        state = call.wire_state
+        if not state & (REMOTE_CLOSED if self._client else END_SENT):
+            self._streams_failed += 1
+        call.wire_state = state | END_SENT | REMOTE_CLOSED
 
     def _reset_stream(self, call: Call, error_code: int) -> None:
         """Send RST_STREAM, unless the peer has not heard of the stream or it is over on both sides."""
         state = call.wire_state
         if state & QUEUED or state & (END_SENT | REMOTE_CLOSED) == END_SENT | REMOTE_CLOSED or self._closed:
             return
-        call.wire_state = state | END_SENT | REMOTE_CLOSED
+        self._cut(call)
         self._reset_unknown(call.wire_id, error_code)
 
     def _reset_unknown(self, stream_id: int, error_code: int) -> None:
@@ -419,6 +429,7 @@ class Controlled(Sending):
     def _end_call(self, call: Call, status: Status, trailers: Metadata = (), *, unprocessed: bool = False) -> None:
         """The call is over: forget it and tell its owner, if he wants to hear of it."""
         told = not call.wire_state & DETACHED
+        self._cut(call)
         self._forget(call)
         if told:
             call.on_end(status, trailers, unprocessed=unprocessed)
@@ -500,6 +511,7 @@ class Controlled(Sending):
             calls=tuple(self._call_snapshot(call) for call in self._all_calls()),
             queued_calls=sum(1 for call in self._all_calls() if call.wire_state & QUEUED),
             settings={SETTING_NAMES[key]: value for key, value in self._settings.items()},
+            streams_failed=self._streams_failed,
         )
 
     def _call_snapshot(self, call: Call) -> CallSnapshot:

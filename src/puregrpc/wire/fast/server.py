@@ -469,6 +469,12 @@ class FastServerConnection(FastConnection, ServerConnection):
             call.wire_state |= END_SENT
             self._stream_done(call)
 
+    def _cut(self, call: Call) -> None:
+        if isinstance(call, RefusedCall):  # its owner knows nothing of it
+            call.wire_state |= END_SENT | REMOTE_CLOSED
+        else:
+            super()._cut(call)
+
     def _ended_remotely(self, call: Call) -> None:
         if isinstance(call, RefusedCall) and not call.answered:
             self._send_refusal(call)

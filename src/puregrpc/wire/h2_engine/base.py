@@ -69,6 +69,7 @@ class H2Connection(Holding[CallT]):
         "_peer_is_done",
         "_sent_away",
         "_settled",
+        "_streams_failed",
         "_suspended",
         "_told",
         "_turn",
@@ -78,6 +79,7 @@ class H2Connection(Holding[CallT]):
     def __init__(self, driver: Driver, config: ConnectionConfig, *, client: bool) -> None:
         super().__init__(config, client=client)
         self._driver = driver
+        self._streams_failed = 0
         self._frames = FrameReader(
             preface=not client,
             max_frame_size=MAX_FRAME_SIZE,
@@ -320,6 +322,7 @@ class H2Connection(Holding[CallT]):
             calls=tuple(self._call_snapshot(stream) for stream in self._calls.values()),
             queued_calls=len(self._calls) - len(self._streams),
             settings=self._http2.peer_settings,
+            streams_failed=self._streams_failed,
         )
 
     def _call_snapshot(self, stream: Stream[CallT]) -> CallSnapshot:
@@ -380,6 +383,7 @@ class H2Connection(Holding[CallT]):
             return
         self._now = max(self._now, now)
         self._reset_stream(stream, error_code)
+        self._cut(stream)
         self._forget(stream)
         self._after_call()
         self._tell_output()
@@ -580,7 +584,7 @@ class H2Connection(Holding[CallT]):
         stream = self._streams.get(stream_id)
         if stream is None:
             return
-        stream.wire_ended_locally = stream.wire_ended_remotely = True
+        self._cut(stream)
         if remote:
             self._peer_reset(stream, error_code)
         else:  # h2 did, because the peer's WINDOW_UPDATE went over the top (RFC 9113, section 6.9.1)
@@ -649,15 +653,25 @@ class H2Connection(Holding[CallT]):
     def _reset_stream(self, stream: Stream[CallT], error_code: int) -> None:
         """RST_STREAM, unless the stream is closed already or was never opened."""
         if stream.id and not (stream.wire_ended_locally and stream.wire_ended_remotely):
-            stream.wire_ended_locally = stream.wire_ended_remotely = True
+            self._cut(stream)
             if not self._closed:
                 self._http2.reset(stream.id, error_code)
+
+    def _cut(self, stream: Stream[CallT]) -> None:
+        """Nothing more comes or goes on the stream: it has failed if the server has not sent END_STREAM.
+
+        Of a request that was refused, which has no path here, the owner knows nothing.
+        """
+        if not (stream.wire_ended_remotely if self._is_client else stream.wire_ended_locally) and stream.path:
+            self._streams_failed += 1
+        stream.wire_ended_locally = stream.wire_ended_remotely = True
 
     def _end_call(
         self, stream: Stream[CallT], status: Status, trailers: Metadata = (), *, unprocessed: bool = False
     ) -> None:
         """The call is over: forget it and tell its owner, unless he knows."""
         untold = not stream.answered
+        self._cut(stream)
         self._forget(stream)
         if untold:
             stream.call.on_end(status, trailers, unprocessed=unprocessed)

@@ -82,6 +82,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
             raise
         most, size = self._http2.peer_max_header_list_size, header_list_size(fields)
         if most is not None and size > most:
+            self._cut(stream)
             self._forget(stream)
             self._refuse_headers(call, size, most)
             return
