@@ -317,6 +317,7 @@ def test_the_heap_is_a_dictionary_with_an_order(steps: list[tuple[str, int, floa
             assert sorted(heap.expire(time)) == sorted(one for _, one in due)
             for _, one in due:
                 del model[one]
+        assert heap.not_before <= min(model.values(), default=math.inf)
         assert heap.next_time() == min(model.values(), default=None)
 
 
@@ -328,7 +329,7 @@ def test_the_heap_does_not_keep_the_dead() -> None:
         heap.add(key, 1000.0)
         heap.discard(key)
         heap.discard(key)
-    assert len(heap.heap) < 200
+    assert len(heap) < 200
     assert heap.next_time() == 10.0
     assert list(heap.expire(9.0)) == []
     assert list(heap.expire(2000.0)) == [0]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import re
+from collections import OrderedDict
 from collections.abc import Iterator
+from math import inf
 
 from puregrpc.errors import RemoteProtocolError
 
@@ -42,47 +44,71 @@ def parse_timeout(value: bytes) -> float:
 
 
 class DeadlineHeap:
-    """The deadlines of a connection's calls; an entry is forgotten lazily, when it comes to the top.
+    """The deadlines of a connection's calls.
 
-    An entry whose call is over stays until its time or until dead entries outnumber the living: then the heap is
-    rebuilt, so that its size stays within a constant factor of the open calls'.
+    Calls with the same timeout have their deadlines in the order in which they begin, and most have the same: those are
+    kept in a line. Only a deadline before the last one in the line goes to a heap. Its entry there is forgotten lazily:
+    when it comes to the top, or when dead entries outnumber the living and the heap is rebuilt, so that its size stays
+    within a constant factor of the open calls'.
     """
 
-    __slots__ = ("_dead", "_live", "heap")
+    __slots__ = ("_dead", "_heap", "_last", "_line", "_live", "not_before")
 
     def __init__(self) -> None:
-        self.heap: list[tuple[float, int]] = []
-        """Deadlines and calls, those that are over among them, the earliest first: if it has not passed, none has."""
+        self.not_before = inf
+        """No deadline passes before this time."""
+        self._line: OrderedDict[int, float] = OrderedDict()
+        self._last = -inf
+        """The deadline that was put in the line last."""
+        self._heap: list[tuple[float, int]] = []
         self._live: dict[int, float] = {}
+        """The calls of the heap that are not over."""
         self._dead = 0
+
+    def __len__(self) -> int:
+        """How many entries it keeps, those of calls that are over among them."""
+        return len(self._line) + len(self._heap)
 
     def add(self, key: int, deadline: float) -> None:
         """Watch a call, known by a number that no other watched call has. A deadline of NaN is none."""
-        if deadline == deadline:
+        if deadline >= (self._last if self._line else -inf):
+            self._line[key] = self._last = deadline
+        elif deadline == deadline:
             self._live[key] = deadline
-            heapq.heappush(self.heap, (deadline, key))
+            heapq.heappush(self._heap, (deadline, key))
+        if deadline < self.not_before:
+            self.not_before = deadline
 
     def discard(self, key: int) -> None:
         """The call is over: forget its deadline, if it has one."""
-        if self._live.pop(key, None) is None:
+        if self._line.pop(key, None) is not None or self._live.pop(key, None) is None:
             return
         self._dead += 1
         if self._dead > 64 and self._dead > 2 * len(self._live):
-            self.heap = [(deadline, live) for live, deadline in self._live.items()]
-            heapq.heapify(self.heap)
+            self._heap = [(deadline, live) for live, deadline in self._live.items()]
+            heapq.heapify(self._heap)
             self._dead = 0
 
     def next_time(self) -> float | None:
         """The earliest deadline of a call that is not over."""
-        heap = self.heap
-        while heap and self._live.get(heap[0][1]) != heap[0][0]:
+        line, heap = self._line, self._heap
+        earliest = line[next(iter(line))] if line else inf
+        while heap:
+            deadline, key = heap[0]
+            if self._live.get(key) == deadline:
+                earliest = min(earliest, deadline)
+                break
             heapq.heappop(heap)
             self._dead -= 1
-        return heap[0][0] if heap else None
+        self.not_before = earliest
+        return earliest if line or heap else None
 
     def expire(self, now: float) -> Iterator[int]:
         """Take out one call after the other whose deadline is ``now`` or before, earliest first."""
         while (earliest := self.next_time()) is not None and earliest <= now:
-            key = heapq.heappop(self.heap)[1]
-            del self._live[key]
+            if self._heap and self._heap[0][0] == earliest:
+                key = heapq.heappop(self._heap)[1]
+                del self._live[key]
+            else:
+                key, _ = self._line.popitem(last=False)
             yield key

@@ -25,7 +25,6 @@ from puregrpc.channel.details import (
 )
 from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.threads.kernel import ThreadKernel
-from puregrpc.transport.thread_session import ThreadSession
 from puregrpc.wire.connection import Request
 
 __all__ = [
@@ -209,14 +208,14 @@ class BlockingUnaryUnaryMethod(_Method[RequestT, ResponseT]):
         if wait_for_ready is not None or compression is not None or credentials is not None:
             details = self.details(metadata, timeout, wait_for_ready, compression, credentials)
             return self._kernel.run(self._made(details, data))
-        session = core.try_pick()
+        session: Any = core.try_pick()  # a ThreadSession: on threads there are no others
         if session is None or not self._goes_straight or core.is_foreign:
             return self._kernel.run(self._made(self.details(metadata, timeout, None, None, None), data))
         head = self.head(metadata) if metadata else self._request
         now = self._kernel.now()
         deadline = None if timeout is None else deadline_of(timeout, now)
         try:
-            call = cast("ThreadSession[Any]", session).exchange_blocking(UnaryCall(session), head, deadline, data, now)
+            call = session.exchange_blocking(UnaryCall(session), head, deadline, data, now)
         except LocalProtocolError:
             if not session.is_going_away:  # else since it was chosen
                 raise

@@ -43,6 +43,9 @@ LONGEST_PAUSE = RECV_TIMEOUT
 """How long the reader waits at most before it looks at the time."""
 
 
+FAR = 2 * LONGEST_PAUSE
+"""A deadline that is not so near (seconds) is seen in time by who looks once in LONGEST_PAUSE."""
+
 CLOGGED_PAUSE = 0.005
 LONGEST_CLOGGED_PAUSE = 0.32
 """How long (seconds) the reader of a server waits before it looks again whether its client takes answers: each time
@@ -202,7 +205,7 @@ class Reading:
         It looks at the time once a second. Deadlines that are nearer, and those of calls beside one that is led, are
         for the callers.
         """
-        return deadline - now > 2 * LONGEST_PAUSE and self.leader is None
+        return deadline - now > FAR and self.leader is None
 
     @property
     def is_about_to_look(self) -> bool:

@@ -56,8 +56,8 @@ class Writing:
 
         Nothing where another thread sends: that one takes along what has come.
         """
-        me = get_ident()
-        if self.sender not in (NOBODY, me):
+        me, sender = get_ident(), self.sender
+        if sender and sender != me:
             return NOTHING
         session = self._session
         try:

@@ -158,7 +158,7 @@ class Controlled(Sending):
     def next_time(self) -> float | None:
         if self._closed:
             return None
-        earliest = self._deadlines.next_time() if self._deadlines.heap else None
+        earliest = self._deadlines.next_time()
         if self._keepalive is not None:
             earliest = _earlier(earliest, self._keepalive.next_time(has_calls=bool(self.streams)))
         if self._handshake_deadline is not None:

@@ -105,8 +105,7 @@ class FastConnection(Holding):
         self._now = now
         if self._closed:
             return
-        heap = self._deadlines.heap
-        if heap and heap[0][0] <= now:
+        if self._deadlines.not_before <= now:
             self._turn.begin()
             self._expire_deadlines()
         if not data:

@@ -137,8 +137,7 @@ class H2Connection(Holding[CallT]):
         self._now = now
         if self._closed:
             return
-        heap = self._deadlines.heap
-        if heap and heap[0][0] <= now:
+        if self._deadlines.not_before <= now:
             self._turn.begin()
             self._expire_deadlines()
             self._tell_output()
