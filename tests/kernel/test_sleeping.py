@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -178,3 +180,62 @@ def is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="steps of the interpreter are counted")
+def test_an_interrupt_between_letting_go_and_waking_still_wakes() -> None:
+    """At each step of the interpreter's, on builds with the GIL too, which come here by chance alone."""
+    steps = 0
+    while is_interrupted_in_release(steps):
+        steps += 1
+    assert steps > 5
+
+
+def is_interrupted_in_release(after: int) -> bool:
+    """Let go of a lock that a thread waits for, with an interrupt after so many steps; whether there are as many."""
+    locks: list[DescriptorLock] = []
+    ready, woken = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        locks.append(held())
+        ready.set()
+        locks[0].acquire()
+        woken.set()
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    assert ready.wait(15)
+    time.sleep(0.002)
+    (lock,) = locks
+    steps = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal steps
+        if frame.f_code is not DescriptorLock.release.__code__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            steps += 1
+            if steps == after + 1:
+                raise Interrupt
+        return trace
+
+    before = sys.gettrace()
+    was_interrupted = False
+    try:
+        sys.settrace(trace)
+        lock.release()
+    except Interrupt:
+        was_interrupted = True
+    finally:
+        sys.settrace(before)
+    if lock.locked() and not woken.is_set():  # it came before the lock was let go, or the thread has it already
+        with suppress(RuntimeError):
+            lock.release()
+    assert woken.wait(15), after
+    waiting.join(15)
+    return was_interrupted

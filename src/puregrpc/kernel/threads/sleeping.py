@@ -118,7 +118,8 @@ class DescriptorLock:
     """As `threading.Lock`, for one thread that waits, which is the one that makes it, or always the same.
 
     Who lets go changes the lock's state first, and rings then; who waits looks at the state whenever it is woken. An
-    exception of a signal handler leaves it whole: each change of the state is one step of the interpreter's lock.
+    exception of a signal handler leaves it whole: each change of the state is one step of the interpreter's lock, and
+    who is to be woken by it is, also if the exception comes before that.
     """
 
     __slots__ = ("_doorbell", "_lock")
@@ -153,7 +154,19 @@ class DescriptorLock:
 
     def release(self) -> None:
         """As that of `threading.Lock`: RuntimeError if nobody has it."""
-        self._lock.release()
+        # One handler for the exception of a signal between the two steps, one for that of a second signal in the first.
+        try:
+            try:
+                self._lock.release()
+                self._ring()
+            except BaseException:
+                self._ring()
+                raise
+        except BaseException:
+            self._ring()
+            raise
+
+    def _ring(self) -> None:
         doorbell = self._doorbell
         if doorbell is not None:
             doorbell.ring()
