@@ -221,6 +221,18 @@ def gzip_bombs() -> Iterator[bytes]:
         yield frame(HEADERS, END_HEADERS, number, fields) + frame(DATA, END_STREAM, number, bomb)
 
 
+def small_bombs() -> Iterator[bytes]:
+    """Compressed requests of 120 and of 500 octets that are sent back inflated, for which there is no window."""
+    first, following = indexed((*GRPC_REQUEST, (b"grpc-encoding", b"gzip")))
+    yield opening(INITIAL_WINDOW_SIZE=0)
+    for number in range(1, 41, 2):
+        deflater = zlib.compressobj(9, wbits=31)
+        size = 480_000 if number % 4 == 1 else 100_000
+        bomb = message(deflater.compress(bytes(size)) + deflater.flush(), 1)
+        fields = first if number == 1 else following
+        yield frame(HEADERS, END_HEADERS, number, fields) + frame(DATA, END_STREAM, number, bomb)
+
+
 def of_service(path: bytes, octets: bytes) -> Iterator[bytes]:
     """A hundred calls of a service that stay open."""
     first, following = indexed((*GRPC_REQUEST[:2], (b":path", path), *GRPC_REQUEST[3:]))
@@ -288,6 +300,7 @@ CROWDS: tuple[Crowd, ...] = (
     Crowd("large-messages", large_messages, "deaf"),
     Crowd("gzip-messages", gzip_messages, "deaf"),
     Crowd("gzip-bombs", gzip_bombs),
+    Crowd("small-gzip-bombs", small_bombs),
     Crowd("open-calls", open_calls, "deaf"),
     Crowd("foreign-requests", foreign_requests),
     Crowd("health-watches", health_watches),

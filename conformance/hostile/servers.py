@@ -1,7 +1,7 @@
 """The servers that the catalogue is run against: ``python -m conformance.hostile.servers KIND HANDLERS``.
 
-KIND is ``fast-trio``, ``h2-asyncio``, ``fast-threads`` and so on, with ``-tls`` behind it for TLS, or ``grpcio``. It
-prints its port once it listens.
+KIND is ``fast-trio``, ``h2-asyncio``, ``fast-threads`` and so on, or ``grpcio``. Behind it may stand ``-plain``, for
+handlers that are plain functions where there is a loop, and ``-tls``. It prints its port once it listens.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def certificate() -> TlsOptions:
     return TlsOptions(certificate_chain=chain, private_key=of_server.private_key_pem.bytes())
 
 
-async def serve(config: ServerConfig, handlers: str, tls: TlsOptions | None) -> None:
+async def serve(config: ServerConfig, handlers: str, is_plain: bool, tls: TlsOptions | None) -> None:
     server = Server(ADDRESS, tls=tls, config=config)
-    server.add_methods(methods(handlers, is_plain=False))
+    server.add_methods(methods(handlers, is_plain=is_plain))
     add_health_and_reflection(server)
     async with server:
         print(server.addresses[0].rpartition(":")[2], flush=True)
@@ -122,17 +122,18 @@ def main() -> None:
     if kind == "grpcio":
         serve_grpcio(handlers)
         return
-    engine, world, *secured = kind.split("-")
-    tls = certificate() if secured else None
+    engine, world, *more = kind.split("-")
+    is_plain = "plain" in more
+    tls = certificate() if "tls" in more else None
     config = ServerConfig(engine=engine)  # type: ignore[arg-type]  # one of KINDS
     if world == "threads":
         serve_blocking(config, handlers, tls)
     elif world == "asyncio":
-        asyncio.run(serve(config, handlers, tls))
+        asyncio.run(serve(config, handlers, is_plain, tls))
     else:
         import trio
 
-        trio.run(serve, config, handlers, tls)
+        trio.run(serve, config, handlers, is_plain, tls)
 
 
 if __name__ == "__main__":

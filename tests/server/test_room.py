@@ -32,6 +32,7 @@ from puregrpc.fuzz.frames.probe import (
 from puregrpc.server import Method, ServerConfig, Shape, in_place, room, stalls
 from puregrpc.wire import EngineName
 from puregrpc.wire.limits import MAX_UNSENT_OUTPUT, MOST_INFLATING, SERVER_UNSENT
+from puregrpc.wire.memory import MemoryBudget
 from puregrpc.wire.status import StatusCode
 
 ANSWER = 400_000
@@ -225,8 +226,6 @@ def test_many_connections_have_no_more_large_answers_than_one(
 ) -> None:
     if name == "InPlace" and style == "async":
         pytest.skip("plain handlers alone run in place")
-    if name == "Unary" and style == "plain" and world != "threads":
-        pytest.skip("each connection has a thread, and all may have begun before the loop knows of an answer")
     monkeypatch.setattr(room, "PATIENCE", 3600.0)
     monkeypatch.setattr(stalls, "STALL", 3600.0)
     begun = Begun()
@@ -237,7 +236,7 @@ def test_many_connections_have_no_more_large_answers_than_one(
         socks = [stack.enter_context(connect_to(running.address)) for _ in range(connections)]
         for sock in socks:
             sock.sendall(opening(INITIAL_WINDOW_SIZE=0) + request(1, name))
-        block_until(lambda: begun.count * ANSWER >= SERVER_UNSENT)
+        block_until(lambda: (begun.count + 1) * ANSWER >= SERVER_UNSENT)
         assert settled(begun) * ANSWER <= SERVER_UNSENT + 3 * threads * ANSWER
         assert take_answers(socks) >= connections * ANSWER
         assert begun.count == connections
@@ -303,3 +302,76 @@ def test_streams_wait_as_well(world: str, style: str) -> None:
         sock.sendall(frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff") + window(0, 1 << 30))
         assert ended_streams(sock, calls) >= 4 * calls * 50_000
         assert begun.count == 4 * calls
+
+
+@IN_STYLES
+@pytest.mark.parametrize("name", ["Unary", "Stream"])
+def test_handlers_that_answer_late_are_foreseen(
+    world: str, style: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a method is known to give large answers, no more of its handlers begin than what they give has room for."""
+    monkeypatch.setattr(room, "LOOKS", 1 << 30)
+    begun, is_first, may_answer = Begun(), [True], threading.Event()
+
+    def is_to_wait() -> bool:
+        was_first, is_first[0] = is_first[0], False
+        begun.one_more()
+        return not was_first and not may_answer.is_set()
+
+    async def late(_request: bytes, context: Any) -> bytes:
+        waits = is_to_wait()
+        while waits and not may_answer.is_set():
+            await context.kernel.sleep(context.kernel.now() + 0.02)
+        return bytes(ANSWER)
+
+    async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield await late(request, context)
+
+    def plain_late(_request: bytes, _context: Any) -> bytes:
+        if is_to_wait():
+            assert may_answer.wait(TIMEOUT)
+        return bytes(ANSWER)
+
+    def plain_stream(request: bytes, context: Any) -> Iterator[bytes]:
+        yield plain_late(request, context)
+
+    unary, many = (late, stream) if style == "async" else (plain_late, plain_stream)
+    connections = 80
+    server = make_server(world, config=ServerConfig(handler_threads=4))
+    server.add_methods([Method("/a.B/Unary", unary), Method("/a.B/Stream", many, Shape.SERVER_STREAM)])
+    with serving(server, world) as running, ExitStack() as stack:
+        stack.callback(may_answer.set)
+        socks = [stack.enter_context(connect_to(running.address)) for _ in range(connections)]
+        for index, sock in enumerate(socks):
+            sock.sendall(opening(INITIAL_WINDOW_SIZE=0x7FFFFFFF) + window(0, 1 << 30) + request(1, name))
+            if not index:
+                assert ended_streams(sock, 1) >= ANSWER
+        block_until(lambda: begun.count * ANSWER >= SERVER_UNSENT)
+        assert settled(begun) * ANSWER <= SERVER_UNSENT + 10 * ANSWER
+        may_answer.set()
+        for sock in socks[1:]:
+            assert ended_streams(sock, 1) >= ANSWER
+        assert begun.count == connections
+
+
+def test_what_is_foreseen_counts_until_it_is_sent_or_its_handler_takes_long() -> None:
+    budget = MemoryBudget(unsent=1 << 20)
+    foreseen = room.Foreseen(budget)
+    calls: Any = [object(), object(), object()]
+    foreseen.add(calls[0], 1 << 19)
+    assert not foreseen.is_full
+    foreseen.add(calls[0], 1000)  # it is small after all
+    assert not foreseen.calls
+    for call in calls[:2]:
+        foreseen.add(call, 1 << 19)
+    assert foreseen.is_full
+    assert not foreseen.is_unsent_full
+    foreseen.drop(calls[0])
+    assert not foreseen.is_full
+    for _ in range(room.LOOKS - 1):
+        foreseen.look()
+    foreseen.add(calls[2], 1 << 19)
+    assert foreseen.is_full
+    foreseen.look()
+    assert list(foreseen.calls) == calls[2:]
+    assert not foreseen.is_full

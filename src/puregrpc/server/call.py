@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["InPlaceCall", "IncomingCall", "RejectedCall", "RequestStream", "StreamRequestCall", "UnaryRequestCall"]
 
+FORGETTING = 4
+"""An answer makes expected ones smaller by this power of two, as long as it is not larger than those."""
+
 MESSAGES_PER_TURN = 32
 """After so many messages that needed no waiting, a stream lets the other tasks run."""
 
@@ -142,12 +145,33 @@ class IncomingCall(ServerCall):
         return self.lacks_room() or (self.ended is None and self.session.room.is_too_large(self, message))
 
     def lacks_room_to_begin(self) -> bool:
-        """The same, for what is to be expected of the handler."""
+        """The same, for what is to be expected of the handler, who has not begun."""
         room = self.session.room
-        if self.lacks_room() or (self.route.has_large_answers and self.ended is None and room.is_to_answer_later(self)):
+        if self.lacks_room() or (self.route.expected_answer and self.ended is None and room.is_too_large(self)):
             return True
         if room.growing:
             room.growing.pop(self, None)
+        return False
+
+    @property
+    def is_buffer_full(self) -> bool:
+        """The client does not take more of the call's responses at the moment."""
+        return self.session.wire.send_buffered(self) > SEND_BUFFER_SIZE
+
+    def lacks_room_to_go_on(self) -> bool:
+        """The same, for the next of many responses. The last one waits to be sent, or has been."""
+        session = self.session
+        session.foreseen.drop(self)
+        if self.ended is not None:
+            return False
+        if self.is_buffer_full or session.wire.is_send_full:
+            return True
+        expected = self.route.expected_answer
+        if expected:
+            if session.room.is_too_large(self):
+                return True
+            session.room.growing.pop(self, None)
+            session.foreseen.add(self, expected)
         return False
 
     @property
@@ -187,6 +211,8 @@ class IncomingCall(ServerCall):
         """Run the handler and send what it gives: the whole of the call from its request on."""
         if self.is_to_wait:
             return
+        if self.route.expected_answer:
+            self.session.foreseen.add(self, self.route.expected_answer)
         self.is_running = True
         try:
             if self.ended is not None:
@@ -206,6 +232,8 @@ class IncomingCall(ServerCall):
             except Exception as fault:
                 self.crashed(fault)
         finally:
+            if self.session.foreseen.calls:
+                self.session.foreseen.drop(self)
             if self.holds_place:
                 self.let_go()
 
@@ -214,17 +242,22 @@ class IncomingCall(ServerCall):
         others run in between."""
         session = self.session
         inflating = session.connections.inflating
-        if len(message) < SMALL_COMPRESSED:
-            return await inflating.in_slices(message)
+        if len(message) < SMALL_COMPRESSED and not self.lacks_room_for(message):
+            return self.inflated(message.inflate())
         room = session.room
         try:
             while True:
                 async with inflating:
                     if not self.lacks_room_for(message):
-                        return await inflating.in_slices(message)
+                        return self.inflated(await inflating.in_slices(message))
                 await room.wait_to_inflate(self)
         finally:
             room.growing.pop(self, None)
+
+    def inflated(self, message: bytes) -> bytes:
+        """A message has been inflated, which may be sent back; gives it."""
+        self.session.foreseen.add(self, len(message))
+        return message
 
     def begin(self) -> Any:
         """Call the handler: gives a response, an awaitable of one, or an async iterator of many."""
@@ -246,8 +279,10 @@ class IncomingCall(ServerCall):
         except Exception as error:
             log_exception(error, "%s: the handler's response does not fit its type", self.describe())
             raise RpcError(StatusCode.INTERNAL, f"the response could not be written: {error}") from error
-        if len(data) > GUARANTEED_MEMORY:
-            self.route.has_large_answers = True
+        route = self.route
+        if len(data) > GUARANTEED_MEMORY or route.expected_answer:
+            expected = max(len(data), route.expected_answer - (route.expected_answer >> FORGETTING))
+            route.expected_answer = expected if expected > GUARANTEED_MEMORY else 0
         return data
 
     # -- sending, with the connection at hand
@@ -277,6 +312,7 @@ class IncomingCall(ServerCall):
     def send_whole(self, data: bytes) -> None:
         """Send the only response, and end the call with OK."""
         if self.ended is not None:
+            self.session.foreseen.drop(self)
             return
         if self.holds_place:  # before the client can know of its answer, and come with the next call
             self.let_go()
@@ -290,6 +326,8 @@ class IncomingCall(ServerCall):
         else:
             self.send_message(data)
             session.wire.send_trailers(self, self.good_end, self.trailing_metadata)
+        if session.foreseen.calls:
+            session.foreseen.drop(self)
         if session.room.waiting:
             session.room.look_soon()
         if self.ended is None:
@@ -303,6 +341,8 @@ class IncomingCall(ServerCall):
 
         Nothing happens if it is over.
         """
+        if self.session.foreseen.calls:
+            self.session.foreseen.drop(self)
         if self.ended is None and not self.is_finished:
             if self.holds_place:
                 self.let_go()
@@ -322,16 +362,16 @@ class IncomingCall(ServerCall):
         session = self.session
         if self.ended is None:
             self.send_message(data)
-            is_full = session.wire.send_buffered(self) > SEND_BUFFER_SIZE
-            if is_full or session.wire.is_send_full:
-                self.writer = waiter = session.kernel.waiter()
-                if not is_full:  # it does not become writable
-                    session.room.wait(self)
-                try:
-                    await waiter.wait()
-                finally:
-                    self.writer = None
-                    session.room.forget(self)
+            if self.lacks_room_to_go_on():
+                while self.lacks_room_to_go_on():
+                    self.writer = waiter = session.kernel.waiter()
+                    if not self.is_buffer_full:  # it does not become writable
+                        session.room.wait(self)
+                    try:
+                        await waiter.wait()
+                    finally:
+                        self.writer = None
+                        session.room.forget(self)
                 return
         self.turns += 1
         if self.turns >= MESSAGES_PER_TURN or self.ended is not None:
@@ -459,7 +499,7 @@ class UnaryRequestCall(IncomingCall):
 
     def inflate_at_once(self, message: CompressedMessage) -> bytes:
         """Inflate the request while nothing else goes on here."""
-        return self.session.threads.inflate(message, bool)
+        return self.session.threads.inflate(message, bool, self.inflated)
 
     def handle(self, message: bytes) -> Any:
         """Call the handler with a request."""

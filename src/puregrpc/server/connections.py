@@ -25,7 +25,7 @@ from puregrpc.server.endings import Endings
 from puregrpc.server.faults import contain, log_exception
 from puregrpc.server.inflating import Inflating
 from puregrpc.server.places import Places
-from puregrpc.server.room import Lookout
+from puregrpc.server.room import Foreseen, Lookout
 from puregrpc.server.routing import Router
 from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot
@@ -109,7 +109,8 @@ class Connections:
         """Of connections that are over; and so below."""
         self._calls_ended: dict[int, int] = {}
         self._changes = Waiters(kernel.waiter)
-        self.lookout = Lookout(kernel, Stalls(budget, self._by_wire.get))
+        self.foreseen = Foreseen(budget)
+        self.lookout = Lookout(kernel, Stalls(budget, self._by_wire.get), self.foreseen)
         self.inflating = Inflating(kernel)
         self.is_stopping = False
         self.is_stopped = False

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SMALL_COMPRESSED", "Inflating"]
 
-SMALL_COMPRESSED = 512
-"""A message of fewer octets does not become one that matters."""
+SMALL_COMPRESSED = 128
+"""A message of fewer octets is inflated in a millisecond, and needs no place if there is room for what comes of it."""
 
 
 class Inflating:

@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import NotConnected, RpcError
+from puregrpc.kernel.threads.mutex import Mutex
 from puregrpc.wire.limits import GUARANTEED_MEMORY
 from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.status import Status, StatusCode
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from puregrpc.server.session import ServerSession
     from puregrpc.server.stalls import Stalls
     from puregrpc.wire.compression import CompressedMessage
+    from puregrpc.wire.memory import MemoryBudget
 
-__all__ = ["PAUSE", "SMALL", "TOO_MUCH_UNSENT", "Lookout", "Room"]
+__all__ = ["PAUSE", "SMALL", "TOO_MUCH_UNSENT", "Foreseen", "Lookout", "Room"]
 
 TOO_MUCH_UNSENT = Status(StatusCode.RESOURCE_EXHAUSTED, "more waits to be sent than there is memory for")
 
@@ -33,8 +35,63 @@ to be large, while as much waits to be sent as may: others may never take what i
 MOST_AT_ONCE = 8
 """How many calls go on before it is looked again: what they send is not known yet."""
 
+LOOKS = 10
+"""How often it is looked for room until an answer that has not come is expected no more: its handler takes long."""
+
 SMALL = 1 << 10
 """A request of so many octets is part of what its call is taken to cost."""
+
+
+class Foreseen:
+    """What handlers are about to send, on all connections: large answers, and what came of compressed requests. It
+    counts until it waits to be sent, or its handler takes long. From any thread.
+    """
+
+    def __init__(self, budget: MemoryBudget | None) -> None:
+        self._budget = budget
+        self._mutex = Mutex()
+        self.calls: dict[IncomingCall, tuple[int, int]] = {}
+        """How much each is about to send, and since which look."""
+        self._octets = 0
+        self._look = 0
+
+    @property
+    def is_full(self) -> bool:
+        """With what is about to be sent, as much waits as may on all connections."""
+        budget = self._budget
+        return budget is not None and self._octets >= budget.unsent_left()
+
+    @property
+    def is_unsent_full(self) -> bool:
+        """The same without it."""
+        return self._budget is not None and self._budget.is_unsent_full
+
+    def add(self, call: IncomingCall, octets: int) -> None:
+        """A call is about to send so much; nothing else is expected of it any more."""
+        if octets > GUARANTEED_MEMORY or call in self.calls:
+            self._mutex.locked(self._set, call, octets if octets > GUARANTEED_MEMORY else 0)
+
+    def drop(self, call: IncomingCall) -> None:
+        """It has sent it, or does not."""
+        if call in self.calls:
+            self._mutex.locked(self._set, call, 0)
+
+    def look(self) -> None:
+        """Expect nothing more of handlers that take long."""
+        self._look += 1
+        if self.calls:
+            self._mutex.locked(self._let_go)
+
+    def _set(self, call: IncomingCall, octets: int) -> None:
+        self._octets += octets - self.calls.pop(call, (0, 0))[0]
+        if octets:
+            self.calls[call] = octets, self._look
+
+    def _let_go(self) -> None:
+        for call, (_, look) in list(self.calls.items()):
+            if self._look - look < LOOKS:
+                return
+            self._set(call, 0)
 
 
 class Room:
@@ -74,39 +131,27 @@ class Room:
         """Somebody waits."""
         return bool(self.waiting or self._inflating)
 
-    @property
-    def _is_server_full(self) -> bool:
-        """As much waits to be sent as may on all connections."""
-        budget = self._session.connections.wire_config.memory_budget
-        return budget is not None and budget.is_unsent_full
-
-    def is_too_large(self, call: IncomingCall, message: CompressedMessage) -> bool:
-        """Whether what is guaranteed to every connection is too little for a message, and there is nothing else.
-
-        What comes of it may be sent back.
+    def is_too_large(self, call: IncomingCall, message: CompressedMessage | None = None) -> bool:
+        """Whether what is guaranteed to every connection is too little for what a call is about to send, and there is
+        nothing else. That is what comes of a message, which may be sent back, or what its method answers of late.
         """
-        if not self._is_server_full:
+        foreseen = self._session.foreseen
+        if not foreseen.is_full or call in foreseen.calls:
             return False
         if call not in self.growing:
-            if not message.grows_beyond(GUARANTEED_MEMORY):
+            is_large = call.route.expected_answer if message is None else message.grows_beyond(GUARANTEED_MEMORY)
+            if not is_large:
                 return False
             self.growing[call] = self._session.kernel.now() + PATIENCE
         return True
 
-    def is_to_answer_later(self, call: IncomingCall) -> bool:
-        """The same for a call that has not begun, and whose answer is to be expected to be too large."""
-        if not self._is_server_full:
-            return False
-        self.growing.setdefault(call, self._session.kernel.now() + PATIENCE)
-        return True
-
     def holds_back(self, call: IncomingCall) -> bool:
-        """Whether the call has such a message, and there is no room for it yet."""
-        return call in self.growing and self._is_server_full
+        """Whether the call is about to send so much, and there is no room for it yet."""
+        return call in self.growing and self._session.foreseen.is_full
 
     def is_overdue(self, call: IncomingCall) -> bool:
-        """Whether the call has waited with such a message for as long as it may."""
-        return self._session.kernel.now() >= self.growing.get(call, inf)
+        """Whether the call has waited for as long as it may, and what others have waiting is not taken."""
+        return self._session.kernel.now() >= self.growing.get(call, inf) and self._session.foreseen.is_unsent_full
 
     async def wait_to_inflate(self, call: IncomingCall) -> None:
         """Wait until there is room; RpcError RESOURCE_EXHAUSTED if none is made. On loops."""
@@ -118,7 +163,9 @@ class Room:
         self._session.connections.lookout.watch(self._session)
         try:
             if not await waiter.wait(self.growing.get(call, inf)):
-                raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
+                if self.is_overdue(call):
+                    raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
+                self.growing[call] = self._session.kernel.now() + PATIENCE
         finally:
             with suppress(ValueError):  # it was woken
                 self._inflating.remove(entry)
@@ -145,7 +192,7 @@ class Room:
             if not self.holds_back(call):
                 self.forget(call)
                 call.go_on()
-            elif self.is_overdue(call):
+            elif self.is_overdue(call) and not call.has_begun:
                 self.forget(call)
                 self.growing.pop(call, None)
                 call.end_with(TOO_MUCH_UNSENT)
@@ -156,9 +203,10 @@ class Room:
 class Lookout:
     """Looks after the connections of a server that have calls which wait for room."""
 
-    def __init__(self, kernel: Kernel, stalls: Stalls) -> None:
+    def __init__(self, kernel: Kernel, stalls: Stalls, foreseen: Foreseen) -> None:
         self._kernel = kernel
         self._stalls = stalls
+        self._foreseen = foreseen
         self._watched: set[ServerSession] = set()
         self._is_running = False
 
@@ -183,6 +231,7 @@ class Lookout:
         while True:
             await kernel.sleep(kernel.now() + PAUSE)
             self._stalls.look(kernel.now())
+            self._foreseen.look()
             for session in kernel.locked(list, self._watched):
                 session.look_for_room()
             if kernel.locked(self._is_done):

@@ -28,8 +28,8 @@ class Route:
         "call_type",
         "codecs",
         "deserialize",
+        "expected_answer",
         "handler",
-        "has_large_answers",
         "has_own_thread",
         "method",
         "responses_stream",
@@ -42,8 +42,9 @@ class Route:
         self.method = method
         self.handler = chain.handler
         self.has_own_thread = method.has_own_thread
-        self.has_large_answers = False
-        """It has given an answer larger than what is guaranteed to each connection."""
+        self.expected_answer = 0
+        """How large an answer is to be expected to be, in octets, if it has given some lately that were larger than
+        what is guaranteed to each connection; else 0."""
         self.deserialize: Deserializer = method.deserializer
         self.serialize: Serializer = method.serializer
         self.codecs = method.codecs

@@ -44,6 +44,7 @@ class ServerSession:
         self.connections = connections
         self.kernel = connections.kernel
         self.threads = connections.threads
+        self.foreseen = connections.foreseen
         self.share = Share()
         """What the connection has of the threads."""
         self.submit = connections.submit

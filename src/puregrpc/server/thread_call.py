@@ -116,16 +116,14 @@ class Outbox:
     def look_for_room(self) -> None:
         """Let the thread go on if the client takes more, or the call is over. With the connection at hand."""
         call = self._call
-        session = call.session
-        is_full = session.wire.send_buffered(call) > SEND_BUFFER_SIZE
-        self._is_full = call.ended is None and (is_full or session.wire.is_send_full)
+        self._is_full = call.lacks_room_to_go_on()
         if not self._is_awaited:
             return
         if not self._is_full:
             self._is_awaited = False
             self._gate.open()
-        elif not is_full:  # it does not become writable
-            session.room.wait(call)
+        elif not call.is_buffer_full:  # it does not become writable
+            call.session.room.wait(call)
 
     @property
     def is_abandoned(self) -> bool:
@@ -231,10 +229,13 @@ class OnThread(IncomingCall):
         if self.lacks_room_to_begin():
             self.post(self._postpone)  # the thread is for others meanwhile
             return
+        if self.route.expected_answer:
+            self.session.foreseen.add(self, self.route.expected_answer)
         if self.ended is None:
             try:
                 self.session.threads.new_context().run(self._run)
             except NoRoom:
+                self.session.foreseen.drop(self)
                 self.post(self._postpone)
                 return
             except BaseException as error:
@@ -313,7 +314,7 @@ class ThreadUnaryRequestCall(OnThread, UnaryRequestCall):
     def inflate_at_once(self, message: CompressedMessage) -> bytes:
         session = self.session
         try:
-            inflated = session.threads.inflate(message, partial(self.lacks_room_for, message))
+            inflated = session.threads.inflate(message, partial(self.lacks_room_for, message), self.inflated)
         except NoRoom:
             raise
         except BaseException:
@@ -423,7 +424,7 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
         try:
             while True:
                 try:
-                    return threads.inflate(message, partial(self.lacks_room_for, message))
+                    return threads.inflate(message, partial(self.lacks_room_for, message), self.inflated)
                 except NoRoom:
                     if threads.is_closed:
                         raise NotConnected("the server has stopped") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import Context, copy_context
 from functools import partial
 from itertools import count
@@ -38,7 +38,7 @@ class Threads:
         self._context = copy_context()
         self._waiting: set[_Answer[Any]] = set()
         self._inflating = tuple(threading.Lock() for _ in range(MOST_INFLATING))
-        self._inflated = count()
+        self._places = count()
         self.is_closed = False
         """What is done here is abandoned."""
         self.submit = self._pool.submit
@@ -54,15 +54,17 @@ class Threads:
         """Whether this is the thread of the loop, which must not block."""
         return threading.get_ident() == self._loop_thread
 
-    def inflate(self, message: CompressedMessage, is_full: Callable[[], bool]) -> bytes:
-        """Inflate a message in the handler's thread. Raises what `CompressedMessage.inflate` does, and NoRoom if others
-        have filled what may wait to be sent (``is_full``) while this thread waited for its turn."""
-        if len(message) < SMALL_COMPRESSED:
-            return message.inflate()
-        with self._inflating[next(self._inflated) % MOST_INFLATING]:
+    def inflate(
+        self, message: CompressedMessage, is_full: Callable[[], bool], when_inflated: Callable[[bytes], bytes]
+    ) -> bytes:
+        """Inflate a message in the handler's thread, and give what ``when_inflated`` does of it, before it is the next
+        one's turn. Raises what `CompressedMessage.inflate` does, and NoRoom if others have filled what may wait to be
+        sent (``is_full``) while this thread waited for its turn."""
+        is_small = len(message) < SMALL_COMPRESSED
+        with nullcontext() if is_small else self._inflating[next(self._places) % MOST_INFLATING]:
             if is_full():
                 raise NoRoom
-            return message.inflate()
+            return when_inflated(message.inflate())
 
     # -- from the loop
 

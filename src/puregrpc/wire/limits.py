@@ -62,7 +62,8 @@ process grow by 64 MiB with what it takes beside. At least twice the largest mes
 
 SERVER_UNSENT = 16 << 20
 """What may wait to be sent on all connections of a server before handlers wait: those of connections with more than
-GUARANTEED_MEMORY waiting, and on every connection those of methods that have given larger answers than that."""
+GUARANTEED_MEMORY waiting, and on every connection those of methods that have given larger answers than that. What the
+handlers of such methods are about to send counts too."""
 
 GUARANTEED_MEMORY = 24 << 10
 """What a connection may hold, and have waiting to be sent, whatever the other connections of its server do: a frame of

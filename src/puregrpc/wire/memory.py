@@ -148,6 +148,10 @@ class MemoryBudget:
         """More waits to be sent than the connections may have waiting."""
         return self._unsent_total > self._unsent_limit
 
+    def unsent_left(self) -> int:
+        """Octets that may wait to be sent beside those that do; negative if it is too much already."""
+        return self._unsent_limit - self._unsent_total
+
     def holders_of_unsent(self) -> list[Holder]:
         """The connections for which more waits to be sent than is left to each."""
         return [holder for holder, octets in list(self._unsent.items()) if octets > self.guaranteed]
