@@ -105,7 +105,8 @@ class UnaryCall(CallInProgress):
             self._started.when_over(self._end)
 
     def _end(self) -> None:
-        self.look()
+        if self.state.code is None and self._started is not None:
+            self._take_end(self._started)
         self.call_back()
 
     def wait(self, timeout: float | None = None) -> bool:

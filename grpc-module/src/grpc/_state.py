@@ -235,7 +235,8 @@ class CallInProgress:
         if keeper is not None:
             keeper.discard(self)
         del channel  # which may be the end of it
-        self._changed()
+        if self._signals:
+            self._changed()
         if not is_looked_at:
             self.call_back()
         return True
@@ -294,11 +295,10 @@ class CallInProgress:
 
     def _changed(self) -> None:
         """Have those who wait look again."""
-        if self._signals:
-            with _lock:
-                signals, self._signals = self._signals, []
-            for signal in signals:
-                signal.release()
+        with _lock:
+            signals, self._signals = self._signals, []
+        for signal in signals:
+            signal.release()
 
     def add_callback(self, callback: Callable[[], Any]) -> bool:
         """Have something called at the end; False if that has come."""

@@ -124,7 +124,7 @@ class Timers:
                 self._serving.release()
 
     def _do_something(self) -> float | None:
-        """Do one thing that is due: 0. If there is none, in how many seconds the next is; None: never."""
+        """Do what is wished for, and one thing that is due: 0. If none is, in how many seconds one is; None: never."""
         while self._added:
             when, what = self._added.popleft()
             heapq.heappush(self._heap, (when, next(self._numbers), what))
@@ -132,9 +132,9 @@ class Timers:
             self._heap = [entry for entry in self._heap if _is_of_interest(entry[2])]
             heapq.heapify(self._heap)
             self._most = max(FEW, 2 * len(self._heap))
-        if self._wishes:
-            self._grant()
-        elif self._woken:
+        if self._wishes and not self._grant():
+            return 0
+        if self._woken:
             self._go_on(self._woken.popleft(), late=False)
         elif self._heap:
             left = self._heap[0][0] - time.monotonic()
@@ -149,13 +149,14 @@ class Timers:
             return None
         return 0
 
-    def _grant(self) -> None:
-        """Do what is wished for by now."""
+    def _grant(self) -> bool:
+        """Do what is wished for by now. False if more has come, or another thread does the rest: it has handed over."""
         me, wishes = self._server, self._wishes
         for _ in range(len(wishes)):
             call_logged(wishes.popleft())
-            if self._server != me:  # it has handed over, and another thread does the rest
-                return
+            if self._server != me:
+                return False
+        return not wishes
 
     def _go_on(self, waiter: ThreadWaiter, *, late: bool) -> None:
         parked = waiter.parked
