@@ -89,6 +89,14 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
         await sleep(0.002)
 
 
+def block_until(condition: Any, seconds: float = 15.0) -> None:
+    """`until`, in a thread."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
 class Group:
     """What `group` gives: `start` runs something beside the body."""
 

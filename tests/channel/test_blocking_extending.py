@@ -29,7 +29,7 @@ from puregrpc.wire.connection import Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
 from tests.channel.grpcio_server import grpcio_server
 from tests.channel.wire_server import EchoCall, WireSession, wire_server
-from tests.server.serving import block_until
+from tests.worlds import block_until
 
 ECHO = "test.Service/Echo"
 

@@ -17,7 +17,7 @@ from puregrpc.client.results.wording import CANCELED_HERE, CLOSING
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
 from puregrpc.schema import Registry
 from tests.channel.grpcio_server import grpcio_server
-from tests.server.serving import block_until
+from tests.worlds import block_until
 
 
 @pytest.fixture(scope="module")

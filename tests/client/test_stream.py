@@ -16,7 +16,7 @@ from puregrpc.client.network.inbox import INBOX_MESSAGES
 from puregrpc.errors import EncodeError, InvalidArgument, LocalProtocolError, NotConnected, RpcError, SchemaError
 from tests.client.lab import PART_SIZE, PARTS, lab_server
 from tests.client.samples import samples, tags
-from tests.server.serving import block_until
+from tests.worlds import block_until
 
 COUNT, COLLECT, CONVERSE = "lab.Bench/Count", "lab.Bench/Collect", "lab.Bench/Converse"
 

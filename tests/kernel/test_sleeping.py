@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.interrupts import interrupted
-from tests.server.serving import block_until
+from tests.worlds import block_until
 
 from puregrpc.kernel.threads import sleeping
 from puregrpc.kernel.threads.sleeping import DescriptorLock, wait_lock

@@ -93,14 +93,6 @@ async def until(condition: Callable[[], object], seconds: float = 15) -> None:
         await sleep(0.005)
 
 
-def block_until(condition: Any, seconds: float = 15) -> None:
-    """`until`, in a thread."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
-
-
 class Running:
     """A server that runs."""
 

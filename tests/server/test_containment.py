@@ -31,7 +31,6 @@ from tests.server.serving import (
     STYLES,
     TIMEOUT,
     WORLDS,
-    block_until,
     caller,
     echo_server,
     request_for,
@@ -41,6 +40,7 @@ from tests.server.serving import (
     status_of,
 )
 from tests.server.wire_client import WireClient, connect_to
+from tests.worlds import block_until
 
 from puregrpc.kernel.jobs import Jobs
 from puregrpc.kernel.loops.asyncio_jobs import AsyncioJobs

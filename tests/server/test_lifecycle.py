@@ -23,7 +23,6 @@ from tests.server.serving import (
     ON_LOOPS,
     ON_WORLDS,
     TIMEOUT,
-    block_until,
     channel_to,
     echo_server,
     in_thread,
@@ -36,6 +35,7 @@ from tests.server.serving import (
     until,
 )
 from tests.server.wire_client import WireClient, connect_to
+from tests.worlds import block_until
 
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError
 from puregrpc.kernel.network.streams import SocketStream

@@ -17,7 +17,6 @@ from tests.server.serving import (
     IN_STYLES,
     ON_WORLDS,
     TIMEOUT,
-    block_until,
     channel_to,
     echo_server,
     serving,
@@ -27,6 +26,7 @@ from tests.server.serving import (
 )
 from tests.server.test_lifecycle import Gate, code_of, future, gate_server
 from tests.server.wire_client import WireClient, connect_to
+from tests.worlds import block_until
 
 from puregrpc.errors import DecodeError
 from puregrpc.proto.compiler import compile_files

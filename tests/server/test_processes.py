@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 import pytest
 import trustme
-from tests.server.serving import LOOPS, ON_WORLDS, TIMEOUT, block_until, run, status_of
+from tests.server.serving import LOOPS, ON_WORLDS, TIMEOUT, run, status_of
 from tests.server.worker_factories import (
     ADDRESS,
     CERTIFICATE,
@@ -28,6 +28,7 @@ from tests.server.worker_factories import (
     raises_an_error_of_the_library,
     server,
 )
+from tests.worlds import block_until
 
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError, UserError
 from puregrpc.server import WorkerProcesses, WorkersSnapshot, serve

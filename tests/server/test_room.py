@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from tests.server.serving import IN_STYLES, TIMEOUT, block_until, make_server, serving
+from tests.server.serving import IN_STYLES, TIMEOUT, make_server, serving
 from tests.server.wire_client import connect_to
+from tests.worlds import block_until
 
 from puregrpc.fuzz.frames.probe import (
     DATA,

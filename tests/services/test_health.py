@@ -10,8 +10,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health as grpcio_health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tests.server.serving import ON_WORLDS, WORLDS, block_until, channel_to, make_server, serving
-from tests.worlds import LOOPS, run
+from tests.server.serving import ON_WORLDS, WORLDS, channel_to, make_server, serving
+from tests.worlds import LOOPS, block_until, run
 
 from puregrpc.channel import open_channel
 from puregrpc.errors import RpcError
