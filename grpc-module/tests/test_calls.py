@@ -181,3 +181,21 @@ def test_what_is_not_here_says_so() -> None:
     for make in (grpc.alts_channel_credentials, grpc.alts_server_credentials, grpc.xds_channel_credentials):
         with pytest.raises(NotImplementedError, match="not part of puregrpc-grpc"):
             make()
+
+
+def test_what_pools_of_channels_ask_a_call_and_a_channel(serve: Serve, connect: Connect) -> None:
+    """As grpcio-gcp does, by names of grpcio's own."""
+    channel: Any = connect(serve(unary_unary(lambda request, context: request)))
+    assert channel._connectivity_state.connectivity is None
+    ready = threading.Event()
+
+    def told(state: grpc.ChannelConnectivity) -> None:
+        if state is grpc.ChannelConnectivity.READY:
+            ready.set()
+
+    channel.subscribe(told, try_to_connect=True)
+    assert ready.wait(20)
+    assert channel._connectivity_state.connectivity is grpc.ChannelConnectivity.READY
+    call: Any = channel.unary_stream("/a.B/Other")(b"")
+    with pytest.raises(grpc.RpcError):
+        call._next()

@@ -45,6 +45,26 @@ def test_channel_options_become_keywords() -> None:
     } | {name: keywords[name] for name in keywords if name.endswith("user_agent")}
 
 
+def test_of_several_options_with_one_name_the_first_counts_and_user_agents_are_joined() -> None:
+    options = (
+        ("grpc.primary_user_agent", "first"),
+        ("grpc.max_send_message_length", 1),
+        ("grpc.secondary_user_agent", "third"),
+        ("grpc.primary_user_agent", b"second"),
+        ("grpc.max_send_message_length", 2),
+        ("grpc.default_compression_algorithm", 2),
+        ("grpc.secondary_user_agent", "fourth"),
+    )
+    keywords = channel_keywords(options, None, grpc.Compression.Deflate)
+    assert (keywords["max_send_message_size"], keywords["compression"]) == (1, "gzip")
+    agent = str(keywords["whole_user_agent"])
+    assert agent.startswith("first second grpc-python/"), agent
+    assert agent.endswith(" third fourth"), agent
+    agent = str(channel_keywords((), None, on_asyncio=True)["whole_user_agent"])
+    assert agent.startswith("grpc-python-asyncio/"), agent
+    assert server_config(options).max_send_message_size == 1
+
+
 def test_server_options_become_a_config() -> None:
     options = (
         ("grpc.max_concurrent_streams", 7),

@@ -326,11 +326,11 @@ class Channel(interfaces.Channel):
         self.is_closed = False
         self._core = opened(BlockingChannel, target, keywords)
         self._channel = _Target(target)
-        if _channelz.is_wanted(dict(checked)):
+        if _channelz.is_wanted(checked):
             _channelz.watch_channel(self._core)
         self._calls: set[CallInProgress] = set()
         """Those that are not over, as far as anybody knows."""
-        self._connectivity = Connectivity(self._core)
+        self._connectivity_state = Connectivity(self._core)
 
     # -- for its calls
 
@@ -356,10 +356,10 @@ class Channel(interfaces.Channel):
     # -- grpc.Channel
 
     def subscribe(self, callback: Callable[[Any], Any], try_to_connect: bool | None = None) -> None:
-        self._connectivity.subscribe(callback, try_to_connect=bool(try_to_connect))
+        self._connectivity_state.subscribe(callback, try_to_connect=bool(try_to_connect))
 
     def unsubscribe(self, callback: Callable[[Any], Any]) -> None:
-        self._connectivity.unsubscribe(callback)
+        self._connectivity_state.unsubscribe(callback)
 
     def unary_unary(
         self,
@@ -406,7 +406,7 @@ class Channel(interfaces.Channel):
             return
         self.is_closed = True
         _channelz.forget_channel(self._core)
-        self._connectivity.close()
+        self._connectivity_state.close()
         for call in list(self._calls):
             call.fail(StatusCode.CANCELLED, CHANNEL_CLOSED)
         self._core.close()
@@ -414,7 +414,7 @@ class Channel(interfaces.Channel):
     def __del__(self) -> None:
         channel = getattr(self, "_core", None)
         if channel is not None and not self.is_closed and not sys.is_finalizing():
-            self._connectivity.close()
+            self._connectivity_state.close()
             with contextlib.suppress(RuntimeError):  # no thread can be started
                 _threads.run(functools.partial(_closed, channel))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import puregrpc
@@ -15,12 +15,12 @@ from grpc._version import __version__
 if TYPE_CHECKING:
     from puregrpc.channel import ChannelKeywords
 
-__all__ = ["channel_keywords", "checked_options", "encoding_of", "opened"]
+__all__ = ["by_name", "channel_keywords", "checked_options", "encoding_of", "opened"]
 
 T = TypeVar("T")
 
-USER_AGENT = f"grpc-python/{__version__} grpc-puregrpc/{puregrpc.__version__}"
-"""As grpcio writes it: the version of the interface, and what is below it."""
+USER_AGENT = "grpc-python{}/{} grpc-puregrpc/{}"
+"""As grpcio writes it: the kind and version of the interface, and what is below it."""
 
 UNLIMITED = 2**31 - 1
 
@@ -52,6 +52,14 @@ def checked_options(options: Any) -> tuple[tuple[str, Any], ...]:
             raise TypeError(f"{name} is an int, a str or bytes, not {value!r}")
         pairs.append((name, value))
     return tuple(pairs)
+
+
+def by_name(options: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Options by their names: of several with one name the first one counts, as in grpcio."""
+    given: dict[str, Any] = {}
+    for name, value in options:
+        given.setdefault(name, value)
+    return given
 
 
 def opened(make: Callable[..., T], target: str, keywords: ChannelKeywords) -> T:
@@ -109,10 +117,14 @@ def _limit(value: Any) -> int:
 
 
 def channel_keywords(
-    options: Iterable[tuple[str, Any]], credentials: _Connecting | None, compression: Any = None
+    options: Sequence[tuple[str, Any]],
+    credentials: _Connecting | None,
+    compression: Any = None,
+    *,
+    on_asyncio: bool = False,
 ) -> ChannelKeywords:
     """The keywords of a puregrpc channel for grpcio's options, credentials and compression."""
-    given = {name: value for name, value in options if isinstance(value, int) or name not in WHOLE_NUMBERS}
+    given = by_name((name, value) for name, value in options if isinstance(value, int) or name not in WHOLE_NUMBERS)
     keywords: ChannelKeywords = {}
     if "grpc.max_receive_message_length" in given:
         keywords["max_receive_message_size"] = _limit(given["grpc.max_receive_message_length"])
@@ -122,9 +134,9 @@ def channel_keywords(
         keywords["max_header_list_size"] = min(max(int(given["grpc.max_metadata_size"]), 4096), 16 << 20)
     _keepalive(given, keywords)
     agents = (
-        _text(given.get("grpc.primary_user_agent", "")),
-        USER_AGENT,
-        _text(given.get("grpc.secondary_user_agent", "")),
+        *(_text(value) for name, value in options if name == "grpc.primary_user_agent"),
+        USER_AGENT.format("-asyncio" if on_asyncio else "", __version__, puregrpc.__version__),
+        *(_text(value) for name, value in options if name == "grpc.secondary_user_agent"),
     )
     keywords["whole_user_agent"] = " ".join(agent for agent in agents if agent)
     if "grpc.default_authority" in given:
@@ -141,7 +153,7 @@ def channel_keywords(
         keywords["tls"] = tls
     if credentials is not None and tls is None and credentials.may_carry_secrets:
         keywords["allow_plaintext_credentials"] = True
-    encoding = encoding_of(given.get("grpc.default_compression_algorithm") if compression is None else compression)
+    encoding = encoding_of(given.get("grpc.default_compression_algorithm", compression))
     if encoding is not None:
         keywords["compression"] = encoding
     if given.get("grpc.http_proxy"):

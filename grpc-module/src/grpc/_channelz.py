@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from grpc._channel_options import by_name
 from puregrpc.services import Channelz
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ def forget_server(server: BlockingServer | Server) -> None:
     _channelz.forget(server.number)
 
 
-def is_wanted(options: Mapping[str, Any]) -> bool:
+def is_wanted(options: Iterable[tuple[str, Any]]) -> bool:
     """Whether options say that an entity is to be shown: they need not."""
-    return bool(options.get("grpc.enable_channelz", 1))
+    return bool(by_name(options).get("grpc.enable_channelz", 1))
 
 
 def _found(answer: dict[str, Any] | None, what: str) -> str:

@@ -32,6 +32,8 @@ class Connectivity:
         self._lock = threading.Lock()
         self._told: dict[Callable[[Any], Any], ChannelConnectivity | None] = {}
         self._is_watching = self._is_connecting = self._is_closed = False
+        self.connectivity: ChannelConnectivity | None = None
+        """What subscribers were told last. Pools of channels (grpcio-gcp) ask a channel's ``_connectivity_state``."""
 
     def subscribe(self, callback: Callable[[Any], Any], *, try_to_connect: bool) -> None:
         with self._lock:
@@ -64,6 +66,8 @@ class Connectivity:
                 if told is not state and (only is None or (callback == only and told is None))
             ]
             self._told.update(dict.fromkeys(due, state))
+            if due:
+                self.connectivity = state
         for callback in due:
             try:
                 callback(state)

@@ -118,7 +118,7 @@ class _Server(HandlersAndPorts, Server):
         config = server_config(self._options, compression, maximum_concurrent_rpcs)
         # The context variables of handlers are not those of who makes the server.
         self._server = contextvars.Context().run(lambda: BlockingServer(config=config, executor=thread_pool))
-        if _channelz.is_wanted(dict(self._options)):
+        if _channelz.is_wanted(self._options):
             _channelz.watch_server(self._server)
         self._is_started = False
 

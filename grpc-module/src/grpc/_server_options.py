@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from grpc._channel_options import UNLIMITED, _limit, encoding_of
+from grpc._channel_options import UNLIMITED, _limit, by_name, encoding_of
 from grpc._codes import ENCODINGS
 from puregrpc.server import ServerConfig
 
@@ -38,17 +38,17 @@ def server_config(
 ) -> ServerConfig:
     """What a puregrpc server goes by, for grpcio's options and arguments."""
     keywords: dict[str, Any] = {}
-    for name, value in options:
+    given = by_name(options)
+    for name, value in given.items():
         if name in _NAMES:
             ours, convert = _NAMES[name]
             converted = convert(value)
             if converted is not None or ours.startswith("max_connection"):
                 keywords[ours] = converted
-    given = dict(options)
     if "grpc.compression_enabled_algorithms_bitset" in given:
         bits = int(given["grpc.compression_enabled_algorithms_bitset"]) | 1
         keywords["accept_encodings"] = tuple(name for number, name in ENCODINGS.items() if bits >> number & 1)
-    encoding = encoding_of(given.get("grpc.default_compression_algorithm") if compression is None else compression)
+    encoding = encoding_of(given.get("grpc.default_compression_algorithm", compression))
     if encoding is not None:
         keywords["compression"] = encoding
     keywords["max_concurrent_calls"] = maximum_concurrent_rpcs
@@ -57,4 +57,4 @@ def server_config(
 
 def reuses_port(options: Iterable[tuple[str, Any]]) -> bool:
     """Whether several servers may listen on one port: unless an option says no."""
-    return bool(dict(options).get("grpc.so_reuseport", 1))
+    return bool(by_name(options).get("grpc.so_reuseport", 1))

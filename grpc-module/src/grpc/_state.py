@@ -419,6 +419,8 @@ class _MultiThreadedRendezvous(RpcError, Call, Future):
         """The next response."""
         return self.__next__()
 
+    _next = next  # grpcio's own name, which wrappers of calls (grpcio-gcp) know
+
     def __del__(self) -> None:
         call = getattr(self, "_call", None)
         if call is not None:

@@ -220,12 +220,12 @@ class Channel(_base_channel.Channel):
         self._is_insecure = credentials is None
         connecting = connecting_of(credentials)
         checked = checked_options(options)
-        keywords = channel_keywords(checked, connecting, compression)
+        keywords = channel_keywords(checked, connecting, compression, on_asyncio=True)
         self._host = str(keywords.get("authority") or target.rpartition("/")[2])
         if connecting is not None and connecting.plugins:
             keywords["credentials"] = asker(connecting.plugins, self._host)
         self._channel = opened(PureChannel, target, keywords)
-        if _channelz.is_wanted(dict(checked)):
+        if _channelz.is_wanted(checked):
             _channelz.watch_channel(self._channel)
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
         self.unary_calls: set[UnaryUnaryCall] = set()

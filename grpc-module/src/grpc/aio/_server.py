@@ -42,7 +42,7 @@ class Server(HandlersAndPorts, _base_server.Server):
         self._server = PureServer(
             config=server_config(self._options, compression, maximum_concurrent_rpcs), executor=thread_pool
         )
-        if _channelz.is_wanted(dict(self._options)):
+        if _channelz.is_wanted(self._options):
             _channelz.watch_server(self._server)
         self._is_started = False
         self._stopped: asyncio.Future[None] | None = None

@@ -1,0 +1,741 @@
+"""Further libraries that were written for grpcio, unmodified: workflows, databases, agents that watch programs.
+
+As `more_dependants`, in an environment of its own (see `prepare`). Agents patch the package grpc, and so come last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from pathlib import Path
+from typing import Any
+
+import grpc
+from dependants import run, serving, serving_generic
+from google.protobuf.internal import api_implementation
+
+CHECKS: list[Any] = []
+
+
+def check(function: Any) -> Any:
+    CHECKS.append(function)
+    return function
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@check
+def durabletask() -> None:
+    """Its own server, worker and clients, blocking and on asyncio: orchestrations that end, fail and wait."""
+    from durabletask import task
+    from durabletask.client import AsyncTaskHubGrpcClient, OrchestrationStatus, TaskHubGrpcClient
+    from durabletask.testing import create_test_backend
+    from durabletask.worker import TaskHubGrpcWorker
+
+    def double(_: task.ActivityContext, number: int) -> int:
+        if number < 0:
+            raise ValueError("less than nothing")
+        return 2 * number
+
+    def orchestrate(context: task.OrchestrationContext, number: int) -> Any:
+        once = yield context.call_activity(double, input=number)
+        given = yield context.wait_for_external_event("more")
+        both = yield task.when_all([context.call_activity(double, input=each) for each in (once, given)])
+        return sum(both)
+
+    port = free_port()
+    backend = create_test_backend(port=port)
+    address = f"localhost:{port}"
+    with TaskHubGrpcWorker(host_address=address) as worker:
+        worker.add_activity(double)
+        worker.add_orchestrator(orchestrate)
+        worker.start()
+        client = TaskHubGrpcClient(host_address=address)
+        number = client.schedule_new_orchestration(orchestrate, input=1)
+        client.wait_for_orchestration_start(number, timeout=20)
+        client.raise_orchestration_event(number, "more", data=5)
+        state = client.wait_for_orchestration_completion(number, timeout=20)
+        assert state is not None
+        assert state.runtime_status == OrchestrationStatus.COMPLETED, state
+        assert json.loads(state.serialized_output or "") == 14, state
+        number = client.schedule_new_orchestration(orchestrate, input=-1)
+        state = client.wait_for_orchestration_completion(number, timeout=20)
+        assert state is not None
+        assert state.runtime_status == OrchestrationStatus.FAILED, state
+        assert "less than nothing" in str(state.failure_details.message if state.failure_details else ""), state
+        number = client.schedule_new_orchestration(orchestrate, input=1)
+        try:
+            client.wait_for_orchestration_completion(number, timeout=1)
+        except TimeoutError:
+            client.terminate_orchestration(number, output="enough")
+        else:
+            raise AssertionError("it ended without its event")
+
+        async def main() -> None:
+            client = AsyncTaskHubGrpcClient(host_address=address)
+            number = await client.schedule_new_orchestration(orchestrate, input=2)
+            await client.raise_orchestration_event(number, "more", data=0)
+            state = await client.wait_for_orchestration_completion(number, timeout=20)
+            assert state is not None
+            assert json.loads(state.serialized_output or "") == 8, state
+            await client.close()
+
+        asyncio.run(main())
+        client.close()
+    backend.stop()
+
+
+@check
+def yandexcloud() -> None:
+    """Endpoints over TLS, a token that a plugin gets by a call of its own, a retry policy as a service config."""
+    import yandexcloud as library
+    from yandex.cloud.endpoint import api_endpoint_pb2, api_endpoint_service_pb2, api_endpoint_service_pb2_grpc
+    from yandex.cloud.iam.v1 import iam_token_service_pb2, iam_token_service_pb2_grpc
+    from yandex.cloud.resourcemanager.v1 import cloud_pb2, cloud_service_pb2, cloud_service_pb2_grpc
+    from yandexcloud import RetryPolicy
+
+    names = ("endpoint", "iam", "resource-manager")
+
+    class Endpoints(api_endpoint_service_pb2_grpc.ApiEndpointServiceServicer):  # type: ignore[misc]
+        def List(self, request: Any, context: Any) -> Any:  # noqa: N802
+            found = [api_endpoint_pb2.ApiEndpoint(id=name, address=address) for name in names]
+            return api_endpoint_service_pb2.ListApiEndpointsResponse(endpoints=found)
+
+    class Tokens(iam_token_service_pb2_grpc.IamTokenServiceServicer):  # type: ignore[misc]
+        def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
+            assert request.yandex_passport_oauth_token == "oauth"
+            response = iam_token_service_pb2.CreateIamTokenResponse(iam_token="from the plugin")
+            response.expires_at.FromSeconds(int(time.time()) + 3600)
+            return response
+
+    class Clouds(cloud_service_pb2_grpc.CloudServiceServicer):  # type: ignore[misc]
+        failures = 2
+        seen: list[Any] = []  # noqa: RUF012
+
+        def List(self, request: Any, context: Any) -> Any:  # noqa: N802
+            self.seen.append(dict(context.invocation_metadata()))
+            if self.failures:
+                self.failures -= 1
+                context.abort(grpc.StatusCode.UNAVAILABLE, "not yet")
+            return cloud_service_pb2.ListCloudsResponse(clouds=[cloud_pb2.Cloud(id="a")])
+
+    key, certificate = self_signed()
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    api_endpoint_service_pb2_grpc.add_ApiEndpointServiceServicer_to_server(Endpoints(), server)
+    iam_token_service_pb2_grpc.add_IamTokenServiceServicer_to_server(Tokens(), server)
+    cloud_service_pb2_grpc.add_CloudServiceServicer_to_server(Clouds(), server)
+    credentials = grpc.ssl_server_credentials([(key, certificate)])
+    address = f"localhost:{server.add_secure_port('127.0.0.1:0', credentials)}"
+    server.start()
+    sdk = library.SDK(
+        token="oauth",
+        endpoint=address,
+        root_certificates=certificate,
+        user_agent="checking/1",
+        retry_policy=RetryPolicy(max_attempts=4),
+    )
+    clouds = sdk.client(cloud_service_pb2_grpc.CloudServiceStub)
+    assert [each.id for each in clouds.List(cloud_service_pb2.ListCloudsRequest()).clouds] == ["a"]
+    assert len(Clouds.seen) == 3, Clouds.seen
+    assert Clouds.seen[0]["authorization"] == "Bearer from the plugin"
+    assert Clouds.seen[0]["user-agent"].startswith("checking/1 "), Clouds.seen[0]
+    assert [each.get("grpc-previous-rpc-attempts") for each in Clouds.seen] == [None, "1", "2"]
+    server.stop(None)
+
+
+def self_signed() -> tuple[bytes, bytes]:
+    """A key and a certificate of localhost."""
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return private, certificate.public_bytes(encoding)
+
+
+@check
+def pyzeebe() -> None:
+    """Its client starts a process, and its worker takes jobs from a stream and completes them, on asyncio."""
+    from pyzeebe import ZeebeClient, ZeebeWorker, create_insecure_channel
+    from pyzeebe.errors import ProcessDefinitionNotFoundError
+    from pyzeebe.proto import gateway_pb2, gateway_pb2_grpc
+
+    async def main() -> None:
+        completed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        given: list[Any] = []
+
+        class Gateway(gateway_pb2_grpc.GatewayServicer):  # type: ignore[misc]
+            async def CreateProcessInstance(self, request: Any, context: Any) -> Any:  # noqa: N802
+                if request.bpmnProcessId == "none":
+                    await context.abort(grpc.StatusCode.NOT_FOUND, "no such process")
+                return gateway_pb2.CreateProcessInstanceResponse(processInstanceKey=7)
+
+            async def ActivateJobs(self, request: Any, context: Any) -> Any:  # noqa: N802
+                if not given:
+                    given.append(request.type)
+                    job = gateway_pb2.ActivatedJob(key=1, type=request.type, variables='{"a": 20}', customHeaders="{}")
+                    yield gateway_pb2.ActivateJobsResponse(jobs=[job])
+                else:
+                    await asyncio.sleep(0.05)
+
+            async def CompleteJob(self, request: Any, context: Any) -> Any:  # noqa: N802
+                completed.set_result((request.jobKey, json.loads(request.variables)))
+                return gateway_pb2.CompleteJobResponse()
+
+        server = grpc.aio.server()
+        gateway_pb2_grpc.add_GatewayServicer_to_server(Gateway(), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        channel = create_insecure_channel(f"127.0.0.1:{port}")
+        client = ZeebeClient(channel)
+        assert (await client.run_process("known")).process_instance_key == 7
+        try:
+            await client.run_process("none")
+        except ProcessDefinitionNotFoundError:
+            pass
+        else:
+            raise AssertionError("there is no such process")
+        worker = ZeebeWorker(channel)
+
+        @worker.task(task_type="double")
+        async def double(a: int) -> dict[str, int]:
+            return {"a": 2 * a}
+
+        working = asyncio.ensure_future(worker.work())
+        assert await asyncio.wait_for(completed, 20) == (1, {"a": 40})
+        await worker.stop()
+        with contextlib.suppress(asyncio.CancelledError):
+            working.cancel()
+            await working
+        await channel.close()
+        await server.stop(None)
+
+    asyncio.run(main())
+
+
+@check
+def immudb() -> None:
+    """A login that puts its token into an interceptor, values, and a value that is streamed in chunks."""
+    from immudb import ImmudbClient
+    from immudb.grpc import schema_pb2, schema_pb2_grpc
+
+    store: dict[bytes, bytes] = {}
+
+    class Immu(schema_pb2_grpc.ImmuServiceServicer):  # type: ignore[misc]
+        def _check(self, context: Any) -> None:
+            if dict(context.invocation_metadata()).get("authorization") != "Bearer second":
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "who is it?")
+
+        def Login(self, request: Any, context: Any) -> Any:  # noqa: N802
+            if request.password != b"right":
+                context.abort(grpc.StatusCode.PERMISSION_DENIED, "wrong password")
+            return schema_pb2.LoginResponse(token="first")
+
+        def UseDatabase(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return schema_pb2.UseDatabaseReply(token="second")
+
+        def CurrentState(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return schema_pb2.ImmutableState(db="defaultdb")
+
+        def Set(self, request: Any, context: Any) -> Any:  # noqa: N802
+            self._check(context)
+            for each in request.KVs:
+                store[each.key] = each.value
+            return schema_pb2.TxHeader(id=len(store))
+
+        def Get(self, request: Any, context: Any) -> Any:  # noqa: N802
+            self._check(context)
+            if request.key not in store:
+                context.abort(grpc.StatusCode.UNKNOWN, "key not found")
+            return schema_pb2.Entry(tx=1, key=request.key, value=store[request.key], revision=1)
+
+        def streamGet(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+            self._check(context)
+            value = store[request.key]
+            yield schema_pb2.Chunk(content=len(request.key).to_bytes(8, "big") + request.key)
+            yield schema_pb2.Chunk(content=len(value).to_bytes(8, "big") + value[:1000])
+            for begin in range(1000, len(value), 1000):
+                yield schema_pb2.Chunk(content=value[begin : begin + 1000])
+
+        def streamSet(self, requests: Iterator[Any], context: Any) -> Any:  # noqa: N802
+            self._check(context)
+            octets = b"".join(request.content for request in requests)
+            size = int.from_bytes(octets[:8], "big")
+            key, rest = octets[8 : 8 + size], octets[8 + size :]
+            store[key] = rest[8:]
+            return schema_pb2.TxHeader(id=len(store))
+
+    server, address = serving(schema_pb2_grpc.add_ImmuServiceServicer_to_server, Immu())
+    client = ImmudbClient(address, timeout=20, max_grpc_message_length=1 << 20)
+    try:
+        client.login("immudb", "wrong")
+    except grpc.RpcError as error:
+        assert error.details() == "wrong password", error
+    else:
+        raise AssertionError("the password is wrong")
+    client.login("immudb", "right")
+    assert client.set(b"key", b"value").id == 1
+    assert client.get(b"key").value == b"value"
+    assert client.get(b"missing") is None
+    from io import BytesIO
+
+    client.streamSet(b"large", BytesIO(bytes(5000)), 5000)
+    assert store[b"large"] == bytes(5000), len(store[b"large"])
+    assert client.streamGetFull(b"large").value == bytes(5000)
+    client.shutdown()
+    server.stop(None)
+
+
+@check
+def spiffe() -> None:
+    """Over a Unix socket, with an interceptor: the first answer of a stream, one that is watched until cancelled."""
+    from spiffe import WorkloadApiClient
+    from spiffe._proto import workload_pb2, workload_pb2_grpc
+    from spiffe.errors import PySpiffeError
+
+    keys = json.dumps({"keys": [{"kty": "EC", "kid": "1", "crv": "P-256", "x": X, "y": Y}]}).encode()
+    ended = threading.Event()
+
+    class Workload(workload_pb2_grpc.SpiffeWorkloadAPIServicer):  # type: ignore[misc]
+        def FetchJWTBundles(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+            assert dict(context.invocation_metadata())["workload.spiffe.io"] == "true"
+            context.add_callback(ended.set)
+            yield workload_pb2.JWTBundlesResponse(bundles={"spiffe://example.org": keys})
+            ended.wait(20)
+
+        def FetchJWTSVID(self, request: Any, context: Any) -> Any:  # noqa: N802
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "no identity issued")
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"unix:{Path(folder, 'agent.sock')}"
+        server = grpc.server(futures.ThreadPoolExecutor(4))
+        workload_pb2_grpc.add_SpiffeWorkloadAPIServicer_to_server(Workload(), server)
+        server.add_insecure_port(path)
+        server.start()
+        client = WorkloadApiClient(path, default_timeout=20)
+        assert [str(each.trust_domain) for each in client.fetch_jwt_bundles().bundles] == ["example.org"]
+        assert ended.wait(20)
+        try:
+            client.fetch_jwt_svid(audience={"a"})
+        except PySpiffeError as error:
+            assert "no identity issued" in str(error), error
+        else:
+            raise AssertionError("there is none")
+        ended.clear()
+        came, wrong = threading.Event(), []
+        watch = client.stream_jwt_bundles(lambda _: came.set(), wrong.append)
+        assert came.wait(20), wrong
+        watch.cancel()
+        assert ended.wait(20)
+        assert not wrong, wrong
+        client.close()
+        server.stop(None)
+
+
+X = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"
+Y = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+"""A point on the curve: the example of RFC 7517, appendix A.1."""
+
+
+@check
+def clarifai() -> None:
+    """Its stubs take grpc's own multi-callables as theirs, retry, and look into streams; blocking and on asyncio."""
+    from clarifai.client.auth import create_stub
+    from clarifai.client.auth.helper import ClarifaiAuthHelper
+    from clarifai_grpc.grpc.api import service_pb2, service_pb2_grpc
+    from clarifai_grpc.grpc.api.status import status_code_pb2, status_pb2
+
+    good = status_pb2.Status(code=status_code_pb2.SUCCESS)
+
+    class V2(service_pb2_grpc.V2Servicer):  # type: ignore[misc]
+        throttled = 1
+
+        def GetModel(self, request: Any, context: Any) -> Any:  # noqa: N802
+            assert dict(context.invocation_metadata())["authorization"] == "Key secret"
+            if self.throttled:
+                self.throttled -= 1
+                return service_pb2.SingleModelResponse(status=status_pb2.Status(code=status_code_pb2.CONN_THROTTLED))
+            return service_pb2.SingleModelResponse(status=good)
+
+        def GenerateModelOutputs(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+            for _ in range(3):
+                yield service_pb2.MultiOutputResponse(status=good)
+
+    server, address = serving(service_pb2_grpc.add_V2Servicer_to_server, V2())
+    helper = ClarifaiAuthHelper("me", "app", pat="secret", base=f"http://{address}", validate=False)
+    stub = create_stub(helper, max_retry_attempts=3)
+    stub.backoff_time = 0.1
+    assert stub.GetModel(service_pb2.GetModelRequest()).status == good
+    assert stub.GetModel.future(service_pb2.GetModelRequest()).result(20).status == good
+    found = stub.GenerateModelOutputs(service_pb2.PostModelOutputsRequest())
+    assert len(list(found)) == 3
+
+    async def main() -> None:
+        stub = create_stub(helper, max_retry_attempts=3, is_async=True)
+        assert (await stub.GetModel(service_pb2.GetModelRequest())).status == good
+
+    asyncio.run(main())
+    server.stop(None)
+
+
+@check
+def weaviate() -> None:
+    """Its client, which asks for the health of the server, and searches, blocking and on asyncio."""
+    import http.server
+
+    import weaviate as library
+    from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+    from weaviate.proto.v1 import search_get_pb2, weaviate_pb2_grpc
+
+    class Meta(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"version": "1.30.0", "grpcMaxMessageSize": 104858000}' if "meta" in self.path else b""
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Weaviate(weaviate_pb2_grpc.WeaviateServicer):  # type: ignore[misc]
+        def Search(self, request: Any, context: Any) -> Any:  # noqa: N802
+            if request.collection == "Broken":
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such collection")
+            reply = search_get_pb2.SearchReply()
+            for _ in range(request.limit):
+                reply.results.add().metadata.id = "00000000-0000-0000-0000-000000000001"
+            return reply
+
+    server, address = serving(weaviate_pb2_grpc.add_WeaviateServicer_to_server, Weaviate())
+    healthy = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    healthy.set("", health_pb2.HealthCheckResponse.SERVING)
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Meta)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    options: dict[str, Any] = {"host": "127.0.0.1", "port": web.server_port, "grpc_port": int(address.split(":")[1])}
+    with library.connect_to_local(**options) as client:
+        assert len(client.collections.use("Thing").query.fetch_objects(limit=3).objects) == 3
+        try:
+            client.collections.use("Broken").query.fetch_objects(limit=1)
+        except library.exceptions.WeaviateQueryError as error:
+            assert "no such collection" in str(error), error
+        else:
+            raise AssertionError("it is broken")
+
+    async def main() -> None:
+        async with library.use_async_with_local(**options) as client:
+            assert len((await client.collections.use("Thing").query.fetch_objects(limit=2)).objects) == 2
+
+    asyncio.run(main())
+    web.shutdown()
+    server.stop(None)
+
+
+@check
+def google_cloud_bigtable() -> None:
+    """Its data client, which retries a stream of rows that breaks off, blocking and on asyncio."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.bigtable.data import BigtableDataClient, BigtableDataClientAsync
+    from google.cloud.bigtable_v2.types import (
+        MutateRowRequest,
+        MutateRowResponse,
+        PingAndWarmRequest,
+        PingAndWarmResponse,
+        ReadRowsRequest,
+        ReadRowsResponse,
+    )
+
+    asked: list[Any] = []
+
+    def chunk(key: bytes) -> Any:
+        cell = ReadRowsResponse.CellChunk(
+            row_key=key, family_name="f", qualifier=b"q", value=b"v" + key, commit_row=True
+        )
+        return ReadRowsResponse(chunks=[cell])
+
+    def read(request: Any, context: Any) -> Iterator[Any]:
+        asked.append(request)
+        first = len(asked) % 2
+        for key in (b"a", b"b") if first else (b"c",):
+            yield chunk(key)
+        if first:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "elsewhere")
+
+    def mutate(request: Any, context: Any) -> Any:
+        return MutateRowResponse()
+
+    methods = {
+        "ReadRows": (read, ReadRowsRequest, "unary_stream"),
+        "MutateRow": (mutate, MutateRowRequest),
+        "PingAndWarm": (lambda request, context: PingAndWarmResponse(), PingAndWarmRequest),
+    }
+    server, address = serving_generic("google.bigtable.v2.Bigtable", methods)
+    os.environ["BIGTABLE_EMULATOR_HOST"] = address
+    try:
+        with BigtableDataClient(project="p", credentials=AnonymousCredentials()) as client:
+            table = client.get_table("i", "t")
+            assert [row.row_key for row in table.read_rows({})] == [b"a", b"b", b"c"]
+            assert len(asked) == 2
+
+        async def main() -> None:
+            async with BigtableDataClientAsync(project="p", credentials=AnonymousCredentials()) as client:
+                table = client.get_table("i", "t")
+                rows = await table.read_rows({})
+                assert [row.cells[0].value for row in rows] == [b"va", b"vb", b"vc"]
+
+        asyncio.run(main())
+    finally:
+        del os.environ["BIGTABLE_EMULATOR_HOST"]
+    server.stop(None)
+
+
+@check
+def google_cloud_spanner() -> None:
+    """A session, and a query whose stream breaks off and is resumed by its token."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import spanner
+    from google.cloud.spanner_v1.types import (
+        BatchCreateSessionsRequest,
+        BatchCreateSessionsResponse,
+        CreateSessionRequest,
+        DeleteSessionRequest,
+        ExecuteSqlRequest,
+        PartialResultSet,
+        ResultSetMetadata,
+        Session,
+        StructType,
+        Type,
+        TypeCode,
+    )
+    from google.protobuf import empty_pb2
+    from google.protobuf.struct_pb2 import Value
+
+    name = "projects/p/instances/i/databases/d/sessions/s"
+    tokens: list[bytes] = []
+
+    def create(request: Any, context: Any) -> Any:
+        return Session(name=name, multiplexed=request.session.multiplexed)
+
+    def execute(request: Any, context: Any) -> Iterator[Any]:
+        tokens.append(request.resume_token)
+        kind = Type(code=TypeCode.STRING)
+        metadata = ResultSetMetadata(row_type=StructType(fields=[StructType.Field(name="x", type_=kind)]))
+        part = PartialResultSet.pb(PartialResultSet(metadata=metadata, resume_token=b"after the first"))
+        if not request.resume_token:
+            part.values.append(Value(string_value="one"))
+            yield PartialResultSet.wrap(part)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "elsewhere")
+        part.values.append(Value(string_value="two"))
+        yield PartialResultSet.wrap(part)
+
+    methods = {
+        "CreateSession": (create, CreateSessionRequest),
+        "BatchCreateSessions": (
+            lambda request, context: BatchCreateSessionsResponse(session=[Session(name=name)]),
+            BatchCreateSessionsRequest,
+        ),
+        "ExecuteStreamingSql": (execute, ExecuteSqlRequest, "unary_stream"),
+        "DeleteSession": grpc.unary_unary_rpc_method_handler(
+            lambda request, context: empty_pb2.Empty(),
+            DeleteSessionRequest.deserialize,
+            empty_pb2.Empty.SerializeToString,
+        ),
+    }
+    server, address = serving_generic("google.spanner.v1.Spanner", methods)
+    os.environ["SPANNER_EMULATOR_HOST"] = address
+    os.environ["SPANNER_DISABLE_BUILTIN_METRICS"] = "true"
+    try:
+        client = spanner.Client(project="p", credentials=AnonymousCredentials())
+        database = client.instance("i").database("d")
+        with database.snapshot() as snapshot:
+            assert [row[0] for row in snapshot.execute_sql("SELECT 1")] == ["one", "two"]
+        assert tokens == [b"", b"after the first"], tokens
+    finally:
+        del os.environ["SPANNER_EMULATOR_HOST"]
+    server.stop(None)
+
+
+def grpcio_gcp() -> None:
+    """A pool of channels that binds calls to one of them by a key, and hands on what calls are."""
+    import grpc_gcp as library
+
+    def echo(request: bytes, context: Any) -> bytes:
+        return request
+
+    def many(request: bytes, context: Any) -> Iterator[bytes]:
+        yield from [request] * 3
+
+    handlers = {
+        "Echo": grpc.unary_unary_rpc_method_handler(echo),
+        "Many": grpc.unary_stream_rpc_method_handler(many),
+    }
+    server, address = serving_generic("a.B", handlers)
+    config = library.api_config_from_text_pb("channel_pool: { max_size: 3 max_concurrent_streams_low_watermark: 1 }")
+    channel = library.insecure_channel(address, options=((library.API_CONFIG_CHANNEL_ARG, config),))
+    assert channel.unary_unary("/a.B/Echo")(b"x", timeout=20) == b"x"
+    assert channel.unary_unary("/a.B/Echo").future(b"y").result(20) == b"y"
+    assert list(channel.unary_stream("/a.B/Many")(b"z", timeout=20)) == [b"z"] * 3
+    states: list[Any] = []
+    ready = threading.Event()
+    channel.subscribe(
+        lambda state: (states.append(state), ready.set() if state is grpc.ChannelConnectivity.READY else None),
+        try_to_connect=True,
+    )
+    assert ready.wait(20), states
+    channel.close()
+    server.stop(None)
+
+
+@check
+def ddtrace() -> None:
+    """It patches channels and servers, blocking and on asyncio: each call has two spans that belong together."""
+    os.environ["DD_TRACE_ENABLED"] = "true"
+    os.environ["DD_INSTRUMENTATION_TELEMETRY_ENABLED"] = "false"
+    from ddtrace import patch
+    from ddtrace.contrib.internal.grpc.patch import unpatch
+    from ddtrace.trace import TraceFilter, tracer
+
+    spans: list[Any] = []
+
+    class Keeping(TraceFilter):  # type: ignore[misc]
+        def process_trace(self, trace: Any) -> None:
+            spans.extend(trace)
+
+    tracer.configure(trace_processors=[Keeping()])
+    patch(grpc=True)
+    try:
+        tell_of_calls()
+    finally:
+        unpatch()
+    tracer.flush()
+    found = {(each.get_tag("span.kind"), each.resource) for each in spans}
+    for method in ("One", "Many", "Fails"):
+        assert {("client", f"/a.B/{method}"), ("server", f"/a.B/{method}")} <= found, found
+    failed = [each for each in spans if each.resource == "/a.B/Fails"]
+    assert len(failed) == 2, failed
+    assert all(each.error for each in failed), failed
+    ids = {each.span_id for each in spans if each.get_tag("span.kind") == "client"}
+    assert all(each.parent_id in ids for each in spans if each.get_tag("span.kind") == "server"), spans
+
+
+@check
+def elastic_apm() -> None:
+    """It adds interceptors to channels and servers: transactions belong to the spans of their callers."""
+    import elasticapm
+
+    kept: list[Any] = []
+
+    class Client(elasticapm.Client):  # type: ignore[misc]
+        def queue(self, event_type: str, data: Any, flush: bool = False) -> None:
+            kept.append((event_type, data))
+
+    client = Client(service_name="check", central_config=False, metrics_interval="0s", cloud_provider="none")
+    elasticapm.instrument()
+    try:
+        client.begin_transaction("outer")
+        tell_of_calls(of_elastic=True)
+        client.end_transaction("outer", "success")
+    finally:
+        elasticapm.uninstrument()
+    transactions = [data for kind, data in kept if kind == "transaction"]
+    spans = [data for kind, data in kept if kind == "span"]
+    names = [each["name"] for each in transactions]
+    assert "/a.B/One" in names, names
+    assert "/a.B/Fails" in names, names
+    assert {each["name"] for each in spans} >= {"/a.B/One"}, spans
+    ids = {each["id"] for each in spans}
+    own = [each for each in transactions if each["name"] == "/a.B/One"]
+    assert any(each.get("parent_id") in ids for each in own), (own, ids)
+    client.close()
+
+
+def tell_of_calls(*, of_elastic: bool = False) -> None:
+    """Calls of servers that are made after an agent has patched grpc."""
+
+    def one(request: bytes, context: Any) -> bytes:
+        return request
+
+    def fails(request: bytes, context: Any) -> bytes:
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not so")
+        raise AssertionError("abort came back")
+
+    def many(request: bytes, context: Any) -> Iterator[bytes]:
+        yield from [request] * 3
+
+    async def async_one(request: bytes, context: Any) -> bytes:
+        return request
+
+    def generic(unary: Any) -> Any:
+        handlers = {
+            "One": grpc.unary_unary_rpc_method_handler(unary),
+            "Many": grpc.unary_stream_rpc_method_handler(many),
+            "Fails": grpc.unary_unary_rpc_method_handler(fails),
+        }
+        return (grpc.method_handlers_generic_handler("a.B", handlers),)
+
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers(generic(one))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        assert channel.unary_unary("/a.B/One")(b"x", timeout=20) == b"x"
+        assert channel.unary_unary("/a.B/One").future(b"x").result(20) == b"x"
+        response, call = channel.unary_unary("/a.B/One").with_call(b"x")
+        assert (response, call.code()) == (b"x", grpc.StatusCode.OK)
+        assert list(channel.unary_stream("/a.B/Many")(b"x")) == [b"x"] * 3
+        try:
+            channel.unary_unary("/a.B/Fails")(b"x")
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.FAILED_PRECONDITION, error
+        else:
+            raise AssertionError("it did not fail")
+    server.stop(None).wait(20)
+
+    async def main() -> None:
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers(generic(async_one))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert await channel.unary_unary("/a.B/One")(b"x") == b"x"
+            if not of_elastic:  # whose interceptor would await an abort of a plain handler
+                assert [each async for each in channel.unary_stream("/a.B/Many")(b"x")] == [b"x"] * 3
+        await server.stop(None)
+
+    asyncio.run(main())
+
+
+if api_implementation.Type() == "python":
+    check(grpcio_gcp)  # its generated code is of a time before protobuf's native backend
+
+if __name__ == "__main__":
+    sys.exit(run(CHECKS))
