@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, LEAST_READ_SIZE, SMALLEST_READ_SIZE
 from puregrpc.transport.order import LONG_TURN, MOST_SHORT_IN_ROW, UNKNOWN_TURN, Order
-from puregrpc.transport.rounds import ROUND_TIME, SHORT_TIME, SHORT_TURN, Rounds
+from puregrpc.transport.rounds import HANDLER_TIME, ROUND_TIME, SHORT_TIME, SHORT_TURN, Rounds
 
 
 class Loop:
@@ -28,6 +28,12 @@ class Loop:
 def started() -> tuple[Loop, Rounds]:
     loop = Loop()
     return loop, Rounds(cast("Any", loop))
+
+
+def test_what_a_turn_gives_handlers_to_do_is_part_of_its_cost() -> None:
+    _, rounds = started()
+    assert rounds.spend(0.001) == 0.001
+    assert rounds.spend(0.001, 50.0) >= 0.001 + 50 * HANDLER_TIME
 
 
 def test_long_turns_go_on_in_rounds() -> None:

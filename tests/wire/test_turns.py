@@ -65,12 +65,27 @@ def test_calls_that_begin_end_a_turn(engine: EngineName) -> None:
         peer.send(*flood(1000))
         most = TURN_BEGINNINGS + TURN_SLICE // 10
         assert TURN_BEGINNINGS <= len(peer.calls) <= most
-        assert peer.connection.calls_begun == len(peer.calls)
+        assert peer.connection.handed_over == len(peer.calls)
         before = len(peer.calls)
         peer.connection.proceed(peer.now)
-        assert peer.connection.calls_begun == len(peer.calls) - before <= most
+        assert peer.connection.handed_over == len(peer.calls) - before <= most
         act(peer.connection, peer.now)
         assert len(peer.calls) == 1000
+
+
+@pytest.mark.parametrize(("messages", "turns"), [(1, 1), (20, 6), (1000, 31)])
+def test_messages_that_come_together_end_a_turn(engine: EngineName, messages: int, turns: int) -> None:
+    """What a handler does for them takes time as well; but it lets others have their turn after 32 of them."""
+    streams = 60
+    with ScriptedClient(engine, ConnectionConfig(max_concurrent_streams=10_000)) as peer:
+        peer.connection.limit_turns(lambda: 0.0)
+        octets = []
+        for number in range(1, 2 * streams, 2):
+            octets += [peer.headers(number, REQUEST).serialize(), frame(0, 0, number, message(b"") * messages)]
+        peer.send(*octets)
+        assert turns / 2 <= 1 + act(peer.connection, peer.now) <= 1.5 * turns
+        assert sum(len(call.messages) for call in peer.calls) == streams * messages
+        peer.said()  # of its windows
 
 
 def test_without_a_limit_there_is_one_turn(engine: EngineName) -> None:

@@ -86,7 +86,7 @@ class LoopSession(Session[ConnectionT]):
         self._now = kernel.now
         self._rounds = options.rounds
         self._turn_cost = UNKNOWN_TURN
-        """How long the last turn took."""
+        """How long the last turn took, with what it gave others to do."""
         self._keepalive = options.keepalive
         super().__init__(kernel, stream, make_connection, owner, options)
         self.connection.limit_turns(perf_counter)
@@ -131,8 +131,7 @@ class LoopSession(Session[ConnectionT]):
 
     def _spend(self, rounds: Rounds, seconds: float) -> None:
         """A turn has taken so long."""
-        rounds.spend(seconds, self.connection.calls_begun)
-        self._turn_cost = seconds
+        self._turn_cost = rounds.spend(seconds, self.connection.handed_over)
 
     def _next_read_size(self, limit: int, size: int) -> int:
         most = LARGEST_READ_SIZE if self._rounds is None else self._rounds.most_read

@@ -152,14 +152,17 @@ class Rounds:
         """On threads: few of them are to read for all sessions."""
         return self.are_many or self._pressed_until > time.monotonic()
 
-    def spend(self, seconds: float, calls: int = 0) -> None:
-        """A turn has taken so long, and has begun so many calls."""
+    def spend(self, seconds: float, begun: float = 0.0) -> float:
+        """A turn has taken so long, and has begun so many calls, or given their handlers as much to do. Gives what it
+        is taken to cost with that."""
+        cost = seconds + max(seconds * self._given, begun * HANDLER_TIME)
         self._worked += seconds
-        self._spent += seconds + max(seconds * self._given, calls * HANDLER_TIME)
+        self._spent += cost
         if self._spent >= NOTICED_TIME:
             self._see_to_next()
             if self._spent >= ROUND_TIME:
                 self.is_over = True
+        return cost
 
     def _see_to_next(self) -> None:
         if not self._is_due:
@@ -210,6 +213,6 @@ class Rounds:
                 if self._waiting:
                     self._see_to_next()
             if self._spent == before:
-                expected += cost * (1 + self._given)
+                expected += cost
         if self._waiting:
             self.is_over = True

@@ -300,9 +300,10 @@ class Connection(ABC):
         return False
 
     @property
-    def calls_begun(self) -> int:
-        """How many calls the peer has begun in the last turn: what their handlers do comes beside it."""
-        return 0
+    def handed_over(self) -> float:
+        """What the last turn gave handlers to do beside it: how many calls the peer has begun, and what it sent of
+        messages, by how many beginnings they come to."""
+        return 0.0
 
     def proceed(self, now: float) -> None:
         """Go on with the input for a turn; `advance` is part of it."""

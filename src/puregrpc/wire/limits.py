@@ -91,7 +91,8 @@ TURN_CALLS = 64
 """How many calls that end together go in one turn: who made them goes on, for up to 0.1 ms each."""
 
 TURN_BEGINNINGS = 64
-"""How many calls a client may begin in one turn: their handlers begin together, and take up to 0.1 ms each."""
+"""How many calls a client may begin in one turn: their handlers begin together, and take up to 0.1 ms each. Messages
+that come together count as well, each four as a beginning."""
 
 TURN_MESSAGES = 256
 """How many messages of one frame are given to their owner between two looks at the clock."""

@@ -12,29 +12,41 @@ if TYPE_CHECKING:
 
 __all__ = ["Turn"]
 
+MESSAGES_PER_BEGINNING = 4
+"""What a handler does for so many messages takes as long as the beginning of one."""
+
+MOST_TAKEN = 32
+"""After so many messages a handler lets others have their turn."""
+
 
 class Turn:
     """A turn of ``seconds`` by ``clock``; without a clock it never ends. It begins when it is first asked about."""
 
-    __slots__ = ("_clock", "_ends", "_seconds", "calls", "is_limited")
+    __slots__ = ("_clock", "_ends", "_seconds", "handed_over", "is_limited")
 
     def __init__(self, clock: Callable[[], float] | None = None, seconds: float = 0.0) -> None:
         self._clock = clock
         self._seconds = seconds
         self._ends: float | None = None
-        self.calls = 0
-        """How many calls have begun in it."""
+        self.handed_over = 0.0
+        """What it gave handlers to do: how many calls have begun, and their messages by what they come to beside."""
         self.is_limited = clock is not None
 
     def begin(self) -> None:
         """The next turn."""
         self._ends = None
-        self.calls = 0
+        self.handed_over = 0.0
 
     def call_began(self) -> None:
         """A peer has begun a call: its handler takes time too."""
-        self.calls += 1
-        if self.calls >= TURN_BEGINNINGS:
+        self.handed_over += 1
+        if self.handed_over >= TURN_BEGINNINGS:
+            self.end()
+
+    def messages_came(self, number: int) -> None:
+        """So many messages came for one handler together."""
+        self.handed_over += min(number, MOST_TAKEN) / MESSAGES_PER_BEGINNING
+        if self.handed_over >= TURN_BEGINNINGS:
             self.end()
 
     def end(self) -> None:

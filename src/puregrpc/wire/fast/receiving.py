@@ -164,8 +164,8 @@ class FastConnection(Holding):
         self._turn = Turn(clock, seconds)
 
     @property
-    def calls_begun(self) -> int:
-        return self._turn.calls
+    def handed_over(self) -> float:
+        return self._turn.handed_over
 
     @property
     def has_input(self) -> bool:
@@ -599,7 +599,8 @@ class FastConnection(Holding):
         end = len(data)
         limit = self._max_message_size
         holdings = self._holdings
-        for _ in range(TURN_MESSAGES):
+        given = 0
+        while given < TURN_MESSAGES:
             if end - start < PREFIX_SIZE:
                 break
             compressed, size = unpack_prefix(data, start)
@@ -610,9 +611,12 @@ class FastConnection(Holding):
                 credit.delivered(size, PREFIX_SIZE + size)
                 holdings.octets += size + MESSAGE_OVERHEAD
             call.on_message(data[start + PREFIX_SIZE : stop])
+            given += 1
             start = stop
             if call.wire_state is None or call.wire_state & DETACHED:
                 break
+        if given > 1 and not self._client:
+            self._turn.messages_came(given)
         return start
 
     def _fits(self, call: Call, octets: int, *, ended: bool = False) -> bool:

@@ -158,8 +158,8 @@ class H2Connection(Holding[CallT]):
         self._turn = Turn(clock, seconds)
 
     @property
-    def calls_begun(self) -> int:
-        return self._turn.calls
+    def handed_over(self) -> float:
+        return self._turn.handed_over
 
     @property
     def has_input(self) -> bool:
@@ -566,10 +566,14 @@ class H2Connection(Holding[CallT]):
                 return
             given += 1
             if given >= TURN_MESSAGES:
+                if not self._is_client:
+                    self._turn.messages_came(given)
                 given = 0
                 yield
                 if stream.key not in self._calls or stream.answered:
                     return
+        if given > 1 and not self._is_client:
+            self._turn.messages_came(given)
 
     def _window_updated(self, stream_id: int) -> None:
         if not stream_id:
