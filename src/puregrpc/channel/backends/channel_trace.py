@@ -40,6 +40,10 @@ class ChannelTrace:
     events: tuple[TraceEvent, ...]
 
 
+_Event = tuple[float, "str | tuple[ConnectivityState, str]", bool, "tuple[int, str] | None"]
+"""An event as it is kept: each channel has some, and few are ever shown."""
+
+
 class HasNumber(Protocol):
     """A subchannel."""
 
@@ -55,25 +59,36 @@ class TraceLog:
     def __init__(self, name: str) -> None:
         self._name = name
         self._created = time.time()
-        self._logged = 0
-        self._events: list[TraceEvent] = []
+        self._logged = 1
+        self._events: list[_Event] = [(self._created, f"{name} created", False, None)]
         self._state = ConnectivityState.IDLE
-        self.add(f"{name} created")
 
     def add(self, description: str, *, is_warning: bool = False, subchannel: HasNumber | None = None) -> None:
         """Something happened, perhaps to a subchannel."""
-        about = (None, "") if subchannel is None else (subchannel.number, subchannel.name)
-        self._events.append(TraceEvent(time.time(), description[:MOST_OF_A_DESCRIPTION], is_warning, *about))
-        self._logged += 1
-        del self._events[:-MOST_EVENTS]
+        about = None if subchannel is None else (subchannel.number, subchannel.name)
+        self._keep((time.time(), description[:MOST_OF_A_DESCRIPTION], is_warning, about))
 
     def state_is(self, state: ConnectivityState, problem: str = "") -> None:
         """An event, if the state is another than it was. ``problem``: why there is no connection."""
         if state is not self._state:
             self._state = state
             failed = state is ConnectivityState.TRANSIENT_FAILURE
-            why = f": {problem}" if failed and problem else ""
-            self.add(f"{self._name} state change to {state.name}{why}", is_warning=failed)
+            self._keep((time.time(), (state, problem[:MOST_OF_A_DESCRIPTION] if failed else ""), failed, None))
+
+    def _keep(self, event: _Event) -> None:
+        self._logged += 1
+        self._events.append(event)
+        if self._logged > MOST_EVENTS:
+            del self._events[0]
 
     def snapshot(self) -> ChannelTrace:
-        return ChannelTrace(self._created, self._logged, tuple(self._events))
+        return ChannelTrace(self._created, self._logged, tuple(map(self._told, self._events)))
+
+    def _told(self, event: _Event) -> TraceEvent:
+        when, what, is_warning, about = event
+        if isinstance(what, tuple):
+            state, problem = what
+            what = f"{self._name} state change to {state.name}{': ' if problem else ''}{problem}"[
+                :MOST_OF_A_DESCRIPTION
+            ]
+        return TraceEvent(when, what, is_warning, *(about or (None, "")))
