@@ -31,7 +31,7 @@ from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import ClientConnection, Driver, Request
 
 if TYPE_CHECKING:
-    from puregrpc.kernel import Kernel
+    from puregrpc.kernel import Kernel, Task
     from puregrpc.kernel.network.streams import ByteStream
 
 __all__ = ["TrioSession"]
@@ -43,14 +43,15 @@ class TrioSession(LoopSession[ConnectionT]):
     __slots__ = (
         "_bytes",
         "_ending",
+        "_is_running",
         "_is_started",
         "_is_writing",
-        "_nursery",
         "_reading",
         "_taking",
         "_token",
         "_unsent",
         "_writer",
+        "_writing",
         "_writing_ended",
     )
 
@@ -73,7 +74,8 @@ class TrioSession(LoopSession[ConnectionT]):
         self._taking: TrioWaiter | None = None
         """The reader waits until the stream takes something."""
         self._is_writing = False
-        self._nursery: trio.Nursery | None = None
+        self._writing: Task | None = None
+        self._is_running = False
         super().__init__(kernel, stream, make_connection, owner, options)
 
     # -- its life
@@ -96,21 +98,19 @@ class TrioSession(LoopSession[ConnectionT]):
     async def _run(self) -> None:
         """Move bytes until the connection is over, then send what is left, close in order and return."""
         try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                try:
-                    if self._has_output or self._unsent:
-                        self._send_soon()
-                    await self._read()
-                    if not self._is_cut:
-                        await self._finish()
-                except Exception as error:
-                    self._lost(failed_here(error))
-                    raise
-                finally:
-                    self._nursery = None  # it takes no more tasks from here on
-                nursery.cancel_scope.cancel()
+            self._is_running = True
+            if self._has_output or self._unsent:
+                self._send_soon()
+            await self._read()
+            if not self._is_cut:
+                await self._finish()
+        except Exception as error:
+            self._lost(failed_here(error))
+            raise
         finally:
+            self._is_running = False
+            if self._writing is not None:
+                self._writing.cancel()
             self._end()
 
     def _end(self) -> None:
@@ -227,10 +227,10 @@ class TrioSession(LoopSession[ConnectionT]):
         if self._writer is not None:
             reschedule(self._writer)
             self._writer = None
-        elif not self._is_writing and self._nursery is not None and self._write_error is None:
+        elif not self._is_writing and self._is_running and self._write_error is None:
             # The writer is made when it is needed first: a connection with one call at a time does without.
             self._is_writing = True
-            self._nursery.start_soon(self._write)
+            self._writing = self.kernel.spawn(self._write)
 
     def _send_now(self) -> None:
         is_writer_idle = self._writer is not None or not self._is_writing
@@ -261,9 +261,18 @@ class TrioSession(LoopSession[ConnectionT]):
         return [b"".join(rest)] if rest else []
 
     async def _write(self) -> None:
+        try:
+            await self._write_all()
+        except Exception as error:
+            self._abort(failed_here(error))
+            raise
+        finally:
+            self._is_writing = False
+
+    async def _write_all(self) -> None:
         connection = self.connection
         stream = self._bytes
-        while self._write_error is None:
+        while self._write_error is None and self._is_running:
             pieces = self._unsent
             if not pieces and self._has_output:
                 self._has_output = False
@@ -283,7 +292,6 @@ class TrioSession(LoopSession[ConnectionT]):
                 await stream.wait_writable()
             elif self.bytes_sent - before >= READ_SIZE:
                 await trio.lowlevel.checkpoint()  # a large stream of output must not starve the reader
-        self._is_writing = False
         if self._writing_ended is not None:
             self._writing_ended.set()
 

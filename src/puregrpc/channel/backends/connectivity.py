@@ -23,7 +23,7 @@ class ConnectivityState(Enum):
 
 def aggregate(states: Iterable[ConnectivityState]) -> ConnectivityState:
     """The state of a whole from those of its parts: the first of READY, CONNECTING, IDLE, TRANSIENT_FAILURE found."""
-    found = set(states)
+    found = list(states)
     for state in (ConnectivityState.READY, ConnectivityState.CONNECTING, ConnectivityState.IDLE):
         if state in found:
             return state
