@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -613,6 +614,44 @@ def grpcio_gcp() -> None:
     assert ready.wait(20), states
     channel.close()
     server.stop(None)
+
+
+@check
+def pytest_grpc() -> None:
+    """Its fixtures: a server of the tests' own, and a fake one, which knows what credentials are inside."""
+    test = """
+import grpc, pytest
+
+class Greeter:
+    def greet(self, request, context):
+        return b"for " + str(dict(context.invocation_metadata()).get("authorization")).encode()
+
+def add(servicer, server):
+    handler = grpc.unary_unary_rpc_method_handler(servicer.greet)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", {"Greet": handler}),))
+
+class Stub:
+    def __init__(self, channel):
+        self.greet = channel.unary_unary("/a.B/Greet")
+
+grpc_add_to_server = pytest.fixture(scope="module")(lambda: add)
+grpc_servicer = pytest.fixture(scope="module")(lambda: Greeter())
+grpc_stub_cls = pytest.fixture(scope="module")(lambda: Stub)
+
+def test_a_stub(grpc_stub):
+    assert grpc_stub.greet(b"x") == b"for None"
+
+def test_credentials(grpc_create_channel):
+    call = grpc.access_token_call_credentials("t")
+    with grpc_create_channel(grpc.composite_channel_credentials(grpc.local_channel_credentials(), call)) as channel:
+        assert channel.unary_unary("/a.B/Greet")(b"x") == b"for Bearer t"
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "test_it.py").write_text(test)
+        for options in ([], ["--grpc-fake-server"]):
+            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, folder]
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert "2 passed" in ended.stdout, ended.stdout + ended.stderr
 
 
 @check

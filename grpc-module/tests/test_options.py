@@ -11,6 +11,7 @@ from tests.conftest import unary_unary
 
 import grpc
 from grpc._channel_options import channel_keywords
+from grpc._cython import cygrpc
 from grpc._server_options import server_config
 
 Serve = Callable[..., int]
@@ -135,3 +136,19 @@ def test_what_is_no_certificate_is_refused() -> None:
         grpc.ssl_server_credentials(())
     with pytest.raises(ValueError, match="root certificates"):
         grpc.ssl_server_credentials(((b"key", b"chain"),), require_client_auth=True)
+
+
+def test_fake_channels_find_the_plugins_of_credentials() -> None:
+    """By grpcio's own names, as those of pytest-grpc do."""
+    given: list[Any] = []
+    plugin: Any = lambda context, done: done((), None)  # noqa: E731
+    first, second = grpc.access_token_call_credentials("first"), grpc.metadata_call_credentials(plugin)
+    call = grpc.composite_call_credentials(first, second)
+    credentials: Any = grpc.composite_channel_credentials(grpc.ssl_channel_credentials(), call)
+    assert isinstance(credentials._credentials, cygrpc.CompositeChannelCredentials)
+    for each in credentials._credentials._call_credentialses:
+        each._metadata_plugin._metadata_plugin(None, lambda metadata, error: given.append((metadata, error)))
+    assert given == [((("authorization", "Bearer first"),), None), ((), None)]
+    plain: Any = grpc.ssl_channel_credentials()
+    assert not isinstance(plain._credentials, cygrpc.CompositeChannelCredentials)
+    assert cygrpc._Metadatum("k", "v").key == "k"

@@ -65,6 +65,22 @@ class _Connecting(NamedTuple):
     local: LocalConnectionType | None = None
 
 
+class CompositeChannelCredentials(_Connecting):
+    """What is behind `ChannelCredentials` that have call credentials, by grpcio's own names, which fake channels (those
+    of pytest-grpc) ask for its plugins."""
+
+    __slots__ = ()
+
+    @property
+    def _call_credentialses(self) -> tuple[_MetadataPluginCallCredentials, ...]:
+        return tuple(_MetadataPluginCallCredentials(plugin) for plugin in self.plugins)
+
+
+class _MetadataPluginCallCredentials:
+    def __init__(self, plugin: _Plugin) -> None:
+        self._metadata_plugin = plugin
+
+
 class _Certificates(NamedTuple):
     """What is behind `ServerCertificateConfiguration`."""
 
@@ -137,7 +153,7 @@ class _Plugin:
     """A plugin, which runs in the context where its credentials were made."""
 
     def __init__(self, plugin: Callable[..., Any], name: str) -> None:
-        self._plugin = plugin
+        self._metadata_plugin = plugin
         self._context = contextvars.copy_context()
         self.name = name
 
@@ -145,9 +161,9 @@ class _Plugin:
         """Ask it. Raises `PluginError`."""
         callback = _AuthMetadataPluginCallback()
         try:
-            self._context.copy().run(self._plugin, _AuthMetadataContext(service_url, method_name), callback)
+            self._context.copy().run(self._metadata_plugin, _AuthMetadataContext(service_url, method_name), callback)
         except Exception as error:
-            logger.exception('AuthMetadataPluginCallback "%s" raised exception!', self._plugin)
+            logger.exception('AuthMetadataPluginCallback "%s" raised exception!', self._metadata_plugin)
             callback.fail(error)
         try:
             return outgoing(callback.get())
@@ -224,7 +240,7 @@ def composite_channel_credentials(
     """Credentials of a channel whose calls have call credentials as well."""
     inner = channel_credentials._credentials
     plugins = tuple(plugin for each in call_credentials for plugin in each._credentials)
-    return ChannelCredentials(inner._replace(plugins=(*inner.plugins, *plugins)))
+    return ChannelCredentials(CompositeChannelCredentials(*inner._replace(plugins=(*inner.plugins, *plugins))))
 
 
 def _elsewhere(what: str, why: str) -> NotImplementedError:

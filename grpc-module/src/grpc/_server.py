@@ -23,7 +23,7 @@ from puregrpc.server import BlockingServer
 __all__ = ["Handlers", "HandlersAndPorts", "_Server", "create_server"]
 
 
-def _check_generic_handlers(handlers: Iterable[Any]) -> None:
+def _validate_generic_rpc_handlers(handlers: Iterable[Any]) -> None:
     for handler in handlers:
         if not hasattr(handler, "service"):
             raise AttributeError(
@@ -43,7 +43,7 @@ class Handlers:
     def add(self, handlers: Iterable[Any]) -> None:
         """Serve what generic handlers know. Raises AttributeError for what is none."""
         handlers = tuple(handlers)
-        _check_generic_handlers(handlers)
+        _validate_generic_rpc_handlers(handlers)
         self._generic += handlers
 
     def register(self, service: str, handlers: Mapping[str, Any]) -> None:

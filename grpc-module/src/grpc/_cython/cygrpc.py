@@ -6,10 +6,12 @@ from typing import Any
 
 from grpc import _channelz
 from grpc._aio_errors import EOF, AbortError, BaseError, InternalError, UsageError, init_grpc_aio, shutdown_grpc_aio
+from grpc._credentials import CompositeChannelCredentials
+from grpc._metadata import _Metadatum
 
 __all__ = [
-    "EOF", "AbortError", "BaseError", "ChannelArgKey", "InternalError", "OperationType", "UsageError",
-    "get_fork_epoch", "init_grpc_aio", "shutdown_grpc_aio",
+    "EOF", "AbortError", "BaseError", "ChannelArgKey", "CompositeChannelCredentials", "InternalError", "OperationType",
+    "UsageError", "_Metadatum", "get_fork_epoch", "init_grpc_aio", "shutdown_grpc_aio",
 ]  # fmt: skip
 
 
