@@ -252,15 +252,65 @@ def test_connections_are_secured(world: str, with_tls: bool) -> None:
 
 @WITH_CERTIFICATES
 @EACH_WORLD
-def test_a_client_that_says_nothing_costs_no_tls(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("octets", [b"", b"\x16", b"\x16\3\1\2\0" + bytes(511)])
+def test_a_client_that_says_no_whole_hello_costs_no_tls(
+    world: str, octets: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delattr("puregrpc.kernel.network.tls.TlsLayer.__init__")
 
     async def test(kernel: Kernel) -> None:
         (listener,) = await listen(kernel, "127.0.0.1:0", tls=Tls(), handshake_timeout=0.1)
         silent = await dial(kernel, listener.address, kernel.now() + 10)
+        silent.send_nowait(octets)
         with pytest.raises(ConnectError, match="was not over within"):
             await listener.secure(await listener.accept())
         silent.close()
+        listener.close()
+
+    run(world, test)
+
+
+@WITH_CERTIFICATES
+@EACH_WORLD
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_hello_comes_in_pieces(world: str, *, ends: bool) -> None:
+    hello, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = contexts()[0].wrap_bio(hello, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    octets = outgoing.read()
+
+    async def test(kernel: Kernel) -> None:
+        (listener,) = await listen(kernel, "127.0.0.1:0", tls=Tls())
+
+        async def serve() -> None:
+            if ends:
+                with pytest.raises(ConnectError, match="failed"):
+                    await listener.secure(await listener.accept())
+            else:
+                (await listener.secure(await listener.accept())).close()
+
+        async def send() -> None:
+            stream = await dial(kernel, listener.address, kernel.now() + 10)
+            for piece in (octets[:1], octets[1:4], octets[4:5], octets[5:100]):
+                stream.send_nowait(piece)
+                await kernel.sleep(kernel.now() + 0.01)
+            if ends:
+                stream.send_eof()
+                await receive_all(stream)
+            else:
+                stream.send_nowait(octets[100:])
+                while True:
+                    hello.write(await receive_exactly(stream, 1))
+                    try:
+                        client.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        continue
+                stream.send_nowait(outgoing.read())
+            stream.close()
+
+        await together(kernel, serve, send)
         listener.close()
 
     run(world, test)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.kernel.certificates import VERSIONS, authority, contexts, issued, layers, shake_hands
 
 from puregrpc.errors import InvalidArgument
-from puregrpc.kernel.network.tls import TlsError, TlsLayer
+from puregrpc.kernel.network.tls import RECORD_SIZE, TlsError, TlsLayer, is_record_whole
 from puregrpc.kernel.network.tls_sessions import TlsSessionCache
 
 EACH_VERSION = pytest.mark.parametrize("version", VERSIONS)
@@ -247,6 +247,25 @@ def test_the_name_that_is_asked_for(certified: str, name: str) -> None:
 def test_a_name_that_cannot_be_asked_for(name: str) -> None:
     with pytest.raises(TlsError, match="cannot begin"):
         TlsLayer(contexts()[0], server_name=name)
+
+
+@pytest.mark.parametrize(
+    ("octets", "is_whole"),
+    [
+        (b"", False),
+        (b"\x16", False),
+        (b"\x16\3\1\0", False),
+        (b"\x16\3\1\0\1", False),
+        (b"\x16\3\1\0\1x", True),
+        (b"\x16\3\1\0\1xyz", True),
+        (b"\x16\3\1\x40\0" + bytes(RECORD_SIZE - 1), False),
+        (b"\x16\3\1\x40\1", True),  # larger than a record may be
+        (b"PRI * HTTP/2.0", True),
+        (b"\x15", True),
+    ],
+)
+def test_a_record_is_whole(octets: bytes, *, is_whole: bool) -> None:
+    assert is_record_whole(octets) is is_whole
 
 
 def test_a_name_is_needed_to_verify() -> None:

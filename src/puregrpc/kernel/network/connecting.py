@@ -148,21 +148,24 @@ async def secure(
     Raises ConnectError that says what the peer did: no TLS at all, a certificate that is not good, no "h2" by ALPN
     where ``require_alpn`` asks for it, or nothing by ``until``.
     """
-    from puregrpc.kernel.network.tls import RECORD_SIZE, TlsError, TlsLayer
+    from puregrpc.kernel.network.tls import RECORD_SIZE, TlsError, TlsLayer, is_record_whole
     from puregrpc.kernel.network.tls_stream import TlsStream
 
     began = kernel.now()
     try:
         try:
-            hello = b""
-            if server_side:  # a client that says nothing does not cost what OpenSSL keeps for a connection
+            hello, data = b"", None
+            while server_side and data != b"" and not is_record_whole(hello):
+                # A client that says nothing, or half of something, does not cost what OpenSSL keeps for a connection.
                 while (data := stream.receive_nowait(RECORD_SIZE)) is None:
                     if not await stream.wait_readable(until):
                         raise ConnectError(_not_over(stream, until - began))
-                hello = data
+                hello += data
             layer = TlsLayer(context, server_side=server_side, server_name=server_name, sessions=sessions)
-            if server_side:
+            if hello:
                 layer.feed(hello)
+            if data == b"":
+                layer.feed(data)
             tls = TlsStream(kernel, stream, layer)
             is_over = await tls.shake_hands(until)
         except OSError as error:

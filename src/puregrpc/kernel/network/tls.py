@@ -16,13 +16,29 @@ from puregrpc.kernel.network.reasons import TlsError, explain_tls
 if TYPE_CHECKING:
     from puregrpc.kernel.network.tls_sessions import TlsSessionCache
 
-__all__ = ["RECORD_SIZE", "TlsError", "TlsLayer"]
+__all__ = ["RECORD_SIZE", "TlsError", "TlsLayer", "is_record_whole"]
 
 RECORD_SIZE = 1 << 14
 """The most that a record carries (RFC 8446, section 5.1)."""
 
 MOST_LOOKS_FOR_TICKETS = 8
 """How often a client looks whether a ticket has come, which servers of TLS 1.3 send when they like, most at once."""
+
+RECORD_HEAD = 5
+"""What stands before what a record carries: its type, a version and the length."""
+
+HANDSHAKE_RECORD = 22
+
+
+def is_record_whole(octets: bytes) -> bool:
+    """Whether the first record of a handshake is there, or what begins is none, which OpenSSL is to say."""
+    if not octets or octets[0] != HANDSHAKE_RECORD:
+        return bool(octets)
+    if len(octets) < RECORD_HEAD:
+        return False
+    length = int.from_bytes(octets[3:RECORD_HEAD], "big")
+    return length > RECORD_SIZE or len(octets) >= RECORD_HEAD + length
+
 
 if sys.implementation.name == "pypy":
     # Its module ssl reads the C types of a function when that is first called, and fails where two threads do so.
@@ -49,7 +65,7 @@ class TlsLayer:
         server_name: str | None = None,
         sessions: TlsSessionCache | None = None,
     ) -> None:
-        self._server_side = server_side
+        self.is_server_side = server_side
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         name = None if server_name is None else name_of_host(server_name)
@@ -218,4 +234,4 @@ class TlsLayer:
             self._object.unwrap()
 
     def _broken(self, error: ssl.SSLError) -> TlsError:
-        return TlsError(explain_tls(error, server_side=self._server_side, established=self._is_established))
+        return TlsError(explain_tls(error, server_side=self.is_server_side, established=self._is_established))

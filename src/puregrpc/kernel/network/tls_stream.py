@@ -53,7 +53,7 @@ class TlsStream(ByteStream):
         inner, layer = self.inner, self.tls
         while True:
             try:
-                is_over = layer.handshake()
+                is_over = await self._go_on_with_handshake()
             except TlsError:
                 with suppress(OSError):
                     self._flush()  # the alert that says why
@@ -73,6 +73,13 @@ class TlsStream(ByteStream):
                 if not await inner.wait_readable(until):
                     return False
             layer.feed(data)
+
+    async def _go_on_with_handshake(self) -> bool:
+        layer = self.tls
+        if layer.is_server_side and self.kernel.world == "threads":
+            # What OpenSSL takes of a stack is not given back: a few threads have it, not that of each connection.
+            return await self.kernel.in_thread(layer.handshake)
+        return layer.handshake()
 
     # -- reading
 
