@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 from tests.conftest import unary_stream, unary_unary
 
 import grpc
+from grpc import _server
 
 Serve = Callable[..., int]
 Connect = Callable[..., grpc.Channel]
@@ -112,3 +116,65 @@ def test_some_ask_a_channel_for_its_target(connect: Connect) -> None:
     with grpc.insecure_channel("ipv4:127.0.0.1:1") as other:
         known: Any = other
         assert known._channel.target() == b"ipv4:127.0.0.1:1"
+
+
+def test_a_server_that_is_dropped_goes_on_for_a_while_and_finishes_its_calls(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end, may_stop = threading.Event(), threading.Event(), threading.Event()
+
+    def wait(request: bytes, context: grpc.ServicerContext) -> bytes:
+        begun.set()
+        may_end.wait(20)
+        return request
+
+    def serve_and_forget() -> int:
+        server = grpc.server(ThreadPoolExecutor(2))
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", unary_unary(wait)),))
+        port = int(server.add_insecure_port("127.0.0.1:0"))
+        server.start()
+        return port
+
+    def is_served(port: int) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    def stop_later(server: Any) -> None:
+        may_stop.wait(20)
+        _server._stop(server)
+
+    monkeypatch.setattr(_server, "_stop_later", stop_later)
+    port = serve_and_forget()
+    running = connect(port).unary_unary("/a.B/Call").future(b"x", timeout=20)
+    assert begun.wait(20)
+    may_stop.set()
+    end = time.monotonic() + 15
+    while is_served(port):
+        assert time.monotonic() < end
+    may_end.set()
+    assert running.result(20) == b"x"
+
+
+def test_a_server_that_is_dropped_while_it_stops_keeps_its_grace(connect: Connect) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def wait(request: bytes, context: grpc.ServicerContext) -> bytes:
+        begun.set()
+        may_end.wait(20)
+        return request
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", unary_unary(wait)),))
+    method = connect(server.add_insecure_port("127.0.0.1:0")).unary_unary("/a.B/Call")
+    server.start()
+    running = method.future(b"x", timeout=20)
+    assert begun.wait(20)
+    ended = server.stop(60)
+    del server
+    gc.collect()
+    may_end.set()
+    assert running.result(20) == b"x"
+    assert ended.wait(20)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import contextvars
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +23,11 @@ from puregrpc import errors
 from puregrpc.server import BlockingServer
 
 __all__ = ["Handlers", "HandlersAndPorts", "_Server", "create_server"]
+
+
+LINGER = 1.0
+"""How long, in seconds, a server that is dropped goes on: programs call servers that they made and forgot, since
+grpcio's look once a second whether they are still wanted. Calls that run go on as long as they take."""
 
 
 def _validate_generic_rpc_handlers(handlers: Iterable[Any]) -> None:
@@ -115,12 +122,12 @@ class _Server(HandlersAndPorts, Server):
     ) -> None:
         self._options = checked_options(options)
         self._handlers = Handlers(generic_handlers, interceptors)
+        self._is_started = self._is_stopping = False
         config = server_config(self._options, compression, maximum_concurrent_rpcs)
         # The context variables of handlers are not those of who makes the server.
         self._server = contextvars.Context().run(lambda: BlockingServer(config=config, executor=thread_pool))
         if _channelz.is_wanted(self._options):
             _channelz.watch_server(self._server)
-        self._is_started = False
 
     def start(self) -> None:
         if self._is_started:
@@ -139,6 +146,7 @@ class _Server(HandlersAndPorts, Server):
     def stop(self, grace: float | None) -> threading.Event:
         if not self._is_started:  # it may be started yet
             return _set_event()
+        self._is_stopping = True
         _channelz.forget_server(self._server)
         return self._server.stop(grace or 0)
 
@@ -146,10 +154,24 @@ class _Server(HandlersAndPorts, Server):
         return self._server.wait_for_termination(timeout)
 
     def __del__(self) -> None:
-        server = getattr(self, "_server", None)
-        if server is not None:
-            with contextlib.suppress(errors.Error):
-                server.stop(0)
+        if getattr(self, "_is_started", False) and not self._is_stopping:
+            try:
+                # Not by threading, whose locks this thread may be in the middle of.
+                _thread.start_new_thread(_stop_later, (self._server,))
+            except RuntimeError:  # the interpreter is about to end
+                _stop(self._server)
+        elif hasattr(self, "_server") and not self._is_stopping:
+            _stop(self._server)
+
+
+def _stop_later(server: BlockingServer) -> None:
+    time.sleep(LINGER)
+    _stop(server)
+
+
+def _stop(server: BlockingServer) -> None:
+    with contextlib.suppress(errors.Error):
+        server.stop()
 
 
 def _set_event() -> threading.Event:
