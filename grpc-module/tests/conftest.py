@@ -10,12 +10,6 @@ import pytest
 
 import grpc
 
-# Before there are threads: pytest rewrites modules as they are imported, and CPython 3.11 fails where two threads do.
-import puregrpc.transport.asyncio_session
-import puregrpc.transport.thread_session.session
-import puregrpc.wire.fast.client
-import puregrpc.wire.fast.server  # noqa: F401
-
 Handlers = dict[str, grpc.RpcMethodHandler]
 
 

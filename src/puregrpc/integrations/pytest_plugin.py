@@ -20,14 +20,27 @@ __all__ = ["FuzzItem", "pytest_addoption", "pytest_collection_modifyitems"]
 PLUMBING = ("grpc.reflection.", "grpc.health.", "grpc.channelz.")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """The options."""
+    _import_as_ever(pluginmanager)
     group = parser.getgroup("puregrpc", "fuzzing gRPC servers")
     group.addoption("--grpc-fuzz", metavar="TARGET", help="Fuzz the gRPC server at host:port (plaintext, on loopback).")
     group.addoption("--grpc-fuzz-time", type=float, default=10.0, metavar="SECONDS", help="For each method (10).")
     group.addoption("--grpc-fuzz-proto", metavar="FILE", help="The schema, where the server has no reflection.")
     group.addoption("--grpc-fuzz-method", metavar="GLOB", default="*", help="Only these methods: pkg.Service/Method.")
     group.addoption("--grpc-fuzz-seed", type=int, default=0, metavar="N", help="What chance begins with (0).")
+
+
+def _import_as_ever(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Have this library imported as without pytest.
+
+    pytest parses each module of a distribution that has a plugin to rewrite its asserts. There are none here, many
+    modules are imported when they are needed, in any thread, and CPython 3.11 fails where two threads parse at once.
+    pytest has no name of its own for this; without that of today all is rewritten.
+    """
+    marked = getattr(getattr(pluginmanager, "rewrite_hook", None), "_must_rewrite", None)
+    if isinstance(marked, set):
+        marked.discard("puregrpc")
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:

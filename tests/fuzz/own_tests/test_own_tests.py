@@ -68,6 +68,14 @@ def test_lines_that_are_new_lead_on() -> None:
     assert str(found[0].request) == "lines {\n  quantity: -1\n}\n"
 
 
+def test_the_plugin_has_the_library_imported_as_without_pytest(pytestconfig: pytest.Config) -> None:
+    """Its modules come when they are needed, in threads too, where pytest had better not parse them."""
+    hook: Any = pytestconfig.pluginmanager.rewrite_hook
+    assert "puregrpc" not in hook._must_rewrite
+    assert puregrpc.fuzz.__spec__ is not None
+    assert type(puregrpc.fuzz.__spec__.loader).__name__ == "SourceFileLoader"
+
+
 @pytest.mark.slow
 def test_the_plugin_of_pytest() -> None:
     port = free_port()
