@@ -12,6 +12,8 @@ __all__ = ["CONTROLS", "Answer"]
 CONTROLS = "a control character"
 """What is said of a field's value that has NUL, CR or LF."""
 
+MOST_MEASURED = 1 << 20
+"""Longer bodies may not have been kept whole."""
 CONNECTION_FIELDS = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 
 
@@ -58,6 +60,15 @@ class Answer:
             self.violations.append("HEADERS in the middle of a response (RFC 9113, section 8.1)")
         else:
             self.trailers = fields
+            self._measure()
+
+    def _measure(self) -> None:
+        """Whether the head has told how long the body is (RFC 9113, section 8.1.1)."""
+        told = next((value for name, value in self.headers or () if name == b"content-length"), None)
+        if told is not None and told != b"%d" % len(self.body) and len(self.body) < MOST_MEASURED:
+            self.violations.append(
+                f"a content-length of {told[:20]!r} before {len(self.body)} octets of DATA (RFC 9113, section 8.1.1)"
+            )
 
     def on_data(self, octets: bytes) -> None:
         """Octets of the body came."""

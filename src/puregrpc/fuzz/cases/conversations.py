@@ -12,6 +12,7 @@ from puregrpc.fuzz.frames.probe import (
     END_HEADERS,
     END_STREAM,
     GOAWAY,
+    GRPC_REQUEST,
     HEADERS,
     OPENING,
     PADDED,
@@ -30,10 +31,11 @@ from puregrpc.fuzz.frames.probe import (
     message,
     opening,
     plain_integer,
+    plain_literal,
     window,
 )
 
-__all__ = ["KINDS", "legal_forms", "mutations_of"]
+__all__ = ["KINDS", "aimed", "legal_forms", "mutations_of"]
 
 PRIORITY_FLAG = 0x20
 WAIT = 1.5
@@ -165,6 +167,24 @@ def split(octets: bytes) -> list[bytes]:
         frames.append(octets[at:end])
         at = end
     return frames
+
+
+def aimed(octets: bytes, fields: Fields, request: bytes) -> bytes:
+    """A probe's octets with its call of a method that there is not made one of ``fields`` and ``request``."""
+    names = dict(fields)
+    known = [
+        (plain_literal(value), plain_literal(names[name])) for name, value in GRPC_REQUEST
+        if name in (b":path", b":authority") and name in names
+    ]  # fmt: skip
+    out = []
+    for one in split(octets):
+        kind, payload = one[3:4], one[9:]
+        for old, new in known if kind == bytes((HEADERS,)) else ():
+            payload = payload.replace(old, new)
+        if kind == bytes((DATA,)) and payload in (message(b"hello"), message(b"HELLO")):
+            payload = message(request)
+        out.append(one if payload == one[9:] else len(payload).to_bytes(3, "big") + one[3:9] + payload)
+    return b"".join(out) + octets[sum(map(len, split(octets))) :]
 
 
 KINDS = (

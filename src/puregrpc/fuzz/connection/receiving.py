@@ -37,6 +37,7 @@ MAX_FRAME_SIZE = 16384
 FIRST_WINDOW = 65535
 PRIORITY_FLAG = 0x20
 MOST_HEADERS = 1 << 20
+NOT_SETTINGS = "the first frame is not SETTINGS (RFC 9113, section 3.4)"
 MOST_KEPT = 64 << 20
 """Octets of answers that are kept on one connection."""
 
@@ -104,10 +105,14 @@ class Receiving(ABC):
 
     def _frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if not self.has_settings and not self.raw:
-            if kind != SETTINGS or flags & ACK:
-                self._break("the first frame is not SETTINGS (RFC 9113, section 3.4)")
+            if kind == SETTINGS and not flags & ACK:
+                self.has_settings = True
+            elif kind not in (PING, WINDOW_UPDATE, SETTINGS):
+                self._break(NOT_SETTINGS)
                 return
-            self.has_settings = True
+            elif NOT_SETTINGS not in self.violations:
+                # A server that says no more than this too early can be talked to.
+                self.violations.append(NOT_SETTINGS)
         if self._headers is not None and (kind != CONTINUATION or stream != self._headers[0]):
             self._break("a frame between HEADERS and its CONTINUATION (RFC 9113, section 6.10)")
             return

@@ -122,7 +122,7 @@ class Measuring(Beginning):
         """Single frames that are wrong, some of them before it is looked whether the target stands."""
         self._phase = "shots"
         until = self._until_share(share)
-        cases = list(self.planner.shots())
+        cases = list(self.planner.shots(self._canary))
         for at in range(0, len(cases), SHOTS):
             if time.monotonic() > until:
                 return

@@ -31,6 +31,11 @@ SLOW_START = 3.0
 """A target that takes longer is not restarted to repeat what does not end it."""
 BY_LEVEL = ("process-ended", "not-served", "hang", "state", "memory", "cpu")
 """Checks whose findings at other levels are others."""
+MOST_LOOKS_BACK = 2
+LAG = 1.5
+"""Seconds that a target may take to end behind a case that it answers all the same."""
+LAST = 8
+"""So many of the last cases are looked at first."""
 MOST_RECORDED = 256 << 10
 """Octets of a conversation that is kept with its finding."""
 
@@ -42,6 +47,7 @@ class Proving(Watching):
         """Find the case that the server did not stand, and have it back."""
         self._drop_link()
         self._recent = []
+        before = list(self._before)
         down = seen or self._down()
         if down is None:
             return
@@ -60,7 +66,25 @@ class Proving(Watching):
             else:
                 culprits = culprits[len(culprits) // 2 :]
         if culprits:
-            self._examine(culprits[0], down)
+            self._examine(culprits[0], down, before)
+
+    def _look_back(self, suspects: list[Case], seen: Observation) -> None:
+        """Find the case that the server did not stand where it ended a while behind it, when others came already."""
+        if self._looks_back >= MOST_LOOKS_BACK or not self.target.can_restart or self.target.start_seconds > SLOW_START:
+            return
+        self._looks_back += 1
+        self._lag = LAG
+        try:
+            for culprits in (suspects[-LAST:], suspects):
+                if not culprits or not self._brings_down(culprits):
+                    continue
+                while len(culprits) > 1:
+                    half = culprits[: len(culprits) // 2]
+                    culprits = half if self._brings_down(half) else culprits[len(culprits) // 2 :]
+                self._examine(culprits[0], seen)
+                return
+        finally:
+            self._lag = 0.0
 
     def _hang_not_alone(self, batch: list[Case]) -> bool:
         """Whether calls that hang do so only when they are under way at once; then they are not from then on.
@@ -153,8 +177,12 @@ class Proving(Watching):
         shape = shape_of(profile.method.input_type, messages[0])
         return any(covers(muted, shape) if muted else not shape for muted in profile.muted)
 
-    def _examine(self, case: Case, seen: Observation) -> None:
-        """Whether it is so: again alone, then made smaller, then a finding."""
+    def _examine(self, case: Case, seen: Observation, before: list[Case] | None = None) -> None:
+        """Whether it is so: again alone, then made smaller, then a finding.
+
+        ``before`` are the cases that the target had when it was down, those of now if not given.
+        """
+        before = list(self._before) if before is None else before
         prefix = (seen.check, case.level if seen.check in BY_LEVEL else "", case.method, *seen.key)
         profile = self.profiles.get(case.method)
         shape = self._shape(case)
@@ -184,7 +212,9 @@ class Proving(Watching):
         if not repeats:
             if self._gone:
                 raise OutOfTime
-            if has_stopped:
+            if seen.check in DOWN:
+                self._look_back(before, seen)
+            elif has_stopped:
                 self._stuck_behind(profile)
             elif seen.check == "internal-status" and is_simple(case) and self.target.can_restart:
                 self._examine(twice(case), seen)

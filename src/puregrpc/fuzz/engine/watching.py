@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
@@ -35,6 +36,7 @@ COME_BACK = 5.0
 """Seconds that a server which nobody here starts may take to come back."""
 DOWN = {"process-ended", "not-served"}
 ENHANCE_YOUR_CALM = 11
+MOST_BEFORE = 64
 
 
 class OutOfTime(Exception):  # noqa: N818 - control flow
@@ -88,6 +90,11 @@ class Watching:
         self._is_alone = False
         """Calls are made one by one, since they hang together."""
         self._tries_together = 0
+        self._before: deque[Case] = deque(maxlen=MOST_BEFORE)
+        """The last cases that the target has had, since it was begun."""
+        self._looks_back = 0
+        self._lag = 0.0
+        """Seconds that a target which answers is watched, whether it ends."""
         self._recorder = Recorder()
 
     def _first_contact(self) -> None:
@@ -127,6 +134,7 @@ class Watching:
         report = self.report
         report.cases += 1
         report.phases[self._phase] = report.phases.get(self._phase, 0) + 1
+        self._before.append(case)
         profile = self.profiles.get(case.method)
         if profile is not None:
             profile.cases += 1
@@ -172,7 +180,11 @@ class Watching:
         if self._one_at_a_time:
             self._drop_link()
         if self._answers():
-            return None
+            until = time.monotonic() + self._lag
+            while not self.target.has_ended():
+                if time.monotonic() >= until:
+                    return None
+                time.sleep(0.05)
         if self.target.has_ended():
             return Observation("process-ended", self.target.how_it_ended(), ())
         for pause in (0.3, 1.0):
@@ -267,6 +279,7 @@ class Watching:
         """Have the target serve again: by a restart, or by waiting for whoever does that."""
         self._drop_link()
         self._watch.reset()
+        self._before.clear()
         if self.target.can_restart:
             try:
                 self.target.restart()

@@ -26,6 +26,9 @@ PER_TIME = 8192
 SUSPICIOUS = 4096
 """Octets that each time takes of what is looked at closely."""
 LOOKS = 3
+SLOW = 1.0
+MOST_FOR_ONE = 0.25
+"""Of the time that is left, for one thing that takes longer than that many seconds."""
 ALWAYS = 2
 """So many are looked at closely however late it is."""
 LEAST_MARKS = 9
@@ -88,7 +91,7 @@ def growing_cases(
     for number, each in enumerate(_repeated(profiles, vary)):
         if time.monotonic() > until:
             break
-        seen, taken = _looked_at(target, each)
+        seen, taken = _looked_at(target, each, until)
         yield each.case(), seen
         if seen is None and taken >= SUSPICIOUS * (COLLECTED if target.is_collected() else 1):
             suspects += [(-taken, number, part) for part in each.parts or (each,)]
@@ -137,10 +140,17 @@ def cancelling(profile: Profile) -> Case:
     return _cancels(profile).case()
 
 
-def _looked_at(target: Target, repeated: Repeated) -> tuple[Observation | None, int]:
-    """Do a thing some times: the threads or files that it leaves, or the octets of memory that each time took."""
+def _looked_at(target: Target, repeated: Repeated, until: float) -> tuple[Observation | None, int]:
+    """Do a thing some times: the threads or files that it leaves, or the octets of memory that each time took.
+
+    What takes so long that nothing else would have its time is done once.
+    """
     do, profile = repeated.do, repeated.profile
+    begun = time.monotonic()
     if not do(target, profile):
+        return None, 0
+    now = time.monotonic()
+    if now - begun > SLOW and (now - begun) * LOOKS > (until - now) * MOST_FOR_ONE:
         return None, 0
     files, before = target.open_files(), target.usage()
     done = sum(do(target, profile) for _ in range(LOOKS))

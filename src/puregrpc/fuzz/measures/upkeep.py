@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.cases.refusals import MOST_SERVED, broken_forms
 from puregrpc.fuzz.checks.words import Observation, Profile, violation
 from puregrpc.fuzz.connection.link import Link
+from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.connection.target import Target
-from puregrpc.fuzz.frames.probe import DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, PING, block, frame, message
+from puregrpc.fuzz.frames.probe import ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, PING, block, frame, message
 
 __all__ = ["upkeep_cases"]
 
@@ -22,6 +24,7 @@ LONGEST = 4_000_000
 PADDING = 255
 AT_ONCE = 20
 CANCEL = 8
+NOT_ASKED = b"\x02fuzzing"
 PROTOCOL_ERROR = 1
 LEAST_ROOM = 4000
 """Octets of a connection's window that are there again when all that was sent is done with."""
@@ -64,8 +67,27 @@ def upkeep_cases(target: Target, profiles: Sequence[Profile]) -> Iterator[Observ
         ("calls whose DATA is padded", "RFC 9113, section 6.1", _spend_on_padding),
     ):
         yield _given_back(target, quickest, about, reference, spend)
+    yield from _broken_forms(target, quickest)
     yield _table(target, quickest)
     yield _header_list(target, quickest)
+
+
+def _broken_forms(target: Target, profile: Profile) -> Iterator[Observed]:
+    """Whether rules of frames are not looked at, by a server that looks at the most of them."""
+    cases = list(broken_forms(profile.path, profile.fields, profile.octets))
+
+    def is_served(case: Case) -> bool:
+        outcome = run_case(case, target, deadline=case.seconds)
+        answer = outcome.answers.get(outcome.last)
+        return answer is not None and answer.code == 0 and bool(answer.body)
+
+    served = [case for case in cases if is_served(case)]
+    if len(served) > MOST_SERVED:
+        served = []
+    for case in cases:
+        text = f"{case.about}: was served with OK"
+        seen = Observation("accepted-invalid", text, (case.about,), "low", case.reference)
+        yield case, seen if case in served and is_served(case) else None
 
 
 def _upkeep_once(target: Target) -> list[str]:
@@ -87,6 +109,11 @@ def _upkeep_once(target: Target) -> list[str]:
                         "not answered with", "answered with"
                     )
                 ]
+            link.send(frame(PING, ACK, 0, NOT_ASKED) + frame(PING, 0, 0, bytes(8)))
+            while bytes(8) not in link.pongs and not _is_over(link) and time.monotonic() < until:
+                link.turn(until - time.monotonic())
+            if NOT_ASKED in link.pongs:
+                return ["an acknowledgement of a PING is answered (RFC 9113, section 6.7)"]
     except OSError:
         pass
     return []

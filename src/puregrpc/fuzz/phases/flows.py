@@ -14,7 +14,7 @@ from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.values.choices import Directed, Path
 from puregrpc.fuzz.values.field_values import words_of
-from puregrpc.fuzz.values.fields import common_fields, leaves, raw_value, with_field
+from puregrpc.fuzz.values.fields import ALL, common_fields, leaves, raw_value, with_field
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldType
 
@@ -46,6 +46,13 @@ NEAR = (
     ("one with a dot", "a.b", "a_b"),
 )
 """Keys that are not the same, and how."""
+LISTS = (2, 30, 300)
+"""How many values are put into a list, in order and none of them twice: it may be kept as a set."""
+LISTED = {
+    FieldType.STRING: False, FieldType.BYTES: False, FieldType.INT32: True, FieldType.INT64: True,
+    FieldType.UINT32: True, FieldType.UINT64: True,
+}  # fmt: skip
+"""Types of the values of lists that are compared, and whether they are numbers."""
 MADE_AT_ONCE = 20
 MADE_ROUNDS = 8
 
@@ -81,9 +88,10 @@ class Flow:
                 yield self._case(generator, "a thing that was put twice", puts, self._stored(), of=1)
         for at in range(2, 2 + VALUES_OF_A_FIELD):
             for path, other, plan in self.fields:
-                if at < len(plan.encoded) and len(plan.encoded[at]) < MOST_OCTETS:
-                    about = f"what {generator.named(self.put.method.input_type, path)} was put as"
-                    put = self._put(generator, {path: plan.tag + plan.encoded[at]})
+                content = _value(path, plan, at)
+                if content is not None:
+                    about = f"what {generator.named(self.put.method.input_type, _without_all(path))} was put as"
+                    put = self._put(generator, {path: content})
                     yield self._case(generator, about, [put], ((path, other),))
             key = self._key(at) if at < VALUES_OF_A_KEY else None
             if key is not None and len(key) < MOST_KEY:
@@ -179,6 +187,22 @@ class Flow:
         ]  # fmt: skip
         about = f"{about}, by {self.put.method.name} and {self.get.method.name}"
         return Case("sequence", self.get.path, tuple(steps), "stored", about, stored=stored, stored_by=of)
+
+
+def _without_all(path: Path) -> Path:
+    return path[:-1] if path[-1] == ALL else path
+
+
+def _value(path: Path, plan: FieldPlan, at: int) -> bytes | None:
+    """What a field is put as, its tag included: a value of its table, or more values of a list, in order."""
+    if path[-1] != ALL:
+        is_there = at < len(plan.encoded) and len(plan.encoded[at]) < MOST_OCTETS
+        return plan.tag + plan.encoded[at] if is_there else None
+    if at - 2 >= len(LISTS) or plan.encode is None or plan.field.type not in LISTED:
+        return None
+    is_number = LISTED[plan.field.type]
+    values = (1000 + number if is_number else f"z{number:03}" for number in range(LISTS[at - 2]))
+    return b"".join(plan.tag + plan.encode(value if is_number else value.encode()) for value in values)
 
 
 def flows_of(profiles: Sequence[Profile], generator: Generator) -> list[Flow]:

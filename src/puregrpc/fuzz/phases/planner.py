@@ -239,10 +239,13 @@ class Planner:
         """The frames of an ordinary call in every form that HTTP/2 allows."""
         yield from conversations.legal_forms(profile.path, profile.fields, profile.octets)
 
-    def shots(self) -> Iterator[Case]:
-        """What is wrong in one frame, each on a connection of its own."""
+    def shots(self, profile: Profile | None) -> Iterator[Case]:
+        """What is wrong in one frame, each on a connection of its own; around a call of a method if there is one."""
         for probe in SINGLE_SHOTS:
-            step = Step("raw", octets=b"".join(probe.octets()), seconds=SHOT)
+            octets = b"".join(probe.octets())
+            if profile is not None:
+                octets = conversations.aimed(octets, profile.fields, profile.octets)
+            step = Step("raw", octets=octets, seconds=SHOT)
             yield Case("frame", "", (step,), "any", probe.name.replace("-", " "), probe.reference)
 
     def floods(self) -> Iterator[Case]:

@@ -54,8 +54,8 @@ _FLOATS = (
 _DOUBLES = (*_FLOATS, 5e-324, 2.2250738585072014e-308, 2.225073858507201e-308, 1.7976931348623157e308, 1e100, -1e308)
 
 _TEXTS = (
-    "", "a", "../../../../etc/passwd", "' OR '1'='1", "constructor", "__proto__", "a" * 33 + "!", "{{7*7}}", "$(id)", '"', " ", "0", "-1", "A", "\x00", "\n", "é", "a\x00b", "%s%s%s%n", "{}", "{0}", "${1}", "'", '"', "\\", "<b>",
-    "null", "None", "undefined", "true", "NaN", "1e309", "a b", " a ", "\t", "\r\n", "/", ".",
+    "", "a", "../../../../etc/passwd", "' OR '1'='1", "constructor", "__proto__", "a" * 33 + "!", "{{7*7}}", "$(id)", '"', " ", "0", "--help", "1e999999999", "-1", "A", "\x00", "\n", "é", "a\x00b", "%s%s%s%n", "{}", "{0}", "${1}", "'", '"', "\\", "<b>",
+    "null", "None", "undefined", "true", "NaN", "1e309", "-x", "a b", " a ", "\t", "\r\n", "/", ".",
     "..", "'; DROP TABLE x;--", "`id`", "%00", "%", "+", ",", ";", "a,b,,c", "a=b",
     "[]", "[1]", '{"a":1}', "*", "**", "(", "[", ")", "?", "a" * 3000 + "!", "(" * 1000, "[" * 5000,
     "\x7f", "\x1b[31m", "\u0000\uffff", "\ud7ff", "\ue000", "\U0010ffff", "\U0001f600", "\u202e", "\ufeff", "ß", "İ",
@@ -86,13 +86,13 @@ _HINTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("time", "date", "at", "when", "since", "until"), ("2024-02-29T12:00:00Z", "0000-00-00", "2023-02-29", "9999-12-31T23:59:60Z", "10000-01-01T00:00:00Z", "24:00", "-1", "2024-13-01")),
     (("token", "cursor"), ("dG9rZW4=", "====", "!", "MTAw", "LTE=", "-1", "0", "999999999")),
     (("id", "key", "name"), ("1", "x", "missing", "-1", "0", "../x", "1' OR 1=1", "99999999999999999999")),
-    (("order", "sort", "filter", "query", "expression", "expr", "formula"), ("name", "name desc", "a=", "=", "(((", "1/0", "a and", "1+", "-", "a.b.c", "x:(", "1//0")),
+    (("order", "sort", "filter", "query", "expression", "expr", "formula"), ("name", "name desc", "--help", "a=", "=", "(((", "1/0", "a and", "1+", "-", "a.b.c", "x:(", "1//0")),
     (("regex", "pattern", "match", "glob"), ("a", "(", "(a+)+$", "[", "*", "(?P<a>", "\\", "a{99999}", "(a|a)*b")),
     (("json", "payload", "config", "data"), ("{}", "[", '{"a":', "[" * 2000, _NESTED_ANY, '{"__proto__":{}}', "1e400", "nul")),
     (("lang", "locale", "currency", "country", "unit", "format", "encoding", "charset", "timezone", "zone"), ("en", "EUR", "xx", "utf-8", "latin1", "UTC", "Mars/Olympus", "%d", "%n")),
     (("ip", "host", "addr", "address"), ("127.0.0.1", "::1", "256.1.1.1", "localhost:0", "1.2.3", "[")),
     (("version",), ("1.0.0", "1", "v1", "1.", "a.b.c", "1.2.3.4.5")),
-    (("phone", "number", "amount", "price", "value", "count", "size"), ("1", "1.5", "1,5", "+", "-", "abc", "0x10", "1e5", "--1", "٣")),
+    (("phone", "number", "amount", "price", "value", "count", "size"), ("1", "1.5", "1e999999999", "1,5", "+", "-", "abc", "0x10", "1e5", "--1", "٣")),
 )  # fmt: skip
 """Parts of names of string fields, with values that they suggest: an ordinary one first."""
 

@@ -11,9 +11,11 @@ from puregrpc.fuzz.values.choices import Path
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldDescriptor, MessageDescriptor
 
-__all__ = ["common_fields", "leaves", "lost_field", "raw_value", "with_field"]
+__all__ = ["ALL", "common_fields", "leaves", "lists", "lost_field", "raw_value", "with_field"]
 
 MOST_DEPTH = 3
+ALL = 0
+"""Behind the path of a list: all that is in it."""
 
 
 def leaves(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple[Path, FieldPlan]]:
@@ -27,26 +29,42 @@ def leaves(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tupl
             yield path, plan
 
 
+def lists(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple[Path, FieldPlan]]:
+    """The lists of scalars of a message and of its single messages, as the paths of all that is in them."""
+    many: set[Path] = set()
+    for path, plan in generator.paths(descriptor):
+        field = plan.field
+        is_within = any(path[:length] in many for length in range(1, len(path)))
+        if field.is_repeated or field.is_map:
+            many.add(path)
+            if plan.encode is not None and not field.is_map and not is_within and len(path) < MOST_DEPTH:
+                yield (*path, ALL), plan
+
+
 def common_fields(
     generator: Generator, request: MessageDescriptor, reply: MessageDescriptor
 ) -> list[tuple[Path, Path, FieldPlan]]:
     """The fields of a request that a reply has too, by name and type: where they are in both."""
-    there: dict[tuple[str, object], Path] = {}
-    for path, plan in leaves(generator, reply):
-        there.setdefault((plan.field.name, plan.field.type), path)
     found: list[tuple[Path, Path, FieldPlan]] = []
-    for path, plan in leaves(generator, request):
-        other = there.pop((plan.field.name, plan.field.type), None)
-        if other is not None:
-            found.append((path, other, plan))
+    for kind in (leaves, lists):
+        there: dict[tuple[str, object], Path] = {}
+        for path, plan in kind(generator, reply):
+            there.setdefault((plan.field.name, plan.field.type), path)
+        for path, plan in kind(generator, request):
+            other = there.pop((plan.field.name, plan.field.type), None)
+            if other is not None:
+                found.append((path, other, plan))
     return found
 
 
 def raw_value(octets: bytes, path: Path) -> bytes | None:
     """What a field holds, as it is written. None where it is not set.
 
-    Of a scalar the last one counts, and messages of one number are one message in parts.
+    Of a scalar the last one counts, and messages of one number are one message in parts. Of a list it is all
+    values, one behind the other.
     """
+    is_list = path[-1:] == (ALL,)
+    path = path[:-1] if is_list else path
     try:
         for depth, number in enumerate(path):
             is_last = depth == len(path) - 1
@@ -56,7 +74,7 @@ def raw_value(octets: bytes, path: Path) -> bytes | None:
                     parts.append(varint(at) if tag & 7 == 0 else octets[at:stop])
             if not parts:
                 return None
-            octets = parts[-1] if is_last else b"".join(parts)
+            octets = parts[-1] if is_last and not is_list else b"".join(parts)
     except (*FAULTS, RecursionError):
         return None
     return octets
@@ -64,6 +82,7 @@ def raw_value(octets: bytes, path: Path) -> bytes | None:
 
 def with_field(descriptor: MessageDescriptor, octets: bytes, path: Path, content: bytes) -> bytes:
     """A message with a field set to what ``content`` says, its tag included: what comes last is what counts."""
+    path = path[:-1] if path[-1:] == (ALL,) else path
     tags: list[FieldDescriptor] = []
     current: MessageDescriptor | None = descriptor
     for number in path[:-1]:
