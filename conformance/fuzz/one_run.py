@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "conformance" / "fuzz" / "zoo" / "shop.proto"
+METER = SHOP.with_name("meter.proto")
 FINDING = re.compile(r"(critical|high|medium|low) (?P<check>[a-z-]+) (?P<text>.*)")
 """As the command tells a finding at once."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "conformance" / "fuzz" / "zoo" / "shop.proto"
+METER = SHOP.with_name("meter.proto")
 
 
 def free_port() -> int:
@@ -27,6 +28,8 @@ def fuzz(animal: str, fault: str, *options: str, seconds: float = 8, expected: i
     arguments = ["fuzz", f"127.0.0.1:{port}", "-p", "--command", command, "--time", f"{seconds}s", "--seed", "1"]
     if animal == "raw_shop":
         arguments += ["--proto", str(SHOP), "--method", "*GetItem"]
+    if animal == "loop_meter":
+        arguments += ["--proto", str(METER)]
     result = subprocess.run(
         [sys.executable, "-m", "puregrpc", *arguments, "--json", "-", *options],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,

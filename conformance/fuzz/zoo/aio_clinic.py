@@ -65,12 +65,8 @@ class Clinic:
         if self.fault == "merged-into-the-old" and old is not None:
             old.MergeFrom(patient)
             return pb.Updated(is_new=False)
-        if self.fault == "nothing-is-the-default":
-            patient.room = patient.room or 101
-        if self.fault == "list-becomes-a-set":
-            allergies = sorted(set(patient.allergies))
-            del patient.allergies[:]
-            patient.allergies.extend(allergies)
+        if self.fault == "list-is-cut":
+            del patient.allergies[20:]
         self.patients[request.number] = patient
         while len(self.patients) > MOST_KEPT:
             self.patients.pop(next(iter(self.patients)))
@@ -91,12 +87,12 @@ class Clinic:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "query: --city CITY WORDS")
         found = []
         for patient in self.patients.values():
-            if self.fault == "search-changes":
-                patient.name = patient.name.casefold()
             if asked.city and patient.contact.city != asked.city:
                 continue
-            if any(word in patient.name for word in asked.words):
+            if any(word in patient.name for word in asked.words) or not asked.words:
                 found.append(patient)
+                if self.fault == "search-hides-in-place":
+                    patient.contact.phone = ""
         return pb.SearchPatientsResponse(patients=found[: max(0, min(request.limit, 10))])
 
     async def book(self, request: Any, context: Any) -> Any:
@@ -139,7 +135,9 @@ class Clinic:
         for position in request.positions[:1000]:
             try:
                 amount = Decimal(position.amount)
-                if self.fault == "amount-with-an-exponent" or abs(amount) < 10**12:
+                if self.fault == "amount-with-an-exponent":
+                    cents += int(amount) * 100
+                elif abs(amount) < 10**12:
                     cents += int(amount * 100)
             except (ValueError, ArithmeticError):
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "amount: as 12.50")
@@ -227,8 +225,6 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         token = str(metadata.get("authorization", "-"))
         if self.fault == "part-of-the-token":
             is_known = token in TOKEN
-        elif self.fault == "token-in-any-case":
-            is_known = token.lower() == TOKEN.lower()
         elif self.fault == "browsers-are-let-in":
             is_known = token == TOKEN or "x-forwarded-for" in metadata
         elif self.fault == "methods-by-their-end":
@@ -244,7 +240,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return grpc.unary_unary_rpc_method_handler(refuse)
 
 
-GUARDED = {"part-of-the-token", "token-in-any-case", "browsers-are-let-in", "methods-by-their-end", "guarded"}
+GUARDED = {"part-of-the-token", "browsers-are-let-in", "methods-by-their-end", "guarded"}
 
 
 def _reflect(server: Any, fault: str) -> None:

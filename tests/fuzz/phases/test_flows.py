@@ -19,7 +19,7 @@ from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.phases.flows import Flow, flows_of
 from puregrpc.fuzz.phases.together import given_twice
-from puregrpc.fuzz.values.fields import lost_field, raw_value, with_field
+from puregrpc.fuzz.values.fields import ALL, lists, lost_field, raw_value, with_field
 from puregrpc.fuzz.values.generate import Generator
 from puregrpc.schema import Registry, load_files
 
@@ -130,3 +130,18 @@ def test_a_check_of_the_users_says_what_is_wrong(tmp_path: Path) -> None:
     (finding,) = report["findings"]
     assert (finding["check"], finding["method"]) == ("property", "/shop.v1.Shop/GetItem")
     assert "prices_are_round: a price of 1.5" in finding["summary"]
+
+
+@given(st.lists(st.text(max_size=20)), st.lists(st.text(max_size=20)))
+def test_a_list_is_lost_where_not_all_of_it_comes_back(sent: list[str], back: list[str]) -> None:
+    descriptor = REGISTRY.message("store.v1.Sample")
+    sample: Any = REGISTRY.message_class(descriptor)
+    (path,) = [path for path, plan in lists(GENERATOR, descriptor) if plan.field.name == "words"]
+    assert path == (4, ALL)
+    octets = sample(words=sent).SerializeToString()
+    assert (raw_value(octets, path) or b"") == "".join(sent).encode()
+    lost = lost_field(octets, sample(words=back).SerializeToString(), ((path, path),))
+    if "".join(sent) == "".join(back):
+        assert lost is None
+    more = with_field(descriptor, octets, path, b"\x22\x01z")
+    assert list(sample.FromString(more).words) == [*sent, "z"]

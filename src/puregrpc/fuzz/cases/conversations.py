@@ -179,7 +179,7 @@ def aimed(octets: bytes, fields: Fields, request: bytes) -> bytes:
     out = []
     for one in split(octets):
         kind, payload = one[3:4], one[9:]
-        for old, new in known if kind == bytes((HEADERS,)) else ():
+        for old, new in known if kind in (bytes((HEADERS,)), bytes((CONTINUATION,))) else ():
             payload = payload.replace(old, new)
         if kind == bytes((DATA,)) and payload in (message(b"hello"), message(b"HELLO")):
             payload = message(request)

@@ -94,7 +94,8 @@ def run_case(
             outcome.refused = str(error)
             return outcome
         _on_connection(piece, link, target, outcome, seconds, while_flooding, is_last=piece is pieces[-1])
-    if not is_raw and any(step.kind == "burst" for step in case.steps):
+    kinds = {step.kind for step in case.steps}
+    if not is_raw and "burst" in kinds and "open" not in kinds:
         # What had no end is what the case is about.
         outcome.last = min((n for n, answer in outcome.answers.items() if not answer.ended), default=0)
     return outcome

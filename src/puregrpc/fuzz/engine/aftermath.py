@@ -66,6 +66,8 @@ class Aftermath(Proving):
         return len(seen) == 1 and profile.first not in seen
 
     def _find_change(self, profile: Profile, cases: Sequence[Case]) -> None:
+        if not self._revive() or self._is_changed(profile):
+            return  # what it was answered with at first had come of another method's calls
         culprit = self._by_halves(cases, lambda: self._is_changed(profile))
         if culprit is not None and self._revive():
             self._ask_again(followed(culprit, profile))
@@ -85,6 +87,8 @@ class Aftermath(Proving):
         self._searches += 1
         until = time.monotonic() + min(SEARCH_SECONDS, SEARCH_SHARE * self.options.time)
         culprit = self._busy_when_cancelled(cases, until)
+        if self._searches == 1 and culprit is None:
+            culprit = self._by_halves(self._ordinary(), lambda: self._watch.is_busy(BUSY_SOON), until)
         for count in (FEW, len(cases)):
             culprit = culprit or self._by_halves(cases[-count:], lambda: self._watch.is_busy(BUSY_SOON), until)
         if culprit is None or not self._revive():
@@ -101,6 +105,15 @@ class Aftermath(Proving):
             self._examine(replace(culprit, maker=None, drawn=None), seen)
             self._is_kept_busy = True
         self._revive()
+
+    def _ordinary(self) -> list[Case]:
+        """An ordinary call of each method: those of the beginning are no case's."""
+        found = []
+        for each in self.profiles.values():
+            if each.fields and each.ends:
+                call = (Step("open", fields=each.fields), Step("message", octets=each.octets, end=True))
+                found.append(Case("sequence", each.path, (*call, Step("wait", until="end")), "any", "an ordinary call"))
+        return found
 
     def _is_busy_anyway(self) -> bool:
         """Whether a fresh target is busy after an ordinary call as well."""

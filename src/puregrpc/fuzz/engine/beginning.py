@@ -7,19 +7,28 @@ from dataclasses import replace
 
 from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import Case, Step
-from puregrpc.fuzz.checks.words import INTERNAL, Observation, Profile, signature
+from puregrpc.fuzz.checks.words import INTERNAL, Observation, Profile, normal_text, signature
 from puregrpc.fuzz.connection.connecting import LinkOptions
 from puregrpc.fuzz.connection.link import Link
 from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.engine.aftermath import Aftermath
 from puregrpc.fuzz.engine.proving import REPEATS
 from puregrpc.fuzz.engine.watching import CANARY_TIMEOUT, DOWN, OutOfTime
+from puregrpc.fuzz.phases.ordinary import tries
 from puregrpc.fuzz.values.choices import Choices
+from puregrpc.fuzz.values.field_values import Scalar
+from puregrpc.fuzz.values.fields import with_field
 from puregrpc.fuzz.values.shapes import learn
 
 __all__ = ["Beginning"]
 
 
+REFUSALS = (3, 9, 11)
+"""INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE."""
+SETTLING = 2.0
+SETTLING_SHARE = 0.02
+"""Seconds, and part of the time, to find a message that a method takes."""
+MOST_SETTLED = 5
 MOST_BODY = 2048
 """Octets of an answer that may be asked for many times at once."""
 
@@ -73,6 +82,36 @@ class Beginning(Aftermath):
                 if len(found) == 2:
                     break
         self.planner.others[profile.path] = found
+
+    def _settle(self, profile: Profile) -> None:
+        """Find a message that a method takes, value by value: a refusal for another reason is a step on the way."""
+        descriptor = profile.method.input_type
+        until = time.monotonic() + min(SETTLING, self.options.time * SETTLING_SHARE)
+        octets, answer = profile.octets, profile.answer
+        assert answer is not None
+        known = {(answer.code, normal_text(answer.text))}
+        settled: dict[str, Scalar] = {}
+        while len(settled) < MOST_SETTLED:
+            for path, plan, value in tries(self.generator, descriptor, answer.text):
+                assert plan.encode is not None
+                if plan.field.full_name in settled:
+                    continue
+                changed = with_field(descriptor, octets, path, plan.tag + plan.encode(value))
+                got = self._ask(replace(profile, octets=changed))
+                if got is None or got.code in (None, 4) or time.monotonic() > until:
+                    return
+                if got.code and (got.code not in REFUSALS or (got.code, normal_text(got.text)) in known):
+                    continue
+                settled[plan.field.full_name] = value
+                octets, answer = changed, got
+                break
+            else:
+                return
+            known.add((answer.code, normal_text(answer.text)))
+            if not answer.code:
+                self.generator.prefer(settled)
+                profile.octets, profile.answer = octets, answer
+                return
 
     def _second_connection(self) -> None:
         """Whether a connection is served beside one that is open and has nothing to do, or has said nothing at all."""
@@ -143,6 +182,8 @@ class Beginning(Aftermath):
             profile.octets = self.generator.message(profile.method.input_type, Choices())
             return unended
         profile.octets = best.messages[0]
+        if profile.answer is not None and profile.answer.code in REFUSALS:
+            self._settle(profile)
         answers = [self._ask(profile) for _ in range(3)]
         ended = [each for each in answers if each is not None and each.ended]
         profile.ordinary_codes = {each.code for each in ended} | {profile.answer.code if profile.answer else None}

@@ -7,14 +7,14 @@ from dataclasses import replace
 from itertools import cycle
 
 from puregrpc.fuzz.cases.case import Case, Step
-from puregrpc.fuzz.checks.words import Observation, Profile
+from puregrpc.fuzz.checks.words import Check, Observation, Profile
 from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.connection.storm import AT_ONCE, Storm
 from puregrpc.fuzz.engine.beginning import Beginning
 from puregrpc.fuzz.engine.findings import Progress
 from puregrpc.fuzz.engine.proving import SLOW_START
 from puregrpc.fuzz.engine.watching import OutOfTime
-from puregrpc.fuzz.measures.growth import growing_cases
+from puregrpc.fuzz.measures.growth import growing_cases, left_behind
 from puregrpc.fuzz.measures.upkeep import upkeep_cases
 from puregrpc.fuzz.phases.together import volley_of
 
@@ -27,6 +27,8 @@ MOST_SHARE = 0.999
 SHOTS = 8
 """Wrong frames before it is looked whether the target stands."""
 VOLLEYS = 10
+NOT_SERVED = (None, 4, 8, 14)
+"""Statuses of a method that has no room left: none, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE."""
 STORM = 1024
 """Frame cases on one connection."""
 
@@ -172,6 +174,8 @@ class Measuring(Beginning):
         for case, observation in growing_cases(self.target, profiles, self.planner.varied, seconds, until):
             self._since_calm.append(case)
             self._seen_in(case, observation)
+            if observation is None:
+                self._left_behind(case)
             if any(step.kind == "reset" for step in case.steps):
                 if self._watch.is_still():
                     self._since_calm = []
@@ -179,3 +183,25 @@ class Measuring(Beginning):
                     self._calm()
         self._calm()
         self._watch.reset()
+
+    def _left_behind(self, case: Case) -> None:
+        """Whether a method's ordinary calls are still answered behind many of one kind."""
+        profile = self.profiles.get(case.method)
+        if profile is None or not profile.is_steady or not self.target.can_restart or profile.path in self._stopped:
+            return
+        for _ in range(2):
+            answer = self._ask(profile)
+            if answer is not None and answer.code not in NOT_SERVED:
+                return
+        if profile.answer is None or profile.answer.code in NOT_SERVED:
+            return
+        self._stopped.add(profile.path)
+        check: Check = "hang" if answer is None or answer.code in (None, 4) else "state"
+        for behind in left_behind(profile):
+            if not self._revive():
+                return
+            known = len(self.report.findings)
+            self._examine(behind, Observation(check, f"{behind.about}: no answer", ("behind",)))
+            if len(self.report.findings) > known:
+                break
+        self._revive()

@@ -93,6 +93,8 @@ class Watching:
         self._before: deque[Case] = deque(maxlen=MOST_BEFORE)
         """The last cases that the target has had, since it was begun."""
         self._looks_back = 0
+        self._stopped: set[str] = set()
+        """Methods whose ordinary calls were found to be answered no more."""
         self._lag = 0.0
         """Seconds that a target which answers is watched, whether it ends."""
         self._recorder = Recorder()

@@ -42,6 +42,8 @@ MOMENTS = (0.0003, 0.001, 0.003, 0.008)
 TOGETHER = 5
 AT_ONCE = 20
 PIECE = 60
+LAST = 10_000
+"""The number of a call behind all others."""
 LATE = (b"1m", b"2m", b"3m", b"5m")
 """Deadlines that pass while handlers are under way."""
 MARKS = (b"x-request-id", b"x-session-id", b"traceparent")
@@ -138,6 +140,21 @@ def _cancels(profile: Profile) -> Repeated:
 def cancelling(profile: Profile) -> Case:
     """Ordinary calls of a method that are cancelled, at several moments."""
     return _cancels(profile).case()
+
+
+def left_behind(profile: Profile) -> Iterator[Case]:
+    """An ordinary call behind many that were cancelled, or whose deadlines have passed."""
+    late: list[Step] = []
+    for number in range(PIECE // TOGETHER):
+        fields = _timed(profile, LATE[number % len(LATE)])
+        late.append(Step("burst", number * TOGETHER, fields, message(profile.octets), code=TOGETHER))
+        late.append(Step("wait", until="all"))
+    behind = (Step("open", LAST, profile.fields), Step("message", LAST, octets=profile.octets, end=True))
+    for about, steps in (("were cancelled", _cancels(profile).steps), ("came to their deadline", tuple(late))):
+        yield Case(
+            "sequence", profile.path, (*steps, *behind, Step("wait", LAST, until="end")), "follows",
+            f"an ordinary call behind many that {about}",
+        )  # fmt: skip
 
 
 def _looked_at(target: Target, repeated: Repeated, until: float) -> tuple[Observation | None, int]:
@@ -312,6 +329,7 @@ def _made(target: Target, calls: Sequence[tuple[Fields, bytes]], *, cancel: bool
             while not link.has_settings and not link.closed and time.monotonic() < until:
                 link.turn(0.1)
             step = TOGETHER if cancel else AT_ONCE
+            begun = time.monotonic()
             for done in range(0, len(calls), step):
                 answers = link.burst(calls[done : done + step])
                 if cancel:
@@ -324,6 +342,8 @@ def _made(target: Target, calls: Sequence[tuple[Fields, bytes]], *, cancel: bool
                 link.pump(time.monotonic() + 3)
                 if link.closed or link.unfinished:
                     return done
+                if time.monotonic() - begun > SLOW:
+                    return done + len(answers)
             return len(calls)
     except OSError:
         return 0

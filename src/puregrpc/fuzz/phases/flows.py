@@ -7,7 +7,7 @@ came back; so a service that makes something else of what it is given is left in
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from puregrpc.fuzz.cases.case import Case, Step, Stored
 from puregrpc.fuzz.checks.words import Profile
@@ -22,6 +22,8 @@ __all__ = ["Flow", "flows_of"]
 
 PUTS = ("put", "set", "create", "add", "insert", "store", "save", "write", "update", "upsert", "register", "post")
 GETS = ("get", "read", "fetch", "find", "lookup", "load", "show", "describe", "retrieve", "query")
+READS = (*GETS, "list", "search", "count", "export", "watch", "browse")
+MOST_READERS = 4
 OVERWRITES = ("put", "set", "store", "save", "write", "update", "upsert")
 KEYS = ("id", "key", "name", "uuid", "uid", "code", "slug")
 KEPT_BY_SERVERS = (
@@ -71,6 +73,8 @@ class Flow:
     """The key in the request that gets, a field of the message itself."""
     key_plan: FieldPlan | None
     fields: list[tuple[Path, Path, FieldPlan]]
+    readers: list[Profile] = field(default_factory=list)
+    """Other methods of the service that only read."""
 
     def cases(self, generator: Generator) -> Iterator[Case]:
         """The ordinary one, two things one after another, then values of every field in turn, and of keys."""
@@ -78,6 +82,11 @@ class Flow:
         if self.key_plan is None:
             yield self._made_at_once(generator)
         yield from self._near_keys(generator)
+        if self.readers:
+            names = ", ".join(each.method.name for each in self.readers)
+            for readers in (self.readers, [replace(each, octets=b"") for each in self.readers]):
+                about = f"what was put before {names}"
+                yield self._case(generator, about, [self._put(generator, {})], self._stored(), readers=readers)
         puts = [self._put(generator, {}), self._put(generator, self._others(), self._key(3))]
         yield self._case(generator, "one thing after another was put", puts, self._stored())
         if self.key_plan is not None:
@@ -166,7 +175,7 @@ class Flow:
 
     def _case(
         self, generator: Generator, about: str, puts: Sequence[bytes], stored: Stored, *, key: bytes | None = None,
-        of: int = 0,
+        of: int = 0, readers: Sequence[Profile] = (),
     ) -> Case:  # fmt: skip
         steps: list[Step] = []
         for number, octets in enumerate(puts):
@@ -181,6 +190,12 @@ class Flow:
         else:
             take = (of, self.reply_key, self.wanted.field.number << 3 | (self.wanted.tag[0] & 7))
         number = len(puts)
+        for reader in readers:
+            steps += [
+                Step("open", number, reader.fields), Step("data", number, octets=message(reader.octets), end=True),
+                Step("wait", number, until="end"),
+            ]  # fmt: skip
+            number += 1
         steps += [
             Step("open", number, self.get.fields), Step("message", number, octets=wanted, end=True, take=take),
             Step("wait", number, until="end"),
@@ -201,8 +216,8 @@ def _value(path: Path, plan: FieldPlan, at: int) -> bytes | None:
     if at - 2 >= len(LISTS) or plan.encode is None or plan.field.type not in LISTED:
         return None
     is_number = LISTED[plan.field.type]
-    values = (1000 + number if is_number else f"z{number:03}" for number in range(LISTS[at - 2]))
-    return b"".join(plan.tag + plan.encode(value if is_number else value.encode()) for value in values)
+    values = (1000 + number if is_number else b"z%03d" % number for number in range(LISTS[at - 2]))
+    return b"".join(plan.tag + plan.encode(value) for value in values)
 
 
 def flows_of(profiles: Sequence[Profile], generator: Generator) -> list[Flow]:
@@ -218,6 +233,12 @@ def flows_of(profiles: Sequence[Profile], generator: Generator) -> list[Flow]:
             if other in GETS and _is_same(noun, what) and put.path.rpartition("/")[0] == get.path.rpartition("/")[0]:
                 flow = _flow(put, get, noun, generator)
                 if flow is not None:
+                    flow.readers = [
+                        each for each in unary
+                        if each not in (put, get) and each.answer is not None and each.answer.code == 0
+                        and (words_of(each.method.name) or [""])[0] in READS
+                        and each.path.rpartition("/")[0] == put.path.rpartition("/")[0]
+                    ][:MOST_READERS]  # fmt: skip
                     found.append(flow)
     return found
 

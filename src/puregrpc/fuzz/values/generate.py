@@ -111,6 +111,7 @@ class Generator:
         self.registry = registry
         self.dictionary = dictionary or Dictionary()
         self._plans: dict[str, MessagePlan] = {}
+        self._ordinary: dict[str, Scalar] = {}
         self._version = self.dictionary.version
 
     def plan(self, descriptor: MessageDescriptor) -> MessagePlan:
@@ -125,6 +126,11 @@ class Generator:
         if self._version != self.dictionary.version:
             self._version = self.dictionary.version
             self._plans.clear()
+
+    def prefer(self, values: dict[str, Scalar]) -> None:
+        """Make values the ordinary ones of fields, by full names. Choices that were made before mean others then."""
+        self._ordinary.update(values)
+        self._plans.clear()
 
     def plan_field(self, field: FieldDescriptor) -> FieldPlan:
         """How one field is made."""
@@ -143,6 +149,9 @@ class Generator:
             )
         values = scalar_values(field, self.dictionary)
         values.sort(key=is_heavy)
+        ordinary = self._ordinary.get(field.full_name)
+        if ordinary is not None:
+            values = [values[0], ordinary, *(value for value in values[1:] if value != ordinary)]
         wire_type, encode = encoder_of(field.type)
         light = sum(1 for value in values if not is_heavy(value))
         return FieldPlan(
