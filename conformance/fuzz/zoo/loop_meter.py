@@ -264,7 +264,7 @@ class Connection:
         for name, value in fields:
             stream.fields[bytes(name).decode(coding)] = bytes(value).decode(coding)
         if self.fault == "texts-end-process-later" and not stream.fields.get(":path", "").isascii():
-            Loop.ends = time.monotonic() + 0.7
+            Loop.ends = time.monotonic() + 0.15
         if any(name != name.lower() for name in stream.fields):
             self.reset(number, 1)
             return

@@ -32,9 +32,11 @@ SLOW_START = 3.0
 BY_LEVEL = ("process-ended", "not-served", "hang", "state", "memory", "cpu")
 """Checks whose findings at other levels are others."""
 MOST_LOOKS_BACK = 2
+LONGEST_LOOK = 20.0
+"""Seconds beyond the end of a run."""
 LAG = 1.5
 """Seconds that a target may take to end behind a case that it answers all the same."""
-LAST = 8
+LAST = (8, 128)
 """So many of the last cases are looked at first."""
 MOST_RECORDED = 256 << 10
 """Octets of a conversation that is kept with its finding."""
@@ -75,13 +77,15 @@ class Proving(Watching):
         self._looks_back += 1
         self._lag = LAG
         try:
-            for culprits in (suspects[-LAST:], suspects):
+            for count in (*(each for each in LAST if each < len(suspects)), len(suspects)):
+                culprits = suspects[-count:]
                 if not culprits or not self._brings_down(culprits):
                     continue
-                while len(culprits) > 1:
+                while len(culprits) > 1 and time.monotonic() < self._until + LONGEST_LOOK:
                     half = culprits[: len(culprits) // 2]
                     culprits = half if self._brings_down(half) else culprits[len(culprits) // 2 :]
-                self._examine(culprits[0], seen)
+                if len(culprits) == 1:
+                    self._examine(culprits[0], seen)
                 return
         finally:
             self._lag = 0.0

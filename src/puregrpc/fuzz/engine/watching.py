@@ -36,7 +36,7 @@ COME_BACK = 5.0
 """Seconds that a server which nobody here starts may take to come back."""
 DOWN = {"process-ended", "not-served"}
 ENHANCE_YOUR_CALM = 11
-MOST_BEFORE = 64
+MOST_BEFORE = 1024
 
 
 class OutOfTime(Exception):  # noqa: N818 - control flow
