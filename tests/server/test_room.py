@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -311,7 +312,7 @@ def test_handlers_that_answer_late_are_foreseen(
     world: str, style: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once a method is known to give large answers, no more of its handlers begin than what they give has room for."""
-    monkeypatch.setattr(room, "LOOKS", 1 << 30)
+    monkeypatch.setattr(room, "LONGEST_FORESIGHT", math.inf)
     begun, is_first, may_answer = Begun(), [True], threading.Event()
 
     def is_to_wait() -> bool:
@@ -357,7 +358,8 @@ def test_handlers_that_answer_late_are_foreseen(
 
 def test_what_is_foreseen_counts_until_it_is_sent_or_its_handler_takes_long() -> None:
     budget = MemoryBudget(unsent=1 << 20)
-    foreseen = room.Foreseen(budget)
+    now = 100.0
+    foreseen = room.Foreseen(budget, lambda: now)
     calls: Any = [object(), object(), object()]
     foreseen.add(calls[0], 1 << 19)
     assert not foreseen.is_full
@@ -369,10 +371,10 @@ def test_what_is_foreseen_counts_until_it_is_sent_or_its_handler_takes_long() ->
     assert not foreseen.is_unsent_full
     foreseen.drop(calls[0])
     assert not foreseen.is_full
-    for _ in range(room.LOOKS - 1):
-        foreseen.look()
+    now += 0.9 * room.LONGEST_FORESIGHT
     foreseen.add(calls[2], 1 << 19)
     assert foreseen.is_full
-    foreseen.look()
+    now += 0.2 * room.LONGEST_FORESIGHT
+    assert not foreseen.is_full
     assert list(foreseen.calls) == calls[2:]
     assert not foreseen.is_full

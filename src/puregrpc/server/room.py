@@ -14,6 +14,8 @@ from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from puregrpc.kernel import Kernel, Waiter
     from puregrpc.server.call import IncomingCall
     from puregrpc.server.session import ServerSession
@@ -35,8 +37,8 @@ to be large, while as much waits to be sent as may: others may never take what i
 MOST_AT_ONCE = 8
 """How many calls go on before it is looked again: what they send is not known yet."""
 
-LOOKS = 10
-"""How often it is looked for room until an answer that has not come is expected no more: its handler takes long."""
+LONGEST_FORESIGHT = 10 * PAUSE
+"""How long (seconds) an answer that does not come is expected: its handler takes long, or waits for its client."""
 
 SMALL = 1 << 10
 """A request of so many octets is part of what its call is taken to cost."""
@@ -47,19 +49,23 @@ class Foreseen:
     counts until it waits to be sent, or its handler takes long. From any thread.
     """
 
-    def __init__(self, budget: MemoryBudget | None) -> None:
+    def __init__(self, budget: MemoryBudget | None, now: Callable[[], float]) -> None:
         self._budget = budget
+        self._now = now
         self._mutex = Mutex()
-        self.calls: dict[IncomingCall, tuple[int, int]] = {}
-        """How much each is about to send, and since which look."""
+        self.calls: dict[IncomingCall, tuple[int, float]] = {}
+        """How much each is about to send, and since when."""
         self._octets = 0
-        self._look = 0
 
     @property
     def is_full(self) -> bool:
         """With what is about to be sent, as much waits as may on all connections."""
         budget = self._budget
-        return budget is not None and self._octets >= budget.unsent_left()
+        if budget is None or self._octets < budget.unsent_left():
+            return False
+        if self.calls:
+            self._mutex.locked(self._let_go, self._now() - LONGEST_FORESIGHT)
+        return self._octets >= budget.unsent_left()
 
     @property
     def is_unsent_full(self) -> bool:
@@ -76,20 +82,15 @@ class Foreseen:
         if call in self.calls:
             self._mutex.locked(self._set, call, 0)
 
-    def look(self) -> None:
-        """Expect nothing more of handlers that take long."""
-        self._look += 1
-        if self.calls:
-            self._mutex.locked(self._let_go)
-
     def _set(self, call: IncomingCall, octets: int) -> None:
         self._octets += octets - self.calls.pop(call, (0, 0))[0]
         if octets:
-            self.calls[call] = octets, self._look
+            self.calls[call] = octets, self._now()
 
-    def _let_go(self) -> None:
-        for call, (_, look) in list(self.calls.items()):
-            if self._look - look < LOOKS:
+    def _let_go(self, before: float) -> None:
+        """Expect nothing more of handlers that have taken long: they were called, or got their message, before that."""
+        for call, (_, since) in list(self.calls.items()):
+            if since >= before:
                 return
             self._set(call, 0)
 
@@ -203,10 +204,9 @@ class Room:
 class Lookout:
     """Looks after the connections of a server that have calls which wait for room."""
 
-    def __init__(self, kernel: Kernel, stalls: Stalls, foreseen: Foreseen) -> None:
+    def __init__(self, kernel: Kernel, stalls: Stalls) -> None:
         self._kernel = kernel
         self._stalls = stalls
-        self._foreseen = foreseen
         self._watched: set[ServerSession] = set()
         self._is_running = False
 
@@ -231,7 +231,6 @@ class Lookout:
         while True:
             await kernel.sleep(kernel.now() + PAUSE)
             self._stalls.look(kernel.now())
-            self._foreseen.look()
             for session in kernel.locked(list, self._watched):
                 session.look_for_room()
             if kernel.locked(self._is_done):
