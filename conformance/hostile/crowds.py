@@ -250,6 +250,55 @@ def reflection_streams() -> Iterator[bytes]:
     yield from of_service(b"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", message(b"\x3a\0"))
 
 
+def in_data(stream_id: int, octets: bytes, flags: int = 0) -> bytes:
+    """Octets in frames of DATA, the last of which has the flags."""
+    size = 1 << 14
+    return b"".join(
+        frame(DATA, flags if at + size >= len(octets) else 0, stream_id, octets[at : at + size])
+        for at in range(0, len(octets), size)
+    )
+
+
+def with_long_names(path: bytes, name: bytes, flags: int = 0) -> Iterator[bytes]:
+    """Calls of a service that ask for names of 30,000 octets, and stay open."""
+    first, following = indexed((*GRPC_REQUEST[:2], (b":path", path), *GRPC_REQUEST[3:]))
+    asked = message(name + b"\xb0\xea\1" + b"n" * 30_000)
+    yield OPENING
+    for number in range(1, 41, 2):
+        head = frame(HEADERS, END_HEADERS, number, first if number == 1 else following)
+        yield head + in_data(number, asked, flags)
+
+
+def health_watches_of_long_names() -> Iterator[bytes]:
+    yield from with_long_names(b"/grpc.health.v1.Health/Watch", b"\n", END_STREAM)
+
+
+def reflection_of_long_names() -> Iterator[bytes]:
+    """Symbols."""
+    yield from with_long_names(b"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", b"\x22")
+
+
+def long_heads(name: bytes, value: bytes) -> Iterator[bytes]:
+    """Calls with a field of the request that is as long as allowed, anew for each."""
+    fields = tuple((each, value if each == name else text) for each, text in GRPC_REQUEST)
+    large = block(fields if name in dict(GRPC_REQUEST) else (*fields, (name, value)))
+    yield OPENING
+    for number in range(1, 200, 2):
+        yield frame(HEADERS, END_HEADERS, number, large)
+
+
+def long_authorities() -> Iterator[bytes]:
+    yield from long_heads(b":authority", b"a" * 14_000)
+
+
+def long_subtypes() -> Iterator[bytes]:
+    yield from long_heads(b"content-type", b"application/grpc+" + b"a" * 14_000)
+
+
+def long_user_agents() -> Iterator[bytes]:
+    yield from long_heads(b"user-agent", b"a" * 14_000)
+
+
 def binary_metadata() -> Iterator[bytes]:
     """Calls with as many values in one field of binary metadata as are allowed, and that again and again."""
     fields = tuple((b"x-bin", b"," * 127) for _ in range(60))
@@ -305,6 +354,11 @@ CROWDS: tuple[Crowd, ...] = (
     Crowd("foreign-requests", foreign_requests),
     Crowd("health-watches", health_watches),
     Crowd("reflection-streams", reflection_streams),
+    Crowd("health-watches-of-long-names", health_watches_of_long_names),
+    Crowd("reflection-of-long-names", reflection_of_long_names),
+    Crowd("long-authorities", long_authorities, "deaf"),
+    Crowd("long-subtypes", long_subtypes, "deaf"),
+    Crowd("long-user-agents", long_user_agents, "deaf"),
     Crowd("binary-metadata", binary_metadata, "deaf"),
     Crowd("tls-hellos", tls_hellos),
     Crowd("resets-to-remember", resets_to_remember, "deaf"),

@@ -6,6 +6,7 @@ import math
 import socket
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -378,3 +379,39 @@ def test_what_is_foreseen_counts_until_it_is_sent_or_its_handler_takes_long() ->
     assert not foreseen.is_full
     assert list(foreseen.calls) == calls[2:]
     assert not foreseen.is_full
+
+
+class Kept:
+    """A response, which can be looked after."""
+
+
+@IN_STYLES
+def test_a_stream_that_waits_does_not_keep_its_last_response(world: str, style: str) -> None:
+    given: list[weakref.ref[Kept]] = []
+    may_end = threading.Event()
+
+    def new() -> Kept:
+        response = Kept()
+        given.append(weakref.ref(response))
+        return response
+
+    async def stream(_request: bytes, context: Any) -> AsyncIterator[Kept]:
+        yield new()
+        while not may_end.is_set():
+            await context.kernel.sleep(context.kernel.now() + 0.02)
+
+    def plain_stream(_request: bytes, _context: Any) -> Iterator[Kept]:
+        yield new()
+        assert may_end.wait(TIMEOUT)
+
+    handler = stream if style == "async" else plain_stream
+    server = make_server(world)
+    server.add_methods([Method("/a.B/Stream", handler, Shape.SERVER_STREAM, serializer=lambda _: b"x")])
+    with serving(server, world) as running, ExitStack() as stack:
+        stack.callback(may_end.set)
+        sock = stack.enter_context(connect_to(running.address))
+        sock.sendall(opening() + request(1, "Stream"))
+        block_until(lambda: bool(given))
+        block_until(lambda: given[0]() is None)
+        may_end.set()
+        assert ended_streams(sock, 1) == len(message(b"x"))

@@ -105,6 +105,25 @@ def test_watches_that_are_left_are_forgotten(world: str) -> None:
         block_until(lambda: not service._watches)
 
 
+@ON_WORLDS
+def test_a_long_name_that_nothing_is_known_of_is_not_watched(world: str) -> None:
+    server = make_server(world)
+    service = HealthService()
+    service.add_to(server)
+    known, unknown = "k" * 5000, "u" * 5000
+    service.set_status(known, ServingStatus.NOT_SERVING)
+    with channel_to(server, world) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        assert next(stub.Watch(health_pb2.HealthCheckRequest(service=known))).status == 2
+        assert next(stub.Watch(health_pb2.HealthCheckRequest(service="u" * 1000))).status == 3
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stub.Watch(health_pb2.HealthCheckRequest(service=unknown)))
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Check(health_pb2.HealthCheckRequest(service=unknown))
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
 def test_one_service_on_several_servers() -> None:
     service = HealthService()
     servers = [make_server(world) for world in WORLDS]

@@ -198,6 +198,25 @@ def test_large_metadata_count(engine: EngineName) -> None:
     assert budget.held == 0
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        (":authority", "a" * 5000),
+        ("user-agent", "a" * 5000),
+        ("content-type", "application/grpc+" + "a" * 5000),
+        ("grpc-accept-encoding", ",".join(f"a{number}" for number in range(100))),
+    ],
+)
+def test_large_fields_of_a_head_count(engine: EngineName, field: tuple[str, str]) -> None:
+    budget = MemoryBudget()
+    [peer] = clients(engine, 1, ConnectionConfig(memory_budget=budget))
+    fields = dict(REQUEST) | dict([field])
+    peer.send(peer.headers(1, sorted(fields.items(), key=lambda each: not each[0].startswith(":"))))
+    assert budget.held > CALL_MEMORY + 5000
+    peer.send(peer.reset(1, 8))
+    assert budget.held == 0
+
+
 def test_a_message_that_its_owner_lets_wait(engine: EngineName) -> None:
     budget = MemoryBudget()
     [peer] = clients(engine, 1, ConnectionConfig(memory_budget=budget))

@@ -223,6 +223,7 @@ class IncomingCall(ServerCall):
                     async with closing(response):
                         async for each in response:
                             await self.send(each)
+                            del each  # a stream that waits does not keep its last response
                     self.finish()
                 else:
                     self.respond(await response if hasattr(response, "__await__") else response)

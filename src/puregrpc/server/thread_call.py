@@ -277,6 +277,7 @@ class OnThread(IncomingCall):
                 if self.ended is not None or outbox.is_abandoned:
                     break
                 outbox.put(self.encode(response))
+                del response  # a stream that waits does not keep it
         finally:
             close = getattr(iterator, "close", None)
             if close is not None:

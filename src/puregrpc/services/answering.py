@@ -36,11 +36,13 @@ def answer_each(server: ServerBase, begin: Callable[[Context], Answers]) -> Hand
         async for request in requests:
             for answer in answers(request, context):
                 yield answer
+            request = answer = None  # a stream that waits keeps nothing of them
 
     def plain_handler(requests: Iterable[Any], context: Context) -> Iterator[Any]:
         answers = begin(context)
         for request in requests:
             yield from answers(request, context)
+            request = None
 
     return plain_handler if server.is_blocking else handler
 

@@ -32,7 +32,7 @@ from puregrpc.wire.limits import (
     SEND_BUFFER_SIZE,
     TURN_TIME,
 )
-from puregrpc.wire.memory import MemoryBudget
+from puregrpc.wire.memory import MemoryBudget, size_of_metadata, size_of_texts
 from puregrpc.wire.metadata import Metadata
 from puregrpc.wire.status import Status, StatusCode
 
@@ -53,6 +53,10 @@ __all__ = [
     "ServerCall",
     "ServerConnection",
 ]
+
+
+SIZE_OF_NAME = 64
+"""What the name of an encoding takes in memory."""
 
 
 @dataclass(slots=True)
@@ -76,6 +80,12 @@ class Request:
     """Filled in on the server's side."""
     max_receive_message_size: int | None = None
     """Client: the most octets of a response; None: what the connection's config says."""
+
+    @property
+    def size(self) -> int:
+        """What it takes in memory, in bytes; nothing of what is small counts."""
+        texts = len(self.path) + len(self.authority) + len(self.content_subtype) + len(self.user_agent)
+        return size_of_texts(texts + SIZE_OF_NAME * len(self.accept_encodings)) + size_of_metadata(self.metadata)
 
     def with_metadata(self, metadata: Metadata) -> Request:
         """A copy with ``metadata`` behind its own."""

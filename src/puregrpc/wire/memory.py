@@ -25,6 +25,7 @@ __all__ = [
     "few_calls",
     "is_memory_scarce",
     "size_of_metadata",
+    "size_of_texts",
 ]
 
 TOO_MUCH_HELD = Status(StatusCode.RESOURCE_EXHAUSTED, "the client has more open or unread than there is memory for")
@@ -39,13 +40,19 @@ CALLS_PER_COUNT = 16
 """After so many further calls of one turn the budget hears of them, not only at its end."""
 
 SMALL_METADATA = 1 << 10
-"""What is part of CALL_MEMORY."""
+"""What is part of CALL_MEMORY: of metadata, and of the other texts of a request together."""
 
 
 def size_of_metadata(metadata: Metadata) -> int:
     """What a request's metadata take in memory; 0 if they are small."""
     size = sum(map(len, chain.from_iterable(metadata))) + len(metadata) * MESSAGE_OVERHEAD // 2
     return size if size > SMALL_METADATA else 0
+
+
+def size_of_texts(texts: int) -> int:
+    """What the texts of a request that are not metadata take, if they have so many octets together; 0 if that is
+    little."""
+    return texts if texts > SMALL_METADATA else 0
 
 
 UPDATES_PER_COUNT = 256

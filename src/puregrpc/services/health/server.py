@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HealthService"]
 
+LONGEST_AWAITED = 1 << 10
+"""Characters of a name that is watched though nothing is known of its service: the watch keeps it."""
+
 
 class HealthService:
     """Tells how the services of a server are: `set_status` says it; clients ask with Check, List and Watch.
@@ -91,7 +94,8 @@ class HealthService:
         return {"statuses": {name: {"status": status.name} for name, status in statuses.items()}}
 
     async def _watch(self, request: dict[str, Any], context: Context) -> AsyncIterator[dict[str, Any]]:
-        """The status now, and each new one."""
+        """The status now, and each new one. NOT_FOUND for a long name that nothing is known of."""
+        self._check_length(request, context)
         watch = _Watch(context)
         self._mutex.locked(self._watches.add, watch.wake)
         try:
@@ -108,6 +112,7 @@ class HealthService:
     @own_thread
     def _watch_plainly(self, request: dict[str, Any], context: Context) -> Iterator[dict[str, Any]]:
         """The same, on a thread."""
+        self._check_length(request, context)
         changed = Event()
         watch = _Watch(context)
         self._mutex.locked(self._watches.add, changed.set)
@@ -122,6 +127,11 @@ class HealthService:
                     changed.wait()
         finally:
             self._mutex.locked(self._watches.discard, changed.set)
+
+    def _check_length(self, request: dict[str, Any], context: Context) -> None:
+        name = request["service"]
+        if len(name) > LONGEST_AWAITED and name not in self._statuses:
+            context.abort(StatusCode.NOT_FOUND, "unknown service, with a name too long to wait for it")
 
     def _answer(self, request: dict[str, Any], context: Context, watch: _Watch) -> dict[str, Any] | None:
         """What there is to tell a watch now; None: nothing. Raises UNAVAILABLE once the end has been told."""

@@ -22,6 +22,10 @@ from puregrpc.wire.status import StatusCode
 __all__ = ["ReflectionService"]
 
 
+MAX_SHOWN = 200
+"""Characters of a name that an error repeats to who asked for it: the response has all of the question."""
+
+
 class NotFound(Exception):  # noqa: N818 - becomes the error response NOT_FOUND
     """The question has no answer here."""
 
@@ -84,7 +88,7 @@ class ReflectionService:
         if (message := request.get("allExtensionNumbersOfType")) is not None:
             numbers = index.extension_numbers(message)
             if numbers is None:
-                raise NotFound(f"type {message!r} is not known")
+                raise NotFound(f"type {message[:MAX_SHOWN]!r} is not known")
             return {"allExtensionNumbersResponse": {"baseTypeName": message, "extensionNumber": numbers}}
         if request.get("listServices") is not None:
             return {"listServicesResponse": {"service": [{"name": name} for name in sorted(services())]}}
@@ -93,7 +97,7 @@ class ReflectionService:
 
     def _files(self, file: FileDescriptor | None, what: str, sent: set[str]) -> dict[str, Any]:
         if file is None:
-            raise NotFound(f"{what} is not known")
+            raise NotFound(f"{what if len(what) <= MAX_SHOWN else what[:MAX_SHOWN] + '...'} is not known")
         # What was asked for goes out even if it did before: a client may have lost it.
         chosen = [other for other in files_first([file]) if other is file or other.name not in sent]
         sent.update(other.name for other in chosen)

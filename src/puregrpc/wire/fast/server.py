@@ -339,6 +339,7 @@ class FastServerConnection(FastConnection, ServerConnection):
             return
         request = read_request(run, fields)
         content_length = None
+        size = 0
         if request is None:
             try:
                 whole = parse_request(run.fields + fields)
@@ -353,6 +354,9 @@ class FastServerConnection(FastConnection, ServerConnection):
                 self._answer(stream_id, whole, ended=ended, content_length=content_length)
                 return
             request = whole
+            size = request.size
+        elif request.metadata:  # the rest is what the table holds
+            size = size_of_metadata(request.metadata)
         budget = self.config.memory_budget
         if budget is not None and len(self.streams) >= budget.few_calls:
             if not len(self.streams) % CALLS_PER_COUNT:
@@ -367,7 +371,7 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._refuse(stream_id)
             return
         self._turn.call_began()
-        self._take_call(served, stream_id, request, ended=ended, content_length=content_length)
+        self._take_call(served, stream_id, request, size, ended=ended, content_length=content_length)
 
     def _refuse(self, stream_id: int) -> None:
         self._reset_unknown(stream_id, ErrorCode.REFUSED_STREAM)
@@ -375,11 +379,11 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._floods.stream_refused(self._now)
 
     def _take_call(
-        self, call: ServerCall, stream_id: int, request: Request, *, ended: bool, content_length: int | None
+        self, call: ServerCall, stream_id: int, request: Request, size: int, *, ended: bool, content_length: int | None
     ) -> None:
         call.request = request
         self._add(call, stream_id, request.path)
-        if request.metadata and (size := size_of_metadata(request.metadata)):
+        if size:
             self._holdings.charge(stream_id, size)
         if content_length is not None:
             call.wire_inbound = MeasuredReader(self._max_message_size, request.encoding, content_length)

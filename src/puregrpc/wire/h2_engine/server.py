@@ -22,7 +22,7 @@ from puregrpc.wire.headers import (
 )
 from puregrpc.wire.keepalive import PingEnforcement
 from puregrpc.wire.limits import FOREIGN_REQUEST_TIMEOUT, GOAWAY_PING_TIMEOUT
-from puregrpc.wire.memory import CALLS_PER_COUNT, TOO_MUCH_HELD, size_of_metadata
+from puregrpc.wire.memory import CALLS_PER_COUNT, TOO_MUCH_HELD
 from puregrpc.wire.metadata import HeaderField, Metadata, encode_metadata, header_list_size
 from puregrpc.wire.status import OK, Status, StatusCode, http2_error_name
 
@@ -265,7 +265,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         call.request = request
         stream = self._new_stream(stream_id, call, request.path, ended=ended, length=length)
         stream.reader.coding = receiving_coding(request.encoding)
-        if request.metadata and (size := size_of_metadata(request.metadata)):
+        if size := request.size:
             self._holdings.charge(stream_id, size)
         if request.timeout is not None:
             call.wire_deadline = self._now + request.timeout
