@@ -47,13 +47,14 @@ get_sid() {
     ln -sf dash "$sid/usr/bin/sh"
     cp /etc/hosts /etc/resolv.conf /etc/nsswitch.conf "$sid/etc/" 2>/dev/null || true
     cp -r /etc/ssl "$sid/etc/"
-    mkdir -p "$sid$root" "$sid/proc" "$sid/dev" "$sid/root"
+    mkdir -p "$sid/proc" "$sid/dev" "$sid/root"
     chroot "$sid" /usr/sbin/ldconfig
     touch "$sid/ready"
   ) 9>"$sid.lock"
 }
 # A command in that folder, in the project's own folder. The mounts are gone with it.
 in_sid() {
+  mkdir -p "$sid$root"
   timeout "${SECONDS_AT_MOST:-300}" unshare --mount /bin/sh -c '
     sid=$1 root=$2; shift 2
     mount -t proc proc "$sid/proc" && mount --rbind /dev "$sid/dev" && mount --rbind "$root" "$sid$root" &&
