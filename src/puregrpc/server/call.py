@@ -363,16 +363,18 @@ class IncomingCall(ServerCall):
         session = self.session
         if self.ended is None:
             self.send_message(data)
-            if self.lacks_room_to_go_on():
-                while self.lacks_room_to_go_on():
-                    self.writer = waiter = session.kernel.waiter()
-                    if not self.is_buffer_full:  # it does not become writable
-                        session.room.wait(self)
-                    try:
-                        await waiter.wait()
-                    finally:
-                        self.writer = None
-                        session.room.forget(self)
+            has_waited = False
+            while self.lacks_room_to_go_on():
+                has_waited = True
+                self.writer = waiter = session.kernel.waiter()
+                if not self.is_buffer_full:  # it does not become writable
+                    session.room.wait(self)
+                try:
+                    await waiter.wait()
+                finally:
+                    self.writer = None
+                    session.room.forget(self)
+            if has_waited:
                 return
         self.turns += 1
         if self.turns >= MESSAGES_PER_TURN or self.ended is not None:
