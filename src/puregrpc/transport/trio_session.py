@@ -38,7 +38,7 @@ __all__ = ["TrioSession"]
 
 
 class TrioSession(LoopSession[ConnectionT]):
-    """See `Session`. All that it does runs in one task of the kernel's."""
+    """See `Session`. Its reader and its writer are tasks of the kernel's."""
 
     __slots__ = (
         "_bytes",
