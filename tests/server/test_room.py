@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import threading
 import time
@@ -313,7 +312,7 @@ def test_handlers_that_answer_late_are_foreseen(
     world: str, style: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once a method is known to give large answers, no more of its handlers begin than what they give has room for."""
-    monkeypatch.setattr(room, "LONGEST_FORESIGHT", math.inf)
+    monkeypatch.setattr(room, "LOOKS", 1 << 30)
     begun, is_first, may_answer = Begun(), [True], threading.Event()
 
     def is_to_wait() -> bool:
@@ -359,8 +358,7 @@ def test_handlers_that_answer_late_are_foreseen(
 
 def test_what_is_foreseen_counts_until_it_is_sent_or_its_handler_takes_long() -> None:
     budget = MemoryBudget(unsent=1 << 20)
-    now = 100.0
-    foreseen = room.Foreseen(budget, lambda: now)
+    foreseen = room.Foreseen(budget)
     calls: Any = [object(), object(), object()]
     foreseen.add(calls[0], 1 << 19)
     assert not foreseen.is_full
@@ -372,11 +370,11 @@ def test_what_is_foreseen_counts_until_it_is_sent_or_its_handler_takes_long() ->
     assert not foreseen.is_unsent_full
     foreseen.drop(calls[0])
     assert not foreseen.is_full
-    now += 0.9 * room.LONGEST_FORESIGHT
+    for _ in range(room.LOOKS - 1):
+        foreseen.look()
     foreseen.add(calls[2], 1 << 19)
     assert foreseen.is_full
-    now += 0.2 * room.LONGEST_FORESIGHT
-    assert not foreseen.is_full
+    foreseen.look()
     assert list(foreseen.calls) == calls[2:]
     assert not foreseen.is_full
 

@@ -109,8 +109,8 @@ class Connections:
         """Of connections that are over; and so below."""
         self._calls_ended: dict[int, int] = {}
         self._changes = Waiters(kernel.waiter)
-        self.foreseen = Foreseen(budget, kernel.now)
-        self.lookout = Lookout(kernel, Stalls(budget, self._by_wire.get))
+        self.foreseen = Foreseen(budget)
+        self.lookout = Lookout(kernel, Stalls(budget, self._by_wire.get), self.foreseen)
         self.inflating = Inflating(kernel)
         self.is_stopping = False
         self.is_stopped = False

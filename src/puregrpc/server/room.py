@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict, deque
 from contextlib import suppress
 from math import inf
@@ -14,8 +15,6 @@ from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from puregrpc.kernel import Kernel, Waiter
     from puregrpc.server.call import IncomingCall
     from puregrpc.server.session import ServerSession
@@ -37,8 +36,8 @@ to be large, while as much waits to be sent as may: others may never take what i
 MOST_AT_ONCE = 8
 """How many calls go on before it is looked again: what they send is not known yet."""
 
-LONGEST_FORESIGHT = 10 * PAUSE
-"""How long (seconds) an answer that does not come is expected: its handler takes long, or waits for its client."""
+LOOKS = 10
+"""How often it is looked for room until an answer that has not come is expected no more: its handler takes long."""
 
 SMALL = 1 << 10
 """A request of so many octets is part of what its call is taken to cost."""
@@ -49,23 +48,19 @@ class Foreseen:
     counts until it waits to be sent, or its handler takes long. From any thread.
     """
 
-    def __init__(self, budget: MemoryBudget | None, now: Callable[[], float]) -> None:
+    def __init__(self, budget: MemoryBudget | None) -> None:
         self._budget = budget
-        self._now = now
         self._mutex = Mutex()
-        self.calls: dict[IncomingCall, tuple[int, float]] = {}
-        """How much each is about to send, and since when."""
+        self.calls: dict[IncomingCall, tuple[int, int]] = {}
+        """How much each is about to send, and since which look."""
         self._octets = 0
+        self._look = 0
 
     @property
     def is_full(self) -> bool:
         """With what is about to be sent, as much waits as may on all connections."""
         budget = self._budget
-        if budget is None or self._octets < budget.unsent_left():
-            return False
-        if self.calls:
-            self._mutex.locked(self._let_go, self._now() - LONGEST_FORESIGHT)
-        return self._octets >= budget.unsent_left()
+        return budget is not None and self._octets >= budget.unsent_left()
 
     @property
     def is_unsent_full(self) -> bool:
@@ -82,15 +77,20 @@ class Foreseen:
         if call in self.calls:
             self._mutex.locked(self._set, call, 0)
 
+    def look(self) -> None:
+        """Expect nothing more of handlers that take long."""
+        self._look += 1
+        if self.calls:
+            self._mutex.locked(self._let_go)
+
     def _set(self, call: IncomingCall, octets: int) -> None:
         self._octets += octets - self.calls.pop(call, (0, 0))[0]
         if octets:
-            self.calls[call] = octets, self._now()
+            self.calls[call] = octets, self._look
 
-    def _let_go(self, before: float) -> None:
-        """Expect nothing more of handlers that have taken long: they were called, or got their message, before that."""
-        for call, (_, since) in list(self.calls.items()):
-            if since >= before:
+    def _let_go(self) -> None:
+        for call, (_, look) in list(self.calls.items()):
+            if self._look - look < LOOKS:
                 return
             self._set(call, 0)
 
@@ -98,7 +98,7 @@ class Foreseen:
 class Room:
     """The calls of one connection that wait for room. With the connection at hand."""
 
-    __slots__ = ("_inflating", "_is_looking", "_session", "growing", "waiting")
+    __slots__ = ("_inflating", "_is_looking", "_session", "blocked", "growing", "waiting")
 
     def __init__(self, session: ServerSession) -> None:
         self._session = session
@@ -109,6 +109,8 @@ class Room:
         large, and until when they wait for room."""
         self._inflating: deque[tuple[IncomingCall, Waiter]] = EMPTY
         """Those that wait on a loop with a message to be inflated."""
+        self.blocked: set[IncomingCall] = set()
+        """Those whose threads wait with such a message, and look for room by themselves."""
         self._is_looking = False
 
     def wait(self, call: IncomingCall) -> None:
@@ -127,10 +129,20 @@ class Room:
         if kept:
             self._session.wire.charge(call, -kept)
 
+    def wait_blocking(self, call: IncomingCall) -> None:
+        """Wait a while with a message to be inflated, in the handler's thread. Raises RpcError RESOURCE_EXHAUSTED if it
+        has waited for as long as it may."""
+        if self.is_overdue(call):
+            raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
+        if call not in self.blocked:
+            self.blocked.add(call)
+            call.session.post(call, self._session.connections.lookout.watch, self._session)
+        time.sleep(PAUSE)
+
     @property
     def is_awaited(self) -> bool:
         """Somebody waits."""
-        return bool(self.waiting or self._inflating)
+        return bool(self.waiting or self._inflating or self.blocked)
 
     def is_too_large(self, call: IncomingCall, message: CompressedMessage | None = None) -> bool:
         """Whether what is guaranteed to every connection is too little for what a call is about to send, and there is
@@ -189,6 +201,8 @@ class Room:
                 else:
                     self._inflating.popleft()[1].wake()
                 continue
+            if not self.waiting:
+                return
             call = next(iter(self.waiting))
             if not self.holds_back(call):
                 self.forget(call)
@@ -204,9 +218,10 @@ class Room:
 class Lookout:
     """Looks after the connections of a server that have calls which wait for room."""
 
-    def __init__(self, kernel: Kernel, stalls: Stalls) -> None:
+    def __init__(self, kernel: Kernel, stalls: Stalls, foreseen: Foreseen) -> None:
         self._kernel = kernel
         self._stalls = stalls
+        self._foreseen = foreseen
         self._watched: set[ServerSession] = set()
         self._is_running = False
 
@@ -231,6 +246,7 @@ class Lookout:
         while True:
             await kernel.sleep(kernel.now() + PAUSE)
             self._stalls.look(kernel.now())
+            self._foreseen.look()
             for session in kernel.locked(list, self._watched):
                 session.look_for_room()
             if kernel.locked(self._is_done):

@@ -7,18 +7,17 @@ blocking server it holds the session's mutex meanwhile, elsewhere the thread of 
 from __future__ import annotations
 
 import inspect
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from puregrpc.errors import LocalProtocolError, NotConnected, RpcError
+from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel.threads.sleeping import wait_lock
 from puregrpc.server.call import IncomingCall, StreamRequestCall, UnaryRequestCall
 from puregrpc.server.faults import log_exception
-from puregrpc.server.room import PAUSE, SMALL, TOO_MUCH_UNSENT
+from puregrpc.server.room import SMALL
 from puregrpc.server.threads import NoRoom
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.limits import SEND_BUFFER_SIZE, THREAD_MEMORY
@@ -429,10 +428,9 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
                 except NoRoom:
                     if threads.is_closed:
                         raise NotConnected("the server has stopped") from None
-                if room.is_overdue(self):
-                    raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
-                time.sleep(PAUSE)
+                room.wait_blocking(self)
         finally:
+            room.blocked.discard(self)
             room.growing.pop(self, None)
 
     async def receive(self) -> bytes | None:
