@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
 from puregrpc.wire.compression import parse_accept_encoding
 from puregrpc.wire.connection import Request
-from puregrpc.wire.deadline import DeadlineHeap, encode_timeout, parse_timeout
+from puregrpc.wire.deadline import Deadlines, encode_timeout, parse_timeout
 from puregrpc.wire.headers import (
     Refusal,
     foreign_failure,
@@ -304,7 +304,7 @@ def test_any_octets_are_a_timeout_or_a_fault(value: bytes) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "discard", "expire"]), st.integers(0, 30), st.floats(0, 100))))
 def test_the_heap_is_a_dictionary_with_an_order(steps: list[tuple[str, int, float]]) -> None:
-    heap, model = DeadlineHeap(), dict[int, float]()
+    heap, model = Deadlines(), dict[int, float]()
     for step, key, time in steps:
         if step == "add" and key not in model:
             heap.add(key, time)
@@ -322,7 +322,7 @@ def test_the_heap_is_a_dictionary_with_an_order(steps: list[tuple[str, int, floa
 
 
 def test_the_heap_does_not_keep_the_dead() -> None:
-    heap = DeadlineHeap()
+    heap = Deadlines()
     heap.add(0, 10.0)
     heap.add(-1, math.nan)
     for key in range(1, 10_000):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from puregrpc.kernel import Kernel, Waiter
 from puregrpc.server.config import ServerConfig
-from puregrpc.wire.deadline import DeadlineHeap
+from puregrpc.wire.deadline import Deadlines
 
 if TYPE_CHECKING:
     from puregrpc.server.session import ServerSession
@@ -29,7 +29,7 @@ class Ageing:
         self._lives: dict[int, Life] = {}
         self._keys: dict[ServerSession, list[int]] = {}
         self._next_key = 0
-        self._times = DeadlineHeap()
+        self._times = Deadlines()
         self._waiter: Waiter | None = None
 
     # -- with the kernel's mutex held

@@ -23,6 +23,7 @@ from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.limits import GUARANTEED_MEMORY, SEND_BUFFER_SIZE
 from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.status import OK, Status, StatusCode
+from puregrpc.wire.turn import MESSAGES_PER_TURN
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Waiter
@@ -33,9 +34,6 @@ __all__ = ["InPlaceCall", "IncomingCall", "RejectedCall", "RequestStream", "Stre
 
 FORGETTING = 4
 """An answer makes expected ones smaller by this power of two, as long as it is not larger than those."""
-
-MESSAGES_PER_TURN = 32
-"""After so many messages that needed no waiting, a stream lets the other tasks run."""
 
 
 def unreadable(error: Exception) -> RpcError:

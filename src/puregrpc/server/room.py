@@ -136,7 +136,8 @@ class Room:
             raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
         if call not in self.blocked:
             self.blocked.add(call)
-            call.session.post(call, self._session.connections.lookout.watch, self._session)
+            session = self._session
+            session.post(call, session.connections.lookout.watch, session)
         time.sleep(PAUSE)
 
     @property

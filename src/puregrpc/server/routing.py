@@ -112,11 +112,12 @@ class Router:
         """The status of a call to a path that is not served."""
         service, _, name = path.removeprefix("/").rpartition("/")
         if service in self.services:
-            text = f"unknown method {_shown(name)} for service {service}"
+            text = f"unknown method {shown(name)} for service {service}"
         else:
-            text = f"unknown service {_shown(service)}" if service else f"malformed method name {_shown(path)!r}"
+            text = f"unknown service {shown(service)}" if service else f"malformed method name {shown(path)!r}"
         return Status(StatusCode.UNIMPLEMENTED, text)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """A name that a client made up, as an error repeats it."""
     return name if len(name) <= MAX_SHOWN_NAME else f"{name[:MAX_SHOWN_NAME]}..."

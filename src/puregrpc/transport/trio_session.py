@@ -52,7 +52,6 @@ class TrioSession(LoopSession[ConnectionT]):
         "_unsent",
         "_writer",
         "_writing",
-        "_writing_ended",
     )
 
     def __init__(
@@ -70,7 +69,6 @@ class TrioSession(LoopSession[ConnectionT]):
         self._ending: trio.CancelScope | None = None
         self._unsent: list[bytes | memoryview] = []
         self._writer: trio.lowlevel.Task | None = None
-        self._writing_ended: trio.Event | None = None
         self._taking: TrioWaiter | None = None
         """The reader waits until the stream takes something."""
         self._is_writing = False
@@ -292,8 +290,6 @@ class TrioSession(LoopSession[ConnectionT]):
                 await stream.wait_writable()
             elif self.bytes_sent - before >= READ_SIZE:
                 await trio.lowlevel.checkpoint()  # a large stream of output must not starve the reader
-        if self._writing_ended is not None:
-            self._writing_ended.set()
 
     def _forget_writer(self, _raise_cancel: object) -> Abort:
         self._writer = None
@@ -310,10 +306,9 @@ class TrioSession(LoopSession[ConnectionT]):
                 self._send_soon()
             else:
                 self._send_now()
-            if self._is_writing:
-                self._writing_ended = trio.Event()
+            if self._is_writing and self._writing is not None:
                 with trio.move_on_after(self.options.flush_timeout):
-                    await self._writing_ended.wait()
+                    await self._writing.join()
             if self._write_error is not None:
                 return
             self._bytes.send_eof()

@@ -1,4 +1,4 @@
-"""Deadlines: the grpc-timeout header (PROTOCOL-HTTP2, "Timeout") and the heap of a connection's deadlines."""
+"""Deadlines: the grpc-timeout header (PROTOCOL-HTTP2, "Timeout") and the deadlines of a connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from math import inf
 
 from puregrpc.errors import RemoteProtocolError
 
-__all__ = ["DeadlineHeap", "encode_timeout", "parse_timeout"]
+__all__ = ["Deadlines", "encode_timeout", "parse_timeout"]
 
 _MOST = 99_999_999  # eight digits
 _UNITS = ((b"n", 1), (b"u", 10**3), (b"m", 10**6), (b"S", 10**9), (b"M", 60 * 10**9), (b"H", 3600 * 10**9))
@@ -43,7 +43,7 @@ def parse_timeout(value: bytes) -> float:
     return int(found[1]) * _SECONDS[found[2]]
 
 
-class DeadlineHeap:
+class Deadlines:
     """The deadlines of a connection's calls.
 
     Calls with the same timeout have their deadlines in the order in which they begin, and most have the same: those are

@@ -10,13 +10,13 @@ from puregrpc.wire.limits import TURN_BEGINNINGS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Turn"]
+__all__ = ["MESSAGES_PER_TURN", "Turn"]
 
 MESSAGES_PER_BEGINNING = 4
 """What a handler does for so many messages takes as long as the beginning of one."""
 
-MOST_TAKEN = 32
-"""After so many messages a handler lets others have their turn."""
+MESSAGES_PER_TURN = 32
+"""After so many messages that needed no waiting, a handler lets others have their turn."""
 
 
 class Turn:
@@ -45,7 +45,7 @@ class Turn:
 
     def messages_came(self, number: int) -> None:
         """So many messages came for one handler together."""
-        self.handed_over += min(number, MOST_TAKEN) / MESSAGES_PER_BEGINNING
+        self.handed_over += min(number, MESSAGES_PER_TURN) / MESSAGES_PER_BEGINNING
         if self.handed_over >= TURN_BEGINNINGS:
             self.end()
 

@@ -40,7 +40,7 @@ class ChannelTrace:
     events: tuple[TraceEvent, ...]
 
 
-_Event = tuple[float, "str | tuple[ConnectivityState, str]", bool, "tuple[int, str] | None"]
+_Event = tuple[float, "str | tuple[ConnectivityState, str]", "tuple[int, str] | None"]
 """An event as it is kept: each channel has some, and few are ever shown."""
 
 
@@ -60,20 +60,20 @@ class TraceLog:
         self._name = name
         self._created = time.time()
         self._logged = 1
-        self._events: list[_Event] = [(self._created, f"{name} created", False, None)]
+        self._events: list[_Event] = [(self._created, f"{name} created", None)]
         self._state = ConnectivityState.IDLE
 
-    def add(self, description: str, *, is_warning: bool = False, subchannel: HasNumber | None = None) -> None:
+    def add(self, description: str, *, subchannel: HasNumber | None = None) -> None:
         """Something happened, perhaps to a subchannel."""
         about = None if subchannel is None else (subchannel.number, subchannel.name)
-        self._keep((time.time(), description[:MOST_OF_A_DESCRIPTION], is_warning, about))
+        self._keep((time.time(), description[:MOST_OF_A_DESCRIPTION], about))
 
     def state_is(self, state: ConnectivityState, problem: str = "") -> None:
         """An event, if the state is another than it was. ``problem``: why there is no connection."""
         if state is not self._state:
             self._state = state
-            failed = state is ConnectivityState.TRANSIENT_FAILURE
-            self._keep((time.time(), (state, problem[:MOST_OF_A_DESCRIPTION] if failed else ""), failed, None))
+            said = problem[:MOST_OF_A_DESCRIPTION] if state is ConnectivityState.TRANSIENT_FAILURE else ""
+            self._keep((time.time(), (state, said), None))
 
     def _keep(self, event: _Event) -> None:
         self._logged += 1
@@ -85,9 +85,11 @@ class TraceLog:
         return ChannelTrace(self._created, self._logged, tuple(map(self._told, self._events)))
 
     def _told(self, event: _Event) -> TraceEvent:
-        when, what, is_warning, about = event
+        when, what, about = event
+        is_warning = False
         if isinstance(what, tuple):
             state, problem = what
+            is_warning = state is ConnectivityState.TRANSIENT_FAILURE
             what = f"{self._name} state change to {state.name}{': ' if problem else ''}{problem}"[
                 :MOST_OF_A_DESCRIPTION
             ]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from puregrpc.fuzz.values.choices import Path
-from puregrpc.fuzz.values.field_values import Scalar, words_of
+from puregrpc.fuzz.values.field_values import SIGNED, UNSIGNED, Scalar, words_of
 from puregrpc.fuzz.values.fields import leaves
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldType, MessageDescriptor
@@ -18,10 +18,7 @@ MOST_WORDS = 12
 MOST_FIELDS = 8
 FEW = 10
 """Values of a field's own table."""
-INTEGERS = {
-    FieldType.INT32, FieldType.INT64, FieldType.SINT32, FieldType.SINT64, FieldType.SFIXED32, FieldType.SFIXED64,
-    FieldType.UINT32, FieldType.UINT64, FieldType.FIXED32, FieldType.FIXED64,
-}  # fmt: skip
+INTEGERS = {*SIGNED, *UNSIGNED}
 
 
 def tries(generator: Generator, descriptor: MessageDescriptor, text: str) -> Iterator[tuple[Path, FieldPlan, Scalar]]:

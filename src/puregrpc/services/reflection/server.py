@@ -13,6 +13,7 @@ from puregrpc.schema import Registry
 from puregrpc.schema.imports import files_first
 from puregrpc.server import Context, own_thread
 from puregrpc.server.base import ServerBase
+from puregrpc.server.routing import shown
 from puregrpc.services.answering import answer_each
 from puregrpc.services.contracts import service_in
 from puregrpc.services.reflection.index import FileIndex
@@ -20,10 +21,6 @@ from puregrpc.services.reflection.messages import VERSIONS
 from puregrpc.wire.status import StatusCode
 
 __all__ = ["ReflectionService"]
-
-
-MAX_SHOWN = 200
-"""Characters of a name that an error repeats to who asked for it: the response has all of the question."""
 
 
 class NotFound(Exception):  # noqa: N818 - becomes the error response NOT_FOUND
@@ -88,7 +85,7 @@ class ReflectionService:
         if (message := request.get("allExtensionNumbersOfType")) is not None:
             numbers = index.extension_numbers(message)
             if numbers is None:
-                raise NotFound(f"type {message[:MAX_SHOWN]!r} is not known")
+                raise NotFound(f"{shown(f'type {message!r}')} is not known")
             return {"allExtensionNumbersResponse": {"baseTypeName": message, "extensionNumber": numbers}}
         if request.get("listServices") is not None:
             return {"listServicesResponse": {"service": [{"name": name} for name in sorted(services())]}}
@@ -97,7 +94,7 @@ class ReflectionService:
 
     def _files(self, file: FileDescriptor | None, what: str, sent: set[str]) -> dict[str, Any]:
         if file is None:
-            raise NotFound(f"{what if len(what) <= MAX_SHOWN else what[:MAX_SHOWN] + '...'} is not known")
+            raise NotFound(f"{shown(what)} is not known")
         # What was asked for goes out even if it did before: a client may have lost it.
         chosen = [other for other in files_first([file]) if other is file or other.name not in sent]
         sent.update(other.name for other in chosen)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.closed_streams import ResetStreams
 from puregrpc.wire.connection import Call, ConnectionConfig, Driver, Metadata
-from puregrpc.wire.deadline import DeadlineHeap
+from puregrpc.wire.deadline import Deadlines
 from puregrpc.wire.farewell import Farewell
 from puregrpc.wire.fast.octets import ACK, HEAD_SIZE, MAX_WINDOW, frame
 from puregrpc.wire.fast.sending import DETACHED, END_SENT, MAX_DATA_FRAME, QUEUED, REMOTE_CLOSED, Sending
@@ -100,7 +100,7 @@ class Controlled(Sending):
         self._sent_away = False
         self._farewell = Farewell()
         """The peer sent GOAWAY: no new call may be opened."""
-        self._deadlines = DeadlineHeap()
+        self._deadlines = Deadlines()
         self._answered = False
         """Headers or DATA went out since the peer's last PING."""
         self._floods = FloodGuard(None if self._client else config.max_concurrent_streams)

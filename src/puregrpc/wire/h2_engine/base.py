@@ -11,7 +11,7 @@ from puregrpc.errors import RemoteProtocolError
 from puregrpc.wire.call_state import Half, Step
 from puregrpc.wire.compression import CODINGS, MessageTooLarge
 from puregrpc.wire.connection import Call, ConnectionConfig, Driver
-from puregrpc.wire.deadline import DeadlineHeap
+from puregrpc.wire.deadline import Deadlines
 from puregrpc.wire.farewell import Farewell
 from puregrpc.wire.floods import FloodGuard
 from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
@@ -104,7 +104,7 @@ class H2Connection(Holding[CallT]):
         self._calls: dict[int, Stream[CallT]] = {}
         """All calls that are not over, by their keys."""
         self._turns: Turns[CallT] = Turns(self._http2)
-        self._deadlines = DeadlineHeap()
+        self._deadlines = Deadlines()
         self._settled = False
         """The peer's first SETTINGS have come."""
         self._acknowledged = False
