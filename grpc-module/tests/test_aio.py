@@ -275,3 +275,44 @@ def test_who_stops_a_server_goes_on_before_those_who_wait_for_that() -> None:
 
     asyncio.run(main())
     assert order == ["stopped", "waited"]
+
+
+def test_a_server_that_is_dropped_stops() -> None:
+    async def start(*, interceptors: Any = ()) -> int:
+        server = aio.server(interceptors=interceptors)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", HANDLERS),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        return port
+
+    class Pass(aio.ServerInterceptor):
+        async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+            return await continuation(handler_call_details)
+
+    async def main() -> None:
+        for interceptors in ((), (Pass(),)):
+            port = await start(interceptors=interceptors)
+            gc.collect()  # nobody has it
+            async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                method = channel.unary_unary("/a.B/Double")
+                with pytest.raises(aio.AioRpcError) as caught:
+                    while True:
+                        await method(b"x")
+                        await asyncio.sleep(0.01)
+                assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_a_server_with_a_name_does_not_stop() -> None:
+    async def main() -> None:
+        server = aio.server()
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", HANDLERS),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        gc.collect()
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert await channel.unary_unary("/a.B/Double")(b"x") == b"xx"
+        await server.stop(None)
+
+    asyncio.run(asyncio.wait_for(main(), 20))

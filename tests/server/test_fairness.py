@@ -16,6 +16,7 @@ from puregrpc.server import BlockingServer, Method, ServerConfig
 from puregrpc.server.connections import LONGEST_RELIEF, Connections
 from puregrpc.server.endings import MOST_IN_TURN, Endings
 from puregrpc.server.routing import Router
+from puregrpc.transport.event_log import EventLog
 from puregrpc.wire.limits import THREAD_MEMORY
 from puregrpc.wire.memory import MemoryBudget
 
@@ -152,7 +153,7 @@ def test_what_readers_leave_for_later_is_done_in_slices() -> None:
         done.append(threading.get_ident())
 
     kernel = ThreadKernel()
-    connections = Connections(kernel, Router((), is_blocking=True, max_elements=0), ServerConfig())
+    connections = Connections(kernel, Router((), is_blocking=True, max_elements=0), ServerConfig(), EventLog("Server"))
     try:
         for _ in range(40):
             connections.soon(work)

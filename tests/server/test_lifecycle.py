@@ -116,7 +116,15 @@ def test_stop_lets_calls_finish_and_takes_no_new_ones(world: str, style: str, en
         assert call.result() == b"x"
         assert stopped.wait(15)
     assert server.snapshot().connections == ()
-    assert server.snapshot().calls_ended == {0: 1}
+    snapshot = server.snapshot()
+    assert snapshot.calls_ended == {0: 1}
+    assert snapshot.trace is not None
+    assert [event.description for event in snapshot.trace.events] == [
+        "Server created",
+        *(f"Listens on {address}" for address in running.server.addresses),
+        "Server stops: it accepts nothing new",
+        "Server stopped",
+    ]
 
 
 @ENGINES

@@ -92,6 +92,8 @@ def test_a_server_tells_of_its_process(world: str) -> None:
         assert int(found["data"]["callsStarted"]) >= 8
         assert found["data"]["callsFailed"] == "1"
         assert called(running.address, "GetServer", serverId=server.number)["server"]["ref"] == found["ref"]
+        events = found["data"]["trace"]["events"]
+        assert [event["description"] for event in events] == ["Server created", f"Listens on {running.address}"]
         (reference,) = found["listenSocket"]
         listening = called(running.address, "GetSocket", socketId=reference["socketId"])["socket"]
         assert f"127.0.0.1:{listening['local']['tcpipAddress']['port']}" == running.address

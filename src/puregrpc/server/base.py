@@ -18,6 +18,7 @@ from puregrpc.server.method import Method
 from puregrpc.server.routing import Router
 from puregrpc.server.service import Messages, ServiceLike, service_methods
 from puregrpc.server.snapshot import ServerSnapshot
+from puregrpc.transport.event_log import EventLog
 from puregrpc.wire.compression import coding_for
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class ServerBase:
     ) -> None:
         self.number = next_number()
         """Nothing else of this process has it: neither a channel or a server nor a connection."""
+        self._events = EventLog("Server")
         coding_for(config.compression)
         config.check_header_list_size()
         self.config = config
@@ -157,7 +159,8 @@ class ServerBase:
     def snapshot(self) -> ServerSnapshot:
         """The server, its connections and their calls as they stand."""
         if self._connections is None:
-            return ServerSnapshot((), False, tuple(self._router.routes), (), 0, {}, self.number)
+            trace = self._events.snapshot()
+            return ServerSnapshot((), False, tuple(self._router.routes), (), 0, {}, self.number, trace=trace)
         return replace(self._connections.snapshot(), number=self.number)
 
     def _begin(self) -> None:

@@ -68,7 +68,7 @@ class BlockingServer(ServerBase):
         """
         self._begin()
         kernel = ThreadKernel()
-        connections = Connections(kernel, self._router, self.config, self._executor)
+        connections = Connections(kernel, self._router, self.config, self._events, self._executor)
         try:
             kernel.run(connections.listen(self._targets))
         except BaseException:

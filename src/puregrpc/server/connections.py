@@ -31,6 +31,7 @@ from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot
 from puregrpc.server.stalls import Stalls
 from puregrpc.server.threads import Threads
+from puregrpc.transport.event_log import EventLog
 from puregrpc.transport.rounds import Rounds, working_time
 from puregrpc.transport.session import shared_readers
 from puregrpc.wire.memory import Holder
@@ -71,8 +72,16 @@ class Target(NamedTuple):
 class Connections:
     """Everything of a server that runs. To be made in its world, and to be closed there."""
 
-    def __init__(self, kernel: Kernel, router: Router, config: ServerConfig, executor: Executor | None = None) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        router: Router,
+        config: ServerConfig,
+        events: EventLog,
+        executor: Executor | None = None,
+    ) -> None:
         self.kernel = kernel
+        self._events = events
         self.router = router
         self.config = config
         self.wire_config = self._with_budget(config)
@@ -184,6 +193,7 @@ class Connections:
             self._close_listeners()
             raise
         for listener in self._listeners:
+            self.kernel.locked(self._events.add, f"Listens on {listener.address}")
             self.kernel.spawn(self._accept, listener)
         if self.config.max_connection_age is not None or self.config.max_connection_idle is not None:
             self.kernel.spawn(self._ageing.run)
@@ -328,6 +338,8 @@ class Connections:
 
     def _begin_to_stop(self) -> bool:
         is_first = not self.is_stopping
+        if is_first:
+            self._events.add("Server stops: it accepts nothing new")
         self.is_stopping = True
         self._changes.wake_all()
         return is_first
@@ -339,6 +351,8 @@ class Connections:
         return not (self._accepted or self._sessions)
 
     def _is_stopped_now(self) -> None:
+        if not self.is_stopped:
+            self._events.add("Server stopped")
         self.is_stopped = True
         self._changes.wake_all()
 
@@ -385,7 +399,9 @@ class Connections:
     def snapshot(self) -> ServerSnapshot:
         """The server, its connections and their calls as they stand."""
         sessions = self._sessions_now()
-        started, ended = self.kernel.locked(lambda: (self._calls_started, dict(self._calls_ended)))
+        started, ended, trace = self.kernel.locked(
+            lambda: (self._calls_started, dict(self._calls_ended), self._events.snapshot())
+        )
         for session in sessions:
             started += session.calls_started
             _add(ended, dict(session.calls_ended))
@@ -397,6 +413,7 @@ class Connections:
             calls_started=started,
             calls_ended=ended,
             listeners={listener.number: str(listener.address) for listener in self._listeners},
+            trace=trace,
         )
 
 

@@ -92,7 +92,9 @@ class Server(ServerBase):
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
         async with open_kernel("Server") as kernel:
-            connections = self._connections = Connections(kernel, self._router, self.config, self._executor)
+            connections = self._connections = Connections(
+                kernel, self._router, self.config, self._events, self._executor
+            )
             try:
                 await connections.listen(self._targets)
                 yield
@@ -114,7 +116,7 @@ class Server(ServerBase):
         """
         self._begin()
         kernel = LoopOwner("Server").claim(nursery)
-        connections = Connections(kernel, self._router, self.config, self._executor)
+        connections = Connections(kernel, self._router, self.config, self._events, self._executor)
         try:
             await connections.listen(self._targets)
         except BaseException:

@@ -10,6 +10,7 @@ from puregrpc.wire.snapshot import ConnectionSnapshot
 
 if TYPE_CHECKING:
     from puregrpc.transport import ConnectionSecurity
+    from puregrpc.transport.event_log import ChannelTrace
 
 __all__ = ["ServerSnapshot", "SessionSnapshot"]
 
@@ -50,3 +51,5 @@ class ServerSnapshot:
     """Nothing else of its process has it; nor the listeners'."""
     listeners: Mapping[int, str] = field(default_factory=dict)
     """The addresses by number."""
+    trace: ChannelTrace | None = None
+    """What happened to it: where it began to listen, and when it began to stop and had stopped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from grpc.aio import _base_server
 from grpc.aio._interceptor import ServerInterceptor
 from grpc.aio._serving import fallback_method, method_for
 from puregrpc import Server as PureServer
+from puregrpc import errors
 
 __all__ = ["Server"]
 
@@ -47,9 +49,8 @@ class Server(HandlersAndPorts, _base_server.Server):
         self._is_started = False
         self._stopped: asyncio.Future[None] | None = None
         self._is_stopped = False
-
-    async def _find(self, details: Any) -> Any:
-        return self._handlers.find(details)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where it has been started."""
 
     async def start(self) -> None:
         if self._is_started:
@@ -57,12 +58,13 @@ class Server(HandlersAndPorts, _base_server.Server):
                 raise UsageError("Server not in ready state")
             return
         self._is_started, self._is_stopped = True, False
-        find: Any = self._find
+        find: Any = _finding(self._handlers)
         for interceptor in reversed(self._interceptors):
             find = _around(interceptor, find)
         for path, handler in self._handlers.known().items():
             self._server.add_method(method_for(path, handler, find if self._interceptors else None))
         self._server.add_fallback(fallback_method(find))  # handlers may come later, and interceptors see every call
+        self._loop = asyncio.get_running_loop()
         await self._server.start()
 
     async def stop(self, grace: float | None) -> None:
@@ -85,6 +87,42 @@ class Server(HandlersAndPorts, _base_server.Server):
         except asyncio.TimeoutError:
             return True
         return False
+
+    def __del__(self) -> None:
+        """One that nobody has any more stops at once, as grpcio's does; perhaps on another thread than its loop's."""
+        if not hasattr(self, "_loop") or self._is_stopped:
+            return
+        loop = self._loop
+        if loop is None:
+            self._server.unbind()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and with it what the server did there
+                loop.call_soon_threadsafe(_begin_to_stop, loop, self._server)
+
+
+_stopping: set[asyncio.Task[None]] = set()
+"""Which a loop alone would not keep."""
+
+
+def _begin_to_stop(loop: asyncio.AbstractEventLoop, server: PureServer) -> None:
+    _channelz.forget_server(server)
+    task = loop.create_task(_stop(server))
+    _stopping.add(task)
+    task.add_done_callback(_stopping.discard)
+
+
+async def _stop(server: PureServer) -> None:
+    with contextlib.suppress(errors.Error):
+        await server.stop(0)
+
+
+def _finding(handlers: Handlers) -> Any:
+    """Finds a call's handler, without a hold on the server: it is to go when nobody has it."""
+
+    async def find(details: Any) -> Any:
+        return handlers.find(details)
+
+    return find
 
 
 def _around(interceptor: ServerInterceptor, find: Any) -> Any:

@@ -202,13 +202,16 @@ def _event(event: TraceEvent) -> Json:
 
 
 def _server(snapshot: ServerSnapshot) -> Json:
+    data: Json = {
+        "callsStarted": str(snapshot.calls_started),
+        "callsSucceeded": str(snapshot.calls_ended.get(0, 0)),
+        "callsFailed": _failed(snapshot.calls_ended),
+    }
+    if snapshot.trace is not None:
+        data["trace"] = _trace(snapshot.trace)
     return {
         "ref": {"serverId": str(snapshot.number), "name": ", ".join(snapshot.addresses)},
-        "data": {
-            "callsStarted": str(snapshot.calls_started),
-            "callsSucceeded": str(snapshot.calls_ended.get(0, 0)),
-            "callsFailed": _failed(snapshot.calls_ended),
-        },
+        "data": data,
         "listenSocket": [_socket_ref(number, address) for number, address in snapshot.listeners.items()],
     }
 
