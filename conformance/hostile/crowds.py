@@ -233,6 +233,14 @@ def small_bombs() -> Iterator[bytes]:
         yield frame(HEADERS, END_HEADERS, number, fields) + frame(DATA, END_STREAM, number, bomb)
 
 
+def echoes_beneath_what_is_guaranteed() -> Iterator[bytes]:
+    """Requests of 20,000 octets that are sent back, for which there is no window."""
+    yield opening(INITIAL_WINDOW_SIZE=0)
+    for number in range(1, 81, 2):
+        head = frame(HEADERS, END_HEADERS, number, FIRST if number == 1 else NEXT)
+        yield head + in_data(number, message(b"x" * 20_000), END_STREAM)
+
+
 def of_service(path: bytes, octets: bytes) -> Iterator[bytes]:
     """A hundred calls of a service that stay open."""
     first, following = indexed((*GRPC_REQUEST[:2], (b":path", path), *GRPC_REQUEST[3:]))
@@ -350,6 +358,7 @@ CROWDS: tuple[Crowd, ...] = (
     Crowd("gzip-messages", gzip_messages, "deaf"),
     Crowd("gzip-bombs", gzip_bombs),
     Crowd("small-gzip-bombs", small_bombs),
+    Crowd("echoes-beneath-what-is-guaranteed", echoes_beneath_what_is_guaranteed),
     Crowd("open-calls", open_calls, "deaf"),
     Crowd("foreign-requests", foreign_requests),
     Crowd("health-watches", health_watches),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from hpack.huffman import HuffmanEncoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.peers import RecordingCall, RecordingDriver, drain
@@ -13,6 +14,7 @@ from tests.wire.test_hostile_input import DOWNWARD, FRAMES, UPWARD, VALID, seen,
 
 from puregrpc.wire import EngineName, client_connection, server_connection
 from puregrpc.wire.connection import Connection, ConnectionConfig, Request
+from puregrpc.wire.h2_engine.http2 import Http2
 from puregrpc.wire.limits import MAX_UNSENT_HEADERS, TURN_BEGINNINGS, TURN_CALLS, TURN_MESSAGES, TURN_SLICE
 from puregrpc.wire.status import Status, StatusCode
 
@@ -262,6 +264,54 @@ def test_large_answers_without_window_fill_the_connection(engine: EngineName) ->
         assert not peer.connection.is_output_clogged, "the client's WINDOW_UPDATE must be read"
         peer.send(peer.reset(1, 8), peer.reset(3, 8), peer.reset(5, 8), peer.reset(7, 8))
         assert not peer.connection.is_send_full
+
+
+def test_windows_of_the_connection_cost_the_same_however_many_calls_have_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+    send_window = Http2.send_window
+
+    def counting(http2: Http2, stream_id: int) -> int:
+        looked.append(stream_id)
+        return send_window(http2, stream_id)
+
+    monkeypatch.setattr(Http2, "send_window", counting)
+    with ScriptedServer("h2") as peer:
+        peer.call(message=bytes(65_535), end=True)
+        peer.said()
+        peer.send(peer.settings(INITIAL_WINDOW_SIZE=0))
+        for _ in range(50):
+            peer.call(message=b"abc", end=True)
+        peer.send(peer.window_update(0, 1))
+        looked.clear()
+        for _ in range(10):
+            peer.send(peer.window_update(0, 1))
+        assert len(looked) < 50
+        peer.said()
+        peer.send(peer.window_update(5, 8), peer.window_update(7, 8))
+        assert peer.said() == ["Data 5 8 END_STREAM", "Data 7 3"]
+
+
+def test_long_fields_are_not_huffman_coded_by_hpack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the square of what they are long."""
+    coded: list[int] = []
+    encode = HuffmanEncoder.encode
+
+    def counting(coder: HuffmanEncoder, octets: bytes) -> bytes:
+        coded.append(len(octets))
+        result: bytes = encode(coder, octets)
+        return result
+
+    content_type = "application/grpc+" + "a" * 14_000
+    fields = tuple((name, content_type if name == "content-type" else value) for name, value in REQUEST)
+    with ScriptedClient("h2") as peer:
+        peer.send(peer.headers(1, fields), peer.data(1, message(b"question"), end=True))
+        monkeypatch.setattr(HuffmanEncoder, "encode", counting)
+        peer.connection.send_response(peer.calls[0], b"x", trailers=(("what", "x" * 10_000),))
+        assert peer.said() == ["Headers 1", "Data 1 6", "Headers 1 END_STREAM"]
+        assert coded
+        assert max(coded) <= 512
 
 
 # -- in turns or at once, the same comes of it

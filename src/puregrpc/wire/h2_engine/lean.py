@@ -9,6 +9,7 @@ import h2.config
 import h2.connection
 from h2.settings import SettingCodes, Settings
 from h2.stream import StreamClosedBy
+from hpack import Encoder
 
 from puregrpc.wire.closed_streams import ClosedStreams
 
@@ -18,6 +19,9 @@ REMEMBERED_STREAMS = 4096
 """How many streams are remembered with what closed them."""
 
 LARGEST_FRAME_SIZE = (1 << 24) - 1
+
+LONGEST_CODED = 512
+"""A field of more octets is sent without Huffman coding: what that takes in hpack grows with the square of them."""
 
 
 class _Queue(list[Any]):
@@ -43,6 +47,16 @@ class LeanSettings(Settings):
         super().__setitem__(key, value)
         if type(self._settings[key]) is not _Queue:
             self._settings[key] = _Queue(self._settings[key])
+
+
+class _Encoder(Encoder):
+    """hpack's encoder, with which no field takes long."""
+
+    def add(self, to_add: tuple[bytes, bytes], sensitive: bool, huffman: bool = False) -> bytes:
+        name, value = to_add
+        is_coded = huffman and len(name) + len(value) <= LONGEST_CODED
+        octets: bytes = super().add(to_add, sensitive, is_coded)
+        return octets
 
 
 class _Closed:
@@ -93,6 +107,7 @@ class LeanConnection(h2.connection.H2Connection):
 
     def __init__(self, config: h2.config.H2Configuration) -> None:
         super().__init__(config)
+        self.encoder = _Encoder()
         self._closed_streams: Any = _Closed()
         self._frame_dispatch_table: Any = _Receivers(self, self._frame_dispatch_table)
         self.remote_settings: Settings = LeanSettings(client=not config.client_side)

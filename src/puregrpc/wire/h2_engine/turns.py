@@ -37,8 +37,15 @@ class Turns(Generic[CallT]):
 
     def connection_window_opened(self) -> None:
         """What the connection's window held back may go."""
-        if not self._can_send:
-            self._can_send = any(self._window(stream) is not None for stream in self._waiting.values())
+        if self._can_send or self._http2.connection_send_window <= 0:
+            return
+        waiting = self._waiting
+        while waiting:
+            key = next(iter(waiting))
+            if self._window(waiting[key]) is not None:
+                self._can_send = True
+                return
+            del waiting[key]  # its own window lacks: WINDOW_UPDATE or SETTINGS will bring it back
 
     def take(self) -> tuple[Stream[CallT], int] | None:
         """The next call that can send, off the queue, and how much DATA it may send; None if there is none."""
