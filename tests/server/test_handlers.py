@@ -357,6 +357,60 @@ def test_bidi_with_a_reader_beside(world: str, style: str) -> None:
         assert responses == [b"0", b"1", b"2", b"3", b"4", b"abc"]
 
 
+@pytest.mark.parametrize("shape", [Shape.CLIENT_STREAM, Shape.BIDI])
+@IN_STYLES
+def test_the_requests_end_with_the_call_for_a_reader_that_is_left(world: str, style: str, shape: Shape) -> None:
+    """Who still waits for requests when the handler has ended the call goes on, though the client has not
+    half-closed."""
+    taken: list[bytes] = []
+    has_one, is_over = threading.Event(), threading.Event()
+
+    async def read(requests: AsyncIterator[bytes]) -> None:
+        async for request in requests:
+            taken.append(request)
+            has_one.set()
+        is_over.set()
+
+    async def one(requests: AsyncIterator[bytes], context: Context) -> bytes:
+        if "trio" in threading.current_thread().name:
+            trio.lowlevel.spawn_system_task(read, requests)
+        else:
+            tasks.add(asyncio.ensure_future(read(requests)))
+        while not has_one.is_set():
+            await sleep(0.01)
+        return b"ended"
+
+    async def many(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        yield await one(requests, context)
+
+    def plain_read(requests: Iterator[bytes]) -> None:
+        for request in requests:
+            taken.append(request)
+            has_one.set()
+        is_over.set()
+
+    def plain_one(requests: Iterator[bytes], context: Context) -> bytes:
+        threading.Thread(target=plain_read, args=(requests,), daemon=True).start()
+        has_one.wait(TIMEOUT)
+        return b"ended"
+
+    def plain_many(requests: Iterator[bytes], context: Context) -> Iterator[bytes]:
+        yield plain_one(requests, context)
+
+    def requests() -> Iterator[bytes]:
+        yield b"x"
+        is_over.wait(TIMEOUT)
+
+    tasks: set[asyncio.Future[None]] = set()
+    behaviors = (many, plain_many) if shape is Shape.BIDI else (one, plain_one)
+    method = Method("/test.T/Call", behaviors[style == "plain"], shape)
+    with channel_to(echo_server(world, method), world) as channel:
+        answer = caller(channel, "/test.T/Call", shape)(requests(), timeout=TIMEOUT)
+        assert b"".join(answer if shape.responses_stream else [answer]) == b"ended"
+        assert is_over.wait(TIMEOUT)
+        assert taken == [b"x"]
+
+
 # -- the context
 
 

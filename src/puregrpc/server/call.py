@@ -603,6 +603,21 @@ class StreamRequestCall(IncomingCall):
         if self.reader is not None:
             self.reader.wake()
 
+    def send_whole(self, data: bytes) -> None:
+        super().send_whole(data)
+        self.end_requests()
+
+    def finish(self, status: Status | None = None) -> None:
+        super().finish(status)
+        self.end_requests()
+
+    def end_requests(self) -> None:
+        """The call has its status: there are no requests any more, also for a task or a thread that its handler left
+        waiting for them. With the connection at hand."""
+        self.drop()
+        if self.reader is not None:
+            self.reader.wake()
+
     def begin(self) -> Any:
         return self.route.handler(RequestStream(self), Context(self))
 
@@ -612,10 +627,10 @@ class StreamRequestCall(IncomingCall):
         return RpcError(status.code, status.message)
 
     async def receive(self) -> bytes | None:
-        """The next message; None when the client has half-closed. One task at a time."""
+        """The next message; None when the client has half-closed, or the call has its status. One task at a time."""
         session = self.session
         while not self.messages:
-            if self.half_closed:
+            if self.half_closed or self.is_finished:
                 return None
             if self.ended is not None:
                 await session.kernel.checkpoint()
@@ -643,7 +658,8 @@ class StreamRequestCall(IncomingCall):
 
 
 class RequestStream:
-    """The requests of a streaming client, in order: an iterator that ends when the client has half-closed.
+    """The requests of a streaming client, in order: an iterator that ends when the client has half-closed, or the
+    handler has ended the call.
 
     ``async for`` in async handlers; plain ``for``, which blocks, in plain ones.
     """

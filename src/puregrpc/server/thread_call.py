@@ -367,10 +367,15 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
         if self.is_awaited:
             self.hand_over()
 
+    def end_requests(self) -> None:
+        super().end_requests()
+        if self.is_awaited:
+            self.hand_over()
+
     def ask_for_messages(self) -> None:
         """Hand over what there is, or what comes next."""
         self.is_awaited = True
-        if self.messages or self.half_closed or self.ended is not None:
+        if self.messages or self.half_closed or self.is_finished or self.ended is not None:
             self.hand_over()
 
     def hand_over(self) -> None:
@@ -400,7 +405,7 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
         return outbox
 
     def receive_blocking(self) -> bytes | None:
-        """The next message; None when the client has half-closed. One thread at a time."""
+        """The next message; None when the client has half-closed, or the call has its status. One thread at a time."""
         if self.session.threads.is_in_loop:
             raise LocalProtocolError("requests are taken with 'async for' in the loop: plain 'for' would block it")
         if not self.taken:
@@ -413,7 +418,7 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
             finally:
                 self.is_reading = False
             if not self.taken:
-                if self.half_closed:
+                if self.half_closed or self.is_finished:
                     return None
                 raise NotConnected("the server has stopped") if self.ended is None else self.over()
         message = self.taken.popleft()
