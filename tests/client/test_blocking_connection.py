@@ -16,6 +16,7 @@ from puregrpc.client.params.connect import ConnectParams, connect_params
 from puregrpc.client.results.wording import CANCELED_HERE, CLOSING
 from puregrpc.errors import ConnectError, InvalidArgument, NotConnected, RpcError
 from puregrpc.schema import Registry
+from puregrpc.wire.metadata import Metadata
 from tests.channel.grpcio_server import grpcio_server
 from tests.worlds import block_until
 
@@ -66,8 +67,8 @@ class Taking(Inbox):
             messages.append(item)
 
 
-def call(method: str, message: bytes = b"", **more: object) -> CallRequest:
-    return CallRequest(f"/test.Service/{method}", message, **more)  # type: ignore[arg-type]
+def call(method: str, message: bytes = b"", metadata: Metadata = (), timeout: float | None = None) -> CallRequest:
+    return CallRequest(f"/test.Service/{method}", message, metadata, timeout)
 
 
 def test_unary(connection: BlockingConnection) -> None:

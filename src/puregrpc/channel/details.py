@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from typing import TypeVar
 
 from puregrpc.errors import InvalidArgument
@@ -56,8 +56,11 @@ class CallDetails:
 
 def deadline_of(timeout: float | None, now: float) -> float | None:
     """The point on the clock that is ``timeout`` seconds after ``now``."""
-    if timeout is None or timeout == math.inf:
+    if timeout is None:
         return None
+    deadline = now + timeout
+    if deadline < inf:
+        return deadline
     if timeout != timeout:
         raise InvalidArgument("timeout is not a number")
-    return now + timeout
+    return None

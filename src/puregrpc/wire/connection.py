@@ -61,7 +61,10 @@ SIZE_OF_NAME = 64
 
 @dataclass(slots=True)
 class Request:
-    """The head of a call: what its request headers say (PROTOCOL-HTTP2, "Requests")."""
+    """The head of a call: what its request headers say (PROTOCOL-HTTP2, "Requests").
+
+    One that was handed to a client's connection is not changed any more: it may be handed over again for another call.
+    """
 
     path: str
     """``/pkg.Service/Method``."""

@@ -20,12 +20,12 @@ class UnaryCall(UnaryExchange):
         self.session = session
         self.waiter = None
         self.ended = False
-        self.unprocessed = False
         self.headers_came = False
         self.headers: Metadata = ()
         self.trailers: Metadata = ()
         self.message: bytes | None = None
         self.status: Status
+        self.unprocessed: bool
 
     def on_headers(self, metadata: Metadata) -> None:
         self.headers_came = True

@@ -164,20 +164,18 @@ class ClientCore:
         series, behind = self.meter.calls(self.address, path, surroundings, checked.tags), surroundings.behind
         began = perf_counter()
         if checked is NO_PARAMS and len(data) <= self.max_send_size:
-            timeout = INVOKE_TIMEOUT / 1000
             return PreparedCall(
-                path, data, (), timeout,
-                method=method, params=checked, decode=decode, series=series, began=began, behind=behind,
-            )  # fmt: skip
+                path, data, (), INVOKE_TIMEOUT / 1000, method, checked, decode, series, began, behind
+            )  # by position: keywords cost a class half a microsecond
         timeout = (INVOKE_TIMEOUT if checked.timeout is None else checked.timeout) / 1000
         refused, measured = self.refusal(checked, data), True
         if refused is None:
             problem = metadata_problem(checked.metadata)
             refused, measured = (Status(StatusCode.INTERNAL, problem), False) if problem else (None, True)
+        metadata = sendable(checked.metadata)
         return PreparedCall(
-            path, data, sendable(checked.metadata), timeout, refused, measured,
-            method=method, params=checked, decode=decode, series=series, began=began, behind=behind,
-        )  # fmt: skip
+            path, data, metadata, timeout, method, checked, decode, series, began, behind, refused, measured
+        )
 
     def _object_decoder(self, method: BoundMethod) -> Callable[[bytes], Any]:
         found = method.decode_object = self.codec.message_decoder(method.descriptor.output_type)
@@ -214,7 +212,7 @@ class ClientCore:
             call.series.ended(code, call.began, perf_counter())
         else:
             call.series.ended_behind(code, call.began, perf_counter(), call.behind)
-        if self.log.is_on:
+        if self.log.is_on():
             self.log.unary(self.address, call, outcome, status)
         if code:
             return self._failure(call, outcome, status)

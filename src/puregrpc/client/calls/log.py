@@ -35,7 +35,6 @@ class CallLog:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
 
-    @property
     def is_on(self) -> bool:
         """Whether anyone listens."""
         return LOGGER.isEnabledFor(logging.DEBUG)
@@ -57,14 +56,14 @@ class CallLog:
 
     def headers(self, what: str, connection: str, number: int, path: str, metadata: Iterable[tuple[str, Any]]) -> None:
         """Write metadata."""
-        if self.is_on:
+        if self.is_on():
             self._write(what, connection, number, path, metadata_lines(metadata))
 
     def payload(
         self, what: str, connection: str, number: int, path: str, descriptor: MessageDescriptor, data: bytes
     ) -> None:
         """Write a message, as JSON."""
-        if self.is_on:
+        if self.is_on():
             try:
                 text = self._codec.to_json(descriptor, data)
             except DecodeError as error:
@@ -75,7 +74,7 @@ class CallLog:
         self, connection: str, number: int, path: str, status: Status, metadata: Iterable[tuple[str, Any]]
     ) -> None:
         """Write how a call ended."""
-        if self.is_on:
+        if self.is_on():
             said = f"Status: {status.code:d} {status.name} {status.message}".rstrip()
             self._write("In Trailer", connection, number, path, [said, *metadata_lines(metadata)])
 

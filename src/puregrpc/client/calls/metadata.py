@@ -17,7 +17,10 @@ def grouped(metadata: Sequence[tuple[str, str | bytes]]) -> dict[str, list[str |
     """Metadata as name -> list of values."""
     found: dict[str, list[str | bytes]] = {}
     for name, value in metadata:
-        found.setdefault(name, []).append(value)
+        if name in found:
+            found[name].append(value)
+        else:
+            found[name] = [value]
     return found
 
 

@@ -31,15 +31,15 @@ class BoundMethod:
 class PreparedCall(CallRequest):
     """A call that is ready to be sent, or that cannot be and has ended already (``refused``)."""
 
-    method: BoundMethod = field(kw_only=True, repr=False)
-    params: CallParams = field(kw_only=True)
-    series: CallSeries = field(kw_only=True, repr=False)
-    """Where its samples go."""
-    began: float = field(kw_only=True)
-    behind: float | None = field(kw_only=True)
-    """How many seconds it began later than it was due; None if nothing was planned."""
-    decode: Callable[[bytes], Any] = field(kw_only=True)
+    method: BoundMethod = field(repr=False)
+    params: CallParams
+    decode: Callable[[bytes], Any]
     """Makes what the response shows of its message: a dict, or a google.protobuf object."""
+    series: CallSeries = field(repr=False)
+    """Where its samples go."""
+    began: float
+    behind: float | None
+    """How many seconds it began later than it was due; None if nothing was planned."""
     refused: Status | None = None
     measured: bool = True
     """Whether the refusal counts as a call in the metrics."""

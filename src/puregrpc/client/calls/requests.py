@@ -19,9 +19,9 @@ class CallRequest:
     """A call as the network needs it: ``message`` is a unary call's whole request. ``timeout`` is in seconds."""
 
     path: str
-    message: bytes = b""
-    metadata: Metadata = ()
-    timeout: float | None = None
+    message: bytes
+    metadata: Metadata
+    timeout: float | None
 
 
 class UnaryOutcome(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from puregrpc.errors import LocalProtocolError, RemoteProtocolError
-from puregrpc.wire.compression import coding_for, receiving_coding
+from puregrpc.wire.compression import Coding, coding_for, receiving_coding
 from puregrpc.wire.connection import Call, ClientConnection, ConnectionConfig, Driver, Request
 from puregrpc.wire.deadline import encode_timeout
 from puregrpc.wire.fast.bodies import ForeignBody, LimitedReader, MeasuredReader
@@ -40,6 +40,9 @@ MAX_METHODS = 1000
 MAX_TIMEOUTS = 100
 """How many timeouts are remembered with their header field."""
 
+_Method = tuple[ConstantFields, "Coding | None"]
+"""The header fields that its calls have in common, and what their messages are compressed with."""
+
 WHOLE = END_SENT | HEAD_RECEIVED
 """A call that lacks nothing but its trailers."""
 
@@ -54,7 +57,9 @@ class FastClientConnection(FastConnection, ClientConnection):
     """The client's end."""
 
     __slots__ = (
+        "_last_method",
         "_last_queued",
+        "_last_request",
         "_max_streams",
         "_metadata",
         "_methods",
@@ -70,7 +75,10 @@ class FastClientConnection(FastConnection, ClientConnection):
         super().__init__(driver, config)
         self._next_id = 1
         self._max_streams = STREAMS_BEFORE_SETTINGS
-        self._methods: dict[tuple[str, str, str, str], ConstantFields] = {}
+        self._methods: dict[tuple[str, str, str, str], _Method] = {}
+        self._last_request: Request | None = None
+        """The last one without metadata: a channel has one for all calls of a method that add nothing."""
+        self._last_method: _Method = ConstantFields(()), None
         self._metadata = MetadataEncoder(config.secret_names)
         self._timeouts: dict[float, bytes] = {}
         self._queue: dict[int, tuple[Call, ConstantFields, bytes]] = {}
@@ -96,13 +104,21 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._now = now
         elif not now:
             now = self._now
-        key = (request.path, request.authority, request.encoding, request.content_subtype)
-        try:
-            method = self._methods[key]
-        except KeyError:
-            method = self._learn_method(key, request)
-        metadata = self._metadata.encode(request.metadata) if request.metadata else b""
-        coding = None if request.encoding == "identity" else coding_for(request.encoding)
+        if request is self._last_request:
+            method, coding = self._last_method
+            metadata = b""
+        else:
+            key = (request.path, request.authority, request.encoding, request.content_subtype)
+            try:
+                found = self._methods[key]
+            except KeyError:
+                found = self._learn_method(key, request)
+            method, coding = found
+            if request.metadata:
+                metadata = self._metadata.encode(request.metadata)
+            else:
+                metadata = b""
+                self._last_request, self._last_method = request, found
         length = -1
         pieces: tuple[bytes, ...] = ()
         if message is not None:
@@ -167,7 +183,7 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._signalled = True
             self.driver.on_output()
 
-    def _learn_method(self, key: tuple[str, str, str, str], request: Request) -> ConstantFields:
+    def _learn_method(self, key: tuple[str, str, str, str], request: Request) -> _Method:
         constant = Request(
             request.path, request.authority, encoding=request.encoding, content_subtype=request.content_subtype
         )
@@ -177,7 +193,8 @@ class FastClientConnection(FastConnection, ClientConnection):
         )
         if len(self._methods) >= MAX_METHODS:
             self._methods.clear()
-        method = self._methods[key] = ConstantFields(tuple(fields))
+        coding = None if request.encoding == "identity" else coding_for(request.encoding)
+        method = self._methods[key] = ConstantFields(tuple(fields)), coding
         return method
 
     def _take_stream_id(self, deadline: float | None) -> int:
