@@ -151,6 +151,8 @@ class Reading:
                 # servers that estimate their bandwidth (grpc-go) send a PING with each answer.
                 if session.writing.has_output and (session.calls or session.end_reason is not None):
                     session.push()
+                if call.ended:
+                    break
             if deadline is not None and self.leader is call and time.monotonic() >= deadline:
                 session.tell_time()
             if until is not None and time.monotonic() >= until:
