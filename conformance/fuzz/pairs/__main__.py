@@ -38,6 +38,8 @@ class Pair:
     """In the summary of the finding."""
     levels: str = "schema,sequence,header,frame"
     method: str = "*"
+    way: str = "sound"
+    """How the shop is to be, as the faults of the zoo."""
     files: int = 0
     """How many files the process may have open; 0: as many as this one."""
     others: tuple[str, ...] = field(default=())
@@ -88,6 +90,16 @@ PAIRS = {
         Version("go@v1.82.0"), Version("go@v1.82.1"), "memory", "behind answers that are not read",
         others=("without an authority", "octet"),
     ),
+    "rapid-reset": Pair(
+        "CVE-2023-44487", "handlers of calls that are reset go on, more of them than are allowed",
+        Version("go@v1.58.2"), Version("go@v1.58.3"), "limit-exceeded", "of them at once",
+        way="takes-a-while", others=("without an authority", "without its slash", "octet", "not read", "header block"),
+    ),
+    "continuations": Pair(
+        "CVE-2023-45288", "a header block that is too long is read on without end",
+        Version("go@v1.62.1", "golang.org/x/net@v0.22.0"), Version("go@v1.62.1", "golang.org/x/net@v0.23.0"),
+        "limit-exceeded", "header block", others=("without an authority", "without its slash", "octet", "not read"),
+    ),
     "header-list": Pair(
         "CVE-2026-50560", "calls of a client that takes short header lists only are reset, as if it had broken a rule",
         Version("java@1.76.0", "netty@4.1.134.Final"), Version("java@1.76.0", "netty@4.1.135.Final"),
@@ -98,7 +110,7 @@ PAIRS = {
 """By name. Where the new version has faults of its own that were mended later, only this one is looked for."""
 
 
-def command_of(version: Version, files: int) -> str:
+def command_of(version: Version, pair: Pair) -> str:
     """The command that serves, with {port}; the shop is built if it is not there."""
     done = subprocess.run(
         [str(SHOPS), version.name], env={**os.environ, "MORE": version.more, "PYTHON": sys.executable},
@@ -106,14 +118,14 @@ def command_of(version: Version, files: int) -> str:
     )  # fmt: skip
     if done.returncode:
         raise SystemExit(f"{version} cannot be built:\n{done.stderr[-2000:]}")
-    command = f"{done.stdout.splitlines()[-1]} {{port}} sound"
-    return command if not files else shlex.join(["bash", "-c", f"ulimit -n {files}; exec {command}"])
+    command = f"{done.stdout.splitlines()[-1]} {{port}} {pair.way}"
+    return command if not pair.files else shlex.join(["bash", "-c", f"ulimit -n {pair.files}; exec {command}"])
 
 
 def run(version: Version, pair: Pair, seconds: float, *, is_whole: bool) -> Run:
     """Look for the fault of a pair in one of its versions."""
     done = fuzz(
-        command_of(version, pair.files), seconds, lambda check, text: check == pair.check and pair.words in text,
+        command_of(version, pair), seconds, lambda check, text: check == pair.check and pair.words in text,
         is_whole=is_whole, more=["--level", pair.levels, "--method", pair.method, "--proto", str(SHOP)],
     )  # fmt: skip
     if done.failure:

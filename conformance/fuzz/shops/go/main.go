@@ -41,6 +41,9 @@ func (s *shop) GetItem(ctx context.Context, request *pb.GetItemRequest) (*pb.Ite
 		return nil, status.Error(codes.InvalidArgument, "id: at most 1000 octets")
 	}
 	switch s.fault {
+	case "takes-a-while":
+		// As one that asks a database; who has called is not looked at.
+		time.Sleep(20 * time.Millisecond)
 	case "index":
 		return &pb.Item{Id: request.Id, Title: titles[request.Color]}, nil
 	case "concurrent-map":

@@ -69,6 +69,7 @@ class Fuzzer(Measuring):
             if "frame" in levels:
                 self._shots(0.25)
                 self._upkeep(ending)
+                self._attacks(ending)
             if "header" in levels:
                 self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.29)
             self._growing(ending, 0.36)
@@ -90,8 +91,10 @@ class Fuzzer(Measuring):
             if "frame" in levels:
                 quick = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
                 self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.67)
-                self._limits(ending, 0.86)
-                self._drive("floods", planner.floods(), 0.91)
+                self._limits(ending, 0.76)
+                self._fresh()
+                self._drive("floods", planner.floods(), 0.83)
+                self._untaken(ending, 0.91)
                 self._calm()
                 self._storm(ending, 0.93)
             self._drive("boundaries", boundaries, 0.95)

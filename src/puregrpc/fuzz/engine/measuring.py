@@ -14,7 +14,9 @@ from puregrpc.fuzz.engine.beginning import Beginning
 from puregrpc.fuzz.engine.findings import Progress
 from puregrpc.fuzz.engine.proving import SLOW_START
 from puregrpc.fuzz.engine.watching import OutOfTime
+from puregrpc.fuzz.measures.attacks import attack_cases
 from puregrpc.fuzz.measures.growth import growing_cases, left_behind
+from puregrpc.fuzz.measures.untaken import untaken_cases
 from puregrpc.fuzz.measures.upkeep import upkeep_cases
 from puregrpc.fuzz.phases.together import volley_of
 
@@ -62,6 +64,17 @@ class Measuring(Beginning):
         if down is not None:
             self._not_served([case], down)
 
+    def _fresh(self) -> None:
+        """A target that was just begun, if that is possible and quick."""
+        if self.target.can_restart and self.target.start_seconds < SLOW_START:
+            self._revive()
+
+    def _attacks(self, profiles: list[Profile]) -> None:
+        """What every server has heard of; all of it, since it takes a sound server little time."""
+        self._phase = "attacks"
+        for case, observation in attack_cases(self.target, profiles, self._watch, self._fresh):
+            self._seen_in(case, observation)
+
     def _limits(self, profiles: list[Profile], share: float) -> None:
         """Whether the limits that the server sets are kept."""
         from puregrpc.fuzz.measures.limits import limit_cases
@@ -70,15 +83,21 @@ class Measuring(Beginning):
         until = self._until_share(share)
         if time.monotonic() > until:
             return
-        target = self.target
-
-        def fresh() -> None:
-            if target.can_restart and target.start_seconds < SLOW_START:
-                self._revive()
-
         for case, observation in limit_cases(
-            target, profiles, self.options.deadline, self._watch, self._answers, fresh
+            self.target, profiles, self.options.deadline, self._watch, self._answers, self._fresh
         ):
+            self._seen_in(case, observation)
+            if time.monotonic() > until:
+                return
+
+    def _untaken(self, profiles: list[Profile], share: float) -> None:
+        """What the target keeps for who takes no answers; what it takes of memory hides what comes behind it."""
+        self._phase = "untaken"
+        until = self._until_share(share)
+        if not self._watch.is_possible or not profiles or time.monotonic() > until:
+            return
+        self._fresh()
+        for case, observation in untaken_cases(self.target, profiles, self.options.deadline, self._watch, until):
             self._seen_in(case, observation)
             if time.monotonic() > until:
                 return

@@ -52,6 +52,8 @@ CONNECTIONS = 40
 MOST_FILES = 15
 """More files than that are left open of 120 connections or 180 calls by who leaves them open."""
 MOST_THREADS = 40
+DROP = 8 * MEBIBYTE
+BEYOND_DROP = 2
 STAYS = 0.7
 """Of what a leak has taken, so much is there still when nothing is to be done."""
 GONE = 1.5
@@ -227,7 +229,7 @@ def _growth(target: Target, repeated: Repeated, seconds: float) -> Observation |
     about, do, profile = repeated.about, repeated.do, repeated.profile
     marks: list[int] = []
     least = LEAST * (COLLECTED if target.is_collected() else 1)
-    times = unsteady = 0
+    times = unsteady = dropped = 0
     begun = time.monotonic()
     until = begun + seconds
     # A heap that is collected late is to grow much more, which takes its time.
@@ -236,6 +238,12 @@ def _growth(target: Target, repeated: Repeated, seconds: float) -> Observation |
         usage = target.usage()
         if usage is None:
             return None
+        if not dropped and marks and marks[-1] - usage.memory > DROP:
+            # What others had left was given back. What grows from there is to come beyond that.
+            dropped = marks[-1] - usage.memory
+            least = max(least, BEYOND_DROP * dropped)
+            marks.clear()
+            times = 0
         marks.append(usage.memory)
         now = time.monotonic()
         total = marks[-1] - marks[0]

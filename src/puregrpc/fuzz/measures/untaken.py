@@ -58,13 +58,16 @@ LARGEST_WINDOW = (1 << 31) - 1
 
 
 def untaken_cases(
-    target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch
+    target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch, until: float
 ) -> Iterator[tuple[Case, Observation | None]]:
-    """Answers into windows of no octet, and calls that are reset behind answers that nobody reads."""
+    """Answers into windows of no octet, and calls that are reset behind answers that nobody reads.
+
+    Nothing is begun again after ``until`` (monotonic seconds), unless it has shown something.
+    """
     yield from _windows(target, profiles, deadline, watch)
     # Where a heap is collected late, nothing can be said of what is kept for a while.
     if not target.is_collected():
-        yield _resets_behind_answers(target, profiles)
+        yield _resets_behind_answers(target, profiles, until)
 
 
 def _windows(
@@ -99,7 +102,9 @@ def _windows(
     yield case, None
 
 
-def _resets_behind_answers(target: Target, profiles: Sequence[Profile]) -> tuple[Case, Observation | None]:
+def _resets_behind_answers(
+    target: Target, profiles: Sequence[Profile], until: float
+) -> tuple[Case, Observation | None]:
     """Calls that are made and reset while the server's writer waits for a client that reads nothing.
 
     Whoever counts only what is to be written for a reset keeps something of each call for ever.
@@ -131,7 +136,7 @@ def _resets_behind_answers(target: Target, profiles: Sequence[Profile]) -> tuple
                 shown += 1
                 if shown == TIMES:
                     break
-            elif shown:
+            elif shown or time.monotonic() > until:
                 return case, None
             else:
                 begun, sent = after, 0
