@@ -10,43 +10,14 @@ import contextlib
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
 import grpc
+from checking import Checks, serving
 
-CHECKS: list[Callable[[], None]] = []
-
-
-def check(function: Callable[[], None]) -> Callable[[], None]:
-    CHECKS.append(function)
-    return function
-
-
-def serving(add: Callable[[Any, grpc.Server], None], servicer: Any) -> tuple[grpc.Server, str]:
-    server = grpc.server(futures.ThreadPoolExecutor(8))
-    add(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    return server, f"127.0.0.1:{port}"
-
-
-def serving_generic(service: str, methods: dict[str, Any]) -> tuple[grpc.Server, str]:
-    """Serve methods: a handler, or a function with the type of its requests (of proto-plus) and the shape of it."""
-    handlers = {}
-    for name, method in methods.items():
-        if type(method) is tuple:
-            behavior, kind, shape = (*method, "unary_unary")[:3]
-            make = getattr(grpc, f"{shape}_rpc_method_handler")
-            method = make(behavior, kind.deserialize, lambda response: type(response).serialize(response))
-        handlers[name] = method
-
-    def add(_: Any, server: grpc.Server) -> None:
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-
-    return serving(add, None)
+check = Checks()
 
 
 @check
@@ -374,23 +345,5 @@ def grpc_interceptor() -> None:
     server.stop(None)
 
 
-def run(checks: list[Callable[[], None]]) -> int:
-    """Run the checks that the command line names, or all."""
-    failed = 0
-    chosen = [function for function in checks if not sys.argv[1:] or function.__name__ in sys.argv[1:]]
-    for function in chosen:
-        begun = time.monotonic()
-        try:
-            function()
-        except BaseException:
-            failed += 1
-            traceback.print_exc()
-            print(f"| {function.__name__.replace('_', '-')} | FAILED |", flush=True)
-        else:
-            print(f"| {function.__name__.replace('_', '-')} | {time.monotonic() - begun:.1f} s |", flush=True)
-    print(f"{len(chosen) - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(run(CHECKS))
+    sys.exit(check.run())

@@ -28,8 +28,8 @@ FOLDERS = (
 )  # fmt: skip
 """grpcio's own, those of its sister packages, of generated code, and of calls between its own two ends."""
 
-LEFT_OUT = ("_cython", "unit.beta", "beta_python_plugin", "_xds_credentials", "unit._dns_resolver_test")
-"""Not about what grpcio offers: its inside, what was deprecated in 2017, what needs another network."""
+LEFT_OUT = ("_cython", "_xds_credentials", "unit._dns_resolver_test")
+"""Not about what grpcio offers: its inside, and what needs another network."""
 
 
 def modules(tests: Path) -> list[str]:

@@ -12,15 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
-from dependants import run, serving, serving_generic
+from checking import Checks, serving, serving_generic
 from google.protobuf.internal import api_implementation
 
-CHECKS: list[Any] = []
-
-
-def check(function: Any) -> Any:
-    CHECKS.append(function)
-    return function
+check = Checks()
 
 
 @check
@@ -449,4 +444,4 @@ if api_implementation.Type() == "python":
     check(etcd3)  # its generated code is of a time before protobuf's native backend
 
 if __name__ == "__main__":
-    sys.exit(run(CHECKS))
+    sys.exit(check.run())

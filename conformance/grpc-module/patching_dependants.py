@@ -16,14 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from dependants import run
+from checking import Checks
 
-CHECKS: list[Any] = []
-
-
-def check(function: Any) -> Any:
-    CHECKS.append(function)
-    return function
+check = Checks()
 
 
 @check
@@ -184,4 +179,4 @@ def tell_of_calls(*, of_elastic: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(CHECKS))
+    sys.exit(check.run())

@@ -343,3 +343,20 @@ def test_what_libraries_read_of_a_contexts_state(serve: Serve, connect: Connect)
 
     answer = connect(serve(unary_unary(handler))).unary_unary("/a.B/Call")(b"")
     assert answer == repr(("open", None, grpc.StatusCode.OK)).encode()
+
+
+def test_the_event_of_a_call_tells_what_libraries_read_of_it(serve: Serve, connect: Connect) -> None:
+    told: list[Any] = []
+
+    def look(request: bytes, context: Any) -> bytes:
+        told.append(context._rpc_event)
+        return request
+
+    port = serve(unary_unary(look))
+    method = connect(port).unary_unary("/a.B/Call")
+    method(b"x", timeout=1000, metadata=(("a", "b"),))
+    method(b"x")
+    limited, endless = told
+    assert (limited.call_details.method, limited.call_details.host) == (b"/a.B/Call", f"127.0.0.1:{port}".encode())
+    assert limited.call_details.deadline < time.time() + 1100 < endless.call_details.deadline
+    assert ("a", "b") in limited.invocation_metadata

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -157,6 +158,24 @@ class _State(NamedTuple):
     trailing_metadata: Any
 
 
+class _CallDetails(NamedTuple):
+    """What libraries read of the event with which a call comes to grpcio's servers."""
+
+    method: bytes
+    host: bytes
+    deadline: float
+    """When the call's time is over, in seconds since 1970; some far time if it has no end."""
+
+
+class _RequestCallEvent(NamedTuple):
+    call_details: _CallDetails
+    invocation_metadata: tuple[Metadatum, ...]
+
+
+FAR = float(2**63)
+"""A deadline that never comes, in seconds since 1970."""
+
+
 class _Context(CallView, ServicerContext):
     """A call as its handler sees it."""
 
@@ -170,6 +189,13 @@ class _Context(CallView, ServicerContext):
     def _state(self) -> _State:
         client = "cancelled" if self._context.cancelled else "open"
         return _State(client, self.end.code, self.end.details, self.end.trailing_metadata)
+
+    @property
+    def _rpc_event(self) -> _RequestCallEvent:
+        context, remaining = self._context, self.time_remaining()
+        deadline = FAR if remaining is None else time.time() + remaining
+        details = _CallDetails(context.method.encode(), context.authority.encode(), deadline)
+        return _RequestCallEvent(details, self.invocation_metadata())
 
     # -- grpc.RpcContext
 

@@ -1,0 +1,1 @@
+"""Interfaces of calls, as they were before `grpc.Call`."""

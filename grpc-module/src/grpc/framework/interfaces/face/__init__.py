@@ -1,0 +1,1 @@
+"""Calls, their errors, stubs and methods."""
