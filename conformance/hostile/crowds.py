@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -108,17 +108,21 @@ def large_messages() -> Iterator[bytes]:
 
 def large_answers() -> Iterator[bytes]:
     """Requests for answers of 400,000 octets, for which there is no window."""
-    yield opening(INITIAL_WINDOW_SIZE=0) + frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST)
-    for number in range(3, 43, 2):
-        yield frame(HEADERS, END_HEADERS | END_STREAM, number, NEXT)
+    yield opening(INITIAL_WINDOW_SIZE=0) + small_requests(range(1, 43, 2))
 
 
 def large_answers_with_windows() -> Iterator[bytes]:
     """The same with all windows open."""
-    yield opening(INITIAL_WINDOW_SIZE=2**31 - 1) + window(0, 2**30)
-    yield frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST)
-    for number in range(3, 43, 2):
-        yield frame(HEADERS, END_HEADERS | END_STREAM, number, NEXT)
+    yield opening(INITIAL_WINDOW_SIZE=2**31 - 1) + window(0, 2**30) + small_requests(range(1, 43, 2))
+
+
+def small_requests(numbers: Iterable[int]) -> bytes:
+    """Whole requests, the first of which fills the dynamic table."""
+    return b"".join(
+        frame(HEADERS, END_HEADERS, number, FIRST if number == 1 else NEXT)
+        + frame(DATA, END_STREAM, number, message(b"x"))
+        for number in numbers
+    )
 
 
 def long_statuses() -> Iterator[bytes]:
@@ -197,7 +201,7 @@ def resets_to_remember() -> Iterator[bytes]:
 
 
 def windows_octet_by_octet() -> Iterator[bytes]:
-    yield opening(INITIAL_WINDOW_SIZE=0) + frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST)
+    yield opening(INITIAL_WINDOW_SIZE=0) + small_requests((1,))
     for _ in range(200):
         yield window(1, 1)
 
@@ -372,6 +376,8 @@ CROWDS: tuple[Crowd, ...] = (
     Crowd("tls-hellos", tls_hellos),
     Crowd("resets-to-remember", resets_to_remember, "deaf"),
     Crowd("large-answers", large_answers, "large"),
+    Crowd("large-answers-that-come-late", large_answers, "late"),
+    Crowd("large-answers-that-come-late-and-are-not-read", large_answers_with_windows, "late", 0),
     Crowd("large-answers-that-are-not-read", large_answers_with_windows, "large", 0),
     Crowd("large-answers-that-are-read-slowly", large_answers_with_windows, "large", 1000),
     Crowd("windows-octet-by-octet", windows_octet_by_octet, "large"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 KINDS = tuple(f"{engine}-{world}" for engine in ("fast", "h2") for world in ("trio", "asyncio", "threads"))
 ADDRESS = "127.0.0.1:0"
+LATE = 0.5
+"""How many seconds a handler takes that answers late."""
 QUICK_PATH = "/grpc.testing.TestService/EmptyCall"
 """What the client that behaves well calls meanwhile."""
 
@@ -31,6 +34,12 @@ async def echo(request: bytes, _context: Any) -> bytes:
 
 
 async def large(_request: bytes, _context: Any) -> bytes:
+    return b"x" * len(LARGE_ANSWER)
+
+
+async def late(_request: bytes, context: Any) -> bytes:
+    kernel = context.kernel
+    await kernel.sleep(kernel.now() + LATE)
     return b"x" * len(LARGE_ANSWER)
 
 
@@ -48,6 +57,11 @@ def plain_large(_request: bytes, _context: Any) -> bytes:
     return b"x" * len(LARGE_ANSWER)
 
 
+def plain_late(_request: bytes, _context: Any) -> bytes:
+    time.sleep(LATE)
+    return b"x" * len(LARGE_ANSWER)
+
+
 def plain_deaf(_requests: Any, context: Any) -> Iterator[bytes]:
     ended = Event()
     context.add_callback(ended.set)
@@ -62,6 +76,8 @@ def methods(handlers: str, *, is_plain: bool) -> list[Method]:
         served.append(Method(PATH, plain_echo if is_plain else echo))
     elif handlers == "large":
         served.append(Method(PATH, plain_large if is_plain else large))
+    elif handlers == "late":
+        served.append(Method(PATH, plain_late if is_plain else late))
     elif handlers == "deaf":
         served.append(Method(PATH, plain_deaf if is_plain else deaf, Shape.BIDI))
     return served
@@ -103,6 +119,8 @@ def serve_grpcio(handlers: str) -> None:
         named[PATH] = unary(plain_echo)
     elif handlers == "large":
         named[PATH] = unary(plain_large)
+    elif handlers == "late":
+        named[PATH] = unary(plain_late)
     elif handlers == "deaf":
         named[PATH] = grpc.stream_stream_rpc_method_handler(plain_deaf)
 

@@ -172,7 +172,7 @@ class ServerVictim(Victim):
                 for message in call.messages:
                     connection.consume(call, len(message))
                 connection.send_response(call, bytes(call.messages[0]) if call.messages else b"")
-            elif self.handlers == "large":
+            elif self.handlers in ("large", "late"):
                 connection.send_response(call, LARGE_ANSWER)
             elif self.handlers == "fail":
                 connection.send_trailers(call, Status(StatusCode.UNIMPLEMENTED, f"no method {call.request.path}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -9,6 +10,8 @@ import weakref
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from tests.server.serving import IN_STYLES, TIMEOUT, make_server, serving
 from tests.server.wire_client import connect_to
 from tests.worlds import block_until
 
+from puregrpc.errors import RpcError
 from puregrpc.fuzz.frames.probe import (
     DATA,
     END_HEADERS,
@@ -32,6 +36,7 @@ from puregrpc.fuzz.frames.probe import (
     window,
 )
 from puregrpc.server import Method, ServerConfig, Shape, in_place, room, stalls
+from puregrpc.server.resuming import Resuming
 from puregrpc.wire import EngineName
 from puregrpc.wire.limits import MAX_UNSENT_OUTPUT, MOST_INFLATING, SERVER_UNSENT
 from puregrpc.wire.memory import MemoryBudget
@@ -356,10 +361,18 @@ def test_handlers_that_answer_late_are_foreseen(
         assert begun.count == connections
 
 
+class Serving:
+    """A call, as `room.Foreseen` knows it."""
+
+    def __init__(self, *, has_thread: bool = False) -> None:
+        self.session = SimpleNamespace(room=SimpleNamespace(foreseen=0))
+        self.has_thread = has_thread
+
+
 def test_what_is_foreseen_counts_until_it_is_sent_or_its_handler_takes_long() -> None:
     budget = MemoryBudget(unsent=1 << 20)
     foreseen = room.Foreseen(budget)
-    calls: Any = [object(), object(), object()]
+    calls: Any = [Serving(), Serving(), Serving()]
     foreseen.add(calls[0], 1 << 19)
     assert not foreseen.is_full
     foreseen.add(calls[0], 1000)  # it is small after all
@@ -377,6 +390,238 @@ def test_what_is_foreseen_counts_until_it_is_sent_or_its_handler_takes_long() ->
     foreseen.look()
     assert list(foreseen.calls) == calls[2:]
     assert not foreseen.is_full
+
+
+def test_what_is_foreseen_of_handlers_with_threads_counts_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LATE", 3600.0)
+    budget = MemoryBudget(unsent=1 << 20)
+    foreseen = room.Foreseen(budget)
+    calls: Any = [Serving(has_thread=True) for _ in range(4)]
+    for call in calls[:2]:
+        foreseen.add(call, 1 << 19)
+    for _ in range(room.LOOKS):
+        foreseen.look()
+    assert not foreseen.is_full
+    assert list(foreseen.late) == calls[:2]
+    assert calls[0].session.room.foreseen == 1 << 19
+    for call in calls[2:]:
+        foreseen.add(call, 1 << 19)
+    for _ in range(room.LOOKS):
+        foreseen.look()
+    assert foreseen.is_full
+    foreseen.drop(calls[0])
+    assert not foreseen.is_full
+    assert calls[0].session.room.foreseen == 0
+    monkeypatch.setattr(room, "LATE", 0.0)
+    foreseen.look()
+    assert foreseen.is_empty
+    assert [call.session.room.foreseen for call in calls] == [0] * 4
+
+
+@IN_STYLES
+def test_answers_within_what_is_guaranteed_wait_for_those_of_their_connection(
+    world: str, style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the others fill what may wait, a second answer of 20,000 octets does not fit beside one."""
+    monkeypatch.setattr(stalls, "STALL", 3600.0)
+    begun = Begun()
+    size, connections, calls = 20_000, 20, 8
+    server = make_server(world, config=ServerConfig(max_memory=2 << 20, handler_threads=2))
+    server.add_methods([Method("/a.B/Echo", echo(style, Shape.UNARY, begun))])
+    fields: Fields = (*GRPC_REQUEST[:2], (b":path", b"/a.B/Echo"), *GRPC_REQUEST[3:])
+    unsent = (2 << 20) * 2 // 5
+
+    def ask(sock: socket.socket, stream_id: int) -> None:
+        octets = message(bytes(size))
+        sock.sendall(frame(HEADERS, END_HEADERS, stream_id, block(fields)))
+        sock.sendall(frame(DATA, 0, stream_id, octets[:16_000]) + frame(DATA, END_STREAM, stream_id, octets[16_000:]))
+
+    with serving(server, world) as running, ExitStack() as stack:
+        full = stack.enter_context(connect_to(running.address))
+        full.sendall(opening(INITIAL_WINDOW_SIZE=0) + window(0, 1 << 30))
+        while begun.count * size < unsent:
+            before = begun.count
+            ask(full, 2 * before + 1)
+            block_until(lambda before=before: begun.count > before)
+        before = settled(begun)
+        socks = [stack.enter_context(connect_to(running.address)) for _ in range(connections)]
+        for sock in socks:
+            sock.sendall(opening(INITIAL_WINDOW_SIZE=0))
+            for stream_id in range(1, 2 * calls, 2):
+                ask(sock, stream_id)
+        block_until(lambda: begun.count >= before + connections)
+        assert settled(begun) <= before + connections
+        full.close()
+        for sock in socks:
+            sock.sendall(frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff") + window(0, 1 << 30))
+        assert sum(ended_streams(sock, calls) for sock in socks) >= connections * calls * size
+
+
+@pytest.mark.parametrize("world", ["trio", "asyncio"])
+@pytest.mark.parametrize("name", ["Unary", "Stream"])
+def test_async_handlers_go_on_when_there_is_room_for_their_answers(
+    world: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows of their method, when they begin, that its answers are large."""
+    monkeypatch.setattr(stalls, "STALL", 3600.0)
+    begun, answered = Begun(), Begun()
+    may_answer = threading.Event()
+
+    async def late(_request: bytes, context: Any) -> bytes:
+        begun.one_more()
+        while not may_answer.is_set():
+            await context.kernel.sleep(context.kernel.now() + 0.02)
+        answered.one_more()
+        return bytes(ANSWER)
+
+    async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield await late(request, context)
+
+    connections = 100
+    server = make_server(world)
+    server.add_methods([Method("/a.B/Unary", late), Method("/a.B/Stream", stream, Shape.SERVER_STREAM)])
+    with serving(server, world) as running, ExitStack() as stack:
+        socks = [stack.enter_context(connect_to(running.address)) for _ in range(connections)]
+        for sock in socks:
+            sock.sendall(opening(INITIAL_WINDOW_SIZE=0) + request(1, name))
+        block_until(lambda: begun.count == connections)
+        may_answer.set()
+        block_until(lambda: (answered.count + 1) * ANSWER >= SERVER_UNSENT)
+        assert settled(answered) * ANSWER <= SERVER_UNSENT + 2 * ANSWER
+        assert take_answers(socks) >= connections * ANSWER
+        assert answered.count == connections
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", ["trio", "asyncio"])
+def test_a_server_ends_while_handlers_wait_for_room(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stalls, "STALL", 3600.0)
+    monkeypatch.setattr(room, "PATIENCE", 3600.0)
+    begun, over = Begun(), Begun()
+
+    async def late(_request: bytes, context: Any) -> bytes:
+        begun.one_more()
+        try:
+            await context.kernel.sleep(context.kernel.now() + 0.02)
+            return bytes(ANSWER)
+        finally:
+            over.one_more()
+
+    connections = 60
+    server = make_server(world)
+    server.add_methods([Method("/a.B/Unary", late)])
+    with ExitStack() as stack:
+        with serving(server, world) as running:
+            for _ in range(connections):
+                sock = stack.enter_context(connect_to(running.address))
+                sock.sendall(opening(INITIAL_WINDOW_SIZE=0) + request(1, "Unary"))
+            block_until(lambda: (over.count + 1) * ANSWER >= SERVER_UNSENT)
+            settled(over)
+        assert over.count == begun.count
+
+
+class Answering:
+    """A call of a method with large answers, and how often it waited for room."""
+
+    expects_large_answer = True
+
+    def __init__(self, problem: Exception | None = None) -> None:
+        self.waits = 0
+        self._problem = problem
+
+    def lacks_room_to_answer(self) -> bool:
+        return True
+
+    async def wait_to_answer(self) -> None:
+        await asyncio.sleep(0)
+        self.waits += 1
+        if self._problem is not None:
+            raise self._problem
+
+
+class Iterated:
+    """An awaitable of the plainest kind: iterators need neither ``send`` nor ``throw``."""
+
+    def __init__(self) -> None:
+        self._left = 2
+
+    def __await__(self) -> Iterator[None]:
+        return self
+
+    def __iter__(self) -> Iterator[None]:
+        return self
+
+    def __next__(self) -> None:
+        if not self._left:
+            raise StopIteration("done")
+        self._left -= 1
+
+
+async def late(seconds: float) -> str:
+    """What a handler does that has a time-out of its own."""
+    try:
+        await asyncio.wait_for(asyncio.sleep(seconds), 0.01)
+    except asyncio.TimeoutError:
+        return "too late"
+    return "in time"
+
+
+@pytest.mark.parametrize(
+    ("awaitable", "result", "waits"),
+    [
+        (Iterated, "done", 2),
+        (partial(late, 0.0), "in time", None),
+        (partial(late, 60.0), "too late", None),
+        (partial(asyncio.sleep, 0, "slept"), "slept", 1),
+        (partial(asyncio.sleep, 0.001, "slept"), "slept", 1),
+    ],
+    ids=["iterator", "in time", "too late", "a turn", "slept"],
+)
+def test_what_waits_goes_on_as_it_would(awaitable: Any, result: str, waits: int | None) -> None:
+    call = Answering()
+
+    async def run() -> Any:
+        return await Resuming(call, awaitable())
+
+    assert asyncio.run(run()) == result
+    assert call.waits == waits or (waits is None and call.waits)
+
+
+def test_an_end_without_room_is_raised_where_the_handler_waits() -> None:
+    seen: list[BaseException] = []
+
+    async def handler() -> None:
+        try:
+            await asyncio.sleep(0)
+        except RpcError as error:
+            seen.append(error)
+            raise
+
+    async def run() -> None:
+        await Resuming(Answering(RpcError(StatusCode.RESOURCE_EXHAUSTED, "no room")), handler())
+
+    with pytest.raises(RpcError):
+        asyncio.run(run())
+    assert len(seen) == 1
+
+
+def test_a_handler_that_is_given_up_is_closed() -> None:
+    closed: list[bool] = []
+
+    async def handler() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            closed.append(True)
+
+    steps = Resuming(Answering(), handler()).__await__()
+
+    async def run() -> None:
+        next(steps)
+        steps.close()
+
+    asyncio.run(run())
+    assert closed == [True]
 
 
 class Kept:

@@ -184,6 +184,11 @@ class Kernel(ABC):
         """Wait until a point in time."""
         await self.waiter().wait(until)
 
+    async def wait_through(self, waiter: Waiter, until: float) -> None:
+        """Wait for a waiter, no longer than ``until``, though a time-out around it may have passed already, where those
+        raise again and again."""
+        await waiter.wait(until)
+
     # -- the mutex
 
     @abstractmethod

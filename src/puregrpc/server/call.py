@@ -17,10 +17,12 @@ from puregrpc.server.context import Context
 from puregrpc.server.faults import contain, log_exception, only_exception
 from puregrpc.server.inflating import SMALL_COMPRESSED
 from puregrpc.server.mixing import closing
+from puregrpc.server.resuming import Resuming
+from puregrpc.server.room import SMALL_ANSWER, TOO_MUCH_UNSENT
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Metadata, ServerCall
 from puregrpc.wire.frames import ErrorCode
-from puregrpc.wire.limits import GUARANTEED_MEMORY, SEND_BUFFER_SIZE
+from puregrpc.wire.limits import SEND_BUFFER_SIZE
 from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.status import OK, Status, StatusCode
 from puregrpc.wire.turn import MESSAGES_PER_TURN
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from puregrpc.server.session import ServerSession
 
 __all__ = ["InPlaceCall", "IncomingCall", "RejectedCall", "RequestStream", "StreamRequestCall", "UnaryRequestCall"]
+
+LOOK = 1.0
+"""After so many seconds a handler that waits for room looks for it itself: what is to end it may not be heard."""
 
 FORGETTING = 4
 """An answer makes expected ones smaller by this power of two, as long as it is not larger than those."""
@@ -45,6 +50,8 @@ class IncomingCall(ServerCall):
     """A call and its handler's state. The wire connection calls the ``on_`` methods; `run` is a job of the loop."""
 
     inflates_messages = True
+    has_thread = False
+    """Its handler runs on a thread, where nobody can hold it up."""
 
     __slots__ = (
         "callbacks",
@@ -58,7 +65,9 @@ class IncomingCall(ServerCall):
         "headers_sent",
         "holds_place",
         "is_finished",
+        "is_inflating",
         "is_running",
+        "resuming",
         "route",
         "serialize",
         "session",
@@ -90,6 +99,10 @@ class IncomingCall(ServerCall):
         """Octets of its request that are counted as held while it waits for a thread."""
         self.writer: Waiter | None = None
         """Who waits until more can be sent."""
+        self.resuming: Waiter | None = None
+        """Who waits for room before the handler goes on."""
+        self.is_inflating = False
+        """A message is being inflated, which waits for room by itself."""
         self.turns = 0
         self.headers_sent = False
         self.encoding = session.compression
@@ -192,8 +205,15 @@ class IncomingCall(ServerCall):
         """There is room for what it sends. With the connection at hand."""
         if not self.has_begun:
             self.begin_soon()
-        elif self.writer is not None:
+        else:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let go on who waits to send, or to be resumed."""
+        if self.writer is not None:
             self.writer.wake()
+        if self.resuming is not None:
+            self.resuming.wake()
 
     def drop(self) -> None:
         """The call is over: what came for its handler is in memory no longer, though that has not heard of it yet."""
@@ -202,8 +222,7 @@ class IncomingCall(ServerCall):
         """The call is over: interrupt its handler."""
         if self.task is not None:
             self.session.interrupt(self)
-        if self.writer is not None:
-            self.writer.wake()
+        self._wake()
 
     async def run(self) -> None:
         """Run the handler and send what it gives: the whole of the call from its request on."""
@@ -219,22 +238,69 @@ class IncomingCall(ServerCall):
                 response = self.begin()
                 if self.route.responses_stream:
                     async with closing(response):
-                        async for each in response:
-                            await self.send(each)
-                            del each  # a stream that waits does not keep its last response
+                        await self._send_each(aiter(response))
                     self.finish()
                 else:
-                    self.respond(await response if hasattr(response, "__await__") else response)
+                    self.respond(await Resuming(self, response) if hasattr(response, "__await__") else response)
         except BaseException as error:
             try:
                 contain(error, self.session.kernel, self.fail)
             except Exception as fault:
                 self.crashed(fault)
         finally:
-            if self.session.foreseen.calls:
-                self.session.foreseen.drop(self)
+            self.session.foreseen.drop(self)
             if self.holds_place:
                 self.let_go()
+
+    async def _send_each(self, responses: AsyncIterator[Any]) -> None:
+        """Send the responses of a stream."""
+        is_resumed = True  # nobody knows yet how large its responses are
+        while True:
+            following = anext(responses)
+            try:
+                response = await (Resuming(self, following) if is_resumed else following)
+            except StopAsyncIteration:
+                return
+            await self.send(response)
+            del response  # a stream that waits does not keep its last response
+            is_resumed = self.expects_large_answer
+
+    @property
+    def expects_large_answer(self) -> bool:
+        """Its method has given large answers lately."""
+        return self.route.expected_answer > 0
+
+    def lacks_room_to_answer(self) -> bool:
+        """There is no room for what is to be expected of the handler, which is about to go on."""
+        room = self.session.room
+        if self.is_inflating:
+            return False
+        if self.ended is None and room.is_too_large(self):
+            return True
+        if room.growing:
+            room.growing.pop(self, None)
+        self.session.foreseen.add(self, self.route.expected_answer)
+        return False
+
+    async def wait_to_answer(self) -> None:
+        """Wait until there is such room, or the call is over. Raises RpcError RESOURCE_EXHAUSTED if none is made."""
+        session = self.session
+        room = session.room
+        try:
+            while True:
+                self.resuming = waiter = session.kernel.waiter()
+                room.wait(self)
+                until = min(room.waits_until(self), session.kernel.now() + LOOK)
+                await session.kernel.wait_through(waiter, until)
+                if not self.lacks_room_to_answer():
+                    return
+                if room.is_overdue(self):
+                    raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
+        finally:
+            self.resuming = None
+            room.growing.pop(self, None)
+            if self.writer is None:
+                room.forget(self)
 
     async def inflate(self, message: CompressedMessage) -> bytes:
         """Inflate a message of the client's when it is its turn and there is room for what is sent for it, and let
@@ -244,6 +310,7 @@ class IncomingCall(ServerCall):
         if len(message) < SMALL_COMPRESSED and not self.lacks_room_for(message):
             return self.inflated(message.inflate())
         room = session.room
+        self.is_inflating = True
         try:
             while True:
                 async with inflating:
@@ -251,6 +318,7 @@ class IncomingCall(ServerCall):
                         return self.inflated(await inflating.in_slices(message))
                 await room.wait_to_inflate(self)
         finally:
+            self.is_inflating = False
             room.growing.pop(self, None)
 
     def inflated(self, message: bytes) -> bytes:
@@ -279,9 +347,9 @@ class IncomingCall(ServerCall):
             log_exception(error, "%s: the handler's response does not fit its type", self.describe())
             raise RpcError(StatusCode.INTERNAL, f"the response could not be written: {error}") from error
         route = self.route
-        if len(data) > GUARANTEED_MEMORY or route.expected_answer:
+        if len(data) > SMALL_ANSWER or route.expected_answer:
             expected = max(len(data), route.expected_answer - (route.expected_answer >> FORGETTING))
-            route.expected_answer = expected if expected > GUARANTEED_MEMORY else 0
+            route.expected_answer = expected if expected > SMALL_ANSWER else 0
         return data
 
     # -- sending, with the connection at hand
@@ -325,8 +393,7 @@ class IncomingCall(ServerCall):
         else:
             self.send_message(data)
             session.wire.send_trailers(self, self.good_end, self.trailing_metadata)
-        if session.foreseen.calls:
-            session.foreseen.drop(self)
+        session.foreseen.drop(self)
         if session.room.waiting:
             session.room.look_soon()
         if self.ended is None:
@@ -340,8 +407,7 @@ class IncomingCall(ServerCall):
 
         Nothing happens if it is over.
         """
-        if self.session.foreseen.calls:
-            self.session.foreseen.drop(self)
+        self.session.foreseen.drop(self)
         if self.ended is None and not self.is_finished:
             if self.holds_place:
                 self.let_go()
@@ -371,7 +437,8 @@ class IncomingCall(ServerCall):
                     await waiter.wait()
                 finally:
                     self.writer = None
-                    session.room.forget(self)
+                    if self.resuming is None:
+                        session.room.forget(self)
             if has_waited:
                 return
         self.turns += 1

@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict, deque
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from puregrpc.errors import NotConnected, RpcError
 from puregrpc.kernel.threads.mutex import Mutex
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from puregrpc.wire.compression import CompressedMessage
     from puregrpc.wire.memory import MemoryBudget
 
-__all__ = ["PAUSE", "SMALL", "TOO_MUCH_UNSENT", "Foreseen", "Lookout", "Room"]
+__all__ = ["PAUSE", "SMALL", "SMALL_ANSWER", "TOO_MUCH_UNSENT", "Foreseen", "Lookout", "Room"]
 
 TOO_MUCH_UNSENT = Status(StatusCode.RESOURCE_EXHAUSTED, "more waits to be sent than there is memory for")
 
@@ -37,10 +37,34 @@ MOST_AT_ONCE = 8
 """How many calls go on before it is looked again: what they send is not known yet."""
 
 LOOKS = 10
-"""How often it is looked for room until an answer that has not come is expected no more: its handler takes long."""
+"""How often it is looked for room until an answer that has not come is late: its handler takes long. On a loop it is
+expected no more, since its handler goes on when there is room (`resuming`)."""
+
+LATE = 10.0
+"""How long, in seconds, an answer is expected of a handler that has a thread, which nobody can hold up."""
+
+MOST_LATE = 2
+"""So many times what may wait to be sent may be about to be, answers that are late included. More than what may wait
+at once, for the handlers of those that ask and take their answers are slow as well."""
+
+SMALL_ANSWER = 4 << 10
+"""An answer of so many octets is not looked after: a call is taken to cost more."""
 
 SMALL = 1 << 10
 """A request of so many octets is part of what its call is taken to cost."""
+
+
+class Expected(NamedTuple):
+    """What a call is about to send."""
+
+    octets: int
+    look: int
+    """Since which look."""
+    since: float
+    """Since when, by the clock of `time.monotonic`."""
+
+
+NOTHING = Expected(0, 0, 0.0)
 
 
 class Foreseen:
@@ -51,62 +75,104 @@ class Foreseen:
     def __init__(self, budget: MemoryBudget | None) -> None:
         self._budget = budget
         self._mutex = Mutex()
-        self.calls: dict[IncomingCall, tuple[int, int]] = {}
-        """How much each is about to send, and since which look."""
-        self._octets = 0
+        self.calls: dict[IncomingCall, Expected] = {}
+        """Those that are about to send something."""
+        self.late: dict[IncomingCall, Expected] = {}
+        """Those that have threads, and take long."""
+        self._octets = self._late_octets = 0
         self._look = 0
 
     @property
     def is_full(self) -> bool:
         """With what is about to be sent, as much waits as may on all connections."""
         budget = self._budget
-        return budget is not None and self._octets >= budget.unsent_left()
+        if budget is None:
+            return False
+        left = budget.unsent_left()
+        if self._octets >= left:
+            return True
+        late = self._late_octets
+        return late > 0 and self._octets + late >= left + (MOST_LATE - 1) * budget.unsent_limit
 
     @property
     def is_unsent_full(self) -> bool:
         """The same without it."""
         return self._budget is not None and self._budget.is_unsent_full
 
+    def expects(self, call: IncomingCall) -> bool:
+        """What the call is about to send counts already."""
+        return call in self.calls or call in self.late
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is expected of anybody."""
+        return not self.calls and not self.late
+
     def add(self, call: IncomingCall, octets: int) -> None:
         """A call is about to send so much; nothing else is expected of it any more."""
-        if octets > GUARANTEED_MEMORY or call in self.calls:
-            self._mutex.locked(self._set, call, octets if octets > GUARANTEED_MEMORY else 0)
+        if octets > SMALL_ANSWER:
+            self._mutex.locked(self._set, call, octets)
+        else:
+            self.drop(call)
 
     def drop(self, call: IncomingCall) -> None:
         """It has sent it, or does not."""
-        if call in self.calls:
+        if self.expects(call):
             self._mutex.locked(self._set, call, 0)
 
     def look(self) -> None:
-        """Expect nothing more of handlers that take long."""
+        """Expect less of handlers that take long."""
         self._look += 1
-        if self.calls:
+        if not self.is_empty:
             self._mutex.locked(self._let_go)
 
     def _set(self, call: IncomingCall, octets: int) -> None:
-        self._octets += octets - self.calls.pop(call, (0, 0))[0]
+        before = self.calls.pop(call, NOTHING).octets
+        late = self.late.pop(call, NOTHING).octets
+        self._octets += octets - before
+        self._late_octets -= late
+        call.session.room.foreseen += octets - before - late
         if octets:
-            self.calls[call] = octets, self._look
+            self.calls[call] = Expected(octets, self._look, time.monotonic())
 
     def _let_go(self) -> None:
-        for call, (_, look) in list(self.calls.items()):
-            if self._look - look < LOOKS:
+        until = time.monotonic() - LATE
+        for call, expected in list(self.late.items()):
+            if expected.since > until:
+                break
+            self._set(call, 0)
+        for call, expected in list(self.calls.items()):
+            if self._look - expected.look < LOOKS:
                 return
             self._set(call, 0)
+            if call.has_thread:
+                self.late[call] = expected
+                self._late_octets += expected.octets
+                call.session.room.foreseen += expected.octets
+
+
+class Growing(NamedTuple):
+    """What waits for room since it is about to send much."""
+
+    octets: float
+    until: float
+    """When it waits no longer."""
 
 
 class Room:
     """The calls of one connection that wait for room. With the connection at hand."""
 
-    __slots__ = ("_inflating", "_is_looking", "_session", "blocked", "growing", "waiting")
+    __slots__ = ("_inflating", "_is_looking", "_session", "blocked", "foreseen", "growing", "waiting")
 
     def __init__(self, session: ServerSession) -> None:
         self._session = session
         self.waiting: OrderedDict[IncomingCall, int] = OrderedDict()
         """With the octets that each keeps meanwhile, and that are charged."""
-        self.growing: dict[IncomingCall, float] = {}
+        self.growing: dict[IncomingCall, Growing] = {}
         """Those that have a message which becomes large when it is inflated, or whose answer is to be expected to be
-        large, and until when they wait for room."""
+        large."""
+        self.foreseen = 0
+        """Octets that calls of this connection are about to send (`Foreseen`)."""
         self._inflating: deque[tuple[IncomingCall, Waiter]] = EMPTY
         """Those that wait on a loop with a message to be inflated."""
         self.blocked: set[IncomingCall] = set()
@@ -150,22 +216,53 @@ class Room:
         nothing else. That is what comes of a message, which may be sent back, or what its method answers of late.
         """
         foreseen = self._session.foreseen
-        if not foreseen.is_full or call in foreseen.calls:
+        if not foreseen.is_full or foreseen.expects(call):
             return False
-        if call not in self.growing:
-            is_large = call.route.expected_answer if message is None else message.grows_beyond(GUARANTEED_MEMORY)
-            if not is_large:
-                return False
-            self.growing[call] = self._session.kernel.now() + PATIENCE
+        growing = self.growing.get(call)
+        octets = self._size_of(call, message) if growing is None else growing.octets
+        if self._has_guaranteed(octets):
+            return False
+        if growing is None:
+            is_large = octets > GUARANTEED_MEMORY  # what is not waits for its own connection's answers to be taken
+            until = self._session.kernel.now() + PATIENCE if is_large else inf
+            self.growing[call] = Growing(octets, until)
         return True
+
+    def _has_guaranteed(self, octets: float) -> bool:
+        """Whether so much more is guaranteed to the connection."""
+        return self._session.wire.unsent + self.foreseen + octets <= GUARANTEED_MEMORY
+
+    def _size_of(self, call: IncomingCall, message: CompressedMessage | None) -> float:
+        """What a call is about to send: 0 if there is room for it, inf if nobody knows how much it is."""
+        if message is None:
+            return call.route.expected_answer
+        if message.grows_beyond(GUARANTEED_MEMORY):
+            return inf
+        left = GUARANTEED_MEMORY - self._session.wire.unsent - self.foreseen
+        return GUARANTEED_MEMORY if left < GUARANTEED_MEMORY and message.grows_beyond(max(left, 0)) else 0
 
     def holds_back(self, call: IncomingCall) -> bool:
         """Whether the call is about to send so much, and there is no room for it yet."""
-        return call in self.growing and self._session.foreseen.is_full
+        growing = self.growing.get(call)
+        return growing is not None and self._session.foreseen.is_full and not self._has_guaranteed(growing.octets)
 
     def is_overdue(self, call: IncomingCall) -> bool:
         """Whether the call has waited for as long as it may, and what others have waiting is not taken."""
-        return self._session.kernel.now() >= self.growing.get(call, inf) and self._session.foreseen.is_unsent_full
+        growing = self.growing.get(call)
+        if growing is None or self._session.kernel.now() < growing.until:
+            return False
+        return self._session.foreseen.is_unsent_full
+
+    def waits_until(self, call: IncomingCall) -> float:
+        """When to look whether the call has waited for as long as it may. If that is over, it may so long again."""
+        growing = self.growing.get(call)
+        if growing is None:
+            return inf
+        now = self._session.kernel.now()
+        if now < growing.until:
+            return growing.until
+        self.growing[call] = Growing(growing.octets, now + PATIENCE)
+        return now + PATIENCE
 
     async def wait_to_inflate(self, call: IncomingCall) -> None:
         """Wait until there is room; RpcError RESOURCE_EXHAUSTED if none is made. On loops."""
@@ -176,10 +273,8 @@ class Room:
         self._inflating.append(entry)
         self._session.connections.lookout.watch(self._session)
         try:
-            if not await waiter.wait(self.growing.get(call, inf)):
-                if self.is_overdue(call):
-                    raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
-                self.growing[call] = self._session.kernel.now() + PATIENCE
+            if not await waiter.wait(self.waits_until(call)) and self.is_overdue(call):
+                raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
         finally:
             with suppress(ValueError):  # it was woken
                 self._inflating.remove(entry)

@@ -44,7 +44,7 @@ class Route:
         self.has_own_thread = method.has_own_thread
         self.expected_answer = 0
         """How large an answer is to be expected to be, in octets, if it has given some lately that were larger than
-        what is guaranteed to each connection; else 0."""
+        SMALL_ANSWER; else 0."""
         self.deserialize: Deserializer = method.deserializer
         self.serialize: Serializer = method.serializer
         self.codecs = method.codecs

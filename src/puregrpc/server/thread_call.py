@@ -137,6 +137,8 @@ class Outbox:
 class OnThread(IncomingCall):
     """What the calls whose handlers run on threads have in common."""
 
+    has_thread = True
+
     __slots__ = ()
 
     outbox: Outbox | None

@@ -345,6 +345,11 @@ class Connection(ABC):
         return False
 
     @property
+    def unsent(self) -> int:
+        """Octets that wait to be sent, for whatever reason."""
+        return 0
+
+    @property
     def is_send_full(self) -> bool:
         """So much waits to be sent, for whatever reason, that no new handler or sender should begin. It may change with
         each call of `data_to_send`, `receive`, `proceed`, `advance` and `reset`."""

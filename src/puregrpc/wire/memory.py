@@ -155,6 +155,11 @@ class MemoryBudget:
         """More waits to be sent than the connections may have waiting."""
         return self._unsent_total > self._unsent_limit
 
+    @property
+    def unsent_limit(self) -> int:
+        """Octets that may wait to be sent on all connections."""
+        return self._unsent_limit
+
     def unsent_left(self) -> int:
         """Octets that may wait to be sent beside those that do; negative if it is too much already."""
         return self._unsent_limit - self._unsent_total

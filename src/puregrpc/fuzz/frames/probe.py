@@ -27,9 +27,9 @@ Sound = Literal["closes", "resets", "serves", "any"]
 """What a sound receiver does: ends the connection (GOAWAY), ends each call concerned (RST_STREAM or a status), takes
 it as legal and goes on, or any of these, as long as it is cheap."""
 
-Handlers = Literal["echo", "deaf", "large", "fail"]
+Handlers = Literal["echo", "deaf", "large", "late", "fail"]
 """How the calls of the victim's server go: each request is answered with itself; requests are never read; each call is
-answered with a large message; each call fails with the path in its status."""
+answered with a large message, at once or after a while; each call fails with the path in its status."""
 
 
 @dataclass(frozen=True, slots=True)

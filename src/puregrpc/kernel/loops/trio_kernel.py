@@ -14,7 +14,7 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, reschedule, wait_task_rescheduled
 
 from puregrpc.errors import ConnectError, NotConnected
-from puregrpc.kernel.base import DEFAULT_THREADS, RESOLVER_THREADS, Kernel, call_logged, run_logged
+from puregrpc.kernel.base import DEFAULT_THREADS, RESOLVER_THREADS, Kernel, Waiter, call_logged, run_logged
 from puregrpc.kernel.network.addresses import TcpAddress, literal_addresses, look_up
 
 if sys.version_info < (3, 11):
@@ -122,6 +122,10 @@ class TrioKernel(Kernel):
 
     async def sleep(self, until: float) -> None:
         await trio.sleep_until(until)
+
+    async def wait_through(self, waiter: Waiter, until: float) -> None:
+        with trio.CancelScope(shield=True):
+            await waiter.wait(until)
 
     # -- the mutex
 

@@ -189,6 +189,10 @@ class Sending(Connection):
         return waits > MAX_UNSENT_HEADERS or (budget is not None and budget.is_unsent_full)
 
     @property
+    def unsent(self) -> int:
+        return self._unsent + self._direct_octets
+
+    @property
     def is_send_full(self) -> bool:
         waits = self._unsent + self._direct_octets
         if waits <= GUARANTEED_MEMORY:

@@ -70,6 +70,10 @@ class Holding(Connection, Generic[CallT]):
         return waits > MAX_UNSENT_HEADERS or (budget is not None and budget.is_unsent_full)
 
     @property
+    def unsent(self) -> int:
+        return self._unsent + len(self._output)
+
+    @property
     def is_send_full(self) -> bool:
         waits = self._unsent + len(self._output)
         if waits <= GUARANTEED_MEMORY:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from puregrpc.fuzz.frames.floods.making import FLOOD_SIZE, NEXT_REQUEST, Floods, begun, on_streams, repeated
+from puregrpc.fuzz.frames.floods.making import (
+    FLOOD_SIZE,
+    NEXT_REQUEST,
+    Floods,
+    asked,
+    begun,
+    on_streams,
+    repeated,
+    request,
+)
 from puregrpc.fuzz.frames.probe import (
     ACK,
     DATA,
@@ -111,16 +120,13 @@ def table_sizes_that_change_with_each_call() -> Iterator[bytes]:
 def frame_sizes_that_change_under_answers() -> Iterator[bytes]:
     sizes = (frame(SETTINGS, 0, 0, b"\0\5\0\xff\xff\xff"), frame(SETTINGS, 0, 0, b"\0\5\0\0\x40\0"))
     yield from on_streams(
-        lambda stream_id: sizes[stream_id // 2 % 2] + frame(HEADERS, END_HEADERS | END_STREAM, stream_id, NEXT_REQUEST),
-        first=begun(window(0, 1 << 30), flags=END_STREAM),
-        start=3,
+        lambda stream_id: sizes[stream_id // 2 % 2] + request(stream_id), first=asked(window(0, 1 << 30)), start=3
     )
 
 
 @_FLOODS.flood("RFC 9113, section 6.9.2", "closes", handlers="large", limits=("SETTINGS_FRAMES",))
 def windows_that_go_below_nought() -> Iterator[bytes]:
-    calls = b"".join(frame(HEADERS, END_HEADERS | END_STREAM, number, NEXT_REQUEST) for number in range(3, 203, 2))
-    yield begun(calls, flags=END_STREAM)
+    yield asked(*map(request, range(3, 203, 2)))
     nought, some = b"\0\4\0\0\0\0", b"\0\4\0\0\x10\0"
     yield from repeated(frame(SETTINGS, 0, 0, nought) + frame(SETTINGS, 0, 0, some), first=b"", size=FLOOD_SIZE // 4)
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from puregrpc.fuzz.frames.probe import (
+    DATA,
     END_HEADERS,
+    END_STREAM,
     GRPC_REQUEST,
     HEADERS,
     OPENING,
@@ -15,9 +17,21 @@ from puregrpc.fuzz.frames.probe import (
     Sound,
     frame,
     indexed,
+    message,
 )
 
-__all__ = ["FIRST_REQUEST", "FLOOD_SIZE", "NEXT_REQUEST", "PIECE", "Floods", "begun", "on_streams", "repeated"]
+__all__ = [
+    "FIRST_REQUEST",
+    "FLOOD_SIZE",
+    "NEXT_REQUEST",
+    "PIECE",
+    "Floods",
+    "asked",
+    "begun",
+    "on_streams",
+    "repeated",
+    "request",
+]
 
 FLOOD_SIZE = 1 << 20
 PIECE = 1 << 16
@@ -79,3 +93,14 @@ def on_streams(
 def begun(*more: bytes, flags: int = 0) -> bytes:
     """An opening, and a first request on stream 1 that fills the dynamic table."""
     return OPENING + frame(HEADERS, END_HEADERS | flags, 1, FIRST_REQUEST) + b"".join(more)
+
+
+def request(stream_id: int) -> bytes:
+    """A whole request of an empty message; those behind stream 1 stand for its fields by indexes."""
+    fields = FIRST_REQUEST if stream_id == 1 else NEXT_REQUEST
+    return frame(HEADERS, END_HEADERS, stream_id, fields) + frame(DATA, END_STREAM, stream_id, message(b""))
+
+
+def asked(*more: bytes) -> bytes:
+    """An opening, and a whole first request on stream 1 that fills the dynamic table."""
+    return OPENING + request(1) + b"".join(more)

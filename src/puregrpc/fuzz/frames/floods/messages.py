@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from puregrpc.fuzz.frames.floods.making import (
-    FIRST_REQUEST,
     FLOOD_SIZE,
     NEXT_REQUEST,
     PIECE,
@@ -13,6 +12,7 @@ from puregrpc.fuzz.frames.floods.making import (
     begun,
     on_streams,
     repeated,
+    request,
 )
 from puregrpc.fuzz.frames.probe import (
     DATA,
@@ -23,6 +23,7 @@ from puregrpc.fuzz.frames.probe import (
     OPENING,
     PADDED,
     RST_STREAM,
+    SETTINGS,
     Fields,
     frame,
     indexed,
@@ -146,21 +147,32 @@ def long_answers_that_are_not_read() -> Iterator[bytes]:
 
 @_FLOODS.flood("RFC 9113, section 10.5", "any", handlers="large", limits=("MAX_UNSENT_OUTPUT",))
 def large_answers_into_no_window() -> Iterator[bytes]:
-    first = opening(INITIAL_WINDOW_SIZE=0) + frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST_REQUEST)
-    yield from on_streams(
-        lambda stream_id: frame(HEADERS, END_HEADERS | END_STREAM, stream_id, NEXT_REQUEST),
-        first=first,
-        start=3,
-        size=PIECE * 4,
-    )
+    first = opening(INITIAL_WINDOW_SIZE=0) + request(1)
+    yield from on_streams(request, first=first, start=3, size=PIECE * 4)
+
+
+@_FLOODS.flood("RFC 9113, section 10.5", "any", handlers="late", limits=("MAX_UNSENT_OUTPUT",))
+def large_answers_that_come_late() -> Iterator[bytes]:
+    """To as many calls as may be open at once, into no window."""
+    first = opening(INITIAL_WINDOW_SIZE=0) + request(1)
+    yield first + b"".join(map(request, range(3, 2000, 2)))
 
 
 @_FLOODS.flood("CVE-2019-9517", "any", handlers="large", limits=("MAX_UNSENT_OUTPUT",))
 def windows_that_open_octet_by_octet() -> Iterator[bytes]:
-    yield opening(INITIAL_WINDOW_SIZE=0) + frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST_REQUEST)
-    yield b"".join(frame(HEADERS, END_HEADERS | END_STREAM, number, NEXT_REQUEST) for number in range(3, 41, 2))
+    yield opening(INITIAL_WINDOW_SIZE=0) + b"".join(map(request, range(1, 41, 2)))
     for _ in range(1000):
         yield b"".join(window(number, 1) for number in range(1, 41, 2))
+
+
+@_FLOODS.flood("RFC 9113, section 6.9.2", "closes", limits=("MAX_WINDOW_UPDATES",))
+def windows_of_the_connection_alone() -> Iterator[bytes]:
+    """Hundreds of calls have no window of their own, and that of the connection is used up."""
+    large = message(bytes(65_530))
+    parts = [frame(DATA, 0, 1, large[at : at + 16384]) for at in range(0, len(large), 16384)]
+    yield begun(*parts, frame(DATA, END_STREAM, 1))
+    yield frame(SETTINGS, 0, 0, b"\0\4\0\0\0\0") + b"".join(map(request, range(3, 1603, 2)))
+    yield from repeated(window(0, 1), first=b"", size=FLOOD_SIZE // 2)
 
 
 @_FLOODS.flood("RFC 9113, section 5.1", "any", limits=("REMEMBERED_RESETS",))
@@ -211,8 +223,7 @@ def prefixes_octet_by_octet() -> Iterator[bytes]:
 @_FLOODS.flood("RFC 9113, section 6.9.1", "any", handlers="large", limits=("MAX_UNSENT_OUTPUT",))
 def streams_open_and_the_connection_closed() -> Iterator[bytes]:
     """The windows of streams are wide open, and that of the connection opens octet by octet."""
-    yield opening(INITIAL_WINDOW_SIZE=2**31 - 1) + frame(HEADERS, END_HEADERS | END_STREAM, 1, FIRST_REQUEST)
-    yield b"".join(frame(HEADERS, END_HEADERS | END_STREAM, number, NEXT_REQUEST) for number in range(3, 203, 2))
+    yield opening(INITIAL_WINDOW_SIZE=2**31 - 1) + b"".join(map(request, range(1, 203, 2)))
     for _ in range(200):
         yield window(0, 1) * 90
 
