@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KINDS = tuple(f"{engine}-{world}" for engine in ("fast", "h2") for world in ("trio", "asyncio", "threads"))
 ADDRESS = "127.0.0.1:0"
-LATE = 0.5
+LATE = 0.2
 """How many seconds a handler takes that answers late."""
 QUICK_PATH = "/grpc.testing.TestService/EmptyCall"
 """What the client that behaves well calls meanwhile."""

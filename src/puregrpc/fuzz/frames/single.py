@@ -201,6 +201,48 @@ SHOTS: tuple[tuple[str, Sound, str, bytes], ...] = (
     ("gzip-with-a-name-without-end", "serves", "compression",
      encoded(b"gzip", b"\x1f\x8b\x08\x08\0\0\0\0\0\3" + b"a" * 5000)),
     ("deflate-with-a-dictionary", "serves", "compression", encoded(b"deflate", b"\x78\xbb\0\0\0\0\1\2")),
+    ("a-window-to-nothing-in-mid-call", "serves", "6.9.2",
+     HEAD + frame(SETTINGS, 0, 0, b"\0\4\0\0\0\0") + WHOLE[len(HEAD):] + frame(SETTINGS, 0, 0, b"\0\4\0\0\xff\xff")),
+    ("a-window-of-all-and-of-nothing-in-one-frame", "any", "6.9.2",
+     HEAD + frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff\0\4\0\0\0\0") + WHOLE[len(HEAD):]),
+    ("a-table-of-nothing-and-an-index-into-it", "any", "RFC 7541, 4.2",
+     frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x20" + block(GRPC_REQUEST) + b"\xbe")),
+    ("a-table-that-shrinks-and-grows-in-one-block", "any", "RFC 7541, 4.2",
+     frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x20\x3f\xe1\x1f" + block(GRPC_REQUEST))),
+    ("three-table-sizes-in-one-block", "any", "RFC 7541, 4.2",
+     frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x20\x21\x22" + block(GRPC_REQUEST))),
+    ("a-goaway-between-the-halves-of-a-message", "any", "6.8",
+     HEAD + frame(DATA, 0, 1, message(b"hello")[:4]) + frame(GOAWAY, 0, 0, b"\x7f\xff\xff\xff" + bytes(4))
+     + frame(DATA, END_STREAM, 1, message(b"hello")[4:])),
+    ("a-reset-with-a-code-that-is-not-known", "any", "7", HEAD + frame(RST_STREAM, 0, 1, b"\xff" * 4)),
+    ("a-window-update-behind-the-end", "serves", "5.1", WHOLE + window(1, 1)),
+    ("an-empty-window-update-behind-the-end", "any", "6.9", WHOLE + window(1, 0)),
+    ("a-window-overflow-behind-the-end", "any", "6.9.1", WHOLE + window(1, 2**31 - 1) * 2),
+    ("a-block-with-priority-and-padding", "any", "6.2",
+     frame(HEADERS, END_HEADERS | END_STREAM | PADDED | PRIORITY_FLAG, 1,
+           b"\4" + bytes(5) + block(GRPC_REQUEST) + bytes(4))),
+    ("a-block-in-single-octets", "any", "6.10",
+     frame(HEADERS, END_STREAM, 1, b"") + b"".join(
+         frame(CONTINUATION, 0, 1, block(GRPC_REQUEST)[at : at + 1]) for at in range(len(block(GRPC_REQUEST))))),
+    *((f"{name.decode()}-twice", "any", "PROTOCOL-HTTP2", request((name, first), (name, second)))
+      for name, first, second in (
+          (b"grpc-timeout", b"1S", b"2S"), (b"grpc-encoding", b"gzip", b"identity"), (b"te", b"trailers", b"trailers"),
+          (b"content-type", b"application/grpc", b"application/grpc+json"), (b"user-agent", b"a", b"b"))),
+    *((f"path-{index}", "any", "8.3.1", request((b":path", text)))
+      for index, text in enumerate((b"*", b"http://a/b.C/D", b"//", b"/a", b"/a.B/", b"/a.B/C?d=e", b"/a.B/C#d", b"a.B/C"))),
+    *((f"authority-{index}", "any", "8.3.1", request((b":authority", text)))
+      for index, text in enumerate((b"", b"a@b", b"a b", b"[::1", b"\xff", b"a" * 9000))),
+    ("a-scheme-that-is-not-known", "any", "8.3.1", request((b":scheme", b"gopher"))),
+    ("expect-100-continue", "any", "RFC 9110, 10.1.1", request((b"expect", b"100-continue"))),
+    ("content-length-nought-and-a-message", "any", "8.1.1",
+     request((b"content-length", b"0"), flags=0) + WHOLE[len(HEAD):]),
+    ("a-message-in-two-hundred-padded-frames", "serves", "6.1", HEAD + b"".join(
+        frame(DATA, PADDED, 1, b"\1" + octet.to_bytes(1, "big") + b"\0") for octet in message(bytes(195)))
+     + frame(DATA, END_STREAM, 1)),
+    ("settings-of-every-number", "any", "6.5.2", b"".join(
+        frame(SETTINGS, 0, 0, number.to_bytes(2, "big") + b"\0\0\0\1") for number in (0, 7, 8, 9, 16, 255, 65535))),
+    ("a-ping-between-a-head-and-its-data", "serves", "6.7", HEAD + frame(PING, 0, 0, bytes(8)) + WHOLE[len(HEAD):]),
+    ("a-tls-alert-within-a-frame", "any", "RFC 8446, 6", HEAD[:20] + b"\x15\x03\x03\0\2\1\0"),
     ("deflate-without-its-head", "serves", "compression", encoded(b"deflate", deflated(b"a", -15))),
 )  # fmt: skip
 
