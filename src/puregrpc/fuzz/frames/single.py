@@ -229,7 +229,8 @@ SHOTS: tuple[tuple[str, Sound, str, bytes], ...] = (
           (b"grpc-timeout", b"1S", b"2S"), (b"grpc-encoding", b"gzip", b"identity"), (b"te", b"trailers", b"trailers"),
           (b"content-type", b"application/grpc", b"application/grpc+json"), (b"user-agent", b"a", b"b"))),
     *((f"path-{index}", "any", "8.3.1", request((b":path", text)))
-      for index, text in enumerate((b"*", b"http://a/b.C/D", b"//", b"/a", b"/a.B/", b"/a.B/C?d=e", b"/a.B/C#d", b"a.B/C"))),
+      for index, text in enumerate(
+          (b"*", b"http://a/b.C/D", b"//", b"/a", b"/a.B/", b"/a.B/C?d=e", b"/a.B/C#d", b"a.B/C"))),
     *((f"authority-{index}", "any", "8.3.1", request((b":authority", text)))
       for index, text in enumerate((b"", b"a@b", b"a b", b"[::1", b"\xff", b"a" * 9000))),
     ("a-scheme-that-is-not-known", "any", "8.3.1", request((b":scheme", b"gopher"))),
