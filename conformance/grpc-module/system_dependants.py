@@ -156,6 +156,7 @@ def feast() -> None:
 @check
 def jina() -> None:
     """A flow of executors in processes of their own: streams of requests, replicas, errors, health; on asyncio too."""
+    os.environ["JINA_LOG_LEVEL"] = "CRITICAL"
     import asyncio
 
     from docarray import BaseDoc, DocList

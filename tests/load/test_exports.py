@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puregrpc.errors import InvalidArgument
+from puregrpc.errors import Error, InvalidArgument
 from puregrpc.load import OpenTelemetryExporter, PrometheusRemoteWrite, run
+from puregrpc.load.outputs import exporter as exporters
+from puregrpc.load.outputs.exporter import Exporter, Taken
 from puregrpc.load.outputs.opentelemetry import BOUNDS, LARGEST, explicit, exponential
 from puregrpc.load.outputs.snappy import snappy_block
-from puregrpc.metrics import Metrics
+from puregrpc.metrics import Metrics, Sample
 from puregrpc.metrics.sinks import TrendSink
 from tests.load.conftest import Write, command
 from tests.load.receivers import (
@@ -246,3 +248,54 @@ def test_snappy(data: bytes) -> None:
 def test_snappy_of_long_data() -> None:
     data = bytes(range(256)) * 1_000
     assert unsnapped(snappy_block(data)) == data
+
+
+class Failing(Exporter):
+    tries = 0
+
+    def open(self) -> None:
+        pass
+
+    def export(self, taken: list[Taken], moment: float) -> None:
+        self.tries += 1
+        raise Error("nobody takes it")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("seconds", "tries"), [(math.inf, 3), (-1.0, 1)])
+def test_the_last_export_is_tried_again_as_long_as_that_takes_no_time(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, tries: int
+) -> None:
+    monkeypatch.setattr(exporters, "LONGEST_END", seconds)
+    failing = Failing("nowhere", interval=1000)
+    with failing.exporting(some_metrics()):
+        pass
+    assert failing.tries == tries
+
+
+def test_an_output_that_raises_gets_no_more_and_the_run_goes_on(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    taken: list[Sample] = []
+
+    def take(sample: Sample) -> None:
+        taken.append(sample)
+        raise OSError(28, "No space left on device")
+
+    script = write("from puregrpc.load import vu\ndef default(): pass")
+    result = run(script, {"iterations": 5}, outputs=(take,))
+    assert result.metrics.value("iterations", "count") == 5
+    assert len(taken) == 1
+    (told,) = [each.getMessage() for each in caplog.records if "no more samples" in each.getMessage()]
+    assert told == "no more samples are written to function: No space left on device"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_ends_no_run(write: Write, tmp_path: Path) -> None:
+    write("def default(): pass")
+    files = ["--out", "json=/dev/full", "--html", "/dev/full", "--summary-export", "/dev/full"]
+    ran = command("script.py", "-q", "-i", "3", *files, folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "iterations" in ran.stdout
+    for option in ("--out", "--html", "--summary-export"):
+        assert f"{option}: /dev/full: No space left on device" in ran.stderr

@@ -102,9 +102,9 @@ def run(script: str, **given: Any) -> int:
         from puregrpc.load.report import exported_summary
 
         text = json.dumps(exported_summary(result.data), indent=4, ensure_ascii=False, default=repr)
-        Path(given["summary_export"]).write_text(text, encoding="utf-8")
+        _write("--summary-export", given["summary_export"], text)
     if given["html"]:
-        Path(given["html"]).write_text(result.page, encoding="utf-8")
+        _write("--html", given["html"], result.page)
     if result.problem:
         error_line(result.problem)
     return result.exit_status
@@ -170,8 +170,14 @@ def _output(text: str) -> Iterator[JsonLines | CsvLines | Exporter]:
         file = Path(name).open("w", encoding="utf-8", newline="")  # noqa: SIM115 - closed below
     except OSError as error:
         raise click.BadParameter(f"{name}: {error.strerror}", param_hint="--out") from None
-    with file:
-        yield kinds[kind](file)
+    output = kinds[kind](file)
+    try:
+        yield output
+    finally:
+        try:
+            file.close()
+        except OSError as error:  # if it was not told before, when the disk was not full yet
+            error_line(f"--out: {name}: {error.strerror}")
 
 
 def _tell(written: dict[str, str | bytes] | None, summary: str) -> None:
@@ -187,10 +193,15 @@ def _tell(written: dict[str, str | bytes] | None, summary: str) -> None:
             stream.write(content if isinstance(content, str) else content.decode("utf-8", "backslashreplace"))
             stream.flush()
             continue
-        try:
-            Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        except OSError as error:
-            error_line(f"handle_summary: {name}: {error.strerror}")  # the others are written, as by k6
+        _write("handle_summary", name, content)
+
+
+def _write(what: str, name: str, content: str | bytes) -> None:
+    """Write one of the files of the end; the others are written, as by k6, where that cannot be."""
+    try:
+        Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    except OSError as error:
+        error_line(f"{what}: {name}: {error.strerror}")
 
 
 def _log_to_stderr(wrote: Callable[[logging.LogRecord], bool]) -> None:

@@ -21,6 +21,7 @@ from puregrpc.load.course import SCRIPT_CALLERS, Course, ScriptFailure, seldom_c
 from puregrpc.load.messages import Counts
 from puregrpc.load.options import Options, read_options
 from puregrpc.load.outputs.exporter import Exporter
+from puregrpc.load.outputs.listening import Listening
 from puregrpc.load.page import page, page_data
 from puregrpc.load.problems import Abort, ExitStatus, LoadError
 from puregrpc.load.reading import duration_text, seconds
@@ -119,10 +120,11 @@ def run(
     ``script`` is the path of a Python file, a module, a dict of names, or a function that each iteration calls.
     ``options`` go before those that the script exports; they are k6's, in its spelling or in Python's. ``env`` are
     variables of the environment. ``workers`` is how many processes share the work: this one, which sees to the others,
-    and as many more as that takes; the script is a file then. Each of the ``outputs`` gets every sample, or is
-    an `Exporter`, which sends now and then what was measured. ``web`` is a port of 127.0.0.1 (0: any that is free)
-    where the report is to be seen while the run goes on, and where users that are controlled from outside are set. In
-    the main thread SIGINT and SIGTERM end the run gracefully, and at once when they come again.
+    and as many more as that takes; the script is a file then. Each of the ``outputs`` gets every sample until it
+    raises, which is logged, or is an `Exporter`, which sends now and then what was measured. ``web`` is a port of
+    127.0.0.1 (0: any that is free) where the report is to be seen while the run goes on, and where users that are
+    controlled from outside are set. In the main thread SIGINT and SIGTERM end the run gracefully, and at once when they
+    come again.
 
     Raises LoadError if the run cannot begin, with the exit status that ``puregrpc run`` would have.
     """
@@ -151,7 +153,7 @@ def run(
                 if isinstance(output, Exporter):
                     stack.enter_context(output.exporting(metrics))
                 else:
-                    metrics.listen(output)
+                    metrics.listen(Listening(output))
             if web is not None:
                 from puregrpc.load.web import serving  # most runs do without
 

@@ -61,6 +61,8 @@ class JsonLines:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
+        self.where: str = getattr(file, "name", "")
+        """The name of the file, if it has one."""
         self._known: set[str] = set()
         self._lock = Lock()
 
@@ -108,6 +110,8 @@ class CsvLines:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
+        self.where: str = getattr(file, "name", "")
+        """The name of the file, if it has one."""
         self._lock = Lock()
         self._writer = csv.writer(file, lineterminator="\n")
         self._writer.writerow(["metric_name", "timestamp", "metric_value", *CSV_TAGS, "extra_tags"])

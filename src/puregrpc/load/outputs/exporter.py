@@ -32,6 +32,9 @@ EVERYTHING_EVERY = 60.0
 MOST_FAILURES_AT_END = 3
 """How often the last export is tried."""
 
+LONGEST_END = 5.0
+"""Seconds after which the last export is not tried again: a receiver that says nothing holds up the end once."""
+
 T = TypeVar("T")
 
 
@@ -97,10 +100,13 @@ class Exporter(ABC):
 
     def _finish(self, metrics: Metrics) -> None:
         self._sent.clear()
+        until = time.monotonic() + LONGEST_END
         for _ in range(MOST_FAILURES_AT_END):
             problem = self._try(metrics)
             if not problem:
                 return
+            if time.monotonic() > until:
+                break
         logger.error("metrics are not at %s: %s", self.where, problem)
 
     def _try(self, metrics: Metrics) -> str:
