@@ -17,6 +17,8 @@ from puregrpc.fuzz.frames.probe import (
     OPENING,
     PING,
     PREFACE,
+    RST_STREAM,
+    SETTINGS,
     Handlers,
     block,
     frame,
@@ -223,6 +225,35 @@ def echoes_beneath_what_is_guaranteed() -> Iterator[bytes]:
         yield head + in_data(number, message(b"x" * 20_000), END_STREAM)
 
 
+def small_answers() -> Iterator[bytes]:
+    """Requests of nothing, for whose answers there is no window: each holds five octets, its trailers and its call."""
+    yield opening(INITIAL_WINDOW_SIZE=0)
+    for at in range(1, 1001, 100):
+        yield small_requests(range(at, at + 100, 2))
+
+
+def answers_of_four_kilobytes() -> Iterator[bytes]:
+    """Which is the most that nobody foresees."""
+    yield opening(INITIAL_WINDOW_SIZE=0)
+    for number in range(1, 201, 2):
+        head = frame(HEADERS, END_HEADERS, number, FIRST if number == 1 else NEXT)
+        yield head + frame(DATA, END_STREAM, number, message(bytes(4096)))
+
+
+def calls_that_change_places() -> Iterator[bytes]:
+    """Calls that stay open, and are reset for others, slowly enough."""
+    yield OPENING + frame(HEADERS, END_HEADERS, 1, FIRST)
+    yield b"".join(frame(HEADERS, END_HEADERS, number, NEXT) for number in range(3, 201, 2))
+    for number in range(201, 601, 2):
+        yield frame(RST_STREAM, 0, number - 200, b"\0\0\0\x08") + frame(HEADERS, END_HEADERS, number, NEXT)
+
+
+def windows_that_close_under_answers() -> Iterator[bytes]:
+    """Large answers that begin to go, until their windows are far below nought."""
+    yield opening(INITIAL_WINDOW_SIZE=60_000) + small_requests(range(1, 43, 2))
+    yield frame(SETTINGS, 0, 0, b"\0\4\0\0\0\0")
+
+
 def of_service(path: bytes, octets: bytes) -> Iterator[bytes]:
     """A hundred calls of a service that stay open."""
     first, following = indexed((*GRPC_REQUEST[:2], (b":path", path), *GRPC_REQUEST[3:]))
@@ -343,6 +374,10 @@ CROWDS: tuple[Crowd, ...] = (
     Crowd("gzip-bombs", gzip_bombs),
     Crowd("small-gzip-bombs", small_bombs),
     Crowd("echoes-beneath-what-is-guaranteed", echoes_beneath_what_is_guaranteed),
+    Crowd("small-answers-into-no-window", small_answers),
+    Crowd("answers-of-four-kilobytes", answers_of_four_kilobytes),
+    Crowd("calls-that-change-places", calls_that_change_places, "deaf"),
+    Crowd("windows-that-close-under-answers", windows_that_close_under_answers, "large"),
     Crowd("open-calls", open_calls, "deaf"),
     Crowd("foreign-requests", foreign_requests),
     Crowd("health-watches", health_watches),

@@ -48,6 +48,8 @@ class Probe:
     """False: nothing of what the victim sends is read."""
     limits: tuple[str, ...] = ()
     """The names in `puregrpc.wire.limits` that the probe reaches."""
+    answers: Callable[[int], bytes] | None = None
+    """To clients: what is sent for each call behind the first, by its stream, such as for those that are made again."""
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:

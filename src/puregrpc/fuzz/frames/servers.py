@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -67,6 +68,57 @@ def bomb(size: int) -> bytes:
     return deflater.compress(bytes(size)) + deflater.flush()
 
 
+def in_data(octets: bytes) -> bytes:
+    """Octets in frames of DATA on stream 1."""
+    return b"".join(frame(DATA, 0, 1, octets[at : at + 16384]) for at in range(0, len(octets), 16384))
+
+
+def in_blocks(octets: bytes) -> bytes:
+    """A header block that ends stream 1, in HEADERS and CONTINUATION."""
+    parts = [octets[at : at + 16384] for at in range(0, len(octets), 16384)]
+    more = b"".join(frame(CONTINUATION, 0, 1, part) for part in parts[1:-1])
+    return frame(HEADERS, END_STREAM, 1, parts[0]) + more + frame(CONTINUATION, END_HEADERS, 1, parts[-1])
+
+
+def plain_length(value: int) -> bytes:
+    """A varint of protobuf."""
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes((*out, value))
+
+
+def nested_details(size: int) -> bytes:
+    """A google.rpc.Status, whose details are such ones again and again, in base64."""
+    inner = b"\x08\2"
+    name = b"\n\x26type.googleapis.com/google.rpc.Status"
+    while len(inner) < size:
+        whole = name + b"\x12" + plain_length(len(inner)) + inner
+        inner = b"\x08\2\x1a" + plain_length(len(whole)) + whole
+    return base64.b64encode(inner)
+
+
+def to_each(make: Callable[[int], bytes]) -> tuple[Callable[[], Iterator[bytes]], Callable[[int], bytes]]:
+    """What answers the first call, and those behind it."""
+    return partial(_pieces, RESPONSE_OPENING, make(1)), make
+
+
+def of_stream(octets: bytes) -> Callable[[int], bytes]:
+    """What is for stream 1, for another: frames of a call alone."""
+
+    def moved(stream_id: int) -> bytes:
+        out, at = [], 0
+        while at < len(octets):
+            size = HEAD_SIZE + int.from_bytes(octets[at : at + 3], "big")
+            out.append(octets[at : at + 5] + stream_id.to_bytes(4, "big") + octets[at + HEAD_SIZE : at + size])
+            at += size
+        return b"".join(out)
+
+    return moved
+
+
+HEAD_SIZE = 9
 OK = trailers((b"grpc-status", b"0"))
 SENT: tuple[tuple[str, Sound, bytes | Callable[[], bytes]], ...] = (
     *((f"reset-with-{code}", "resets", frame(RST_STREAM, 0, 1, code.to_bytes(4, "big"))) for code in (*range(14), 99)),
@@ -148,6 +200,66 @@ SENT: tuple[tuple[str, Sound, bytes | Callable[[], bytes]], ...] = (
     ("grpc-status-twice", "any", only((b"grpc-status", b"0"), (b"grpc-status", b"5"))),
     ("pushback-of-many-digits", "any", only((b"grpc-status", b"14"), (b"grpc-retry-pushback-ms", b"9" * 3000))),
     ("binary-metadata-of-commas", "any", only((b"grpc-status", b"2"), (b"x-bin", b"," * 4000))),
+    *((f"pushback-{index}", "any", only((b"grpc-status", b"14"), (b"grpc-retry-pushback-ms", text)))
+      for index, text in enumerate((b"", b"0", b"-1", b"+5", b"1e9", b"4294967296", b"0x10", "٣".encode(), b" 5"))),
+    ("trailers-only-and-a-message-behind", "any", only((b"grpc-status", b"0")) + frame(DATA, 0, 1, message(b"x"))),
+    ("trailers-only-that-do-not-end", "any",
+     frame(HEADERS, END_HEADERS, 1, block((*GRPC_RESPONSE, (b"grpc-status", b"0"), (b"grpc-message", b"x"))))),
+    ("trailers-in-single-octets", "any", HEAD + frame(HEADERS, END_STREAM, 1) + b"".join(
+        frame(CONTINUATION, END_HEADERS if at == 12 else 0, 1, block(((b"grpc-status", b"0"),))[at : at + 1])
+        for at in range(13)) + OK),
+    ("trailers-that-say-they-are-compressed", "any",
+     HEAD + trailers((b"grpc-status", b"0"), (b"grpc-encoding", b"gzip"), (b"content-encoding", b"gzip"))),
+    ("an-informational-response-behind-the-head", "any",
+     HEAD + frame(HEADERS, END_HEADERS, 1, block(((b":status", b"103"),)))),
+    ("informational-responses-with-a-grpc-status", "any",
+     frame(HEADERS, END_HEADERS, 1, block(((b":status", b"100"), (b"grpc-status", b"0")))) * 3 + HEAD + OK),
+    ("goaway-within-a-call", "any", HEAD + goaway(1, 0) + frame(DATA, 0, 1, message(b"x")) + goaway(1, 0) + OK),
+    ("goaway-within-a-message", "any",
+     HEAD + frame(DATA, 0, 1, message(b"hello")[:6]) + goaway(1, 0) + frame(DATA, 0, 1, message(b"hello")[6:]) + OK),
+    ("goaway-within-a-block", "closes", frame(HEADERS, 0, 1, b"\x88") + goaway(1, 0)),
+    ("a-window-to-nothing-in-mid-call", "any",
+     HEAD + frame(SETTINGS, 0, 0, b"\0\4\0\0\0\0") + frame(DATA, 0, 1, message(b"x")) + OK),
+    ("windows-up-and-down-in-mid-call", "any",
+     HEAD + (frame(SETTINGS, 0, 0, b"\0\4\0\0\0\0") + frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff")) * 45 + OK),
+    ("tables-up-and-down-in-mid-call", "any",
+     HEAD + (frame(SETTINGS, 0, 0, b"\0\1\0\0\0\0") + frame(SETTINGS, 0, 0, b"\0\1\xff\xff\xff\xff")) * 45 + OK),
+    ("a-frame-size-of-all-and-a-large-frame", "closes",
+     frame(SETTINGS, 0, 0, b"\0\5\0\xff\xff\xff") + HEAD + frame(DATA, 0, 1, message(bytes(20_000)))),
+    ("a-table-larger-than-allowed", "closes", frame(HEADERS, END_HEADERS, 1, b"\x3f\xff\xff\x7f")),
+    ("window-updates-behind-the-end", "any", HEAD + OK + window(1, 1) + window(1, 2**31 - 1) * 2),
+    ("an-empty-window-update-behind-the-end", "any", HEAD + OK + window(1, 0)),
+    ("an-empty-window-update", "any", HEAD + window(1, 0)),
+    ("a-reset-behind-trailers", "any", HEAD + OK + frame(RST_STREAM, 0, 1, b"\0\0\0\2") * 3),
+    ("data-that-ends-the-stream", "any", HEAD + frame(DATA, END_STREAM, 1, message(b"x"))),
+    ("data-that-ends-the-stream-and-trailers", "any", HEAD + frame(DATA, END_STREAM, 1, message(b"x")) + OK),
+    ("alt-svc-and-origin-and-priority-updates", "any",
+     HEAD + frame(10, 0, 1, b"\0\0h2") + frame(12, 0, 0, b"\0\1a") + frame(16, 0, 0, b"\0\0\0\1u=1") + OK),
+    ("a-status-in-head-and-trailers", "any",
+     frame(HEADERS, END_HEADERS, 1, block((*GRPC_RESPONSE, (b"grpc-status", b"0")))) + frame(DATA, 0, 1, message(b"x"))
+     + trailers((b"grpc-status", b"13"))),
+    ("details-of-two-hundred-kilobytes", "any", HEAD + in_blocks(
+        block(((b"grpc-status", b"2"), (b"grpc-status-details-bin", b"A" * 200_000))))),
+    ("details-of-details", "any", only((b"grpc-status", b"2"), (b"grpc-status-details-bin", nested_details(9_000)))),
+    ("metadata-of-two-thousand-values", "any", frame(HEADERS, END_HEADERS, 1, block(GRPC_RESPONSE) + (
+        b"\0" + plain_literal(b"x-bin") + plain_literal(b"AA")) * 1700) + OK),
+    ("a-long-content-type", "any", frame(HEADERS, END_HEADERS | END_STREAM, 1, block(
+        ((b":status", b"200"), (b"content-type", b"application/grpc+" + b"a" * 14_000), (b"grpc-status", b"0"))))),
+    ("a-content-type-with-parameters", "any", frame(HEADERS, END_HEADERS | END_STREAM, 1, block(
+        ((b":status", b"200"), (b"content-type", b"application/grpc;" + b"a=b;" * 3_000), (b"grpc-status", b"0"))))),
+    ("messages-compressed-to-nothing", "any", lambda: compressed(b"gzip", bomb(0)) + again(
+        frame(DATA, 0, 1, message(bomb(0), 1) * 400), 1 << 18)),
+    ("gzip-bombs-one-after-the-other", "any", lambda: compressed(b"gzip", bomb(4 << 20)) * 1 + b"".join(
+        frame(DATA, 0, 1, message(bomb(4 << 20), 1)) for _ in range(4))),
+    ("a-tls-alert-within-a-frame", "any", HEAD[:15] + b"\x15\x03\x03\0\2\1\0"),
+    ("names-of-services-without-end", "any",
+     HEAD + in_data(message(b"\x32" + plain_length(700_000) + b"\n\5\n\3a.B" * 100_000)) + OK),
+    ("files-that-are-none", "any", HEAD + in_data(message(b"\x22\x06\n\x04\xff\xff\xff\xff")) * 3),
+    ("files-of-empty-messages", "any", HEAD + in_data(message(
+        b"\x22" + plain_length(200_007) + b"\n" + plain_length(200_003) + b"\n\1f" + b"\x22\0" * 100_000))),
+    ("states-of-health-without-end", "any",
+     HEAD + frame(DATA, 0, 1, (message(b"\x08\1") + message(b"\x08\2")) * 1100) * 8),
+    ("a-state-of-health-that-is-not-known", "any", HEAD + frame(DATA, 0, 1, message(b"\x08\xff\xff\xff\xff\x0f"))),
     ("silence", "any", b""),
     ("garbage", "any", bytes(range(256)) * 64),
 )  # fmt: skip
@@ -168,6 +280,27 @@ def _pieces(*pieces: bytes | Callable[[], bytes]) -> Iterator[bytes]:
         yield piece if isinstance(piece, bytes) else piece()
 
 
+def _unavailable(*fields: tuple[bytes, bytes]) -> bytes:
+    return only((b"grpc-status", b"14"), *fields)
+
+
+EACH: tuple[tuple[str, Callable[[int], bytes]], ...] = (
+    ("refuses-each-call", of_stream(frame(RST_STREAM, 0, 1, b"\0\0\0\7"))),
+    ("goes-away-at-each-call", lambda _: goaway(0, 0)),
+    ("calms-each-call", of_stream(frame(RST_STREAM, 0, 1, b"\0\0\0\x0b"))),
+    ("is-never-available", of_stream(_unavailable())),
+    ("wants-each-call-again-at-once", of_stream(_unavailable((b"grpc-retry-pushback-ms", b"0")))),
+    ("wants-each-call-again-much-later", of_stream(_unavailable((b"grpc-retry-pushback-ms", b"2147483647")))),
+    (
+        "gives-a-message-and-is-not-available",
+        of_stream(HEAD + frame(DATA, 0, 1, message(b"x")) + trailers((b"grpc-status", b"14"))),
+    ),
+    ("gives-a-head-and-resets", of_stream(HEAD + frame(RST_STREAM, 0, 1, b"\0\0\0\7"))),
+    ("forgets-each-call", lambda stream_id: frame(PING, 0, 0, stream_id.to_bytes(8, "big"))),
+    ("shuts-its-window-at-each-call", lambda _: frame(SETTINGS, 0, 0, b"\0\4\0\0\0\0\0\3\0\0\0\0")),
+)
+"""What is done to each call, also those that are made again."""
+
 HOSTILE_SERVERS: tuple[Probe, ...] = (
     *(
         Probe(f"server-{name}", "client", "RFC 9113; PROTOCOL-HTTP2", sound, partial(_pieces, RESPONSE_OPENING, sent))
@@ -176,6 +309,10 @@ HOSTILE_SERVERS: tuple[Probe, ...] = (
     *(
         Probe(f"server-opens-with-{name}", "client", "RFC 9113, section 3.4", "any", partial(_pieces, sent, b""))
         for name, sent in OPENINGS
+    ),
+    *(
+        Probe(f"server-{name}", "client", "gRFC A6", "any", octets, answers=answers)
+        for name, (octets, answers) in ((name, to_each(make)) for name, make in EACH)
     ),
 )
 """Each sends its connection's opening first, and then, to a call, what is wrong."""

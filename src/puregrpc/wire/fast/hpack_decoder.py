@@ -215,7 +215,7 @@ class HeaderDecoder:
                             name = block[i + 1 : i + 1 + n]
                             i += 1 + n
                         else:
-                            name, i = _string(block, i, self._most)
+                            name, i = _string(block, i, self._most, limit)
                     else:
                         if index == mask:
                             index, i = _integer(block, i, mask)
@@ -228,7 +228,7 @@ class HeaderDecoder:
                         if i > end:
                             raise HeaderDecodingError("the block ends inside a string")
                     else:
-                        value, i = _string(block, i, self._most)
+                        value, i = _string(block, i, self._most, limit)
                     field = (name, value)
                     if first & 0x40:
                         self._insert(field)
@@ -309,8 +309,9 @@ def _integer(block: bytes, i: int, value: int) -> tuple[int, int]:
     raise HeaderDecodingError("an integer that is too long")
 
 
-def _string(block: bytes, i: int, most: int) -> tuple[bytes, int]:
-    """A string literal (section 5.2) of ``most`` octets at the most, and where it ends."""
+def _string(block: bytes, i: int, most: int, limit: int) -> tuple[bytes, int]:
+    """A string literal (section 5.2) of ``most`` octets at the most, and where it ends. One of more than ``limit``
+    octets, which is in no list that is taken, comes as it is: decoding it would take long."""
     first = block[i]
     i += 1
     n = first & 0x7F
@@ -322,4 +323,4 @@ def _string(block: bytes, i: int, most: int) -> tuple[bytes, int]:
     if n > most:
         raise HeaderBombError("a string is too large")
     octets = block[i:end]
-    return (decode_huffman(octets) if first & 0x80 else octets), end
+    return (decode_huffman(octets) if first & 0x80 and n <= limit else octets), end

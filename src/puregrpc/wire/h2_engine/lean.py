@@ -9,11 +9,14 @@ import h2.config
 import h2.connection
 from h2.settings import SettingCodes, Settings
 from h2.stream import StreamClosedBy
-from hpack import Encoder
+from hpack import Decoder, Encoder, HeaderTuple, HPACKDecodingError, NeverIndexedHeaderTuple
+from hpack.hpack import decode_integer
+from hpack.huffman_table import decode_huffman
 
 from puregrpc.wire.closed_streams import ClosedStreams
+from puregrpc.wire.limits import HEADER_DECODE_LIMIT
 
-__all__ = ["LeanConnection", "LeanSettings"]
+__all__ = ["LeanConnection", "LeanDecoder", "LeanEncoder", "LeanSettings"]
 
 REMEMBERED_STREAMS = 4096
 """How many streams are remembered with what closed them."""
@@ -49,7 +52,7 @@ class LeanSettings(Settings):
             self._settings[key] = _Queue(self._settings[key])
 
 
-class _Encoder(Encoder):
+class LeanEncoder(Encoder):
     """hpack's encoder, with which no field takes long."""
 
     def add(self, to_add: tuple[bytes, bytes], sensitive: bool, huffman: bool = False) -> bytes:
@@ -57,6 +60,39 @@ class _Encoder(Encoder):
         is_coded = huffman and len(name) + len(value) <= LONGEST_CODED
         octets: bytes = super().add(to_add, sensitive, is_coded)
         return octets
+
+
+LONGEST_INTEGER = 16
+"""Octets of an integer of HPACK, and more than hpack takes of one."""
+
+
+class LeanDecoder(Decoder):
+    """hpack's decoder, which copies the rest of a block several times for each field in it: a block of thousands of
+    fields would take the square of its size."""
+
+    def _decode_literal(self, data: bytes | memoryview, should_index: bool) -> tuple[HeaderTuple, int]:
+        bits = 6 if should_index else 4
+        if data[0] & ((1 << bits) - 1):
+            index, at = decode_integer(bytes(data[:LONGEST_INTEGER]), bits)
+            name = self.header_table.get_by_index(index)[0]
+        else:
+            name, at = self._string(data, 1)
+        value, at = self._string(data, at)
+        is_secret = not should_index and data[0] & 0x10
+        if should_index:
+            self.header_table.add(name, value)
+        return (NeverIndexedHeaderTuple if is_secret else HeaderTuple)(name, value), at
+
+    def _string(self, data: bytes | memoryview, at: int) -> tuple[bytes, int]:
+        """A string literal (RFC 7541, section 5.2), and where it ends. One that is in no list that is taken comes as it
+        is: decoding it would take long."""
+        length, consumed = decode_integer(bytes(data[at : at + LONGEST_INTEGER]), 7)
+        is_coded = data[at] & 0x80 and length * HEADER_DECODE_LIMIT <= self.max_header_list_size
+        end = at + consumed + length
+        octets = bytes(data[at + consumed : end])
+        if len(octets) != length:
+            raise HPACKDecodingError("Truncated header block")
+        return decode_huffman(octets) if is_coded else octets, end
 
 
 class _Closed:
@@ -107,7 +143,9 @@ class LeanConnection(h2.connection.H2Connection):
 
     def __init__(self, config: h2.config.H2Configuration) -> None:
         super().__init__(config)
-        self.encoder = _Encoder()
+        self.encoder = LeanEncoder()
+        largest, self.decoder = self.decoder.max_header_list_size, LeanDecoder()
+        self.decoder.max_header_list_size = largest
         self._closed_streams: Any = _Closed()
         self._frame_dispatch_table: Any = _Receivers(self, self._frame_dispatch_table)
         self.remote_settings: Settings = LeanSettings(client=not config.client_side)

@@ -18,6 +18,7 @@ from puregrpc.fuzz.frames.probe import (
     block,
     frame,
     message,
+    plain_integer,
     plain_literal,
     window,
 )
@@ -105,6 +106,52 @@ def heads_of_many_fields() -> Iterator[bytes]:
     head = frame(HEADERS, 0, 1, block(((b":status", b"103"),)))
     more = b"".join(frame(CONTINUATION, 0, 1, part) for part in parts[:-1])
     yield from repeated(head + more + frame(CONTINUATION, END_HEADERS, 1, parts[-1]), first=RESPONSE_OPENING)
+
+
+def _informational(field: bytes, size: int) -> Iterator[bytes]:
+    """Informational responses with blocks of so many octets, which are a field again and again."""
+    octets = block(((b":status", b"103"),)) + field * (size // len(field))
+    parts = [octets[at : at + 16384] for at in range(0, len(octets), 16384)]
+    more = b"".join(frame(CONTINUATION, 0, 1, part) for part in parts[1:-1])
+    whole = frame(HEADERS, 0, 1, parts[0]) + more + frame(CONTINUATION, END_HEADERS, 1, parts[-1])
+    yield from repeated(whole, first=RESPONSE_OPENING)
+
+
+@_FLOODS.flood("RFC 7541, section 5.2", "any", to_client=True)
+def heads_of_huffman_code() -> Iterator[bytes]:
+    """One value of eight hundred kilobytes."""
+    value = b"\x18\xc6\x31\x8c\x63" * 160_000  # 'a' again and again
+    yield from _informational(b"\0" + plain_literal(b"x") + plain_integer(len(value), 7, 0x80) + value, 1 << 20)
+
+
+@_FLOODS.flood("RFC 7541, section 6.2.2", "any", to_client=True)
+def heads_of_the_smallest_fields() -> Iterator[bytes]:
+    """As many as a block of half a megabyte has."""
+    yield from _informational(b"\0" + plain_literal(b"x") + plain_literal(b""), 1 << 19)
+
+
+@_FLOODS.flood("RFC 7541, section 6.2.2", "any", to_client=True)
+def heads_of_coded_fields() -> Iterator[bytes]:
+    """Five thousand, each Huffman-coded."""
+    field = b"\0" + plain_literal(b"x") + b"\x85" + b"\x18\xc6\x31\x8c\x63"
+    yield from _informational(field, 5_000 * len(field))
+
+
+@_FLOODS.flood("gRPC compression", "any", to_client=True)
+def compressed_messages_of_nothing_to_a_client() -> Iterator[bytes]:
+    """Each costs an inflater."""
+    import zlib  # where there is none, there is no gzip
+
+    deflater = zlib.compressobj(9, wbits=31)
+    nothing = message(deflater.compress(b"") + deflater.flush(), 1)
+    head = frame(HEADERS, END_HEADERS, 1, block((*GRPC_RESPONSE, (b"grpc-encoding", b"gzip"))))
+    yield from repeated(frame(DATA, 0, 1, nothing * 500), first=RESPONSE_OPENING + head)
+
+
+@_FLOODS.flood("RFC 9113, section 6.9.2", "closes", to_client=True, limits=("SETTINGS_FRAMES",))
+def windows_that_close_and_open_to_a_client() -> Iterator[bytes]:
+    wide, shut = b"\0\4\x7f\xff\xff\xff", b"\0\4\0\0\0\0"
+    yield from repeated(frame(SETTINGS, 0, 0, shut) + frame(SETTINGS, 0, 0, wide), first=RESPONSE_OPENING)
 
 
 FLOODS = tuple(_FLOODS.probes)
