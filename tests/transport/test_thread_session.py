@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from math import inf
 from types import FrameType
 from typing import Any
 
@@ -18,11 +19,13 @@ import trustme
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError
 from puregrpc.kernel.threads.trampoline import ThreadWaiter
 from puregrpc.transport.thread_session import session as module
+from puregrpc.transport.thread_session import writing as writing_module
 from puregrpc.transport.tls import TlsOptions
 from puregrpc.wire.connection import Request
 from puregrpc.wire.status import StatusCode
 from tests.transport.threads import (
     CHAT,
+    ECHO,
     NEVER,
     SLEEP,
     Client,
@@ -88,6 +91,15 @@ def lead(client: Client) -> None:
     raise AssertionError("the reader never leaves reading to callers")
 
 
+def begin(client: Client, request: Request = ECHO) -> Unary:
+    """Begin a call for which nobody waits."""
+    session = client.session
+    call = Unary(session)
+    call.waiter = ThreadWaiter()
+    session.begin_exchange(call, request, None, b"hello", time.monotonic())
+    return call
+
+
 # -- calls
 
 
@@ -107,6 +119,90 @@ def test_calls_of_all_kinds(client: Client, server: Server) -> None:
     session = client.session
     assert session.bytes_sent == server.sessions[0].bytes_received
     assert not session.calls
+
+
+@pytest.fixture
+def burst(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """Calls are as of one burst, however long they take to begin. Gives what threads were called for, and do not do."""
+    client.call()
+    monkeypatch.setattr(module, "BURST", inf)
+    called: list[Callable[[], object]] = []
+    monkeypatch.setattr(client.kernel, "submit", lambda function, _name: called.append(function))
+    return called
+
+
+def test_a_burst_of_begun_calls_is_sent_together(
+    client: Client, server: Server, burst: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(server.calls)
+    writing = client.session.writing
+    sent: list[object] = []
+    send = writing.send
+
+    def note(pieces: Any) -> None:
+        sent.append(pieces)
+        send(pieces)
+
+    monkeypatch.setattr(writing, "send", note)
+    calls = [begin(client, NEVER) for _ in range(writing_module.FEW_CALLS)]
+    assert len(sent) == len(calls)
+    calls += [begin(client, NEVER) for _ in range(2 * writing_module.MOST_TOGETHER + 1)]
+    assert len(burst) == 1
+    assert len(sent) < len(calls) / 2
+    assert eventually(lambda: len(server.calls) - before >= len(calls) - 1), "they wait for each other, not for long"
+    burst.pop()()
+    assert eventually(lambda: len(server.calls) - before == len(calls))
+    for call in calls:
+        client.session.reset(call)
+
+
+def test_whoever_waits_sends_what_was_put_off(
+    client: Client, server: Server, burst: list[Callable[[], object]]
+) -> None:
+    before = len(server.calls)
+    never = [begin(client, NEVER) for _ in range(writing_module.FEW_CALLS)]
+    calls = [begin(client) for _ in range(4)]
+    assert len(burst) == 1
+    client.session.read_for_begun(calls[-1], time.monotonic())
+    assert eventually(lambda: all(call.ended for call in calls))
+    never += [begin(client, NEVER) for _ in range(6)]
+    assert client.call().message == b"hello"
+    assert eventually(lambda: len(server.calls) - before == len(never) + len(calls) + 1)
+    for call in never:
+        client.session.reset(call)
+
+
+def test_a_burst_is_sent_where_no_thread_can_be_started(
+    client: Client, server: Server, burst: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(client.kernel, "submit", fail)
+    before = len(server.calls)
+    calls = [begin(client, NEVER) for _ in range(6)]
+    assert eventually(lambda: len(server.calls) - before == len(calls))
+    for call in calls:
+        client.session.reset(call)
+
+
+def test_a_burst_goes_on_when_whoever_calls_a_thread_is_interrupted(
+    client: Client, server: Server, burst: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    calls = [begin(client, NEVER) for _ in range(writing_module.FEW_CALLS)]
+    with monkeypatch.context() as patch:
+        patch.setattr(client.kernel, "submit", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            begin(client, NEVER)
+    calls += [begin(client, NEVER) for _ in range(2)]
+    assert len(burst) == 1, "a thread is called anew"
+    burst.pop()()
+    assert eventually(lambda: {call.request.path for call in server.calls[-len(calls) :]} == {NEVER.path})
+    for call in calls:
+        client.session.reset(call)
 
 
 def test_a_lone_caller_reads_and_otherwise_the_reader_does(client: Client) -> None:

@@ -18,7 +18,7 @@ from puregrpc.transport.end_reasons import CLOSED_HERE
 from puregrpc.transport.session import CallT, ConnectionT, Owner, Session, SessionOptions, UnaryExchange
 from puregrpc.transport.thread_session.endpoints import Pieces, endpoint_of
 from puregrpc.transport.thread_session.reading import QUIET, Reading
-from puregrpc.transport.thread_session.writing import Writing
+from puregrpc.transport.thread_session.writing import BURST, LATER, Writing
 from puregrpc.wire.connection import Call, ClientConnection, Driver, Request, ServerCall
 from puregrpc.wire.status import Status, StatusCode
 
@@ -271,8 +271,7 @@ class ThreadSession(Session[ConnectionT]):
         try:
             pieces = self.mutex.locked(self._open, call, request, deadline, message, now, False)
             is_open = True
-            if pieces:
-                self.writing.send(pieces)
+            self._send_or_put_off(pieces)
             while not call.ended:
                 if not await call.waiter.wait(self._until(deadline, now)):
                     self.tell_time()
@@ -295,9 +294,7 @@ class ThreadSession(Session[ConnectionT]):
         now: float,
     ) -> None:
         try:
-            pieces = self.mutex.locked(self._begin, call, request, deadline, message, now)
-            if pieces:
-                self.writing.send(pieces)
+            self._send_or_put_off(self.mutex.locked(self._begin, call, request, deadline, message, now))
         except BaseException:
             if call in self.calls:
                 self._undo(call)
@@ -322,6 +319,7 @@ class ThreadSession(Session[ConnectionT]):
         That may change nothing: it is done for a short time, as nothing but input ends it, and not after ``until``.
         """
         reading = self.reading
+        self.push()
         if not reading.is_parked or not self.mutex.locked(reading.lead_begun, call):
             return
         try:
@@ -329,6 +327,12 @@ class ThreadSession(Session[ConnectionT]):
         finally:
             if reading.leader is call:
                 self.guarded(reading.stop_leading, call)
+
+    def _send_or_put_off(self, pieces: Pieces) -> None:
+        if pieces is LATER:
+            self.writing.call_sender()
+        elif pieces:
+            self.writing.send(pieces)
 
     def _until(self, deadline: float | None, now: float) -> float:
         return inf if deadline is None or self.reading.sees_to(deadline, now) else deadline
@@ -352,9 +356,11 @@ class ThreadSession(Session[ConnectionT]):
             self.calls.add(call)
             self.connection.open_call(call, request, deadline=deadline, message=message, end=True, now=now)
             self.calls_started += 1
-            self.last_call_at = now
+            since, self.last_call_at = now - self.last_call_at, now
             self.messages_sent += 1
-            return writing.take(is_small=len(message) < SMALL)
+            if may_lead or since > BURST:
+                return writing.take(is_small=len(message) < SMALL)
+            return writing.take_later(is_small=len(message) < SMALL)
         except BaseException as error:
             if _leaves_halfway(error):
                 self.give_up()

@@ -11,6 +11,7 @@ from math import inf
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
+from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.threads.kernel import is_cooperative
 from puregrpc.transport.amounts import without_first
 from puregrpc.transport.end_reasons import broken
@@ -32,6 +33,17 @@ NOTHING: Pieces = []
 END: Pieces = [b""]
 """The connection is over, and all of its output is sent."""
 
+LATER: Pieces = [b""]
+"""What there is to send waits for what follows at once."""
+
+BURST = 0.001
+"""Calls that nobody waits for yet, and that are begun within so many seconds of each other, are sent together."""
+
+FEW_CALLS = 2
+"""So many are sent at once all the same: what is sent together keeps the server waiting."""
+
+MOST_TOGETHER = 16
+
 LOOK_AWAY = 1.0
 
 
@@ -50,6 +62,10 @@ class Writing:
         self._session = session
         self._endpoint = endpoint
         self._gathers = is_cooperative()
+        self._is_put_off = False
+        """A thread will come to send what was put off; until then others may."""
+        self._put_off = 0
+        """How often something was put off since that thread was called."""
 
     def take(self, *, is_small: bool = False) -> Pieces:
         """What the caller is to hand to `send` next, once it has let the mutex go; what is small, in one piece.
@@ -78,6 +94,31 @@ class Writing:
             session.give_up()
             raise
         return pieces
+
+    def take_later(self, *, is_small: bool) -> Pieces:
+        """As `take`, for a call of a burst. LATER: a thread is to come for it, which `call_sender` calls.
+
+        A thread that computes keeps the interpreter for milliseconds from the one that comes: no longer is it put off.
+        """
+        if not is_small or self.sender or self._gathers or len(self._session.calls) <= FEW_CALLS:
+            return self.take(is_small=is_small)
+        if not self._is_put_off:
+            self._is_put_off, self._put_off = True, 1
+            return LATER
+        self._put_off += 1
+        return NOTHING if self._put_off % MOST_TOGETHER else self.take(is_small=is_small)
+
+    def call_sender(self) -> None:
+        """Have a thread send what was put off. It does so in any case: who is interrupted here has it `abandon`."""
+        session = self._session
+        try:
+            session.kernel.submit(self._send_put_off, f"puregrpc writer {session.peer}")
+        except (RuntimeError, LocalProtocolError):  # no thread can be started
+            self._send_put_off()
+
+    def _send_put_off(self) -> None:
+        self._is_put_off = False  # in this order: whoever puts something off says so first, and then looks at this
+        self.flush()
 
     def flush(self) -> None:
         """Send what there is to send, but for what another thread sends."""
@@ -125,6 +166,7 @@ class Writing:
 
     def abandon(self) -> None:
         """This thread was interrupted. If it was to send something, nothing can be sent behind that."""
+        self._is_put_off = False
         if self.sender == get_ident():
             self._give_up()
 
@@ -135,6 +177,7 @@ class Writing:
     def forget(self) -> None:
         """After `os.fork`, in the child: nobody sends."""
         self.sender = NOBODY
+        self._is_put_off = False
 
     def _gathered(self, pieces: Pieces) -> Pieces:
         """Nobody else runs while a greenlet sends. Those that can go on leave their output here first, and one write
