@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -67,3 +70,22 @@ def test_they_take_little() -> None:
         streams.add(stream_id)
     assert streams.forgotten == 19_999
     assert sys.getsizeof(streams._bits) < REMEMBERED_RESETS
+
+
+def test_streams_that_are_skipped_take_no_steps() -> None:
+    """A peer may skip thousands with each call."""
+    streams, lines, before = ClosedStreams(4096), 0, sys.gettrace()
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> Callable[..., Any]:
+        nonlocal lines
+        lines += event == "line"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        for number in range(50):
+            streams.note(2 * 4000 * number + 1, 1)
+            streams.note(2 * 100_000 * number + 1_000_001, 1)
+    finally:
+        sys.settrace(before)
+    assert lines < 50 * 2 * 30

@@ -26,14 +26,21 @@ class ClosedStreams:
         if ahead > 0:
             if ahead >= most:
                 self._notes = notes = bytearray(min(most, index + 1))
-            elif len(notes) < most:
-                notes += bytes(min(ahead, most - len(notes)))
-            for skipped in range(max(self._highest + 1, index - most + 1), index):
-                notes[skipped % most] = 0
+            else:
+                if len(notes) < most:
+                    notes += bytes(min(ahead, most - len(notes)))
+                self._clear((self._highest + 1) % most, ahead - 1)
             self._highest = index
         elif ahead <= -most:
             return
         notes[index % most] = what
+
+    def _clear(self, first: int, count: int) -> None:
+        """Forget what was at the places of streams that are skipped: a peer may skip thousands with each call."""
+        notes = self._notes
+        behind = max(first + count - self._most, 0)
+        notes[first : first + count - behind] = bytes(count - behind)
+        notes[:behind] = bytes(behind)
 
     def get(self, stream_id: int) -> int:
         """What is remembered of a stream; 0 for nothing."""
