@@ -18,6 +18,12 @@ __all__ = ["Endings"]
 MOST_IN_TURN = 16
 """How many handlers are interrupted in one turn of the loop: each costs up to a tenth of a millisecond."""
 
+MANY = 512
+"""Where more wait than so many, memory is what matters: they are there until they have heard of it."""
+
+MOST_OF_MANY = 48
+"""How many of those are interrupted in one turn."""
+
 
 class Endings:
     """Interrupts the handlers of calls that are over, some in each turn of the loop. On threads, all at once."""
@@ -70,7 +76,8 @@ class Endings:
             self._is_due = True
             with suppress(NotConnected):
                 self._kernel.call_soon(self._go_on)
-        while waiting and self._count < MOST_IN_TURN:
+        most = MOST_IN_TURN if len(waiting) < MANY else MOST_OF_MANY
+        while waiting and self._count < most:
             self._count += 1
             waiting.popleft()()
         self._tell()

@@ -29,7 +29,8 @@ class Turn:
         self._seconds = seconds
         self._ends: float | None = None
         self.handed_over = 0.0
-        """What it gave handlers to do: how many calls have begun, and their messages by what they come to beside."""
+        """What it gave handlers to do: how many calls have begun or were ended, and their messages by what they come to
+        beside."""
         self.is_limited = clock is not None
 
     def begin(self) -> None:
@@ -42,6 +43,10 @@ class Turn:
         self.handed_over += 1
         if self.handed_over >= TURN_BEGINNINGS:
             self.end()
+
+    def call_ended(self) -> None:
+        """A peer has ended a call: its handler hears of it, and that takes time as well."""
+        self.call_began()
 
     def messages_came(self, number: int) -> None:
         """So many messages came for one handler together."""

@@ -507,6 +507,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         self._end_call(call, status)
 
     def _peer_reset(self, call: Call, error_code: int) -> None:
+        self._turn.call_ended()
         problem = f"the client reset the stream with {http2_error_name(error_code)}"
         self._end_call(call, Status(StatusCode.CANCELLED, problem))
 

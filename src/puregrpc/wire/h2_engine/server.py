@@ -292,6 +292,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         self._end_call(stream, status)
 
     def _peer_reset(self, stream: Stream[ServerCall], error_code: int) -> None:
+        self._turn.call_ended()
         problem = f"the client reset the stream with {http2_error_name(error_code)}"
         self._end_call(stream, Status(StatusCode.CANCELLED, problem))
 
