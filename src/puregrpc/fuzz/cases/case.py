@@ -29,11 +29,16 @@ nobody looks at."""
 
 MANY = ("burst", "volley")
 
-Expectation = Literal["answer", "refusal", "same", "any", "auth", "follows", "stored", "nothing", "alike", "distinct"]
+Expectation = Literal[
+    "answer", "refusal", "same", "any", "auth", "follows", "stored", "nothing", "alike", "distinct", "paged", "counted",
+    "lengths", "again",
+]  # fmt: skip
 """What is right: a call that is valid by the schema and gets a status; one that must not be served; the same answer as
 the ordinary form of the call; anything that keeps to the protocol; UNAUTHENTICATED or PERMISSION_DENIED; for the last
 stream the same answer as before; what an earlier stream has put; anything, no answer included; of the same request the
-same answer each time; in each answer another value of the field that ``stored`` names."""
+same answer each time; in each answer another value of the field that ``stored`` names; of two walks through pages the
+same list; a number that grows with each call; a number that is that of a stream's messages; for the last stream the
+same status as for the first."""
 
 Stored = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 """Fields of a request and where they come back in a reply: the numbers that lead to them in each."""

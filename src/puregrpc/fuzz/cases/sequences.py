@@ -38,11 +38,12 @@ def sequence_cases(
     server_stream: bool,
     deadline_fields: Fields,
     unusual: bytes,
+    longer: bytes,
 ) -> Iterator[Case]:
     """The sequences of one method, whose ordinary call has these fields and this message.
 
     ``deadline_fields`` are the fields of a call with the deadline `DEADLINE`; ``unusual`` is a message that nobody has
-    sent before.
+    sent before, ``longer`` one with long texts in which `MARK` is.
     """
     body = message(octets)
 
@@ -89,6 +90,17 @@ def sequence_cases(
         [Step("open", 0, others), half_closed, Step("wait", 0, until="end"), Step("connect"), *follow(1)],
         "follows",
     )
+    yield case(
+        "a call after one of another caller on its connection",
+        [Step("open", 0, others), half_closed, Step("wait", 0, until="end"), *follow(1)],
+        "follows",
+    )
+    if longer != octets:
+        yield case(
+            "a call after one with longer texts",
+            [begun, Step("data", 0, octets=message(longer), end=True), Step("wait", 0, until="end"), *follow(1)],
+            "follows",
+        )
     asked = Step("data", 0, octets=message(unusual), end=True)
     yield case(
         "a call after another caller's with the same message",

@@ -12,7 +12,17 @@ from puregrpc.fuzz.cases.case import Case
 from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.wire.status import StatusCode
 
-__all__ = ["CHECKS", "Check", "Observation", "Profile", "UserCheck", "normal_text", "signature", "violation"]
+__all__ = [
+    "CHECKS",
+    "REFUSALS",
+    "Check",
+    "Observation",
+    "Profile",
+    "UserCheck",
+    "normal_text",
+    "signature",
+    "violation",
+]
 
 Check = Literal[
     "process-ended",
@@ -55,6 +65,8 @@ CHECKS: dict[Check, str] = {
 }
 """Every check, with how bad it is."""
 
+REFUSALS = (3, 9, 11)
+"""INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE."""
 INTERNAL = {StatusCode.UNKNOWN, StatusCode.INTERNAL, StatusCode.DATA_LOSS}
 REFUSED_AUTH = {StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED}
 
@@ -100,6 +112,8 @@ class Profile:
     """The longest that an ordinary call took."""
     ordinary_codes: set[int | None] = field(default_factory=set)
     """What ordinary calls have ended with."""
+    refused: dict[str, bytes] = field(default_factory=dict)
+    """Messages that it has refused, by what it has said."""
     codes: dict[int, int] = field(default_factory=dict)
     cases: int = 0
     muted: list[frozenset[tuple[int, ...]]] = field(default_factory=list)

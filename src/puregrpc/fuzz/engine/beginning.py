@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import Case, Step
-from puregrpc.fuzz.checks.words import INTERNAL, Observation, Profile, normal_text, signature
+from puregrpc.fuzz.checks.words import INTERNAL, REFUSALS, Observation, Profile, normal_text, signature
 from puregrpc.fuzz.connection.connecting import LinkOptions
 from puregrpc.fuzz.connection.link import Link
 from puregrpc.fuzz.connection.running import run_case
@@ -23,8 +23,6 @@ from puregrpc.fuzz.values.shapes import learn
 __all__ = ["Beginning"]
 
 
-REFUSALS = (3, 9, 11)
-"""INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE."""
 SETTLING = 2.0
 SETTLING_SHARE = 0.02
 """Seconds, and part of the time, to find a message that a method takes."""

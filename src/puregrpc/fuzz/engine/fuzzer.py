@@ -13,13 +13,15 @@ from dataclasses import replace
 from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import Case
 from puregrpc.fuzz.cases.headers import two_hosts
-from puregrpc.fuzz.checks.words import Observation, Profile, normal_text
+from puregrpc.fuzz.checks.words import REFUSALS, Observation, Profile, normal_text
 from puregrpc.fuzz.connection.running import SLACK, body_of, is_simple, run_case
 from puregrpc.fuzz.engine.aftermath import BUSY_SOON, MOST_KEPT
 from puregrpc.fuzz.engine.beginning import is_small
 from puregrpc.fuzz.engine.findings import Progress, Report
 from puregrpc.fuzz.engine.measuring import Measuring
 from puregrpc.fuzz.engine.watching import DOWN, OutOfTime
+from puregrpc.fuzz.phases.counted import counted_cases
+from puregrpc.fuzz.phases.pages import page_cases
 from puregrpc.fuzz.phases.planner import in_turn
 from puregrpc.fuzz.values.choices import Choices
 from puregrpc.fuzz.values.shapes import learn, shape_of
@@ -32,6 +34,7 @@ LOOK_EVERY = 128
 """After so many cases a second connection is tried, and memory looked at."""
 MANY_CALLS = 20
 """A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
+MOST_REFUSED = 4
 CALM_EVERY = 1.0
 """Seconds after which it is seen whether the target does nothing when there is nothing to do."""
 
@@ -74,24 +77,26 @@ class Fuzzer(Measuring):
                 self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.29)
             self._growing(ending, 0.36)
             if "sequence" in levels:
-                self._flows(usable, 0.39)
-                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.41)
-                self._drive("together", planner.mixed(ending), 0.43)
-                self._volleys(steady, 0.44)
-                self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 2), 0.55)
+                self._flows(usable, 0.43)
+                self._drive("pages", page_cases(ending, self.generator, self._ask), 0.435)
+                self._drive("counted", counted_cases(ending, self.generator, self._ask), 0.44)
+                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.46)
+                self._drive("together", planner.mixed(ending), 0.48)
+                self._volleys(steady, 0.49)
+                self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 2), 0.58)
                 self._calm()
             pairs = in_turn([planner.pairs(each) for each in ending]) if "schema" in levels else iter(())
             if "schema" in levels:
-                self._drive("pairs", pairs, 0.58)
+                self._drive("pairs", pairs, 0.6)
                 self.judge.replies_are_whole = False
-                self._drive("damage", in_turn([planner.damage(each) for each in ending], 16), 0.61)
+                self._drive("damage", in_turn([planner.damage(each) for each in ending], 16), 0.63)
             if "header" in levels:
-                share = 0.66 if {"frame", "schema"} & set(levels) else 1.0
+                share = 0.67 if {"frame", "schema"} & set(levels) else 1.0
                 self._drive("headers", in_turn(headers), share)
             if "frame" in levels:
                 quick = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
-                self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.67)
-                self._limits(ending, 0.76)
+                self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.68)
+                self._limits(ending, 0.77)
                 self._fresh()
                 self._drive("floods", planner.floods(), 0.83)
                 self._untaken(ending, 0.91)
@@ -253,17 +258,29 @@ class Fuzzer(Measuring):
         if counts:
             self._recent.append(case)
         self._ask_again(case)
+        if case.expects == "again" and not self._is_as_at_first(case):
+            self._fresh()
         outcome = run_case(case, self.target, deadline=self.options.deadline)
         for observation in self._observe(case, outcome):
             self._examine(case, observation)
         if len(self._recent) >= LOOK_EVERY:
             self._look()
 
+    def _is_as_at_first(self, case: Case) -> bool:
+        """Whether a method's ordinary call has the status that it had at the beginning."""
+        profile = self.profiles.get(case.method)
+        if profile is None or profile.answer is None:
+            return True
+        answer = self._ask(profile)
+        return answer is None or answer.code == profile.answer.code
+
     def _learn(self, case: Case, answer: Answer, profile: Profile) -> None:
         code = -1 if answer.code is None else answer.code
         profile.codes[code] = profile.codes.get(code, 0) + 1
         if code == 0 and len(answer.body) > profile.most and len(case.messages) == 1:
             profile.most, profile.amplifier = len(answer.body), case.messages[0]
+        if code in REFUSALS and len(case.messages) == 1 and len(profile.refused) < MOST_REFUSED:
+            profile.refused.setdefault(normal_text(answer.text), case.messages[0])
         if case.drawn is None:
             return
         seen = self._seen.setdefault(case.method, set())

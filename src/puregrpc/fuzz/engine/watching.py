@@ -19,8 +19,10 @@ from puregrpc.fuzz.connection.target import Target
 from puregrpc.fuzz.engine.findings import Event, Note, Report
 from puregrpc.fuzz.engine.options import Options
 from puregrpc.fuzz.measures.usage import UsageWatch
+from puregrpc.fuzz.phases.counted import miscounted, miscounted_streams
+from puregrpc.fuzz.phases.pages import unlike_pages
 from puregrpc.fuzz.phases.planner import Planner
-from puregrpc.fuzz.phases.together import given_twice, unlike
+from puregrpc.fuzz.phases.together import given_twice, refused_again, unlike
 from puregrpc.fuzz.values.field_values import Dictionary
 from puregrpc.fuzz.values.generate import Generator
 from puregrpc.fuzz.values.shapes import Shape
@@ -37,6 +39,13 @@ COME_BACK = 5.0
 DOWN = {"process-ended", "not-served"}
 ENHANCE_YOUR_CALM = 11
 MOST_BEFORE = 1024
+
+
+COMPARED: dict[str, Callable[[Case, Outcome], list[Observation]]] = {
+    "alike": unlike, "distinct": given_twice, "paged": unlike_pages, "counted": miscounted,
+    "lengths": miscounted_streams, "again": refused_again,
+}  # fmt: skip
+"""What cases of several calls show when their answers are compared."""
 
 
 class OutOfTime(Exception):  # noqa: N818 - control flow
@@ -215,7 +224,7 @@ class Watching:
     def _observe(self, case: Case, outcome: Outcome) -> list[Observation]:
         """What is wrong with the outcome of a case that was carried out alone."""
         found: list[Observation] = []
-        is_of_several = bool(case.stored) or case.expects in ("alike", "distinct")
+        is_of_several = bool(case.stored) or case.expects == "alike"
         others = {step.stream: step.fields for step in case.steps if step.kind in ("open", "burst")}
         others = others if is_of_several else {}
         is_put = all(answer.code == 0 for number, answer in outcome.answers.items() if number != outcome.last)
@@ -226,16 +235,14 @@ class Watching:
             path = next(
                 (value.decode("latin-1") for name, value in others.get(number, ()) if name == b":path"), case.method
             )
-            if (is_last and (is_put or not case.stored)) or (answer.ended and not is_last):
+            if (is_last and (is_put or case.expects != "stored")) or (answer.ended and not is_last):
                 found += self.judge.judge(case, answer, self.profiles.get(path), is_last=is_last)
-        if case.expects == "alike":
-            found += unlike(case, outcome)
-        if case.expects == "distinct":
-            found += given_twice(case, outcome)
+        if case.expects in COMPARED:
+            found += COMPARED[case.expects](case, outcome)
         found += [violation(text) for text in outcome.violations[:2]]
         last = outcome.answers.get(outcome.last)
         if last is not None and last.ended and _tells_another(case, last):
-            text = f"{case.about}: it is told what the other caller's metadata says"
+            text = f"{case.about}: it is told what the other caller has said"
             found.append(Observation("state", text, (case.about,), "", "CWE-488"))
         unanswered = last is None or not last.ended
         if outcome.closed or outcome.refused or unanswered or self.target.has_ended():
@@ -304,8 +311,9 @@ class Watching:
 
 def _tells_another(case: Case, last: Answer) -> bool:
     """Whether the last call of a case is told what only another call of it has sent."""
-    senders = [step.fields for step in case.steps if step.kind == "open"]
-    marked = [any(value == MARK for _, value in fields) for fields in senders]
+    texts = {step.stream: step.octets for step in case.steps if MARK in step.octets}
+    senders = [step for step in case.steps if step.kind == "open"]
+    marked = [step.stream in texts or any(value == MARK for _, value in step.fields) for step in senders]
     if not marked or marked[-1] or not any(marked):
         return False
     return MARK in last.body or any(MARK in value for _, value in (*(last.headers or ()), *(last.trailers or ())))

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from puregrpc.codec.wire_format.tags_and_varints import varint
 from puregrpc.fuzz.cases.case import Case, Step, Stored
 from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.values.choices import Directed, Path
 from puregrpc.fuzz.values.field_values import words_of
-from puregrpc.fuzz.values.fields import ALL, common_fields, leaves, raw_value, with_field
+from puregrpc.fuzz.values.fields import ALL, PRESENT, common_fields, leaves, raw_value, with_field
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldType
 
@@ -26,6 +27,16 @@ READS = (*GETS, "list", "search", "count", "export", "watch", "browse")
 MOST_READERS = 4
 OVERWRITES = ("put", "set", "store", "save", "write", "update", "upsert")
 KEYS = ("id", "key", "name", "uuid", "uid", "code", "slug")
+
+
+def _times(*pairs: tuple[int, int]) -> tuple[bytes, ...]:
+    """Seconds and billionths, as both messages have them."""
+    tags = b"\x08", b"\x10"
+    return tuple(
+        b"".join(tag + varint(each & (1 << 64) - 1) for tag, each in zip(tags, pair, strict=True)) for pair in pairs
+    )
+
+
 KEPT_BY_SERVERS = (
     "version", "revision", "etag", "status", "state", "created", "updated", "modified", "time", "at", "count", "size",
     "total", "owner", "password", "secret", "token", "hash", "generation", "url", "uri", "checksum",
@@ -48,6 +59,16 @@ NEAR = (
     ("one with a dot", "a.b", "a_b"),
 )
 """Keys that are not the same, and how."""
+TEXTS = (
+    "\U0001f600", "a\r\nb", "<a & 'b'>", "a\tb", "a\\nb", "%41+%C3", "a  b", "cafe\u0301", "\u202ea", "a\x7fb",
+    "a\x01b", "10.50", "1,5", "a;b", "\ufb01", "\u00df", "null", "007",
+)  # fmt: skip
+"""Such as quotes, controls, and characters that few encodings have."""
+TIMES = {
+    "google.protobuf.Timestamp": _times((-1, 0), (1_700_000_000, 123_456_000), (4_102_444_800, 0), (1 << 32, 0)),
+    "google.protobuf.Duration": _times((1, 500_000_000), (0, 1000), (-90, -500_000_000), (34_560_000, 0)),
+}
+"""As they are written: before 1970, behind 2038, and parts of a second down to millionths, which most clocks have."""
 LISTS = (2, 30, 300)
 """How many values are put into a list, in order and none of them twice: it may be kept as a set."""
 LISTED = {
@@ -95,16 +116,24 @@ class Flow:
             if words_of(self.put.method.name)[0] in OVERWRITES:
                 puts = [self._put(generator, {}), self._put(generator, self._others())]
                 yield self._case(generator, "a thing that was put twice", puts, self._stored(), of=1)
+        yield from self._defaults(generator)
         for at in range(2, 2 + VALUES_OF_A_FIELD):
             for path, other, plan in self.fields:
-                content = _value(path, plan, at)
-                if content is not None:
+                for content in _values(path, plan, at):
                     about = f"what {generator.named(self.put.method.input_type, _without_all(path))} was put as"
                     put = self._put(generator, {path: content})
-                    yield self._case(generator, about, [put], ((path, other),))
+                    yield self._case(generator, about, [put], _parts(path, other, plan))
             key = self._key(at) if at < VALUES_OF_A_KEY else None
             if key is not None and len(key) < MOST_KEY:
                 yield self._case(generator, "another key", [self._put(generator, {}, key)], self._stored(), key=key)
+
+    def _defaults(self, generator: Generator) -> Iterator[Case]:
+        """Defaults of fields that may also be unset."""
+        for path, other, plan in self.fields:
+            if path[-1] != ALL and plan.field.has_presence and plan.encode is not None and plan.field.type in LISTED:
+                put = self._put(generator, {path: plan.tag + plan.encode(0 if LISTED[plan.field.type] else "")})
+                about = f"{generator.named(self.put.method.input_type, path)} with its default"
+                yield self._case(generator, about, [put], (((*path, PRESENT), (*other, PRESENT)),))
 
     def _near_keys(self, generator: Generator) -> Iterator[Case]:
         """Two things whose keys are nearly the same; the first of them is to come back."""
@@ -208,16 +237,30 @@ def _without_all(path: Path) -> Path:
     return path[:-1] if path[-1] == ALL else path
 
 
-def _value(path: Path, plan: FieldPlan, at: int) -> bytes | None:
-    """What a field is put as, its tag included: a value of its table, or more values of a list, in order."""
+def _parts(path: Path, other: Path, plan: FieldPlan) -> Stored:
+    """Where a field is compared: a time, which parsers put together of all that is given, in its parts."""
+    if plan.encode is not None:
+        return ((path, other),)
+    return tuple(((*path, number), (*other, number)) for number in (1, 2))
+
+
+def _values(path: Path, plan: FieldPlan, at: int) -> Iterator[bytes]:
+    """What a field is put as, its tag included: values of its tables, or more values of a list, in order."""
+    kind = plan.field.message_type
     if path[-1] != ALL:
-        is_there = at < len(plan.encoded) and len(plan.encoded[at]) < MOST_OCTETS
-        return plan.tag + plan.encoded[at] if is_there else None
+        if at < len(plan.encoded) and len(plan.encoded[at]) < MOST_OCTETS:
+            yield plan.tag + plan.encoded[at]
+        if plan.field.type is FieldType.STRING and plan.encode is not None and at - 2 < len(TEXTS):
+            yield plan.tag + plan.encode(TEXTS[at - 2])
+        if kind is not None and at - 2 < len(TIMES.get(kind.full_name, ())):
+            time = TIMES[kind.full_name][at - 2]
+            yield plan.tag + varint(len(time)) + time
+        return
     if at - 2 >= len(LISTS) or plan.encode is None or plan.field.type not in LISTED:
-        return None
+        return
     is_number = LISTED[plan.field.type]
     values = (1000 + number if is_number else b"z%03d" % number for number in range(LISTS[at - 2]))
-    return b"".join(plan.tag + plan.encode(value) for value in values)
+    yield b"".join(plan.tag + plan.encode(value) for value in values)
 
 
 def flows_of(profiles: Sequence[Profile], generator: Generator) -> list[Flow]:

@@ -9,14 +9,15 @@ from puregrpc.fuzz.cases import conversations
 from puregrpc.fuzz.cases.case import Case, Expectation, Step
 from puregrpc.fuzz.cases.damage import broken_at_random, damaged
 from puregrpc.fuzz.cases.headers import header_cases, metadata_cases, request_fields
-from puregrpc.fuzz.cases.sequences import DEADLINE, auth_cases, sequence_cases, stream_cases
+from puregrpc.fuzz.cases.sequences import DEADLINE, MARK, auth_cases, sequence_cases, stream_cases
 from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.floods import FLOODS_BY_KIND
-from puregrpc.fuzz.frames.probe import Fields, Probe
+from puregrpc.fuzz.frames.probe import Fields, Probe, message
 from puregrpc.fuzz.frames.single import SINGLE_SHOTS
 from puregrpc.fuzz.phases.edges import edges
-from puregrpc.fuzz.phases.together import bursts, mixed, ways
+from puregrpc.fuzz.phases.together import behind_refusals, bursts, mixed, ways
 from puregrpc.fuzz.values.choices import Choices, Directed, Path, mutated
+from puregrpc.fuzz.values.field_values import SIGNED, UNSIGNED
 from puregrpc.fuzz.values.fields import leaves, with_field
 from puregrpc.fuzz.values.generate import COUNT, Generator
 from puregrpc.proto.descriptors import FieldType
@@ -24,6 +25,11 @@ from puregrpc.proto.descriptors import FieldType
 __all__ = ["Planner", "in_turn"]
 
 VARIED = 4
+SMALL = (10, 3)
+"""Numbers that most methods take."""
+NUMBERS = {*SIGNED, *UNSIGNED}
+LONG = (3000, 30_000)
+LONGER = (MARK * 10).decode()
 UNUSUAL = 0x5EED1E55
 PAIR_VALUES = 10
 PAIR_COUNTS = 5
@@ -116,6 +122,7 @@ class Planner:
 
     def boundaries(self, profile: Profile) -> Iterator[Case]:
         """One field at a time, every value of its table, among ordinary fields and alone."""
+        yield from self._long(profile)
         for about, choices, path in edges(self.generator, profile.method.input_type):
             yield self.made(profile, choices, about, path)
 
@@ -185,10 +192,16 @@ class Planner:
         """Streams of requests, none of them odd."""
         if profile.method.is_client_stream:
             yield from stream_cases(profile.path, profile.fields, [profile.octets, b""])
+            for about, at in (("largest", -1), ("smallest", 0)):
+                steps = [Step("open", fields=profile.fields)]
+                body = message(self._numbers(profile, at))
+                steps += [Step("data", octets=body * 2, end=True), Step("wait", until="end")]
+                yield Case("sequence", profile.path, tuple(steps), "answer", f"2 messages with the {about} numbers")
 
     def sequences(self, profile: Profile) -> Iterator[Case]:
         """Calls as programs."""
         method = profile.method
+        yield from behind_refusals(profile.path, profile.fields, profile.octets, profile.refused)
         yield from sequence_cases(
             profile.path,
             profile.fields,
@@ -197,15 +210,46 @@ class Planner:
             server_stream=method.is_server_stream,
             deadline_fields=self.fields(profile.path, timeout=DEADLINE),
             unusual=self.varied(profile, UNUSUAL),
+            longer=self._longer(profile),
         )
 
     def candidates(self, profile: Profile) -> Iterator[bytes]:
         """Messages that are ordinary, each with another value in one of its fields."""
         descriptor = profile.method.input_type
+        chosen: list[list[bytes]] = []
         for path, plan in list(leaves(self.generator, descriptor))[:4]:
-            short = sorted((each for each in plan.encoded[2 : 2 + 20] if len(each) > 1), key=len)[:2]
-            for encoded in short or plan.encoded[2:4]:
-                yield with_field(descriptor, profile.octets, path, plan.tag + encoded)
+            encoded = sorted((each for each in plan.encoded[2 : 2 + 20] if len(each) > 1), key=len)[:2]
+            if plan.field.type in NUMBERS and plan.encode is not None:
+                encoded = [plan.encode(each) for each in SMALL]
+            chosen.append(
+                [with_field(descriptor, profile.octets, path, plan.tag + each) for each in encoded or plan.encoded[2:4]]
+            )
+        for number in range(2):
+            yield from (each[number] for each in chosen if number < len(each))
+
+    def _numbers(self, profile: Profile, at: int) -> bytes:
+        """The ordinary message with the smallest or the largest numbers (``at``: 0 or -1) that its fields can hold."""
+        descriptor = profile.method.input_type
+        octets = profile.octets
+        for path, plan in leaves(self.generator, descriptor):
+            if plan.field.type in NUMBERS and plan.encode is not None:
+                bits, low = SIGNED.get(plan.field.type), 0
+                if bits:
+                    low = -(1 << (bits - 1))
+                high = (1 << (bits or UNSIGNED[plan.field.type])) - 1 + low
+                octets = with_field(descriptor, octets, path, plan.tag + plan.encode((low, high)[at]))
+        return octets
+
+    def _long(self, profile: Profile) -> Iterator[Case]:
+        """Long texts in all fields: what is quick with each of them may not be with several."""
+        descriptor = profile.method.input_type
+        texts = [each for each in leaves(self.generator, descriptor) if each[1].field.type is FieldType.STRING]
+        for length in LONG if len(texts) > 1 else ():
+            octets = profile.octets
+            for number, (path, plan) in enumerate(texts[:4]):
+                assert plan.encode is not None
+                octets = with_field(descriptor, octets, path, plan.tag + plan.encode("abcd"[number] * length))
+            yield self.call(profile, octets, f"{length} characters in each text")
 
     def varied(self, profile: Profile, number: int) -> bytes:
         """The ordinary message with values of its own: its first texts and ids are made of ``number``."""
@@ -217,6 +261,15 @@ class Planner:
                 octets = with_field(descriptor, octets, path, plan.tag + plan.encode(f"v{number:08x}"))
             elif plan.field.name == "id" or plan.field.name.endswith("_id"):
                 octets = with_field(descriptor, octets, path, plan.tag + plan.encode(number))
+        return octets
+
+    def _longer(self, profile: Profile) -> bytes:
+        """The ordinary message with longer texts."""
+        descriptor = profile.method.input_type
+        octets = profile.octets
+        for path, plan in list(leaves(self.generator, descriptor))[:VARIED]:
+            if plan.field.type is FieldType.STRING and plan.encode is not None:
+                octets = with_field(descriptor, octets, path, plan.tag + plan.encode(LONGER))
         return octets
 
     def together(self, profile: Profile) -> Iterator[Case]:

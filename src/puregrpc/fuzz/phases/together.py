@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.cases.headers import without_deadline
-from puregrpc.fuzz.checks.words import Observation, signature
+from puregrpc.fuzz.checks.words import INTERNAL, Observation, signature
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import Fields, message
 from puregrpc.fuzz.values.fields import raw_value
 
-__all__ = ["as_sent", "bursts", "given_twice", "mixed", "unlike", "volley_of", "ways"]
+__all__ = [
+    "as_sent",
+    "behind_refusals",
+    "bursts",
+    "given_twice",
+    "mixed",
+    "refused_again",
+    "unlike",
+    "volley_of",
+    "ways",
+]
 
 AT_ONCE = 100
 """Calls that are begun together."""
@@ -84,6 +94,28 @@ def as_sent(calls: Sequence[tuple[Fields, bytes]], path: str) -> Case:
         steps.append(Step("wait", until="all"))
     about = f"{len(calls)} calls at once that are answered one by one"
     return Case("sequence", path, tuple(steps), "alike", about, "CWE-833", seconds=PATIENCE / 2)
+
+
+def behind_refusals(path: str, fields: Fields, octets: bytes, refused: Mapping[str, bytes]) -> Iterator[Case]:
+    """The ordinary call, one that is refused, and the ordinary one again."""
+    for said, other in refused.items():
+        steps: list[Step] = []
+        for number, each in enumerate((octets, other, octets)):
+            steps += [
+                Step("open", number, fields), Step("message", number, octets=each, end=True),
+                Step("wait", number, until="end"),
+            ]  # fmt: skip
+        about = f"an ordinary call behind one that is refused ({said})"
+        yield Case("sequence", path, tuple(steps), "again", about, "CWE-460")
+
+
+def refused_again(case: Case, outcome: Outcome) -> list[Observation]:
+    """Whether an ordinary call is refused because another was."""
+    first, last = outcome.answers.get(0), outcome.answers.get(outcome.last)
+    if first is None or last is None or first.code != 0 or not last.code or last.code in {*BUSY, *INTERNAL}:
+        return []
+    text = f"{case.about}: answered with {last.summary()}, and OK before"
+    return [Observation("state", text, ("refused",), "", case.reference)]
 
 
 def volley_of(path: str, fields: Fields, octets: bytes) -> Case:

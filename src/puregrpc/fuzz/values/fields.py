@@ -11,11 +11,14 @@ from puregrpc.fuzz.values.choices import Path
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldDescriptor, MessageDescriptor
 
-__all__ = ["ALL", "common_fields", "leaves", "lists", "lost_field", "raw_value", "with_field"]
+__all__ = ["ALL", "PRESENT", "common_fields", "leaves", "lists", "lost_field", "raw_value", "with_field"]
 
 MOST_DEPTH = 3
 ALL = 0
 """Behind the path of a list: all that is in it."""
+TIMES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
+PRESENT = -1
+"""Behind the path of a field: whether it is set."""
 
 
 def leaves(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple[Path, FieldPlan]]:
@@ -41,12 +44,20 @@ def lists(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple
                 yield (*path, ALL), plan
 
 
+def times(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple[Path, FieldPlan]]:
+    """The single times and durations of a message."""
+    for path, plan in generator.paths(descriptor):
+        kind = plan.field.message_type
+        if len(path) == 1 and not plan.field.is_repeated and kind is not None and kind.full_name in TIMES:
+            yield path, plan
+
+
 def common_fields(
     generator: Generator, request: MessageDescriptor, reply: MessageDescriptor
 ) -> list[tuple[Path, Path, FieldPlan]]:
     """The fields of a request that a reply has too, by name and type: where they are in both."""
     found: list[tuple[Path, Path, FieldPlan]] = []
-    for kind in (leaves, lists):
+    for kind in (leaves, lists, times):
         there: dict[tuple[str, object], Path] = {}
         for path, plan in kind(generator, reply):
             there.setdefault((plan.field.name, plan.field.type), path)
@@ -63,6 +74,8 @@ def raw_value(octets: bytes, path: Path) -> bytes | None:
     Of a scalar the last one counts, and messages of one number are one message in parts. Of a list it is all
     values, one behind the other.
     """
+    if path[-1:] == (PRESENT,):
+        return None if raw_value(octets, path[:-1]) is None else b"set"
     is_list = path[-1:] == (ALL,)
     path = path[:-1] if is_list else path
     try:
@@ -82,7 +95,7 @@ def raw_value(octets: bytes, path: Path) -> bytes | None:
 
 def with_field(descriptor: MessageDescriptor, octets: bytes, path: Path, content: bytes) -> bytes:
     """A message with a field set to what ``content`` says, its tag included: what comes last is what counts."""
-    path = path[:-1] if path[-1:] == (ALL,) else path
+    path = path[:-1] if path[-1:] in ((ALL,), (PRESENT,)) else path
     tags: list[FieldDescriptor] = []
     current: MessageDescriptor | None = descriptor
     for number in path[:-1]:

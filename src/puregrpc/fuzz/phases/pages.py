@@ -1,0 +1,143 @@
+"""Lists that come page by page: pages of one size, put together, are what pages of another size are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from puregrpc.fuzz.cases.answer import Answer
+from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.checks.words import Observation, Profile
+from puregrpc.fuzz.connection.running import Outcome
+from puregrpc.fuzz.values.choices import Path
+from puregrpc.fuzz.values.fields import ALL, raw_value, with_field
+from puregrpc.fuzz.values.generate import FieldPlan, Generator
+from puregrpc.proto.descriptors import FieldType, MessageDescriptor
+
+__all__ = ["page_cases", "unlike_pages"]
+
+SIZES = (10, 7, 5, 3, 2)
+MOST_PAGES = 25
+WALK = 1000
+"""Streams of a case from one walk through the pages to the next."""
+SIZE_NAMES = ("page_size", "limit", "max_results", "per_page", "max_items", "size", "count", "first")
+TOKEN_NAMES = ("page_token", "cursor", "token", "after", "next_token", "start_token", "continuation_token")
+NEXT_NAMES = ("next_page_token", "next_cursor", "next_token", "cursor", "end_cursor", "next", "continuation_token")
+NUMBERS = (FieldType.INT32, FieldType.INT64, FieldType.UINT32, FieldType.UINT64)
+
+Ask = Callable[[Profile], "Answer | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """A method that gives pages, and where it has what belongs to them."""
+
+    profile: Profile
+    size: FieldPlan
+    token: FieldPlan
+    next: int
+    """The number of the reply's field with the token of the next page."""
+    items: int
+    """The number of the reply's list."""
+
+    def message(self, size: int) -> bytes:
+        """The request for a first page."""
+        assert self.size.encode is not None
+        assert self.token.encode is not None
+        descriptor = self.profile.method.input_type
+        octets = with_field(descriptor, self.profile.octets, (), self.size.tag + self.size.encode(size))
+        return octets + self.token.tag + self.token.encode("")
+
+    def walk(self, ask: Ask, size: int) -> tuple[bytes, int] | None:
+        """All items and how many pages they take; None where the tokens lead nowhere."""
+        assert self.token.encode is not None
+        tokens: set[bytes] = set()
+        items = b""
+        token = b""
+        for count in range(1, MOST_PAGES + 1):
+            octets = self.message(size) + self.token.tag + self.token.encode(token)
+            answer = ask(replace(self.profile, octets=octets))
+            if answer is None or answer.code != 0 or not (messages := answer.messages()[0]):
+                return None
+            items += raw_value(messages[0][1], (self.items, ALL)) or b""
+            token = raw_value(messages[0][1], (self.next,)) or b""
+            if not token:
+                return items, count
+            if token in tokens:
+                return None
+            tokens.add(token)
+        return items, MOST_PAGES
+
+    def steps(self, first: int, size: int, count: int) -> Iterator[Step]:
+        """Calls for so many pages, each with the token of the one before it."""
+        octets = self.message(size)
+        for number in range(first, first + count):
+            take = None if number == first else (number - 1, (self.next,), self.token.field.number << 3 | 2)
+            yield Step("open", number, self.profile.fields)
+            yield Step("message", number, octets=octets, end=True, take=take)
+            yield Step("wait", number, until="end")
+
+
+def page_cases(profiles: Sequence[Profile], generator: Generator, ask: Ask) -> Iterator[Case]:
+    """Two walks through the pages of a method, where they do not give the same list."""
+    for profile in profiles:
+        pages = _pages(profile, generator)
+        if pages is None or profile.answer is None or profile.answer.code != 0:
+            continue
+        walks = [(size, *walked) for size in SIZES if (walked := pages.walk(ask, size)) is not None]
+        for size, items, count in walks[1:]:
+            first, others, most = walks[0]
+            if not _is_alike(items, others, is_whole=max(count, most) < MOST_PAGES):
+                steps = (*pages.steps(0, first, most), *pages.steps(WALK, size, count))
+                stored: tuple[tuple[Path, Path], ...] = (((pages.items, ALL), (pages.next,)),)
+                about = f"pages of {first} and of {size}, put together"
+                yield Case("sequence", profile.path, steps, "paged", about, stored=stored)
+                break
+
+
+def unlike_pages(case: Case, outcome: Outcome) -> list[Observation]:
+    """Whether two walks give different lists."""
+    items, token = case.stored[0]
+    walks: dict[int, bytes] = {}
+    is_whole: dict[int, bool] = {}
+    for number in sorted(outcome.answers):
+        answer = outcome.answers[number]
+        messages = answer.messages()[0]
+        if answer.code != 0 or not messages:
+            return []
+        walk = number // WALK
+        walks[walk] = walks.get(walk, b"") + (raw_value(messages[0][1], items) or b"")
+        is_whole[walk] = not raw_value(messages[0][1], token)
+    if len(walks) != 2 or _is_alike(walks[0], walks[1], is_whole=all(is_whole.values())):
+        return []
+    return [Observation("property", f"{case.about}, are not the same list", ("pages",))]
+
+
+def _is_alike(one: bytes, other: bytes, *, is_whole: bool) -> bool:
+    """``is_whole``: both have come to their end."""
+    most = len(one) + len(other) if is_whole else min(len(one), len(other))
+    return one[:most] == other[:most]
+
+
+def _pages(profile: Profile, generator: Generator) -> Pages | None:
+    method = profile.method
+    if method.is_client_stream or method.is_server_stream:
+        return None
+    plans = {plan.field.name: plan for plan in generator.plan(method.input_type).fields()}
+    size = _named(plans, SIZE_NAMES, NUMBERS)
+    token = _named(plans, TOKEN_NAMES, (FieldType.STRING,))
+    following = _number(method.output_type, NEXT_NAMES)
+    lists = [each for each in method.output_type.fields if each.is_repeated and not each.is_map]
+    if size is None or token is None or not following or len(lists) != 1 or lists[0].type in NUMBERS:
+        return None
+    return Pages(profile, size, token, following, lists[0].number)
+
+
+def _named(plans: dict[str, FieldPlan], names: Sequence[str], types: Sequence[FieldType]) -> FieldPlan | None:
+    found = (plans[name] for name in names if name in plans)
+    return next((each for each in found if each.field.type in types and not each.field.is_repeated), None)
+
+
+def _number(descriptor: MessageDescriptor, names: Sequence[str]) -> int:
+    fields = {each.name: each for each in descriptor.fields if each.type is FieldType.STRING and not each.is_repeated}
+    return next((fields[name].number for name in names if name in fields), 0)

@@ -1,0 +1,117 @@
+"""Answers of several calls that are compared: pages put together, what is counted, and what is set at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.fuzz.zoo import ROOT
+
+from puregrpc.fuzz.cases.answer import Answer
+from puregrpc.fuzz.cases.headers import request_fields
+from puregrpc.fuzz.checks.words import Profile
+from puregrpc.fuzz.connection.running import Outcome
+from puregrpc.fuzz.frames.probe import message
+from puregrpc.fuzz.phases.counted import counted_cases, miscounted, miscounted_streams
+from puregrpc.fuzz.phases.pages import page_cases, unlike_pages
+from puregrpc.fuzz.values.fields import PRESENT, lost_field
+from puregrpc.fuzz.values.generate import Generator
+from puregrpc.schema import Registry, load_files
+
+REGISTRY = Registry()
+load_files(REGISTRY, [ROOT / "conformance" / "fuzz" / "zoo"], "depot.proto")
+GENERATOR = Generator(REGISTRY)
+SHELVES = 13
+
+
+def answered(reply: Any) -> Answer:
+    answer = Answer(1, 0.0)
+    answer.on_data(message(reply.SerializeToString()))
+    answer.on_fields(((b"grpc-status", b"0"),), end=True)
+    answer.ended = True
+    return answer
+
+
+def class_of(name: str) -> Any:
+    return REGISTRY.message_class(REGISTRY.message(f"depot.v1.{name}"))
+
+
+def profile_of(name: str, answer: Answer) -> Profile:
+    method = next(each for each in REGISTRY.service("depot.v1.Depot").methods if each.name == name)
+    return Profile(method, fields=request_fields(method.path, "localhost"), answer=answer, is_steady=True)
+
+
+def shelves_of(octets: bytes, fault: str) -> Answer:
+    request = class_of("ListShelvesRequest").FromString(octets)
+    begin = int(request.page_token or 0)
+    end = begin + request.page_size
+    first = begin + 1 if fault == "loses" and begin else begin
+    token = end - 1 if fault == "repeats" else end
+    shelves = [{"name": f"shelf {number}"} for number in range(first, min(end, SHELVES))]
+    return answered(
+        class_of("ListShelvesResponse")(shelves=shelves, next_page_token=str(token) if end < SHELVES else "")
+    )
+
+
+@pytest.mark.parametrize(("fault", "is_found"), [("", False), ("loses", True), ("repeats", True)])
+def test_pages_of_one_size_are_those_of_another(fault: str, is_found: bool) -> None:
+    profile = profile_of("ListShelves", shelves_of(b"", ""))
+    cases = list(page_cases([profile], GENERATOR, lambda each: shelves_of(each.octets, fault)))
+    assert len(cases) == is_found
+    for case in cases:
+        outcome = Outcome()
+        for step in case.steps:
+            if step.kind == "message":
+                octets = step.octets
+                if step.take is not None:
+                    before = outcome.answers[step.take[0]].messages()[0][0][1]
+                    token = class_of("ListShelvesResponse").FromString(before).next_page_token
+                    octets += class_of("ListShelvesRequest")(page_token=token).SerializeToString()
+                outcome.answers[step.stream] = shelves_of(octets, fault)
+        assert [each.check for each in unlike_pages(case, outcome)] == ["property"]
+
+
+def test_tokens_that_lead_nowhere_are_no_pages() -> None:
+    reply = class_of("ListShelvesResponse")(shelves=[{"name": "one"}], next_page_token="MTAw")
+    profile = profile_of("ListShelves", answered(reply))
+    assert list(page_cases([profile], GENERATOR, lambda _: answered(reply))) == []
+
+
+@given(st.integers(1, 1 << 40), st.integers(1, 3), st.integers(0, 150), st.booleans())
+def test_calls_at_once_count_as_much_as_others(first: int, step: int, lost: int, is_capped: bool) -> None:
+    reply = class_of("VisitResponse")
+    profile = profile_of("Visit", answered(reply(visits=1)))
+    profile.is_steady = False
+    counts = iter(range(0, 10, step))
+    (case,) = counted_cases([profile], GENERATOR, lambda _: answered(reply(visits=next(counts))))
+    numbers = [
+        number for each in case.steps if each.kind == "burst" for number in range(each.stream, each.stream + each.code)
+    ]
+    outcome = Outcome()
+    for number in numbers:
+        value = first + step * (number - (lost if number > 10 else 0))
+        outcome.answers[number] = answered(reply(visits=min(value, first + 20 * step) if is_capped else value))
+    assert bool(miscounted(case, outcome)) is (lost > 0 and not is_capped)
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_found"),
+    [((2, 3, 300, 2, 3), False), ((2, 3, 44, 2, 3), True), ((2, 3, 300, 2, 2), True), ((2, 3, 300, 1, 2), False),
+     ((2, 2, 44, 2, 2), False), ((0, 0, 0, 0, 0), False)],
+)  # fmt: skip
+def test_the_messages_of_streams_are_all_counted_or_none(lines: Sequence[int], is_found: bool) -> None:
+    reply = class_of("Inventory")
+    (case,) = counted_cases([profile_of("TakeInventory", answered(reply(lines=1)))], GENERATOR, lambda _: None)
+    outcome = Outcome(dict(enumerate(answered(reply(lines=each, count=7)) for each in lines)))
+    assert bool(miscounted_streams(case, outcome)) is is_found
+
+
+@given(st.one_of(st.none(), st.integers(-5, 5)), st.one_of(st.none(), st.integers(-5, 5)))
+def test_a_default_that_is_set_is_not_one_that_is_unset(sent: int | None, got: int | None) -> None:
+    one, other = (class_of("Parcel")(**({} if each is None else {"floor": each})) for each in (sent, got))
+    path = (6, PRESENT)
+    found = lost_field(one.SerializeToString(), other.SerializeToString(), [(path, path)])
+    assert (found is not None) is ((sent is None) != (got is None))
