@@ -220,6 +220,13 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "quadratic": ("cpu", "hang"),
         "empty-upload": ("process-ended",),
         "waits-after-half-close": ("hang",),
+        "buffer-of-the-last-one": ("state",),
+        "token-is-an-index": ("process-ended",),
+        "year-in-json": ("internal-status",),
+        "last-four": ("process-ended",),
+        "sends-on-closed": ("process-ended",),
+        "unlocks-twice": ("process-ended",),
+        "one-mistake-for-all": ("state",),
         "sound": (),
     },
     "node@1.14.7": {

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -34,6 +35,8 @@ type shop struct {
 	reading sync.RWMutex
 	waiting atomic.Int32
 	kept    [][]byte
+	buffer  []byte
+	broken  atomic.Bool
 }
 
 func (s *shop) GetItem(ctx context.Context, request *pb.GetItemRequest) (*pb.Item, error) {
@@ -44,6 +47,13 @@ func (s *shop) GetItem(ctx context.Context, request *pb.GetItemRequest) (*pb.Ite
 	case "takes-a-while":
 		// As one that asks a database; who has called is not looked at.
 		time.Sleep(20 * time.Millisecond)
+	case "buffer-of-the-last-one":
+		// Grows, and is not cut to what was read.
+		s.mutex.Lock()
+		s.buffer = append(s.buffer[:0], request.Id...)[:max(len(request.Id), len(s.buffer))]
+		title := string(s.buffer)
+		s.mutex.Unlock()
+		return &pb.Item{Id: request.Id, Title: strings.ToValidUTF8(title, ""), Price: 1.5, Color: request.Color}, nil
 	case "index":
 		return &pb.Item{Id: request.Id, Title: titles[request.Color]}, nil
 	case "concurrent-map":
@@ -92,6 +102,11 @@ func (s *shop) ListItems(_ context.Context, request *pb.ListItemsRequest) (*pb.L
 	if size < 0 {
 		return nil, status.Error(codes.InvalidArgument, "page_size: not below 0")
 	}
+	if s.fault == "token-is-an-index" {
+		if begin, err := strconv.Atoi(request.PageToken); err == nil && begin >= 0 {
+			_ = titles[begin:]
+		}
+	}
 	answer := &pb.ListItemsResponse{NextPageToken: "MTAw"}
 	for number := range min(size, 20) {
 		answer.Items = append(answer.Items, &pb.Item{Id: strconv.Itoa(int(number)), Title: "rose"})
@@ -110,6 +125,14 @@ func (s *shop) Quote(_ context.Context, order *pb.Order) (*pb.QuoteResponse, err
 		if _, found := order.Notes[""]; found {
 			panic("notes: no name")
 		}
+	}
+	if s.fault == "year-in-json" && order.DeliverAt != nil {
+		if _, err := json.Marshal(order.DeliverAt.AsTime()); err != nil {
+			return nil, err
+		}
+	}
+	if s.fault == "last-four" && order.GetCard() != "" {
+		_ = order.GetCard()[len(order.GetCard())-4:]
 	}
 	if s.fault == "quadratic" {
 		most := 0
@@ -151,6 +174,18 @@ func (s *shop) Watch(request *pb.WatchRequest, stream pb.Shop_WatchServer) error
 		}
 		<-done
 	}
+	if s.fault == "sends-on-closed" {
+		items := make(chan *pb.Item)
+		go func() {
+			<-stream.Context().Done()
+			close(items)
+		}()
+		go func() {
+			time.Sleep(3 * time.Millisecond)
+			items <- &pb.Item{}
+		}()
+		<-items
+	}
 	for number := range request.Count {
 		if err := stream.Send(&pb.Item{Id: request.Prefix + strconv.Itoa(int(number))}); err != nil {
 			return err
@@ -161,8 +196,15 @@ func (s *shop) Watch(request *pb.WatchRequest, stream pb.Shop_WatchServer) error
 
 func (s *shop) Upload(stream pb.Shop_UploadServer) error {
 	answer := &pb.Summary{}
+	if s.fault == "unlocks-twice" {
+		s.mutex.Lock()
+		defer s.mutex.Unlock()
+	}
 	for {
 		chunk, err := stream.Recv()
+		if err != nil && err != io.EOF && s.fault == "unlocks-twice" {
+			s.mutex.Unlock()
+		}
 		if err == io.EOF {
 			if s.fault == "empty-upload" {
 				fmt.Fprint(io.Discard, answer.Size/int64(answer.Chunks))
@@ -192,6 +234,14 @@ func (s *shop) Chat(stream pb.Shop_ChatServer) error {
 		}
 		if err != nil {
 			return err
+		}
+		if s.fault == "one-mistake-for-all" {
+			if line.Number < 0 {
+				s.broken.Store(true)
+			}
+			if s.broken.Load() {
+				return status.Error(codes.FailedPrecondition, "number: below 0")
+			}
 		}
 		if len(line.Text) > 1000 {
 			return status.Error(codes.InvalidArgument, "text: at most 1000 octets")

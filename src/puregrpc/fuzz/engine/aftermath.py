@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from puregrpc.fuzz.cases.case import Case, Step
-from puregrpc.fuzz.checks.words import Observation, Profile, signature
+from puregrpc.fuzz.checks.words import REFUSALS, Observation, Profile, signature
 from puregrpc.fuzz.connection.running import is_simple, run_case
 from puregrpc.fuzz.engine.proving import SLOW_START, Proving, followed
 from puregrpc.fuzz.measures.growth import cancelling
+from puregrpc.fuzz.phases.together import between, refused_again
 from puregrpc.fuzz.values.field_values import words_of
 
 __all__ = ["BUSY_SOON", "MOST_KEPT", "Aftermath"]
@@ -48,7 +49,13 @@ class Aftermath(Proving):
         if not self.target.can_restart or self.target.start_seconds > SLOW_START:
             return
         for profile in self.profiles.values():
-            if not profile.is_steady or profile.is_changed or not is_reading(profile.method.name):
+            if not profile.is_steady or profile.is_changed:
+                continue
+            if not is_reading(profile.method.name):
+                mine = [case for case in recent if case.method == profile.path and case.level in ("schema", "sequence")]
+                if mine and self._is_refused(profile):
+                    profile.is_changed = True
+                    self._find_refusal(profile, mine)
                 continue
             mine = [case for case in recent if case.method == profile.path and is_simple(case)]
             if mine and self._is_changed(profile):
@@ -73,6 +80,24 @@ class Aftermath(Proving):
             self._ask_again(followed(culprit, profile))
             case = followed(culprit, profile)
             self._examine(case, Observation("state", f"{case.about}: answered otherwise than before", (case.about,)))
+
+    def _is_refused(self, profile: Profile) -> bool:
+        """Whether its ordinary call is refused, and was not at the beginning."""
+        if profile.answer is None or profile.answer.code != 0:
+            return False
+        answers = [self._ask(profile) for _ in range(2)]
+        return all(answer is not None and answer.code in REFUSALS for answer in answers)
+
+    def _find_refusal(self, profile: Profile, cases: Sequence[Case]) -> None:
+        """Whether it is refused because another call was: what a call changes that is served, is its own affair."""
+        if not self._revive() or self._is_refused(profile):
+            return
+        culprit = self._by_halves(cases, lambda: self._is_refused(profile))
+        if culprit is not None and self._revive():
+            case = between(culprit, profile.fields, profile.octets)
+            for seen in refused_again(case, run_case(case, self.target, deadline=self.options.deadline)):
+                self._examine(case, seen)
+        self._revive()
 
     def _calm(self) -> None:
         """Whether the target is busy with nothing to do, and since which case."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.cases.headers import without_deadline
 from puregrpc.fuzz.checks.words import Observation, Profile
@@ -64,7 +65,7 @@ def _measured(
         for number in range(TIMES):
             link = target.link(raw=True)
             held.append(link)
-            _begin(link, head, len(first))
+            answer = _begin(link, head, len(first))
             _send(link, piece, COUNT // PART)
             early = target.usage()
             if begun is None or early is None:
@@ -73,7 +74,7 @@ def _measured(
                 return case, None
             _send(link, piece, COUNT - COUNT // PART)
             after = target.usage()
-            if after is None or target.has_ended():
+            if after is None or target.has_ended() or answer.ended:
                 return case, None
             sent += link.sent
             kept = after.memory - begun.memory
@@ -89,10 +90,11 @@ def _measured(
     )
 
 
-def _begin(link: Link, head: bytes, size: int) -> None:
-    link.expect(1)
+def _begin(link: Link, head: bytes, size: int) -> Answer:
+    answer = link.expect(1)
     link.send(head)
     link.spend(1, size)
+    return answer
 
 
 def _send(link: Link, piece: bytes, count: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 from puregrpc.fuzz.cases.case import Case, Step
@@ -99,19 +100,29 @@ def as_sent(calls: Sequence[tuple[Fields, bytes]], path: str) -> Case:
 def behind_refusals(path: str, fields: Fields, octets: bytes, refused: Mapping[str, bytes]) -> Iterator[Case]:
     """The ordinary call, one that is refused, and the ordinary one again."""
     for said, other in refused.items():
-        steps: list[Step] = []
-        for number, each in enumerate((octets, other, octets)):
-            steps += [
-                Step("open", number, fields), Step("message", number, octets=each, end=True),
-                Step("wait", number, until="end"),
-            ]  # fmt: skip
-        about = f"an ordinary call behind one that is refused ({said})"
-        yield Case("sequence", path, tuple(steps), "again", about, "CWE-460")
+        call = (Step("open", fields=fields), Step("message", octets=other, end=True))
+        yield between(Case("schema", path, call, "any", f"refused with {said}"), fields, octets)
+
+
+def between(case: Case, fields: Fields, octets: bytes) -> Case:
+    """A call that is refused, with the ordinary one before and behind it."""
+    streams = 2 + max((step.stream for step in case.steps), default=0)
+
+    def ordinary(number: int) -> tuple[Step, ...]:
+        call = Step("open", number, fields), Step("message", number, octets=octets, end=True)
+        return (*call, Step("wait", number, until="end"))
+
+    others = [replace(step, stream=step.stream + 1) for step in case.steps]
+    steps = (*ordinary(0), *others, Step("wait", streams - 1, until="end"), *ordinary(streams))
+    return Case("sequence", case.method, steps, "again", f"an ordinary call behind one that is refused ({case.about})",
+                "CWE-460")  # fmt: skip
 
 
 def refused_again(case: Case, outcome: Outcome) -> list[Observation]:
     """Whether an ordinary call is refused because another was."""
     first, last = outcome.answers.get(0), outcome.answers.get(outcome.last)
+    if any(not answer.code for number, answer in outcome.answers.items() if number not in (0, outcome.last)):
+        return []
     if first is None or last is None or first.code != 0 or not last.code or last.code in {*BUSY, *INTERNAL}:
         return []
     text = f"{case.about}: answered with {last.summary()}, and OK before"
