@@ -35,6 +35,8 @@ LOOK_EVERY = 128
 MANY_CALLS = 20
 """A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
 MOST_REFUSED = 4
+MOST_AMPLIFIER = 4096
+"""Octets of a message that is sent again and again for its large answer."""
 CALM_EVERY = 1.0
 """Seconds after which it is seen whether the target does nothing when there is nothing to do."""
 
@@ -277,10 +279,12 @@ class Fuzzer(Measuring):
     def _learn(self, case: Case, answer: Answer, profile: Profile) -> None:
         code = -1 if answer.code is None else answer.code
         profile.codes[code] = profile.codes.get(code, 0) + 1
-        if code == 0 and len(answer.body) > profile.most and len(case.messages) == 1:
-            profile.most, profile.amplifier = len(answer.body), case.messages[0]
-        if code in REFUSALS and len(case.messages) == 1 and len(profile.refused) < MOST_REFUSED:
-            profile.refused.setdefault(normal_text(answer.text), case.messages[0])
+        messages = case.messages
+        is_short = len(messages) == 1 and len(messages[0]) <= MOST_AMPLIFIER
+        if code == 0 and is_short and len(answer.body) > profile.most:
+            profile.most, profile.amplifier = len(answer.body), messages[0]
+        if code in REFUSALS and len(messages) == 1 and len(profile.refused) < MOST_REFUSED:
+            profile.refused.setdefault(normal_text(answer.text), messages[0])
         if case.drawn is None:
             return
         seen = self._seen.setdefault(case.method, set())
