@@ -68,12 +68,14 @@ class TrioWaiter:
 class TrioTask:
     """A `Task` of trio: a coroutine in a cancel scope of its own."""
 
-    __slots__ = ("_ended", "_scope", "_token")
+    __slots__ = ("_ended", "_is_over", "_scope", "_token")
 
-    def __init__(self) -> None:
+    def __init__(self, token: trio.lowlevel.TrioToken) -> None:
         self._scope = trio.CancelScope()
-        self._ended = trio.Event()
-        self._token = trio.lowlevel.current_trio_token()
+        self._token = token
+        self._ended: trio.Event | None = None
+        """For whoever waits for the end."""
+        self._is_over = False
 
     def cancel(self) -> None:
         try:
@@ -89,6 +91,11 @@ class TrioTask:
                 return
 
     async def join(self) -> None:
+        if self._is_over:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._ended is None:
+            self._ended = trio.Event()
         await self._ended.wait()
 
     async def run(self, function: Callable[[], Coroutine[Any, Any, None]], tasks: set[TrioTask]) -> None:
@@ -97,7 +104,9 @@ class TrioTask:
             with self._scope:
                 await run_logged(function)
         finally:
-            self._ended.set()
+            self._is_over = True
+            if self._ended is not None:
+                self._ended.set()
             tasks.discard(self)
 
 
@@ -137,8 +146,7 @@ class TrioKernel(Kernel):
     def spawn(
         self, function: Callable[P, Coroutine[Any, Any, None]], *arguments: P.args, **keywords: P.kwargs
     ) -> TrioTask:
-        task = TrioTask()
-
+        task = TrioTask(self._token)
         called = partial(function, *arguments, **keywords) if arguments or keywords else function
         self._nursery.start_soon(task.run, called, self._tasks, name=function)
         self._tasks.add(task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import RemoteProtocolError
@@ -137,21 +138,8 @@ class Controlled(Sending):
                 without_calls=config.keepalive_without_calls,
                 now=now,
             )
-        settings = {
-            INITIAL_WINDOW_SIZE: self._announced_window,
-            MAX_FRAME_SIZE_SETTING: MAX_FRAME_SIZE,
-            MAX_HEADER_LIST_SIZE: config.max_header_list_size,
-        }
-        if self._client:
-            settings[ENABLE_PUSH] = 0
-        else:
-            settings[MAX_CONCURRENT_STREAMS] = config.max_concurrent_streams
-        payload = b"".join([key.to_bytes(2, "big") + value.to_bytes(4, "big") for key, value in settings.items()])
-        opening = (PREFACE if self._client else b"") + frame(FrameType.SETTINGS, 0, 0, payload)
-        more = self._connection_window - FIRST_WINDOW
-        if more:
-            opening += frame(FrameType.WINDOW_UPDATE, 0, 0, more.to_bytes(4, "big"))
-        self.emit(opening)
+        streams = None if self._client else config.max_concurrent_streams
+        self.emit(_opening(self._announced_window, config.max_header_list_size, streams, self._connection_window))
 
     # -- time
 
@@ -593,3 +581,21 @@ def _earlier(one: float | None, other: float | None) -> float | None:
     if one is None or (other is not None and other < one):
         return other
     return one
+
+
+@lru_cache(maxsize=32)
+def _opening(stream_window: int, list_size: int, streams: int | None, connection_window: int) -> bytes:
+    """What a connection begins with; a client's where the number of ``streams`` is not limited."""
+    settings = {
+        INITIAL_WINDOW_SIZE: stream_window,
+        MAX_FRAME_SIZE_SETTING: MAX_FRAME_SIZE,
+        MAX_HEADER_LIST_SIZE: list_size,
+    }
+    if streams is None:
+        settings[ENABLE_PUSH] = 0
+    else:
+        settings[MAX_CONCURRENT_STREAMS] = streams
+    payload = b"".join([key.to_bytes(2, "big") + value.to_bytes(4, "big") for key, value in settings.items()])
+    opening = (PREFACE if streams is None else b"") + frame(FrameType.SETTINGS, 0, 0, payload)
+    more = connection_window - FIRST_WINDOW
+    return opening + frame(FrameType.WINDOW_UPDATE, 0, 0, more.to_bytes(4, "big")) if more else opening
