@@ -1,6 +1,7 @@
 """The writing half of a session of threads: whoever has something to send sends, without ever waiting for it.
 
-One thread sends at a time, and takes along what the others leave meanwhile.
+One thread sends at a time, and takes along what the others leave meanwhile. Calls that are begun in a burst, for which
+nobody waits yet, leave their requests to each other: the first has a thread called that sends what is left in the end.
 """
 
 from __future__ import annotations
@@ -96,9 +97,10 @@ class Writing:
         return pieces
 
     def take_later(self, *, is_small: bool) -> Pieces:
-        """As `take`, for a call of a burst. LATER: a thread is to come for it, which `call_sender` calls.
+        """As `take`, for a call of a burst. LATER: the caller is to have a thread called, with `call_sender`.
 
-        A thread that computes keeps the interpreter for milliseconds from the one that comes: no longer is it put off.
+        Where this thread computes when the burst is over, it keeps the interpreter from that one for its switch
+        interval (5 ms), and no longer is a request put off.
         """
         if not is_small or self.sender or self._gathers or len(self._session.calls) <= FEW_CALLS:
             return self.take(is_small=is_small)
@@ -109,7 +111,7 @@ class Writing:
         return NOTHING if self._put_off % MOST_TOGETHER else self.take(is_small=is_small)
 
     def call_sender(self) -> None:
-        """Have a thread send what was put off. It does so in any case: who is interrupted here has it `abandon`."""
+        """Have a thread send what was put off. Where that is interrupted, `abandon` and `flush` are to follow."""
         session = self._session
         try:
             session.kernel.submit(self._send_put_off, f"puregrpc writer {session.peer}")
