@@ -316,3 +316,45 @@ def test_a_server_with_a_name_does_not_stop() -> None:
         await server.stop(None)
 
     asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_the_requests_of_a_cancelled_call_end_for_another_task() -> None:
+    taken: list[asyncio.Future[Any]] = []
+
+    async def read_all(requests: AsyncIterator[bytes]) -> list[bytes]:
+        return [request async for request in requests]
+
+    async def read_more(context: aio.ServicerContext[Any, Any]) -> Any:
+        return await context.read()
+
+    async def iterate(requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]) -> None:
+        assert await anext(requests) == b"a"
+        taken.append(asyncio.ensure_future(read_all(requests)))
+        await context.write(b"begun")
+        await asyncio.sleep(60)
+
+    async def read(requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]) -> None:
+        assert await context.read() == b"a"
+        taken.append(asyncio.ensure_future(read_more(context)))
+        await context.write(b"begun")
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        server = aio.server()
+        handlers = {
+            "Iterate": grpc.stream_stream_rpc_method_handler(iterate),
+            "Read": grpc.stream_stream_rpc_method_handler(read),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", handlers),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            for name in handlers:
+                call = channel.stream_stream(f"/a.B/{name}")()
+                await call.write(b"a")
+                assert await call.read() == b"begun"
+                call.cancel()
+        assert [await each for each in taken] == [[], aio.EOF]
+        await server.stop(None)
+
+    asyncio.run(asyncio.wait_for(main(), 30))

@@ -384,7 +384,26 @@ async def use_tasks_that_go_on_behind_the_end(tell: Telling) -> None:
         tasks.append(asyncio.ensure_future(write()))
         await context.write(b"early")
 
-    made, port = await aio_server({"Ends": bidi(ends), "Writes": unary_stream(writes)})
+    async def waits(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        await anext(requests)
+        tasks.append(asyncio.ensure_future(taken_async(requests)))
+        yield b"begun"
+        await asyncio.sleep(30)
+
+    async def reads(request_iterator: AsyncIterator[bytes], context: Any) -> None:
+        async def read() -> str:
+            try:
+                return "EOF" if await context.read() is aio.EOF else "a request"
+            except BaseException as error:
+                return described(error)
+
+        await context.read()
+        tasks.append(asyncio.ensure_future(read()))
+        await context.write(b"begun")
+        await asyncio.sleep(30)
+
+    handlers = {"Ends": bidi(ends), "Writes": unary_stream(writes), "Waits": bidi(waits), "Reads": bidi(reads)}
+    made, port = await aio_server(handlers)
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.stream_stream("/a.B/Ends")(timeout=TIMEOUT)
         await call.write(b"a")
@@ -398,6 +417,12 @@ async def use_tasks_that_go_on_behind_the_end(tell: Telling) -> None:
         tell.raising("code", context.set_code, grpc.StatusCode.ABORTED)
         tell(await taken_async(aiter(channel.unary_stream("/a.B/Writes")(b"", timeout=TIMEOUT))))
         tell("a late write", await result_of(tasks.pop()))
+        for name in ("Waits", "Reads"):
+            call = channel.stream_stream(f"/a.B/{name}")()
+            await call.write(b"a")
+            tell(await call.read())
+            call.cancel()
+            tell(name, await result_of(tasks.pop()))
     await made.stop(None)
 
 

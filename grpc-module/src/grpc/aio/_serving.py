@@ -205,7 +205,7 @@ async def _argument(handler: Any, request: Any, context: _ServicerContext) -> An
     context.serialize = handler.response_serializer
     if handler.request_streaming:
         requests = request if hasattr(request, "__anext__") else _alone(request)
-        context.requests = _read(requests, handler.request_deserializer)
+        context.requests = _read(requests, handler.request_deserializer, context)
         return context.requests
     if hasattr(request, "__anext__"):
         request = await anext(request, None)
@@ -218,9 +218,16 @@ async def _alone(request: bytes) -> AsyncIterator[bytes]:
     yield request
 
 
-async def _read(requests: Any, deserialize: Callable[[bytes], Any] | None) -> AsyncIterator[Any]:
-    async for message in requests:
-        yield _deserialized(message, deserialize)
+async def _read(
+    requests: Any, deserialize: Callable[[bytes], Any] | None, context: _ServicerContext
+) -> AsyncIterator[Any]:
+    """The requests; they end with the call, for a task that is not cancelled with its handler."""
+    try:
+        async for message in requests:
+            yield _deserialized(message, deserialize)
+    except errors.Error:
+        if not context.done():
+            raise
 
 
 def _deserialized(message: bytes, deserialize: Callable[[bytes], Any] | None) -> Any:
