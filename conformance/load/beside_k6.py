@@ -22,6 +22,7 @@ from conformance.load.case import MARK, Case
 from conformance.load.cases import CASES
 from conformance.load.odd_cases import ODD_CASES
 from conformance.load.phase_cases import PHASE_CASES
+from conformance.load.selector_cases import SELECTOR_CASES
 from conformance.load.servers import Servers, serving
 from conformance.load.strange_cases import STRANGE_CASES
 
@@ -40,6 +41,7 @@ export const options = %s;
 PYTHON = """
 from puregrpc import AsyncClient, Client, StatusOK, check, group, sleep
 from puregrpc.load import abort, scenario, test, vu
+true, false, null = True, False, None
 client = %s()
 client.load([], "hello.proto", "grpcbin.proto", "missing.proto")
 %s
@@ -169,7 +171,7 @@ def main() -> int:
     k6, *names = sys.argv[1:]
     failed = 0
     with serving() as servers:
-        for case in CASES + ODD_CASES + PHASE_CASES + STRANGE_CASES + CALL_CASES:
+        for case in CASES + ODD_CASES + PHASE_CASES + STRANGE_CASES + CALL_CASES + SELECTOR_CASES:
             if names and case.name not in names:
                 continue
             found = differences(case, k6, servers)

@@ -205,6 +205,17 @@ def test_selectors() -> None:
         parse_selector("m{status}")
 
 
+def test_a_rate_of_nothing_crosses_no_threshold() -> None:
+    """As in k6, where every other metric that took nothing is 0."""
+    metrics = Metrics()
+    metrics.add_thresholds({"checks": ["rate>0.9"], "checks{check:ok}": ["rate==1"], "made": ["count>0"]})
+    metrics.metric("checks", "rate")
+    metrics.metric("made", "counter")
+    assert [result.ok for result in metrics.judge()] == [True, True, False]
+    metrics.add("checks", "rate", 0)
+    assert [result.ok for result in metrics.judge()] == [False, True, False]
+
+
 def test_thresholds_on_metrics_and_submetrics() -> None:
     metrics = Metrics()
     metrics.add_thresholds(

@@ -55,9 +55,10 @@ class Threshold:
     delay_abort_eval: str | float | None = None
 
     def judge(self, metric: str, sink: Sink, seconds: float) -> ThresholdResult:
-        """Compare the metric as it is now."""
+        """Compare the metric as it is now. A rate of nothing crosses no threshold, as in k6; what others are is 0."""
         actual = sink.value(self.method, seconds)
-        return ThresholdResult(metric, self, actual, OPERATORS[self.operator](actual, self.bound))
+        is_kept = OPERATORS[self.operator](actual, self.bound) or (sink.kind == "rate" and not sink.count)
+        return ThresholdResult(metric, self, actual, is_kept)
 
 
 @dataclass(frozen=True, slots=True)
