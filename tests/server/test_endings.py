@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, cast
 
 from puregrpc.errors import NotConnected
-from puregrpc.server.endings import MOST_IN_TURN, Endings
+from puregrpc.server.endings import MANY, MOST_IN_TURN, MOST_OF_MANY, Endings
 
 
 class Loop:
@@ -45,6 +45,16 @@ def test_some_hear_of_it_in_each_turn() -> None:
     while loop.due:
         loop.turn()
     assert len(told) == 3 * MOST_IN_TURN
+
+
+def test_more_of_them_hear_of_it_where_there_are_very_many() -> None:
+    loop = Loop()
+    told = ended(Endings(cast("Any", loop)), MOST_IN_TURN + MANY + MOST_OF_MANY - 1)
+    assert len(told) == MOST_IN_TURN
+    loop.turn()
+    assert len(told) == MOST_IN_TURN + MOST_OF_MANY
+    loop.turn()
+    assert len(told) == 2 * MOST_IN_TURN + MOST_OF_MANY
 
 
 def test_all_hear_of_it_at_the_end() -> None:

@@ -75,6 +75,20 @@ def test_calls_that_begin_end_a_turn(engine: EngineName) -> None:
         assert len(peer.calls) == 1000
 
 
+def test_calls_that_the_client_ends_end_a_turn(engine: EngineName) -> None:
+    """Their handlers are interrupted, which takes time as well."""
+    with ScriptedClient(engine, ConnectionConfig(max_concurrent_streams=10_000)) as peer:
+        peer.connection.limit_turns(lambda: 0.0)  # as if nothing took any time
+        peer.send(*flood(1000, end=False))
+        act(peer.connection, peer.now)
+        assert peer.connection.open_calls == 1000
+        peer.send(*(peer.reset(2 * number + 1, 8).serialize() for number in range(1000)))
+        most = TURN_BEGINNINGS + TURN_SLICE // 10
+        assert 1000 - most <= peer.connection.open_calls <= 1000 - TURN_BEGINNINGS
+        act(peer.connection, peer.now)
+        assert not peer.connection.open_calls
+
+
 @pytest.mark.parametrize(("messages", "turns"), [(1, 1), (20, 6), (1000, 31)])
 def test_messages_that_come_together_end_a_turn(engine: EngineName, messages: int, turns: int) -> None:
     """What a handler does for them takes time as well; but it lets others have their turn after 32 of them."""
