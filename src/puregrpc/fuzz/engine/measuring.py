@@ -97,7 +97,9 @@ class Measuring(Beginning):
         if not self._watch.is_possible or not profiles or time.monotonic() > until:
             return
         self._fresh()
-        for case, observation in untaken_cases(self.target, profiles, self.options.deadline, self._watch, until):
+        for case, observation in untaken_cases(
+            self.target, profiles, self.options.deadline, self._watch, until, self.planner.stretched
+        ):
             self._seen_in(case, observation)
             if time.monotonic() > until:
                 return

@@ -34,6 +34,7 @@ HEADER_BLOCK = 24 << 20
 """Octets of one header block that no server takes; grpc-go's limit is 16 MiB."""
 HEADER_SECONDS = 6.0
 PATIENCE = 2.0
+RESETS_SECONDS = 3.0
 MANY_THREADS = 250
 """More threads than a pool has: of 2000 calls, each eighth has one of its own."""
 RESET_REFERENCE = "CVE-2023-44487 (rapid reset)"
@@ -73,13 +74,13 @@ def attack_cases(
 def _header_block(target: Target, profile: Profile) -> Observed:
     """A header block without end: whether it is kept, or read on although it was too long for the call already.
 
-    Who answers it with a status has a limit for calls (RFC 9113, section 10.5.1). Who resets the call in place of the
-    connection has read and decoded all of it for nothing, and so it would have gone on.
+    Who answers it with a grpc-status has a limit for calls (RFC 9113, section 10.5.1). Who ends the call without one,
+    in place of the connection, has read and decoded all of it for nothing, and so it would have gone on.
     """
     field = b"\x00" + plain_literal(b"x") + plain_literal(b"a" * 16000)
     case = Case(
         "frame", profile.path, (Step("flood", until="large-continuations"),), "any", "a header block that does not end",
-        "CVE-2023-45288, CVE-2024-27316", "high",
+        "CVE-2023-45288, CVE-2024-27316, CVE-2024-28182", "high",
     )  # fmt: skip
     piece = frame(CONTINUATION, 0, 1, field)
     grown = 0
@@ -108,7 +109,7 @@ def _header_block(target: Target, profile: Profile) -> Observed:
                 # What was given back to the process the first time is taken again the second, and does not show.
                 grown = grown or after.memory - before.memory
             if _is_read_to_its_end(link, first, profile):
-                text = f"one header block of {sent >> 20} MiB is read to its end, for a call that is reset then"
+                text = f"one header block of {sent >> 20} MiB is read to its end, for a call that is refused then"
             elif grown >= sent * 3 // 4:
                 text = f"one header block of {sent >> 20} MiB is kept ({grown >> 20} MiB more)"
             else:
@@ -117,11 +118,11 @@ def _header_block(target: Target, profile: Profile) -> Observed:
 
 
 def _is_read_to_its_end(link: Link, first: Answer, profile: Profile) -> bool:
-    """End the header block: whether its call is reset without a status, and another one on the connection served."""
+    """End the header block: whether its call ends without a status, and another one on the connection served."""
     link.send(frame(CONTINUATION, END_HEADERS, 1, b"\x00" + plain_literal(b"x") + plain_literal(b"a")))
     link.send(frame(DATA, END_STREAM, 1, message(profile.octets)))
     link.pump(time.monotonic() + PATIENCE)
-    if first.code is not None or first.reset is None or _is_over(link):
+    if first.code is not None or not first.ended or _is_over(link):
         return False
     second = link.expect(3)
     link.send(frame(HEADERS, END_HEADERS, 3, block(without_deadline(profile.fields))))
@@ -278,7 +279,7 @@ def _threads_meanwhile(target: Target, octets: bytes) -> int:
     try:
         with target.link(raw=True) as link:
             link.send(octets)
-            until = time.monotonic() + 6
+            until = time.monotonic() + RESETS_SECONDS
             while not link.pongs and not link.closed and time.monotonic() < until:
                 link.turn(0.1)
                 usage = target.usage()

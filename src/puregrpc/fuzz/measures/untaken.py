@@ -6,11 +6,13 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.cases.headers import without_deadline
 from puregrpc.fuzz.checks.words import Observation, Profile
+from puregrpc.fuzz.connection.link import Link
 from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.connection.target import Target, Usage
 from puregrpc.fuzz.frames.probe import (
@@ -54,20 +56,95 @@ STILL = 0.2
 STILL_TIMES = 3
 STILL_SECONDS = 6.0
 CANCEL = b"\0\0\0\x08"
+MOST_STREAMS = 2
+TEXT = 900
+"""Characters, which most methods take."""
+MAX_PIECE = 16_000
+ASKED = 48 << 20
+"""Octets beyond what windows and bounded queues hold."""
+ASKED_KEPT = 0.6
+"""Of what was sent."""
+ASKED_SECONDS = 6.0
+STALLED = 1.0
+
+Stretch = Callable[[Profile, int], bytes]
 LARGEST_WINDOW = (1 << 31) - 1
 
 
 def untaken_cases(
-    target: Target, profiles: Sequence[Profile], deadline: float, watch: UsageWatch, until: float
+    target: Target,
+    profiles: Sequence[Profile],
+    deadline: float,
+    watch: UsageWatch,
+    until: float,
+    stretch: Stretch,
 ) -> Iterator[tuple[Case, Observation | None]]:
     """Answers into windows of no octet, and calls that are reset behind answers that nobody reads.
 
-    Nothing is begun again after ``until`` (monotonic seconds), unless it has shown something.
+    Nothing is begun again after ``until`` (monotonic seconds), unless it has shown something. ``stretch`` makes an
+    ordinary message with texts of so many characters.
     """
+    if not target.is_collected():
+        yield from _questions(target, profiles, stretch)
     yield from _windows(target, profiles, deadline, watch)
     # Where a heap is collected late, nothing can be said of what is kept for a while.
     if not target.is_collected():
         yield _resets_behind_answers(target, profiles, until)
+
+
+def _questions(
+    target: Target, profiles: Sequence[Profile], stretch: Stretch
+) -> Iterator[tuple[Case, Observation | None]]:
+    """Messages of a stream whose answers are not taken: who does not wait with what is to come keeps all of it."""
+    both = [each for each in profiles if each.method.is_client_stream and each.method.is_server_stream]
+    for profile in both[:MOST_STREAMS]:
+        octets = message(stretch(profile, TEXT))
+        piece = octets * max(MAX_PIECE // len(octets), 1)
+        about = "messages of a stream whose answers are not taken"
+        head = frame(HEADERS, END_HEADERS, 1, block(without_deadline(profile.fields)))
+        step = Step("raw", octets=opening(INITIAL_WINDOW_SIZE=0) + head + frame(DATA, 0, 1, piece[:MAX_PIECE]))
+        case = Case("frame", profile.path, (step,), "any", about, "CWE-770", "high")
+        held: list[Link] = []
+        seen: Observation | None = None
+        try:
+            for _ in range(TIMES):
+                before = target.usage()
+                link = target.link(settings=((2, 0), (4, 0)), takes_windows=False)
+                held.append(link)
+                answer = link.open(without_deadline(profile.fields))
+                sent = _asked(link, answer, piece) if len(piece) <= MAX_PIECE else 0
+                after = _when_still(target) if sent >= ASKED else None
+                kept = after.memory - before.memory if before is not None and after is not None else 0
+                if answer.ended or kept < sent * ASKED_KEPT:
+                    seen = None
+                    break
+                text = f"{about}: {kept >> 20} MiB are kept of {sent >> 20} MiB"
+                seen = Observation("memory", text, ("questions",), "high", case.reference)
+        except OSError:
+            seen = None
+        finally:
+            for link in held:
+                link.close()
+        yield case, seen
+
+
+def _asked(link: Link, answer: Answer, piece: bytes) -> int:
+    """Send as much as the windows let through, until nothing is taken for a while; how much that was."""
+    sent = 0
+    now = moved = time.monotonic()
+    until = now + ASKED_SECONDS
+    while sent < ASKED and not link.closed and not answer.ended and now < until and now - moved < STALLED:
+        if link.room(answer.stream) >= len(piece):
+            link.spend(answer.stream, len(piece))
+            if not link.send(frame(DATA, 0, answer.stream, piece), 1.0):
+                break
+            sent += len(piece)
+            moved = now
+            link.turn(0)
+        else:
+            link.turn(0.05)
+        now = time.monotonic()
+    return sent
 
 
 def _windows(

@@ -29,7 +29,7 @@ SMALL = (10, 3)
 """Numbers that most methods take."""
 NUMBERS = {*SIGNED, *UNSIGNED}
 LONG = (3000, 30_000)
-LONGER = (MARK * 10).decode()
+LONGER = MARK.decode()
 UNUSUAL = 0x5EED1E55
 PAIR_VALUES = 10
 PAIR_COUNTS = 5
@@ -210,7 +210,7 @@ class Planner:
             server_stream=method.is_server_stream,
             deadline_fields=self.fields(profile.path, timeout=DEADLINE),
             unusual=self.varied(profile, UNUSUAL),
-            longer=self._longer(profile),
+            longer=self.stretched(profile, 80),
         )
 
     def candidates(self, profile: Profile) -> Iterator[bytes]:
@@ -263,13 +263,13 @@ class Planner:
                 octets = with_field(descriptor, octets, path, plan.tag + plan.encode(number))
         return octets
 
-    def _longer(self, profile: Profile) -> bytes:
-        """The ordinary message with longer texts."""
+    def stretched(self, profile: Profile, length: int) -> bytes:
+        """The ordinary message with texts of so many characters."""
         descriptor = profile.method.input_type
         octets = profile.octets
         for path, plan in list(leaves(self.generator, descriptor))[:VARIED]:
             if plan.field.type is FieldType.STRING and plan.encode is not None:
-                octets = with_field(descriptor, octets, path, plan.tag + plan.encode(LONGER))
+                octets = with_field(descriptor, octets, path, plan.tag + plan.encode((LONGER * length)[:length]))
         return octets
 
     def together(self, profile: Profile) -> Iterator[Case]:
