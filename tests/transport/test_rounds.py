@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, LEAST_READ_SIZE, SMALLEST_READ_SIZE
 from puregrpc.transport.order import LONG_TURN, MOST_SHORT_IN_ROW, UNKNOWN_TURN, Order
-from puregrpc.transport.rounds import HANDLER_TIME, ROUND_TIME, SHORT_TIME, SHORT_TURN, Rounds
+from puregrpc.transport.rounds import HANDLER_TIME, MODEST_OUTPUT, ROUND_TIME, SHORT_TIME, SHORT_TURN, Rounds
 
 
 class Loop:
@@ -96,9 +96,11 @@ def test_many_sessions_read_less_at_once() -> None:
     _, rounds = started()
     rounds.serve(1)
     assert rounds.most_read == LARGEST_READ_SIZE
+    assert rounds.most_sent is None
     rounds.serve(100)
     assert SMALLEST_READ_SIZE < rounds.most_read < LARGEST_READ_SIZE
     rounds.serve(10_000)
+    assert rounds.most_sent == MODEST_OUTPUT
     assert rounds.most_read == SMALLEST_READ_SIZE
 
 

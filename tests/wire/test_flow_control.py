@@ -10,7 +10,7 @@ from tests.wire.scripted import REQUEST, RESPONSE, ScriptedClient, ScriptedServe
 from puregrpc.wire import EngineName
 from puregrpc.wire.connection import ConnectionConfig, Request
 from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
-from puregrpc.wire.limits import MAX_UNSENT_OUTPUT
+from puregrpc.wire.limits import MAX_DATA_FRAME_SIZE, MAX_UNSENT_OUTPUT
 from puregrpc.wire.status import OK
 
 PATH = Request("/a.B/C", "x")
@@ -391,3 +391,18 @@ def test_senders_wait_for_the_connection_too(engine: EngineName) -> None:
             continue
         assert set(writable) == set(calls)
         assert not any(peer.connection.is_held_back(call) for call in calls)
+
+
+def test_what_a_transport_takes_is_bounded(engine: EngineName) -> None:
+    """The rest counts as waiting."""
+    with ScriptedClient(engine, INITIAL_WINDOW_SIZE=1_000_000) as peer:
+        peer.send(peer.window_update(0, 1_000_000), *peer.request())
+        peer.connection.send_response(peer.calls[0], bytes(400_000))
+        total = 0
+        while pieces := peer.connection.pieces_to_send(1 << 16):
+            taken = sum(map(len, pieces))
+            assert taken <= (1 << 16) + MAX_DATA_FRAME_SIZE
+            total += taken
+            assert peer.connection.unsent >= 400_000 - total
+        assert total > 400_000
+        assert peer.connection.unsent == 0

@@ -425,7 +425,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         if self._served.is_full or self._unsent or self._write_error is not None:
             return  # `resume_writing` goes on, or nothing does
         self._has_output = False
-        data = self.connection.data_to_send()
+        data = self._take_data()
         if data:
             try:
                 taken = self._send_nowait(data)
@@ -455,7 +455,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
                 if not pieces and self._has_output:
                     self._has_output = False
                     self._holding = IN_TURN
-                    pieces = self.connection.pieces_to_send()
+                    pieces = self._take_pieces()
                     self._holding = FREE
                 if not pieces:
                     break

@@ -133,6 +133,15 @@ class LoopSession(Session[ConnectionT]):
         """A turn has taken so long."""
         self._turn_cost = rounds.spend(seconds, self.connection.handed_over)
 
+    def _take_pieces(self) -> list[bytes | memoryview]:
+        """What is to be sent next."""
+        return self.connection.pieces_to_send(None if self._rounds is None else self._rounds.most_sent)
+
+    def _take_data(self) -> bytes:
+        """The same, in one piece."""
+        most = None if self._rounds is None else self._rounds.most_sent
+        return self.connection.data_to_send() if most is None else self.connection.data_to_send(most)
+
     def _next_read_size(self, limit: int, size: int) -> int:
         most = LARGEST_READ_SIZE if self._rounds is None else self._rounds.most_read
         return next_read_size(limit, size, is_behind=self._is_behind, most=most)

@@ -67,6 +67,11 @@ MOST_READ = 8 << 20
 """What all sessions may read at once: what there is no time for is kept until the next turn."""
 
 
+MODEST_OUTPUT = 1 << 16
+"""How much each of many sessions takes from its connection at once to send it: what its peer does not take counts no
+longer as waiting."""
+
+
 NOTHING = nullcontext()
 
 
@@ -132,6 +137,11 @@ class Rounds:
         if self._room is None or not self.are_many:
             return self._most_read
         return max(min(self._most_read, self._room() // self._sessions), LEAST_READ_SIZE)
+
+    @property
+    def most_sent(self) -> int | None:
+        """Octets that a session takes from its connection at once to send them; None: what that finds good."""
+        return MODEST_OUTPUT if self.are_many else None
 
     def place(self, reader: object, *, is_behind: bool) -> AbstractContextManager[object]:
         """On threads: what a reader holds until what it has read has acted. ``is_behind``: it was read before.

@@ -234,7 +234,7 @@ class TrioSession(LoopSession[ConnectionT]):
         is_writer_idle = self._writer is not None or not self._is_writing
         if not self._unsent and is_writer_idle and self._write_error is None:
             self._has_output = False
-            data = self.connection.data_to_send()
+            data = self._take_data()
             self._unsent = self._try_to_send([data]) if data else []
             if not self._unsent:
                 return
@@ -268,13 +268,12 @@ class TrioSession(LoopSession[ConnectionT]):
             self._is_writing = False
 
     async def _write_all(self) -> None:
-        connection = self.connection
         stream = self._bytes
         while self._write_error is None and self._is_running:
             pieces = self._unsent
             if not pieces and self._has_output:
                 self._has_output = False
-                pieces = connection.pieces_to_send()
+                pieces = self._take_pieces()
                 if len(pieces) > 1 and not stream.gathers:
                     pieces = [b"".join(pieces)]
             if not pieces:

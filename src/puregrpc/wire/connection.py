@@ -329,12 +329,13 @@ class Connection(ABC):
         Control frames come first, then the calls' data in turns (round robin), as the windows allow.
         """
 
-    def pieces_to_send(self) -> list[bytes | memoryview]:
+    def pieces_to_send(self, limit: int | None = None) -> list[bytes | memoryview]:
         """As `data_to_send`, but what is large need not be copied for it: it comes as pieces. [] if there is nothing.
 
-        The pieces of a message are views of it: they keep it in memory.
+        The pieces of a message are views of it: they keep it in memory. Without a ``limit`` they are as many octets as
+        the engine finds good.
         """
-        data = self.data_to_send()
+        data = self.data_to_send() if limit is None else self.data_to_send(limit)
         return [data] if data else []
 
     @property

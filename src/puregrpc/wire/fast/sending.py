@@ -257,10 +257,10 @@ class Sending(Connection):
         self.driver.on_output()
         return data[:limit]
 
-    def pieces_to_send(self) -> list[bytes | memoryview]:
+    def pieces_to_send(self, limit: int | None = None) -> list[bytes | memoryview]:
         if not self._turns:
-            return super().pieces_to_send()
-        self._take_turns(LIMIT)
+            return super().pieces_to_send(limit)
+        self._take_turns(LIMIT if limit is None else limit)
         pieces = self._out
         self._out = []
         self._all_taken()
