@@ -5,7 +5,6 @@ As `more_dependants`, in an environment of its own (see `prepare`).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import tempfile
@@ -178,9 +177,7 @@ def jina() -> None:
         def fail(self, docs: DocList[Text], **_: Any) -> DocList[Text]:
             raise ValueError("no")
 
-    with contextlib.ExitStack() as stack:
-        with contextlib.redirect_stdout(sys.stderr):  # it has banners
-            flow = stack.enter_context(Flow(protocol="grpc").add(uses=Upper).add(uses=Upper, replicas=2))
+    with Flow(protocol="grpc").add(uses=Upper).add(uses=Upper, replicas=2) as flow:
         texts = DocList[Text]([Text(text=f"t{number}") for number in range(50)])
         found = flow.post("/", texts, request_size=5, return_type=DocList[Text])
         assert sorted(each.text for each in found) == sorted(f"T{number}" for number in range(50)), found

@@ -358,3 +358,36 @@ def test_the_requests_of_a_cancelled_call_end_for_another_task() -> None:
         await server.stop(None)
 
     asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_a_write_that_is_held_back_ends_with_its_call() -> None:
+    async def never(requests: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]) -> bytes:
+        await asyncio.sleep(60)
+        return b""
+
+    async def write_two(call: Any) -> None:
+        """The first message comes as a whole; the second has room once a handler has taken that."""
+        await call.write(bytes(4 << 20))
+        await call.write(bytes(64 << 20))
+
+    async def main() -> None:
+        server = aio.server(options=(("grpc.max_receive_message_length", -1),))
+        handlers = {"Never": grpc.stream_unary_rpc_method_handler(never)}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", handlers),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            method = channel.stream_unary("/a.B/Never")
+            call = method()
+            writing = asyncio.ensure_future(write_two(call))
+            await asyncio.sleep(0.1)
+            assert not writing.done()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await writing
+            with pytest.raises(aio.AioRpcError) as caught:
+                await write_two(method(timeout=0.3))
+            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await server.stop(None)
+
+    asyncio.run(asyncio.wait_for(main(), 30))

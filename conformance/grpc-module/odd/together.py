@@ -565,3 +565,74 @@ async def use_servers_and_tasks(tell: Telling) -> None:
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await tell.awaiting("stops", channel.unary_unary("/a.B/Stops")(b"x", timeout=TIMEOUT))
         tell(await result_of(stopping[0]), await made.wait_for_termination(TIMEOUT))
+
+
+async def use_writers_that_are_blocked(tell: Telling) -> None:
+    """More is sent than is taken, when the call ends."""
+    large = bytes(1 << 20)
+    closed: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def many(request: bytes, context: Any) -> Iterator[bytes]:
+        try:
+            for _ in range(100):
+                yield large
+        finally:
+            loop.call_soon_threadsafe(closed.put_nowait, f"plain, active: {context.is_active()}")
+
+    async def many_async(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        try:
+            for _ in range(100):
+                yield large
+        except BaseException as error:
+            closed.put_nowait(type(error).__name__)
+            raise
+
+    async def write_many(request: bytes, context: Any) -> None:
+        try:
+            for _ in range(100):
+                await context.write(large)
+        except BaseException as error:
+            closed.put_nowait(type(error).__name__)
+            raise
+
+    async def never_reads(requests: AsyncIterator[bytes], context: Any) -> bytes:
+        await asyncio.sleep(30)
+        return b""
+
+    blocking, plain_port = server({"Many": unary_stream(many)})
+    handlers = {"Many": unary_stream(many_async), "Write": unary_stream(write_many), "Never": stream_unary(never_reads)}
+    made, port = await aio_server(handlers)
+    with grpc.insecure_channel(f"127.0.0.1:{plain_port}") as channel:
+        call = channel.unary_stream("/a.B/Many")(b"")
+        tell(len(next(call)))
+        call.cancel()
+        tell(await result_of(asyncio.ensure_future(closed.get())))
+    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        for name in ("Many", "Write"):
+            streaming = channel.unary_stream(f"/a.B/{name}")(b"")
+            tell(len(await streaming.read()))
+            streaming.cancel()
+            tell(name, await result_of(asyncio.ensure_future(closed.get())))
+
+        async def write_all(call: Any) -> None:
+            for _ in range(100):
+                await call.write(large)
+
+        call = channel.stream_unary("/a.B/Never")()
+        writing = asyncio.ensure_future(write_all(call))
+        await asyncio.sleep(0.3)
+        call.cancel()
+        tell("cancelled", await result_of(writing))
+        call = channel.stream_unary("/a.B/Never")()
+        writing = asyncio.ensure_future(write_all(call))
+        await asyncio.sleep(0.3)
+        writing.cancel()
+        tell("the writer is cancelled", await result_of(writing), call.done(), call.cancelled())
+        call.cancel()
+        call = channel.stream_unary("/a.B/Never")(timeout=0.5)
+        writing = asyncio.ensure_future(write_all(call))
+        told = await result_of(writing)
+        tell("its deadline passes", told.partition(" ")[0])
+    await made.stop(None)
+    blocking.stop(None)

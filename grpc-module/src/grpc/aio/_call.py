@@ -535,6 +535,8 @@ class _StreamRequest(_Stream):
                 await self._raise_for_status()
             data = encoded(request, self._serialize)
             await call.send(data)
+            if self.done():  # while the message was held back
+                await self._raise_for_status()
         except errors.InvalidArgument as error:
             self._settle(ended_by(error))
             self._stop()
