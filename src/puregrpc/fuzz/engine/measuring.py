@@ -71,7 +71,11 @@ class Measuring(Beginning):
 
     def _attacks(self, profiles: list[Profile]) -> None:
         """What every server has heard of; all of it, since it takes a sound server little time."""
+        from puregrpc.fuzz.measures.limits import stream_limit_cases
+
         self._phase = "attacks"
+        for case, observation in stream_limit_cases(self.target, profiles, self.options.deadline):
+            self._seen_in(case, observation)
         for case, observation in attack_cases(self.target, profiles, self._watch, self._fresh):
             self._seen_in(case, observation)
 

@@ -25,7 +25,7 @@ PART = 4
 LONGEST = 4_000_000
 """What the prefix says: servers take messages of up to 4 MiB."""
 LEAST = 24 * MEBIBYTE
-FACTOR = 4
+FACTOR = 6
 """So many times the octets that were sent, frames included, are out of proportion."""
 SECONDS = 6.0
 

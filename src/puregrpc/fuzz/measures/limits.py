@@ -28,7 +28,7 @@ from puregrpc.fuzz.frames.probe import (
 from puregrpc.fuzz.measures.backlog import backlog_cases
 from puregrpc.fuzz.measures.usage import MEBIBYTE, UsageWatch
 
-__all__ = ["flood_observation", "limit_cases"]
+__all__ = ["flood_observation", "limit_cases", "stream_limit_cases"]
 
 MORE_STREAMS = 20
 MOST_STREAMS = 4000
@@ -59,13 +59,18 @@ def limit_cases(
     """
     if not profiles:
         return
-    by_openness = sorted(profiles, key=lambda each: (not each.method.is_client_stream, each.seconds))
-    yield _streams(target, by_openness[0], deadline)
-    yield _streams_at_once(target, by_openness[0])
     if watch.is_possible:
         fresh()
         yield from backlog_cases(target, profiles)
     yield from _crowds(target, profiles[0], deadline, answers)
+
+
+def stream_limit_cases(target: Target, profiles: Sequence[Profile], deadline: float) -> Iterator[Observed]:
+    """Whether more streams are open at once than SETTINGS allows; each case as `limit_cases` has it."""
+    by_openness = sorted(profiles, key=lambda each: (not each.method.is_client_stream, each.seconds))
+    for profile in by_openness[:1]:
+        yield _streams(target, profile, deadline)
+        yield _streams_at_once(target, profile)
 
 
 def _crowds(target: Target, profile: Profile, deadline: float, answers: Callable[[float], bool]) -> Iterator[Observed]:
