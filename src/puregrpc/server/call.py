@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["InPlaceCall", "IncomingCall", "RejectedCall", "RequestStream", "StreamRequestCall", "UnaryRequestCall"]
 
-LOOK = 1.0
-"""After so many seconds a handler that waits for room looks for it itself: what is to end it may not be heard."""
+LOOK = 4.0
+"""After so many seconds, or up to twice as many, a handler that waits for room looks for it itself: what is to end it
+may not be heard. Not all of them look at once."""
 
 FORGETTING = 4
 """An answer makes expected ones smaller by this power of two, as long as it is not larger than those."""
@@ -290,7 +291,8 @@ class IncomingCall(ServerCall):
             while True:
                 self.resuming = waiter = session.kernel.waiter()
                 room.wait(self)
-                until = min(room.waits_until(self), session.kernel.now() + LOOK)
+                look = LOOK * (1 + (id(self) >> 6) % 64 / 64)
+                until = min(room.waits_until(self), session.kernel.now() + look)
                 await session.kernel.wait_through(waiter, until)
                 if not self.lacks_room_to_answer():
                     return
