@@ -148,8 +148,9 @@ CYCLES: dict[frozenset[str], str] = {
     ),
     frozenset(
         {
-            "server.ageing", "server.call", "server.connections", "server.context", "server.interceptor",
-            "server.mixing", "server.room", "server.routing", "server.session", "server.thread_call",
+            "server.ageing", "server.calls.incoming", "server.calls.on_threads", "server.calls.streaming",
+            "server.calls.unary", "server.connections", "server.context", "server.interceptor", "server.mixing",
+            "server.room", "server.routing", "server.session",
         }
     ): "types only: a handler's context leads back to its call, its connection and its server",
 }  # fmt: skip

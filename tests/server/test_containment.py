@@ -50,19 +50,14 @@ from puregrpc.kernel.network.streams import SocketStream
 from puregrpc.kernel.threads.pool import ThreadPool
 from puregrpc.server import Context, Interceptor, Method, ServerConfig, Shape
 from puregrpc.server.ageing import Ageing
-from puregrpc.server.call import (
-    IncomingCall,
-    InPlaceCall,
-    RejectedCall,
-    RequestStream,
-    StreamRequestCall,
-    UnaryRequestCall,
-)
+from puregrpc.server.calls.incoming import IncomingCall, RejectedCall
+from puregrpc.server.calls.on_threads import OnThread, Outbox, ThreadStreamRequestCall, ThreadUnaryRequestCall
+from puregrpc.server.calls.streaming import RequestStream, StreamRequestCall
+from puregrpc.server.calls.unary import InPlaceCall, UnaryRequestCall
 from puregrpc.server.connections import Connections
 from puregrpc.server.places import Places
 from puregrpc.server.routing import Router
 from puregrpc.server.session import ServerSession
-from puregrpc.server.thread_call import OnThread, Outbox, ThreadStreamRequestCall, ThreadUnaryRequestCall
 from puregrpc.server.threads import Threads
 from puregrpc.testing import FrameFactory, message
 from puregrpc.testing.frames import CLIENT_PREFACE

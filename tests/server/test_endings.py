@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, cast
 
 from puregrpc.errors import NotConnected
-from puregrpc.server.endings import MANY, MOST_IN_TURN, MOST_OF_MANY, Endings
+from puregrpc.server.calls.endings import MANY, MOST_IN_TURN, MOST_OF_MANY, Endings
 
 
 class Loop:

@@ -13,8 +13,8 @@ from puregrpc.channel import BlockingChannel
 from puregrpc.errors import RpcError
 from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.server import BlockingServer, Method, ServerConfig
+from puregrpc.server.calls.endings import MOST_IN_TURN, Endings
 from puregrpc.server.connections import LONGEST_RELIEF, Connections
-from puregrpc.server.endings import MOST_IN_TURN, Endings
 from puregrpc.server.routing import Router
 from puregrpc.transport.event_log import EventLog
 from puregrpc.wire.limits import THREAD_MEMORY

@@ -36,7 +36,7 @@ from puregrpc.fuzz.frames.probe import (
     window,
 )
 from puregrpc.server import Method, ServerConfig, Shape, in_place, room, stalls
-from puregrpc.server.resuming import Resuming
+from puregrpc.server.calls.resuming import Resuming
 from puregrpc.wire import EngineName
 from puregrpc.wire.limits import MAX_UNSENT_OUTPUT, MOST_INFLATING, SERVER_UNSENT
 from puregrpc.wire.memory import MemoryBudget

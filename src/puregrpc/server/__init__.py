@@ -8,7 +8,7 @@ from puregrpc._on_demand import on_demand
 
 if TYPE_CHECKING:
     from puregrpc.server.blocking import BlockingServer as BlockingServer
-    from puregrpc.server.call import RequestStream as RequestStream
+    from puregrpc.server.calls.streaming import RequestStream as RequestStream
     from puregrpc.server.config import ServerConfig as ServerConfig
     from puregrpc.server.context import Context as Context
     from puregrpc.server.interceptor import Interceptor as Interceptor

@@ -20,8 +20,8 @@ from puregrpc.kernel.network.streams import ByteStream, SocketStream
 from puregrpc.kernel.threads.executor import Executor
 from puregrpc.server.ageing import Ageing
 from puregrpc.server.budget import make_budget
+from puregrpc.server.calls.endings import Endings
 from puregrpc.server.config import ServerConfig
-from puregrpc.server.endings import Endings
 from puregrpc.server.faults import contain, log_exception
 from puregrpc.server.inflating import Inflating
 from puregrpc.server.places import Places

@@ -13,7 +13,7 @@ from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
-    from puregrpc.server.call import IncomingCall
+    from puregrpc.server.calls.incoming import IncomingCall
     from puregrpc.transport import ConnectionSecurity
     from puregrpc.wire.connection import Metadata
 

@@ -16,7 +16,7 @@ from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel, Waiter
-    from puregrpc.server.call import IncomingCall
+    from puregrpc.server.calls.incoming import IncomingCall
     from puregrpc.server.session import ServerSession
     from puregrpc.server.stalls import Stalls
     from puregrpc.wire.compression import CompressedMessage

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from puregrpc.codec import Codec
 from puregrpc.errors import InvalidArgument
 from puregrpc.schema import Registry
-from puregrpc.server.call import IncomingCall, InPlaceCall, StreamRequestCall, UnaryRequestCall
 from puregrpc.server.callables import is_async
+from puregrpc.server.calls.incoming import IncomingCall
+from puregrpc.server.calls.on_threads import ThreadStreamRequestCall, ThreadUnaryRequestCall
+from puregrpc.server.calls.streaming import StreamRequestCall
+from puregrpc.server.calls.unary import InPlaceCall, UnaryRequestCall
 from puregrpc.server.interceptor import Interceptor, chain_of
 from puregrpc.server.method import Deserializer, Method, Serializer
-from puregrpc.server.thread_call import ThreadStreamRequestCall, ThreadUnaryRequestCall
 from puregrpc.wire.status import Status, StatusCode
 
 __all__ = ["Route", "Router"]

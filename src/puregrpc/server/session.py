@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from puregrpc import wire
 from puregrpc.kernel.threads.pool import Share
-from puregrpc.server.call import IncomingCall, RejectedCall
+from puregrpc.server.calls.incoming import IncomingCall, RejectedCall
 from puregrpc.server.faults import contain, log_exception
 from puregrpc.server.room import Room
 from puregrpc.server.snapshot import SessionSnapshot

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel.threads.sleeping import wait_lock
-from puregrpc.server.call import IncomingCall, StreamRequestCall, UnaryRequestCall
+from puregrpc.server.calls.incoming import IncomingCall
+from puregrpc.server.calls.streaming import StreamRequestCall
+from puregrpc.server.calls.unary import UnaryRequestCall
 from puregrpc.server.faults import log_exception
 from puregrpc.server.room import SMALL
 from puregrpc.server.threads import NoRoom

@@ -1,29 +1,25 @@
 """The calls of a server: what the wire connection tells of them, and how a handler is run in the loop.
 
 What touches the connection says so: "with the connection at hand" is in the thread of the loop, or with the mutex of
-the session held. `puregrpc.server.thread_call` has the calls whose handlers run on threads.
+the session held. `unary` and `streaming` are for what the client sends, `on_threads` for handlers that run on threads.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
-from puregrpc.server.context import Context
+from puregrpc.server.calls.resuming import Resuming
 from puregrpc.server.faults import contain, log_exception, only_exception
 from puregrpc.server.inflating import SMALL_COMPRESSED
 from puregrpc.server.mixing import closing
-from puregrpc.server.resuming import Resuming
 from puregrpc.server.room import SMALL_ANSWER, TOO_MUCH_UNSENT
 from puregrpc.wire.compression import CompressedMessage
 from puregrpc.wire.connection import Metadata, ServerCall
 from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.limits import SEND_BUFFER_SIZE
-from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.status import OK, Status, StatusCode
 from puregrpc.wire.turn import MESSAGES_PER_TURN
 
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
     from puregrpc.server.routing import Route
     from puregrpc.server.session import ServerSession
 
-__all__ = ["InPlaceCall", "IncomingCall", "RejectedCall", "RequestStream", "StreamRequestCall", "UnaryRequestCall"]
+__all__ = ["IncomingCall", "RejectedCall", "unreadable"]
 
 LOOK = 4.0
 """After so many seconds, or up to twice as many, a handler that waits for room looks for it itself: what is to end it
@@ -515,252 +511,6 @@ class IncomingCall(ServerCall):
     def describe(self) -> str:
         """Names the connection, the stream and the method, for the log."""
         return self.session.describe(self)
-
-
-class UnaryRequestCall(IncomingCall):
-    """A call whose client sends one message: the handler starts once the client has said that it was all."""
-
-    __slots__ = ("message",)
-
-    def __init__(self, route: Route, session: ServerSession) -> None:
-        super().__init__(route, session)
-        self.message: bytes | None = None
-
-    def on_message(self, message: bytes) -> None:
-        if self.message is not None:
-            self.refuse("more than one request message came")
-        self.message = message
-        self.session.messages_received += 1
-
-    def on_half_close(self) -> None:
-        if self.message is None:
-            self.refuse("no request message came")
-        elif self.ended is None:
-            self.begin_soon()
-
-    @property
-    def kept_octets(self) -> int:
-        message = self.message  # its handler's thread may take it meanwhile
-        return 0 if message is None else len(message)
-
-    def drop(self) -> None:
-        self.message = None
-
-    def refuse(self, why: str) -> None:
-        """End the call: another number of messages than one is UNIMPLEMENTED (gRPC's statuscodes.md)."""
-        status = Status(StatusCode.UNIMPLEMENTED, f"{self.request.path} takes exactly one request message: {why}")
-        if self.ended is None:
-            self.finish(status)
-            self.ended = status
-
-    def begin(self) -> Any:
-        message, self.message = cast("bytes", self.message), None
-        if type(message) is CompressedMessage:
-            return self._respond_to(message) if self.route.responses_stream else self._answer_to(message)
-        return self.handle(message)
-
-    def begin_at_once(self) -> Any:
-        """`begin`, for whoever keeps nobody waiting. Raises NoRoom (see `Threads.inflate`) if it is to begin later."""
-        message = cast("bytes", self.message)
-        if type(message) is CompressedMessage:
-            message = self.inflate_at_once(message)
-        self.message = None
-        return self.handle(message)
-
-    def inflate_at_once(self, message: CompressedMessage) -> bytes:
-        """Inflate the request while nothing else goes on here."""
-        return self.session.threads.inflate(message, bool, self.inflated)
-
-    def handle(self, message: bytes) -> Any:
-        """Call the handler with a request."""
-        try:
-            request = self.deserialize(message)
-        except Exception as error:
-            raise unreadable(error) from error
-        return self.route.handler(request, Context(self))
-
-    async def _answer_to(self, message: CompressedMessage) -> Any:
-        response = self.handle(await self.inflate(message))
-        return await response if hasattr(response, "__await__") else response
-
-    async def _respond_to(self, message: CompressedMessage) -> AsyncIterator[Any]:
-        responses = self.handle(await self.inflate(message))
-        async with closing(responses):
-            async for response in responses:
-                yield response
-
-
-class InPlaceCall(UnaryRequestCall):
-    """A call whose handler is a plain function that is called right where its request is read."""
-
-    __slots__ = ("pending",)
-
-    def __init__(self, route: Route, session: ServerSession) -> None:
-        super().__init__(route, session)
-        self.pending: Any = None
-        """What the plain function returned to be awaited."""
-
-    def begin_soon(self) -> None:
-        if self.is_to_wait:
-            return
-        self.has_begun = True
-        try:
-            if type(self.message) is CompressedMessage:
-                self.pending = super().begin()
-                self.session.submit(self, self.route)
-            else:
-                self.session.threads.new_context().run(self._run_in_place)
-        except BaseException as error:
-            contain(error, self.session.kernel, self.crashed)
-        if self.pending is None and self.holds_place:
-            self.let_go()
-
-    def _run_in_place(self) -> None:
-        try:
-            response = self.begin_at_once()
-            if hasattr(response, "__await__"):  # such as a decorator's wrapper around an async function gives
-                self.pending = response
-                self.session.submit(self, self.route)
-            else:
-                self.respond(response)
-        except BaseException as error:
-            contain(error, self.session.kernel, self.fail)
-
-    def begin(self) -> Any:
-        return self.pending
-
-    def discard(self) -> None:
-        if inspect.iscoroutine(self.pending):
-            self.pending.close()
-
-
-class StreamRequestCall(IncomingCall):
-    """A call whose client sends any number of messages. The handler starts at once and takes them as it likes.
-
-    What it has not taken yet is bounded by the stream's flow-control window: octets are given back to the client's
-    window only with the messages that the handler takes.
-    """
-
-    __slots__ = ("half_closed", "messages", "reader")
-
-    def __init__(self, route: Route, session: ServerSession) -> None:
-        super().__init__(route, session)
-        self.auto_consume = False
-        self.messages: deque[bytes] = EMPTY
-        self.half_closed = False
-        self.reader: Waiter | None = None
-        """Who waits for a message."""
-
-    def on_message(self, message: bytes) -> None:
-        if self.messages is EMPTY:
-            self.messages = deque()
-        self.messages.append(message)
-        self.session.messages_received += 1
-        if self.reader is not None:
-            self.reader.wake()
-
-    def on_half_close(self) -> None:
-        self.half_closed = True
-        if self.reader is not None:
-            self.reader.wake()
-
-    def drop(self) -> None:
-        self.messages.clear()
-
-    def interrupt(self) -> None:
-        super().interrupt()
-        if self.reader is not None:
-            self.reader.wake()
-
-    def send_whole(self, data: bytes) -> None:
-        super().send_whole(data)
-        self.end_requests()
-
-    def finish(self, status: Status | None = None) -> None:
-        super().finish(status)
-        self.end_requests()
-
-    def end_requests(self) -> None:
-        """The call has its status: there are no requests any more, also for a task or a thread that its handler left
-        waiting for them. With the connection at hand."""
-        self.drop()
-        if self.reader is not None:
-            self.reader.wake()
-
-    def begin(self) -> Any:
-        return self.route.handler(RequestStream(self), Context(self))
-
-    def over(self) -> RpcError:
-        """What tells a handler that its call is over."""
-        status = cast("Status", self.ended)
-        return RpcError(status.code, status.message)
-
-    async def receive(self) -> bytes | None:
-        """The next message; None when the client has half-closed, or the call has its status. One task at a time."""
-        session = self.session
-        while not self.messages:
-            if self.half_closed or self.is_finished:
-                return None
-            if self.ended is not None:
-                await session.kernel.checkpoint()
-                raise self.over()
-            if self.reader is not None:
-                raise LocalProtocolError("another task is waiting for this call's requests already")
-            self.reader = waiter = session.kernel.waiter()
-            try:
-                await waiter.wait()
-            finally:
-                self.reader = None
-        self.turns += 1
-        if self.turns >= MESSAGES_PER_TURN:
-            self.turns = 0
-            await session.kernel.checkpoint()
-        message = self.messages.popleft()
-        session.wire.consume(self, len(message))
-        if type(message) is CompressedMessage:
-            return await self.inflate(message)
-        return message
-
-    def receive_blocking(self) -> bytes | None:
-        """`receive`, for a plain function that a handler of the loop handed the requests to."""
-        return self.session.threads.wait_for(self.receive)
-
-
-class RequestStream:
-    """The requests of a streaming client, in order: an iterator that ends when the client has half-closed, or the
-    handler has ended the call.
-
-    ``async for`` in async handlers; plain ``for``, which blocks, in plain ones.
-    """
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: StreamRequestCall) -> None:
-        self._call = call
-
-    def __aiter__(self) -> RequestStream:
-        return self
-
-    async def __anext__(self) -> Any:
-        message = await self._call.receive()
-        if message is None:
-            raise StopAsyncIteration
-        return self._read(message)
-
-    def __iter__(self) -> RequestStream:
-        return self
-
-    def __next__(self) -> Any:
-        message = self._call.receive_blocking()
-        if message is None:
-            raise StopIteration
-        return self._read(message)
-
-    def _read(self, message: bytes) -> Any:
-        try:
-            return self._call.deserialize(message)
-        except Exception as error:
-            raise unreadable(error) from error
 
 
 class RejectedCall(ServerCall):

@@ -1,0 +1,1 @@
+"""The calls of a server, by what their clients send, and by where their handlers run."""
