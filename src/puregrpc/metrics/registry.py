@@ -90,11 +90,10 @@ class Series:
 
         So threads that take samples at a time do not wait for each other.
         """
-        follower = self._follower
         if not self.is_kept:
             self.add(value)
-            if follower is not None:
-                follower.add(self._follows_with)
+            if self._follower is not None:
+                self._follower.add(self._follows_with)
             return
         noted = self._noted
         noted.append(value)
@@ -103,6 +102,7 @@ class Series:
         metrics = self.metric.owner
         if metrics.listeners:
             metrics.tell(Sample(self.metric, value, self.tags, time.time()))
+            follower = self._follower
             if follower is not None:
                 metrics.tell(Sample(follower.metric, self._follows_with, follower.tags, time.time()))
 

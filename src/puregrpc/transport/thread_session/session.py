@@ -356,9 +356,9 @@ class ThreadSession(Session[ConnectionT]):
             self.calls.add(call)
             self.connection.open_call(call, request, deadline=deadline, message=message, end=True, now=now)
             self.calls_started += 1
-            since, self.last_call_at = now - self.last_call_at, now
             self.messages_sent += 1
-            if may_lead or since > BURST:
+            before, self.last_call_at = self.last_call_at, now
+            if may_lead or now - before > BURST:
                 return writing.take(is_small=len(message) < SMALL)
             return writing.take_later(is_small=len(message) < SMALL)
         except BaseException as error:
