@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,12 @@ def third_party_in(names: set[str]) -> set[str]:
         elif top not in {"puregrpc", "google", "__future__"} and top not in standard_library():
             found.add(top)
     return found
+
+
+@pytest.mark.parametrize("room", sorted({"puregrpc", *(f"puregrpc.{room}" for room in ROOMS)}))
+def test_every_public_name_is_there(room: str) -> None:
+    package = import_module(room)
+    assert [name for name in getattr(package, "__all__", ()) if not hasattr(package, name)] == []
 
 
 def test_every_folder_is_a_room() -> None:

@@ -30,7 +30,7 @@ _MODULES = {
     "Context": "context",
     "Interceptor": "interceptor",
     "Method": "method",
-    "RequestStream": "call",
+    "RequestStream": "calls.streaming",
     "Server": "server",
     "ServerConfig": "config",
     "ServerSnapshot": "snapshot",
