@@ -135,11 +135,11 @@ class LoopSession(Session[ConnectionT]):
 
     def _take_pieces(self) -> list[bytes | memoryview]:
         """What is to be sent next."""
-        return self.connection.pieces_to_send(None if self._rounds is None else self._rounds.most_sent)
+        return self.connection.pieces_to_send(self.most_sent)
 
     def _take_data(self) -> bytes:
         """The same, in one piece."""
-        most = None if self._rounds is None else self._rounds.most_sent
+        most = self.most_sent
         return self.connection.data_to_send() if most is None else self.connection.data_to_send(most)
 
     def _next_read_size(self, limit: int, size: int) -> int:

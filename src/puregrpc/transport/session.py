@@ -393,6 +393,12 @@ class Session(Driver, Generic[ConnectionT]):
 
     # -- for the sessions of the worlds
 
+    @property
+    def most_sent(self) -> int | None:
+        """Octets to take from the connection at once to send them; None: what that finds good."""
+        rounds = self.options.rounds
+        return None if rounds is None else rounds.most_sent
+
     def _take(self, data: bytes, now: float) -> None:
         """What came goes to the connection; b"" is the end of the peer's stream. With the mutex held."""
         if not self.bytes_received and (foreign := describe_foreign_protocol(data)) is not None:

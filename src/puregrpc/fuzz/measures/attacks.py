@@ -248,7 +248,7 @@ def _resets(target: Target, profiles: Sequence[Profile], watch: UsageWatch) -> I
         for number in range(2000):
             stream = 1 + 2 * number
             out += frame(HEADERS, END_HEADERS, stream, following if number else first)
-            out += frame(DATA, END_STREAM, stream, body) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
+            out += frame(DATA, END_STREAM, stream, body) + frame(RST_STREAM, 0, stream, CANCEL)
         case = Case(
             "frame",
             profile.path,

@@ -93,10 +93,9 @@ class TrioTask:
     async def join(self) -> None:
         if self._is_over:
             await trio.lowlevel.checkpoint()
-            return
-        if self._ended is None:
-            self._ended = trio.Event()
-        await self._ended.wait()
+        else:
+            self._ended = self._ended or trio.Event()
+            await self._ended.wait()
 
     async def run(self, function: Callable[[], Coroutine[Any, Any, None]], tasks: set[TrioTask]) -> None:
         """``tasks`` are those that have not ended, from which it is taken."""

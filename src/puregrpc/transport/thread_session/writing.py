@@ -83,8 +83,7 @@ class Writing:
                 data = session.connection.data_to_send()
                 pieces: Pieces = [data] if data else NOTHING
             else:
-                rounds = session.options.rounds
-                pieces = session.connection.pieces_to_send(None if rounds is None else rounds.most_sent)
+                pieces = session.connection.pieces_to_send(session.most_sent)
             if session.end_reason is not None and not self._has_ended:
                 if pieces:
                     self.has_output = True

@@ -43,6 +43,8 @@ MAX_TIMEOUTS = 100
 _Method = tuple[ConstantFields, "Coding | None"]
 """The header fields that its calls have in common, and what their messages are compressed with."""
 
+NO_METHOD: _Method = ConstantFields(()), None
+
 WHOLE = END_SENT | HEAD_RECEIVED
 """A call that lacks nothing but its trailers."""
 
@@ -78,7 +80,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         self._methods: dict[tuple[str, str, str, str], _Method] = {}
         self._last_request: Request | None = None
         """The last one without metadata: a channel has one for all calls of a method that add nothing."""
-        self._last_method: _Method = ConstantFields(()), None
+        self._last_method = NO_METHOD
         self._metadata = MetadataEncoder(config.secret_names)
         self._timeouts: dict[float, bytes] = {}
         self._queue: dict[int, tuple[Call, ConstantFields, bytes]] = {}

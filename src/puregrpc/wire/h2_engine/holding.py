@@ -75,7 +75,7 @@ class Holding(Connection, Generic[CallT]):
 
     @property
     def is_send_full(self) -> bool:
-        waits = self._unsent + len(self._output)
+        waits = self.unsent
         if waits <= GUARANTEED_MEMORY:
             return False
         if waits > MAX_UNSENT_OUTPUT or len(self._output) > MAX_UNSENT_HEADERS:
