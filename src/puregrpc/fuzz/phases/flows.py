@@ -32,9 +32,7 @@ KEYS = ("id", "key", "name", "uuid", "uid", "code", "slug")
 def _times(*pairs: tuple[int, int]) -> tuple[bytes, ...]:
     """Seconds and billionths, as both messages have them."""
     tags = b"\x08", b"\x10"
-    return tuple(
-        b"".join(tag + varint(each & (1 << 64) - 1) for tag, each in zip(tags, pair, strict=True)) for pair in pairs
-    )
+    return tuple(b"".join(tag + varint(each) for tag, each in zip(tags, pair, strict=True)) for pair in pairs)
 
 
 KEPT_BY_SERVERS = (
