@@ -6,7 +6,9 @@ import asyncio
 import gc
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +193,53 @@ def test_plain_handlers_run_on_threads_behind_interceptors_too() -> None:
     assert seen == []
     run(scenario, server_interceptors=(Seeing(),))
     assert seen == ["/a.B/Plain", "/a.B/PlainMany"]
+
+
+def test_plain_handlers_behind_interceptors_run_in_the_pool_that_was_given() -> None:
+    class Passing(aio.ServerInterceptor):
+        async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+            return await continuation(handler_call_details)
+
+    class Where:
+        def __call__(self, request: bytes, context: Any) -> bytes:
+            return threading.current_thread().name.encode()
+
+    async def main() -> None:
+        pool = futures.ThreadPoolExecutor(1, thread_name_prefix="mine")
+        server = aio.server(pool, interceptors=(Passing(),))
+        handlers = {"Call": grpc.unary_unary_rpc_method_handler(Where())}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", handlers),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert (await channel.unary_unary("/a.B/Call")(b"", timeout=5)).startswith(b"mine")
+        await server.stop(None)
+
+    asyncio.run(main())
+
+
+def test_a_code_by_number_is_given_back_as_it_was_set() -> None:
+    seen: list[Any] = []
+
+    async def by_number(request: bytes, context: Any) -> bytes:
+        context.set_code(int(request))
+        seen.append(context.code())
+        return b""
+
+    async def main() -> None:
+        server = aio.server()
+        handlers = {"Call": grpc.unary_unary_rpc_method_handler(by_number)}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", handlers),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/a.B/Call")
+            codes = [await call(number, timeout=5).code() for number in (b"5", b"77")]
+            assert codes == [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNKNOWN]
+        await server.stop(None)
+
+    asyncio.run(main())
+    assert seen == [5, 77]
 
 
 def test_interceptors_may_be_appended_as_googles_transports_do() -> None:

@@ -6,7 +6,7 @@ import gc
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -180,3 +180,67 @@ def test_a_server_that_is_dropped_while_it_stops_keeps_its_grace(connect: Connec
     may_end.set()
     assert running.result(20) == b"x"
     assert ended.wait(20)
+
+
+def test_an_error_prints_its_status_once_more_and_has_it_among_its_arguments(serve: Serve, connect: Connect) -> None:
+    def refuse(request: bytes, context: grpc.ServicerContext) -> Any:
+        context.abort(grpc.StatusCode.ABORTED, 'said "no"')
+
+    channel = connect(serve(unary_unary(refuse)))
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/a.B/Call")(b"")
+    future = channel.unary_unary("/a.B/Call").future(b"")
+    for error in (caught.value, future.exception(5)):
+        known: Any = error
+        assert known.debug_error_string() == 'ABORTED:said "no"'
+        assert known.args[0].code is grpc.StatusCode.ABORTED
+        assert known.args[0].details == 'said "no"'
+
+
+@pytest.mark.parametrize("kind", ["initial", "trailing"])
+def test_metadata_of_a_handler_that_cannot_be_sent_ends_the_call_for_the_client(
+    kind: str, serve: Serve, connect: Connect
+) -> None:
+    def give(request: bytes, context: grpc.ServicerContext) -> bytes:
+        (context.send_initial_metadata if kind == "initial" else context.set_trailing_metadata)((("Upper", "1"),))
+        went_on.append(True)
+        return request
+
+    went_on: list[bool] = []
+    with pytest.raises(grpc.RpcError) as caught:
+        connect(serve(unary_unary(give))).unary_unary("/a.B/Call")(b"", timeout=5)
+    error: Any = caught.value
+    assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "Invalid metadata")
+    assert went_on
+
+
+def test_a_channel_of_single_threaded_streams_gives_calls_of_that_name(serve: Serve, connect: Connect) -> None:
+    from grpc import _channel
+
+    def two(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield b"1"
+        yield b"2"
+
+    port = serve({"Call": grpc.unary_stream_rpc_method_handler(two)})
+    plain: Any = connect(port).unary_stream("/a.B/Call")(b"", timeout=5)
+    option = grpc.experimental.ChannelOptions.SingleThreadedUnaryStream
+    single: Any = connect(port, options=[(option, 1)]).unary_stream("/a.B/Call")(b"", timeout=5)
+    for call, name in ((plain, "_MultiThreadedRendezvous"), (single, "_SingleThreadedRendezvous")):
+        assert isinstance(call, _channel._Rendezvous)
+        assert type(call).__name__ == name
+        assert [*call] == [b"1", b"2"]
+
+
+def test_an_interceptor_may_put_a_stream_in_the_place_of_one_response(serve: Serve, connect: Connect) -> None:
+    class Replacing(grpc.ServerInterceptor):
+        def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+            continuation(handler_call_details)
+            return grpc.unary_stream_rpc_method_handler(lambda request, context: iter([b"x"] * int(request)))
+
+    port = serve(unary_unary(echo), interceptors=[Replacing()])
+    call = connect(port).unary_unary("/a.B/Call")
+    assert call(b"1", timeout=5) == b"x"
+    for count in (b"0", b"2"):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(count, timeout=5)
+        assert caught.value.code() is grpc.StatusCode.INTERNAL  # type: ignore[attr-defined]

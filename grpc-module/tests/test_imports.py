@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +56,30 @@ def test_the_version_is_one_that_generated_code_of_grpcio_takes() -> None:
     assert first_version_is_lower(grpc.__version__, "1.999.0")
     assert first_version_is_lower("1.60.1", "1.60.1.dev0")
     assert not first_version_is_lower("1.60.x", "1.60.1")
+
+
+def test_experimental_functions_warn_once() -> None:
+    from grpc import experimental
+
+    @experimental.experimental_api
+    def tried_in_a_test() -> int:
+        return 1
+
+    with pytest.warns(experimental.ExperimentalApiWarning, match="'tried_in_a_test' is an experimental API") as seen:
+        assert tried_in_a_test() + tried_in_a_test() == 2
+    assert len(seen) == 1
+
+
+def test_private_names_that_programs_ask_for() -> None:
+    from grpc import _common, _server
+    from grpc._cython import cygrpc
+
+    assert _common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[grpc.StatusCode.ABORTED] == 10
+    assert _common.CYGRPC_STATUS_CODE_TO_STATUS_CODE[5] is grpc.StatusCode.NOT_FOUND
+    core: Any = cygrpc
+    assert (core.StatusCode.ok, core.ConnectivityState.ready, core.CompressionAlgorithm.gzip) == (0, 2, 2)
+    assert _server._HandlerCallDetails("/a.B/C", ()).method == "/a.B/C"
+    with grpc.insecure_channel("127.0.0.1:1") as channel:
+        call = channel.unary_stream("/a.B/C", str.encode, bytes.decode)
+        found = (call._method, call._request_serializer, call._response_deserializer)
+        assert found == (b"/a.B/C", str.encode, bytes.decode)

@@ -21,7 +21,7 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-FILES = "arguments", "clients", "servers", "asyncio_clients", "asyncio_servers", "surroundings", "together"
+FILES = "arguments", "clients", "servers", "asyncio_clients", "asyncio_servers", "surroundings", "together", "details"
 TIMEOUT = 20.0
 """Seconds for one use."""
 

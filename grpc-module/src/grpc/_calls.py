@@ -30,7 +30,7 @@ def ended_by(error: BaseException) -> _RPCState:
     if isinstance(error, errors.RpcError):
         if isinstance(error.__cause__, errors.ConnectError):
             code, details = StatusCode.UNAVAILABLE, _unconnected(error.message)
-            return _RPCState((), (), (), code, details, f"UNAVAILABLE:{details}")
+            return _RPCState((), (), (), code, details, debug_string(code, details))
         return state_of(int(error.code), error.message, error.details_bin, error.headers, error.trailers)
     if isinstance(error, (errors.NotConnected, CancelledError)):
         code, details = StatusCode.CANCELLED, CHANNEL_CLOSED

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from grpc import _channelz, _common, _threads
 from grpc import _client_interfaces as interfaces
 from grpc._calls import StreamCall, UnaryCall, deserialized, ended_by, state_of_exchange
-from grpc._channel_options import channel_keywords, checked_options, encoding_of, opened
+from grpc._channel_options import by_name, channel_keywords, checked_options, encoding_of, opened
 from grpc._codes import StatusCode
 from grpc._connectivity import Connectivity
 from grpc._credentials import CallCredentials, ChannelCredentials, PluginError, asker, connecting_of
@@ -23,7 +23,9 @@ from grpc._state import (
     CallInProgress,
     _InactiveRpcError,
     _MultiThreadedRendezvous,
+    _Rendezvous,
     _RPCState,
+    _SingleThreadedRendezvous,
     debug_string,
 )
 from grpc._version import __version__
@@ -33,11 +35,13 @@ from puregrpc.channel import BlockingChannel
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Channel", "_InactiveRpcError", "_MultiThreadedRendezvous", "_RPCState"]
+__all__ = [
+    "Channel", "_InactiveRpcError", "_MultiThreadedRendezvous", "_RPCState", "_Rendezvous", "_SingleThreadedRendezvous",
+]  # fmt: skip
 
 logger = logging.getLogger("grpc")
 
-for _kind in (_InactiveRpcError, _MultiThreadedRendezvous, _RPCState):
+for _kind in (_InactiveRpcError, _MultiThreadedRendezvous, _RPCState, _Rendezvous, _SingleThreadedRendezvous):
     _kind.__module__ = __name__  # as tracebacks and logs write it
 
 _EMPTY_FLAGS = 0
@@ -66,18 +70,20 @@ class _MultiCallable:
     def __init__(
         self,
         channel: Channel,
-        method: Any,
+        path: str,
+        make: Callable[[Any], Any],
         serialize: Callable[[Any], bytes] | None,
         deserialize: Callable[[bytes], Any] | None,
     ) -> None:
         self._channel = channel
-        self._method = method
-        self._serialize = serialize
-        self._deserialize = deserialize
+        self._method = _common.encode(path)
+        self._bound = make(_Path(_text(path)))
+        self._request_serializer = serialize
+        self._response_deserializer = deserialize
 
     def _encoded(self, request: Any) -> bytes:
         """The bytes of a request. Raises `_InactiveRpcError`."""
-        data = _common.serialize(request, self._serialize)
+        data = _common.serialize(request, self._request_serializer)
         if data is None:
             details = "Exception serializing request!"
             raise _InactiveRpcError(_RPCState((), (), (), StatusCode.INTERNAL, details, details))
@@ -107,7 +113,7 @@ class _MultiCallable:
         self, timeout: float | None, options: dict[str, Any], request: bytes | None, *, has_one_response: bool
     ) -> StreamCall:
         """Begin a call on puregrpc's method."""
-        call = StreamCall(timeout, self._deserialize, has_one_response=has_one_response)
+        call = StreamCall(timeout, self._response_deserializer, has_one_response=has_one_response)
         self._channel.keep(call)
         try:
             opening = self._open(request, options)
@@ -148,11 +154,11 @@ class _UnaryUnaryMultiCallable(_MultiCallable, interfaces.UnaryUnaryMultiCallabl
         options = self._options(timeout, metadata, credentials, wait, compression)
         data = self._encoded(request)
         try:
-            state = state_of_exchange(self._method.exchange(data, **options))
+            state = state_of_exchange(self._bound.exchange(data, **options))
         except (errors.Error, PluginError) as error:
             state = ended_by(error)
-        if state.code is StatusCode.OK and self._deserialize is not None:
-            state = deserialized(state, self._deserialize)
+        if state.code is StatusCode.OK and self._response_deserializer is not None:
+            state = deserialized(state, self._response_deserializer)
         if state.code is not StatusCode.OK:
             if self._channel.is_closed and state.code is StatusCode.UNAVAILABLE:
                 state = closed()
@@ -173,10 +179,10 @@ class _UnaryUnaryMultiCallable(_MultiCallable, interfaces.UnaryUnaryMultiCallabl
             options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
         except _Refused as error:
             return _MultiThreadedRendezvous.over(error._state)
-        call = UnaryCall(timeout, self._deserialize)
+        call = UnaryCall(timeout, self._response_deserializer)
         self._channel.keep(call)
         try:
-            call.began(self._method.start_exchange(data, **options))
+            call.began(self._bound.start_exchange(data, **options))
         except (errors.Error, PluginError) as error:
             call.settle(ended_by(error))
         return _MultiThreadedRendezvous(call)
@@ -198,10 +204,10 @@ class _UnaryStreamMultiCallable(_MultiCallable, interfaces.UnaryStreamMultiCalla
         except _Refused as error:
             return _MultiThreadedRendezvous.over(error._state)
         call = self._stream(timeout, options, data, has_one_response=False)
-        return _MultiThreadedRendezvous(call)
+        return self._channel.kind_of_streams(call)
 
     def _open(self, request: bytes | None, options: dict[str, Any]) -> Future[Any]:
-        opening: Future[Any] = self._method(request, **options).begin()
+        opening: Future[Any] = self._bound(request, **options).begin()
         return opening
 
 
@@ -261,11 +267,11 @@ class _StreamUnaryMultiCallable(_MultiCallable, interfaces.StreamUnaryMultiCalla
     ) -> StreamCall:
         options = self._options(timeout, metadata, credentials, wait, compression)
         call = self._stream(timeout, options, None, has_one_response=True)
-        call.feed(requests, self._serialize)
+        call.feed(requests, self._request_serializer)
         return call
 
     def _open(self, request: bytes | None, options: dict[str, Any]) -> Future[Any]:
-        opening: Future[Any] = self._method.open(**options).begin()
+        opening: Future[Any] = self._bound.open(**options).begin()
         return opening
 
 
@@ -284,11 +290,11 @@ class _StreamStreamMultiCallable(_MultiCallable, interfaces.StreamStreamMultiCal
         except _Refused as error:
             return _MultiThreadedRendezvous.over(error._state)
         call = self._stream(timeout, options, None, has_one_response=False)
-        call.feed(request_iterator, self._serialize)
+        call.feed(request_iterator, self._request_serializer)
         return _MultiThreadedRendezvous(call)
 
     def _open(self, request: bytes | None, options: dict[str, Any]) -> Future[Any]:
-        opening: Future[Any] = self._method(**options).begin()
+        opening: Future[Any] = self._bound(**options).begin()
         return opening
 
 
@@ -323,6 +329,8 @@ class Channel(interfaces.Channel):
         self._host = str(keywords.get("authority") or target.rpartition("/")[2])
         if connecting is not None and connecting.plugins:
             keywords["credentials"] = asker(connecting.plugins, self._host)
+        is_single = by_name(checked).get("SingleThreadedUnaryStream")
+        self.kind_of_streams = _SingleThreadedRendezvous if is_single else _MultiThreadedRendezvous
         self.is_closed = False
         self._core = opened(BlockingChannel, target, keywords)
         self._channel = _Target(target)
@@ -368,8 +376,7 @@ class Channel(interfaces.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        bound = self._core.unary_unary(_Path(_text(method)))
-        return _UnaryUnaryMultiCallable(self, bound, request_serializer, response_deserializer)
+        return _UnaryUnaryMultiCallable(self, method, self._core.unary_unary, request_serializer, response_deserializer)
 
     def unary_stream(
         self,
@@ -378,8 +385,9 @@ class Channel(interfaces.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        bound = self._core.unary_stream(_Path(_text(method)))
-        return _UnaryStreamMultiCallable(self, bound, request_serializer, response_deserializer)
+        return _UnaryStreamMultiCallable(
+            self, method, self._core.unary_stream, request_serializer, response_deserializer
+        )
 
     def stream_unary(
         self,
@@ -388,8 +396,9 @@ class Channel(interfaces.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        bound = self._core.stream_unary(_Path(_text(method)))
-        return _StreamUnaryMultiCallable(self, bound, request_serializer, response_deserializer)
+        return _StreamUnaryMultiCallable(
+            self, method, self._core.stream_unary, request_serializer, response_deserializer
+        )
 
     def stream_stream(
         self,
@@ -398,8 +407,9 @@ class Channel(interfaces.Channel):
         response_deserializer: Any = None,
         _registered_method: bool | None = False,
     ) -> Any:
-        bound = self._core.stream_stream(_Path(_text(method)))
-        return _StreamStreamMultiCallable(self, bound, request_serializer, response_deserializer)
+        return _StreamStreamMultiCallable(
+            self, method, self._core.stream_stream, request_serializer, response_deserializer
+        )
 
     def close(self) -> None:
         if self.is_closed:

@@ -48,6 +48,17 @@ def checked(data: Any) -> bytes:
     return data
 
 
+def __getattr__(name: str) -> Any:
+    """The tables between codes and what grpcio's core has for them."""
+    if name not in ("CYGRPC_STATUS_CODE_TO_STATUS_CODE", "STATUS_CODE_TO_CYGRPC_STATUS_CODE"):
+        raise AttributeError(f"module 'grpc._common' has no attribute {name!r}")
+    from grpc._codes import StatusCode
+    from grpc._cython import cygrpc
+
+    pairs = [(cygrpc.StatusCode(code.value[0]), code) for code in StatusCode]
+    return dict(pairs) if name.startswith("CYGRPC") else {code: number for number, code in pairs}
+
+
 def fully_qualified_method(group: str, method: str) -> str:
     """The path of a method."""
     return f"/{group}/{method}"

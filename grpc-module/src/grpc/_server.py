@@ -17,12 +17,15 @@ from grpc._interceptor import service_pipeline
 from grpc._listening import bind
 from grpc._server_interfaces import Server
 from grpc._server_options import reuses_port, server_config
-from grpc._serving import fallback_method, method_for
+from grpc._servicer_context import _Context, _RequestIterator
+from grpc._serving import _HandlerCallDetails, fallback_method, method_for
 from grpc._utilities import DictionaryGenericHandler
 from puregrpc import errors
 from puregrpc.server import BlockingServer
 
-__all__ = ["Handlers", "HandlersAndPorts", "_Server", "create_server"]
+__all__ = [
+    "Handlers", "HandlersAndPorts", "_Context", "_HandlerCallDetails", "_RequestIterator", "_Server", "create_server",
+]  # fmt: skip
 
 
 LINGER = 1.0

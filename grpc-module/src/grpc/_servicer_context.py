@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from grpc._channel_options import encoding_of
 from grpc._codes import StatusCode, number_of
 from grpc._errors import RpcError
-from grpc._metadata import STATUS_DETAILS, Metadatum, outgoing, shown
+from grpc._metadata import STATUS_DETAILS, InvalidMetadataError, Metadatum, outgoing, shown
 from grpc._server_interfaces import ServicerContext
 from puregrpc import errors
 
 if TYPE_CHECKING:
     from puregrpc.server import Context
 
-__all__ = ["CallEnd", "CallView", "_Context", "_RequestIterator", "peer_of"]
+__all__ = ["CallEnd", "CallView", "_Context", "_RequestIterator", "bad_metadata", "peer_of"]
 
 logger = logging.getLogger("grpc")
 
@@ -37,6 +37,8 @@ class CallEnd:
         self.details: bytes | None = None
         self.trailing_metadata: Any = None
         self.is_aborted = False
+        self.has_bad_headers = False
+        """The handler gave initial metadata that cannot be sent."""
 
     def abort(self, code: Any, details: Any) -> NoReturn:
         """Raise what ends the call with a status."""
@@ -50,6 +52,8 @@ class CallEnd:
 
     def error(self, code: StatusCode, details: str) -> errors.RpcError:
         """What ends the call with a status, in which what the handler has set comes first."""
+        if self.has_bad_headers:
+            return bad_metadata()
         number = number_of(code if self.code is None else self.code)
         text = details if self.details is None else self.details.decode("utf-8", "replace")
         if number == 0:
@@ -58,21 +62,29 @@ class CallEnd:
 
     def finish(self) -> None:
         """The handler has ended well. Raises puregrpc's RpcError if it has set a status other than OK."""
-        if self.code is not None and self.code is not StatusCode.OK:
+        if self.has_bad_headers or (self.code is not None and self.code is not StatusCode.OK):
             raise self.error(StatusCode.UNKNOWN, "")
         details = self._send_trailers()
         if self.details or details is not None:
             self._context.set_good_end((self.details or b"").decode("utf-8", "replace"), details)
 
     def _send_trailers(self) -> bytes | None:
-        """Set the trailing metadata; gives the details of the status that are among it."""
+        """Set the trailing metadata; gives the details of the status that are among it. Raises puregrpc's RpcError."""
         if not self.trailing_metadata:
             return None
-        details = next((value for key, value in self.trailing_metadata if key == STATUS_DETAILS), None)
-        pairs = outgoing(self.trailing_metadata)
+        try:
+            details = next((value for key, value in self.trailing_metadata if key == STATUS_DETAILS), None)
+            pairs = outgoing(self.trailing_metadata)
+        except (TypeError, ValueError):
+            raise bad_metadata() from None
         if pairs:
             self._context.set_trailing_metadata(pairs)
         return details
+
+
+def bad_metadata() -> errors.RpcError:
+    """What ends a call whose handler gave metadata that cannot be sent."""
+    return errors.RpcError(StatusCode.INTERNAL.value[0], "Invalid metadata")
 
 
 def _encoded(details: Any) -> bytes:
@@ -217,6 +229,8 @@ class _Context(CallView, ServicerContext):
     def send_initial_metadata(self, initial_metadata: Any) -> None:
         try:
             self._context.send_initial_metadata(outgoing(initial_metadata))
+        except InvalidMetadataError:
+            self.end.has_bad_headers = True  # which grpcio tells the client alone
         except errors.LocalProtocolError:
             raise ValueError("Initial metadata no longer allowed!") from None
 

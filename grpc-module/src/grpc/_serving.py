@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grpc._codes import StatusCode
@@ -57,12 +58,10 @@ class _Serving:
         servicer_context = _Context(context)
         try:
             handler = self._handler if self._find is None else _found(self._find, context, servicer_context)
-            if handler is not self._handler and handler.response_streaming:
-                raise servicer_context.end.error(
-                    StatusCode.INTERNAL,
-                    "an interceptor gave a handler with a stream of responses for a method with one",
-                )
-            return _response(handler, _argument(handler, request, servicer_context), servicer_context)
+            argument = _argument(handler, request, servicer_context)
+            if handler.response_streaming:
+                return the_one(list(itertools.islice(_responses(handler, argument, servicer_context), 2)))
+            return _response(handler, argument, servicer_context)
         finally:
             servicer_context.is_over = True
 
@@ -91,6 +90,17 @@ class _Fallback:
             yield from _responses(handler, _argument(handler, request, servicer_context), servicer_context)
         finally:
             servicer_context.is_over = True
+
+
+def the_one(responses: Sequence[bytes]) -> bytes:
+    """The response of a stream that an interceptor put in the place of a method with one. Raises puregrpc's RpcError
+    unless it is one."""
+    if len(responses) != 1:
+        some = "several responses" if responses else "no response"
+        raise errors.RpcError(
+            StatusCode.INTERNAL.value[0], f"an interceptor's handler gave {some} for a method with one"
+        )
+    return responses[0]
 
 
 def _only(requests: Iterator[bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -10,11 +11,11 @@ from typing import Any
 
 __all__ = ["stream_stream", "stream_unary", "unary_stream", "unary_unary"]
 
-MOST_CHANNELS = 128
-IDLE_TIME = 600.0
+MOST_CHANNELS = int(os.environ.get("GRPC_PYTHON_MANAGED_CHANNEL_MAXIMUM", "256"))
+IDLE_TIME = float(os.environ.get("GRPC_PYTHON_MANAGED_CHANNEL_EVICTION_SECONDS", "600"))
 """How many channels are kept, and how long, in seconds, one that nobody uses."""
 
-DEFAULT_TIMEOUT = 60.0
+DEFAULT_TIMEOUT = float(os.environ.get("GRPC_PYTHON_DEFAULT_TIMEOUT_SECONDS", "60"))
 
 
 class _Channels:

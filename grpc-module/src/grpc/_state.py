@@ -16,7 +16,10 @@ from grpc._codes import StatusCode, code_of
 from grpc._errors import FutureCancelledError, FutureTimeoutError, RpcError
 from grpc._metadata import Metadatum, shown, shown_trailers
 
-__all__ = ["CallInProgress", "_InactiveRpcError", "_MultiThreadedRendezvous", "_RPCState", "state_of"]
+__all__ = [
+    "CallInProgress", "_InactiveRpcError", "_MultiThreadedRendezvous", "_RPCState", "_Rendezvous",
+    "_SingleThreadedRendezvous", "state_of",
+]  # fmt: skip
 
 logger = logging.getLogger("grpc")
 
@@ -55,10 +58,7 @@ class _RPCState:
 
 def debug_string(code: StatusCode | None, details: str | None) -> str:
     """What grpcio's debug_error_string has at its core."""
-    if code is None or code is StatusCode.OK:
-        return ""
-    text = (details or "").replace("\\", "\\\\").replace('"', '\\"')
-    return f'UNKNOWN:Error received from peer  {{grpc_status:{code.value[0]}, grpc_message:"{text}"}}'
+    return "" if code is None or code is StatusCode.OK else f"{code.name}:{details or ''}"
 
 
 def state_of(number: int, message: str, details: bytes | None, headers: Any = (), trailers: Any = ()) -> _RPCState:
@@ -137,7 +137,7 @@ class _InactiveRpcError(RpcError, _Ended):
     """A call with one response that did not end well."""
 
     def __init__(self, state: _RPCState) -> None:
-        RpcError.__init__(self)
+        RpcError.__init__(self, state)
         _Ended.__init__(self, state)
 
     def result(self, timeout: float | None = None) -> Any:
@@ -312,7 +312,11 @@ class CallInProgress:
         return True
 
 
-class _MultiThreadedRendezvous(RpcError, Call, Future):
+class _Rendezvous(RpcError):
+    """What calls are that may be raised: programs catch it by this name."""
+
+
+class _MultiThreadedRendezvous(_Rendezvous, Call, Future):
     """A call as a future, an iterator of responses, and what is raised when it does not end well."""
 
     def __init__(self, call: CallInProgress) -> None:
@@ -329,6 +333,11 @@ class _MultiThreadedRendezvous(RpcError, Call, Future):
     @property
     def _state(self) -> _RPCState:
         return self._call.state
+
+    @property
+    def args(self) -> tuple[_RPCState]:  # type: ignore[override]
+        """Those of the exception, of which some read the code."""
+        return (self._state,)
 
     # -- grpc.RpcContext and grpc.Call
 
@@ -430,6 +439,10 @@ class _MultiThreadedRendezvous(RpcError, Call, Future):
         return described(self, self._state)
 
     __str__ = __repr__
+
+
+class _SingleThreadedRendezvous(_MultiThreadedRendezvous):
+    """The call of a channel with the option ``SingleThreadedUnaryStream``. No call has a thread here."""
 
 
 class _Failed(Exception):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
-from grpc import _channelz
+from grpc import _channelz, _codes
 from grpc._aio_errors import EOF, AbortError, BaseError, InternalError, UsageError, init_grpc_aio, shutdown_grpc_aio
 from grpc._credentials import CompositeChannelCredentials
 from grpc._metadata import _Metadatum
 
 __all__ = [
-    "EOF", "AbortError", "BaseError", "ChannelArgKey", "CompositeChannelCredentials", "InternalError", "OperationType",
-    "UsageError", "_Metadatum", "get_fork_epoch", "init_grpc_aio", "shutdown_grpc_aio",
+    "EOF", "AbortError", "BaseError", "ChannelArgKey", "CompositeChannelCredentials", "CompressionAlgorithm",
+    "ConnectivityState", "InternalError", "OperationType", "StatusCode", "UsageError", "_Metadatum", "get_fork_epoch",
+    "init_grpc_aio", "shutdown_grpc_aio",
 ]  # fmt: skip
 
 
@@ -41,6 +43,23 @@ class OperationType:
     receive_message = 5
     receive_status_on_client = 6
     receive_close_on_server = 7
+
+
+StatusCode = enum.IntEnum("StatusCode", {code.name.lower(): code.value[0] for code in _codes.StatusCode})  # type: ignore[misc]
+"""The numbers of the codes of a status."""
+
+ConnectivityState = enum.IntEnum(  # type: ignore[misc]
+    "ConnectivityState", {state.name.lower(): state.value[0] for state in _codes.ChannelConnectivity}
+)
+"""The numbers of the states of a channel."""
+
+
+class CompressionAlgorithm(enum.IntEnum):
+    """Values of the option ``grpc.default_compression_algorithm``."""
+
+    none = 0
+    deflate = 1
+    gzip = 2
 
 
 def get_fork_epoch() -> int:

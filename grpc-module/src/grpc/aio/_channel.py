@@ -57,11 +57,11 @@ class _MultiCallable:
         interceptors: Sequence[Any],
     ) -> None:
         self._channel = channel
-        self._path_bytes = path.encode()
+        self._method = path.encode()
         self._make = make
         self._bound = make(_Path(path))
-        self._serialize = serialize
-        self._deserialize = deserialize
+        self._request_serializer = serialize
+        self._response_deserializer = deserialize
         self._interceptors = interceptors
 
     def _call(
@@ -75,7 +75,7 @@ class _MultiCallable:
         else:
             given = Metadata.from_tuple(metadata)
             call = self._intercepted(
-                loop, list(self._interceptors), self._path_bytes, request, timeout, given, credentials,
+                loop, list(self._interceptors), self._method, request, timeout, given, credentials,
                 wait_for_ready, compression, self._begin_again,
             )  # fmt: skip
         if type(call) is not UnaryUnaryCall:  # which is kept in `unary_calls`
@@ -86,7 +86,7 @@ class _MultiCallable:
     def _begin_again(self, details: Any, request: Any, compression: Any) -> Any:
         """Begin the call that the interceptors have made of one."""
         path = details.method
-        bound = self._bound if path == self._path_bytes else self._make(_Path(_text(path)))
+        bound = self._bound if path == self._method else self._make(_Path(_text(path)))
         options = details.timeout, details.metadata, details.credentials, details.wait_for_ready, compression
         return self._begin(bound, self._channel.loop_of_calls(), request, *options)
 
@@ -114,7 +114,7 @@ class _MultiCallable:
         raise NotImplementedError
 
     def _encoded(self, request: Any) -> bytes:
-        return encoded(request, self._serialize)
+        return encoded(request, self._request_serializer)
 
 
 class UnaryUnaryMultiCallable(_MultiCallable, _base_channel.UnaryUnaryMultiCallable[Any, Any]):
@@ -136,7 +136,7 @@ class UnaryUnaryMultiCallable(_MultiCallable, _base_channel.UnaryUnaryMultiCalla
 
     def _made(self, bound: Any, loop: asyncio.AbstractEventLoop, request: Any, timeout: Any, options: Any) -> Any:
         start = partial(bound.start_exchange, self._encoded(request), **options)
-        return UnaryUnaryCall(loop, timeout, start, self._channel.unary_calls, self._deserialize)
+        return UnaryUnaryCall(loop, timeout, start, self._channel.unary_calls, self._response_deserializer)
 
 
 class UnaryStreamMultiCallable(_MultiCallable, _base_channel.UnaryStreamMultiCallable[Any, Any]):
@@ -158,7 +158,7 @@ class UnaryStreamMultiCallable(_MultiCallable, _base_channel.UnaryStreamMultiCal
 
     def _made(self, bound: Any, loop: asyncio.AbstractEventLoop, request: Any, timeout: Any, options: Any) -> Any:
         opening = partial(bound, self._encoded(request), **options)
-        return UnaryStreamCall(loop, timeout, opening, self._serialize, self._deserialize)
+        return UnaryStreamCall(loop, timeout, opening, self._request_serializer, self._response_deserializer)
 
 
 class StreamUnaryMultiCallable(_MultiCallable, _base_channel.StreamUnaryMultiCallable[Any, Any]):
@@ -179,7 +179,7 @@ class StreamUnaryMultiCallable(_MultiCallable, _base_channel.StreamUnaryMultiCal
 
     def _made(self, bound: Any, loop: asyncio.AbstractEventLoop, request: Any, timeout: Any, options: Any) -> Any:
         opening = partial(bound.open, **options)
-        return StreamUnaryCall(request, loop, timeout, opening, self._serialize, self._deserialize)
+        return StreamUnaryCall(request, loop, timeout, opening, self._request_serializer, self._response_deserializer)
 
 
 class StreamStreamMultiCallable(_MultiCallable, _base_channel.StreamStreamMultiCallable[Any, Any]):
@@ -200,7 +200,7 @@ class StreamStreamMultiCallable(_MultiCallable, _base_channel.StreamStreamMultiC
 
     def _made(self, bound: Any, loop: asyncio.AbstractEventLoop, request: Any, timeout: Any, options: Any) -> Any:
         opening = partial(bound, **options)
-        return StreamStreamCall(request, loop, timeout, opening, self._serialize, self._deserialize)
+        return StreamStreamCall(request, loop, timeout, opening, self._request_serializer, self._response_deserializer)
 
 
 class Channel(_base_channel.Channel):

@@ -41,6 +41,7 @@ class Server(HandlersAndPorts, _base_server.Server):
         self._options = checked_options(options)
         self._handlers = Handlers(generic_handlers, interceptors)
         self._interceptors = tuple(interceptors or ())
+        self._executor = thread_pool
         self._server = PureServer(
             config=server_config(self._options, compression, maximum_concurrent_rpcs), executor=thread_pool
         )
@@ -62,8 +63,10 @@ class Server(HandlersAndPorts, _base_server.Server):
         for interceptor in reversed(self._interceptors):
             find = _around(interceptor, find)
         for path, handler in self._handlers.known().items():
-            self._server.add_method(method_for(path, handler, find if self._interceptors else None))
-        self._server.add_fallback(fallback_method(find))  # handlers may come later, and interceptors see every call
+            self._server.add_method(method_for(path, handler, find if self._interceptors else None, self._executor))
+        self._server.add_fallback(
+            fallback_method(find, self._executor)
+        )  # handlers may come later, and interceptors see every call
         self._loop = asyncio.get_running_loop()
         await self._server.start()
 

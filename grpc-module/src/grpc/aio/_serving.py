@@ -13,14 +13,16 @@ from grpc._aio_errors import EOF, AbortError, UsageError
 from grpc._channel_options import encoding_of
 from grpc._codes import StatusCode, code_of
 from grpc._common import checked
-from grpc._metadata import outgoing
-from grpc._servicer_context import CallView, _Context, _encoded
+from grpc._metadata import InvalidMetadataError, outgoing
+from grpc._servicer_context import CallView, _Context, _encoded, bad_metadata
 from grpc.aio._base_server import ServicerContext
 from grpc.aio._metadata import Metadata
 from puregrpc import errors
 from puregrpc.server import Method, Shape
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from puregrpc.server import Context
 
 __all__ = ["fallback_method", "method_for"]
@@ -31,18 +33,21 @@ Find = Callable[[Any], Awaitable[Any]]
 """Gives the handler for a call's details; None if there is none."""
 
 
-def method_for(path: str, handler: Any, find: Find | None) -> Method:
-    """The method of puregrpc's server for a handler; with ``find`` each call asks for its own, by the interceptors."""
+def method_for(path: str, handler: Any, find: Find | None, executor: Executor | None) -> Method:
+    """The method of puregrpc's server for a handler; with ``find`` each call asks for its own, by the interceptors.
+
+    Plain functions run on ``executor``, or else the loop's own.
+    """
     if find is None and not _is_async(blocking._behavior(handler)):
         return blocking.method_for(path, handler, None)
     shape = Shape((bool(handler.request_streaming), bool(handler.response_streaming)))
-    serving = _Serving(handler, find)
+    serving = _Serving(handler, find, executor)
     return Method(path, serving.many if shape.responses_stream else serving.one, shape)
 
 
-def fallback_method(find: Find) -> Method:
+def fallback_method(find: Find, executor: Executor | None) -> Method:
     """The method for all paths that are not known beforehand: each call asks for its handler."""
-    return Method("/grpc/fallback", _Serving(None, find).many, Shape.BIDI)
+    return Method("/grpc/fallback", _Serving(None, find, executor).many, Shape.BIDI)
 
 
 def _is_async(behavior: Callable[..., Any]) -> bool:
@@ -60,6 +65,7 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
         self.requests: Any = None
         """An async iterator of the requests, read."""
         self.serialize: Callable[[Any], bytes] | None = None
+        self._code: Any = None
         self._is_over = False
         self._callbacks: list[Callable[[Any], Any]] = []
 
@@ -106,17 +112,21 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
     def set_trailing_metadata(self, trailing_metadata: Any) -> None:
         is_known = isinstance(trailing_metadata, (tuple, list, Metadata))
         if not is_known or not all(isinstance(each, tuple) and len(each) == 2 for each in trailing_metadata):
-            raise TypeError(f"trailing metadata is pairs of names and values, not {trailing_metadata!r}")
-        pairs = tuple(trailing_metadata)
-        outgoing(pairs)
-        self.end.trailing_metadata = pairs
+            raise TypeError(
+                f"Invalid trailing metadata type, expected Tuple[Tuple[str, Union[str, bytes]]...]: {trailing_metadata}"
+            )
+        self.end.trailing_metadata = tuple(trailing_metadata)
 
     def trailing_metadata(self) -> Any:
         return self.end.trailing_metadata or ()
 
     def set_code(self, code: Any) -> None:
-        """The code of the status: here grpcio takes its number too."""
-        self.end.code = code_of(code) if isinstance(code, int) else code
+        """The code of the status: here grpcio takes its number too, and gives that back."""
+        self._code = code
+        self.end.code = (code_of(code) or StatusCode.UNKNOWN) if isinstance(code, int) else code
+
+    def code(self) -> Any:
+        return self._code
 
     def details(self) -> str:
         return (self.end.details or b"").decode("utf-8", "replace")
@@ -155,21 +165,24 @@ ALREADY_OVER = "RPC already finished."
 class _Serving:
     """Calls a handler, or what the interceptors put in its place."""
 
-    def __init__(self, handler: Any, find: Find | None) -> None:
+    def __init__(self, handler: Any, find: Find | None, executor: Executor | None) -> None:
         self._handler = handler
         self._find = find
+        self._executor = executor
 
     async def one(self, request: Any, context: Context) -> bytes:
         """A call with one response."""
         servicer_context = _ServicerContext(context)
         try:
             handler = await self._found(context, servicer_context)
-            if handler is not self._handler and handler.response_streaming:
-                raise servicer_context.end.error(
-                    StatusCode.INTERNAL,
-                    "an interceptor gave a handler with a stream of responses for a method with one",
-                )
-            return await _response(handler, request, servicer_context)
+            if handler.response_streaming:
+                found = []
+                async for data in self._responses(handler, request, servicer_context):
+                    found.append(data)
+                    if len(found) > 1:
+                        break
+                return blocking.the_one(found)
+            return await self._response(handler, request, servicer_context)
         except Exception as error:
             raise _failure(error, servicer_context) from None
         finally:
@@ -181,10 +194,10 @@ class _Serving:
         try:
             handler = await self._found(context, servicer_context)
             if handler.response_streaming:
-                async for data in _responses(handler, request, servicer_context):
+                async for data in self._responses(handler, request, servicer_context):
                     yield data
             else:
-                yield await _response(handler, request, servicer_context)
+                yield await self._response(handler, request, servicer_context)
         except Exception as error:
             raise _failure(error, servicer_context) from None
         finally:
@@ -198,6 +211,54 @@ class _Serving:
         if handler is None:
             raise errors.RpcError(StatusCode.UNIMPLEMENTED.value[0], "Method not found!")
         return handler
+
+    async def _response(self, handler: Any, request: Any, context: _ServicerContext) -> bytes:
+        behavior = blocking._behavior(handler)
+        argument = await _argument(handler, request, context)
+        if _is_async(behavior):
+            response = await behavior(argument, context)
+        else:
+            response = await self._in_thread(behavior, argument, context)
+            if inspect.isawaitable(response):
+                response = await response
+        if context.end.is_aborted:
+            raise context.end.error(StatusCode.UNKNOWN, "")
+        if context.end.code is not None and context.end.code is not StatusCode.OK:
+            raise context.end.error(StatusCode.UNKNOWN, "")
+        data = serialized(handler.response_serializer, response)
+        context.end.finish()
+        return data
+
+    async def _responses(self, handler: Any, request: Any, context: _ServicerContext) -> AsyncIterator[bytes]:
+        behavior = blocking._behavior(handler)
+        argument = await _argument(handler, request, context)
+        found: Any = behavior(argument, context) if _is_async(behavior) else self._iterated(behavior, argument, context)
+        if hasattr(found, "__aiter__"):
+            async for response in found:
+                yield serialized(handler.response_serializer, response)
+        else:
+            await found  # it writes to the context
+        if context.end.is_aborted:
+            raise context.end.error(StatusCode.UNKNOWN, "")
+        context.end.finish()
+
+    async def _in_thread(self, behavior: Callable[..., Any], argument: Any, context: _ServicerContext) -> Any:
+        plain = _PlainContext(context)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, behavior, _plain(argument), plain)
+
+    async def _iterated(
+        self, behavior: Callable[..., Any], argument: Any, context: _ServicerContext
+    ) -> AsyncIterator[Any]:
+        loop = asyncio.get_running_loop()
+        found = await self._in_thread(behavior, argument, context)
+        if hasattr(found, "__aiter__"):
+            async for response in found:
+                yield response
+            return
+        iterator = iter(found)
+        end = object()
+        while (response := await loop.run_in_executor(self._executor, next, iterator, end)) is not end:
+            yield response
 
 
 async def _argument(handler: Any, request: Any, context: _ServicerContext) -> Any:
@@ -240,65 +301,6 @@ def serialized(serialize: Callable[[Any], bytes] | None, response: Any) -> bytes
     return b"" if data is None else checked(data)
 
 
-async def _response(handler: Any, request: Any, context: _ServicerContext) -> bytes:
-    behavior = blocking._behavior(handler)
-    argument = await _argument(handler, request, context)
-    if _is_async(behavior):
-        response = await behavior(argument, context)
-    else:
-        response = (
-            behavior(argument, context) if not _is_plain(behavior) else await _in_thread(behavior, argument, context)
-        )
-        if inspect.isawaitable(response):
-            response = await response
-    if context.end.is_aborted:
-        raise context.end.error(StatusCode.UNKNOWN, "")
-    if context.end.code is not None and context.end.code is not StatusCode.OK:
-        raise context.end.error(StatusCode.UNKNOWN, "")
-    data = serialized(handler.response_serializer, response)
-    context.end.finish()
-    return data
-
-
-async def _responses(handler: Any, request: Any, context: _ServicerContext) -> AsyncIterator[bytes]:
-    behavior = blocking._behavior(handler)
-    argument = await _argument(handler, request, context)
-    if _is_async(behavior):
-        found = behavior(argument, context)
-    else:
-        found = behavior(argument, context) if not _is_plain(behavior) else _iterated(behavior, argument, context)
-    if hasattr(found, "__aiter__"):
-        async for response in found:
-            yield serialized(handler.response_serializer, response)
-    elif inspect.isawaitable(found):
-        await found  # it writes to the context
-    else:
-        for response in found:
-            yield serialized(handler.response_serializer, response)
-    if context.end.is_aborted:
-        raise context.end.error(StatusCode.UNKNOWN, "")
-    context.end.finish()
-
-
-def _is_plain(behavior: Callable[..., Any]) -> bool:
-    """Whether it is a plain function, which may block: for a thread."""
-    return inspect.isfunction(behavior) or inspect.ismethod(behavior) or inspect.isgeneratorfunction(behavior)
-
-
-async def _in_thread(behavior: Callable[..., Any], argument: Any, context: _ServicerContext) -> Any:
-    plain = _PlainContext(context)
-    return await asyncio.get_running_loop().run_in_executor(None, behavior, _plain(argument), plain)
-
-
-async def _iterated(behavior: Callable[..., Any], argument: Any, context: _ServicerContext) -> AsyncIterator[Any]:
-    loop = asyncio.get_running_loop()
-    found = await _in_thread(behavior, argument, context)
-    iterator = iter(found)
-    end = object()
-    while (response := await loop.run_in_executor(None, next, iterator, end)) is not end:
-        yield response
-
-
 def _plain(argument: Any) -> Any:
     """Requests for a plain function on a thread."""
     if not hasattr(argument, "__anext__"):
@@ -325,6 +327,8 @@ def _failure(error: Exception, context: _ServicerContext) -> errors.RpcError:
         return context.end.error(StatusCode.UNKNOWN, "")
     if isinstance(error, errors.RpcError):
         return error
+    if isinstance(error, InvalidMetadataError):
+        return bad_metadata()
     logger.exception("Unexpected [%s] raised by servicer method", type(error).__name__, exc_info=error)
     context.end.details = None  # which the exception stands for; the code stays
     return context.end.error(StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")

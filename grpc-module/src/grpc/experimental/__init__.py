@@ -6,11 +6,12 @@ import copy
 import enum
 import functools
 import importlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+from grpc import _simple_stubs
 from grpc._runtime_protos import protos, protos_and_services, services
-from grpc._simple_stubs import stream_stream, stream_unary, unary_stream, unary_unary
 
 __all__ = [
     "ChannelOptions", "CustomPrivateKeySign", "ExperimentalApiWarning", "PrivateKeySignCancel",
@@ -71,14 +72,32 @@ def ssl_channel_credentials_with_custom_signer(
     raise NotImplementedError("a custom signer is not part of puregrpc-grpc: Python's ssl signs with keys it has alone")
 
 
+_used: set[str] = set()
+"""The experimental functions that somebody was warned of."""
+
+
 def experimental_api(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Says of a function that it may change."""
+    """Says of a function that it may change, with a warning when it is used first."""
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if f.__name__ not in _used:
+            _used.add(f.__name__)
+            warnings.warn(
+                f"{f.__name__!r} is an experimental API. It is subject to change or removal between minor releases. "
+                "Proceed with caution.",
+                ExperimentalApiWarning,
+                stacklevel=2,
+            )
         return f(*args, **kwargs)
 
     return wrapper
+
+
+unary_unary = experimental_api(_simple_stubs.unary_unary)
+unary_stream = experimental_api(_simple_stubs.unary_stream)
+stream_unary = experimental_api(_simple_stubs.stream_unary)
+stream_stream = experimental_api(_simple_stubs.stream_stream)
 
 
 def wrap_server_method_handler(wrapper: Callable[..., Any], handler: Any) -> Any:
