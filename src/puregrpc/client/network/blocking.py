@@ -58,7 +58,10 @@ class BlockingConnection:
 
     def unary(self, request: CallRequest) -> UnaryOutcome:
         """Make a unary call; KeyboardInterrupt cancels it."""
-        method = self._methods.get(request.path) or self._method(request.path)
+        try:
+            method = self._methods[request.path]
+        except KeyError:
+            method = self._method(request.path)
         try:
             call = method.exchange(request.message, metadata=request.metadata, timeout=request.timeout)
         except (RpcError, InvalidArgument, NotConnected) as error:
