@@ -182,6 +182,7 @@ class Server:
         self.kernel = ThreadKernel()
         self.sessions: list[ThreadSession[ServerConnection]] = []
         self.calls: list[Answering] = []
+        self._streams: list[SocketStream] = []
         (self.listener,) = self.kernel.run(listen(self.kernel, "127.0.0.1:0", tls=tls))
         self.address = self.listener.address
         self.kernel.spawn(self._accept, self.listener)
@@ -192,6 +193,7 @@ class Server:
                 stream = await listener.accept()
             except NotConnected:
                 return
+            self._streams.append(stream)
             self.kernel.spawn(self._serve, listener, stream)
 
     async def _serve(self, listener: Listener, stream: SocketStream) -> None:
@@ -223,6 +225,8 @@ class Server:
     def close(self) -> None:
         self.listener.close()
         self.kernel.run(self.kernel.close())
+        for stream in self._streams:
+            stream.close()  # it may have been accepted, and not served yet
 
 
 class Client:
