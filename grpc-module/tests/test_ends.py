@@ -226,9 +226,9 @@ def test_a_channel_of_single_threaded_streams_gives_calls_of_that_name(serve: Se
     option = grpc.experimental.ChannelOptions.SingleThreadedUnaryStream
     single: Any = connect(port, options=[(option, 1)]).unary_stream("/a.B/Call")(b"", timeout=5)
     for call, name in ((plain, "_MultiThreadedRendezvous"), (single, "_SingleThreadedRendezvous")):
-        assert isinstance(call, _channel._Rendezvous)
         assert type(call).__name__ == name
         assert [*call] == [b"1", b"2"]
+        assert isinstance(call, _channel._Rendezvous)
 
 
 def test_an_interceptor_may_put_a_stream_in_the_place_of_one_response(serve: Serve, connect: Connect) -> None:
@@ -244,3 +244,17 @@ def test_an_interceptor_may_put_a_stream_in_the_place_of_one_response(serve: Ser
         with pytest.raises(grpc.RpcError) as caught:
             call(count, timeout=5)
         assert caught.value.code() is grpc.StatusCode.INTERNAL  # type: ignore[attr-defined]
+
+
+def test_the_time_that_remains_of_a_call_without_an_end_is_a_number(serve: Serve, connect: Connect) -> None:
+    def look(request: bytes, context: grpc.ServicerContext) -> bytes:
+        remaining: Any = context.time_remaining()
+        seen.append(min(remaining, 30.0))
+        return request
+
+    seen: list[float] = []
+    call = connect(serve(unary_unary(look))).unary_unary("/a.B/Call")
+    call(b"")
+    call(b"", timeout=5)
+    assert seen[0] == 30.0
+    assert seen[1] <= 5

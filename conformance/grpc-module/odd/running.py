@@ -21,7 +21,17 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-FILES = "arguments", "clients", "servers", "asyncio_clients", "asyncio_servers", "surroundings", "together", "details"
+FILES = (
+    "arguments",
+    "clients",
+    "servers",
+    "asyncio_clients",
+    "asyncio_servers",
+    "surroundings",
+    "together",
+    "details",
+    "policies",
+)
 TIMEOUT = 20.0
 """Seconds for one use."""
 

@@ -204,7 +204,7 @@ class _Context(CallView, ServicerContext):
 
     @property
     def _rpc_event(self) -> _RequestCallEvent:
-        context, remaining = self._context, self.time_remaining()
+        context, remaining = self._context, self._context.time_remaining()
         deadline = FAR if remaining is None else time.time() + remaining
         details = _CallDetails(context.method.encode(), context.authority.encode(), deadline)
         return _RequestCallEvent(details, self.invocation_metadata())
@@ -213,6 +213,10 @@ class _Context(CallView, ServicerContext):
 
     def is_active(self) -> bool:
         return not (self.is_over or self._context.cancelled)
+
+    def time_remaining(self) -> float | None:
+        remaining = self._context.time_remaining()
+        return FAR - time.time() if remaining is None else remaining  # grpcio's servers of threads have no None
 
     def cancel(self) -> None:
         self._context.cancel()

@@ -34,10 +34,15 @@ class _HandlerCallDetails(_DetailsFields, HandlerCallDetails):
     """A call that has come."""
 
 
-def method_for(path: str, handler: Any, find: Find | None) -> Method:
-    """The method of puregrpc's server for a handler; with ``find`` each call asks for its own, by the interceptors."""
+def method_for(
+    path: str, handler: Any, find: Find | None, context_of: Callable[[Context], _Context] = _Context
+) -> Method:
+    """The method of puregrpc's server for a handler; with ``find`` each call asks for its own, by the interceptors.
+
+    ``context_of`` makes what the handler sees of a call.
+    """
     shape = Shape((bool(handler.request_streaming), bool(handler.response_streaming)))
-    serving = _Serving(handler, find)
+    serving = _Serving(handler, find, context_of)
     return Method(path, serving.many if shape.responses_stream else serving.one, shape)
 
 
@@ -49,13 +54,14 @@ def fallback_method(find: Find) -> Method:
 class _Serving:
     """Calls one handler, or what the interceptors put in its place."""
 
-    def __init__(self, handler: Any, find: Find | None) -> None:
+    def __init__(self, handler: Any, find: Find | None, context_of: Callable[[Context], _Context]) -> None:
         self._handler = handler
         self._find = find
+        self._context_of = context_of
 
     def one(self, request: Any, context: Context) -> bytes:
         """A call with one response."""
-        servicer_context = _Context(context)
+        servicer_context = self._context_of(context)
         try:
             handler = self._handler if self._find is None else _found(self._find, context, servicer_context)
             argument = _argument(handler, request, servicer_context)
@@ -67,7 +73,7 @@ class _Serving:
 
     def many(self, request: Any, context: Context) -> Iterator[bytes]:
         """A call with a stream of responses."""
-        servicer_context = _Context(context)
+        servicer_context = self._context_of(context)
         try:
             handler = self._handler if self._find is None else _found(self._find, context, servicer_context)
             yield from _responses(handler, _argument(handler, request, servicer_context), servicer_context)

@@ -39,7 +39,7 @@ def method_for(path: str, handler: Any, find: Find | None, executor: Executor | 
     Plain functions run on ``executor``, or else the loop's own.
     """
     if find is None and not _is_async(blocking._behavior(handler)):
-        return blocking.method_for(path, handler, None)
+        return blocking.method_for(path, handler, None, _PlainContext)
     shape = Shape((bool(handler.request_streaming), bool(handler.response_streaming)))
     serving = _Serving(handler, find, executor)
     return Method(path, serving.many if shape.responses_stream else serving.one, shape)
@@ -74,7 +74,7 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
     async def read(self) -> Any:
         self._check()
         if self.requests is None:
-            raise UsageError("The request has been read: the method has one request.")
+            return EOF  # the method has one request, which has been read
         return await anext(self.requests, EOF)
 
     async def write(self, message: Any) -> None:
@@ -243,7 +243,7 @@ class _Serving:
         context.end.finish()
 
     async def _in_thread(self, behavior: Callable[..., Any], argument: Any, context: _ServicerContext) -> Any:
-        plain = _PlainContext(context)
+        plain = _plain_context(context)
         return await asyncio.get_running_loop().run_in_executor(self._executor, behavior, _plain(argument), plain)
 
     async def _iterated(
@@ -314,11 +314,17 @@ def _requests_of(requests: Any, loop: asyncio.AbstractEventLoop) -> Iterator[Any
 
 
 class _PlainContext(_Context):
-    """The context of a plain handler behind interceptors of a loop."""
+    """The context of a plain handler of a server on asyncio."""
 
-    def __init__(self, context: _ServicerContext) -> None:
-        super().__init__(context._context)
-        self.end = context.end
+    def time_remaining(self) -> float | None:
+        return self._context.time_remaining()
+
+
+def _plain_context(context: _ServicerContext) -> _PlainContext:
+    """That of a plain handler behind interceptors."""
+    plain = _PlainContext(context._context)
+    plain.end = context.end
+    return plain
 
 
 def _failure(error: Exception, context: _ServicerContext) -> errors.RpcError:
