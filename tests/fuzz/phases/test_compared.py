@@ -74,6 +74,34 @@ def test_pages_of_one_size_are_those_of_another(fault: str, is_found: bool) -> N
         assert [each.check for each in unlike_pages(case, outcome)] == ["property"]
 
 
+PANTRY = Registry()
+load_files(PANTRY, [ROOT / "conformance" / "fuzz" / "zoo"], "pantry.proto")
+
+
+@pytest.mark.parametrize("most", [4, 100])
+@pytest.mark.parametrize(("fault", "is_found"), [("", False), ("repeats", True), ("one more", True)])
+def test_pages_with_offsets_are_put_together(fault: str, is_found: bool, most: int) -> None:
+    method = next(each for each in PANTRY.service("pantry.v1.Pantry").methods if each.name == "ListEntries")
+    request, response = (PANTRY.message_class(each) for each in (method.input_type, method.output_type))
+
+    def ask(profile: Profile) -> Answer:
+        asked = request.FromString(profile.octets)
+        begin = asked.offset - 1 if fault == "repeats" and asked.offset else asked.offset
+        end = begin + min(asked.limit, most) + (fault == "one more")
+        return answered(response(entries=[{"name": f"{number}"} for number in range(begin, min(end, SHELVES))]))
+
+    profile = Profile(method, fields=request_fields(method.path, "localhost"))
+    profile.answer = ask(profile)
+    cases = list(page_cases([profile], GENERATOR, ask))
+    assert len(cases) == is_found
+    for case in cases:
+        outcome = Outcome()
+        for step in case.steps:
+            if step.kind == "message":
+                outcome.answers[step.stream] = ask(Profile(method, octets=step.octets))
+        assert [each.check for each in unlike_pages(case, outcome)] == ["property"]
+
+
 def test_tokens_that_lead_nowhere_are_no_pages() -> None:
     reply = class_of("ListShelvesResponse")(shelves=[{"name": "one"}], next_page_token="MTAw")
     profile = profile_of("ListShelves", answered(reply))

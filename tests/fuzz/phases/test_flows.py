@@ -19,7 +19,7 @@ from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.phases.flows import Flow, flows_of
 from puregrpc.fuzz.phases.together import given_twice
-from puregrpc.fuzz.values.fields import ALL, lists, lost_field, raw_value, with_field
+from puregrpc.fuzz.values.fields import ALL, ENTRIES, lists, lost_field, raw_value, with_field
 from puregrpc.fuzz.values.generate import Generator
 from puregrpc.schema import Registry, load_files
 
@@ -101,6 +101,69 @@ def test_what_is_put_into_order_is_not_lost(sent: str, got: str, is_lost: bool) 
     reply = PUT(note={"text": got}).note.SerializeToString()
     found = lost_field(PUT(note={"text": sent}).SerializeToString(), reply, [((1, 2), (2,))])
     assert (found == (1, 2)) is is_lost
+
+
+PANTRY = Registry()
+load_files(PANTRY, [ROOT / "conformance" / "fuzz" / "zoo"], "pantry.proto")
+
+
+def pantry() -> tuple[Flow, Any]:
+    methods = [each for each in PANTRY.service("pantry.v1.Pantry").methods if each.name in ("PutEntry", "GetEntry")]
+    (flow,) = flows_of([Profile(each, fields=request_fields(each.path, "localhost")) for each in methods], GENERATOR)
+    return flow, PANTRY.message_class(PANTRY.message("pantry.v1.PutEntryRequest"))
+
+
+def test_lists_of_messages_and_maps_are_compared() -> None:
+    flow, request = pantry()
+    assert {path for path, _, _ in flow.fields} >= {(1, 5, ALL, 1), (1, 5, ALL, 2), (1, 4, ENTRIES)}
+    cases = list(flow.cases(GENERATOR))
+    parts = [request.FromString(each.messages[0]).entry.parts for each in cases if "entry.parts" in each.about]
+    assert max(len(each) for each in parts) > 100
+    assert all(len({part.name for part in each}) == len(each) for each in parts)
+    (less,) = (each for each in cases if "less in its maps" in each.about)
+    first, second = (set(request.FromString(octets).entry.labels) for octets in less.messages[:2])
+    assert less.stored_by == 1
+    assert first > second
+    (between,) = (each for each in cases if "got between" in each.about)
+    assert between.stored_by == 1
+    opened = [dict(step.fields)[b":path"].decode() for step in between.steps if step.kind == "open"]
+    assert [path.rpartition("/")[2] for path in opened] == ["PutEntry", "GetEntry", "PutEntry", "GetEntry"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_lost"),
+    [
+        ({}, False), ({"parts": [{"name": "b", "weight": 2}, {"name": "a", "weight": 1}]}, True),
+        ({"parts": [{"name": "a", "weight": 1}]}, True), ({"parts": [{"name": "a"}, {"name": "b"}]}, True),
+        ({"labels": {"x": "1", "y": "2", "z": "3"}}, True), ({"labels": {"y": "2", "x": "1"}}, False),
+        ({"labels": {"x": "2", "y": "1"}}, True),
+    ],
+)  # fmt: skip
+def test_messages_of_lists_and_entries_of_maps_are_to_come_back(reply: Any, is_lost: bool) -> None:
+    flow, request = pantry()
+    entry = {"parts": [{"name": "a", "weight": 1}, {"name": "b", "weight": 2}], "labels": {"x": "1", "y": "2"}}
+    octets = request(entry=entry | reply).entry.SerializeToString()
+    where = [(path, other) for path, other, _ in flow.fields]
+    assert (lost_field(request(entry=entry).SerializeToString(), octets, where) is not None) is is_lost
+
+
+def test_defaults_that_are_written_are_as_those_that_are_not() -> None:
+    """As protobuf.js writes them."""
+    flow, request = pantry()
+    sent = request(entry={"parts": [{"name": "a"}]}).SerializeToString()
+    where = [(path, other) for path, other, _ in flow.fields]
+    assert lost_field(sent, b"\x2a\x05\x0a\x01a\x10\x00", where) is None
+
+
+def test_a_version_that_grows_is_the_servers() -> None:
+    flow, request = pantry()
+    case = flow.ordinary(GENERATOR)
+    reply = request.FromString(case.messages[0]).entry
+    replies = []
+    for reply.version in (1, 2):
+        replies.append(reply.SerializeToString())
+    assert flow.confirm(case, replies)
+    assert (1, 3) not in [path for path, _, _ in flow.fields]
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from puregrpc.fuzz.values.choices import Choices
 from puregrpc.fuzz.values.field_values import Scalar
 from puregrpc.fuzz.values.fields import with_field
 from puregrpc.fuzz.values.shapes import learn
+from puregrpc.wire.status import StatusCode
 
 __all__ = ["Beginning"]
 
@@ -27,6 +28,8 @@ SETTLING = 2.0
 SETTLING_SHARE = 0.02
 """Seconds, and part of the time, to find a message that a method takes."""
 MOST_SETTLED = 5
+SETTLED = (*REFUSALS, StatusCode.ABORTED)
+"""Statuses of a message that may be taken with other values; a version that is not the present one is aborted."""
 MOST_BODY = 2048
 """Octets of an answer that may be asked for many times at once."""
 
@@ -98,7 +101,7 @@ class Beginning(Aftermath):
                 got = self._ask(replace(profile, octets=changed))
                 if got is None or got.code in (None, 4) or time.monotonic() > until:
                     return
-                if got.code and (got.code not in REFUSALS or (got.code, normal_text(got.text)) in known):
+                if got.code and (got.code not in SETTLED or (got.code, normal_text(got.text)) in known):
                     continue
                 settled[plan.field.full_name] = value
                 octets, answer = changed, got
@@ -180,7 +183,7 @@ class Beginning(Aftermath):
             profile.octets = self.generator.message(profile.method.input_type, Choices())
             return unended
         profile.octets = best.messages[0]
-        if profile.answer is not None and profile.answer.code in REFUSALS:
+        if profile.answer is not None and profile.answer.code in SETTLED:
             self._settle(profile)
         answers = [self._ask(profile) for _ in range(3)]
         ended = [each for each in answers if each is not None and each.ended]

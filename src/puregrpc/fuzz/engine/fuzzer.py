@@ -35,6 +35,8 @@ LOOK_EVERY = 128
 MANY_CALLS = 20
 """A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
 MOST_REFUSED = 4
+FLOW_TIMES = 2
+"""So often a thing is put and got, until it is known what comes back: a version that grows may be as it was once."""
 MOST_AMPLIFIER = 4096
 """Octets of a message that is sent again and again for its large answer."""
 CALM_EVERY = 1.0
@@ -367,11 +369,14 @@ class Fuzzer(Measuring):
         found: list[Iterator[Case]] = []
         for flow in flows_of([each for each in profiles if each.ends], self.generator):
             case = flow.ordinary(self.generator)
-            outcome = run_case(case, self.target, deadline=self.options.deadline)
-            self._count(case)
-            answer = outcome.answers.get(outcome.last)
-            messages = answer.messages()[0] if answer is not None and answer.code == 0 else []
-            if messages and flow.confirm(case, messages[0][1]):
+            replies: list[bytes] = []
+            for _ in range(FLOW_TIMES):
+                outcome = run_case(case, self.target, deadline=self.options.deadline)
+                self._count(case)
+                answer = outcome.answers.get(outcome.last)
+                messages = answer.messages()[0] if answer is not None and answer.code == 0 else []
+                replies += [octets for _, octets in messages[:1]]
+            if replies and flow.confirm(case, replies):
                 found.append(flow.cases(self.generator))
         self._drive("flows", in_turn(found, 4), share)
 

@@ -280,7 +280,7 @@ def _threads_meanwhile(target: Target, octets: bytes) -> int:
         with target.link(raw=True) as link:
             link.send(octets)
             until = time.monotonic() + RESETS_SECONDS
-            while not link.pongs and not link.closed and time.monotonic() < until:
+            while not link.pongs and not _is_over(link) and time.monotonic() < until:
                 link.turn(0.1)
                 usage = target.usage()
                 most = max(most, usage.threads if usage is not None else 0)

@@ -15,7 +15,7 @@ from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.values.choices import Directed, Path
 from puregrpc.fuzz.values.field_values import words_of
-from puregrpc.fuzz.values.fields import ALL, PRESENT, common_fields, leaves, raw_value, with_field
+from puregrpc.fuzz.values.fields import ALL, ENTRIES, PRESENT, common_fields, leaves, lost_field, with_field
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldType
 
@@ -25,7 +25,8 @@ PUTS = ("put", "set", "create", "add", "insert", "store", "save", "write", "upda
 GETS = ("get", "read", "fetch", "find", "lookup", "load", "show", "describe", "retrieve", "query")
 READS = (*GETS, "list", "search", "count", "export", "watch", "browse")
 MOST_READERS = 4
-OVERWRITES = ("put", "set", "store", "save", "write", "update", "upsert")
+REPLACES = ("put", "set", "store", "save", "write")
+OVERWRITES = (*REPLACES, "update", "upsert")
 KEYS = ("id", "key", "name", "uuid", "uid", "code", "slug")
 
 
@@ -113,7 +114,14 @@ class Flow:
             yield self._case(generator, "one thing after another was put", puts, self._stored(), key=self._key(3))
             if words_of(self.put.method.name)[0] in OVERWRITES:
                 puts = [self._put(generator, {}), self._put(generator, self._others())]
-                yield self._case(generator, "a thing that was put twice", puts, self._stored(), of=1)
+                about = "a thing that was put twice, and got between that"
+                yield self._case(generator, about, puts, self._stored(), of=1, looks_between=True)
+            if words_of(self.put.method.name)[0] in REPLACES:
+                more = {path: _entries(plan, 2) for path, _, plan in self.fields if path[-1] == ENTRIES}
+                puts = [self._put(generator, more), self._put(generator, {})]
+                about = "a thing that was put twice, with less in its maps then"
+                if more:
+                    yield self._case(generator, about, puts, self._stored(), of=1)
         yield from self._defaults(generator)
         for at in range(2, 2 + VALUES_OF_A_FIELD):
             for path, other, plan in self.fields:
@@ -167,17 +175,18 @@ class Flow:
         """Ordinary values, put and got once."""
         return self._case(generator, "what was put", [self._put(generator, {})], self._stored())
 
-    def confirm(self, case: Case, reply: bytes) -> bool:
-        """Keep the fields that came back as they were; False if there are none.
+    def confirm(self, case: Case, replies: Sequence[bytes]) -> bool:
+        """Keep the fields that came back as they were, each time; False if there are none.
 
         One that alone does not come back, among many that do, stays: it is lost.
         """
         sent = case.messages[0]
-        same = [each for each in self.fields if raw_value(sent, each[0]) == raw_value(reply, each[1])]
+        came = [[lost_field(sent, reply, _parts(*each)) is None for reply in replies] for each in self.fields]
+        same = [each for each, times in zip(self.fields, came, strict=True) if all(times)]
         lost = [
             each
-            for each in self.fields
-            if each not in same and not set(words_of(each[2].field.name)) & {*KEPT_BY_SERVERS, *KEYS}
+            for each, times in zip(self.fields, came, strict=True)
+            if not any(times) and not set(words_of(_name(*each))) & {*KEPT_BY_SERVERS, *KEYS}
         ]
         is_lost = len(lost) == 1 and len(same) >= 2
         self.fields = same + lost if is_lost else same
@@ -188,7 +197,7 @@ class Flow:
         return {path: plan.tag + min(plan.encoded[2:], key=len) for path, _, plan in self.fields if plan.encoded[2:]}
 
     def _stored(self) -> Stored:
-        return tuple((path, other) for path, other, _ in self.fields)
+        return tuple(part for each in self.fields for part in _parts(*each))
 
     def _put(self, generator: Generator, changed: dict[Path, bytes], key: bytes | None = None) -> bytes:
         descriptor = self.put.method.input_type
@@ -202,21 +211,29 @@ class Flow:
 
     def _case(
         self, generator: Generator, about: str, puts: Sequence[bytes], stored: Stored, *, key: bytes | None = None,
-        of: int = 0, readers: Sequence[Profile] = (),
+        of: int = 0, readers: Sequence[Profile] = (), looks_between: bool = False,
     ) -> Case:  # fmt: skip
-        steps: list[Step] = []
-        for number, octets in enumerate(puts):
-            steps += [
-                Step("open", number, self.put.fields), Step("message", number, octets=octets, end=True),
-                Step("wait", number, until="end"),
-            ]  # fmt: skip
+        """``of``: the number of the put that counts; ``looks_between``: what was put is got behind each put."""
         wanted = generator.message(self.get.method.input_type, Directed({}, fill=True))
         take: tuple[int, Path, int] | None = None
         if self.key_plan is not None:
             wanted += self.wanted.tag + (self.key_plan.encoded[1] if key is None else key)
         else:
             take = (of, self.reply_key, self.wanted.field.number << 3 | (self.wanted.tag[0] & 7))
-        number = len(puts)
+        steps: list[Step] = []
+        number = 0
+        for octets in puts:
+            if looks_between and steps:
+                steps += [
+                    Step("open", number, self.get.fields), Step("data", number, octets=message(wanted), end=True),
+                    Step("wait", number, until="end"),
+                ]  # fmt: skip
+                number += 1
+            steps += [
+                Step("open", number, self.put.fields), Step("message", number, octets=octets, end=True),
+                Step("wait", number, until="end"),
+            ]  # fmt: skip
+            number += 1
         for reader in readers:
             steps += [
                 Step("open", number, reader.fields), Step("data", number, octets=message(reader.octets), end=True),
@@ -232,12 +249,19 @@ class Flow:
 
 
 def _without_all(path: Path) -> Path:
-    return path[:-1] if path[-1] == ALL else path
+    return tuple(number for number in path if number > 0)
+
+
+def _name(path: Path, _: Path, plan: FieldPlan) -> str:
+    """Of a field, behind that of the list whose messages have it."""
+    if plan.plan is None or path[-2:-1] != (ALL,):
+        return plan.field.name
+    return next(each.field.name for each in plan.plan.fields() if each.field.number == path[-1])
 
 
 def _parts(path: Path, other: Path, plan: FieldPlan) -> Stored:
     """Where a field is compared: a time, which parsers put together of all that is given, in its parts."""
-    if plan.encode is not None:
+    if plan.encode is not None or not plan.known:
         return ((path, other),)
     return tuple(((*path, number), (*other, number)) for number in (1, 2))
 
@@ -245,6 +269,10 @@ def _parts(path: Path, other: Path, plan: FieldPlan) -> Stored:
 def _values(path: Path, plan: FieldPlan, at: int) -> Iterator[bytes]:
     """What a field is put as, its tag included: values of its tables, or more values of a list, in order."""
     kind = plan.field.message_type
+    if path[-1] == ENTRIES or path[-2:-1] == (ALL,):
+        if at - 2 < len(LISTS):
+            yield (_entries if path[-1] == ENTRIES else _elements)(plan, LISTS[at - 2])
+        return
     if path[-1] != ALL:
         if at < len(plan.encoded) and len(plan.encoded[at]) < MOST_OCTETS:
             yield plan.tag + plan.encoded[at]
@@ -259,6 +287,38 @@ def _values(path: Path, plan: FieldPlan, at: int) -> Iterator[bytes]:
     is_number = LISTED[plan.field.type]
     values = (1000 + number if is_number else b"z%03d" % number for number in range(LISTS[at - 2]))
     yield b"".join(plan.tag + plan.encode(value) for value in values)
+
+
+def _elements(plan: FieldPlan, count: int) -> bytes:
+    """Messages of a list, in order and no two alike, whose scalars are all set."""
+    assert plan.plan is not None
+    singles = [each for each in plan.plan.fields() if each.encode is not None and not each.field.is_repeated]
+    return b"".join(
+        _within(plan, b"".join(each.tag + _value(each, number) for each in singles)) for number in range(count)
+    )
+
+
+def _entries(plan: FieldPlan, count: int) -> bytes:
+    """Entries of a map."""
+    assert plan.plan is not None
+    by_number = {each.field.number: each for each in plan.plan.fields()}
+    key, value = by_number[1], by_number[2]
+    return b"".join(
+        _within(plan, key.tag + _value(key, 100 + number) + value.tag + _value(value, number))
+        for number in range(count)
+    )
+
+
+def _value(plan: FieldPlan, number: int) -> bytes:
+    """One of as many values as there are, if a field has so many."""
+    assert plan.encode is not None
+    if plan.field.type in LISTED:
+        return plan.encode(2 + number if LISTED[plan.field.type] else b"z%03d" % number)
+    return plan.encoded[1 % len(plan.encoded)]
+
+
+def _within(plan: FieldPlan, content: bytes) -> bytes:
+    return plan.tag + varint(len(content)) + content
 
 
 def flows_of(profiles: Sequence[Profile], generator: Generator) -> list[Flow]:

@@ -1,4 +1,7 @@
-"""Lists that come page by page: pages of one size, put together, are what pages of another size are."""
+"""Lists that come page by page: pages of one size, put together, are what pages of another size are.
+
+Each page but the first is asked for by the token that came with the one before it, or by its offset.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.checks.words import Observation, Profile
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.values.choices import Path
-from puregrpc.fuzz.values.fields import ALL, raw_value, with_field
+from puregrpc.fuzz.values.fields import ALL, parts_of, raw_value, with_field
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldType, MessageDescriptor
 
@@ -22,6 +25,8 @@ WALK = 1000
 """Streams of a case from one walk through the pages to the next."""
 SIZE_NAMES = ("page_size", "limit", "max_results", "per_page", "max_items", "size", "count", "first")
 TOKEN_NAMES = ("page_token", "cursor", "token", "after", "next_token", "start_token", "continuation_token")
+OFFSET_NAMES = ("offset", "skip")
+"""Not such as "start", which may be a number that things have themselves."""
 NEXT_NAMES = ("next_page_token", "next_cursor", "next_token", "cursor", "end_cursor", "next", "continuation_token")
 NUMBERS = (FieldType.INT32, FieldType.INT64, FieldType.UINT32, FieldType.UINT64)
 
@@ -35,18 +40,50 @@ class Pages:
     profile: Profile
     size: FieldPlan
     token: FieldPlan
+    """Of the token of a page, or of its offset."""
     next: int
-    """The number of the reply's field with the token of the next page."""
+    """The number of the reply's field with the token of the next page; 0 where pages have offsets."""
     items: int
     """The number of the reply's list."""
 
-    def message(self, size: int) -> bytes:
-        """The request for a first page."""
+    @property
+    def stored(self) -> tuple[Path, Path]:
+        """Where a reply has its list, and what is set unless it is the last one; with offsets nobody says so."""
+        return (self.items, ALL), (self.next,) if self.next else ()
+
+    def message(self, size: int, offset: int = 0) -> bytes:
+        """The request for a first page, or for that with an offset."""
         assert self.size.encode is not None
         assert self.token.encode is not None
         descriptor = self.profile.method.input_type
         octets = with_field(descriptor, self.profile.octets, (), self.size.tag + self.size.encode(size))
-        return octets + self.token.tag + self.token.encode("")
+        return octets + self.token.tag + self.token.encode("" if self.next else offset)
+
+    def has_items(self, ask: Ask) -> bool:
+        """Whether there is anything in the first page."""
+        answer = ask(replace(self.profile, octets=self.message(SIZES[0])))
+        messages = answer.messages()[0] if answer is not None and answer.code == 0 else []
+        return any(parts_of(octets, (self.items,)) for _, octets in messages[:1])
+
+    def offsets(self, ask: Ask, size: int) -> tuple[bytes, list[int]] | None:
+        """All items and the offsets of their pages; None where there are none.
+
+        Who gives fewer than were asked for has no more, or gives no more at once.
+        """
+        items = b""
+        offset = 0
+        asked: list[int] = []
+        while len(asked) < MOST_PAGES:
+            answer = ask(replace(self.profile, octets=self.message(size, offset)))
+            if answer is None or answer.code != 0 or not (messages := answer.messages()[0]):
+                return None
+            parts = parts_of(messages[0][1], (self.items,))
+            asked.append(offset)
+            items += b"".join(parts)
+            offset += min(len(parts), size)
+            if not parts:
+                break
+        return (items, asked) if items else None
 
     def walk(self, ask: Ask, size: int) -> tuple[bytes, int] | None:
         """All items and how many pages they take; None where the tokens lead nowhere."""
@@ -68,6 +105,13 @@ class Pages:
             tokens.add(token)
         return items, MOST_PAGES
 
+    def steps_at(self, first: int, size: int, offsets: Sequence[int]) -> Iterator[Step]:
+        """Calls for the pages with these offsets."""
+        for number, offset in enumerate(offsets, first):
+            yield Step("open", number, self.profile.fields)
+            yield Step("message", number, octets=self.message(size, offset), end=True)
+            yield Step("wait", number, until="end")
+
     def steps(self, first: int, size: int, count: int) -> Iterator[Step]:
         """Calls for so many pages, each with the token of the one before it."""
         octets = self.message(size)
@@ -81,18 +125,37 @@ class Pages:
 def page_cases(profiles: Sequence[Profile], generator: Generator, ask: Ask) -> Iterator[Case]:
     """Two walks through the pages of a method, where they do not give the same list."""
     for profile in profiles:
-        pages = _pages(profile, generator)
-        if pages is None or profile.answer is None or profile.answer.code != 0:
-            continue
-        walks = [(size, *walked) for size in SIZES if (walked := pages.walk(ask, size)) is not None]
-        for size, items, count in walks[1:]:
-            first, others, most = walks[0]
-            if not _is_alike(items, others, is_whole=max(count, most) < MOST_PAGES):
-                steps = (*pages.steps(0, first, most), *pages.steps(WALK, size, count))
-                stored: tuple[tuple[Path, Path], ...] = (((pages.items, ALL), (pages.next,)),)
-                about = f"pages of {first} and of {size}, put together"
-                yield Case("sequence", profile.path, steps, "paged", about, stored=stored)
+        # What ordinary filters let through may be nothing.
+        for octets in dict.fromkeys((profile.octets, b"")):
+            pages = _pages(replace(profile, octets=octets), generator)
+            if pages is None or profile.answer is None or profile.answer.code != 0:
                 break
+            if pages.has_items(ask):
+                yield from _by_tokens(pages, ask) if pages.next else _by_offsets(pages, ask)
+                break
+
+
+def _by_tokens(pages: Pages, ask: Ask) -> Iterator[Case]:
+    walks = [(size, *walked) for size in SIZES if (walked := pages.walk(ask, size)) is not None]
+    for size, items, count in walks[1:]:
+        first, others, most = walks[0]
+        if not _is_alike(items, others, is_whole=max(count, most) < MOST_PAGES):
+            yield _unlike(pages, first, size, (*pages.steps(0, first, most), *pages.steps(WALK, size, count)))
+            return
+
+
+def _by_offsets(pages: Pages, ask: Ask) -> Iterator[Case]:
+    walks = [(size, *walked) for size in SIZES if (walked := pages.offsets(ask, size)) is not None]
+    for size, items, offsets in walks[1:]:
+        first, others, before = walks[0]
+        if not _is_alike(items, others, is_whole=False):
+            yield _unlike(pages, first, size, (*pages.steps_at(0, first, before), *pages.steps_at(WALK, size, offsets)))
+            return
+
+
+def _unlike(pages: Pages, first: int, size: int, steps: tuple[Step, ...]) -> Case:
+    about = f"pages of {first} and of {size}, put together"
+    return Case("sequence", pages.profile.path, steps, "paged", about, stored=(pages.stored,))
 
 
 def unlike_pages(case: Case, outcome: Outcome) -> list[Observation]:
@@ -125,12 +188,14 @@ def _pages(profile: Profile, generator: Generator) -> Pages | None:
         return None
     plans = {plan.field.name: plan for plan in generator.plan(method.input_type).fields()}
     size = _named(plans, SIZE_NAMES, NUMBERS)
-    token = _named(plans, TOKEN_NAMES, (FieldType.STRING,))
+    token, offset = _named(plans, TOKEN_NAMES, (FieldType.STRING,)), _named(plans, OFFSET_NAMES, NUMBERS)
     following = _number(method.output_type, NEXT_NAMES)
     lists = [each for each in method.output_type.fields if each.is_repeated and not each.is_map]
-    if size is None or token is None or not following or len(lists) != 1 or lists[0].type in NUMBERS:
+    if size is None or len(lists) != 1 or lists[0].type in NUMBERS:
         return None
-    return Pages(profile, size, token, following, lists[0].number)
+    if token is not None and following:
+        return Pages(profile, size, token, following, lists[0].number)
+    return Pages(profile, size, offset, 0, lists[0].number) if offset is not None else None
 
 
 def _named(plans: dict[str, FieldPlan], names: Sequence[str], types: Sequence[FieldType]) -> FieldPlan | None:

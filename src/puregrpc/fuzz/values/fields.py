@@ -11,14 +11,16 @@ from puregrpc.fuzz.values.choices import Path
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldDescriptor, MessageDescriptor
 
-__all__ = ["ALL", "PRESENT", "common_fields", "leaves", "lists", "lost_field", "raw_value", "with_field"]
+__all__ = ["ALL", "ENTRIES", "PRESENT", "common_fields", "leaves", "lost_field", "parts_of", "raw_value", "with_field"]
 
 MOST_DEPTH = 3
 ALL = 0
-"""Behind the path of a list: all that is in it."""
+"""Behind the path of a list: all that is in it. Before the number of a field: that field of each message of it."""
 TIMES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 PRESENT = -1
 """Behind the path of a field: whether it is set."""
+ENTRIES = -2
+"""Behind the path of a map: its entries in the order of their keys."""
 
 
 def leaves(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple[Path, FieldPlan]]:
@@ -52,20 +54,59 @@ def times(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple
             yield path, plan
 
 
+def columns(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple[Path, FieldPlan]]:
+    """The single scalars of lists of messages, each as the path of it in all of them, with the plan of the list."""
+    many: set[Path] = set()
+    for path, plan in generator.paths(descriptor):
+        field = plan.field
+        if any(path[:length] in many for length in range(1, len(path))):
+            continue
+        if field.is_repeated or field.is_map:
+            many.add(path)
+            if plan.plan is not None and not plan.known and not field.is_map and not field.is_delimited:
+                for each in plan.plan.fields():
+                    if each.encode is not None and not each.field.is_repeated:
+                        yield (*path, ALL, each.field.number), plan
+
+
+def maps(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple[Path, FieldPlan]]:
+    """The maps of scalars of a message and of its single messages, as the paths of their entries."""
+    many: set[Path] = set()
+    for path, plan in generator.paths(descriptor):
+        if plan.field.is_repeated or plan.field.is_map:
+            is_within = any(path[:length] in many for length in range(1, len(path)))
+            many.add(path)
+            if not plan.field.is_map or plan.plan is None or is_within or len(path) >= MOST_DEPTH:
+                continue
+            if all(each.encode is not None for each in plan.plan.fields()):
+                yield (*path, ENTRIES), plan
+
+
 def common_fields(
     generator: Generator, request: MessageDescriptor, reply: MessageDescriptor
 ) -> list[tuple[Path, Path, FieldPlan]]:
     """The fields of a request that a reply has too, by name and type: where they are in both."""
     found: list[tuple[Path, Path, FieldPlan]] = []
-    for kind in (leaves, lists, times):
-        there: dict[tuple[str, object], Path] = {}
+    for kind in (leaves, lists, times, columns, maps):
+        there: dict[tuple[object, ...], Path] = {}
         for path, plan in kind(generator, reply):
-            there.setdefault((plan.field.name, plan.field.type), path)
+            there.setdefault(_meaning(path, plan), path)
         for path, plan in kind(generator, request):
-            other = there.pop((plan.field.name, plan.field.type), None)
+            other = there.pop(_meaning(path, plan), None)
             if other is not None:
                 found.append((path, other, plan))
     return found
+
+
+def _meaning(path: Path, plan: FieldPlan) -> tuple[object, ...]:
+    """By which fields of two messages are the same: names and types."""
+    field = plan.field
+    inner = [each.field for each in plan.plan.fields()] if plan.plan is not None and not plan.known else []
+    if path[-1] == ENTRIES:
+        return (field.name, *(each.type for each in inner))
+    if path[-2:-1] == (ALL,):
+        return (field.name, *((each.name, each.type) for each in inner if each.number == path[-1]))
+    return field.name, field.type
 
 
 def raw_value(octets: bytes, path: Path) -> bytes | None:
@@ -74,28 +115,43 @@ def raw_value(octets: bytes, path: Path) -> bytes | None:
     Of a scalar the last one counts, and messages of one number are one message in parts. Of a list it is all
     values, one behind the other.
     """
-    if path[-1:] == (PRESENT,):
-        return None if raw_value(octets, path[:-1]) is None else b"set"
-    is_list = path[-1:] == (ALL,)
-    path = path[:-1] if is_list else path
+    for at, number in enumerate(path):
+        if number == PRESENT:
+            return None if raw_value(octets, path[:at]) is None else b"set"
+        if number in (ALL, ENTRIES):
+            parts = parts_of(octets, path[:at])
+            if number == ENTRIES:
+                parts = sorted(_whole(raw_value(each, (1,))) + _whole(raw_value(each, (2,))) for each in parts)
+            elif path[at + 1 :]:
+                parts = [_whole(raw_value(each, path[at + 1 :])) for each in parts]
+            return b"".join(parts) if parts else None
+    parts = parts_of(octets, path) if path else [octets]
+    return parts[-1] if parts else None
+
+
+def parts_of(octets: bytes, path: Path) -> list[bytes]:
+    """All that is written of a field, one by one."""
+    parts = [octets]
     try:
         for depth, number in enumerate(path):
-            is_last = depth == len(path) - 1
-            parts: list[bytes] = []
+            octets, parts = b"".join(parts), []
             for tag, at, stop in read_fields(octets, 0, len(octets), 100):
-                if tag >> 3 == number and (is_last or tag & 7 == 2):
+                if tag >> 3 == number and (depth == len(path) - 1 or tag & 7 == 2):
                     parts.append(varint(at) if tag & 7 == 0 else octets[at:stop])
-            if not parts:
-                return None
-            octets = parts[-1] if is_last and not is_list else b"".join(parts)
     except (*FAULTS, RecursionError):
-        return None
-    return octets
+        return []
+    return parts
+
+
+def _whole(value: bytes | None) -> bytes:
+    """A value that can be told from the next one; what is a default may be written or not."""
+    value = (value or b"").strip(b"\0")
+    return varint(len(value)) + value
 
 
 def with_field(descriptor: MessageDescriptor, octets: bytes, path: Path, content: bytes) -> bytes:
     """A message with a field set to what ``content`` says, its tag included: what comes last is what counts."""
-    path = path[:-1] if path[-1:] in ((ALL,), (PRESENT,)) else path
+    path = path[: next((at for at, number in enumerate(path) if number <= 0), len(path))]
     tags: list[FieldDescriptor] = []
     current: MessageDescriptor | None = descriptor
     for number in path[:-1]:
