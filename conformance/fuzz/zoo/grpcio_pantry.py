@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +191,7 @@ class Pantry:
             total += 0
         reduction = request.WhichOneof("reduction")
         if fault == "reduction-is-needed":
-            total -= {"percent": lambda: 0, "coupon": lambda: 0}[reduction]()  # type: ignore[index]
+            total -= {"percent": lambda: 0, "coupon": lambda: 0}[reduction]()
         if reduction == "percent":
             if not 0 <= request.percent <= 100:
                 self.refuse(context, "percent: 0 to 100")
@@ -226,7 +226,7 @@ class Pantry:
             self.refuse(context, "window: 0 to a day")
         if not 0 <= seconds < 1 << 33 or not 0 <= request.earliest.nanos < 10**9:
             self.refuse(context, "earliest: 1970 to 2242")
-        begin = datetime.fromtimestamp(seconds, UTC)
+        begin = datetime.fromtimestamp(seconds, timezone.utc)
         try:
             begin += timedelta(seconds=window)
         except OverflowError:

@@ -70,12 +70,13 @@ class Fuzzer(Measuring):
             if "sequence" in levels:
                 self._drive("streams", in_turn([planner.streams(each) for each in ending], 1), 0.07)
                 self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.09)
+            beside = self._upkeep_beside(ending) if "frame" in levels else None
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
             self._drive("boundaries", boundaries, 0.23)
             self._calm()
             if "frame" in levels:
                 self._shots(0.25)
-                self._upkeep(ending)
+                self._upkeep(ending, beside)
                 self._attacks(ending)
             if "header" in levels:
                 self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.29)

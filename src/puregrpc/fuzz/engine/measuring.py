@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from itertools import cycle
+from threading import Thread
 
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.checks.words import Check, Observation, Profile
 from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.connection.storm import AT_ONCE, Storm
+from puregrpc.fuzz.connection.target import Target
 from puregrpc.fuzz.engine.beginning import Beginning
 from puregrpc.fuzz.engine.findings import Progress
 from puregrpc.fuzz.engine.proving import SLOW_START
@@ -35,6 +37,32 @@ STORM = 1024
 """Frame cases on one connection."""
 
 
+class UpkeepBeside:
+    """The cases of the upkeep, carried out in a thread."""
+
+    def __init__(self, target: Target, profiles: list[Profile]) -> None:
+        self._target = target
+        self._starts = target.starts
+        self._profiles = [replace(each) for each in profiles]
+        self._seen: list[tuple[Case, Observation | None]] = []
+        self._has_failed = False
+        self.thread = Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._seen = list(upkeep_cases(self._target, self._profiles))
+        except Exception:  # whatever it is, all of it is done again
+            self._has_failed = True
+
+    def is_sound(self) -> list[Case] | None:
+        """The cases, once they are done; None if something was seen, or the target was begun again meanwhile."""
+        self.thread.join()
+        if self._has_failed or self._starts != self._target.starts or any(seen for _, seen in self._seen):
+            return None
+        return [case for case, _ in self._seen]
+
+
 class Measuring(Beginning):
     """Has the phases whose cases are carried out as they are made."""
 
@@ -49,9 +77,25 @@ class Measuring(Beginning):
         # On a slow machine each phase has some time nevertheless.
         return min(now + max(part * (self._until - now), self.options.time * LEAST_SHARE), self._until)
 
-    def _upkeep(self, profiles: list[Profile]) -> None:
-        """Whether connections are kept up; all of it, since it takes a sound server little time."""
+    def _upkeep_beside(self, profiles: list[Profile]) -> UpkeepBeside | None:
+        """Begin to look whether connections are kept up, which is waiting for the most part, beside other phases."""
+        if not profiles or self._is_alone or self._one_at_a_time or self.options.rate:
+            return None
+        beside = UpkeepBeside(self.target, profiles)
+        self._beside = beside.thread
+        return beside
+
+    def _upkeep(self, profiles: list[Profile], beside: UpkeepBeside | None) -> None:
+        """Whether connections are kept up; all of it, since it takes a sound server little time.
+
+        What was seen beside other phases counts only when it is seen again with nothing beside it.
+        """
         self._phase = "upkeep"
+        cases = beside.is_sound() if beside is not None else None
+        if cases is not None:
+            for case in cases:
+                self._seen_in(case, None)
+            return
         for case, observation in upkeep_cases(self.target, profiles) if profiles else ():
             self._seen_in(case, observation)
 

@@ -19,6 +19,9 @@ from puregrpc.trace import Recorder
 __all__ = ["REPEATS", "SLOW_START", "Proving", "followed"]
 
 MOST_SHRINK = 100
+REPEAT_SECONDS = 5.0
+REPEAT_SHARE = 0.15
+"""Of the time of a run, or so many seconds: how long what does not show each time is tried again."""
 MOST_RESTARTS = 15
 """Restarts of the target to make one finding smaller."""
 SHRINK_SECONDS = 12.0
@@ -253,6 +256,8 @@ class Proving(Watching):
         """How often it is seen again; 0 if not each time."""
         if seen.is_repeated:
             return REPEATS
+        if self._beside is not None:
+            self._beside.join()
         self._drop_link()
         if seen.check in DOWN or seen.check == "hang" or (
             self.target.can_restart
@@ -266,9 +271,13 @@ class Proving(Watching):
             elif not self._answers(max(self.options.deadline, CANARY_TIMEOUT)):
                 return self._unrepeated(case, seen)
         shown = 0
+        begun = time.monotonic()
+        until = min(begun + max(REPEAT_SECONDS, self.options.time * REPEAT_SHARE), max(self._until, begun) + 5)
         # What depends on the moment at which something is cancelled does not show each time.
         tries = REPEATS * 2 if case.level == "sequence" else REPEATS
         for number in range(3 * tries if case.calls > 100 else tries):
+            if number >= REPEATS and time.monotonic() > until:
+                return 0
             if (
                 seen.check in ("hang", "state")
                 and not self._control_is_quick(case)

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
+from threading import Thread
 
 from puregrpc.errors import ConnectError, InvalidArgument
 from puregrpc.fuzz.cases.answer import Answer
@@ -97,6 +98,8 @@ class Watching:
         self._gone = False
         self._one_at_a_time = False
         self._is_alone = False
+        self._beside: Thread | None = None
+        """Carries out cases beside those of the phases; nothing is made sure of before it has ended."""
         """Calls are made one by one, since they hang together."""
         self._tries_together = 0
         self._before: deque[Case] = deque(maxlen=MOST_BEFORE)
