@@ -24,7 +24,7 @@ from puregrpc.fuzz.checks.user_checks import load_checks
 from puregrpc.fuzz.checks.words import Observation
 from puregrpc.fuzz.connection.connecting import LinkOptions
 from puregrpc.fuzz.connection.target import Target
-from puregrpc.fuzz.engine.findings import Event, Found, Note, Progress, Report, finding_of
+from puregrpc.fuzz.engine.findings import Event, Finding, Found, Note, Progress, Report, finding_of
 from puregrpc.fuzz.engine.fuzzer import Fuzzer
 from puregrpc.fuzz.engine.options import LEVELS, Options, is_destructive
 from puregrpc.fuzz.frames.probe import Fields
@@ -348,18 +348,20 @@ def _fuzz(target: str, connection: ConnectionOptions, schema: SchemaOptions, wis
                 raise
         describer = Describer(registry, target=process.describe(), is_plaintext=where.tls is None)
         screen = Screen(len(methods))
+        of_schema: list[Finding] = []
+        for name, why in bad:
+            case = Case("schema", f"/{name}", (), "any", f"reflection's description of {name}")
+            text = f"the server's description of {name} cannot be used: {why}"
+            finding = finding_of(case, Observation("bad-schema", text))
+            finding.repeats = 1
+            of_schema.append(finding)
+            screen(Found(finding))
         if methods:
             fuzzer = Fuzzer(process, registry, methods, options, screen, corpus=cases)
             report = fuzzer.run()
         else:
             report = Report(process.describe(), options.seed)
-    for name, why in bad:
-        case = Case("schema", f"/{name}", (), "any", f"reflection's description of {name}")
-        finding = finding_of(
-            case, Observation("bad-schema", f"the server's description of {name} cannot be used: {why}")
-        )
-        finding.repeats = 1
-        report.findings.append(finding)
+    report.findings += of_schema
     screen.clear()
     if corpus is not None:
         corpus.add(report.findings, fuzzer.interesting() if methods else ())

@@ -85,7 +85,7 @@ def test_pages_with_offsets_are_put_together(fault: str, is_found: bool, most: i
     request, response = (PANTRY.message_class(each) for each in (method.input_type, method.output_type))
 
     def ask(profile: Profile) -> Answer:
-        asked = request.FromString(profile.octets)
+        asked: Any = request.FromString(profile.octets)
         begin = asked.offset - 1 if fault == "repeats" and asked.offset else asked.offset
         end = begin + min(asked.limit, most) + (fault == "one more")
         return answered(response(entries=[{"name": f"{number}"} for number in range(begin, min(end, SHELVES))]))
