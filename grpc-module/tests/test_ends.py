@@ -258,3 +258,28 @@ def test_the_time_that_remains_of_a_call_without_an_end_is_a_number(serve: Serve
     call(b"", timeout=5)
     assert seen[0] == 30.0
     assert seen[1] <= 5
+
+
+def test_what_is_sent_need_have_next_alone(serve: Serve, connect: Connect) -> None:
+    class Counting:
+        def __init__(self) -> None:
+            self.left = [b"1", b"2"]
+
+        def __next__(self) -> bytes:
+            if not self.left:
+                raise StopIteration
+            return self.left.pop(0)
+
+    def joins(requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        return b"".join(requests)
+
+    port = serve(
+        {
+            "Joins": grpc.stream_unary_rpc_method_handler(joins),
+            "Counts": grpc.unary_stream_rpc_method_handler(lambda request, context: Counting()),
+        }
+    )
+    requests: Any = Counting()
+    assert connect(port).stream_unary("/a.B/Joins")(requests, timeout=5) == b"12"
+    responses: Any = connect(port).unary_stream("/a.B/Counts")(b"", timeout=5)
+    assert [*responses] == [b"1", b"2"]

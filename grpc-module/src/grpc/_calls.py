@@ -316,7 +316,7 @@ class StreamCall(CallInProgress):
         while True:
             try:
                 if iterator is None:
-                    iterator = iter(requests)
+                    iterator = _common.iterator_of(requests)
                 request = next(iterator)
             except StopIteration:
                 return

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["checked", "decode", "deserialize", "encode", "fully_qualified_method", "serialize"]
+__all__ = ["checked", "decode", "deserialize", "encode", "fully_qualified_method", "iterator_of", "serialize"]
 
 logger = logging.getLogger("grpc")
 
@@ -46,6 +46,11 @@ def checked(data: Any) -> bytes:
     if not isinstance(data, bytes):
         raise TypeError(f"a message is bytes, not {type(data).__name__}: the serializer makes bytes of it")
     return data
+
+
+def iterator_of(values: Any) -> Iterator[Any]:
+    """Of what is given to be sent: grpcio takes what has ``__next__`` alone. Raises TypeError for what has neither."""
+    return values if hasattr(values, "__next__") else iter(values)
 
 
 def __getattr__(name: str) -> Any:

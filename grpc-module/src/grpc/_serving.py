@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grpc._codes import StatusCode
+from grpc._common import iterator_of
 from grpc._server_interfaces import HandlerCallDetails
 from grpc._servicer_context import Aborted, _Context, _RequestIterator
 from puregrpc import errors
@@ -172,7 +173,7 @@ def _responses(handler: Any, argument: Any, context: _Context) -> Iterator[bytes
         if getattr(behavior, "experimental_non_blocking", False):
             iterator: Iterator[Any] = _handed_over(behavior, argument, context)
         else:
-            iterator = iter(behavior(argument, context))
+            iterator = iterator_of(behavior(argument, context))
     except Exception as error:
         raise _failure(error, context, "Exception calling application") from None
     try:

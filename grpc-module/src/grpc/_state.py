@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from grpc._client_interfaces import Call, Future
+from grpc._client_interfaces import Call, Future, RpcContext
 from grpc._codes import StatusCode, code_of
 from grpc._errors import FutureCancelledError, FutureTimeoutError, RpcError
 from grpc._metadata import Metadatum, shown, shown_trailers
@@ -312,7 +312,7 @@ class CallInProgress:
         return True
 
 
-class _Rendezvous(RpcError):
+class _Rendezvous(RpcError, RpcContext):
     """What calls are that may be raised: programs catch it by this name."""
 
 

@@ -12,7 +12,7 @@ from grpc import _serving as blocking
 from grpc._aio_errors import EOF, AbortError, UsageError
 from grpc._channel_options import encoding_of
 from grpc._codes import StatusCode, code_of
-from grpc._common import checked
+from grpc._common import checked, iterator_of
 from grpc._metadata import InvalidMetadataError, outgoing
 from grpc._servicer_context import CallView, _Context, _encoded, bad_metadata
 from grpc.aio._base_server import ServicerContext
@@ -255,7 +255,7 @@ class _Serving:
             async for response in found:
                 yield response
             return
-        iterator = iter(found)
+        iterator = iterator_of(found)
         end = object()
         while (response := await loop.run_in_executor(self._executor, next, iterator, end)) is not end:
             yield response
