@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.server.serving import IN_STYLES, TIMEOUT, make_server, serving
@@ -416,6 +416,44 @@ def test_what_is_foreseen_of_handlers_with_threads_counts_for_longer(monkeypatch
     foreseen.look()
     assert foreseen.is_empty
     assert [call.session.room.foreseen for call in calls] == [0] * 4
+
+
+def test_calls_that_wait_do_not_go_on_all_at_once() -> None:
+    """What each is about to send counts as soon as it may go on, not only once it has begun."""
+    foreseen = room.Foreseen(MemoryBudget(unsent=1 << 20))
+    gone: list[Any] = []
+
+    class Waiting(Serving):
+        kept_octets = 0
+        has_begun = False
+        route = SimpleNamespace(expected_answer=1 << 19)
+
+        def __init__(self) -> None:
+            super().__init__()
+            wire = SimpleNamespace(is_send_full=False, unsent=0)
+            self.session = SimpleNamespace(
+                wire=wire,
+                foreseen=foreseen,
+                kernel=SimpleNamespace(now=lambda: 0.0),
+                connections=SimpleNamespace(lookout=SimpleNamespace(watch=lambda _session: None)),
+            )
+            self.session.room = room.Room(cast("Any", self.session))
+
+        def go_on(self) -> None:
+            gone.append(self)
+
+    calls: Any = [Waiting() for _ in range(6)]
+    for call in calls:
+        call.session.room.wait(call)
+    for call in calls:
+        call.session.room.look()
+    assert gone == calls[:2]
+    foreseen.drop(calls[0])
+    for call in calls:
+        call.session.room.look()
+    assert gone == calls[:3]
+    calls[1].session.room.wait(calls[1])  # after all
+    assert not foreseen.expects(calls[1])
 
 
 @IN_STYLES

@@ -14,11 +14,16 @@ import pytest
 import trio
 
 from puregrpc.errors import LocalProtocolError
+from puregrpc.fuzz.frames.probe import END_HEADERS, GRPC_REQUEST, HEADERS, OPENING, PING, frame, indexed
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.network.streams import ByteStream, memory_stream_pair
+from puregrpc.transport.amounts import FIRST_READ_SIZE
+from puregrpc.transport.order import FIRST_TURN, UNKNOWN_TURN
+from puregrpc.transport.rounds import SHORT_TURN, Rounds
 from puregrpc.transport.session import ClientSession, Session, SessionOptions, UnaryExchange, open_session
 from puregrpc.wire import EngineName, client_connection, server_connection
 from puregrpc.wire.connection import Call, ConnectionConfig, Metadata, Request, ServerCall, ServerConnection
+from puregrpc.wire.limits import TURN_SLICE
 from puregrpc.wire.status import OK, Status, StatusCode
 from tests.kernel.test_streams import make_pair
 from tests.kernel.worlds import EACH_LOOP, UVLOOP, receive_all, receive_exactly, run, send_all
@@ -162,6 +167,81 @@ def test_what_is_sent_from_a_callback_goes_with_the_turn(world: str) -> None:
         connection.receive = receive  # type: ignore[method-assign]
         theirs.close()
         await session.wait_over()
+
+    run(world, test)
+
+
+class NotedRounds(Rounds):
+    """What turns were said to cost, and where sessions wait when the round is over."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        self.noted: list[tuple[float, float]] = []
+        self.costs: list[float] = []
+
+    def spend(self, seconds: float, begun: float = 0.0) -> float:
+        self.noted.append((seconds, begun))
+        return super().spend(seconds, begun)
+
+    def wait(self, go_on: Callable[[], object], cost: float, *, is_next: bool = False) -> None:
+        self.costs.append(cost)
+        super().wait(go_on, cost, is_next=is_next)
+
+
+def server_in_rounds(kernel: Kernel, stream: ByteStream, rounds: Rounds) -> Session[ServerConnection]:
+    return open_session(
+        kernel,
+        stream,
+        partial(server_connection, config=ConnectionConfig()),
+        Owner(lambda _session, _request: ServerCall()),
+        SessionOptions(rounds=rounds),
+    )
+
+
+@EACH_LOOP
+@pytest.mark.parametrize("calls", [1, 20])
+def test_calls_that_begin_in_few_octets_count_in_the_round(world: str, calls: int) -> None:
+    async def test(kernel: Kernel) -> None:
+        ours, theirs = await make_pair(kernel, "socket")
+        rounds = NotedRounds(kernel)
+        session = server_in_rounds(kernel, ours, rounds)
+        await session.start()
+        first, following = indexed(GRPC_REQUEST)
+        requests = b"".join(
+            frame(HEADERS, END_HEADERS, number, first if number == 1 else following)
+            for number in range(1, 2 * calls + 1, 2)
+        )
+        await send_all(theirs, OPENING + requests)
+        until = kernel.now() + 30
+        while session.connection.open_calls < calls and kernel.now() < until:
+            await kernel.sleep(kernel.now() + 0.01)
+        assert len(OPENING + requests) <= TURN_SLICE
+        assert rounds.noted == ([(calls * SHORT_TURN, calls)] if calls > 1 else [])
+        session.abort("enough")
+        await session.wait_over()
+        theirs.close()
+
+    run(world, test)
+
+
+@EACH_LOOP
+@pytest.mark.parametrize("size", [100, FIRST_READ_SIZE])
+def test_who_comes_with_much_waits_behind_who_comes_with_little(world: str, size: int) -> None:
+    async def test(kernel: Kernel) -> None:
+        ours, theirs = await make_pair(kernel, "socket")
+        rounds = NotedRounds(kernel)
+        session = server_in_rounds(kernel, ours, rounds)
+        await session.start()
+        pings = (OPENING + frame(PING, 0, 0, bytes(8)) * 100)[:size]
+        await send_all(theirs, pings)
+        rounds.is_over = True
+        until = kernel.now() + 30
+        while not rounds.costs and kernel.now() < until:
+            await kernel.sleep(kernel.now() + 0.01)
+        assert rounds.costs[0] == (UNKNOWN_TURN if size == FIRST_READ_SIZE else FIRST_TURN)
+        session.abort("enough")
+        await session.wait_over()
+        theirs.close()
 
     run(world, test)
 

@@ -406,3 +406,17 @@ def test_what_a_transport_takes_is_bounded(engine: EngineName) -> None:
             assert peer.connection.unsent >= 400_000 - total
         assert total > 400_000
         assert peer.connection.unsent == 0
+
+
+def test_a_message_counts_as_a_whole_until_the_last_of_it_is_sent(engine: EngineName) -> None:
+    """It is in memory for as long."""
+    with ScriptedClient(engine, INITIAL_WINDOW_SIZE=1_000_000) as peer:
+        peer.send(*peer.request())
+        peer.connection.send_response(peer.calls[0], bytes(100_000))
+        while peer.said():  # up to the connection's window
+            continue
+        assert peer.connection.unsent >= 100_000
+        peer.send(peer.window_update(0, 1_000_000))
+        while peer.said():
+            continue
+        assert peer.connection.unsent == 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from puregrpc.errors import NotConnected, RpcError
 from puregrpc.kernel.threads.mutex import Mutex
+from puregrpc.transport.rounds import working_time
 from puregrpc.wire.limits import GUARANTEED_MEMORY
 from puregrpc.wire.memory import EMPTY
 from puregrpc.wire.status import Status, StatusCode
@@ -28,6 +29,9 @@ TOO_MUCH_UNSENT = Status(StatusCode.RESOURCE_EXHAUSTED, "more waits to be sent t
 
 PAUSE = 0.01
 """How long, in seconds, until somebody looks for room again: other connections may have made some."""
+
+LOOKING_TIME = 0.002
+"""So many seconds of looking, then others have their turns: there may be a thousand connections to look after."""
 
 PATIENCE = 10.0
 """How long, in seconds, a call waits whose message becomes large when it is inflated, or whose answer is to be expected
@@ -182,6 +186,7 @@ class Room:
     def wait(self, call: IncomingCall) -> None:
         """Let a call wait: its `IncomingCall.go_on` is called when there is room."""
         if call not in self.waiting:
+            self._session.foreseen.drop(call)
             kept = call.kept_octets
             kept = kept if kept > SMALL else 0
             self.waiting[call] = kept
@@ -246,6 +251,19 @@ class Room:
         growing = self.growing.get(call)
         return growing is not None and self._session.foreseen.is_full and not self._has_guaranteed(growing.octets)
 
+    def _may_go_on(self, call: IncomingCall) -> bool:
+        """Whether there is room for a call that waits. What it is about to send counts from now on, so that not all
+        who wait go on at once."""
+        if self.holds_back(call):
+            return False
+        expected = call.route.expected_answer
+        if expected:
+            if self.is_too_large(call):
+                return False
+            self.growing.pop(call, None)
+            self._session.foreseen.add(call, expected)
+        return True
+
     def is_overdue(self, call: IncomingCall) -> bool:
         """Whether the call has waited for as long as it may, and what others have waiting is not taken."""
         growing = self.growing.get(call)
@@ -300,7 +318,7 @@ class Room:
             if not self.waiting:
                 return
             call = next(iter(self.waiting))
-            if not self.holds_back(call):
+            if self._may_go_on(call):
                 self.forget(call)
                 call.go_on()
             elif self.is_overdue(call) and not call.has_begun:
@@ -343,8 +361,12 @@ class Lookout:
             await kernel.sleep(kernel.now() + PAUSE)
             self._stalls.look(kernel.now())
             self._foreseen.look()
+            began = working_time()
             for session in kernel.locked(list, self._watched):
                 session.look_for_room()
+                if working_time() - began > LOOKING_TIME:
+                    await kernel.checkpoint()
+                    began = working_time()
             if kernel.locked(self._is_done):
                 return
 

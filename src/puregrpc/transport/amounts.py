@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf
 
 __all__ = [
+    "FIRST_READ_SIZE",
     "LARGEST_READ_SIZE",
     "LEAST_READ_SIZE",
     "MOST_IN_TURN",
@@ -17,9 +18,13 @@ __all__ = [
     "without_first",
 ]
 
+FIRST_READ_SIZE = 1 << 10
+"""What a server's session asks for first. Whoever has just come is not to wait for a thousand others that have come as
+well and have sent as much as they could: so the first turns of all are short."""
+
 SMALLEST_READ_SIZE = 1 << 14
-"""What is asked for first, and after a turn that had no time for all that came: it is kept until the next one, and a
-thousand connections may be in the same state."""
+"""What others ask for first, and what is asked for after a turn that had no time for all that came: it is kept until
+the next one, and a thousand connections may be in the same state."""
 
 LEAST_READ_SIZE = 1 << 12
 """What is asked for where many connections hold all that they may together."""

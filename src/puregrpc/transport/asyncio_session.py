@@ -20,11 +20,11 @@ from puregrpc.errors import NotConnected
 from puregrpc.kernel.current import running_loop
 from puregrpc.kernel.loops.asyncio_kernel import AsyncioKernel, AsyncioWaiter
 from puregrpc.kernel.network.streams import SocketStream, TappedStream
-from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE, SMALLEST_READ_SIZE
+from puregrpc.transport.amounts import LARGEST_READ_SIZE, READ_SIZE
 from puregrpc.transport.asyncio_streams import ServedStream, StreamTransport, Transport
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
 from puregrpc.transport.loop_session import CALLERS, FREE, HANDLERS, IN_TURN, LoopSession
-from puregrpc.transport.order import UNKNOWN_TURN
+from puregrpc.transport.order import FIRST_TURN
 from puregrpc.transport.rounds import SHORT_TURN, Rounds
 from puregrpc.transport.session import CallT, ConnectionT, Owner, SessionOptions
 from puregrpc.wire.connection import Call, ClientConnection, Driver, Request, ServerCall
@@ -215,7 +215,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             self._transport.set_write_buffer_limits(0)  # `pause_writing` comes as soon as anything waits in it
             self._served.is_full = False
             if hasattr(transport, "max_size"):  # of asyncio's own transports
-                self._set_read_size(SMALLEST_READ_SIZE)
+                self._set_read_size(self._first_read_size)
             if self.end_reason is not None:
                 self._go_on_ending()
                 return
@@ -234,12 +234,14 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             if rounds is not None and (rounds.is_over or len(data) > TURN_SLICE or self._rest):
                 self._receive_in_rounds(data, rounds)
             else:
-                self._act_on(data)
+                self._act_briefly_on(data)
             if self._read_size and (len(data) >= self._read_size or self._is_behind):
                 self._set_read_size(self._next_read_size(self._read_size, len(data)))
 
     def _receive_in_rounds(self, data: bytes, rounds: Rounds) -> None:
-        if self._turn_cost == UNKNOWN_TURN and self.bytes_received:
+        if not self.bytes_received:
+            self._first_came(len(data))
+        elif self._turn_cost == FIRST_TURN:
             self._turn_cost = SHORT_TURN  # longer ones would have been measured
         if self._rest or (rounds.is_over and not rounds.lets_through(self._turn_cost)):
             self._rest.append(data)

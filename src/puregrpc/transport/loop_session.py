@@ -8,9 +8,9 @@ from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from puregrpc.transport.amounts import LARGEST_READ_SIZE, next_read_size
+from puregrpc.transport.amounts import FIRST_READ_SIZE, LARGEST_READ_SIZE, SMALLEST_READ_SIZE, next_read_size
 from puregrpc.transport.end_reasons import broken, no_settings
-from puregrpc.transport.order import UNKNOWN_TURN
+from puregrpc.transport.order import FIRST_TURN, UNKNOWN_TURN
 from puregrpc.transport.rounds import SHORT_TURN, Rounds, working_time
 from puregrpc.transport.session import ConnectionT, Owner, Session, SessionOptions, UnaryExchange
 from puregrpc.wire.connection import ClientConnection, Driver, Request
@@ -85,7 +85,7 @@ class LoopSession(Session[ConnectionT]):
         """After a failed write: how long."""
         self._now = kernel.now
         self._rounds = options.rounds
-        self._turn_cost = UNKNOWN_TURN
+        self._turn_cost = FIRST_TURN
         """How long the last turn took, with what it gave others to do."""
         self._keepalive = options.keepalive
         super().__init__(kernel, stream, make_connection, owner, options)
@@ -118,7 +118,20 @@ class LoopSession(Session[ConnectionT]):
             self._spend(rounds, working_time() - began)
         else:
             self._turn_cost = SHORT_TURN
-            self._act_on(data)
+            self._act_briefly_on(data)
+
+    def _first_came(self, size: int) -> None:
+        """The first octets have come, and are to have their turn."""
+        if size >= FIRST_READ_SIZE:  # there is more, and nobody knows how much
+            self._turn_cost = UNKNOWN_TURN
+
+    def _act_briefly_on(self, data: bytes) -> None:
+        """The same with so few octets that nobody looks at the clock. Many calls may have begun all the same."""
+        self._act_on(data)
+        if self._rounds is not None:
+            handed_over = self.connection.handed_over
+            if handed_over > 1:
+                self._spend(self._rounds, handed_over * SHORT_TURN)
 
     def _act_on(self, data: bytes) -> None:
         self._holding = IN_TURN
@@ -141,6 +154,10 @@ class LoopSession(Session[ConnectionT]):
         """The same, in one piece."""
         most = self.most_sent
         return self.connection.data_to_send() if most is None else self.connection.data_to_send(most)
+
+    @property
+    def _first_read_size(self) -> int:
+        return SMALLEST_READ_SIZE if self._rounds is None or self.bytes_received else FIRST_READ_SIZE
 
     def _next_read_size(self, limit: int, size: int) -> int:
         most = LARGEST_READ_SIZE if self._rounds is None else self._rounds.most_read

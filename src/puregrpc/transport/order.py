@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic, TypeVar
 
-__all__ = ["LONG_TURN", "MOST_SHORT_IN_ROW", "UNKNOWN_TURN", "Order"]
+__all__ = ["FIRST_TURN", "LONG_TURN", "MOST_SHORT_IN_ROW", "UNKNOWN_TURN", "Order"]
 
 UNKNOWN_TURN = 0.004
 """What a turn is taken to cost before there was one."""
+
+FIRST_TURN = 0.0005
+"""The same where little is read for it, however much has come: then it is a short one."""
 
 LONG_TURN = 0.001
 """Seconds from which on a turn is a long one."""

@@ -21,7 +21,6 @@ from puregrpc.transport.amounts import (
     LARGEST_READ_SIZE,
     MOST_IN_TURN,
     READ_SIZE,
-    SMALLEST_READ_SIZE,
     without_first,
 )
 from puregrpc.transport.end_reasons import CLOSED_HERE, broken, failed_here
@@ -166,7 +165,7 @@ class TrioSession(LoopSession[ConnectionT]):
         wait_readable = stream.wait_readable
         receive_nowait = stream.receive_nowait
         rounds = self._rounds
-        limit = SMALLEST_READ_SIZE
+        limit = self._first_read_size
         in_turn = 0
         while self.end_reason is None:
             if self._is_behind:
@@ -176,10 +175,16 @@ class TrioSession(LoopSession[ConnectionT]):
                 continue
             if not in_turn:
                 await wait_readable()
-            if rounds is not None and rounds.is_over and not rounds.lets_through(self._turn_cost):
-                await self._await_round(rounds)
             try:
-                data = receive_nowait(limit)
+                data = None
+                if rounds is not None and rounds.is_over:
+                    if not self.bytes_received:
+                        data = receive_nowait(limit)
+                        self._first_came(0 if data is None else len(data))
+                    if not rounds.lets_through(self._turn_cost):
+                        await self._await_round(rounds)
+                if data is None:
+                    data = receive_nowait(limit)
             except OSError as error:
                 self._abort(broken(error, self._write_error))
                 return

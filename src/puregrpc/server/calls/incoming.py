@@ -120,7 +120,8 @@ class IncomingCall(ServerCall):
             session.room.forget(self)
         if session.room.growing:
             session.room.growing.pop(self, None)
-        session.connections.endings.add(partial(session.guard, self, self.interrupt))
+        if self.task is not None or self.has_thread:  # else it has not begun, or is not interrupted where it is
+            session.connections.endings.add(partial(session.guard, self, self.interrupt))
         if not self.has_begun:
             self.let_go()
         if self.callbacks is not None:

@@ -200,6 +200,7 @@ class OnThread(IncomingCall):
     def interrupt(self) -> None:
         super().interrupt()
         if self.has_begun and self.session.threads.withdraw(self, self.session.share):
+            self.session.foreseen.drop(self)
             self.let_go()
         if self.outbox is not None:
             self.outbox.look_for_room()

@@ -17,7 +17,7 @@ from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.threads.kernel import is_cooperative
 from puregrpc.kernel.threads.trampoline import ThreadWaiter
 from puregrpc.kernel.threads.waking import Signal
-from puregrpc.transport.amounts import LARGEST_READ_SIZE, SMALLEST_READ_SIZE, next_read_size
+from puregrpc.transport.amounts import FIRST_READ_SIZE, LARGEST_READ_SIZE, SMALLEST_READ_SIZE, next_read_size
 from puregrpc.transport.busy_poll import BusyPoll
 from puregrpc.transport.end_reasons import broken, failed_here, no_settings
 from puregrpc.transport.session import UnaryExchange
@@ -76,7 +76,7 @@ class Reading:
         self._closed_at = inf
         self._turns = 0
         """How often somebody has read."""
-        self._limit = SMALLEST_READ_SIZE
+        self._limit = SMALLEST_READ_SIZE if session.options.rounds is None else FIRST_READ_SIZE
         is_for_callers = isinstance(session.connection, ClientConnection) and endpoint.socket is not None
         # Greenlets change places for less than it costs one of them to poll.
         self._may_be_led = is_for_callers and not is_cooperative() and not session.options.keepalive

@@ -121,6 +121,8 @@ class FastConnection(Holding):
             return
         if len(data) > TURN_SLICE:
             self._turn.begin()
+        else:
+            self._turn.handed_over = 0.0
         try:
             if self._opening is not None:
                 data = self._open(self._opening, data)

@@ -75,12 +75,14 @@ IDENTITY = CODINGS["identity"]
 class Outbound:
     """What one call has still to send: pieces of DATA, then what ends the stream."""
 
-    __slots__ = ("call", "dead", "end", "octets", "offset", "over", "pieces", "then", "turning")
+    __slots__ = ("call", "dead", "end", "held", "octets", "offset", "over", "pieces", "then", "turning")
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.pieces: deque[bytes] = deque()
         self.octets = 0
+        self.held = 0
+        """What the pieces take in memory: each is there as a whole until the last of it is sent."""
         self.offset = 0
         """How much of the first piece is sent."""
         self.end = False
@@ -102,6 +104,7 @@ class Outbound:
         """Put octets behind what is there."""
         self.pieces.append(octets)
         self.octets += len(octets)
+        self.held += len(octets)
 
     def take(self, count: int) -> list[bytes | memoryview]:
         """Take the first ``count`` octets out, uncopied where they are part of a piece."""
@@ -116,6 +119,7 @@ class Outbound:
                 return taken
             taken.append(memoryview(piece)[self.offset :] if self.offset else piece)
             self.pieces.popleft()
+            self.held -= len(piece)
             self.offset = 0
             count -= left
         return taken
@@ -398,9 +402,10 @@ class Sending(Connection):
                 return
             self._send_window -= count
             call.wire_send_window -= count
-            self._unsent -= count
             room -= count + HEAD_SIZE
+            held = outbound.held
             pieces = outbound.take(count)
+            self._unsent -= held - outbound.held
             done = not outbound.octets
             flags = END_STREAM if done and outbound.end else 0
             out.append(pack_head(count >> 16, count & 0xFFFF, FrameType.DATA, flags, call.wire_id))
@@ -442,7 +447,6 @@ class Sending(Connection):
         self._out += [part for at in range(start, start + octets, size) for part in (head, piece[at : at + size])]
         outbound.offset += octets
         outbound.octets -= octets
-        self._unsent -= octets
         self._send_window -= octets
         call.wire_send_window -= octets
         return octets + frames * HEAD_SIZE
@@ -458,5 +462,5 @@ class Sending(Connection):
         outbound: Outbound | None = call.wire_outbound
         if outbound is not None:
             outbound.dead = True
-            self._unsent -= outbound.octets
+            self._unsent -= outbound.held
             call.wire_outbound = None

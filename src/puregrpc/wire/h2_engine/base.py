@@ -391,8 +391,9 @@ class H2Connection(Holding[CallT]):
         """Send one DATA frame of the call, or else its trailers or its end."""
         last = False
         if stream.outbound:
+            held = stream.held
             piece = stream.take(window)
-            self._unsent -= len(piece)
+            self._unsent -= held - stream.held
             last = stream.end_queued and not stream.outbound
             self._http2.send_data(stream.id, piece, end=last)
             self._floods.data_sent()
@@ -646,10 +647,10 @@ class H2Connection(Holding[CallT]):
         if self._streams.pop(stream.id, None) is not None:
             self._http2.retire(stream.id)
         self._let_go(stream)
-        self._unsent -= stream.buffered
+        self._unsent -= stream.held
         self._deadlines.discard(stream.key)
         stream.outbound = EMPTY
-        stream.buffered = 0
+        stream.buffered = stream.held = 0
         self._turns.remove(stream)
         stream.call.wire_state = None
 

@@ -34,6 +34,7 @@ class Stream(Generic[CallT]):
         "end_queued",
         "failure",
         "failure_text",
+        "held",
         "id",
         "key",
         "length",
@@ -77,6 +78,9 @@ class Stream(Generic[CallT]):
         self.outbound: deque[bytes | memoryview] = EMPTY
         """Framed messages, or what is left of them, that flow control has not let go."""
         self.buffered = 0
+        """Octets of them that are still to be sent."""
+        self.held = 0
+        """What they take in memory: each is there as a whole until the last of it is sent."""
         self.was_full = False
         """More than SEND_BUFFER_SIZE is waiting, and the owner is to be told when it no longer is."""
         self.end_queued = False
@@ -108,6 +112,7 @@ class Stream(Generic[CallT]):
             self.outbound = deque()
         self.outbound.append(octets)
         self.buffered += len(octets)
+        self.held += len(octets)
 
     def take(self, size: int) -> bytes:
         """Take up to ``size`` octets off the queued messages."""
@@ -120,6 +125,8 @@ class Stream(Generic[CallT]):
                 view = memoryview(piece)  # a slice of bytes would copy the rest each time
                 outbound.appendleft(view[room:])
                 piece = view[:room]
+            else:
+                self.held -= memoryview(piece.obj).nbytes if isinstance(piece, memoryview) else len(piece)
             pieces.append(piece)
             room -= len(piece)
         self.buffered -= size - room
