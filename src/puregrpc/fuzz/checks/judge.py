@@ -144,8 +144,11 @@ class Judge:
             name = http2_error_name(answer.reset)
             if is_valid and answer.reset == 8 and profile is not None:
                 self._deadline(case, answer, profile, found)
-            if is_valid and answer.reset in (1, 2) and answer.trailers is None:
-                check: Check = "internal-status" if answer.reset == 2 else "protocol-violation"
+            # Where a handler panics, hyper cancels its call.
+            is_dropped = answer.reset == 8 and answer.headers is None and case.level in ("schema", "sequence")
+            is_dropped = is_dropped and answer.seconds < self.deadline * QUICK_PART and not case.seconds
+            if is_valid and answer.trailers is None and (answer.reset in (1, 2) or is_dropped):
+                check: Check = "protocol-violation" if answer.reset == 1 else "internal-status"
                 found.append(Observation(check, f"RST_STREAM {name} for a request that is valid", (name,)))
             return
         if answer.http_status == 200 and _is_grpc(answer) and _is_post(case):

@@ -18,7 +18,12 @@ SUSPICIOUS_MEMORY = 24 * MEBIBYTE
 ONE_CASE_MEMORY = 20 * MEBIBYTE
 """What one case takes more than an ordinary call, and 120 times its octets, is out of proportion."""
 MEMORY_FACTOR = 120
-SUSPICIOUS_CPU = 0.6
+SUSPICIOUS_CPU = 0.25
+USUAL_CPU = 0.003
+"""Processor seconds of a case that are not suspicious, however many there are."""
+USUAL_FACTOR = 3
+MOST_VAIN = 3
+"""Suspicions that were found to be nothing, until only what is much more is suspicious."""
 ONE_CASE_CPU = 0.25
 CPU_FACTOR = 20
 CALM = 0.02
@@ -29,6 +34,8 @@ On a busy machine a loop without end has little of the processor, too.
 INTERVAL = 0.3
 INTERVALS = 10
 MOMENT = 0.04
+MANY = 64
+"""Cases of which an average tells something."""
 
 
 class UsageWatch:
@@ -37,6 +44,9 @@ class UsageWatch:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._last = target.usage() if target.is_watched else None
+        self._usual = USUAL_CPU
+        """The least that a case took on average, over many of them."""
+        self._vain = 0
         self.control: Callable[[], None] = lambda: None
         """Makes an ordinary call, for comparison."""
 
@@ -59,9 +69,14 @@ class UsageWatch:
         self.reset()
         if now.peak - before.memory > max(SUSPICIOUS_MEMORY, 4 * octets) and before.memory:
             return "memory"
-        if now.cpu - before.cpu > SUSPICIOUS_CPU + 0.003 * count:
-            return "cpu"
-        return None
+        spent = now.cpu - before.cpu
+        if self._vain < MOST_VAIN:
+            is_much = spent > SUSPICIOUS_CPU + USUAL_FACTOR * self._usual * count
+        else:
+            is_much = spent > SUSPICIOUS_CPU * 2 + USUAL_CPU * count
+        if count >= MANY:
+            self._usual = min(self._usual, spent / count)
+        return "cpu" if is_much else None
 
     def is_still(self) -> bool:
         """Whether it does nothing, as far as a moment tells."""
@@ -100,6 +115,7 @@ class UsageWatch:
     ) -> Iterator[tuple[Case, Observation]]:
         """The cases that took it, each measured three times beside ordinary calls."""
         until = time.monotonic() + most_seconds
+        self._vain += what == "cpu"
         for case in self._narrowed(cases, what, run, until):
             if time.monotonic() > until or self._target.has_ended():
                 return
@@ -133,6 +149,7 @@ class UsageWatch:
                     ordinary = max(ordinary, self.measure(self.control)[1])
                     times.append(self.measure(lambda case=case: run(case))[1])  # type: ignore[misc]
                 if min(times) >= max(ONE_CASE_CPU, CPU_FACTOR * ordinary):
+                    self._vain = 0
                     yield (
                         case,
                         Observation(
@@ -148,13 +165,15 @@ class UsageWatch:
         self, cases: Sequence[Case], what: str, run: Callable[[Case], Outcome], until: float
     ) -> Sequence[Case]:
         """The few of many cases among which is one that takes much, by halves."""
+
+        def taken(some: Sequence[Case]) -> tuple[int, float]:
+            return self.measure(lambda: [run(case) for case in some if time.monotonic() < until])
+
         while len(cases) > 2 and time.monotonic() < until:
-            half = cases[: len(cases) // 2]
-            grown, cpu = self.measure(lambda half=half: [run(case) for case in half if time.monotonic() < until])  # type: ignore[misc]
-            if grown >= ONE_CASE_MEMORY if what == "memory" else cpu >= ONE_CASE_CPU + 0.003 * len(half):
-                cases = half
-            else:
-                cases = cases[len(cases) // 2 :]
+            half, rest = cases[: len(cases) // 2], cases[len(cases) // 2 :]
+            grown, cpu = taken(half)
+            is_within = grown >= ONE_CASE_MEMORY if what == "memory" else cpu >= max(ONE_CASE_CPU, taken(rest)[1])
+            cases = half if is_within else rest
         return cases
 
     def confirms(self, case: Case, seen: Observation, run: Callable[[Case], Outcome]) -> Observation | None:
