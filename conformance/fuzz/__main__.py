@@ -204,6 +204,43 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "average-of-lines": ("internal-status",),
         "sound": (),
     },
+    "grpcio_pantry": {
+        "a-part-is-lost": ("property",),
+        "part-weights-are-shared": ("property",),
+        "labels-are-merged": ("state", "property"),
+        "cached-after-update": ("state", "property"),
+        "offset-off-by-one": ("property",),
+        "offset-by-pages": ("property",),
+        "offset-beyond-the-end": ("internal-status",),
+        "limit-plus-one": ("property",),
+        "prefix-is-a-pattern": ("internal-status",),
+        "wrong-code": ("internal-status",),
+        "failed-calls-are-kept": ("memory",),
+        "response-of-another": ("state",),
+        "first-line": ("internal-status",),
+        "reduction-is-needed": ("internal-status",),
+        "coupon-is-known": ("internal-status",),
+        "rate-is-a-number": ("internal-status",),
+        "rate-ends-process": ("process-ended",),
+        "unit-has-a-name": ("internal-status",),
+        "any-window": ("internal-status",),
+        "chain-is-recursive": ("internal-status",),
+        "trace-of-street": ("leak-of-internals",),
+        "waits-for-the-first": ("hang",),
+        "last-of-none": ("internal-status",),
+        "watches-for-ever": ("hang",),
+        "two-rooms": ("hang", "not-served"),
+        "lock-kept-when-cancelled": ("hang", "state", "not-served"),
+        "kind-is-needed": ("internal-status",),
+        "ping-divides": ("internal-status",),
+        "half-close-is-not-seen": ("hang",),
+        "bytes-of-numbers": ("internal-status",),
+        "expired-is-taken": ("ignored-auth",),
+        "one-method-unguarded": ("ignored-auth",),
+        "guarded": (),
+        "sound-limited": (),
+        "sound": (),
+    },
     "go@v1.85.0": {
         "index": ("process-ended",),
         "second-chunk": ("process-ended",),
@@ -354,7 +391,7 @@ PINNED = {"rust@0.14.9": "h2@0.4.18"}
 """What a shop is built with beside its implementation."""
 GUARDED = {
     "guarded", "any-bearer", "internal-header", "unguarded-method", "let-in-once", "streams-unguarded", "scheme-alone",
-    "part-of-the-token", "browsers-are-let-in", "methods-by-their-end",
+    "part-of-the-token", "browsers-are-let-in", "methods-by-their-end", "expired-is-taken", "one-method-unguarded",
 }  # fmt: skip
 
 
@@ -386,6 +423,8 @@ def run(animal: str, fault: str, seconds: float, *, is_whole: bool) -> Run:
     elif animal == "aio_clinic" and fault not in GUARDED:
         # A path that is no UTF-8 ends each server on grpc.aio 1.85.3.
         more += ["--level", "schema,sequence"]
+    if fault == "one-method-unguarded":
+        more += ["--allow-destructive"]
     if fault in GUARDED:
         more += ["--credentials", "authorization: Bearer letmein"]
     checks = ZOO[animal][fault]

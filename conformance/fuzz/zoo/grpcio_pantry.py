@@ -44,13 +44,11 @@ class Pantry:
         self.entries: dict[str, Any] = {}
         self.cached: dict[str, Any] = {}
         self.failed: list[str] = []
-        self.answer = pb.Price()
         self.rooms = threading.Lock(), threading.Lock()
         self.watchers = 0
         self.tokens = float(A_SECOND)
         self.at = time.monotonic()
         self.current: Any = None
-        self.turn = 0
 
     def admit(self, context: grpc.ServicerContext, name: str) -> None:
         """Whether a call is let in."""
@@ -75,11 +73,6 @@ class Pantry:
                     self.tokens += 1
             if is_too_much:
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls, try again later")
-        if fault == "limit-counts-for-ever":
-            with self.lock:
-                self.turn += 1
-            if self.turn > 4000:
-                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls")
 
     def refuse(self, context: grpc.ServicerContext, text: str) -> None:
         """Abort with INVALID_ARGUMENT."""
@@ -102,17 +95,8 @@ class Pantry:
             if self.fault == "labels-are-merged" and old is not None:
                 for name, value in old.labels.items():
                     kept.labels.setdefault(name, value)
-            if self.fault == "labels-in-lower-case":
-                labels = {name.lower(): value for name, value in kept.labels.items()}
-                kept.labels.clear()
-                kept.labels.update(labels)
             if self.fault == "a-part-is-lost" and len(kept.parts) > 1:
                 del kept.parts[-1]
-            if self.fault == "parts-by-name":
-                named = {part.name: part for part in kept.parts}
-                parts = [named[name] for name in sorted(named)]
-                del kept.parts[:]
-                kept.parts.extend(parts)
             if self.fault == "part-weights-are-shared" and kept.parts:
                 for part in kept.parts:
                     part.weight = kept.parts[0].weight
@@ -143,8 +127,6 @@ class Pantry:
     def delete_entry(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.admit(context, "DeleteEntry")
         with self.lock:
-            if self.fault == "deleted-is-there":
-                return pb.DeleteEntryResponse(existed=request.key in self.entries)
             return pb.DeleteEntryResponse(existed=self.entries.pop(request.key, None) is not None)
 
     def list_entries(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -185,8 +167,6 @@ class Pantry:
             if line.quantity < 0 or line.unit_price < 0:
                 self.refuse(context, "quantity, unit_price: not below 0")
             total += line.quantity * line.unit_price
-        if fault == "sum-in-32-bits":
-            total = (total + (1 << 31)) % (1 << 32) - (1 << 31)
         if fault == "first-line" and not request.lines[0].sku:
             total += 0
         reduction = request.WhichOneof("reduction")
@@ -207,13 +187,6 @@ class Pantry:
         if fault == "unit-has-a-name":
             pb.Unit.Name(request.unit)
         total = min(total, (1 << 63) - 1)
-        if fault == "answer-is-shared":
-            self.answer.text = f"{len(request.lines)} lines"
-            self.answer.total = total
-            return self.answer
-        if fault == "texts-add-up":
-            self.answer.text = (self.answer.text + f"{len(request.lines)} lines;")[-100_000:]
-            return pb.Price(total=total, text=self.answer.text)
         return pb.Price(total=total, text=f"{len(request.lines)} lines")
 
     def schedule_delivery(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -273,22 +246,7 @@ class Pantry:
             if self.watchers > MOST_WATCHERS:
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watchers")
             self.watchers += 1
-        if fault == "watchers-go-on":
-            done = threading.Event()
-
-            def watch() -> None:
-                kept = b"\1" * 65536
-                while not done.is_set() and kept:
-                    time.sleep(0.5)
-
-            threading.Thread(target=watch, daemon=True).start()
-            for number in range(request.most):
-                yield pb.EntryEvent(key=request.prefix, version=number)
-                if number % 64 == 0:
-                    time.sleep(0.002)
-            if context.is_active():
-                done.set()
-        elif fault == "watches-for-ever" and request.most == 0:
+        if fault == "watches-for-ever" and request.most == 0:
             events: queue.Queue[int] = queue.Queue()
             while True:
                 yield pb.EntryEvent(key=request.prefix, version=events.get())
@@ -297,10 +255,6 @@ class Pantry:
                 for number in range(request.most):
                     yield pb.EntryEvent(key=request.prefix, version=number)
             finally:
-                if fault != "watchers-are-counted":
-                    with self.lock:
-                        self.watchers -= 1
-            if fault == "watchers-are-counted":
                 with self.lock:
                     self.watchers -= 1
             return
@@ -334,9 +288,6 @@ class Pantry:
                 raise ValueError("no kind")
             if fault == "ping-divides" and kind == "ping":
                 number = 100 // remark.ping * 0 + number
-            if fault == "one-reply-is-lost" and number == 2:
-                number += 1
-                continue
             yield pb.Reply(text=remark.text, number=number)
             number += 1
         if fault == "half-close-is-not-seen":

@@ -6,7 +6,7 @@ import pytest
 from tests.fuzz.zoo import SHOP
 
 from puregrpc.fuzz.cases.answer import Answer
-from puregrpc.fuzz.cases.case import Case, Expectation, Step, case_from_json, case_to_json
+from puregrpc.fuzz.cases.case import Case, Expectation, Level, Step, case_from_json, case_to_json
 from puregrpc.fuzz.checks.judge import Judge
 from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.probe import Fields, message
@@ -131,3 +131,20 @@ def test_a_deadline_has_not_passed_long_before_its_time(registry: Registry) -> N
         answer = answered((b"grpc-status", b"4"), seconds=seconds)
         case = Case("header", method.path, steps, "answer", "a case")
         assert [seen.check for seen in judge.judge(case, answer, profile)] == found
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds", "level", "check"),
+    [(8, 0.01, "schema", ["internal-status"]), (8, 1.9, "schema", ["hang"]), (8, 0.01, "header", []),
+     (2, 0.01, "schema", ["internal-status"]), (1, 0.01, "schema", ["protocol-violation"])],
+)  # fmt: skip
+def test_a_call_that_is_reset_at_once_was_dropped(
+    registry: Registry, code: int, seconds: float, level: Level, check: list[str]
+) -> None:
+    """As hyper resets the calls of handlers that panic."""
+    answer = Answer(1, 0.0)
+    answer.reset, answer.ended, answer.finished = code, True, seconds
+    profile = Profile(registry.method("shop.v1.Shop/GetItem"))
+    profile.seconds = 0.01
+    case = Case(level, profile.path, (), "answer", "an ordinary message")
+    assert [each.check for each in Judge(registry, deadline=2.0).judge(case, answer, profile)] == check

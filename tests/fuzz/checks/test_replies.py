@@ -80,7 +80,7 @@ def test_compressed_replies_are_read(registry: Registry) -> None:
 
 
 def test_the_same_request_is_answered_alike() -> None:
-    case = next(bursts("/a.B/C", (), [b"a", b"b"], 0.001, 2.0))
+    case = next(bursts("/a.B/C", (), [message(b"a"), message(b"b")], 0.001, 2.0))
     asked = {
         number: step.octets
         for step in case.steps
@@ -98,7 +98,7 @@ def test_the_same_request_is_answered_alike() -> None:
 
 
 def test_a_call_that_takes_long_is_not_made_many_times_at_once() -> None:
-    assert list(bursts("/a.B/C", (), [b"a"], 0.5, 2.0)) == []
+    assert list(bursts("/a.B/C", (), [message(b"a")], 0.5, 2.0)) == []
 
 
 def test_who_answers_differently_each_time_is_left_in_peace() -> None:

@@ -122,7 +122,9 @@ def _repeated(profiles: Sequence[Profile], vary: Vary) -> Iterator[Repeated]:
             Repeated("a call whose deadline passes", _late, profile, _call(late)),
         )
         yield Repeated("calls, some with a deadline that passes", several, profile, _call(profile), parts)
-        yield _cancels(profile)
+        # A stream that is over at once has nothing that could go on.
+        is_longer = profile.method.is_server_stream and profile.amplifier
+        yield _cancels(replace(profile, octets=profile.amplifier) if is_longer else profile)
 
 
 def _call(profile: Profile) -> tuple[Step, ...]:

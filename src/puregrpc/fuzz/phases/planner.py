@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from random import Random
 
+from puregrpc.codec.wire_format.tags_and_varints import varint
 from puregrpc.fuzz.cases import conversations
 from puregrpc.fuzz.cases.case import Case, Expectation, Step
 from puregrpc.fuzz.cases.damage import broken_at_random, damaged
@@ -18,7 +19,7 @@ from puregrpc.fuzz.phases.edges import edges
 from puregrpc.fuzz.phases.together import behind_refusals, bursts, mixed, ways
 from puregrpc.fuzz.values.choices import Choices, Directed, Path, mutated
 from puregrpc.fuzz.values.field_values import SIGNED, UNSIGNED
-from puregrpc.fuzz.values.fields import leaves, with_field
+from puregrpc.fuzz.values.fields import leaves, parts_of, with_field
 from puregrpc.fuzz.values.generate import COUNT, Generator
 from puregrpc.proto.descriptors import FieldType
 
@@ -35,6 +36,8 @@ PAIR_VALUES = 10
 PAIR_COUNTS = 5
 """Long lists in long lists are more than a server should be asked for."""
 MOST_PAIRS = 3000
+TURNS = 6
+"""Messages of a stream that goes on while others do."""
 SHOT = 0.02
 """Seconds that a frame is given to take effect."""
 
@@ -226,6 +229,10 @@ class Planner:
             )
         for number in range(2):
             yield from (each[number] for each in chosen if number < len(each))
+        for path, plan in self.generator.paths(descriptor):
+            parts = parts_of(profile.octets, path) if len(path) == 1 and not plan.field.is_map else []
+            if parts and plan.field.is_repeated and plan.tag[0] & 7 == 2:
+                yield profile.octets + plan.tag + varint(len(parts[0])) + parts[0]
 
     def _numbers(self, profile: Profile, at: int) -> bytes:
         """The ordinary message with the smallest or the largest numbers (``at``: 0 or -1) that its fields can hold."""
@@ -275,7 +282,11 @@ class Planner:
     def together(self, profile: Profile) -> Iterator[Case]:
         """Many calls at once, of several requests."""
         requests = [profile.octets, *self.others.get(profile.path, ())]
-        yield from bursts(profile.path, profile.fields, requests, profile.seconds, self._deadline)
+        bodies = [message(each) for each in requests]
+        if profile.method.is_client_stream:
+            # Of streams at once, some are at their first message while others are at a later one.
+            bodies += [body * TURNS for body in bodies]
+        yield from bursts(profile.path, profile.fields, bodies, profile.seconds, self._deadline)
 
     def mixed(self, profiles: Sequence[Profile]) -> Iterator[Case]:
         """Many calls at once, of all methods that take one message."""

@@ -40,8 +40,8 @@ BUSY = {4, 8, 14}
 REFUSED = {7, 11}
 
 
-def bursts(path: str, fields: Fields, requests: Sequence[bytes], seconds: float, deadline: float) -> Iterator[Case]:
-    """Many ordinary calls at once, of several requests in turn, on one connection.
+def bursts(path: str, fields: Fields, bodies: Sequence[bytes], seconds: float, deadline: float) -> Iterator[Case]:
+    """Many ordinary calls at once, of several requests in turn, on one connection. ``bodies`` are their messages.
 
     ``seconds`` is what one call takes: so many are begun that all of them can be answered within their deadline.
     """
@@ -54,8 +54,7 @@ def bursts(path: str, fields: Fields, requests: Sequence[bytes], seconds: float,
     number = 0
     for _ in range(ROUNDS):
         for at in range(count // PIECE):
-            octets = message(requests[at % len(requests)])
-            steps.append(Step("burst", number, fields, octets, code=PIECE))
+            steps.append(Step("burst", number, fields, bodies[at % len(bodies)], code=PIECE))
             number += PIECE
         steps.append(Step("wait", until="all"))
     for _ in range(CASES):

@@ -60,6 +60,7 @@ _TEXTS = (
     "[]", "[1]", '{"a":1}', "*", "**", "(", "[", ")", "?", "a" * 3000 + "!", "(" * 1000, "[" * 5000,
     "\x7f", "\x1b[31m", "\u0000\uffff", "\ud7ff", "\ue000", "\U0010ffff", "\U0001f600", "\u202e", "\ufeff", "ß", "İ",
     "ﷺ", "²", "½", "e\u0301", "日本語", "\u2028", "a" + "\U0001f600" * 70, "\U0001f600" * 70,
+    "a@b.c", *(character * 40 + "!" for character in "*1 -/.,=_<"),
 )  # fmt: skip
 """Those of many characters that are no ASCII have none that ends at one or another octet at which texts are cut."""
 _LENGTHS = (
