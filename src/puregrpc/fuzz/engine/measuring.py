@@ -30,6 +30,8 @@ MOST_SHARE = 0.999
 """Of the plan, that phases have had."""
 SHOTS = 8
 """Wrong frames before it is looked whether the target stands."""
+HEARD_OF = frozenset({"hpack-bombs"})
+"""Floods that come with what every server has heard of."""
 VOLLEYS = 10
 NOT_SERVED = (None, 4, 8, 14)
 """Statuses of a method that has no room left: none, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE."""
@@ -122,6 +124,9 @@ class Measuring(Beginning):
             self._seen_in(case, observation)
         for case, observation in attack_cases(self.target, profiles, self._watch, self._fresh):
             self._seen_in(case, observation)
+        for case in self.planner.floods(HEARD_OF):
+            self._count(case)
+            self._flood(case)
 
     def _limits(self, profiles: list[Profile], share: float) -> None:
         """Whether the limits that the server sets are kept."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from random import Random
 
 from puregrpc.codec.wire_format.tags_and_varints import varint
@@ -312,9 +312,15 @@ class Planner:
             step = Step("raw", octets=octets, seconds=SHOT)
             yield Case("frame", "", (step,), "any", probe.name.replace("-", " "), probe.reference)
 
-    def floods(self) -> Iterator[Case]:
-        """The hostile catalogue: of each kind in turn, what was found out last first; single frames at the end."""
+    def floods(self, names: Collection[str] = ()) -> Iterator[Case]:
+        """The hostile catalogue: of each kind in turn, what was found out last first; single frames at the end.
+
+        With ``names``, those floods alone.
+        """
         kinds = [sorted(each, key=_novelty, reverse=True) for each in FLOODS_BY_KIND]
+        if names:
+            yield from _flood_cases([probe for kind in kinds for probe in kind if probe.name in names])
+            return
         yield from in_turn([_flood_cases(each) for each in kinds], 1)
         yield from _flood_cases(SINGLE_SHOTS)
 
