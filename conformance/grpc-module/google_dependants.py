@@ -7,10 +7,11 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent import futures
 from typing import Any
 
 import grpc
-from checking import Checks, serving_generic
+from checking import Checks, serving, serving_generic
 from google.protobuf.internal import api_implementation
 
 check = Checks()
@@ -173,6 +174,71 @@ def grpcio_gcp() -> None:
 
 if api_implementation.Type() == "python":
     check(grpcio_gcp)  # its generated code is of a time before protobuf's native backend
+
+
+@check
+def google_operations() -> None:
+    """Long-running operations of google.api_core: polled, cancelled, waited for by callbacks; both kinds."""
+    from google.api_core import operation, retry
+    from google.cloud import videointelligence_v1 as library
+    from google.cloud.videointelligence_v1.services.video_intelligence_service import transports
+    from google.longrunning import operations_pb2, operations_pb2_grpc
+    from google.protobuf import empty_pb2
+
+    asked: list[str] = []
+
+    class Operations(operations_pb2_grpc.OperationsServicer):  # type: ignore[misc]
+        def GetOperation(self, request: Any, context: Any) -> Any:  # noqa: N802
+            asked.append("get")
+            found = operations_pb2.Operation(name="op")
+            if len(asked) % 3 == 0:
+                found.done = True
+                results = library.AnnotateVideoResponse(annotation_results=[{"input_uri": "u"}])
+                found.response.Pack(library.AnnotateVideoResponse.pb(results))
+            return found
+
+        def CancelOperation(self, request: Any, context: Any) -> Any:  # noqa: N802
+            asked.append("cancel")
+            return empty_pb2.Empty()
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        lambda request, context: operations_pb2.Operation(name="op"),
+        library.AnnotateVideoRequest.deserialize,
+        operations_pb2.Operation.SerializeToString,
+    )
+    service = "google.cloud.videointelligence.v1.VideoIntelligenceService"
+    generic = grpc.method_handlers_generic_handler(service, {"AnnotateVideo": handler})
+
+    def add(servicer: Any, server: grpc.Server) -> None:
+        operations_pb2_grpc.add_OperationsServicer_to_server(servicer, server)
+        server.add_generic_rpc_handlers((generic,))
+
+    server, address = serving(add, Operations())
+    request: Any = {"input_uri": "gs://x", "features": [1]}
+    transport: Any = transports.VideoIntelligenceServiceGrpcTransport(channel=grpc.insecure_channel(address))
+    begun = library.VideoIntelligenceServiceClient(transport=transport).annotate_video(request=request)
+    begun._polling = retry.Retry(
+        initial=0.01, maximum=0.02, predicate=operation.polling.DEFAULT_POLLING._predicate, timeout=20
+    )
+    assert begun.running()
+    assert begun.cancel()
+    called: futures.Future[Any] = futures.Future()
+    begun.add_done_callback(called.set_result)
+    assert begun.result(timeout=20).annotation_results[0].input_uri == "u"
+    assert called.result(20) is begun
+    assert "cancel" in asked
+
+    async def main() -> None:
+        channel = grpc.aio.insecure_channel(address)
+        transport: Any = transports.VideoIntelligenceServiceGrpcAsyncIOTransport(channel=channel)
+        client = library.VideoIntelligenceServiceAsyncClient(transport=transport)
+        begun = await client.annotate_video(request=request)
+        assert (await begun.result(timeout=30)).annotation_results[0].input_uri == "u"
+        await transport.close()
+
+    asyncio.run(main())
+    server.stop(0)
+
 
 if __name__ == "__main__":
     sys.exit(check.run())

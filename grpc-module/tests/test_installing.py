@@ -28,8 +28,9 @@ def test_the_stub_is_a_wheel_with_metadata_alone(tmp_path: Path) -> None:
         wheel.extractall(site)
     (distribution,) = metadata.distributions(path=[str(site)])
     assert (distribution.metadata["Name"], distribution.version) == ("grpcio", DEFAULT_VERSION)
-    assert distribution.requires == ["puregrpc-grpc"]
+    assert distribution.requires == ["puregrpc-grpc", 'protobuf; extra == "protobuf"']
     assert {str(file).rpartition("/")[2] for file in distribution.files or ()} == {"METADATA", "WHEEL", "RECORD"}
+    assert distribution.metadata.get_all("Provides-Extra") == ["protobuf"]  # some require grpcio[protobuf]
     assert write_stub(tmp_path / "again").read_bytes() == path.read_bytes()
 
 

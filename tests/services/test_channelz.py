@@ -91,6 +91,7 @@ def test_a_server_tells_of_its_process(world: str) -> None:
         assert found["ref"]["serverId"] == str(server.number)
         assert int(found["data"]["callsStarted"]) >= 8
         assert found["data"]["callsFailed"] == "1"
+        assert found["data"]["lastCallStartedTimestamp"] >= top["data"]["trace"]["creationTimestamp"]
         assert called(running.address, "GetServer", serverId=server.number)["server"]["ref"] == found["ref"]
         events = found["data"]["trace"]["events"]
         assert [event["description"] for event in events] == ["Server created", f"Listens on {running.address}"]
@@ -108,6 +109,8 @@ def test_a_server_tells_of_its_process(world: str) -> None:
                 "0",
             ]
         assert [accepted["data"][name] for name in ("messagesSent", "messagesReceived")] == ["3", "4"]
+        last = accepted["data"]["lastRemoteStreamCreatedTimestamp"]
+        assert top["data"]["trace"]["creationTimestamp"] <= last <= found["data"]["lastCallStartedTimestamp"]
 
         for method, field in (
             ("GetChannel", "channelId"), ("GetSubchannel", "subchannelId"), ("GetSocket", "socketId"),
@@ -141,6 +144,7 @@ def test_pages_and_what_is_no_more() -> None:
     server = BlockingServer("127.0.0.1:0")
     channelz.add_server(server)
     assert channelz.servers()["server"][0]["data"]["callsStarted"] == "0"
+    assert "lastCallStartedTimestamp" not in channelz.servers()["server"][0]["data"]
     channelz.forget(server.number)
     channelz.forget(server.number)
     assert channelz.server(server.number) is None

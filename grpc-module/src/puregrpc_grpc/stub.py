@@ -22,6 +22,8 @@ Version: {version}
 Summary: Stands for grpcio where puregrpc-grpc is installed. It has no code.
 Requires-Python: >=3.10
 Requires-Dist: puregrpc-grpc
+Provides-Extra: protobuf
+Requires-Dist: protobuf; extra == "protobuf"
 
 This distribution has metadata alone. `python -m puregrpc_grpc stub` wrote it, so that packages which require
 grpcio find it, and pip does not install grpcio beside puregrpc-grpc: both would write their files into the one

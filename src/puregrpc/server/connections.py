@@ -115,6 +115,8 @@ class Connections:
         self._accepted = 0
         """Connections that came from listeners and are not over."""
         self._calls_started = 0
+        self._last_call_started: float | None = None
+        """Of connections that are over, as the number."""
         """Of connections that are over; and so below."""
         self._calls_ended: dict[int, int] = {}
         self._changes = Waiters(kernel.waiter)
@@ -306,6 +308,7 @@ class Connections:
     def _over(self, session: ServerSession) -> None:
         if session in self._sessions:
             self._calls_started += session.calls_started
+            self._last_call_started = _later(self._last_call_started, session.last_call_started)
             _add(self._calls_ended, session.calls_ended)
             if session.is_accepted:
                 self._accepted -= 1
@@ -399,11 +402,12 @@ class Connections:
     def snapshot(self) -> ServerSnapshot:
         """The server, its connections and their calls as they stand."""
         sessions = self._sessions_now()
-        started, ended, trace = self.kernel.locked(
-            lambda: (self._calls_started, dict(self._calls_ended), self._events.snapshot())
+        started, last, ended, trace = self.kernel.locked(
+            lambda: (self._calls_started, self._last_call_started, dict(self._calls_ended), self._events.snapshot())
         )
         for session in sessions:
             started += session.calls_started
+            last = _later(last, session.last_call_started)
             _add(ended, dict(session.calls_ended))
         return ServerSnapshot(
             addresses=self.addresses,
@@ -414,11 +418,16 @@ class Connections:
             calls_ended=ended,
             listeners={listener.number: str(listener.address) for listener in self._listeners},
             trace=trace,
+            last_call_started=last,
         )
 
 
 def _no_loop(job: Job, kind: object = None) -> None:  # noqa: ARG001 - in the place of what takes one
     raise AssertionError("a blocking server runs plain handlers alone")
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    return max(one or 0, other or 0) or None
 
 
 def _add(totals: dict[int, int], more: Mapping[int, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -54,6 +55,8 @@ class ServerSession:
         """It came from a listener, and counts for ``max_connections``."""
         self.started_at = self.kernel.now()
         self.calls_started = self.messages_sent = self.messages_received = 0
+        self.last_call_started: float | None = None
+        """In seconds since 1970."""
         self.calls_ended: dict[int, int] = {0: 0}
         """By status code."""
         self._routes = connections.router.routes
@@ -104,6 +107,7 @@ class ServerSession:
 
     def on_call(self, session: Session[Any], request: Request) -> ServerCall | None:  # noqa: ARG002 - it is always the same
         self.calls_started += 1
+        self.last_call_started = time.time()
         try:
             route = self._routes.get(request.path) or self.connections.router.fallback
             if route is None:
@@ -315,4 +319,5 @@ class ServerSession:
             messages_sent=self.messages_sent,
             messages_received=self.messages_received,
             security=self.security,
+            last_call_started=self.last_call_started,
         )

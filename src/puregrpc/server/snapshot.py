@@ -35,6 +35,8 @@ class SessionSnapshot:
     messages_received: int = 0
     security: ConnectionSecurity | None = None
     """None in plaintext."""
+    last_call_started: float | None = None
+    """In seconds since 1970, as that of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +55,5 @@ class ServerSnapshot:
     """The addresses by number."""
     trace: ChannelTrace | None = None
     """What happened to it: where it began to listen, and when it began to stop and had stopped."""
+    last_call_started: float | None = None
+    """On any connection that there has been."""

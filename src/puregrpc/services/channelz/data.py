@@ -211,7 +211,7 @@ def _server(snapshot: ServerSnapshot) -> Json:
         data["trace"] = _trace(snapshot.trace)
     return {
         "ref": {"serverId": str(snapshot.number), "name": ", ".join(snapshot.addresses)},
-        "data": data,
+        "data": _with_time(data, "lastCallStartedTimestamp", snapshot.last_call_started),
         "listenSocket": [_socket_ref(number, address) for number, address in snapshot.listeners.items()],
     }
 
@@ -235,14 +235,15 @@ def _client_socket(session: ChannelSession) -> Json:
 
 
 def _server_socket(session: ServerSession) -> Json:
+    data = {
+        **_streams(session.calls_started, session.connection),
+        "messagesSent": str(session.messages_sent),
+        "messagesReceived": str(session.messages_received),
+        **_windows(session.connection),
+    }
     return {
         "ref": _socket_ref(session.number, session.peer),
-        "data": {
-            **_streams(session.calls_started, session.connection),
-            "messagesSent": str(session.messages_sent),
-            "messagesReceived": str(session.messages_received),
-            **_windows(session.connection),
-        },
+        "data": _with_time(data, "lastRemoteStreamCreatedTimestamp", session.last_call_started),
         "local": _address(session.local),
         "remote": _address(session.peer),
         **_security(session),
