@@ -80,6 +80,18 @@ def test_a_thread_beyond_the_others_counts() -> None:
         until(lambda: budget.held == 0)
 
 
+def test_threads_that_calls_have_for_themselves_count() -> None:
+    budget = MemoryBudget()
+    counted = BlockingServer("127.0.0.1:0", config=ServerConfig(memory_budget=budget))
+    counted.add_methods([Method(STUCK, stuck, own_thread=True)])
+    with counted, BlockingChannel(counted.addresses[0]) as channel:
+        calls = [channel.unary_unary(STUCK).start(b"") for _ in range(3)]
+        until(lambda: budget.held >= 3 * THREAD_MEMORY)
+        for call in calls:
+            call.cancel()
+        until(lambda: budget.held == 0)
+
+
 def test_connections_that_cost_more_leave_less_to_what_is_held() -> None:
     class Holder:
         def relieve(self) -> None:

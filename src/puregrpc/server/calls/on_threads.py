@@ -228,14 +228,14 @@ class OnThread(IncomingCall):
         """Run the handler and send what it gives: the whole of the call from its request on."""
         if self.charged:
             self.post(self._discharge)
-        if self.session.share.beyond_size is self:
-            self.post(self._charge_thread)
         if self.lacks_room_to_begin():
             self.post(self._postpone)  # the thread is for others meanwhile
             return
-        if self.route.expected_answer:
-            self.session.foreseen.add(self, self.route.expected_answer)
+        if self.route.has_own_thread or self.session.share.beyond_size is self:
+            self.post(self._charge_thread)
         if self.ended is None:
+            if self.route.expected_answer:
+                self.session.foreseen.add(self, self.route.expected_answer)
             try:
                 self.session.threads.new_context().run(self._run)
             except NoRoom:
