@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puregrpc.cli.requests import JsonSplitter
+from puregrpc.cli.requests import JsonSplitter, TextSplitter
 from puregrpc.errors import InvalidArgument
 
 VALUES = st.recursive(
@@ -55,3 +55,16 @@ def test_a_value_is_there_as_soon_as_it_is_complete() -> None:
     assert list(splitter.feed(": 1}")) == ['{"a": 1}']
     assert list(splitter.feed("12")) == [], "more digits may come"
     assert list(splitter.feed(" ")) == ["12"]
+
+
+def test_numbers_may_have_more_digits_than_python_reads() -> None:
+    """What becomes of one is a matter of its field."""
+    number = "9" * 10_000
+    assert list(JsonSplitter("x").feed(f'{{"a": {number}}} {number}', final=True)) == [f'{{"a": {number}}}', number]
+
+
+def test_messages_in_text_format_come_in_pieces() -> None:
+    splitter = TextSplitter("x")
+    assert list(splitter.feed("a: 1 ")) == []
+    assert list(splitter.feed("b: 2\x1ec: 3\x1ed")) == ["a: 1 b: 2", "c: 3"]
+    assert list(splitter.feed(": 4", final=True)) == ["d: 4"]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from puregrpc.channel.backends.proxy import parse_proxy
 from puregrpc.channel.service_config.reading import parse_service_config
 from puregrpc.channel.target import parse_target
+from puregrpc.cli.requests import JsonSplitter, TextSplitter
 from puregrpc.client.params.durations import milliseconds
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
 from puregrpc.load.problems import LoadError
@@ -16,6 +17,9 @@ from puregrpc.metrics.thresholds import parse_selector, parse_threshold
 from puregrpc.wire.deadline import parse_timeout
 
 __all__ = ["TEXTS"]
+
+PIECE = 4096
+"""Characters."""
 
 FORMS: dict[str, Callable[[int], str]] = {
     "digits": lambda size: "9" * size,
@@ -44,11 +48,21 @@ FORMS: dict[str, Callable[[int], str]] = {
     "objects": lambda size: '{"a":' * (size // 5),
     "a timeout of many digits": lambda size: f'{{"methodConfig":[{{"timeout":"{"9" * size}s"}}]}}',
     "a size of many digits": lambda size: f'{{"methodConfig":[{{"maxRequestMessageBytes":{"9" * size}}}]}}',
+    "values": lambda size: "{}" * (size // 2),
+    "numbers": lambda size: "1 " * (size // 2),
+    "record separators": lambda size: "a\x1e" * (size // 2),
     "methods": lambda size: (
         '{"methodConfig":[' + ",".join(f'{{"name":[{{"service":"s{number}"}}]}}' for number in range(size // 30)) + "]}"
     ),
     "balancers": lambda size: '{"loadBalancingConfig":[' + ",".join('{"nope":{}}' for _ in range(size // 12)) + "]}",
 }
+
+
+def in_pieces(splitter: TextSplitter, text: str) -> list[str]:
+    """The requests of a text that comes as standard input does."""
+    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+    return [value for piece in pieces for value in splitter.feed(piece)] + list(splitter.feed("", final=True))
+
 
 READERS: dict[str, Callable[[str], object]] = {
     "threshold": parse_threshold,
@@ -58,6 +72,9 @@ READERS: dict[str, Callable[[str], object]] = {
     "target": parse_target,
     "proxy": parse_proxy,
     "service config": parse_service_config,
+    "requests": lambda text: list(JsonSplitter("-d").feed(text, final=True)),
+    "requests in text format": lambda text: list(TextSplitter("-d").feed(text, final=True)),
+    "requests in text format in pieces": lambda text: in_pieces(TextSplitter("-d"), text),
     "grpc-timeout": lambda text: parse_timeout(text.encode("utf-8", "surrogatepass")),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import re
 import select
 import stat
 import sys
@@ -25,8 +26,10 @@ PATIENCE = 1.0
 """After how many seconds it is said that standard input is being waited for."""
 RECORD_SEPARATOR = "\x1e"
 """Stands between messages in text format, as grpcurl has it."""
-WHITESPACE = " \t\r\n\x1e"
+BETWEEN = re.compile(r"[ \t\r\n\x1e]*")
 """What may stand between values; the record separator of RFC 7464 too."""
+OF_NUMBERS = re.compile(r"[-+.0-9Ee]*")
+"""What a number may go on with."""
 
 
 class JsonSplitter:
@@ -34,33 +37,39 @@ class JsonSplitter:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._decoder = json.JSONDecoder()
+        # Numbers are not made: they may have more digits than Python reads.
+        self._decoder = json.JSONDecoder(parse_int=str, parse_float=str)
         self._text = ""
         self._line = 1
 
     def feed(self, text: str, *, final: bool = False) -> Iterator[str]:
         """Take more text; yields the values that are complete. Raises InvalidArgument where it is not JSON."""
-        self._text += text
-        while True:
-            start = len(self._text) - len(self._text.lstrip(WHITESPACE))
-            self._line += self._text.count("\n", 0, start)
-            self._text = self._text[start:]
-            if not self._text:
-                return
-            try:
-                _, end = self._decoder.raw_decode(self._text)
-            except json.JSONDecodeError as error:
-                if not final and (error.pos >= len(self._text.rstrip()) - 5 or "Unterminated" in error.msg):
-                    return  # the value may go on
-                line = self._line + error.lineno - 1
-                raise InvalidArgument(f"{self.name}: line {line}, column {error.colno}: {error.msg}") from None
-            except RecursionError:
-                raise InvalidArgument(f"{self.name}: line {self._line}: JSON that is nested too deep") from None
-            if not final and self._text[0] not in '{["' and not self._text[end:].strip("+-.0123456789Ee"):
-                return  # a number may go on
-            value, self._text = self._text[:end], self._text[end:]
-            yield value
-            self._line += value.count("\n")
+        text = self._text + text
+        at = 0
+        try:
+            while True:
+                start = _end_of(BETWEEN, text, at)
+                self._line += text.count("\n", at, start)
+                at = start
+                if at == len(text):
+                    return
+                try:
+                    _, end = self._decoder.raw_decode(text, at)
+                except json.JSONDecodeError as error:
+                    if not final and (error.pos >= len(text.rstrip()) - 5 or "Unterminated" in error.msg):
+                        return  # the value may go on
+                    line = self._line + text.count("\n", at, error.pos)
+                    column = error.pos - max(text.rfind("\n", at, error.pos), at - 1)
+                    raise InvalidArgument(f"{self.name}: line {line}, column {column}: {error.msg}") from None
+                except RecursionError:
+                    raise InvalidArgument(f"{self.name}: line {self._line}: JSON that is nested too deep") from None
+                if not final and text[at] not in '{["' and _end_of(OF_NUMBERS, text, end) == len(text):
+                    return  # a number may go on
+                value, at = text[at:end], end
+                yield value
+                self._line += value.count("\n")
+        finally:
+            self._text = text[at:]
 
 
 class TextSplitter:
@@ -68,15 +77,29 @@ class TextSplitter:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._text = ""
+        self._pieces: list[str] = []
+        """Of the message that is not complete."""
 
     def feed(self, text: str, *, final: bool = False) -> Iterator[str]:
         """Take more text; yields the messages that are complete."""
-        *complete, self._text = (self._text + text).split(RECORD_SEPARATOR)
-        yield from complete
-        if final and self._text.strip():
-            yield self._text
-            self._text = ""
+        *complete, rest = text.split(RECORD_SEPARATOR)
+        for piece in complete:
+            yield self._whole(piece)
+        self._pieces.append(rest)
+        if final and (last := self._whole()).strip():
+            yield last
+
+    def _whole(self, piece: str = "") -> str:
+        """The message whose last piece that is."""
+        message = "".join((*self._pieces, piece))
+        self._pieces.clear()
+        return message
+
+
+def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Where what stands there ends."""
+    match = pattern.match(text, at)
+    return at if match is None else match.end()
 
 
 class Splitter(Protocol):
