@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,9 @@ def test_compute_engine_credentials_are_tls_with_call_credentials(
     token = grpc.access_token_call_credentials("abc")
     assert call(port, grpc.compute_engine_channel_credentials(token)) == b"done"
     assert seen == ["Bearer abc"]
+
+
+def test_a_key_that_is_none_is_told_when_its_port_is_added() -> None:
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    with pytest.raises(RuntimeError, match="Failed to bind to address localhost:0"):
+        server.add_secure_port("localhost:0", grpc.ssl_server_credentials([(b"none", b"none")]))

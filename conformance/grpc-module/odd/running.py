@@ -1,7 +1,7 @@
 """Odd uses of the package grpc: each is a function that tells what it sees, and grpcio's telling is the yardstick.
 
-Usage: running.py PYTHON_WITH_GRPCIO PYTHON_WITH_OURS [USE...]; with one Python, what its grpc tells is printed as JSON.
-PYTHONPATH is given to the second alone.
+Usage: running.py PYTHON_WITH_GRPCIO PYTHON_WITH_OURS [USE...]; PYTHONPATH is given to the second alone. With --tell
+FILE [USE...], what this Python's grpc tells is printed as JSON.
 """
 
 from __future__ import annotations
@@ -107,13 +107,12 @@ def server(handlers: dict[str, Any], **options: Any) -> tuple[Any, int]:
     return made, port
 
 
-def uses() -> Iterator[tuple[str, Callable[[Telling], Any]]]:
-    """All of them, by name."""
+def uses(file: str) -> Iterator[tuple[str, Callable[[Telling], Any]]]:
+    """Those of a file, by name."""
     sys.path.insert(0, str(Path(__file__).parent))
-    for file in FILES:
-        for name, function in vars(importlib.import_module(file)).items():
-            if name.startswith("use_"):
-                yield name.removeprefix("use_"), function
+    for name, function in vars(importlib.import_module(file)).items():
+        if name.startswith("use_"):
+            yield name.removeprefix("use_"), function
 
 
 def told_by(function: Callable[[Telling], Any]) -> list[str]:
@@ -137,8 +136,8 @@ def told_by(function: Callable[[Telling], Any]) -> list[str]:
     return list(tell.lines)
 
 
-def run_all(names: list[str]) -> None:
-    chosen = [(name, function) for name, function in uses() if not names or name in names]
+def run_all(file: str, names: list[str]) -> None:
+    chosen = [(name, function) for name, function in uses(file) if not names or name in names]
     print(json.dumps([name for name, _ in chosen]), flush=True)
     for name, function in chosen:
         print(json.dumps({name: told_by(function)}), flush=True)
@@ -146,9 +145,17 @@ def run_all(names: list[str]) -> None:
 
 
 def told(python: str, names: list[str], environment: dict[str, str]) -> dict[str, list[str]]:
+    """What all tell. Each file has a process of its own: what grpcio comes to in one is not to hang another."""
+    found: dict[str, list[str]] = {}
+    for file in FILES:
+        found.update(told_in(file, python, names, environment))
+    return found
+
+
+def told_in(file: str, python: str, names: list[str], environment: dict[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     while True:
-        command = [python, __file__, "--tell", *names]
+        command = [python, __file__, "--tell", file, *names]
         finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, timeout=900, check=False)
         for line in finished.stdout.splitlines():
             if line.startswith("["):
@@ -166,7 +173,7 @@ def told(python: str, names: list[str], environment: dict[str, str]) -> dict[str
 
 def main() -> None:
     if sys.argv[1] == "--tell":
-        run_all(sys.argv[2:])
+        run_all(sys.argv[2], sys.argv[3:])
     without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     theirs = told(sys.argv[1], sys.argv[3:], without)
     ours = told(sys.argv[2], sys.argv[3:], dict(os.environ))

@@ -30,6 +30,8 @@ def bind(
         target += f":{DEFAULT_PORT}"
     tls = None if credentials is None else _tls(credentials)
     try:
+        if isinstance(tls, TlsOptions):
+            tls.server_context()  # a key that is none is told now, not at the start
         bound = server.bind(target, tls=tls, reuse_port=reuse_port, both_families=True)
     except (errors.Error, OSError) as error:
         raise RuntimeError(f"Failed to bind to address {target}: {error}") from error

@@ -113,7 +113,7 @@ class PeerView:
     def peer_identities(self) -> Sequence[bytes] | None:
         """The names in the client's certificate; None without one."""
         key = self.peer_identity_key()
-        return None if key is None else tuple(self.auth_context()[key])
+        return None if key is None else list(self.auth_context()[key])
 
     def peer_identity_key(self) -> str | None:
         """Which of the names of `auth_context` has them: the alternative names, or else the common name."""
