@@ -320,6 +320,30 @@ def test_a_peer_that_has_gone_is_an_error_and_no_signal(world: str) -> None:
     assert signals == []
 
 
+@EACH_WORLD
+@pytest.mark.parametrize("version", VERSIONS)
+def test_close_notify_that_comes_with_data_is_the_end(world: str, version: str) -> None:
+    """Though the stream below goes on, and nothing more comes over it."""
+
+    async def test(kernel: Kernel) -> None:
+        ours, theirs = await make_pair(kernel, f"TLS {version} over socket")
+        assert isinstance(theirs, TlsStream)
+        theirs.tls.write(b"last")
+        theirs.tls.close_notify()
+        octets = theirs.tls.take_output()
+        assert theirs.inner.send_nowait(octets) == len(octets)
+        until = kernel.now() + 10
+        got = b""
+        while (data := ours.receive_nowait(1000)) != b"":
+            got += data or b""
+            assert data is not None or await ours.wait_readable(until)
+        assert got == b"last"
+        for stream in (ours, theirs):
+            stream.close()
+
+    run(world, test)
+
+
 class Rekeyed(TlsLayer):
     """TLS with a peer that asks for new keys (KeyUpdate) with each octet, to which TLS owes an answer."""
 

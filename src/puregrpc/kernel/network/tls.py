@@ -200,6 +200,11 @@ class TlsLayer:
             raise self._error
         return b""
 
+    @property
+    def is_at_end(self) -> bool:
+        """All that the peer sent has been read, or nothing more can be."""
+        return self._is_over
+
     def write(self, data: bytes | memoryview) -> None:
         """Encrypt data, all of it."""
         write = self._object.write

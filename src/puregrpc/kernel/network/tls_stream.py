@@ -95,7 +95,7 @@ class TlsStream(ByteStream):
             layer.feed(encrypted)
         self._has_more = True  # an error stays
         data = layer.read(limit)
-        self._has_more = data is not None and not 0 < len(data) < limit
+        self._has_more = data is not None and (layer.is_at_end or not 0 < len(data) < limit)
         if self._unsent or layer.has_output:
             self._answer()
         return data
