@@ -17,7 +17,7 @@ from puregrpc.fuzz.measures.growth import cancelling
 from puregrpc.fuzz.phases.together import between, refused_again
 from puregrpc.fuzz.values.field_values import words_of
 
-__all__ = ["BUSY_SOON", "MOST_KEPT", "Aftermath"]
+__all__ = ["BUSY_SOON", "MOST_KEPT", "Aftermath", "is_reading"]
 
 READS = (
     "get", "list", "read", "fetch", "find", "lookup", "search", "show", "describe", "query", "quote", "compute",

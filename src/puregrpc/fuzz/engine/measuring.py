@@ -12,6 +12,7 @@ from puregrpc.fuzz.checks.words import Check, Observation, Profile
 from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.connection.storm import AT_ONCE, Storm
 from puregrpc.fuzz.connection.target import Target
+from puregrpc.fuzz.engine.aftermath import is_reading
 from puregrpc.fuzz.engine.beginning import Beginning
 from puregrpc.fuzz.engine.findings import Progress
 from puregrpc.fuzz.engine.proving import SLOW_START
@@ -259,23 +260,29 @@ class Measuring(Beginning):
         self._watch.reset()
 
     def _left_behind(self, case: Case) -> None:
-        """Whether a method's ordinary calls are still answered behind many of one kind."""
+        """Whether a method's ordinary calls are answered as ever behind many of one kind."""
         profile = self.profiles.get(case.method)
         if profile is None or not profile.is_steady or not self.target.can_restart or profile.path in self._stopped:
             return
+        check: Check = "state"
         for _ in range(2):
             answer = self._ask(profile)
             if answer is not None and answer.code not in NOT_SERVED:
-                return
+                if not is_reading(profile.method.name) or not self._is_changed(profile):
+                    return
+                break
+        else:
+            check = "hang" if answer is None or answer.code in (None, 4) else "state"
         if profile.answer is None or profile.answer.code in NOT_SERVED:
             return
         self._stopped.add(profile.path)
-        check: Check = "hang" if answer is None or answer.code in (None, 4) else "state"
         for behind in left_behind(profile):
             if not self._revive():
                 return
             known = len(self.report.findings)
-            self._examine(behind, Observation(check, f"{behind.about}: no answer", ("behind",)))
+            has_stopped = answer is None or answer.code in NOT_SERVED
+            text = f"{behind.about}: {'no answer' if has_stopped else 'answered otherwise than before'}"
+            self._examine(behind, Observation(check, text, ("behind" if has_stopped else behind.about,)))
             if len(self.report.findings) > known:
                 break
         self._revive()
