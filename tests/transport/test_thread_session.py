@@ -20,6 +20,7 @@ from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError
 from puregrpc.kernel.threads.trampoline import ThreadWaiter
 from puregrpc.transport.thread_session import session as module
 from puregrpc.transport.thread_session import writing as writing_module
+from puregrpc.transport.thread_session.writing import Writing
 from puregrpc.transport.tls import TlsOptions
 from puregrpc.wire.connection import Request
 from puregrpc.wire.status import StatusCode
@@ -203,6 +204,83 @@ def test_a_burst_goes_on_when_whoever_calls_a_thread_is_interrupted(
     assert eventually(lambda: {call.request.path for call in server.calls[-len(calls) :]} == {NEVER.path})
     for call in calls:
         client.session.reset(call)
+
+
+@pytest.fixture
+def many_come(client: Client, monkeypatch: pytest.MonkeyPatch) -> Writing:
+    """Callers are about to go on, and what is left to them is for nobody else, however long that takes."""
+
+    def not_by_the_reader(session: Any) -> None:
+        if session is not client.session or threading.get_ident() != session.reading.thread:
+            push(session)
+
+    push = module.ThreadSession.push
+    client.call()
+    monkeypatch.setattr(module.ThreadSession, "push", not_by_the_reader)
+    monkeypatch.setattr(writing_module, "LEFT_FOR", inf)
+    monkeypatch.setattr(module, "LONGEST_LEFT", inf)
+    writing = client.session.writing
+    writing.coming = 100
+    return writing
+
+
+def calling_beside(client: Client, number: int, answers: list[bytes | None]) -> list[threading.Thread]:
+    """Threads that call; their requests have been made, and are sent or not."""
+    before = len(client.session.calls)
+    threads = [threading.Thread(target=lambda: answers.append(client.call().message)) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    assert eventually(lambda: len(client.session.calls) == before + number)
+    return threads
+
+
+def test_callers_that_go_on_together_send_together(client: Client, server: Server, many_come: Writing) -> None:
+    before, sent, answers = len(server.calls), client.session.bytes_sent, list[bytes | None]()
+    threads = calling_beside(client, writing_module.MOST_TOGETHER - 1, answers)
+    assert len(server.calls) == before
+    assert client.session.bytes_sent == sent
+    assert client.call().message == b"hello"
+    for thread in threads:
+        thread.join(SOON)
+    assert answers == [b"hello"] * len(threads)
+
+
+def test_the_last_caller_to_go_on_sends_what_others_left(client: Client, many_come: Writing) -> None:
+    def work(calls: int) -> None:
+        answers.extend([client.call().message for _ in range(calls)])
+
+    many_come.coming = 0
+    answers: list[bytes | None] = []
+    threads = [threading.Thread(target=work, args=(calls,)) for calls in range(1, 61, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert answers == [b"hello"] * sum(range(1, 61, 3))
+
+
+def test_what_is_left_to_callers_that_do_not_go_on_is_sent(
+    client: Client, many_come: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_LEFT", 0.01)
+    assert client.call().message == b"hello"
+    assert many_come.coming == 0
+
+
+def test_what_is_left_is_sent_when_a_caller_is_interrupted(
+    client: Client, many_come: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: object) -> bool:
+        raise KeyboardInterrupt
+
+    answers: list[bytes | None] = []
+    (thread,) = calling_beside(client, 1, answers)
+    time.sleep(0.05)  # until it sleeps
+    monkeypatch.setattr(writing_module.Caller, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        client.call()
+    thread.join(SOON)
+    assert answers == [b"hello"]
 
 
 def test_a_lone_caller_reads_and_otherwise_the_reader_does(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 One thread sends at a time, and takes along what the others leave meanwhile. Calls that are begun in a burst, for which
 nobody waits yet, leave their requests to each other: the first has a thread called that sends what is left in the end.
+So do callers whose answers came together, and who call again: the last one to go on sends what is left.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from puregrpc.errors import LocalProtocolError
 from puregrpc.kernel.threads.kernel import is_cooperative
+from puregrpc.kernel.threads.trampoline import ThreadWaiter
 from puregrpc.transport.amounts import without_first
 from puregrpc.transport.end_reasons import broken
 from puregrpc.transport.thread_session.endpoints import Endpoint, Pieces, is_by_signal
@@ -37,6 +39,9 @@ END: Pieces = [b""]
 LATER: Pieces = [b""]
 """What there is to send waits for what follows at once."""
 
+LEFT: Pieces = []
+"""As NOTHING; the caller is to look, after LONGEST_LEFT, whether it was sent."""
+
 BURST = 0.001
 """Calls that nobody waits for yet, and that are begun within so many seconds of each other, are sent together."""
 
@@ -44,6 +49,15 @@ FEW_CALLS = 2
 """So many are sent at once all the same: what is sent together keeps the server waiting."""
 
 MOST_TOGETHER = 16
+
+MANY = 4
+"""Where so many callers are about to go on, one who calls leaves its request to them."""
+
+LEFT_FOR = 0.001
+"""For how long (seconds): whoever calls later than that sends."""
+
+LONGEST_LEFT = 0.005
+"""For how long (seconds) where they do not go on after all, as a main thread that a signal handler keeps."""
 
 LOOK_AWAY = 1.0
 
@@ -67,6 +81,11 @@ class Writing:
         """A thread will come to send what was put off; until then others may."""
         self._put_off = 0
         """How often something was put off since that thread was called."""
+        self.coming = 0
+        """How many callers were woken and have yet to go on. The last one sends what others left."""
+        self._left = 0
+        """How many requests they left to each other."""
+        self._left_since = -inf
 
     def take(self, *, is_small: bool = False) -> Pieces:
         """What the caller is to hand to `send` next, once it has let the mutex go; what is small, in one piece.
@@ -79,6 +98,7 @@ class Writing:
         session = self._session
         try:
             self.has_output = False
+            self._left = 0
             if is_small:
                 data = session.connection.data_to_send()
                 pieces: Pieces = [data] if data else NOTHING
@@ -109,6 +129,20 @@ class Writing:
             return LATER
         self._put_off += 1
         return NOTHING if self._put_off % MOST_TOGETHER else self.take(is_small=is_small)
+
+    def take_with_others(self, now: float, *, is_small: bool) -> Pieces:
+        """As `take`, for a caller beside whom others are about to go on, who may call as well."""
+        if not is_small or self.sender or self._gathers:
+            return self.take(is_small=is_small)
+        if not self._left:
+            if self.coming < MANY:
+                return self.take(is_small=is_small)
+            self._left, self._left_since = 1, now
+            return LEFT
+        self._left += 1
+        if self._left >= MOST_TOGETHER or now - self._left_since > LEFT_FOR:
+            return self.take(is_small=is_small)
+        return NOTHING
 
     def call_sender(self) -> None:
         """Have a thread send what was put off. Where that is interrupted, `abandon` and `flush` are to follow."""
@@ -169,6 +203,7 @@ class Writing:
     def abandon(self) -> None:
         """This thread was interrupted. If it was to send something, nothing can be sent behind that."""
         self._is_put_off = False
+        self.coming = 0
         if self.sender == get_ident():
             self._give_up()
 
@@ -180,6 +215,7 @@ class Writing:
         """After `os.fork`, in the child: nobody sends."""
         self.sender = NOBODY
         self._is_put_off = False
+        self.coming = 0
 
     def _gathered(self, pieces: Pieces) -> Pieces:
         """Nobody else runs while a greenlet sends. Those that can go on leave their output here first, and one write
@@ -246,3 +282,21 @@ class Writing:
     def _go_on(self, pieces: Pieces) -> None:
         self.sender = get_ident()
         self.send(pieces, may_wait=True)
+
+
+class Caller(ThreadWaiter):
+    """Where a caller waits for its call. Who wakes it counts it among those that are about to go on."""
+
+    __slots__ = ("_writing",)
+
+    def __init__(self, writing: Writing) -> None:
+        ThreadWaiter.__init__(self)
+        self._writing = writing
+
+    def wake(self) -> None:
+        writing = self._writing
+        writing.coming += 1
+        try:
+            self._lock.release()
+        except RuntimeError:  # it has been woken
+            writing.coming -= 1
