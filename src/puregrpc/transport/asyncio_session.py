@@ -231,10 +231,12 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             self._read_stream()
         elif self.end_reason is None:
             rounds = self._rounds
-            if rounds is not None and (rounds.is_over or len(data) > TURN_SLICE or self._rest):
+            if rounds is None:
+                self._act_on(data)
+            elif rounds.is_over or len(data) > TURN_SLICE or self._rest:
                 self._receive_in_rounds(data, rounds)
             else:
-                self._act_briefly_on(data)
+                self._act_briefly_on(data, rounds)
             if self._read_size and (len(data) >= self._read_size or self._is_behind):
                 self._set_read_size(self._next_read_size(self._read_size, len(data)))
 

@@ -112,26 +112,27 @@ class LoopSession(Session[ConnectionT]):
     def _receive(self, data: bytes) -> None:
         """A turn: something came."""
         rounds = self._rounds
-        if rounds is not None and len(data) > TURN_SLICE:
+        if rounds is None:
+            self._act_on(data)
+        elif len(data) > TURN_SLICE:
             began = working_time()
             self._act_on(data)
             self._spend(rounds, working_time() - began)
         else:
             self._turn_cost = SHORT_TURN
-            self._act_briefly_on(data)
+            self._act_briefly_on(data, rounds)
 
     def _first_came(self, size: int) -> None:
         """The first octets have come, and are to have their turn."""
         if size >= FIRST_READ_SIZE:  # there is more, and nobody knows how much
             self._turn_cost = UNKNOWN_TURN
 
-    def _act_briefly_on(self, data: bytes) -> None:
+    def _act_briefly_on(self, data: bytes, rounds: Rounds) -> None:
         """The same with so few octets that nobody looks at the clock. Many calls may have begun all the same."""
         self._act_on(data)
-        if self._rounds is not None:
-            handed_over = self.connection.handed_over
-            if handed_over > 1:
-                self._spend(self._rounds, handed_over * SHORT_TURN)
+        handed_over = self.connection.handed_over
+        if handed_over > 1:
+            self._spend(rounds, handed_over * SHORT_TURN)
 
     def _act_on(self, data: bytes) -> None:
         self._holding = IN_TURN
