@@ -9,18 +9,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, SimpleNamespace
 
 import pytest
 import trustme
 
 from puregrpc.channel import BlockingChannel, ConnectivityState
+from puregrpc.channel.calls.unary import UnaryCall
 from puregrpc.errors import ConnectError, LocalProtocolError, NotConnected, RpcError
 from puregrpc.kernel.process import THIS_PROCESS
 from puregrpc.kernel.threads.kernel import Attached, ThreadKernel
 from puregrpc.testing import FrameFactory, message
 from puregrpc.testing.frames import parse_frame
 from puregrpc.transport import TlsOptions
+from puregrpc.wire.status import Status
 from tests.channel.grpcio_server import grpcio_server
 from tests.channel.test_security import server_credentials
 from tests.interrupts import interrupted
@@ -56,6 +58,20 @@ def test_unary(channel: BlockingChannel) -> None:
         channel.unary_unary("test.Service/Fail")(b"")
     assert caught.value.details_bin == b"\x08\x05details"
     assert echo(bytes(100_000), compression="gzip") == bytes(100_000)
+
+
+def test_a_call_is_over_for_other_threads_when_all_is_known_of_its_end() -> None:
+    class Watched(UnaryCall):
+        def __setattr__(self, name: str, value: object) -> None:
+            set_before.append(name)
+            super().__setattr__(name, value)
+
+    set_before: list[str] = []
+    call = Watched(SimpleNamespace(over=lambda _call: None))  # type: ignore[arg-type]  # all that it needs
+    set_before.clear()
+    call.on_end(Status(0), (), unprocessed=False)
+    assert set_before[-1] == "ended"
+    assert {"status", "trailers", "unprocessed"} < set(set_before)
 
 
 def test_large_messages_that_the_socket_does_not_take_at_once(channel: BlockingChannel) -> None:

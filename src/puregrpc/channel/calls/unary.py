@@ -40,10 +40,10 @@ class UnaryCall(UnaryExchange):
             self.on_end(TWO_MESSAGES, (), unprocessed=False)
 
     def on_end(self, status: Status, trailers: Metadata, *, unprocessed: bool) -> None:
-        self.ended = True
         self.status = status
         self.trailers = trailers
         self.unprocessed = unprocessed
+        self.ended = True  # last: whoever reads all this, in another thread, looks at that first
         if status.code:
             self.session.calls_failed += 1
         self.session.over(self)
