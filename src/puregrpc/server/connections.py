@@ -115,9 +115,8 @@ class Connections:
         self._accepted = 0
         """Connections that came from listeners and are not over."""
         self._calls_started = 0
-        self._last_call_started: float | None = None
-        """Of connections that are over, as the number."""
         """Of connections that are over; and so below."""
+        self._last_call_started: float | None = None
         self._calls_ended: dict[int, int] = {}
         self._changes = Waiters(kernel.waiter)
         self.foreseen = Foreseen(budget)

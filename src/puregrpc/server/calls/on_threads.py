@@ -231,11 +231,12 @@ class OnThread(IncomingCall):
         if self.lacks_room_to_begin():
             self.post(self._postpone)  # the thread is for others meanwhile
             return
+        if self.route.expected_answer and self.ended is None:
+            # At once: until it counts, another call of the connection would find the same room.
+            self.session.foreseen.add(self, self.route.expected_answer)
         if self.route.has_own_thread or self.session.share.beyond_size is self:
             self.post(self._charge_thread)
         if self.ended is None:
-            if self.route.expected_answer:
-                self.session.foreseen.add(self, self.route.expected_answer)
             try:
                 self.session.threads.new_context().run(self._run)
             except NoRoom:
@@ -245,6 +246,8 @@ class OnThread(IncomingCall):
             except BaseException as error:
                 # Nothing is meant for others here: no signal and no cancellation reaches such a thread.
                 self.post(self.end_with, self.status_of(error))
+        else:
+            self.session.foreseen.drop(self)
         if self.pending is None and self.holds_place:
             self.post(self.let_go)
 
