@@ -119,6 +119,10 @@ class Foreseen:
         else:
             self.drop(call)
 
+    def add_within(self, call: IncomingCall, octets: int) -> bool:
+        """As `add`, unless that is too large: nobody else takes the same room meanwhile."""
+        return self._mutex.locked(self._set_within, call, octets)
+
     def drop(self, call: IncomingCall) -> None:
         """It has sent it, or does not."""
         if self.expects(call):
@@ -138,6 +142,12 @@ class Foreseen:
         call.session.room.foreseen += octets - before - late
         if octets:
             self.calls[call] = Expected(octets, self._look, time.monotonic())
+
+    def _set_within(self, call: IncomingCall, octets: int) -> bool:
+        if call.session.room.is_too_large(call):
+            return False
+        self._set(call, octets if octets > SMALL_ANSWER else 0)
+        return True
 
     def _let_go(self) -> None:
         until = time.monotonic() - LATE
@@ -258,10 +268,9 @@ class Room:
             return False
         expected = call.route.expected_answer
         if expected:
-            if self.is_too_large(call):
+            if not self._session.foreseen.add_within(call, expected):
                 return False
             self.growing.pop(call, None)
-            self._session.foreseen.add(call, expected)
         return True
 
     def is_overdue(self, call: IncomingCall) -> bool:

@@ -228,12 +228,9 @@ class OnThread(IncomingCall):
         """Run the handler and send what it gives: the whole of the call from its request on."""
         if self.charged:
             self.post(self._discharge)
-        if self.lacks_room_to_begin():
+        if self.lacks_room_to_begin() or not self._foresee():
             self.post(self._postpone)  # the thread is for others meanwhile
             return
-        if self.route.expected_answer and self.ended is None:
-            # At once: until it counts, another call of the connection would find the same room.
-            self.session.foreseen.add(self, self.route.expected_answer)
         if self.route.has_own_thread or self.session.share.beyond_size is self:
             self.post(self._charge_thread)
         if self.ended is None:
@@ -250,6 +247,11 @@ class OnThread(IncomingCall):
             self.session.foreseen.drop(self)
         if self.pending is None and self.holds_place:
             self.post(self.let_go)
+
+    def _foresee(self) -> bool:
+        """Count what the handler is about to send; False if another call of the connection has just taken the room."""
+        expected = self.route.expected_answer
+        return not expected or self.ended is not None or self.session.foreseen.add_within(self, expected)
 
     def _run(self) -> None:
         response = self.call_handler()
