@@ -332,7 +332,8 @@ class Channel(interfaces.Channel):
         is_single = by_name(checked).get("SingleThreadedUnaryStream")
         self.kind_of_streams = _SingleThreadedRendezvous if is_single else _MultiThreadedRendezvous
         self.is_closed = False
-        self._core = opened(BlockingChannel, target, keywords)
+        # As with grpcio, who waits for an answer sleeps: to ask for it again and again takes half as much time again.
+        self._core = opened(functools.partial(BlockingChannel, busy_poll=0), target, keywords)
         self._channel = _Target(target)
         if _channelz.is_wanted(checked):
             _channelz.watch_channel(self._core)

@@ -38,6 +38,10 @@ HANDLERS: Final = 1
 CALLERS: Final = 2
 
 
+FEW_BEGINNINGS = 8
+"""So many calls that begin in a short turn are what a busy client asks for, and cost no look at the round."""
+
+
 class LoopSession(Session[ConnectionT]):
     """A session on an event loop, where nobody comes in between: it has no mutex.
 
@@ -131,7 +135,7 @@ class LoopSession(Session[ConnectionT]):
         """The same with so few octets that nobody looks at the clock. Many calls may have begun all the same."""
         self._act_on(data)
         handed_over = self.connection.handed_over
-        if handed_over > 1:
+        if handed_over > FEW_BEGINNINGS:
             self._spend(rounds, handed_over * SHORT_TURN)
 
     def _act_on(self, data: bytes) -> None:
