@@ -110,12 +110,12 @@ class Deadlines:
         line = self._line
         while (earliest := self.next_time()) is not None and earliest <= now:
             # All at once: to find the first entry of a dictionary is to pass all that were before it.
-            due = [*takewhile(lambda entry: entry[1] <= now, line.items()), (None, now)]
-            for key, deadline in due:
+            for key, deadline in list(takewhile(lambda entry: entry[1] <= now, line.items())):
                 yield from self._expire_in_heap(deadline)
-                if key is not None and key in line and line[key] == deadline:
+                if key in line and line[key] == deadline:
                     del line[key]
                     yield key
+            yield from self._expire_in_heap(now)
 
     def _expire_in_heap(self, now: float) -> Iterator[int]:
         live = self._live

@@ -177,10 +177,9 @@ class IncomingCall(ServerCall):
             return True
         expected = self.route.expected_answer
         if expected:
-            if session.room.is_too_large(self):
+            if not session.foreseen.add_within(self, expected):
                 return True
             session.room.growing.pop(self, None)
-            session.foreseen.add(self, expected)
         return False
 
     @property
