@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -127,6 +128,30 @@ def test_a_target_that_cannot_be_fails_its_calls() -> None:
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
     with pytest.raises(NotImplementedError, match="xDS"):
         grpc.insecure_channel("xds:///service")
+
+
+@pytest.mark.parametrize("config", ["{", "", "[]", '{"methodConfig": 5}', b'{"a": 1, "a": 2}'])
+def test_a_service_config_that_is_not_valid_fails_the_calls(serve: Serve, connect: Connect, config: Any) -> None:
+    port = serve(retrying([], 0))
+    channel = connect(port, options=[("grpc.service_config", config)])
+    for call in (channel.unary_unary("/a.B/Call"), channel.unary_unary("/a.B/Call").future):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"", wait_for_ready=True).result()
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+        start = f"Failed to create channel to '127.0.0.1:{port}': service config: "
+        assert caught.value.details().startswith(start)  # type: ignore[attr-defined]
+    with pytest.raises(grpc.FutureTimeoutError):
+        grpc.channel_ready_future(channel).result(0.1)
+
+
+async def calls_on_asyncio(options: Any) -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:1", options) as channel:
+        for call in (channel.unary_unary("/a.B/Call")(b""), channel.stream_stream("/a.B/Call")()):
+            assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_so_it_is_on_asyncio() -> None:
+    asyncio.run(calls_on_asyncio([("grpc.service_config", "{")]))
 
 
 def test_what_is_no_certificate_is_refused() -> None:

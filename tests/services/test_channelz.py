@@ -109,6 +109,12 @@ def test_a_server_tells_of_its_process(world: str) -> None:
                 "0",
             ]
         assert [accepted["data"][name] for name in ("messagesSent", "messagesReceived")] == ["3", "4"]
+        for one, begun in ((socket, "lastLocalStream"), (accepted, "lastRemoteStream")):
+            sent, received = (one["data"][f"lastMessage{what}Timestamp"] for what in ("Sent", "Received"))
+            assert top["data"]["trace"]["creationTimestamp"] <= min(sent, received)
+            assert max(sent, received) <= found["data"]["lastCallStartedTimestamp"]
+            assert one["data"][f"{begun}CreatedTimestamp"] <= found["data"]["lastCallStartedTimestamp"]
+        assert socket["data"]["lastMessageReceivedTimestamp"] >= accepted["data"]["lastMessageSentTimestamp"]
         last = accepted["data"]["lastRemoteStreamCreatedTimestamp"]
         assert top["data"]["trace"]["creationTimestamp"] <= last <= found["data"]["lastCallStartedTimestamp"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any
 
-from grpc import _common, _threads
+from grpc import _common, _threads, _waiting
 from grpc._codes import StatusCode
 from grpc._common import checked
 from grpc._credentials import PluginError
@@ -111,7 +111,7 @@ class UnaryCall(CallInProgress):
 
     def wait(self, timeout: float | None = None) -> bool:
         if self.state.code is None and self._started is not None:
-            self._started.wait(timeout)
+            _waiting.wait(self._started.wait, timeout)
             self.look()
         return self.state.code is not None
 
@@ -145,6 +145,8 @@ class StreamCall(CallInProgress):
         self._call: BlockingCall[bytes, bytes] | None = None
         self._opening: Future[BlockingCall[bytes, bytes]] | None = None
         self._reading = threading.Lock()
+        self._coming: _waiting.Beside[bytes | None] | None = None
+        """The next message, for which a greenlet was about to wait."""
         self._first_watch = threading.Lock()
         """Taken by whoever has the end of it noticed."""
         self._is_to_be_watched = False
@@ -226,7 +228,7 @@ class StreamCall(CallInProgress):
         if call is None:
             return
         try:
-            headers = call.headers()
+            headers = _waiting.wait(call.headers)
         except errors.Error:
             headers = ()
         self.note_headers(shown(headers))
@@ -237,13 +239,9 @@ class StreamCall(CallInProgress):
         if self._has_one_response:
             return super().take()
         call = self.opened()
-        message = None
+        message: bytes | None = None
         if call is not None and (self.state.code is None or call.has_message):
-            try:
-                with self._reading:
-                    message = call.receive()
-            except errors.RpcError:
-                pass
+            message = self._received(call)
             if message is None:
                 self._finish(call)
         if message is None:
@@ -257,13 +255,32 @@ class StreamCall(CallInProgress):
         self.look()
         return response
 
+    def _received(self, call: BlockingCall[bytes, bytes]) -> bytes | None:
+        """The next message; None at the end, whatever that is."""
+        coming, self._coming = self._coming or _waiting.beside(self._receive, call), None
+        if coming is None:
+            return self._receive(call)
+        try:
+            coming.wait()
+        except BaseException:  # the greenlet was interrupted, and the message is still to come
+            self._coming = coming
+            raise
+        return coming.result()
+
+    def _receive(self, call: BlockingCall[bytes, bytes]) -> bytes | None:
+        try:
+            with self._reading:
+                return call.receive()
+        except errors.RpcError:
+            return None
+
     def complete(self) -> None:
         """Wait in this thread for the one response and the end."""
         call = self.opened()
         if call is None or self.state.code is not None:
             return
         try:
-            result = call.single_response()
+            result = _waiting.wait(call.single_response)
         except errors.Error as error:
             self.settle(ended_by(error))
         else:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from grpc import _channelz, _common, _threads
+from grpc import _channelz, _common, _threads, _waiting
 from grpc import _client_interfaces as interfaces
 from grpc._calls import StreamCall, UnaryCall, deserialized, ended_by, state_of_exchange
 from grpc._channel_options import by_name, channel_keywords, checked_options, encoding_of, opened
@@ -153,12 +153,15 @@ class _UnaryUnaryMultiCallable(_MultiCallable, interfaces.UnaryUnaryMultiCallabl
     def _made(self, request: Any, timeout: Any, metadata: Any, credentials: Any, wait: Any, compression: Any) -> Any:
         options = self._options(timeout, metadata, credentials, wait, compression)
         data = self._encoded(request)
-        try:
-            state = state_of_exchange(self._bound.exchange(data, **options))
-        except (errors.Error, PluginError) as error:
-            state = ended_by(error)
-        if state.code is StatusCode.OK and self._response_deserializer is not None:
-            state = deserialized(state, self._response_deserializer)
+        if _waiting.are_greenlets_held_up():
+            state = self._waited_for(self._begun(timeout, data, options))
+        else:
+            try:
+                state = state_of_exchange(self._bound.exchange(data, **options))
+            except (errors.Error, PluginError) as error:
+                state = ended_by(error)
+            if state.code is StatusCode.OK and self._response_deserializer is not None:
+                state = deserialized(state, self._response_deserializer)
         if state.code is not StatusCode.OK:
             if self._channel.is_closed and state.code is StatusCode.UNAVAILABLE:
                 state = closed()
@@ -179,13 +182,24 @@ class _UnaryUnaryMultiCallable(_MultiCallable, interfaces.UnaryUnaryMultiCallabl
             options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
         except _Refused as error:
             return _MultiThreadedRendezvous.over(error._state)
+        return _MultiThreadedRendezvous(self._begun(timeout, data, options))
+
+    def _begun(self, timeout: float | None, data: bytes, options: dict[str, Any]) -> UnaryCall:
         call = UnaryCall(timeout, self._response_deserializer)
         self._channel.keep(call)
         try:
             call.began(self._bound.start_exchange(data, **options))
         except (errors.Error, PluginError) as error:
             call.settle(ended_by(error))
-        return _MultiThreadedRendezvous(call)
+        return call
+
+    def _waited_for(self, call: UnaryCall) -> _RPCState:
+        try:
+            call.wait()
+        except BaseException:  # the greenlet was interrupted
+            call.drop()
+            raise
+        return call.state
 
 
 class _UnaryStreamMultiCallable(_MultiCallable, interfaces.UnaryStreamMultiCallable):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,28 +62,53 @@ def by_name(options: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def opened(make: Callable[..., T], target: str, keywords: ChannelKeywords) -> T:
-    """A channel of puregrpc. To a target that cannot be, or with certificates that are none, there is one too, whose
-    calls fail: that is how grpcio has it.
+    """A channel of puregrpc. To a target that cannot be, with certificates that are none or with a service config that
+    is not valid, there is one too, whose calls fail: that is how grpcio has it.
 
     Raises NotImplementedError for xDS.
     """
     from puregrpc import errors
+    from puregrpc.channel import parse_service_config
 
     if target.startswith(("xds:", "google-c2p:")):
         raise NotImplementedError("xDS is not part of puregrpc-grpc: there is no xDS client")
     if target.startswith("ipv6:%5B"):  # as a peer is written
         target = target.replace("%5B", "[").replace("%5D", "]")
+    config = keywords.get("service_config")
+    try:
+        if isinstance(config, str):
+            keywords["service_config"] = parse_service_config(config)
+    except errors.InvalidArgument as error:
+        keywords.pop("service_config")
+        keywords["credentials"] = _refusing(f"Failed to create channel to '{target}': {error}")
+        keywords["allow_plaintext_credentials"] = True
+        return _unconnectable(make, str(error), keywords)
     try:
         return make(target, **keywords)
     except errors.InvalidArgument as error:
         if repr(target) not in str(error) and not _is_unusable(keywords.get("tls")):
             raise
-        reason = str(error)
-        keywords.pop("tls", None)
+        return _unconnectable(make, str(error), keywords)
+
+
+def _refusing(text: str) -> Callable[[Any], Any]:
+    """What all calls are refused by, before anything is sent."""
+    from puregrpc import errors
+
+    def refuse(_: Any) -> Any:
+        raise errors.RpcError(errors.StatusCode.INVALID_ARGUMENT, text)
+
+    return refuse
+
+
+def _unconnectable(make: Callable[..., T], reason: str, keywords: ChannelKeywords) -> T:
+    """A channel that connects to nothing, and says why."""
+    from puregrpc import errors
 
     def connect() -> Any:
         raise errors.ConnectError(reason)
 
+    keywords.pop("tls", None)
     keywords["connector"] = connect
     keywords["authority"] = keywords.get("authority") or "invalid"
     keywords.pop("load_balancing", None)
@@ -161,8 +185,11 @@ def channel_keywords(
     keywords["environment_proxy"] = "always" if given.get("grpc.enable_http_proxy", 1) else "never"
     if _text(given.get("grpc.lb_policy_name", "")) == "round_robin":
         keywords["load_balancing"] = "round_robin"
-    if given.get("grpc.service_config"):
-        keywords["service_config"] = _service_config(given)
+    config = given.get("grpc.service_config")
+    if isinstance(config, (str, bytes)):
+        keywords["service_config"] = _text(config)
+    if "grpc.enable_retries" in given:
+        keywords["enable_retries"] = bool(given["grpc.enable_retries"])
     return keywords
 
 
@@ -175,15 +202,3 @@ def _keepalive(given: dict[str, Any], keywords: ChannelKeywords) -> None:
         keywords["keepalive_timeout"] = int(timeout) / 1000
     if "grpc.keepalive_permit_without_calls" in given:
         keywords["keepalive_without_calls"] = bool(given["grpc.keepalive_permit_without_calls"])
-
-
-def _service_config(given: dict[str, Any]) -> str | dict[str, Any]:
-    """The service config, without the policies of retries if an option turns them off."""
-    text = _text(given["grpc.service_config"])
-    if given.get("grpc.enable_retries", 1):
-        return text
-    config: dict[str, Any] = json.loads(text)
-    for method in config.get("methodConfig", ()):
-        method.pop("retryPolicy", None)
-        method.pop("hedgingPolicy", None)
-    return config

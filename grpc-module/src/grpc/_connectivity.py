@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from grpc import _threads
+from grpc import _threads, _waiting
 from grpc._client_interfaces import Channel, Future
 from grpc._codes import ChannelConnectivity
 from grpc._errors import FutureCancelledError, FutureTimeoutError
@@ -131,6 +131,9 @@ class _ChannelReadyFuture(Future):
             callback(self)
 
     def _wait(self, timeout: float | None) -> None:
+        _waiting.wait(self._wait_here, timeout)
+
+    def _wait_here(self, timeout: float | None) -> None:
         with self._condition:
             if not self._condition.wait_for(self.done, timeout):
                 raise FutureTimeoutError

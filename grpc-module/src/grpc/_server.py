@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from grpc import _channelz
+from grpc import _channelz, _waiting
 from grpc._channel_options import checked_options
 from grpc._credentials import ServerCredentials
 from grpc._interceptor import service_pipeline
@@ -154,7 +154,7 @@ class _Server(HandlersAndPorts, Server):
         return self._server.stop(grace or 0)
 
     def wait_for_termination(self, timeout: float | None = None) -> bool:
-        return self._server.wait_for_termination(timeout)
+        return _waiting.wait(self._server.wait_for_termination, timeout)
 
     def __del__(self) -> None:
         if getattr(self, "_is_started", False) and not self._is_stopping:

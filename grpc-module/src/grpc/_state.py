@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from grpc import _waiting
 from grpc._client_interfaces import Call, Future, RpcContext
 from grpc._codes import StatusCode, code_of
 from grpc._errors import FutureCancelledError, FutureTimeoutError, RpcError
@@ -286,7 +287,12 @@ class CallInProgress:
             left = -1.0 if until is None else max(0.0, until - time.monotonic())
             if condition():
                 return True
-            if not signal.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
+            try:
+                has_changed = _waiting.wait(signal.acquire, True, min(left, threading.TIMEOUT_MAX))
+            except BaseException:
+                self._changed()  # and so no thread of gevent's goes on waiting
+                raise
+            if not has_changed:
                 with _lock:
                     if signal in self._signals:
                         self._signals.remove(signal)

@@ -33,6 +33,10 @@ class CallNumbers:
     messages_sent: int = 0
     messages_received: int = 0
     """Those that were taken."""
+    last_message_sent: float | None = None
+    """When the last one was sent (seconds since 1970)."""
+    last_message_received: float | None = None
+    """When the last one was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +148,6 @@ def _calls(counters: CallCounters, running: int, now: float) -> CallNumbers:
         last_started=None if began == -inf else time.time() - (now - began),
         messages_sent=counters.messages_sent,
         messages_received=counters.messages_received,
+        last_message_sent=counters.last_sent or None,
+        last_message_received=counters.last_received or None,
     )

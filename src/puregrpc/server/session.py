@@ -57,6 +57,8 @@ class ServerSession:
         self.calls_started = self.messages_sent = self.messages_received = 0
         self.last_call_started: float | None = None
         """In seconds since 1970."""
+        self.last_sent = self.last_received = 0.0
+        """When a message was, in seconds since 1970; 0: never."""
         self.calls_ended: dict[int, int] = {0: 0}
         """By status code."""
         self._routes = connections.router.routes
@@ -318,6 +320,8 @@ class ServerSession:
             number=self.transport.number,
             messages_sent=self.messages_sent,
             messages_received=self.messages_received,
+            last_message_sent=self.last_sent or None,
+            last_message_received=self.last_received or None,
             security=self.security,
             last_call_started=self.last_call_started,
         )

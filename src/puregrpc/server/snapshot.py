@@ -37,6 +37,9 @@ class SessionSnapshot:
     """None in plaintext."""
     last_call_started: float | None = None
     """In seconds since 1970, as that of the server."""
+    last_message_sent: float | None = None
+    """In seconds since 1970."""
+    last_message_received: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,9 @@ class CallCounters:
     """On the kernel's clock."""
     messages_sent: int = 0
     messages_received: int = 0
+    last_sent: float = 0.0
+    """When the last message was sent, in seconds since 1970; 0: never. So below."""
+    last_received: float = 0.0
 
     def __add__(self, other: CallCounters) -> CallCounters:
         return CallCounters(
@@ -87,4 +90,6 @@ class CallCounters:
             max(self.last_started_at, other.last_started_at),
             self.messages_sent + other.messages_sent,
             self.messages_received + other.messages_received,
+            max(self.last_sent, other.last_sent),
+            max(self.last_received, other.last_received),
         )

@@ -6,6 +6,7 @@ use for new calls any more, and that it is over. `open_session` makes the one th
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,6 +119,8 @@ class Session(Driver, Generic[ConnectionT]):
         "is_ready",
         "kernel",
         "last_call_at",
+        "last_received",
+        "last_sent",
         "local",
         "messages_received",
         "messages_sent",
@@ -158,6 +161,7 @@ class Session(Driver, Generic[ConnectionT]):
         """Client: see `CallCounters`."""
         self.last_call_at = -inf
         self.messages_sent = self.messages_received = 0
+        self.last_sent = self.last_received = 0.0
         self.bytes_sent = 0
         self.bytes_received = 0
         self._is_cut = False
@@ -185,7 +189,13 @@ class Session(Driver, Generic[ConnectionT]):
     def call_counters(self) -> CallCounters:
         """The calls that it had so far."""
         return CallCounters(
-            self.calls_started, self.calls_failed, self.last_call_at, self.messages_sent, self.messages_received
+            self.calls_started,
+            self.calls_failed,
+            self.last_call_at,
+            self.messages_sent,
+            self.messages_received,
+            self.last_sent,
+            self.last_received,
         )
 
     # -- its life
@@ -287,6 +297,7 @@ class Session(Driver, Generic[ConnectionT]):
         self.last_call_at = now
         if message is not None:
             self.messages_sent += 1
+            self.last_sent = time.time()
         try:
             self.connection.open_call(call, request, deadline=deadline, message=message, end=end, now=now)
         except BaseException:

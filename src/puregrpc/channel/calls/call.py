@@ -7,6 +7,7 @@ and waits outside of it.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from math import inf
 from types import TracebackType
@@ -443,9 +444,11 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             message = messages.popleft()
             octets += len(message)
             taken.append(message)
-        self._opened_session().messages_received += len(taken)
+        session = self._opened_session()
+        session.messages_received += len(taken)
+        session.last_received = time.time()
         if self._status is None:
-            self._consume(self._opened_session(), octets)
+            self._consume(session, octets)
         return None
 
     def __aiter__(self) -> ClientCall[RequestT, ResponseT]:
@@ -492,6 +495,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     def _put(self, session: ClientSession, data: bytes, compress: bool) -> None:
         session.connection.send_message(self, data, compress=compress)
         session.messages_sent += 1
+        session.last_sent = time.time()
 
     def _end_sending(self, session: ClientSession) -> None:
         session.connection.half_close(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -326,6 +327,7 @@ class HedgedCall(ClientCall[RequestT, ResponseT]):
         for attempt in list(self._running):
             attempt.session.connection.send_message(attempt, data, compress=compress)
             attempt.session.messages_sent += 1
+            attempt.session.last_sent = time.time()
 
     def _end_sending(self, session: ClientSession) -> None:  # noqa: ARG002 - each has its own
         for attempt in list(self._running):

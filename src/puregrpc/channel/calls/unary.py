@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from puregrpc.channel.calls.outcome import NO_MESSAGE, TWO_MESSAGES, rpc_error
 from puregrpc.transport import ClientSession, UnaryExchange
 from puregrpc.wire.connection import Call, Metadata
@@ -34,7 +36,9 @@ class UnaryCall(UnaryExchange):
     def on_message(self, message: bytes) -> None:
         if self.message is None:
             self.message = message
-            self.session.messages_received += 1
+            session = self.session
+            session.messages_received += 1
+            session.last_received = time.time()
         elif not self.ended:
             self.session.connection.reset(self)
             self.on_end(TWO_MESSAGES, (), unprocessed=False)

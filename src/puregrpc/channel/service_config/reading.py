@@ -38,7 +38,7 @@ def parse_service_config(given: Mapping[str, Any] | str) -> ServiceConfig:
     value: object = given
     if isinstance(given, str):
         try:
-            value = json.loads(given, parse_constant=_no_constant)
+            value = json.loads(given, parse_constant=_no_constant, object_pairs_hook=_without_doubles)
         except (ValueError, RecursionError) as error:
             raise InvalidArgument(f"service config: not JSON: {error}") from None
     config = _Object(value, "")
@@ -56,6 +56,15 @@ def parse_service_config(given: Mapping[str, Any] | str) -> ServiceConfig:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {name!r} comes twice in one object")
+        found[name] = value
+    return found
 
 
 class _Object:

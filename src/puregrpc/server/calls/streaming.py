@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,6 +44,7 @@ class StreamRequestCall(IncomingCall):
             self.messages = deque()
         self.messages.append(message)
         self.session.messages_received += 1
+        self.session.last_received = time.time()
         if self.reader is not None:
             self.reader.wake()
 

@@ -225,9 +225,11 @@ def _client_socket(session: ChannelSession) -> Json:
         **_windows(session.connection),
         "peerMaxConcurrentStreams": min(session.connection.peer_max_concurrent_streams, 2**32 - 1),
     }
+    _with_time(data, "lastLocalStreamCreatedTimestamp", calls.last_started)
+    _with_time(data, "lastMessageSentTimestamp", calls.last_message_sent)
     return {
         "ref": _socket_ref(session.number, session.peer),
-        "data": _with_time(data, "lastLocalStreamCreatedTimestamp", calls.last_started),
+        "data": _with_time(data, "lastMessageReceivedTimestamp", calls.last_message_received),
         "local": _address(session.local),
         "remote": _address(session.peer),
         **_security(session),
@@ -241,9 +243,11 @@ def _server_socket(session: ServerSession) -> Json:
         "messagesReceived": str(session.messages_received),
         **_windows(session.connection),
     }
+    _with_time(data, "lastRemoteStreamCreatedTimestamp", session.last_call_started)
+    _with_time(data, "lastMessageSentTimestamp", session.last_message_sent)
     return {
         "ref": _socket_ref(session.number, session.peer),
-        "data": _with_time(data, "lastRemoteStreamCreatedTimestamp", session.last_call_started),
+        "data": _with_time(data, "lastMessageReceivedTimestamp", session.last_message_received),
         "local": _address(session.local),
         "remote": _address(session.peer),
         **_security(session),
