@@ -24,7 +24,7 @@ from puregrpc.wire.headers import (
     response_fields,
     trailer_fields,
 )
-from puregrpc.wire.limits import MAX_JOINED_VALUES
+from puregrpc.wire.limits import MAX_ESCAPED_RUNS, MAX_JOINED_VALUES
 from puregrpc.wire.metadata import decode_field, encode_metadata, header_list_size, is_reserved
 from puregrpc.wire.status import (
     OK,
@@ -205,6 +205,13 @@ def test_messages_are_percent_coded(message: str, encoded: bytes) -> None:
 )
 def test_damaged_messages_are_kept(encoded: bytes, message: str) -> None:
     assert decode_grpc_message(encoded) == message
+
+
+def test_a_message_of_escapes() -> None:
+    """Whoever sends so many single ones has them shown as they came."""
+    assert decode_grpc_message(b"%41" * 50_000) == "A" * 50_000
+    taken = b"Ab" * MAX_ESCAPED_RUNS
+    assert decode_grpc_message(b"%41b" * (MAX_ESCAPED_RUNS + 2)) == taken.decode() + "%41b%41b"
 
 
 @given(st.binary())

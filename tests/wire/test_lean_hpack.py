@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from puregrpc.fuzz.frames.probe import plain_integer, plain_literal
-from puregrpc.wire.fast.hpack_decoder import HeaderDecoder, HeaderListTooLargeError
+from puregrpc.wire.fast.hpack_decoder import HeaderDecoder, HeaderDecodingError, HeaderListTooLargeError
 from puregrpc.wire.h2_engine.lean import LeanDecoder, LeanEncoder
 
 LIST_SIZE = 1 << 16
@@ -90,3 +90,42 @@ def test_a_string_that_no_list_has_room_for_is_not_decoded() -> None:
     assert lean.decode(block, raw=True) == [(b"x", coded)]
     lean.max_header_list_size = 4 * len(coded)
     assert lean.decode(block, raw=True) == [(b"x", b"a" * 24_000)]
+
+
+@given(st.lists(st.tuples(lists, st.booleans(), st.integers(1, 300)), max_size=3), st.binary(max_size=4))
+def test_blocks_are_read_in_steps_as_at_once(
+    sent: list[tuple[list[tuple[bytes, bytes]], bool, int]], more: bytes
+) -> None:
+    encoder, reference, lean = hpack.Encoder(), hpack.Decoder(LIST_SIZE), LeanDecoder(LIST_SIZE)
+    at_once, in_steps = HeaderDecoder(LIST_SIZE // 4), HeaderDecoder(LIST_SIZE // 4)
+    for fields, is_coded, times in sent:
+        long = (b"long", b"\xff" * 3000) if times == 1 else (b"l", b"")
+        block = encoder.encode([*fields * times, long], huffman=is_coded) + more
+        for _ in lean.preparing(block):
+            pass
+        expected = outcome(reference, block)
+        assert outcome(lean, block) == expected
+        assert list(lean.header_table.dynamic_entries) == list(reference.header_table.dynamic_entries)
+        expected = decoded(at_once, block)
+        assert decoded(in_steps, block, is_in_steps=True) == expected
+        assert in_steps.table == at_once.table
+        if isinstance(expected, type):
+            return
+
+
+def decoded(decoder: HeaderDecoder, block: bytes, *, is_in_steps: bool = False) -> Any:
+    """What the fast engine's decoder makes of a block."""
+    try:
+        if not is_in_steps:
+            run, fields = decoder.decode(block)
+            return run.fields + fields
+        steps = decoder.decoding(block)
+        while True:
+            next(steps)
+    except StopIteration as end:
+        run, fields = end.value
+        return run.fields + fields
+    except HeaderListTooLargeError as error:
+        return {type(error)}
+    except HeaderDecodingError as error:
+        return type(error)

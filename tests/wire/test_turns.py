@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 
+import hpack
 import pytest
 from hpack.huffman import HuffmanEncoder
 from hypothesis import given, settings
@@ -15,7 +16,14 @@ from tests.wire.test_hostile_input import DOWNWARD, FRAMES, UPWARD, VALID, seen,
 from puregrpc.wire import EngineName, client_connection, server_connection
 from puregrpc.wire.connection import Connection, ConnectionConfig, Request
 from puregrpc.wire.h2_engine.http2 import Http2
-from puregrpc.wire.limits import MAX_UNSENT_HEADERS, TURN_BEGINNINGS, TURN_CALLS, TURN_MESSAGES, TURN_SLICE
+from puregrpc.wire.limits import (
+    CLIENT_MAX_HEADER_LIST_SIZE,
+    MAX_UNSENT_HEADERS,
+    TURN_BEGINNINGS,
+    TURN_CALLS,
+    TURN_MESSAGES,
+    TURN_SLICE,
+)
 from puregrpc.wire.status import Status, StatusCode
 
 
@@ -201,6 +209,104 @@ def test_a_call_that_ends_while_its_message_is_inflated(engine: EngineName) -> N
         assert call.status.code == StatusCode.DEADLINE_EXCEEDED
         assert other.messages == [b"small"]
         peer.said()
+
+
+LONG_LISTS = {
+    "many": [(f"a{number}", "") for number in range(3000)],
+    "binary": [(f"a{number}-bin", "AAAA,AAAA") for number in range(1000)],
+    "the same": [("a", "b" * 10)] * 5000,
+    "one": [("a", "0" * 250_000)],
+    "too many": [(f"a{number}", "") for number in range(12_000)],
+    "malformed at the end": [*((f"a{number}", "") for number in range(3000)), ("A", "")],
+    "a pseudo-header field at the end": [*((f"a{number}", "") for number in range(3000)), (":status", "200")],
+}
+
+
+@pytest.mark.parametrize("is_coded", [False, True], ids=["plain", "Huffman"])
+@pytest.mark.parametrize("end", [False, True], ids=["head", "trailers"])
+@pytest.mark.parametrize("fields", LONG_LISTS.values(), ids=LONG_LISTS.keys())
+def test_a_long_header_block_is_read_in_steps(
+    engine: EngineName, fields: list[tuple[str, str]], end: bool, is_coded: bool
+) -> None:
+    """What follows it waits, deadlines pass, and what comes of it is the same."""
+    first = [*RESPONSE, ("grpc-status", "0")] if end else RESPONSE
+    block = hpack.Encoder().encode([*first, *fields], huffman=is_coded)
+    octets = long_headers(1, block, end=end)
+    outcomes = []
+    for clock in (Clock(), None):
+        with ScriptedServer(engine, ConnectionConfig(max_header_list_size=CLIENT_MAX_HEADER_LIST_SIZE)) as peer:
+            if clock is not None:
+                peer.connection.limit_turns(clock, 0.0)
+            call, other, late = peer.call(), peer.call(), peer.call(deadline=peer.now + 1)
+            peer.said()
+            peer.send(octets, *peer.answer(3))
+            if clock is not None:
+                assert peer.connection.has_input
+                assert not call.events
+                assert not other.events
+                peer.now += 1
+                assert act(peer.connection, peer.now) > 10
+                assert late.status.code == StatusCode.DEADLINE_EXCEEDED
+            outcomes.append(([seen(call), seen(other)], peer.driver.closed))
+            peer.said()
+    assert outcomes[0] == outcomes[1]
+    assert other.status.code == StatusCode.OK
+    text = "".join(value for _, value in fields)
+    if len(fields) == len(LONG_LISTS["too many"]) or "A" in dict(fields) or ":status" in dict(fields):
+        assert call.status.code in (StatusCode.RESOURCE_EXHAUSTED, StatusCode.INTERNAL)
+    elif "-bin" not in fields[0][0]:
+        entries = call.trailers if end else call.headers
+        assert entries is not None
+        assert "".join(str(value) for name, value in entries if name.startswith("a")) == text
+
+
+def test_a_call_that_ends_while_its_headers_are_read(engine: EngineName) -> None:
+    block = hpack.Encoder().encode([*RESPONSE, *LONG_LISTS["many"]], huffman=False)
+    with ScriptedServer(engine, ConnectionConfig(max_header_list_size=CLIENT_MAX_HEADER_LIST_SIZE)) as peer:
+        peer.connection.limit_turns(Clock(), 0.0)
+        call, other = peer.call(deadline=peer.now + 1), peer.call()
+        peer.said()
+        peer.send(long_headers(1, block), *peer.answer(3))
+        peer.now += 1
+        act(peer.connection, peer.now)
+        assert [event[0] for event in call.events] == ["end"]
+        assert call.status.code == StatusCode.DEADLINE_EXCEEDED
+        assert other.status.code == StatusCode.OK
+        peer.said()
+
+
+def test_a_connection_that_is_lost_while_headers_are_read(engine: EngineName) -> None:
+    block = hpack.Encoder().encode([*RESPONSE, *LONG_LISTS["many"]], huffman=False)
+    with ScriptedServer(engine, ConnectionConfig(max_header_list_size=CLIENT_MAX_HEADER_LIST_SIZE)) as peer:
+        peer.connection.limit_turns(Clock(), 0.0)
+        call = peer.call()
+        peer.said()
+        peer.send(long_headers(1, block))
+        peer.connection.lost("over")
+        assert not peer.connection.has_input
+        peer.connection.proceed(peer.now)
+        assert call.status.code == StatusCode.UNAVAILABLE
+
+
+def test_a_long_request_is_read_in_steps(engine: EngineName) -> None:
+    fields = [(f"a{number}", "b" * 40) for number in range(100)]
+    block = hpack.Encoder().encode([*REQUEST, *fields], huffman=False)
+    with ScriptedClient(engine) as peer:
+        peer.connection.limit_turns(Clock(), 0.0)
+        peer.send(long_headers(1, block, end=True))
+        assert not peer.calls
+        act(peer.connection, peer.now)
+        assert [entry for entry in peer.calls[0].request.metadata if entry[0].startswith("a")] == fields
+
+
+def long_headers(stream_id: int, block: bytes, *, end: bool = False) -> bytes:
+    """HEADERS and CONTINUATION frames."""
+    parts = [block[start : start + (16 << 10)] for start in range(0, len(block), 16 << 10)]
+    last = len(parts) - 1
+    return b"".join(
+        frame(9 if number else 1, (not number and end) | (4 if number == last else 0), stream_id, part)
+        for number, part in enumerate(parts)
+    )
 
 
 def test_many_small_messages_in_a_frame(engine: EngineName) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from puregrpc.errors import InvalidArgument, RemoteProtocolError
 from puregrpc.wire.compression import CODINGS, accept_encoding_value, coding_for, parse_accept_encoding
 from puregrpc.wire.connection import Request
 from puregrpc.wire.deadline import encode_timeout, parse_timeout
-from puregrpc.wire.limits import MAX_GRPC_MESSAGE_SIZE
+from puregrpc.wire.limits import MAX_GRPC_MESSAGE_SIZE, READ_FIELDS
 from puregrpc.wire.metadata import (
     RESERVED,
     HeaderField,
@@ -31,6 +31,7 @@ from puregrpc.wire.status import (
 
 __all__ = [
     "NO_PSEUDO",
+    "KnownFields",
     "Refusal",
     "ResponseHead",
     "Trailers",
@@ -68,7 +69,36 @@ a trailers-only response they are HTTP's own."""
 # -- RFC 9113
 
 
-def check_fields(fields: Sequence[HeaderField], pseudo: frozenset[bytes]) -> dict[bytes, bytes]:
+class KnownFields:
+    """What is known of the fields of a long header list: they are looked at in steps, before the list is read."""
+
+    __slots__ = ("entries", "sound")
+
+    def __init__(self) -> None:
+        self.entries: dict[HeaderField, list[tuple[str, str | bytes]]] = {}
+        """What custom metadata say, by their fields."""
+        self.sound: set[HeaderField] = set()
+        """The fields with which nothing is wrong, pseudo-header fields apart."""
+
+    def learn(self, fields: Iterable[HeaderField]) -> Iterator[None]:
+        """Look at fields, a step after every few of them. Faults show when the list is read."""
+        for number, field in enumerate(fields):
+            if not number % READ_FIELDS:
+                yield
+            if field in self.sound:
+                continue
+            try:
+                check_fields((field,), NO_PSEUDO)
+                if field[0] not in RESERVED:
+                    self.entries[field] = decode_field(*field)
+            except RemoteProtocolError:
+                continue
+            self.sound.add(field)
+
+
+def check_fields(
+    fields: Sequence[HeaderField], pseudo: frozenset[bytes], known: KnownFields | None = None
+) -> dict[bytes, bytes]:
     """Hold a header list against RFC 9113, sections 8.2 and 8.3, and give its pseudo-header fields.
 
     White space around a value is let pass: grpc-go and others send it in grpc-message, as it is in the message.
@@ -76,9 +106,10 @@ def check_fields(fields: Sequence[HeaderField], pseudo: frozenset[bytes]) -> dic
     """
     found: dict[bytes, bytes] = {}
     regular = False
-    checked: set[HeaderField] = set()
+    checked: set[HeaderField] = set() if known is None else known.sound
     for field in fields:
         if field in checked:  # a peer may have four hundred in a block, of an octet each
+            regular = True
             continue
         name, value = field
         if not _FIELD_NAME.fullmatch(name):
@@ -200,14 +231,14 @@ def refusal_of_large(fields: Sequence[HeaderField], most: int) -> Refusal:
     return Refusal(431, "the request's headers are too large\n")
 
 
-def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
+def parse_request(fields: Sequence[HeaderField], known: KnownFields | None = None) -> Request | Refusal:
     """Read a request's header list (in the server). Raises RemoteProtocolError for a malformed one.
 
     What is sound HTTP but no gRPC request comes back as a Refusal: 405 unless it is a POST, 415 unless the
     content-type is gRPC's, 400 for a Host at odds with :authority; a gRPC status for a broken grpc-timeout or
     metadata (INTERNAL) and for a grpc-encoding that is not at hand (UNIMPLEMENTED, with the list of those that are).
     """
-    pseudo = check_fields(fields, _REQUEST_PSEUDO)
+    pseudo = check_fields(fields, _REQUEST_PSEUDO, known)
     method = pseudo.get(b":method")
     if method is None or (method != b"CONNECT" and not (pseudo.get(b":path") and pseudo.get(b":scheme"))):
         raise RemoteProtocolError("a request lacks :method, :scheme or :path")
@@ -245,7 +276,7 @@ def parse_request(fields: Sequence[HeaderField]) -> Request | Refusal:
         request = Request(
             path=pseudo[b":path"].decode("latin-1"),
             authority=authority.decode("latin-1"),
-            metadata=_decode_metadata(custom),
+            metadata=_decode_metadata(custom, known),
             timeout=None if timeout is None else parse_timeout(timeout),
             accept_encodings=() if accept is None else parse_accept_encoding(accept),
             content_subtype=subtype,
@@ -387,12 +418,12 @@ class ResponseHead:
     content_length: int | None = None
 
 
-def parse_response(fields: Sequence[HeaderField]) -> ResponseHead | None:
+def parse_response(fields: Sequence[HeaderField], known: KnownFields | None = None) -> ResponseHead | None:
     """Read a response's header list that does not end the stream (in the client); None for a 1xx response.
 
     Raises RemoteProtocolError for a malformed one.
     """
-    pseudo = check_fields(fields, _RESPONSE_PSEUDO)
+    pseudo = check_fields(fields, _RESPONSE_PSEUDO, known)
     http_status = _http_status(pseudo)
     if 100 <= http_status < 200:
         return None
@@ -403,7 +434,8 @@ def parse_response(fields: Sequence[HeaderField]) -> ResponseHead | None:
         elif name == b"grpc-encoding":
             encoding = value
     try:
-        metadata = _decode_metadata([field for field in fields if field[0] not in RESERVED or field[0] in _SHOWN])
+        shown = [field for field in fields if field[0] not in RESERVED or field[0] in _SHOWN]
+        metadata = _decode_metadata(shown, known)
     except RemoteProtocolError as error:
         return ResponseHead(failure=Status(StatusCode.INTERNAL, str(error)))
     failure = _http_failure(http_status, content_type)
@@ -411,13 +443,15 @@ def parse_response(fields: Sequence[HeaderField]) -> ResponseHead | None:
     return ResponseHead(metadata, "identity" if encoding is None else encoding.decode("latin-1"), failure, length)
 
 
-def parse_trailers(fields: Sequence[HeaderField], *, first: bool) -> tuple[Status, Metadata]:
+def parse_trailers(
+    fields: Sequence[HeaderField], *, first: bool, known: KnownFields | None = None
+) -> tuple[Status, Metadata]:
     """Read the header list that ends a response (in the client): trailers, or with ``first`` a trailers-only response.
 
     In a trailers-only response grpc-status counts, if it is there, over the HTTP status. Metadata that is damaged
     turns OK into INTERNAL. Raises RemoteProtocolError for a malformed list.
     """
-    pseudo = check_fields(fields, _RESPONSE_PSEUDO if first else NO_PSEUDO)
+    pseudo = check_fields(fields, _RESPONSE_PSEUDO if first else NO_PSEUDO, known)
     grpc_status = grpc_message = details = content_type = None
     for name, value in fields:
         if name == b"grpc-status":
@@ -439,7 +473,7 @@ def parse_trailers(fields: Sequence[HeaderField], *, first: bool) -> tuple[Statu
         elif grpc_status is None or _subtype_of(content_type) is None:
             status = failure
     try:
-        return status, _decode_metadata([field for field in fields if field[0] not in RESERVED])
+        return status, _decode_metadata([field for field in fields if field[0] not in RESERVED], known)
     except RemoteProtocolError as error:
         return (replace(status, code=StatusCode.INTERNAL, message=str(error)) if status.code == 0 else status), ()
 
@@ -465,11 +499,11 @@ def _http_failure(http_status: int, content_type: bytes | None) -> Status | None
     return Status(status_from_http(http_status), problem)
 
 
-def _decode_metadata(fields: Collection[HeaderField]) -> Metadata:
+def _decode_metadata(fields: Collection[HeaderField], known_fields: KnownFields | None = None) -> Metadata:
     if not fields:
         return ()
     metadata: deque[tuple[str, str | bytes]] = deque()
-    known: dict[HeaderField, list[tuple[str, str | bytes]]] = {}
+    known = {} if known_fields is None else known_fields.entries
     for field in fields:
         entries = known.get(field)
         if entries is None:

@@ -87,6 +87,20 @@ TURN_SLICE = 1 << 10
 LARGE_HEADER_BLOCK = 256
 """From so many octets on, a block of header fields is worth a look at the clock of its own."""
 
+LONG_HEADER_BLOCK = 2 << 10
+"""Beyond so many octets, a block of header fields is read in steps, between which others may have their turn: it takes
+up to six milliseconds up to there, in h2."""
+
+LONG_CODED_STRING = 8 << 10
+"""Octets of a Huffman-coded string that are decoded between two looks at the clock, about a millisecond's worth."""
+
+READ_FIELDS = 16
+"""How many fields of a long block are looked at between two looks at the clock: 0.1 ms, if the values are many."""
+
+MAX_ESCAPED_RUNS = 4 << 10
+"""Runs of escaped octets that are decoded in a grpc-message, those behind them being shown as they came: more than the
+longest message can hold that this side sends, and two or three milliseconds."""
+
 TURN_CALLS = 64
 """How many calls that end together go in one turn: who made them goes on, for up to 0.1 ms each."""
 

@@ -8,7 +8,7 @@ from base64 import b64decode
 from dataclasses import dataclass
 
 from puregrpc.errors import StatusCode
-from puregrpc.wire.limits import MAX_GRPC_MESSAGE_SIZE
+from puregrpc.wire.limits import MAX_ESCAPED_RUNS, MAX_GRPC_MESSAGE_SIZE
 
 __all__ = [
     "OK",
@@ -48,7 +48,7 @@ CUT = "..."
 """What a message ends with that was too long."""
 
 _UNESCAPED = re.compile(rb"(?! )[ -$&-~]*(?<! )")
-_ESCAPED_OCTET = re.compile(rb"%([0-9A-Fa-f]{2})")
+_ESCAPED_OCTETS = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _PERCENT_CODED = [
     bytes((octet,)) if 0x20 <= octet <= 0x7E and octet != 0x25 else b"%%%02X" % octet for octet in range(256)
 ]
@@ -71,7 +71,7 @@ def encode_grpc_message(message: str, most: int = MAX_GRPC_MESSAGE_SIZE) -> byte
     escape = cut.rfind(b"%", -2)
     if escape >= 0:  # it was cut behind the percent sign or the first digit
         cut = cut[:escape]
-    octets = _ESCAPED_OCTET.sub(_unescaped, cut)
+    octets = _ESCAPED_OCTETS.sub(_unescaped, cut)
     return _percent_encode(octets.decode("utf-8", "ignore") + CUT)
 
 
@@ -88,12 +88,12 @@ def _percent_encode(message: str) -> bytes:
 def decode_grpc_message(value: bytes) -> str:
     """Decode ``grpc-message``. What is damaged is kept as it came: the spec says never to fail or drop the message."""
     if b"%" in value:
-        value = _ESCAPED_OCTET.sub(_unescaped, value)
+        value = _ESCAPED_OCTETS.sub(_unescaped, value, MAX_ESCAPED_RUNS)
     return value.decode("utf-8", "replace")
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
-    return bytes((int(found[1], 16),))
+    return bytes.fromhex(found[0].replace(b"%", b"").decode())
 
 
 def decode_base64(value: bytes) -> bytes:

@@ -27,6 +27,7 @@ from puregrpc.fuzz.frames.probe import (
     block,
     frame,
     message,
+    plain_integer,
     plain_literal,
     window,
 )  # fmt: skip
@@ -73,11 +74,11 @@ def in_data(octets: bytes) -> bytes:
     return b"".join(frame(DATA, 0, 1, octets[at : at + 16384]) for at in range(0, len(octets), 16384))
 
 
-def in_blocks(octets: bytes) -> bytes:
-    """A header block that ends stream 1, in HEADERS and CONTINUATION."""
+def in_blocks(octets: bytes, *, ends: bool = True) -> bytes:
+    """A header block on stream 1, in HEADERS and CONTINUATION; ``ends``: it ends the stream."""
     parts = [octets[at : at + 16384] for at in range(0, len(octets), 16384)]
-    more = b"".join(frame(CONTINUATION, 0, 1, part) for part in parts[1:-1])
-    return frame(HEADERS, END_STREAM, 1, parts[0]) + more + frame(CONTINUATION, END_HEADERS, 1, parts[-1])
+    more = b"".join(frame(CONTINUATION, 0, 1, part) for part in parts[1:])
+    return frame(HEADERS, END_STREAM if ends else 0, 1, parts[0]) + more + frame(CONTINUATION, END_HEADERS, 1)
 
 
 def plain_length(value: int) -> bytes:
@@ -117,6 +118,31 @@ def of_stream(octets: bytes) -> Callable[[int], bytes]:
 
     return moved
 
+
+def literals(number: int, pattern: bytes, value: bytes = b"") -> bytes:
+    """So many fields of different names."""
+    return b"".join(pattern + plain_literal(b"a%x" % index) + value for index in range(number))
+
+
+def coded(octets: bytes) -> bytes:
+    """A string literal that says it is Huffman coded."""
+    return plain_integer(len(octets), 7, 0x80) + octets
+
+
+LONG_BLOCKS: tuple[tuple[str, bytes], ...] = (
+    ("seven-thousand-fields", literals(7_000, b"\0", b"\0")),
+    ("seven-thousand-fields-for-the-table", literals(7_000, b"\x40", b"\0")),
+    ("more-fields-than-are-taken", literals(27_000, b"\0", b"\0")),
+    ("more-fields-for-the-table-than-are-taken", literals(27_000, b"\x40", b"\0")),
+    ("five-thousand-coded-fields", literals(5_000, b"\0", coded(bytes(10)))),
+    ("a-field-of-150-kilobytes-coded", b"\0" + plain_literal(b"a") + coded(bytes(150_000))),
+    ("four-fields-of-150-kilobytes-coded", (b"\0" + plain_literal(b"a") + coded(bytes(150_000))) * 4),
+    ("a-name-of-150-kilobytes-coded", b"\0" + coded(b"\x1c\x71\xc7" * 50_000) + b"\0"),
+    ("four-thousand-binary-fields", b"".join(
+        b"\0" + plain_literal(b"a%x-bin" % index) + plain_literal(b"AAAA,AAAA,AAAA") for index in range(4_000))),
+    ("the-same-field-again-and-again", b"\x40" + plain_literal(b"a") + b"\0" + b"\xbe" * 7_000),
+)  # fmt: skip
+"""What follows the first fields in long blocks."""
 
 HEAD_SIZE = 9
 OK = trailers((b"grpc-status", b"0"))
@@ -260,6 +286,13 @@ SENT: tuple[tuple[str, Sound, bytes | Callable[[], bytes]], ...] = (
     ("states-of-health-without-end", "any",
      HEAD + frame(DATA, 0, 1, (message(b"\x08\1") + message(b"\x08\2")) * 1100) * 8),
     ("a-state-of-health-that-is-not-known", "any", HEAD + frame(DATA, 0, 1, message(b"\x08\xff\xff\xff\xff\x0f"))),
+    *((f"{kind}-of-{name}", "any", HEAD * (not is_head) + in_blocks(first + octets, ends=not is_head) + OK)
+      for name, octets in LONG_BLOCKS
+      for kind, is_head, first in (("a-head", True, block(GRPC_RESPONSE)), ("trailers", False, block(
+          ((b"grpc-status", b"2"),))))),
+    ("a-head-of-table-sizes", "any", in_blocks(b"\x20" * 100_000 + block(GRPC_RESPONSE), ends=False) + OK),
+    ("a-grpc-message-of-escapes", "any", HEAD + in_blocks(
+        block(((b"grpc-status", b"2"), (b"grpc-message", b"%41a" * 60_000))))),
     ("silence", "any", b""),
     ("garbage", "any", bytes(range(256)) * 64),
 )  # fmt: skip

@@ -353,7 +353,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         if fields:
             more = None if head is NO_HEAD or head is INFORMATIONAL or head.failure is not None else read_custom(fields)
             if more is None:
-                head = parse_response(run.fields + fields) or INFORMATIONAL
+                head = parse_response(run.fields + fields, self._known_fields) or INFORMATIONAL
             else:
                 head = ResponseHead(head.metadata + more, head.encoding, content_length=head.content_length)
         elif head is NO_HEAD:
@@ -379,7 +379,7 @@ class FastClientConnection(FastConnection, ClientConnection):
 
     def _finish(self, call: Call, run: FieldRun, fields: Fields, *, first: bool) -> None:
         if first or not run.fields:
-            status, trailers = parse_trailers(run.fields + fields, first=first)
+            status, trailers = parse_trailers(run.fields + fields, first=first, known=self._known_fields)
         else:
             if run.trailers is None:
                 run.trailers = parse_trailers(run.fields, first=False)

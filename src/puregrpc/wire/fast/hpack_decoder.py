@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Generator
 from itertools import chain
 from typing import Any
 
 from puregrpc.wire.fast.hpack_table import DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD, FIRST_DYNAMIC, STATIC, Field, Fields
-from puregrpc.wire.fast.huffman import HuffmanError, decode_huffman
-from puregrpc.wire.limits import HEADER_DECODE_LIMIT, LARGE_HEADER_BLOCK
+from puregrpc.wire.huffman import HuffmanError, LongStrings, NotDecodedError, decode_huffman
+from puregrpc.wire.limits import HEADER_DECODE_LIMIT, LARGE_HEADER_BLOCK, TURN_SLICE
 
 __all__ = ["FieldRun", "HeaderBombError", "HeaderDecoder", "HeaderDecodingError", "HeaderListTooLargeError"]
 
@@ -76,6 +77,19 @@ class FieldRun:
         """The same, if the run is a head that needs no second look."""
         self.trailers: Any = None
         """What the reader made of the run as trailers."""
+
+
+class _Progress:
+    """How far a block has been decoded that is decoded in steps."""
+
+    __slots__ = ("at", "fields", "size", "strings")
+
+    def __init__(self) -> None:
+        self.at = 0
+        self.fields: deque[Field] = deque()
+        self.size = 0
+        """That of the list so far."""
+        self.strings = LongStrings()
 
 
 NO_FIELDS: tuple[Field, ...] = ()
@@ -142,6 +156,23 @@ class HeaderDecoder:
             return self._sent_anew(run, fields + more)
         return run, fields + more
 
+    def decoding(self, block: bytes) -> Generator[None, None, tuple[FieldRun, Fields]]:
+        """`decode` in steps, of a long block: its fields all stand behind a run of none."""
+        progress = _Progress()
+        while True:
+            try:
+                fields = self._decode_fields(block, progress.at, progress.size, progress)
+            except NotDecodedError:
+                try:
+                    yield from progress.strings.decoding()
+                except HuffmanError as error:
+                    raise HeaderDecodingError(str(error)) from None
+                continue
+            if progress.at == len(block):
+                return self._empty, fields
+            progress.strings.forget()
+            yield
+
     def _sent_anew(self, run: FieldRun, more: Fields) -> tuple[FieldRun, Fields]:
         """A block of which the peer's table has lost a field of every request's head, as the run that it is with that
         field, if it is a known one."""
@@ -182,15 +213,25 @@ class HeaderDecoder:
         self.blocks[octets] = known = (run, timeout)
         return known
 
-    def _decode_fields(self, block: bytes, i: int, list_size: int) -> Fields:
-        """Decode from octet ``i`` to the end, one field after the other. ``list_size`` is that of the fields before."""
-        end = len(block)
+    def _decode_fields(self, block: bytes, i: int, list_size: int, progress: _Progress | None = None) -> Fields:
+        """Decode from octet ``i`` to the end, one field after the other. ``list_size`` is that of the fields before.
+
+        With ``progress``, which is kept up, it is one step, and what it gives matters at the end alone.
+        """
+        stop = end = len(block)
         # A list of many that grows leaves each thread with pieces of the heap that no other one can use.
-        fields: list[Field] | deque[Field] = deque() if end - i > LARGE_HEADER_BLOCK else []
+        fields: list[Field] | deque[Field]
+        strings = None
+        if progress is not None:
+            fields, strings = progress.fields, progress.strings
+            stop = min(i + TURN_SLICE, end)
+        else:
+            fields = deque() if end - i > LARGE_HEADER_BLOCK else []
         limit = self.max_list_size
-        may_resize = i == 0
+        may_resize = list_size == 0
         try:
-            while i < end:
+            while i < stop:
+                start = i
                 first = block[i]
                 i += 1
                 if first & 0x80:  # an indexed field, section 6.1
@@ -215,7 +256,7 @@ class HeaderDecoder:
                             name = block[i + 1 : i + 1 + n]
                             i += 1 + n
                         else:
-                            name, i = _string(block, i, self._most, limit)
+                            name, i = _string(block, i, self._most, limit, strings)
                     else:
                         if index == mask:
                             index, i = _integer(block, i, mask)
@@ -228,7 +269,7 @@ class HeaderDecoder:
                         if i > end:
                             raise HeaderDecodingError("the block ends inside a string")
                     else:
-                        value, i = _string(block, i, self._most, limit)
+                        value, i = _string(block, i, self._most, limit, strings)
                     field = (name, value)
                     if first & 0x40:
                         self._insert(field)
@@ -242,6 +283,14 @@ class HeaderDecoder:
             raise HeaderDecodingError("the block ends inside a field") from None
         except HuffmanError as error:
             raise HeaderDecodingError(str(error)) from None
+        except NotDecodedError:
+            if progress is not None:
+                progress.at, progress.size = start, list_size
+            raise
+        if progress is not None:
+            progress.at, progress.size = i, list_size
+            if i < end:
+                return NO_FIELDS
         if self._max_table_size > self._allowed_table_size:
             raise HeaderDecodingError("the dynamic table is larger than SETTINGS_HEADER_TABLE_SIZE allows")
         if list_size > limit:
@@ -309,7 +358,7 @@ def _integer(block: bytes, i: int, value: int) -> tuple[int, int]:
     raise HeaderDecodingError("an integer that is too long")
 
 
-def _string(block: bytes, i: int, most: int, limit: int) -> tuple[bytes, int]:
+def _string(block: bytes, i: int, most: int, limit: int, strings: LongStrings | None) -> tuple[bytes, int]:
     """A string literal (section 5.2) of ``most`` octets at the most, and where it ends. One of more than ``limit``
     octets, which is in no list that is taken, comes as it is: decoding it would take long."""
     first = block[i]
@@ -323,4 +372,6 @@ def _string(block: bytes, i: int, most: int, limit: int) -> tuple[bytes, int]:
     if n > most:
         raise HeaderBombError("a string is too large")
     octets = block[i:end]
-    return (decode_huffman(octets) if first & 0x80 and n <= limit else octets), end
+    if first & 0x80 and n <= limit:
+        octets = decode_huffman(octets) if strings is None else strings.get(octets)
+    return octets, end

@@ -37,8 +37,10 @@ from puregrpc.wire.fast.sending import DETACHED, READABLE, REMOTE_CLOSED
 from puregrpc.wire.flow_control import StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameReader, FrameType, without_padding
 from puregrpc.wire.framing import PREFIX_SIZE, MessageReader
+from puregrpc.wire.headers import KnownFields
 from puregrpc.wire.limits import (
     LARGE_HEADER_BLOCK,
+    LONG_HEADER_BLOCK,
     MAX_FRAME_SIZE,
     MESSAGE_OVERHEAD,
     SMALL_PART,
@@ -79,6 +81,7 @@ class FastConnection(Holding):
 
     __slots__ = (
         "_block",
+        "_known_fields",
         "_max_message_size",
         "_opening",
         "_peer_is_done",
@@ -100,6 +103,8 @@ class FastConnection(Holding):
         self._opening: FrameReader | None = FrameReader(preface=not self._client, max_frame_size=MAX_FRAME_SIZE)
         """Takes the peer's octets up to its first frame."""
         self._block: HeaderBlock | None = None
+        self._known_fields: KnownFields | None = None
+        """What is known of the fields of a long block, while they are read."""
 
     def receive(self, data: bytes, now: float) -> None:
         self._now = now
@@ -359,18 +364,42 @@ class FastConnection(Holding):
     # -- headers
 
     def _decode_headers(self, stream_id: int, flags: int, block: bytes) -> None:
+        if len(block) > LONG_HEADER_BLOCK:
+            self._work(self._decode_long_headers(stream_id, flags, block))
+            return
         try:
             run, fields = self.decoder.decode(block)
-        except HeaderBombError as error:
-            raise RemoteProtocolError(f"HPACK: {error}", ErrorCode.ENHANCE_YOUR_CALM) from None
-        except HeaderDecodingError as error:
-            raise RemoteProtocolError(f"HPACK: {error}", ErrorCode.COMPRESSION_ERROR) from None
-        except HeaderListTooLargeError as error:
-            if not self._closed:
-                self._headers(stream_id, flags, None, error.fields)
+        except (HeaderDecodingError, HeaderListTooLargeError) as error:
+            self._headers_not_decoded(stream_id, flags, error)
             return
         if not self._closed:
             self._headers(stream_id, flags, run, fields)
+
+    def _decode_long_headers(self, stream_id: int, flags: int, block: bytes) -> Iterator[None]:
+        """`_decode_headers` of a long block, in steps."""
+        known = KnownFields()
+        try:
+            run, fields = yield from self.decoder.decoding(block)
+        except (HeaderDecodingError, HeaderListTooLargeError) as error:
+            self._headers_not_decoded(stream_id, flags, error)
+            return
+        yield from known.learn(fields)
+        self._known_fields = known
+        try:
+            self._headers(stream_id, flags, run, fields)
+        finally:
+            self._known_fields = None
+
+    def _headers_not_decoded(
+        self, stream_id: int, flags: int, error: HeaderDecodingError | HeaderListTooLargeError
+    ) -> None:
+        if isinstance(error, HeaderListTooLargeError):
+            if not self._closed:
+                self._headers(stream_id, flags, None, error.fields)
+            return
+        is_bomb = isinstance(error, HeaderBombError)
+        code = ErrorCode.ENHANCE_YOUR_CALM if is_bomb else ErrorCode.COMPRESSION_ERROR
+        raise RemoteProtocolError(f"HPACK: {error}", code) from None
 
     def _unusual_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """Any frame that `_parse` does not deal with itself, and any that has the reserved bit set."""

@@ -342,7 +342,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         size = 0
         if request is None:
             try:
-                whole = parse_request(run.fields + fields)
+                whole = parse_request(run.fields + fields, self._known_fields)
                 content_length = read_content_length(run.fields + fields)
             except RemoteProtocolError as error:
                 self._stream_error(stream_id, str(error), ErrorCode.PROTOCOL_ERROR)

@@ -21,9 +21,11 @@ from puregrpc.wire.h2_engine.holding import Holding
 from puregrpc.wire.h2_engine.http2 import check_size
 from puregrpc.wire.h2_engine.stream import CallT, Stream, priority_error, stream_error
 from puregrpc.wire.h2_engine.turns import Turns
+from puregrpc.wire.headers import KnownFields
 from puregrpc.wire.keepalive import Keepalive, KeepaliveAction
 from puregrpc.wire.limits import (
     HANDSHAKE_TIMEOUT,
+    LONG_HEADER_BLOCK,
     MAX_FRAME_SIZE,
     MESSAGE_OVERHEAD,
     SMALL_PART,
@@ -65,6 +67,7 @@ class H2Connection(Holding[CallT]):
         "_has_input",
         "_keepalive",
         "_keys",
+        "_known_fields",
         "_last_processed",
         "_peer_is_done",
         "_sent_away",
@@ -93,6 +96,8 @@ class H2Connection(Holding[CallT]):
         """The last stream that the peer says it may have looked at, as GOAWAY has it."""
         self._suspended: Iterator[None] | None = None
         """The rest of what a frame has to do, that a turn had no time for."""
+        self._known_fields: KnownFields | None = None
+        """What is known of the fields of a long header block, while they are read."""
         self._peer_is_done = False
         """The peer has ended its stream, behind what is still to be looked at."""
         self._floods = FloodGuard(None if client else config.max_concurrent_streams)
@@ -436,7 +441,7 @@ class H2Connection(Holding[CallT]):
         if stream is not None and (error := stream_error(stream, frame)) is not None:
             self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), error.error_code)
             if kind in (FrameType.HEADERS, FrameType.DATA) and not self._closed:
-                self._http2.receive(frame)  # HPACK and the connection's window count it
+                self._receive_whole(frame, is_over=True)  # HPACK and the connection's window count it
             return
         before = len(self._output)
         if kind == FrameType.PRIORITY and frame.stream_id and (error := priority_error(frame)) is not None:
@@ -444,7 +449,33 @@ class H2Connection(Holding[CallT]):
             self._floods.stream_fault(self._now)
             self._floods.replied(len(self._output) - before)
             return
+        self._receive_whole(frame)
+
+    def _receive_whole(self, frame: RawFrame, *, is_over: bool = False) -> None:
+        """Let a frame act, or the header block that it ends. ``is_over``: the stream's call has failed."""
+        whole = self._http2.whole(frame)
+        if whole is None:
+            return
+        if whole.type == FrameType.HEADERS and len(whole.octets) > LONG_HEADER_BLOCK:
+            self._work(self._receive_long_headers(whole, is_over=is_over))
+        else:
+            self._let_act(whole, is_over=is_over)
+
+    def _receive_long_headers(self, frame: RawFrame, *, is_over: bool) -> Iterator[None]:
+        """`_let_act` of a long header block, in steps."""
+        known = KnownFields()
+        yield from known.learn((yield from self._http2.decoding(frame)))
+        self._known_fields = known
+        try:
+            self._let_act(frame, is_over=is_over)
+        finally:
+            self._known_fields = None
+
+    def _let_act(self, frame: RawFrame, *, is_over: bool) -> None:
+        before = len(self._output)
         events = self._http2.receive(frame)
+        if is_over:
+            return
         self._floods.replied(len(self._output) - before)
         for event in events:
             self._dispatch(event)

@@ -169,7 +169,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
             self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)))
 
     def _response_received(self, stream: Stream[Call], fields: list[HeaderField]) -> None:
-        head = parse_response(fields)
+        head = parse_response(fields, self._known_fields)
         if head is None:
             stream.receiving.step(Step.INFORMATIONAL)
         elif head.failure is not None:
@@ -182,7 +182,8 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
             stream.call.on_headers(head.metadata)
 
     def _trailers_received(self, stream: Stream[Call], fields: list[HeaderField]) -> None:
-        status, trailers = parse_trailers(fields, first=not stream.receiving.opened)
+        first = not stream.receiving.opened
+        status, trailers = parse_trailers(fields, first=first, known=self._known_fields)
         if stream.length is not None:
             stream.length.ended()
         stream.receiving.step(Step.TRAILERS)

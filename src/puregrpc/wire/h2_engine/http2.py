@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import h2.config
 import h2.events
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes
-from hpack import HPACKError
+from hpack import HeaderTuple, HPACKError
 from hyperframe.exceptions import HyperframeError
 from hyperframe.frame import GoAwayFrame, RstStreamFrame, SettingsFrame
 
@@ -134,14 +134,20 @@ class Http2:
 
     # -- receiving
 
-    def receive(self, frame: RawFrame) -> list[h2.events.Event]:
-        """Take a frame. Raises RemoteProtocolError for all that the peer may have got wrong."""
+    def whole(self, frame: RawFrame) -> RawFrame | None:
+        """The frame, or the whole header block that it ends; None if the end is still to come. Raises
+        RemoteProtocolError."""
         is_whole = frame.flags & END_HEADERS and not frame.flags & PADDED  # hyperframe takes no padding alone
         if self._block or (frame.type in _BLOCK_BEGINS and not is_whole):
-            joined = self._joined(frame)
-            if joined is None:
-                return []
-            frame = joined
+            return self._joined(frame)
+        return frame
+
+    def decoding(self, frame: RawFrame) -> Generator[None, None, list[HeaderTuple]]:
+        """Decode a long header block in steps, before it is received; gives its fields if they are taken."""
+        return self._h2.lean_decoder.preparing(_fragment(frame))
+
+    def receive(self, frame: RawFrame) -> list[h2.events.Event]:
+        """Take a `whole` frame. Raises RemoteProtocolError for all that the peer may have got wrong."""
         octets = frame.octets
         if frame.type == FrameType.RST_STREAM and self._is_idle(frame.stream_id):
             raise RemoteProtocolError("RST_STREAM for a stream that was never opened")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, cast
 
 import h2.config
 import h2.connection
 from h2.settings import SettingCodes, Settings
 from h2.stream import StreamClosedBy
-from hpack import Decoder, Encoder, HeaderTuple, HPACKDecodingError, NeverIndexedHeaderTuple
+from hpack import Decoder, Encoder, HeaderTuple, HPACKDecodingError, NeverIndexedHeaderTuple, OversizedHeaderListError
 from hpack.hpack import decode_integer
 from hpack.huffman_table import decode_huffman
+from hpack.table import table_entry_size
 
 from puregrpc.wire.closed_streams import ClosedStreams
-from puregrpc.wire.limits import HEADER_DECODE_LIMIT
+from puregrpc.wire.huffman import HuffmanError, LongStrings, NotDecodedError
+from puregrpc.wire.limits import HEADER_DECODE_LIMIT, LONG_CODED_STRING, MAX_HEADER_LIST_SIZE, READ_FIELDS
 
 __all__ = ["LeanConnection", "LeanDecoder", "LeanEncoder", "LeanSettings"]
 
@@ -68,7 +71,69 @@ LONGEST_INTEGER = 16
 
 class LeanDecoder(Decoder):
     """hpack's decoder, which copies the rest of a block several times for each field in it: a block of thousands of
-    fields would take the square of its size."""
+    fields would take the square of its size. And a long block is decoded in steps, before h2 asks for it."""
+
+    def __init__(self, max_header_list_size: int = MAX_HEADER_LIST_SIZE) -> None:
+        super().__init__(max_header_list_size)
+        self._prepared: list[HeaderTuple] | Exception | None = None
+        """What became of the block that was decoded already."""
+        self._strings: LongStrings | None = None
+
+    def preparing(self, block: bytes) -> Generator[None, None, list[HeaderTuple]]:
+        """Decode a block in steps, of which `decode` then says what it is, and give its fields if they are taken."""
+        fields: deque[HeaderTuple] = deque()
+        self._strings = LongStrings()
+        try:
+            size = yield from self._decoding(block, fields, self._strings)
+            self._assert_valid_table_size()
+            self._prepared = list(fields)
+            if size * HEADER_DECODE_LIMIT <= self.max_header_list_size:
+                return self._prepared
+        except HuffmanError as error:
+            self._prepared = HPACKDecodingError(str(error))
+        except Exception as error:
+            self._prepared = error
+        finally:
+            self._strings = None
+        return []
+
+    def _decoding(self, block: bytes, fields: deque[HeaderTuple], strings: LongStrings) -> Generator[None, None, int]:
+        """Add the fields of a block to ``fields``, in steps; gives the size of their list."""
+        octets = memoryview(block)
+        at = size = steps = 0
+        while at < len(block):
+            first, rest = block[at], octets[at:]
+            field: HeaderTuple | None = None
+            try:
+                if first & 0x80:
+                    field, consumed = self._decode_indexed(rest[:LONGEST_INTEGER])
+                elif first & 0xE0 == 0x20:
+                    if fields:
+                        raise HPACKDecodingError("Table size update not at the start of the block")
+                    consumed = self._update_encoding_context(rest[:LONGEST_INTEGER])
+                else:
+                    field, consumed = self._decode_literal(rest, first & 0x40 != 0)
+            except NotDecodedError:
+                yield from strings.decoding()
+                continue
+            strings.forget()
+            at += consumed
+            if field is not None:
+                fields.append(field)
+                size += table_entry_size(*field)
+                if size > self.max_header_list_size:
+                    problem = f"A header list larger than {self.max_header_list_size} has been received"
+                    raise OversizedHeaderListError(problem)
+            steps += 1
+            if not steps % READ_FIELDS:
+                yield
+        return size
+
+    def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
+        prepared, self._prepared = self._prepared, None
+        if isinstance(prepared, Exception):
+            raise prepared
+        return super().decode(data, raw) if prepared is None else prepared
 
     def _decode_literal(self, data: bytes | memoryview, should_index: bool) -> tuple[HeaderTuple, int]:
         bits = 6 if should_index else 4
@@ -92,7 +157,10 @@ class LeanDecoder(Decoder):
         octets = bytes(data[at + consumed : end])
         if len(octets) != length:
             raise HPACKDecodingError("Truncated header block")
-        return decode_huffman(octets) if is_coded else octets, end
+        if is_coded:
+            is_long = self._strings is not None and length > LONG_CODED_STRING
+            octets = self._strings.get(octets) if self._strings is not None and is_long else decode_huffman(octets)
+        return octets, end
 
 
 class _Closed:
@@ -144,8 +212,8 @@ class LeanConnection(h2.connection.H2Connection):
     def __init__(self, config: h2.config.H2Configuration) -> None:
         super().__init__(config)
         self.encoder = LeanEncoder()
-        largest, self.decoder = self.decoder.max_header_list_size, LeanDecoder()
-        self.decoder.max_header_list_size = largest
+        self.lean_decoder = LeanDecoder(self.decoder.max_header_list_size)
+        self.decoder = self.lean_decoder
         self._closed_streams: Any = _Closed()
         self._frame_dispatch_table: Any = _Receivers(self, self._frame_dispatch_table)
         self.remote_settings: Settings = LeanSettings(client=not config.client_side)

@@ -154,7 +154,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             self._answer(stream_id, refusal_of_large(fields, most), ended=ended)
             return
         try:
-            request = parse_request(fields)
+            request = parse_request(fields, self._known_fields)
             length = read_content_length(fields)
             if ended:
                 BodyLength(length or 0).ended()
