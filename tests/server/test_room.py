@@ -36,7 +36,7 @@ from puregrpc.fuzz.frames.probe import (
     window,
 )
 from puregrpc.server import Method, ServerConfig, Shape, in_place, room, stalls
-from puregrpc.server.calls.resuming import Resuming
+from puregrpc.server.calls.resuming import resuming
 from puregrpc.wire import EngineName
 from puregrpc.wire.limits import MAX_UNSENT_OUTPUT, MOST_INFLATING, SERVER_UNSENT
 from puregrpc.wire.memory import MemoryBudget
@@ -619,7 +619,7 @@ def test_what_waits_goes_on_as_it_would(awaitable: Any, result: str, waits: int 
     call = Answering()
 
     async def run() -> Any:
-        return await Resuming(call, awaitable())
+        return await resuming(call, awaitable())
 
     assert asyncio.run(run()) == result
     assert call.waits == waits or (waits is None and call.waits)
@@ -636,7 +636,7 @@ def test_an_end_without_room_is_raised_where_the_handler_waits() -> None:
             raise
 
     async def run() -> None:
-        await Resuming(Answering(RpcError(StatusCode.RESOURCE_EXHAUSTED, "no room")), handler())
+        await resuming(Answering(RpcError(StatusCode.RESOURCE_EXHAUSTED, "no room")), handler())
 
     with pytest.raises(RpcError):
         asyncio.run(run())
@@ -652,7 +652,7 @@ def test_a_handler_that_is_given_up_is_closed() -> None:
         finally:
             closed.append(True)
 
-    steps = Resuming(Answering(), handler()).__await__()
+    steps = resuming(Answering(), handler())
 
     async def run() -> None:
         next(steps)

@@ -157,8 +157,11 @@ class LoopSession(Session[ConnectionT]):
 
     def _take_data(self) -> bytes:
         """The same, in one piece."""
-        most = self.most_sent
-        return self.connection.data_to_send() if most is None else self.connection.data_to_send(most)
+        connection = self.connection
+        if self._rounds is None:  # as `most_sent` has it, a step less
+            return connection.data_to_send()
+        most = self._rounds.most_sent
+        return connection.data_to_send() if most is None else connection.data_to_send(most)
 
     @property
     def _first_read_size(self) -> int:

@@ -46,6 +46,7 @@ class TrioSession(LoopSession[ConnectionT]):
         "_is_started",
         "_is_writing",
         "_reading",
+        "_send_nowait",
         "_taking",
         "_token",
         "_unsent",
@@ -62,6 +63,7 @@ class TrioSession(LoopSession[ConnectionT]):
         options: SessionOptions,
     ) -> None:
         self._bytes = stream if options.tap is None else TappedStream(kernel, stream, options.tap)
+        self._send_nowait = self._bytes.send_nowait
         self._token = trio.lowlevel.current_trio_token()
         self._is_started = False
         self._reading: trio.CancelScope | None = None
@@ -240,28 +242,46 @@ class TrioSession(LoopSession[ConnectionT]):
         if not self._unsent and is_writer_idle and self._write_error is None:
             self._has_output = False
             data = self._take_data()
-            self._unsent = self._try_to_send([data]) if data else []
-            if not self._unsent:
+            if not data or self._try_to_send_one(data):
                 return
         self._send_soon()
 
-    def _try_to_send(self, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
-        """Send what the stream takes at once; gives the rest."""
-        first = pieces[0]
+    def _try_to_send_one(self, piece: bytes | memoryview) -> bool:
+        """Send what the stream takes at once, and keep the rest; whether there is none."""
         try:
-            taken = self._bytes.send_nowait(first) if len(pieces) == 1 else self._bytes.send_pieces_nowait(pieces)
+            taken = self._send_nowait(piece)
         except OSError as error:
             self._write_failed(error)
-            return pieces
+            self._unsent = [piece]
+            return False
         self.bytes_sent += taken
         if self._taking is not None and taken:
-            self._taking.wake()
-            self._taking = None
-        if len(pieces) == 1:
-            return [] if taken == len(first) else [memoryview(first)[taken:]]
+            self._wake_taking()
+        if taken == len(piece):
+            return True
+        self._unsent = [memoryview(piece)[taken:]]
+        return False
+
+    def _try_to_send(self, pieces: list[bytes | memoryview]) -> None:
+        """The same for pieces, one behind the other."""
+        try:
+            taken = self._bytes.send_pieces_nowait(pieces)
+        except OSError as error:
+            self._write_failed(error)
+            self._unsent = pieces
+            return
+        self.bytes_sent += taken
+        if self._taking is not None and taken:
+            self._wake_taking()
         rest = without_first(taken, pieces)
         # Copied, so that the messages can go: their senders make the next ones in the same memory.
-        return [b"".join(rest)] if rest else []
+        self._unsent = [b"".join(rest)] if rest else []
+
+    def _wake_taking(self) -> None:
+        """The stream takes something."""
+        if self._taking is not None:
+            self._taking.wake()
+            self._taking = None
 
     async def _write(self) -> None:
         try:
@@ -288,7 +308,11 @@ class TrioSession(LoopSession[ConnectionT]):
                 await wait_task_rescheduled(self._forget_writer)
                 continue
             before = self.bytes_sent
-            self._unsent = self._try_to_send(pieces)
+            self._unsent = []
+            if len(pieces) == 1:
+                self._try_to_send_one(pieces[0])
+            else:
+                self._try_to_send(pieces)
             pieces = []  # the messages that they are views of can go, before their sender makes the next one
             if self._unsent:
                 await stream.wait_writable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from itertools import chain
 from math import inf
@@ -17,12 +18,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CALLS_PER_COUNT",
     "EMPTY",
-    "FEW_CALLS",
+    "NO_BUDGET",
     "TOO_MUCH_HELD",
     "Holder",
     "Holdings",
     "MemoryBudget",
-    "few_calls",
     "is_memory_scarce",
     "size_of_metadata",
     "size_of_texts",
@@ -33,8 +33,11 @@ TOO_MUCH_HELD = Status(StatusCode.RESOURCE_EXHAUSTED, "the client has more open 
 EMPTY: Final[deque[Any]] = deque(maxlen=0)
 """In place of a queue to which nothing has come: an empty one takes 760 octets, and a call has several."""
 
-FEW_CALLS = GUARANTEED_MEMORY // CALL_MEMORY
-"""`MemoryBudget.few_calls` by default, and where there is no budget."""
+MOST_FEW_CALLS = 64
+"""A connection has at most so many calls open without being accounted, however few connections there are."""
+
+UNCOUNTED = 16
+"""What connections may hold without being accounted, beyond what is guaranteed, is this part of what they may hold."""
 
 CALLS_PER_COUNT = 16
 """After so many further calls of one turn the budget hears of them, not only at its end."""
@@ -124,7 +127,13 @@ class MemoryBudget:
         self._updates = 0
 
     def serve(self, connections: int) -> None:
-        """There are so many connections. ``connection`` octets are left to others for each, of two thirds of it all."""
+        """There are so many connections. ``connection`` octets are left to others for each, of two thirds of it all.
+
+        Few connections may have more calls open than many without being accounted.
+        """
+        if connections:
+            few = self._whole // UNCOUNTED // self.call // connections
+            self.few_calls = max(self.guaranteed // self.call, min(few, MOST_FEW_CALLS))
         self._limit = max(self._whole - connections * self.connection, self._whole // 3)
         self._most_late = self._limit + self._limit // 4
         """What may be held while those that were asked have not let go."""
@@ -250,6 +259,12 @@ def _octets(item: tuple[Holder, int]) -> int:
     return item[1]
 
 
+NO_BUDGET: Final = MemoryBudget()
+"""In place of a budget where there is none: it accounts no connection, however many calls that has open."""
+
+NO_BUDGET.few_calls = sys.maxsize
+
+
 LEAST_WINDOW = 65535
 """What a connection's window is reopened to however much is held: calls whose messages are read must not stand still
 for those whose are not."""
@@ -359,11 +374,6 @@ class Holdings:
         self._favored = next(iter(self._starving))
         del self._starving[self._favored]
         return [self._favored]
-
-
-def few_calls(budget: MemoryBudget | None) -> int:
-    """How many calls a connection may have open without being accounted, if it holds nothing else."""
-    return FEW_CALLS if budget is None else budget.few_calls
 
 
 def is_memory_scarce(holdings: Holdings, budget: MemoryBudget | None) -> bool:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
-from puregrpc.server.calls.resuming import Resuming
+from puregrpc.server.calls.resuming import resuming
 from puregrpc.server.faults import contain, log_exception, only_exception
 from puregrpc.server.inflating import SMALL_COMPRESSED
 from puregrpc.server.mixing import closing
@@ -76,7 +76,7 @@ class IncomingCall(ServerCall):
     )
 
     def __init__(self, route: Route, session: ServerSession) -> None:
-        super().__init__()
+        ServerCall.__init__(self)
         self.route = route
         self.session = session
         self.deserialize = route.deserialize
@@ -157,7 +157,10 @@ class IncomingCall(ServerCall):
     def lacks_room_to_begin(self) -> bool:
         """The same, for what is to be expected of the handler, who has not begun."""
         room = self.session.room
-        if self.lacks_room() or (self.route.expected_answer and self.ended is None and room.is_too_large(self)):
+        expected = self.route.expected_answer
+        if not (expected or room.growing or self.session.wire.is_send_full):
+            return False  # as it mostly is
+        if self.lacks_room() or (expected and self.ended is None and room.is_too_large(self)):
             return True
         if room.growing:
             room.growing.pop(self, None)
@@ -239,7 +242,7 @@ class IncomingCall(ServerCall):
                         await self._send_each(aiter(response))
                     self.finish()
                 else:
-                    self.respond(await Resuming(self, response) if hasattr(response, "__await__") else response)
+                    self.respond(await resuming(self, response) if hasattr(response, "__await__") else response)
         except BaseException as error:
             try:
                 contain(error, self.session.kernel, self.fail)
@@ -256,7 +259,7 @@ class IncomingCall(ServerCall):
         while True:
             following = anext(responses)
             try:
-                response = await (Resuming(self, following) if is_resumed else following)
+                response = await (resuming(self, following) if is_resumed else following)
             except StopAsyncIteration:
                 return
             await self.send(response)

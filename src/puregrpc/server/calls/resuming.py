@@ -8,9 +8,10 @@ room for one more.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Generator
+from types import coroutine
 from typing import Any, Protocol
 
-__all__ = ["Resuming"]
+__all__ = ["resuming"]
 
 
 class Answering(Protocol):
@@ -27,48 +28,40 @@ class Answering(Protocol):
         """Wait for it. What it raises is for the handler."""
 
 
-class Resuming:
-    """What a handler gave that is to be awaited. Costs next to nothing where it need not wait."""
-
-    __slots__ = ("_awaitable", "_call")
-
-    def __init__(self, call: Answering, awaitable: Awaitable[Any]) -> None:
-        self._call = call
-        self._awaitable = awaitable
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        call = self._call
-        steps: Any = self._awaitable.__await__()
-        came: Any = None
-        failed: BaseException | None = None
-        try:
-            waits_for = next(steps)
-            while True:
+@coroutine
+def resuming(call: Answering, awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    """Await what the handler of ``call`` gave. Costs next to nothing where it need not wait."""
+    steps: Any = awaitable.__await__()
+    came: Any = None
+    failed: BaseException | None = None
+    try:
+        waits_for = next(steps)
+        while True:
+            try:
+                came = yield waits_for
+            except GeneratorExit:
+                _close(steps)
+                raise
+            except BaseException as error:
+                failed = error
+            if call.expects_large_answer and call.lacks_room_to_answer():
                 try:
-                    came = yield waits_for
+                    yield from call.wait_to_answer().__await__()
                 except GeneratorExit:
                     _close(steps)
                     raise
                 except BaseException as error:
                     failed = error
-                if call.expects_large_answer and call.lacks_room_to_answer():
-                    try:
-                        yield from call.wait_to_answer().__await__()
-                    except GeneratorExit:
-                        _close(steps)
-                        raise
-                    except BaseException as error:
-                        failed = error
-                if failed is None:
-                    waits_for = next(steps) if came is None else steps.send(came)
-                else:
-                    raised, failed = failed, None
-                    try:
-                        waits_for = _throw(steps, raised)
-                    finally:
-                        del raised  # no cycle through the traceback
-        except StopIteration as end:
-            return end.value
+            if failed is None:
+                waits_for = next(steps) if came is None else steps.send(came)
+            else:
+                raised, failed = failed, None
+                try:
+                    waits_for = _throw(steps, raised)
+                finally:
+                    del raised  # no cycle through the traceback
+    except StopIteration as end:
+        return end.value
 
 
 def _close(steps: Any) -> None:

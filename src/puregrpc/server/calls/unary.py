@@ -27,7 +27,7 @@ class UnaryRequestCall(IncomingCall):
     __slots__ = ("message",)
 
     def __init__(self, route: Route, session: ServerSession) -> None:
-        super().__init__(route, session)
+        IncomingCall.__init__(self, route, session)
         self.message: bytes | None = None
 
     def on_message(self, message: bytes) -> None:

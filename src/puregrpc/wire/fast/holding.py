@@ -12,7 +12,7 @@ from puregrpc.wire.fast.sending import REMOTE_CLOSED
 from puregrpc.wire.flow_control import BandwidthProbe, StreamCredit
 from puregrpc.wire.frames import ErrorCode, FrameType
 from puregrpc.wire.framing import MessageReader
-from puregrpc.wire.memory import TOO_MUCH_HELD, few_calls
+from puregrpc.wire.memory import NO_BUDGET, TOO_MUCH_HELD
 
 __all__ = ["Holding"]
 
@@ -22,11 +22,11 @@ WINDOW_UPDATE_LENGTH = 4
 class Holding(Controlled):
     """What both ends do about memory and receive windows."""
 
-    __slots__ = ("_few_calls", "_kept", "_withheld")
+    __slots__ = ("_accounting", "_kept", "_withheld")
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config)
-        self._few_calls = few_calls(config.memory_budget)
+        self._accounting = config.memory_budget or NO_BUDGET
         self._kept: bytes | None = None
         """What a turn had no time for."""
         self._withheld = False
@@ -122,7 +122,7 @@ class Holding(Controlled):
             what = "a header block without end" if self._is_within_block else "requests, but no answers are taken"
             error = RemoteProtocolError(what, ErrorCode.ENHANCE_YOUR_CALM)
             self._protocol_error(error)
-        elif greediest is not None and (most or len(self.streams) > self._few_calls):
+        elif greediest is not None and (most or len(self.streams) > self._accounting.few_calls):
             self._fail_call(greediest, TOO_MUCH_HELD, ErrorCode.ENHANCE_YOUR_CALM)
         self._account()
 

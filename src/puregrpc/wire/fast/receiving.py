@@ -131,10 +131,15 @@ class FastConnection(Holding):
         try:
             if self._opening is not None:
                 data = self._open(self._opening, data)
+            size = len(data)
             if self._rest:
                 self._receive_cut_frame(data)
-            else:
+            elif size > TURN_SLICE:
                 self._parse(data, 0)
+            else:  # as `_parse` would, a step less
+                i = self._parse_slice(data, 0, size)
+                if (i != size or self._suspended is not None) and self._goes_on(data, i):
+                    self._parse(data, i)
         except RemoteProtocolError as error:
             self._protocol_error(error)
             return
@@ -142,7 +147,7 @@ class FastConnection(Holding):
             self._connection_received * 4 >= self._connection_window
             or self._holdings.octets
             or self._accounted
-            or len(self.streams) > self._few_calls
+            or len(self.streams) > self._accounting.few_calls
             or self._block is not None
             or self._rest
         ):
@@ -207,7 +212,7 @@ class FastConnection(Holding):
         if (
             self._holdings.octets
             or self._accounted
-            or len(self.streams) > self._few_calls
+            or len(self.streams) > self._accounting.few_calls
             or self._block is not None
             or len(self._rest) > SMALL_REST
         ):
@@ -256,24 +261,27 @@ class FastConnection(Holding):
     def _parse(self, data: bytes, i: int) -> None:
         """Let every frame from octet ``i`` on act that is there as a whole, and keep the rest."""
         whole = len(data)
-        while True:
+        goes_on = True
+        while goes_on:
             # Looking at the clock costs as much as a small frame.
             end = i + TURN_SLICE
             i = self._parse_slice(data, i, end if end < whole and self._turn.is_limited else whole)
-            if self._suspended is not None:
-                break
-            if i == whole:
-                self._rest = b""
-                return
-            if whole - i < HEAD_SIZE or whole - i < HEAD_SIZE + int.from_bytes(data[i : i + 3], "big"):
+            goes_on = self._goes_on(data, i)
+
+    def _goes_on(self, data: bytes, i: int) -> bool:
+        """Whether more frames are to act behind a slice that ends at octet ``i``. If not, what is there is kept."""
+        if self._suspended is None:
+            left = len(data) - i
+            if left < HEAD_SIZE or left < HEAD_SIZE + int.from_bytes(data[i : i + 3], "big"):
                 self._rest = data[i:]
-                return
+                return False
             if self._holdings.are_too_large:
                 self._look_at_holdings()
-            if self._turn.is_over() or (self._turn.is_limited and self.is_output_clogged):
-                break
+            if not (self._turn.is_over() or (self._turn.is_limited and self.is_output_clogged)):
+                return True
         self._kept = data[i:]
         self._account()
+        return False
 
     def _parse_slice(self, data: bytes, i: int, end: int) -> int:
         """Let the frames from octet ``i`` on act that begin before ``end`` and are there as a whole.

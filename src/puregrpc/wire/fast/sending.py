@@ -198,7 +198,7 @@ class Sending(Connection):
 
     @property
     def is_send_full(self) -> bool:
-        waits = self.unsent
+        waits = self._unsent + self._direct_octets
         if waits <= GUARANTEED_MEMORY:
             return False
         if waits > MAX_UNSENT_OUTPUT or self._direct_octets > MAX_UNSENT_HEADERS:

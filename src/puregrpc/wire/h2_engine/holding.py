@@ -12,7 +12,7 @@ from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.h2_engine.http2 import FIRST_WINDOW, Http2
 from puregrpc.wire.h2_engine.stream import CallT, Stream
 from puregrpc.wire.limits import GUARANTEED_MEMORY, MAX_UNSENT_HEADERS, MAX_UNSENT_OUTPUT
-from puregrpc.wire.memory import TOO_MUCH_HELD, Holdings, few_calls
+from puregrpc.wire.memory import NO_BUDGET, TOO_MUCH_HELD, Holdings
 from puregrpc.wire.status import Status
 
 __all__ = ["Holding"]
@@ -22,9 +22,9 @@ class Holding(Connection, Generic[CallT]):
     """What both ends do about memory and receive windows."""
 
     __slots__ = (
+        "_accounting",
         "_closed",
         "_config",
-        "_few_calls",
         "_holdings",
         "_http2",
         "_is_accounted",
@@ -43,7 +43,7 @@ class Holding(Connection, Generic[CallT]):
         self._is_client = client
         self._http2 = Http2(config, client=client)
         self._output = self._http2.output
-        self._few_calls = few_calls(config.memory_budget)
+        self._accounting = config.memory_budget or NO_BUDGET
         self._streams: dict[int, Stream[CallT]] = {}
         """The calls that have a stream, by its id."""
         self._closed = False
@@ -161,7 +161,7 @@ class Holding(Connection, Generic[CallT]):
             what = "a header block without end" if is_within_block else "requests, but no answers are taken"
             error = RemoteProtocolError(what, ErrorCode.ENHANCE_YOUR_CALM)
             self._go_away_over(error)
-        elif greediest is not None and (most or len(self._streams) > self._few_calls):
+        elif greediest is not None and (most or len(self._streams) > self._accounting.few_calls):
             self._fail_call(greediest, TOO_MUCH_HELD)
         self._account()
         self._tell_output()
