@@ -241,6 +241,93 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "sound-limited": (),
         "sound": (),
     },
+    "grpcio_bookings": {
+        "key-begins-alike": ("ignored-auth",),
+        "lists-for-everybody": ("ignored-auth",),
+        "key-in-any-metadata": ("ignored-auth",),
+        "trace-parent": ("internal-status",),
+        "tenant-is-needed": ("internal-status",),
+        "binary-is-text": ("internal-status",),
+        "email-in-two": ("internal-status",),
+        "email-pattern": ("cpu", "hang", "not-served"),
+        "state-by-number": ("internal-status",),
+        "length-in-nanoseconds": ("internal-status",),
+        "begins-some-day": ("internal-status",),
+        "wishes-of-sixteen-bits": ("internal-status",),
+        "extras-are-joined": ("internal-status",),
+        "floor-is-a-divisor": ("internal-status",),
+        "id-of-the-moment": ("state",),
+        "price-is-a-float": ("property",),
+        "number-by-way-of-a-float": ("property",),
+        "begin-in-seconds": ("property",),
+        "ten-extras": ("property",),
+        "zero-floor-is-none": ("property",),
+        "guest-in-latin": ("property",),
+        "seal-is-stripped": ("property",),
+        "seal-ends-with-zero": ("property",),
+        "wish-of-nothing": ("property",),
+        "history": ("memory",),
+        "query": ("leak-of-internals",),
+        "read-once": ("property",),
+        "gone-is-cached": ("property",),
+        "mask-by-name": ("internal-status",),
+        "update-merges": ("property", "state"),
+        "update-is-lost": ("property", "state"),
+        "deleted-is-kept": ("property",),
+        "deletes-its-neighbour": ("property",),
+        "token-in-base64": ("internal-status",),
+        "page-in-memory": ("memory",),
+        "page-of-step": ("property",),
+        "negative-page": ("internal-status",),
+        "pages-overlap": ("property",),
+        "deviation-of-one": ("internal-status",),
+        "whole-numbers": ("internal-status",),
+        "root": ("internal-status",),
+        "scale-divides": ("internal-status",),
+        "buckets-unset": ("internal-status",),
+        "buckets-are-made": ("memory",),
+        "highest-value": ("internal-status",),
+        "template-is-a-file": ("leak-of-internals",),
+        "template-is-formatted": ("internal-status",),
+        "template-of-percents": ("internal-status",),
+        "last-title": ("state",),
+        "title-for-a-while": ("state",),
+        "language-is-known": ("internal-status",),
+        "catalogue-for-each-language": ("memory",),
+        "wide": ("memory",),
+        "waits-for-width": ("hang", "not-served"),
+        "wraps-at-width": ("cpu", "hang", "not-served"),
+        "cut-in-octets": ("internal-status",),
+        "edits": ("cpu", "hang", "not-served"),
+        "title-case": ("internal-status",),
+        "exits": ("process-ended",),
+        "content-is-needed": ("internal-status",),
+        "amount-turned": ("internal-status",),
+        "blob-is-text": ("internal-status",),
+        "counts-twice": ("cpu", "hang", "not-served"),
+        "forty-deep": ("internal-status",),
+        "any-by-its-name": ("internal-status",),
+        "any-is-a-guest": ("internal-status",),
+        "kind-is-a-class": ("internal-status",),
+        "subscribers-stay": ("memory",),
+        "sixty-subscribers": ("hang", "state"),
+        "waits-for-news": ("hang", "not-served"),
+        "polls-for-ever": ("cpu", "hang", "not-served"),
+        "until-an-empty-one": ("property",),
+        "name-of-the-first": ("internal-status",),
+        "first-part": ("internal-status",),
+        "last-part-is-lost": ("property",),
+        "ratio": ("internal-status",),
+        "checksum-is-signed": ("internal-status",),
+        "third-is-dropped": ("property",),
+        "says-goodbye": ("property",),
+        "who-is-kept": ("state",),
+        "number-of-talk": ("internal-status",),
+        "two-at-once": ("property",),
+        "deleted-is-listed": ("state",),
+        "guarded": (),
+        "sound": (),
+    },
     "go@v1.85.0": {
         "index": ("process-ended",),
         "second-chunk": ("process-ended",),
@@ -394,6 +481,8 @@ GUARDED = {
     "part-of-the-token", "browsers-are-let-in", "methods-by-their-end", "expired-is-taken", "one-method-unguarded",
 }  # fmt: skip
 
+BOOKINGS_GUARDED = {"guarded", "key-begins-alike", "lists-for-everybody", "key-in-any-metadata"}
+
 
 @lru_cache
 def command_of(animal: str) -> str:
@@ -423,9 +512,11 @@ def run(animal: str, fault: str, seconds: float, *, is_whole: bool) -> Run:
     elif animal == "aio_clinic" and fault not in GUARDED:
         # A path that is no UTF-8 ends each server on grpc.aio 1.85.3.
         more += ["--level", "schema,sequence"]
-    if fault == "one-method-unguarded":
+    if fault == "one-method-unguarded" or animal == "grpcio_bookings":
         more += ["--allow-destructive"]
-    if fault in GUARDED:
+    if animal == "grpcio_bookings" and fault in BOOKINGS_GUARDED:
+        more += ["--credentials", "x-api-key: k-12345678"]
+    elif fault in GUARDED:
         more += ["--credentials", "authorization: Bearer letmein"]
     checks = ZOO[animal][fault]
     return fuzz(

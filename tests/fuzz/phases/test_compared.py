@@ -15,7 +15,7 @@ from puregrpc.fuzz.cases.headers import request_fields
 from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import message
-from puregrpc.fuzz.phases.counted import counted_cases, miscounted, miscounted_streams
+from puregrpc.fuzz.phases.counted import counted_cases, miscounted, miscounted_streams, unanswered
 from puregrpc.fuzz.phases.pages import page_cases, unlike_pages
 from puregrpc.fuzz.values.fields import PRESENT, lost_field
 from puregrpc.fuzz.values.generate import Generator
@@ -128,13 +128,32 @@ def test_calls_at_once_count_as_much_as_others(first: int, step: int, lost: int,
 @pytest.mark.parametrize(
     ("lines", "is_found"),
     [((2, 3, 300, 2, 3), False), ((2, 3, 44, 2, 3), True), ((2, 3, 300, 2, 2), True), ((2, 3, 300, 1, 2), False),
-     ((2, 2, 44, 2, 2), False), ((0, 0, 0, 0, 0), False)],
+     ((2, 2, 44, 2, 2), False), ((0, 0, 0, 0, 0), False), ((2, 2, 299, 2, 2, 1, 6), True),
+     ((2, 3, 300, 2, 3, 1, 7), False), ((2, 3, 300, 1, 1), True)],
 )  # fmt: skip
 def test_the_messages_of_streams_are_all_counted_or_none(lines: Sequence[int], is_found: bool) -> None:
     reply = class_of("Inventory")
     (case,) = counted_cases([profile_of("TakeInventory", answered(reply(lines=1)))], GENERATOR, lambda _: None)
     outcome = Outcome(dict(enumerate(answered(reply(lines=each, count=7)) for each in lines)))
     assert bool(miscounted_streams(case, outcome)) is is_found
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_found"),
+    [((1, 2, 3, 5, 8, 3), False), ((1, 2, 2, 4, 8, 3), True), ((1, 1, 3, 5, 7, 3), True), ((1, 1, 1, 1, 1, 1), False),
+     ((1, 2, 3, 5, 8, 1), True), ((1, 2, 3, 5, 8, 2), False), ((2, 4, 6, 10, 16, 6), False),
+     ((1, 3, 3, 5, 8, 3), False), ((1, 2, 2, 4, 7, 2), True), ((1, 1, 2, 3, 4, 2), False)],
+)  # fmt: skip
+def test_each_message_of_a_conversation_has_an_answer_or_none_need_have(counts: Sequence[int], is_found: bool) -> None:
+    method = next(each for each in PANTRY.service("pantry.v1.Pantry").methods if each.name == "Converse")
+    one = answered(PANTRY.message_class(method.output_type)(text="a"))
+    profile = Profile(method, fields=request_fields(method.path, "localhost"), answer=one, is_steady=True)
+    (case,) = counted_cases([profile], GENERATOR, lambda _: None)
+    outcome = Outcome()
+    for number, count in enumerate(counts):
+        answer = outcome.answers[number] = answered(PANTRY.message_class(method.output_type)(text="a"))
+        answer.body = one.body * count
+    assert bool(unanswered(case, outcome)) is is_found
 
 
 @given(st.one_of(st.none(), st.integers(-5, 5)), st.one_of(st.none(), st.integers(-5, 5)))

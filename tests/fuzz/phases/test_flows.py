@@ -72,7 +72,7 @@ def test_keys_that_are_nearly_the_same_are_two() -> None:
 )
 def test_ids_that_were_given_at_once_are_to_differ(ids: str, is_found: bool) -> None:
     case = next(case for case in flows()["CreateTask"].cases(GENERATOR) if case.expects == "distinct")
-    assert [step.kind for step in case.steps[:4]] == ["burst", "wait", "burst", "wait"]
+    assert [step.kind for step in case.steps[:5]] == ["burst", "wait", "pause", "burst", "wait"]
     outcome = Outcome()
     for number, each in enumerate(ids):
         answer = outcome.answers[number] = Answer(number, 0.0)

@@ -10,7 +10,19 @@ from typing import Any, Literal
 from puregrpc.errors import InvalidArgument
 from puregrpc.fuzz.frames.probe import Fields
 
-__all__ = ["FORM", "Case", "Expectation", "Kind", "Level", "Step", "case_from_json", "case_to_json"]
+__all__ = [
+    "FORM",
+    "STALLED",
+    "Case",
+    "Expectation",
+    "Kind",
+    "Level",
+    "Step",
+    "Stored",
+    "Take",
+    "case_from_json",
+    "case_to_json",
+]
 
 FORM = "puregrpc fuzz case"
 """What the file of a case says that it is."""
@@ -28,20 +40,28 @@ at once, as far as the server lets them be open together. ``volley``: so many as
 nobody looks at."""
 
 MANY = ("burst", "volley")
+STALLED = "stalled"
+"""A connection whose windows let no octet of an answer through."""
 
 Expectation = Literal[
     "answer", "refusal", "same", "any", "auth", "follows", "stored", "nothing", "alike", "distinct", "paged", "counted",
-    "lengths", "again",
+    "lengths", "again", "gone", "unlisted", "answered",
 ]  # fmt: skip
 """What is right: a call that is valid by the schema and gets a status; one that must not be served; the same answer as
 the ordinary form of the call; anything that keeps to the protocol; UNAUTHENTICATED or PERMISSION_DENIED; for the last
 stream the same answer as before; what an earlier stream has put; anything, no answer included; of the same request the
 same answer each time; in each answer another value of the field that ``stored`` names; of two walks through pages the
 same list; a number that grows with each call; a number that is that of a stream's messages; for the last stream the
-same status as for the first."""
+same status as for the first; for the last stream no answer that is as before what it has was taken away;
+no list with it;
+an answer to each message of a stream."""
 
 Stored = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 """Fields of a request and where they come back in a reply: the numbers that lead to them in each."""
+
+
+Take = tuple[int, tuple[int, ...], tuple[int, ...]]
+"""The stream whose answer has it, where it is there, and the tags that lead to its place here, outermost first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +79,9 @@ class Step:
     """The error code of a reset; the first octet of a message's prefix."""
     seconds: float = 0.0
     until: str = ""
-    """``headers``, ``message`` or ``end``; for a flood, the name of the probe."""
-    take: tuple[int, tuple[int, ...], int] | None = None
-    """A value from the answer to another stream that a message has: the stream, the field there, the tag here."""
+    """``headers``, ``message`` or ``end``; for a flood, the name of the probe; for a connection, `STALLED`."""
+    take: Take | None = None
+    """A value from the answer to another stream that a message has."""
 
 
 @dataclass(slots=True)
@@ -126,8 +146,8 @@ def case_to_json(case: Case) -> dict[str, Any]:
             if value := getattr(step, name):
                 shown[name] = value
         if step.take is not None:
-            stream, path, tag = step.take
-            shown["take"] = {"stream": stream, "field": list(path), "tag": tag}
+            stream, path, tags = step.take
+            shown["take"] = {"stream": stream, "field": list(path), "tags": list(tags)}
         steps.append(shown)
     made: dict[str, Any] = {
         "level": case.level,
@@ -172,8 +192,8 @@ def case_from_json(value: Mapping[str, Any]) -> Case:
         raise InvalidArgument(f"not a case of puregrpc fuzz: {error!r}") from None
 
 
-def _take(value: Any) -> tuple[int, tuple[int, ...], int] | None:
-    return None if value is None else (int(value["stream"]), tuple(value["field"]), int(value["tag"]))
+def _take(value: Any) -> Take | None:
+    return None if value is None else (int(value["stream"]), tuple(value["field"]), tuple(value["tags"]))
 
 
 def _text(octets: bytes) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from puregrpc.fuzz.cases.case import Case, Expectation, Step
 from puregrpc.fuzz.frames.probe import Fields, message
 
-__all__ = ["MARK", "auth_cases", "sequence_cases", "stream_cases"]
+__all__ = ["MARK", "auth_cases", "sequence_cases", "stream_cases", "unending_cases"]
 
 CANCEL = 8
 QUICK = 0.02
@@ -25,6 +25,9 @@ TOO_SHORT = (b"1m", b"2m", b"3m", b"5m", b"10m", b"20m")
 """Deadlines that pass while handlers are under way."""
 LENGTHS = (0, 2, 3, 300)
 IN_A_FRAME = 20
+UNENDING = 80
+"""Calls, more than a server has threads for."""
+UNENDING_SECONDS = 2.5
 MANY = 300
 """Calls, more than a server has places for."""
 
@@ -101,6 +104,12 @@ def sequence_cases(
             [begun, Step("data", 0, octets=message(longer), end=True), Step("wait", 0, until="end"), *follow(1)],
             "follows",
         )
+        yield case(
+            "a call with nothing in it after one with long texts",
+            [begun, Step("data", 0, octets=message(longer), end=True), Step("wait", 0, until="end"), Step("connect"),
+             Step("open", 1, fields), Step("data", 1, octets=message(b""), end=True), Step("wait", 1, until="end")],
+            "any",
+        )  # fmt: skip
     asked = Step("data", 0, octets=message(unusual), end=True)
     yield case(
         "a call after another caller's with the same message",
@@ -213,6 +222,24 @@ def sequence_cases(
             [*many, Step("pause", seconds=QUICK), Step("close", code=1), Step("connect"), *follow(count)],
             "follows",
         )
+
+
+def unending_cases(path: str, fields: Fields, octets: bytes, canary: tuple[str, Fields, bytes]) -> Iterator[Case]:
+    """An ordinary call of another method (path, fields, message) behind many that have no end and were cancelled."""
+    steps: list[Step] = []
+    for number in range(UNENDING):
+        steps += [Step("open", number, fields), Step("data", number, octets=message(octets), end=True)]
+    steps.append(Step("pause", seconds=0.2))
+    steps += [Step("reset", number, code=CANCEL) for number in range(UNENDING)]
+    # Who asks now and then whether its client is there still has time to do so.
+    steps += [Step("pause", seconds=UNENDING_SECONDS), Step("connect")]
+    other, other_fields, other_octets = canary
+    steps += [
+        Step("open", UNENDING, other_fields), Step("data", UNENDING, octets=message(other_octets), end=True),
+        Step("wait", UNENDING, until="end"),
+    ]  # fmt: skip
+    about = f"an ordinary call behind {UNENDING} of {path.rpartition('/')[2]} that were cancelled"
+    yield Case("sequence", other, tuple(steps), "follows", about, "CWE-404")
 
 
 def stream_cases(path: str, fields: Fields, messages: Sequence[bytes]) -> Iterator[Case]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from puregrpc.codec.wire_format.tags_and_varints import varint
 from puregrpc.fuzz.cases.answer import Answer
-from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.cases.case import STALLED, Case, Step, Take
 from puregrpc.fuzz.connection.link import Link
 from puregrpc.fuzz.connection.storm import volley
 from puregrpc.fuzz.connection.target import Target
@@ -22,6 +22,8 @@ __all__ = ["Outcome", "is_simple", "run_case"]
 
 SLACK = 1.0
 """Seconds beyond its deadline that a call's end may take."""
+NO_WINDOW = ((2, 0), (4, 0))
+"""SETTINGS of who takes no octet of an answer."""
 MOST_BODY = 16_000
 """Octets of the messages of a volley."""
 FLOOD_SECONDS = 2.5
@@ -82,14 +84,21 @@ def run_case(
     seconds = (case.seconds or deadline) + SLACK
     # A case is pieces, each of which has a connection of its own.
     pieces: list[list[Step]] = [[]]
+    stalled: list[bool] = [False]
     for step in case.steps:
         if step.kind == "connect":
             pieces.append([])
+            stalled.append(step.until == STALLED)
         else:
             pieces[-1].append(step)
-    for piece in pieces:
+    for piece, is_stalled in zip(pieces, stalled, strict=True):
+        if not piece and piece is not pieces[-1]:
+            continue
         try:
-            link = target.link(raw=is_raw, recorder=recorder)
+            if is_stalled:
+                link = target.link(settings=NO_WINDOW, takes_windows=False, recorder=recorder)
+            else:
+                link = target.link(raw=is_raw, recorder=recorder)
         except OSError as error:
             outcome.refused = str(error)
             return outcome
@@ -204,15 +213,17 @@ def _burst(step: Step, link: Link, outcome: Outcome, opened: dict[int, int]) -> 
         outcome.answers[number] = answer
 
 
-def _taken(take: tuple[int, tuple[int, ...], int], outcome: Outcome) -> bytes:
+def _taken(take: Take, outcome: Outcome) -> bytes:
     """A field whose value is that of a field in the answer to another stream."""
-    stream, path, tag = take
+    stream, path, tags = take
     answer = outcome.answers.get(stream)
     messages = answer.messages()[0] if answer is not None else []
     value = raw_value(messages[0][1], path) if messages else None
     if value is None:
         return b""
-    return varint(tag) + (varint(len(value)) if tag & 7 == 2 else b"") + value
+    for tag in reversed(tags):
+        value = varint(tag) + (varint(len(value)) if tag & 7 == 2 else b"") + value
+    return value
 
 
 def _crowd(step: Step, target: Target, meanwhile: Callable[[], bool] | None) -> None:

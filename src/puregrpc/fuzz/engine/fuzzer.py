@@ -14,13 +14,15 @@ from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import Case
 from puregrpc.fuzz.cases.headers import two_hosts
 from puregrpc.fuzz.checks.words import REFUSALS, Observation, Profile, normal_text
-from puregrpc.fuzz.connection.running import SLACK, body_of, is_simple, run_case
+from puregrpc.fuzz.connection.running import SLACK, Outcome, body_of, is_simple, run_case
 from puregrpc.fuzz.engine.aftermath import BUSY_SOON, MOST_KEPT
 from puregrpc.fuzz.engine.beginning import is_small
 from puregrpc.fuzz.engine.findings import Progress, Report
 from puregrpc.fuzz.engine.measuring import Measuring
 from puregrpc.fuzz.engine.watching import DOWN, OutOfTime
 from puregrpc.fuzz.phases.counted import counted_cases
+from puregrpc.fuzz.phases.flows import Flow, flows_of
+from puregrpc.fuzz.phases.lives import linked_cases, lives
 from puregrpc.fuzz.phases.pages import page_cases
 from puregrpc.fuzz.phases.planner import in_turn
 from puregrpc.fuzz.values.choices import Choices
@@ -35,6 +37,8 @@ LOOK_EVERY = 128
 MANY_CALLS = 20
 """A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
 MOST_REFUSED = 4
+LINKED = 0.03
+"""Of the plan, for methods that want a thing that there is."""
 FLOW_TIMES = 2
 """So often a thing is put and got, until it is known what comes back: a version that grows may be as it was once."""
 MOST_AMPLIFIER = 4096
@@ -82,13 +86,15 @@ class Fuzzer(Measuring):
                 self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.29)
             self._growing(ending, 0.36)
             if "sequence" in levels:
-                self._flows(usable, 0.43)
-                self._drive("pages", page_cases(ending, self.generator, self._ask), 0.435)
-                self._drive("counted", counted_cases(ending, self.generator, self._ask), 0.44)
-                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.46)
-                self._drive("together", planner.mixed(ending), 0.48)
-                self._volleys(steady, 0.49)
+                self._flows(usable, 0.42)
+                self._drive("pages", page_cases(ending, self.generator, self._ask), 0.455)
+                self._drive("counted", counted_cases(ending, self.generator, self._ask), 0.46)
+                self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.475)
+                self._drive("together", planner.mixed(ending), 0.49)
+                self._volleys(steady, 0.5)
                 self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 2), 0.58)
+                if self._canary is not None and self._canary.ends:
+                    self._drive("unending", planner.unending(usable, self._canary), 0.585)
                 self._calm()
             pairs = in_turn([planner.pairs(each) for each in ending]) if "schema" in levels else iter(())
             if "schema" in levels:
@@ -363,23 +369,36 @@ class Fuzzer(Measuring):
                 self._drive("auth", self.planner.auth(profile), 0.2, is_planned=False)
 
     def _flows(self, profiles: list[Profile], share: float) -> None:
-        """What one method puts and another gives back."""
-        from puregrpc.fuzz.phases.flows import flows_of
-
+        """What one method puts and another gives back, and what becomes of it."""
         self._phase = "flows"
+        # The first page of a list is to have what is made.
+        self._fresh()
         found: list[Iterator[Case]] = []
-        for flow in flows_of([each for each in profiles if each.ends], self.generator):
-            case = flow.ordinary(self.generator)
-            replies: list[bytes] = []
-            for _ in range(FLOW_TIMES):
-                outcome = run_case(case, self.target, deadline=self.options.deadline)
-                self._count(case)
-                answer = outcome.answers.get(outcome.last)
-                messages = answer.messages()[0] if answer is not None and answer.code == 0 else []
-                replies += [octets for _, octets in messages[:1]]
-            if replies and flow.confirm(case, replies):
+        ending = [each for each in profiles if each.ends]
+        for first in flows_of(ending, self.generator):
+            flow = first if self._is_confirmed(first) else first.otherwise
+            if flow is not None and (flow is first or self._is_confirmed(flow)):
+                found.insert(0, lives(flow, ending, self.generator, self._run_counted))
                 found.append(flow.cases(self.generator))
         self._drive("flows", in_turn(found, 4), share)
+        if {"schema", "sequence"} <= set(self.options.levels):
+            linked = list(linked_cases(ending, self.generator, self._run_counted))
+            self._drive("linked", in_turn(linked, 4), share + LINKED)
+
+    def _is_confirmed(self, flow: Flow) -> bool:
+        """Whether ordinary values come back, which of them the flow keeps."""
+        case = flow.ordinary(self.generator)
+        replies: list[bytes] = []
+        for _ in range(FLOW_TIMES):
+            outcome = self._run_counted(case)
+            answer = outcome.answers.get(outcome.last)
+            messages = answer.messages()[0] if answer is not None and answer.code == 0 else []
+            replies += [octets for _, octets in messages[:1]]
+        return bool(replies) and flow.confirm(case, replies)
+
+    def _run_counted(self, case: Case) -> Outcome:
+        self._count(case)
+        return run_case(case, self.target, deadline=self.options.deadline)
 
 
 def _shapes(profiles: list[Profile]) -> list[Profile]:

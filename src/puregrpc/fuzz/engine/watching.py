@@ -20,7 +20,8 @@ from puregrpc.fuzz.connection.target import Target
 from puregrpc.fuzz.engine.findings import Event, Note, Report
 from puregrpc.fuzz.engine.options import Options
 from puregrpc.fuzz.measures.usage import UsageWatch
-from puregrpc.fuzz.phases.counted import miscounted, miscounted_streams
+from puregrpc.fuzz.phases.counted import miscounted, miscounted_streams, unanswered
+from puregrpc.fuzz.phases.lives import still_there
 from puregrpc.fuzz.phases.pages import unlike_pages
 from puregrpc.fuzz.phases.planner import Planner
 from puregrpc.fuzz.phases.together import given_twice, refused_again, unlike
@@ -44,7 +45,8 @@ MOST_BEFORE = 1024
 
 COMPARED: dict[str, Callable[[Case, Outcome], list[Observation]]] = {
     "alike": unlike, "distinct": given_twice, "paged": unlike_pages, "counted": miscounted,
-    "lengths": miscounted_streams, "again": refused_again,
+    "lengths": miscounted_streams, "again": refused_again, "gone": still_there, "unlisted": still_there,
+    "answered": unanswered,
 }  # fmt: skip
 """What cases of several calls show when their answers are compared."""
 
@@ -227,17 +229,14 @@ class Watching:
     def _observe(self, case: Case, outcome: Outcome) -> list[Observation]:
         """What is wrong with the outcome of a case that was carried out alone."""
         found: list[Observation] = []
-        is_of_several = bool(case.stored) or case.expects == "alike"
-        others = {step.stream: step.fields for step in case.steps if step.kind in ("open", "burst")}
-        others = others if is_of_several else {}
+        fields_of = {step.stream: step.fields for step in case.steps if step.kind in ("open", "burst")}
         is_put = all(answer.code == 0 for number, answer in outcome.answers.items() if number != outcome.last)
         for number, answer in outcome.answers.items():
             is_last = number == outcome.last
             if not answer.ended and outcome.closed:
                 continue
-            path = next(
-                (value.decode("latin-1") for name, value in others.get(number, ()) if name == b":path"), case.method
-            )
+            paths = (value.decode("latin-1") for name, value in fields_of.get(number, ()) if name == b":path")
+            path = next((each for each in paths if each in self.profiles), case.method)
             if (is_last and (is_put or case.expects != "stored")) or (answer.ended and not is_last):
                 found += self.judge.judge(case, answer, self.profiles.get(path), is_last=is_last)
         if case.expects in COMPARED:

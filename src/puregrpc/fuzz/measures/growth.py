@@ -9,8 +9,9 @@ from functools import partial
 from itertools import count
 from operator import itemgetter
 
-from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.cases.case import STALLED, Case, Step
 from puregrpc.fuzz.checks.words import Observation, Profile
+from puregrpc.fuzz.connection.running import NO_WINDOW
 from puregrpc.fuzz.connection.target import Target
 from puregrpc.fuzz.frames.probe import Fields, message
 from puregrpc.fuzz.measures.usage import MEBIBYTE
@@ -132,7 +133,8 @@ def _call(profile: Profile) -> tuple[Step, ...]:
 
 
 def _cancels(profile: Profile) -> Repeated:
-    steps: list[Step] = []
+    # A stream whose answers are not taken is under way however late it is cancelled.
+    steps: list[Step] = [Step("connect", until=STALLED)] if profile.method.is_server_stream else []
     for number in range((LOOKS + 1) * PIECE // TOGETHER):
         first = number * TOGETHER
         steps.append(Step("burst", first, profile.fields, message(profile.octets), code=TOGETHER))
@@ -156,7 +158,7 @@ def left_behind(profile: Profile) -> Iterator[Case]:
     behind = (Step("open", LAST, profile.fields), Step("message", LAST, octets=profile.octets, end=True))
     for about, steps in (("were cancelled", _cancels(profile).steps), ("came to their deadline", tuple(late))):
         yield Case(
-            "sequence", profile.path, (*steps, *behind, Step("wait", LAST, until="end")), "follows",
+            "sequence", profile.path, (*steps, Step("connect"), *behind, Step("wait", LAST, until="end")), "follows",
             f"an ordinary call behind many that {about}",
         )  # fmt: skip
 
@@ -328,13 +330,17 @@ def _at(profile: Profile, path: bytes) -> Fields:
 
 
 def _on_a_connection(target: Target, profile: Profile, body: bytes, *, cancel: bool = False) -> int:
-    return _made(target, [(profile.fields, body)] * PIECE, cancel=cancel)
+    is_stream = profile.method.is_server_stream
+    return _made(target, [(profile.fields, body)] * PIECE, cancel=cancel, is_stream=is_stream)
 
 
-def _made(target: Target, calls: Sequence[tuple[Fields, bytes]], *, cancel: bool = False) -> int:
+def _made(
+    target: Target, calls: Sequence[tuple[Fields, bytes]], *, cancel: bool = False, is_stream: bool = False
+) -> int:
     """Make calls on a connection of its own, some at a time; how many have ended."""
     try:
-        with target.link() as link:
+        is_stalled = cancel and is_stream
+        with target.link(settings=NO_WINDOW, takes_windows=False) if is_stalled else target.link() as link:
             until = time.monotonic() + 3
             while not link.has_settings and not link.closed and time.monotonic() < until:
                 link.turn(0.1)

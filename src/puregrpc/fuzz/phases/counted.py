@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from puregrpc.fuzz.cases.answer import Answer
-from puregrpc.fuzz.cases.case import Case, Step
+from puregrpc.fuzz.cases.case import Case, Expectation, Step, Stored
 from puregrpc.fuzz.cases.headers import without_deadline
 from puregrpc.fuzz.checks.words import Observation, Profile
 from puregrpc.fuzz.connection.running import Outcome
@@ -17,7 +17,7 @@ from puregrpc.fuzz.values.fields import leaves, raw_value
 from puregrpc.fuzz.values.generate import Generator
 from puregrpc.proto.descriptors import FieldType
 
-__all__ = ["counted_cases", "miscounted", "miscounted_streams"]
+__all__ = ["counted_cases", "miscounted", "miscounted_streams", "unanswered"]
 
 COUNTS = {FieldType.INT32, FieldType.INT64, *UNSIGNED}
 BEFORE, BEHIND = 3, 2
@@ -25,6 +25,11 @@ BEFORE, BEHIND = 3, 2
 AT_ONCE = 20
 ROUNDS = 10
 LENGTHS = (2, 3, 300)
+MORE_LENGTHS = (1, 7)
+ANSWERED = (1, 2, 3, 5, 8)
+"""Messages of streams each of which has one answer."""
+MOST_WRONG = 2
+"""Of these lengths so many may have fewer answers; where more have, and two messages have one, that is its way."""
 PATIENCE = 10.0
 
 Ask = Callable[[Profile], "Answer | None"]
@@ -34,6 +39,8 @@ def counted_cases(profiles: Sequence[Profile], generator: Generator, ask: Ask) -
     """Calls at once of methods that count their calls, and streams of methods that may count their messages."""
     for profile in profiles:
         method = profile.method
+        if method.is_client_stream and method.is_server_stream and profile.is_steady and profile.ends:
+            yield _conversation(profile)
         if method.is_server_stream or profile.answer is None or profile.answer.code != 0 or not profile.ends:
             continue
         paths = [path for path, plan in leaves(generator, method.output_type) if plan.field.type in COUNTS]
@@ -66,14 +73,28 @@ def _streams(profile: Profile, paths: Sequence[Path]) -> Case:
     """Streams of several lengths, and some with empty messages among the ordinary ones."""
     ordinary, empty = message(profile.octets), message(b"")
     streams = [[ordinary] * count for count in LENGTHS] + [[ordinary, empty], [ordinary, empty, ordinary]]
+    streams += [[ordinary] * count for count in MORE_LENGTHS]
+    return _of_streams(profile, streams, "what is counted of the messages of a stream", "lengths",
+                       tuple((path, path) for path in paths))  # fmt: skip
+
+
+def _conversation(profile: Profile) -> Case:
+    """Streams of several lengths, and one with an empty message inside."""
+    ordinary = message(profile.octets)
+    streams = [*([ordinary] * count for count in ANSWERED), [ordinary, message(b""), ordinary]]
+    return _of_streams(profile, streams, "what is answered of the messages of a stream", "answered", ())
+
+
+def _of_streams(
+    profile: Profile, streams: Sequence[Sequence[bytes]], about: str, expects: Expectation, stored: Stored
+) -> Case:
     steps: list[Step] = []
     for number, messages in enumerate(streams):
         steps += [
             Step("open", number, profile.fields), Step("data", number, octets=b"".join(messages), end=True),
             Step("wait", number, until="end"),
         ]  # fmt: skip
-    about = "what is counted of the messages of a stream"
-    return Case("sequence", profile.path, tuple(steps), "lengths", about, stored=tuple((path, path) for path in paths))
+    return Case("sequence", profile.path, tuple(steps), expects, about, stored=stored)
 
 
 def miscounted(case: Case, outcome: Outcome) -> list[Observation]:
@@ -96,7 +117,10 @@ def miscounted(case: Case, outcome: Outcome) -> list[Observation]:
 def miscounted_streams(case: Case, outcome: Outcome) -> list[Observation]:
     """Whether a field that is the number of messages of two streams is not that of another."""
     for path, _ in case.stored:
-        values = [_number(outcome.answers.get(number), path) for number in range(len(LENGTHS) + 2)]
+        values = [_number(outcome.answers.get(number), path) for number in range(len(LENGTHS) + 4)]
+        one, seven = values[-2:]
+        if one == 1 and values[0] == LENGTHS[0] and (values[1], seven) not in ((LENGTHS[1], 7), (None, None)):
+            return [Observation("property", f"{case.about}: {seven} of 7", ("length",))]
         if values[:2] != list(LENGTHS[:2]):
             continue
         if values[2] is not None and values[2] != LENGTHS[2]:
@@ -105,6 +129,25 @@ def miscounted_streams(case: Case, outcome: Outcome) -> list[Observation]:
         if values[3] == 2 and values[4] is not None and values[4] != 3:
             text = f"{case.about}: {values[4]} of 3, the second of which is empty"
             return [Observation("property", text, ("empty",))]
+        if values[3] == values[4] == 1:
+            return [Observation("property", f"{case.about}: none of what is behind an empty one", ("empty",))]
+    return []
+
+
+def unanswered(case: Case, outcome: Outcome) -> list[Observation]:
+    """Whether some messages of a stream have no answer, where each has one otherwise."""
+    answers = [outcome.answers.get(number) for number in range(len(ANSWERED) + 1)]
+    if any(each is None or each.code != 0 for each in answers):
+        return []
+    *counts, last = (len(each.messages()[0]) if each is not None else 0 for each in answers)
+    wrong = [(count, sent) for count, sent in zip(counts, ANSWERED, strict=True) if count != sent]
+    if counts[0] != 1 or (counts[1] != 2 and len(wrong) > MOST_WRONG) or any(count > sent for count, sent in wrong):
+        return []
+    if wrong:
+        count, sent = wrong[0]
+        return [Observation("property", f"{case.about}: {count} of {sent}", ("answers",))]
+    if last == 1:
+        return [Observation("property", f"{case.about}: none of what is behind an empty one", ("empty",))]
     return []
 
 

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from puregrpc.codec.wire_format.tags_and_varints import varint
-from puregrpc.fuzz.cases.case import Case, Step, Stored
+from puregrpc.fuzz.cases.case import Case, Step, Stored, Take
 from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.values.choices import Directed, Path
 from puregrpc.fuzz.values.field_values import words_of
 from puregrpc.fuzz.values.fields import ALL, ENTRIES, PRESENT, common_fields, leaves, lost_field, with_field
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
-from puregrpc.proto.descriptors import FieldType
+from puregrpc.proto.descriptors import FieldDescriptor, FieldType, MessageDescriptor
 
-__all__ = ["Flow", "flows_of"]
+__all__ = ["GETS", "KEPT_BY_SERVERS", "KEYS", "PUTS", "READS", "Flow", "called", "flows_of", "is_same", "tags_to"]
 
 PUTS = ("put", "set", "create", "add", "insert", "store", "save", "write", "update", "upsert", "register", "post")
 GETS = ("get", "read", "fetch", "find", "lookup", "load", "show", "describe", "retrieve", "query")
@@ -68,6 +68,7 @@ TIMES = {
     "google.protobuf.Duration": _times((1, 500_000_000), (0, 1000), (-90, -500_000_000), (34_560_000, 0)),
 }
 """As they are written: before 1970, behind 2038, and parts of a second down to millionths, which most clocks have."""
+OCTETS = (b"a\0b", b" a ", b"\xff\0\x80", b"a\n", b"\xef\xbb\xbfa", bytes(range(256)))
 LISTS = (2, 30, 300)
 """How many values are put into a list, in order and none of them twice: it may be kept as a set."""
 LISTED = {
@@ -75,8 +76,15 @@ LISTED = {
     FieldType.UINT32: True, FieldType.UINT64: True,
 }  # fmt: skip
 """Types of the values of lists that are compared, and whether they are numbers."""
+FIXED = {
+    FieldType.FIXED64: 1, FieldType.SFIXED64: 1, FieldType.DOUBLE: 1,
+    FieldType.FIXED32: 5, FieldType.SFIXED32: 5, FieldType.FLOAT: 5,
+}  # fmt: skip
+"""Wire types of what has so many octets."""
 MADE_AT_ONCE = 20
 MADE_ROUNDS = 8
+MADE_APART = 0.03
+"""Seconds between things whose keys differ, if keys are told apart by anything."""
 
 
 @dataclass(slots=True)
@@ -95,6 +103,8 @@ class Flow:
     fields: list[tuple[Path, Path, FieldPlan]]
     readers: list[Profile] = field(default_factory=list)
     """Other methods of the service that only read."""
+    otherwise: Flow | None = None
+    """With the key of the reply, where the request has one as well: servers may make keys whatever they are given."""
 
     def cases(self, generator: Generator) -> Iterator[Case]:
         """The ordinary one, two things one after another, then values of every field in turn, and of keys."""
@@ -122,6 +132,7 @@ class Flow:
                 about = "a thing that was put twice, with less in its maps then"
                 if more:
                     yield self._case(generator, about, puts, self._stored(), of=1)
+        yield self._case(generator, "what was put, and got before", [self._put(generator, {})], self._stored(), times=2)
         yield from self._defaults(generator)
         for at in range(2, 2 + VALUES_OF_A_FIELD):
             for path, other, plan in self.fields:
@@ -157,7 +168,8 @@ class Flow:
         steps: list[Step] = []
         for number in range(2):
             steps += [
-                Step("burst", number, self.put.fields, message(octets), code=1), Step("wait", number, until="all")
+                Step("burst", number, self.put.fields, message(octets), code=1), Step("wait", number, until="all"),
+                Step("pause", seconds=MADE_APART),
             ]  # fmt: skip
         for number in range(MADE_ROUNDS):
             steps.append(Step("burst", 2 + number * MADE_AT_ONCE, self.put.fields, message(octets), code=MADE_AT_ONCE))
@@ -192,9 +204,42 @@ class Flow:
         self.fields = same + lost if is_lost else same
         return bool(same)
 
+    def put_steps(self, generator: Generator, number: int, *, is_other: bool = False) -> tuple[Step, ...]:
+        """A call that puts ordinary values, or other ones under another key, as the stream of this number."""
+        key = self._key(3) if is_other else None
+        octets = self._put(generator, self._others() if is_other else {}, key)
+        return called(self.put, number, octets)
+
+    def keyed(
+        self, generator: Generator, profile: Profile, octets: bytes, number: int, *, of: int = 0, is_other: bool = False
+    ) -> tuple[Step, ...]:
+        """A call of another method about the thing that the stream ``of`` has put; none if it has no such field."""
+        path, plan = self.key_in(generator, profile)
+        if plan is None:
+            return ()
+        descriptor = profile.method.input_type
+        if self.key_plan is None:
+            return called(profile, number, octets, (of, self.reply_key, tags_to(descriptor, path)))
+        key = self._key(3) if is_other else None
+        value = self.key_plan.encoded[1] if key is None else key
+        return called(profile, number, with_field(descriptor, octets, path, plan.tag + value))
+
+    def key_in(self, generator: Generator, profile: Profile) -> tuple[Path, FieldPlan | None]:
+        """Where a request of another method has the key of a thing."""
+        wanted = self.wanted.field
+        for path, plan in leaves(generator, profile.method.input_type):
+            if plan.field.name == wanted.name and plan.field.type is wanted.type and len(path) < 3:
+                return path, plan
+        return (), None
+
     def _others(self) -> dict[Path, bytes]:
         """Other values for the fields, as simple as the ordinary ones."""
         return {path: plan.tag + min(plan.encoded[2:], key=len) for path, _, plan in self.fields if plan.encoded[2:]}
+
+    @property
+    def stored(self) -> Stored:
+        """What is compared."""
+        return self._stored()
 
     def _stored(self) -> Stored:
         return tuple(part for each in self.fields for part in _parts(*each))
@@ -212,14 +257,18 @@ class Flow:
     def _case(
         self, generator: Generator, about: str, puts: Sequence[bytes], stored: Stored, *, key: bytes | None = None,
         of: int = 0, readers: Sequence[Profile] = (), looks_between: bool = False,
+        times: int = 1,
     ) -> Case:  # fmt: skip
-        """``of``: the number of the put that counts; ``looks_between``: what was put is got behind each put."""
+        """``of``: the number of the put that counts; ``looks_between``: what was put is got behind each put.
+
+        It is got so many ``times`` at the end.
+        """
         wanted = generator.message(self.get.method.input_type, Directed({}, fill=True))
-        take: tuple[int, Path, int] | None = None
+        take: Take | None = None
         if self.key_plan is not None:
             wanted += self.wanted.tag + (self.key_plan.encoded[1] if key is None else key)
         else:
-            take = (of, self.reply_key, self.wanted.field.number << 3 | (self.wanted.tag[0] & 7))
+            take = (of, self.reply_key, (self.wanted.field.number << 3 | (self.wanted.tag[0] & 7),))
         steps: list[Step] = []
         number = 0
         for octets in puts:
@@ -240,12 +289,41 @@ class Flow:
                 Step("wait", number, until="end"),
             ]  # fmt: skip
             number += 1
-        steps += [
-            Step("open", number, self.get.fields), Step("message", number, octets=wanted, end=True, take=take),
-            Step("wait", number, until="end"),
-        ]  # fmt: skip
+        for last in range(number, number + times):
+            steps += [
+                Step("open", last, self.get.fields), Step("message", last, octets=wanted, end=True, take=take),
+                Step("wait", last, until="end"),
+            ]  # fmt: skip
         about = f"{about}, by {self.put.method.name} and {self.get.method.name}"
         return Case("sequence", self.get.path, tuple(steps), "stored", about, stored=stored, stored_by=of)
+
+
+def called(profile: Profile, number: int, octets: bytes, take: Take | None = None) -> tuple[Step, ...]:
+    """A call with one message, and its end."""
+    return (
+        Step("open", number, profile.fields), Step("message", number, octets=octets, end=True, take=take),
+        Step("wait", number, until="end"),
+    )  # fmt: skip
+
+
+def tags_to(descriptor: MessageDescriptor, path: Path) -> tuple[int, ...]:
+    """The tags that lead to a scalar of single messages."""
+    found: list[int] = []
+    current: MessageDescriptor | None = descriptor
+    for number in path:
+        field = next((each for each in current.fields if each.number == number), None) if current else None
+        if field is None:
+            return ()
+        found.append(number << 3 | wire_type_of(field))
+        current = field.message_type
+    return tuple(found)
+
+
+def wire_type_of(field: FieldDescriptor) -> int:
+    """How a scalar, or a message, is written."""
+    if field.type in FIXED:
+        return FIXED[field.type]
+    return 2 if field.type in (FieldType.STRING, FieldType.BYTES, FieldType.MESSAGE) else 0
 
 
 def _without_all(path: Path) -> Path:
@@ -272,12 +350,16 @@ def _values(path: Path, plan: FieldPlan, at: int) -> Iterator[bytes]:
     if path[-1] == ENTRIES or path[-2:-1] == (ALL,):
         if at - 2 < len(LISTS):
             yield (_entries if path[-1] == ENTRIES else _elements)(plan, LISTS[at - 2])
+        if at == 2 and path[-1] == ENTRIES:
+            yield _entries(plan, 2) + _within(plan, _entry_key(plan))
         return
     if path[-1] != ALL:
         if at < len(plan.encoded) and len(plan.encoded[at]) < MOST_OCTETS:
             yield plan.tag + plan.encoded[at]
         if plan.field.type is FieldType.STRING and plan.encode is not None and at - 2 < len(TEXTS):
             yield plan.tag + plan.encode(TEXTS[at - 2])
+        if plan.field.type is FieldType.BYTES and plan.encode is not None and at - 2 < len(OCTETS):
+            yield plan.tag + plan.encode(OCTETS[at - 2])
         if kind is not None and at - 2 < len(TIMES.get(kind.full_name, ())):
             time = TIMES[kind.full_name][at - 2]
             yield plan.tag + varint(len(time)) + time
@@ -296,6 +378,13 @@ def _elements(plan: FieldPlan, count: int) -> bytes:
     return b"".join(
         _within(plan, b"".join(each.tag + _value(each, number) for each in singles)) for number in range(count)
     )
+
+
+def _entry_key(plan: FieldPlan) -> bytes:
+    """An entry of a map whose value is the default."""
+    assert plan.plan is not None
+    key = next(each for each in plan.plan.fields() if each.field.number == 1)
+    return key.tag + _value(key, 99)
 
 
 def _entries(plan: FieldPlan, count: int) -> bytes:
@@ -331,25 +420,28 @@ def flows_of(profiles: Sequence[Profile], generator: Generator) -> list[Flow]:
             continue
         for get in unary:
             other, *what = words_of(get.method.name) or [""]
-            if other in GETS and _is_same(noun, what) and put.path.rpartition("/")[0] == get.path.rpartition("/")[0]:
-                flow = _flow(put, get, noun, generator)
-                if flow is not None:
+            if other in GETS and is_same(noun, what) and put.path.rpartition("/")[0] == get.path.rpartition("/")[0]:
+                both = list(_flows(put, get, noun, generator))
+                for flow in both:
                     flow.readers = [
                         each for each in unary
                         if each not in (put, get) and each.answer is not None and each.answer.code == 0
                         and (words_of(each.method.name) or [""])[0] in READS
                         and each.path.rpartition("/")[0] == put.path.rpartition("/")[0]
                     ][:MOST_READERS]  # fmt: skip
-                    found.append(flow)
+                if len(both) > 1:
+                    both[0].otherwise = both[1]
+                found += both[:1]
     return found
 
 
-def _is_same(noun: Sequence[str], other: Sequence[str]) -> bool:
+def is_same(noun: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether the names of two methods, without their verbs, are about the same kind of thing."""
     one, two = "".join(noun).rstrip("s"), "".join(other).rstrip("s")
     return one == two or not one or not two
 
 
-def _flow(put: Profile, get: Profile, noun: Sequence[str], generator: Generator) -> Flow | None:
+def _flows(put: Profile, get: Profile, noun: Sequence[str], generator: Generator) -> Iterator[Flow]:
     fields = common_fields(generator, put.method.input_type, get.method.output_type)
     wanted = [(path, plan) for path, plan in leaves(generator, get.method.input_type) if len(path) == 1]
     own = [*KEYS, *("_".join((*noun, key)) for key in KEYS)]
@@ -359,9 +451,11 @@ def _flow(put: Profile, get: Profile, noun: Sequence[str], generator: Generator)
         for path, other in leaves(generator, put.method.input_type):
             if other.field.name in names and other.field.type is plan.field.type and len(other.encoded) > 1:
                 kept = [each for each in fields if each[0] != path]
-                made = Flow(put, get, path, (), plan, other, kept)
-                return made if kept else None
+                if kept:
+                    yield Flow(put, get, path, (), plan, other, kept)
+                break
         for path, other in leaves(generator, put.method.output_type):
             if other.field.name in names and other.field.type is plan.field.type:
-                return Flow(put, get, (), path, plan, None, fields) if fields else None
-    return None
+                if fields:
+                    yield Flow(put, get, (), path, plan, None, fields)
+                break

@@ -116,7 +116,7 @@ class Pages:
         """Calls for so many pages, each with the token of the one before it."""
         octets = self.message(size)
         for number in range(first, first + count):
-            take = None if number == first else (number - 1, (self.next,), self.token.field.number << 3 | 2)
+            take = None if number == first else (number - 1, (self.next,), (self.token.field.number << 3 | 2,))
             yield Step("open", number, self.profile.fields)
             yield Step("message", number, octets=octets, end=True, take=take)
             yield Step("wait", number, until="end")

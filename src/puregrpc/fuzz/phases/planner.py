@@ -10,7 +10,7 @@ from puregrpc.fuzz.cases import conversations
 from puregrpc.fuzz.cases.case import Case, Expectation, Step
 from puregrpc.fuzz.cases.damage import broken_at_random, damaged
 from puregrpc.fuzz.cases.headers import header_cases, metadata_cases, request_fields
-from puregrpc.fuzz.cases.sequences import DEADLINE, MARK, auth_cases, sequence_cases, stream_cases
+from puregrpc.fuzz.cases.sequences import DEADLINE, MARK, auth_cases, sequence_cases, stream_cases, unending_cases
 from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.floods import FLOODS_BY_KIND
 from puregrpc.fuzz.frames.probe import Fields, Probe, message
@@ -29,7 +29,7 @@ VARIED = 4
 SMALL = (10, 3)
 """Numbers that most methods take."""
 NUMBERS = {*SIGNED, *UNSIGNED}
-LONG = (3000, 30_000)
+LONG = (900, 3000, 30_000)
 LONGER = MARK.decode()
 UNUSUAL = 0x5EED1E55
 PAIR_VALUES = 10
@@ -215,6 +215,13 @@ class Planner:
             unusual=self.varied(profile, UNUSUAL),
             longer=self.stretched(profile, 80),
         )
+
+    def unending(self, profiles: Sequence[Profile], canary: Profile) -> Iterator[Case]:
+        """Calls of methods that have no end, cancelled, and an ordinary one of another method behind them."""
+        for profile in profiles:
+            if not profile.ends:
+                other = canary.path, canary.fields, canary.octets
+                yield from unending_cases(profile.path, profile.fields, profile.octets, other)
 
     def candidates(self, profile: Profile) -> Iterator[bytes]:
         """Messages that are ordinary, each with another value in one of its fields."""

@@ -48,9 +48,12 @@ def lists(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple
 
 def times(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple[Path, FieldPlan]]:
     """The single times and durations of a message."""
+    many: set[Path] = set()
     for path, plan in generator.paths(descriptor):
         kind = plan.field.message_type
-        if len(path) == 1 and not plan.field.is_repeated and kind is not None and kind.full_name in TIMES:
+        if plan.field.is_repeated or any(path[:length] in many for length in range(1, len(path))):
+            many.add(path)
+        elif len(path) < MOST_DEPTH and kind is not None and kind.full_name in TIMES:
             yield path, plan
 
 
