@@ -186,7 +186,6 @@ class IncomingCall(ServerCall):
             session.room.growing.pop(self, None)
         return False
 
-    @property
     def is_to_wait(self) -> bool:
         """More waits to be sent than may: the handler is to begin later, for which is seen to. With the connection at
         hand."""
@@ -227,7 +226,7 @@ class IncomingCall(ServerCall):
 
     async def run(self) -> None:
         """Run the handler and send what it gives: the whole of the call from its request on."""
-        if self.is_to_wait:
+        if self.is_to_wait():
             return
         if self.route.expected_answer:
             self.session.foreseen.add(self, self.route.expected_answer)
@@ -249,7 +248,8 @@ class IncomingCall(ServerCall):
             except Exception as fault:
                 self.crashed(fault)
         finally:
-            self.session.foreseen.drop(self)
+            if self.session.room.foreseen:
+                self.session.foreseen.drop(self)
             if self.holds_place:
                 self.let_go()
 
@@ -397,9 +397,11 @@ class IncomingCall(ServerCall):
         else:
             self.send_message(data)
             session.wire.send_trailers(self, self.good_end, self.trailing_metadata)
-        session.foreseen.drop(self)
-        if session.room.waiting:
-            session.room.look_soon()
+        room = session.room
+        if room.foreseen:
+            session.foreseen.drop(self)
+        if room.waiting:
+            room.look_soon()
         if self.ended is None:
             self.is_finished = True
             session.calls_ended[0] += 1

@@ -185,7 +185,7 @@ class OnThread(IncomingCall):
         self.charged = 0
 
     def _postpone(self) -> None:
-        if not self.is_to_wait:
+        if not self.is_to_wait():
             if self.ended is None:
                 self.begin_soon()
             else:

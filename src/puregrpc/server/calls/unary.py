@@ -106,7 +106,7 @@ class InPlaceCall(UnaryRequestCall):
         """What the plain function returned to be awaited."""
 
     def begin_soon(self) -> None:
-        if self.is_to_wait:
+        if self.is_to_wait():
             return
         self.has_begun = True
         try:
