@@ -59,6 +59,21 @@ def decode(decoder: HeaderDecoder, block: bytes) -> Fields:
 # -- the decoder
 
 
+def plain_literal(field: Field, kind: int) -> bytes:
+    """A literal with incremental indexing (0x40), without (0x00), or never indexed (0x10)."""
+    name, value = field
+    return bytes((kind, len(name))) + name + bytes((len(value),)) + value
+
+
+literals = st.lists(
+    st.builds(
+        plain_literal, fields.filter(lambda field: len(field[1]) < 127), st.sampled_from([0x00, 0x00, 0x00, 0x10, 0x40])
+    ),
+    min_size=1,
+    max_size=3,
+).map(b"".join)
+
+
 @st.composite
 def decoder_runs(draw: st.DrawFn) -> tuple[int, int, list[Any]]:
     pool = draw(st.lists(fields, min_size=1, max_size=4))
@@ -72,6 +87,7 @@ def decoder_runs(draw: st.DrawFn) -> tuple[int, int, list[Any]]:
         st.tuples(st.just("size"), st.sampled_from(SIZES)),
         st.tuples(st.just("octets"), st.binary(max_size=12)),
         st.tuples(st.just("octets"), st.lists(st.integers(0x80, 0xFF), max_size=5).map(bytes)),
+        st.tuples(st.just("octets"), st.builds(bytes.__add__, st.sampled_from([b"\x83", b"\x83\x86"]), literals)),
         st.tuples(st.just("damage"), few, st.integers(0, 30), st.integers(0, 255)),
     )
     table_size = draw(st.sampled_from([0, 100, 200, 4096]))
@@ -139,6 +155,22 @@ def test_a_block_that_repeats_is_the_same_object_until_the_table_changes() -> No
     again = decoder.decode(peer.encode(response))
     assert again is not second
     assert again[0] is first[0]  # other indexes, the same fields: what the reader kept about them stands
+
+
+def test_a_block_with_literals_is_kept_when_it_repeats_and_inserts_nothing() -> None:
+    decoder, peer = HeaderDecoder(1000), hpack.Encoder()
+    decoder.decode(peer.encode([(b"grpc-status", b"0")]))
+    trailers = peer.encode([(b"grpc-status", b"0")]) + plain_literal((b"grpc-message", b""), 0x00)
+    fields = ((b"grpc-status", b"0"), (b"grpc-message", b""))
+    assert [decode(decoder, trailers) for _ in range(4)] == [fields] * 4
+    assert decoder.blocks[trailers] == (decoder.decode(trailers)[0], ())
+    decoder.decode(peer.encode([(b"x-request-id", b"1")]))
+    assert trailers not in decoder.blocks  # its index has another meaning now
+    inserting = b"\x83" + plain_literal((b"a", b"1"), 0x40)
+    before = len(decoder.table)
+    for _ in range(4):
+        decoder.decode(inserting)
+    assert len(decoder.table) == before + 4
 
 
 def test_caches_are_bounded_in_count() -> None:

@@ -26,8 +26,11 @@ from puregrpc.wire.limits import HEADER_DECODE_LIMIT, LARGE_HEADER_BLOCK, TURN_S
 __all__ = ["FieldRun", "HeaderBombError", "HeaderDecoder", "HeaderDecodingError", "HeaderListTooLargeError"]
 
 MAX_CACHED_RUNS = 128
-MAX_CACHED_RUN_OCTETS = 64
+MAX_CACHED_FIELDS = 64
 """How many fields a run may have to be kept; a gRPC call has some ten."""
+
+MAX_REPEATED_OCTETS = 256
+"""How long a block with literals may be to be kept when it repeats."""
 
 MAX_CACHED_OCTETS = 24 << 10
 """What the cached runs may take of memory together, with what their reader made of them: a dozen of usual ones. Each
@@ -115,7 +118,10 @@ class HeaderDecoder:
         self._table_size = 0
         self._table: list[Field] = []  # the newest entry last
         self.blocks: dict[bytes, tuple[FieldRun, Fields]] = {}
-        """What `decode` says of blocks of indexed fields alone, as long as the table stands. The same dict for ever."""
+        """What `decode` says of blocks of indexed fields alone, and of others that repeat and insert nothing, as long
+        as the table stands. The same dict for ever."""
+        self._last = b""
+        """The last short block that has literals behind its run."""
         self._runs: dict[Fields, FieldRun] = {}
         self._empty = FieldRun((), 0)
         self._cached_octets = 0
@@ -152,6 +158,11 @@ class HeaderDecoder:
             more = self._decode_fields(block, stop, size)
         except HeaderListTooLargeError as error:
             raise HeaderListTooLargeError(run.fields + fields + error.fields) from None
+        if len(block) <= MAX_REPEATED_OCTETS:
+            # As grpcio's servers end every call. The table stands as it was, or `blocks` had been cleared.
+            if block == self._last and prefix in self.blocks:
+                return self._keep(block, run.fields + fields + more)
+            self._last = block
         if more and more[0][0] in _HEAD_NAMES:
             return self._sent_anew(run, fields + more)
         return run, fields + more
@@ -191,12 +202,16 @@ class HeaderDecoder:
             )
         except IndexError:
             raise HeaderDecodingError("an index beyond the dynamic table") from None
+        return self._keep(octets, fields)
+
+    def _keep(self, block: bytes, fields: Fields) -> tuple[FieldRun, Fields]:
+        """Keep what a block stands for as long as the table stands."""
         fields, timeout = _without_timeout(fields)
         run = self._runs.get(fields)
         if run is None:
             size = _list_size(fields)
             run = FieldRun(fields, size)
-            if size > self.max_list_size or size > MAX_CACHED_OCTETS or len(octets) > MAX_CACHED_RUN_OCTETS:
+            if size > self.max_list_size or size > MAX_CACHED_OCTETS or len(fields) > MAX_CACHED_FIELDS:
                 return run, timeout
             octets_of_fields = size - ENTRY_OVERHEAD * len(fields)
             cost = RUN_OCTETS + FIELD_OCTETS * len(fields) + VALUE_COPIES * octets_of_fields
@@ -210,7 +225,7 @@ class HeaderDecoder:
             return run, timeout
         if len(self.blocks) >= MAX_CACHED_RUNS:
             self.blocks.clear()
-        self.blocks[octets] = known = (run, timeout)
+        self.blocks[block] = known = (run, timeout)
         return known
 
     def _decode_fields(self, block: bytes, i: int, list_size: int, progress: _Progress | None = None) -> Fields:
