@@ -155,10 +155,17 @@ class FastClientConnection(FastConnection, ClientConnection):
                 pieces = (prefix(length), message)
             self._queue_call(call, method, metadata, pieces, end=end)
             return
-        call.wire_id = stream_id = self._take_stream_id(deadline)
-        block = self._request_block(call, method, metadata, now)
-        if block is None:
-            return
+        if deadline is None:  # as below, two steps less
+            call.wire_id = stream_id = self._next_id
+            self._next_id = stream_id + 2
+            encoder = self.encoder
+            block = (method.block if method.version == encoder.version else encoder.encode(method)) + metadata
+        else:
+            call.wire_id = stream_id = self._take_stream_id(deadline)
+            timed = self._request_block(call, method, metadata, now)
+            if timed is None:
+                return
+            block = timed
         if len(block) > self._peer_frame_size:
             self._send_head(call, block, end=False)
             self._send_octets(call, (prefix(length), message), end)
