@@ -12,6 +12,7 @@ from tests.wire.test_flow_control import granted
 
 from puregrpc.wire import EngineName
 from puregrpc.wire.connection import ConnectionConfig, Request
+from puregrpc.wire.frames import ErrorCode
 from puregrpc.wire.limits import (
     CALL_MEMORY,
     CONNECTION_MEMORY,
@@ -109,44 +110,91 @@ def test_a_new_stream_of_a_server_has_a_small_window_that_opens_with_use(engine:
         assert granted(peer, 1) > 900_000
 
 
-def test_messages_that_are_not_whole_take_turns(engine: EngineName) -> None:
-    """Many at once would fill the memory, and none of them would ever be whole."""
-    config = ConnectionConfig(connection_memory=8 << 20, max_receive_message_size=500_000)
-    [peer] = clients(engine, 1, config)
-    count = 30
-    large = message(bytes(400_000))
-    sent = dict.fromkeys(range(1, 2 * count, 2), 0)
-    windows = dict.fromkeys(sent, FIRST_STREAM_WINDOW)
-    windows[0] = 1 << 20
-    peer.send(*(peer.headers(stream_id, REQUEST) for stream_id in sent))
-    peer.said()
-    known = len(peer.received)
-    for _ in range(2000):
-        if not sent:
-            break
-        for stream_id in list(sent):
-            size = min(16_384, windows[0], windows[stream_id], len(large) - sent[stream_id])
+class Uploads:
+    """A client that sends a large message on each of many streams, as far as the windows let it."""
+
+    def __init__(self, peer: ScriptedClient, count: int) -> None:
+        self.peer = peer
+        self.message = message(bytes(400_000))
+        self.sent = dict.fromkeys(range(1, 2 * count, 2), 0)
+        self.windows = dict.fromkeys(self.sent, FIRST_STREAM_WINDOW)
+        self.windows[0] = 1 << 20
+        peer.send(*(peer.headers(stream_id, REQUEST) for stream_id in self.sent))
+        peer.said()
+        self.known = len(peer.received)
+
+    def go_on(self, *, without: int | None = None) -> bool:
+        """Send a frame on each stream that has a window, but for one; whether anything was sent or came."""
+        sent, windows, whole = self.sent, self.windows, len(self.message)
+        moves = False
+        for stream_id in [each for each in sent if each != without]:
+            size = min(16_384, windows[0], windows[stream_id], whole - sent[stream_id])
             if size > 0:
-                part = large[sent[stream_id] : sent[stream_id] + size]
+                part = self.message[sent[stream_id] : sent[stream_id] + size]
                 sent[stream_id] += size
-                peer.send(peer.data(stream_id, part, end=sent[stream_id] == len(large)))
+                self.peer.send(self.peer.data(stream_id, part, end=sent[stream_id] == whole))
                 windows[0] -= size
                 windows[stream_id] -= size
-            if sent[stream_id] == len(large):
+                moves = True
+            if sent[stream_id] == whole:
                 del sent[stream_id]
-        for call in peer.calls:
+        return self.hear() or moves
+
+    def hear(self) -> bool:
+        self.peer.said()
+        updates = [one for one in self.peer.received[self.known :] if isinstance(one, WindowUpdateFrame)]
+        for one in updates:
+            self.windows[one.stream_id] += one.window_increment
+        self.known = len(self.peer.received)
+        return bool(updates)
+
+    def answer(self) -> None:
+        """The server takes the messages that are whole."""
+        for call in self.peer.calls:
             if call.half_closed and call.wire_state is not None:
-                peer.connection.consume(call, 400_000)
-                peer.connection.send_response(call, b"")
-        peer.said()
-        for one in peer.received[known:]:
-            if isinstance(one, WindowUpdateFrame):
-                windows[one.stream_id] += one.window_increment
-        known = len(peer.received)
+                self.peer.connection.consume(call, 400_000)
+                self.peer.connection.send_response(call, b"")
+
+
+MANY_AT_ONCE = ConnectionConfig(connection_memory=8 << 20, max_receive_message_size=500_000)
+
+
+def test_messages_that_are_not_whole_take_turns(engine: EngineName) -> None:
+    """Many at once would fill the memory, and none of them would ever be whole."""
+    [peer] = clients(engine, 1, MANY_AT_ONCE)
+    uploads = Uploads(peer, 30)
+    for _ in range(2000):
+        if not uploads.sent:
+            break
+        uploads.go_on()
+        uploads.answer()
+        uploads.hear()
         assert peer.connection._holdings.octets < 8 << 20  # type: ignore[attr-defined]
-    assert not sent
+    assert not uploads.sent
     assert not any(call.ended for call in peer.calls)
     assert all(len(call.messages) == 1 for call in peer.calls)
+
+
+@pytest.mark.parametrize("by", ["server", "client"])
+def test_whose_turn_it_was_is_cancelled(engine: EngineName, by: str) -> None:
+    """The others go on, though nothing of them comes that would bring the next turn."""
+    [peer] = clients(engine, 1, MANY_AT_ONCE)
+    uploads = Uploads(peer, 60)
+    holdings: Holdings = peer.connection._holdings  # type: ignore[attr-defined]
+    while uploads.go_on(without=holdings._favored):
+        pass
+    favored = holdings._favored
+    assert favored is not None
+    if by == "server":
+        peer.connection.reset(next(call for call in peer.calls if call.wire_id == favored))
+    else:
+        peer.send(peer.reset(favored, ErrorCode.CANCEL))
+    del uploads.sent[favored]
+    assert uploads.hear()
+    while uploads.go_on():
+        uploads.answer()
+        uploads.hear()
+    assert not uploads.sent
 
 
 def test_the_greediest_connection_of_a_server_lets_go(engine: EngineName) -> None:

@@ -280,7 +280,7 @@ class Holdings:
     What a call holds beside its messages is `charge`d: large metadata, a message that its owner lets wait.
     """
 
-    __slots__ = ("_charges", "_favored", "_most", "_promised", "_starving", "_windows", "memory", "octets")
+    __slots__ = ("_charges", "_favored", "_most", "_promised", "_windows", "memory", "octets", "starving")
 
     def __init__(self, memory: int, max_message_size: int, *, ends_calls: bool) -> None:
         self.memory = max(memory, 2 * max_message_size)
@@ -288,7 +288,8 @@ class Holdings:
         self.octets = 0
         self._charges: dict[int, int] = {}
         self._favored: int | None = None
-        self._starving: dict[int, None] = {}
+        self.starving: dict[int, None] = {}
+        """The streams that `may_go_on` held back."""
         self._windows: dict[int, int] = {}
         self._promised = 0
 
@@ -351,28 +352,28 @@ class Holdings:
             self._favored = stream_id
         if self._favored == stream_id:
             return True
-        self._starving[stream_id] = None
+        self.starving[stream_id] = None
         return False
 
     def is_whole(self, stream_id: int) -> None:
         """The message is there as a whole, or its call is over."""
         if self._favored == stream_id:
             self._favored = None
-        if self._starving:
-            self._starving.pop(stream_id, None)
+        if self.starving:
+            self.starving.pop(stream_id, None)
 
     def due(self) -> list[int]:
-        """The streams that `may_go_on` held back and that may get window now."""
-        if not self._starving:
+        """Those of `starving` that may get window now."""
+        if not self.starving:
             return []
         if self.are_small:
-            due = list(self._starving)
-            self._starving.clear()
+            due = list(self.starving)
+            self.starving.clear()
             return due
         if self._favored is not None:
             return []
-        self._favored = next(iter(self._starving))
-        del self._starving[self._favored]
+        self._favored = next(iter(self.starving))
+        del self.starving[self._favored]
         return [self._favored]
 
 

@@ -52,6 +52,8 @@ class Holding(Controlled):
         call.wire_a = call.wire_inbound = None  # its owner may keep the call
         if self._withheld:
             self._give_back_connection()
+        if self._holdings.starving:
+            self._feed_starving()
 
     def _charge_part(self, call: Call, reader: MessageReader) -> None:
         """More came of a message that is not complete, or it is complete now."""
@@ -70,7 +72,13 @@ class Holding(Controlled):
             if holdings.octets >= before:
                 break
         self._account()
-        for stream_id in holdings.due():
+        if holdings.starving:
+            self._feed_starving()
+
+    def _feed_starving(self) -> None:
+        """Let go on what had to wait with a part of a message, as far as there is memory for it."""
+        holdings = self._holdings
+        for stream_id in () if self._closed else holdings.due():
             call = self.streams.get(stream_id)
             if call is None:
                 holdings.is_whole(stream_id)
@@ -137,6 +145,8 @@ class Holding(Controlled):
             self._give_credit(call, credit)
         if self._withheld:
             self._give_back_connection()
+        if self._holdings.starving:
+            self._feed_starving()
 
     def _give_back_connection(self) -> None:
         """Open the connection's window again, as far as there is memory for what comes."""

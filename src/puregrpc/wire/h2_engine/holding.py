@@ -88,6 +88,8 @@ class Holding(Connection, Generic[CallT]):
         self._holdings.octets -= self._held_by(stream)
         self._holdings.is_over(stream.id)
         stream.credit.forget()
+        if self._holdings.starving:
+            self._feed_starving()
 
     def _charge_part(self, stream: Stream[CallT]) -> None:
         """More came of a message that is not complete, or it is complete now."""
@@ -107,7 +109,13 @@ class Holding(Connection, Generic[CallT]):
             if holdings.octets >= before:
                 break
         self._account()
-        for stream_id in holdings.due():
+        if holdings.starving:
+            self._feed_starving()
+
+    def _feed_starving(self) -> None:
+        """Let go on what had to wait with a part of a message, as far as there is memory for it."""
+        holdings = self._holdings
+        for stream_id in () if self._closed else holdings.due():
             stream = self._streams.get(stream_id)
             if stream is None:
                 holdings.is_whole(stream_id)
@@ -175,6 +183,8 @@ class Holding(Connection, Generic[CallT]):
         self._holdings.octets -= stream.credit.consumed(octets)
         self._give_credit(stream)
         self._give_back_connection()
+        if self._holdings.starving:
+            self._feed_starving()
         self._tell_output()
 
     def _give_back_connection(self) -> None:
