@@ -122,6 +122,20 @@ def test_the_service_config_says_what_is_tried_again(serve: Serve, connect: Conn
         assert len(attempts) == 1
 
 
+def test_values_that_mean_nothing_are_ignored() -> None:
+    options = (
+        ("grpc.default_compression_algorithm", 77),
+        ("grpc.primary_user_agent", 5),
+        ("grpc.primary_user_agent", "caf\xe9"),
+        ("grpc.max_concurrent_streams", "many"),
+        ("grpc.compression_enabled_algorithms_bitset", "all"),
+    )
+    keywords: Any = channel_keywords(options, None)
+    assert "compression" not in keywords
+    assert keywords["whole_user_agent"].startswith("caf? grpc-python/")
+    assert server_config(options) == server_config(())
+
+
 def test_a_target_that_cannot_be_fails_its_calls() -> None:
     with grpc.insecure_channel("foo/bar") as channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary("/a.B/Call")(b"")

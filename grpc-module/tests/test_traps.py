@@ -281,13 +281,17 @@ def test_metadata_that_cannot_be_sent_ends_the_call(serve: Serve, connect: Conne
 
 def test_credentials_that_are_none_do_not_mean_plaintext() -> None:
     server = grpc.server(futures.ThreadPoolExecutor(1))
-    others: list[Any] = [None, grpc.access_token_call_credentials("x")]
-    for nothing in others:
-        with pytest.raises(AttributeError, match="credentials"):
+    others: list[tuple[Any, type[Exception]]] = [
+        (None, AttributeError),
+        ("text", AttributeError),
+        (grpc.access_token_call_credentials("x"), TypeError),
+    ]
+    for nothing, error in others:
+        with pytest.raises(error, match="credentials"):
             grpc.secure_channel("127.0.0.1:1", nothing)
-        with pytest.raises(AttributeError, match="credentials"):
+        with pytest.raises(error, match="credentials"):
             grpc.aio.secure_channel("127.0.0.1:1", nothing)
-        with pytest.raises(AttributeError, match="credentials"):
+        with pytest.raises(error, match="credentials"):
             server.add_secure_port("127.0.0.1:0", nothing)
 
 
@@ -360,3 +364,76 @@ def test_the_event_of_a_call_tells_what_libraries_read_of_it(serve: Serve, conne
     assert (limited.call_details.method, limited.call_details.host) == (b"/a.B/Call", f"127.0.0.1:{port}".encode())
     assert limited.call_details.deadline < time.time() + 1100 < endless.call_details.deadline
     assert ("a", "b") in limited.invocation_metadata
+
+
+def test_what_a_handler_gives_that_is_none_is_told_as_grpcio_tells_it(serve: Serve, connect: Connect) -> None:
+    class UnprintableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def fail(request: bytes, context: grpc.ServicerContext) -> bytes:
+        if request == b"details":
+            context.set_details(5)  # type: ignore[arg-type]
+        if request == b"abort":
+            context.abort(grpc.StatusCode.ABORTED, None)  # type: ignore[arg-type]
+        raise UnprintableError
+
+    call = connect(serve(unary_unary(fail))).unary_unary("/a.B/Call")
+    for request, code, details in (
+        (b"details", "UNKNOWN", "Exception calling application: 'int' object has no attribute 'encode'"),
+        (b"abort", "ABORTED", "Exception calling application: 'NoneType' object has no attribute 'encode'"),
+        (b"", "UNKNOWN", "Calling application raised unprintable Exception!"),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(request)
+        assert (caught.value.code().name, caught.value.details()) == (code, details)  # type: ignore[attr-defined]
+
+
+def test_a_deserializer_that_gives_none_ends_the_call(serve: Serve, connect: Connect) -> None:
+    handler = grpc.unary_unary_rpc_method_handler(lambda request, _: request, request_deserializer=lambda _: None)
+    with pytest.raises(grpc.RpcError, match="INTERNAL") as caught:
+        connect(serve({"Call": handler})).unary_unary("/a.B/Call")(b"")
+    assert caught.value.details() == "Exception deserializing request!"  # type: ignore[attr-defined]
+
+
+def test_loggers_have_the_names_of_grpcio(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    told = threading.Event()
+
+    def fail(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.add_callback(lambda: 1 // 0)
+        context.add_callback(told.set)
+        raise ValueError("no")
+
+    channel = connect(serve(unary_unary(fail)))
+    with pytest.raises(grpc.RpcError):
+        channel.unary_unary("/a.B/Call")(b"")
+    assert told.wait(10)
+    with pytest.raises(grpc.RpcError):
+        channel.unary_unary("/a.B/Call", request_serializer=lambda _: 1 // 0)(b"")
+    names = {(record.name, record.getMessage()) for record in caplog.records}
+    assert names == {
+        ("grpc._server", "Exception calling application: no"),
+        ("grpc._server", "Exception calling callback!"),
+        ("grpc._common", "Exception serializing message!"),
+    }
+
+
+def test_a_server_that_stops_does_not_wait_for_its_pool(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    entered, gate = threading.Event(), threading.Event()
+
+    def hold(request: bytes, context: grpc.ServicerContext) -> bytes:
+        entered.set()
+        gate.wait(20)
+        return b""
+
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", unary_unary(hold)),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    future = connect(port).unary_unary("/a.B/Call").future(b"")
+    assert entered.wait(10)
+    assert server.stop(None).wait(10)
+    assert not caplog.records  # of threads that were waited for
+    with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+        future.result(10)
+    gate.set()

@@ -21,6 +21,10 @@ class AbortError(BaseError):
     """What `grpc.aio.ServicerContext.abort` raises."""
 
 
+for _kind in (AbortError, BaseError, InternalError, UsageError):
+    _kind.__module__ = "grpc._cython.cygrpc"  # as statuses, tracebacks and logs write it
+
+
 class _EOF:
     """Marks the end of a stream of messages."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamCall", "UnaryCall", "ended_by", "state_of_exchange"]
 
-logger = logging.getLogger("grpc")
+logger = logging.getLogger("grpc._channel")
 
 
 def ended_by(error: BaseException) -> _RPCState:

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from grpc import _channelz, _common, _threads, _waiting
 from grpc import _client_interfaces as interfaces
@@ -39,7 +39,7 @@ __all__ = [
     "Channel", "_InactiveRpcError", "_MultiThreadedRendezvous", "_RPCState", "_Rendezvous", "_SingleThreadedRendezvous",
 ]  # fmt: skip
 
-logger = logging.getLogger("grpc")
+logger = logging.getLogger("grpc._channel")
 
 for _kind in (_InactiveRpcError, _MultiThreadedRendezvous, _RPCState, _Rendezvous, _SingleThreadedRendezvous):
     _kind.__module__ = __name__  # as tracebacks and logs write it
@@ -448,8 +448,9 @@ class Channel(interfaces.Channel):
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> None:
+    ) -> Literal[False]:
         self.close()
+        return False
 
 
 def _closed(channel: BlockingChannel) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import puregrpc
@@ -14,7 +14,7 @@ from grpc._version import __version__
 if TYPE_CHECKING:
     from puregrpc.channel import ChannelKeywords
 
-__all__ = ["by_name", "channel_keywords", "checked_options", "encoding_of", "opened"]
+__all__ = ["by_name", "channel_keywords", "checked_options", "default_encoding", "encoding_of", "opened"]
 
 T = TypeVar("T")
 
@@ -132,8 +132,23 @@ def encoding_of(compression: Any) -> str | None:
     return None if compression is None else ENCODINGS[Compression(compression)]
 
 
+def default_encoding(given: dict[str, Any], compression: Any) -> str | None:
+    """The encoding of a channel or a server: that of the option, which is ignored if it is none, or else of the
+    argument."""
+    algorithm = given.get("grpc.default_compression_algorithm")
+    is_known = isinstance(algorithm, int) and any(algorithm == each.value for each in Compression)
+    return encoding_of(algorithm if is_known else compression)
+
+
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _agents(wanted: str, options: Sequence[tuple[str, Any]]) -> Iterator[str]:
+    """The texts of an option that may come several times; what is no ASCII cannot be sent."""
+    for name, value in options:
+        if name == wanted and isinstance(value, (str, bytes)):
+            yield _text(value).encode("ascii", "replace").decode()
 
 
 def _limit(value: Any) -> int:
@@ -158,9 +173,9 @@ def channel_keywords(
         keywords["max_header_list_size"] = min(max(int(given["grpc.max_metadata_size"]), 4096), 16 << 20)
     _keepalive(given, keywords)
     agents = (
-        *(_text(value) for name, value in options if name == "grpc.primary_user_agent"),
+        *_agents("grpc.primary_user_agent", options),
         USER_AGENT.format("-asyncio" if on_asyncio else "", __version__, puregrpc.__version__),
-        *(_text(value) for name, value in options if name == "grpc.secondary_user_agent"),
+        *_agents("grpc.secondary_user_agent", options),
     )
     keywords["whole_user_agent"] = " ".join(agent for agent in agents if agent)
     if "grpc.default_authority" in given:
@@ -177,7 +192,7 @@ def channel_keywords(
         keywords["tls"] = tls
     if credentials is not None and tls is None and credentials.may_carry_secrets:
         keywords["allow_plaintext_credentials"] = True
-    encoding = encoding_of(given.get("grpc.default_compression_algorithm", compression))
+    encoding = default_encoding(given, compression)
     if encoding is not None:
         keywords["compression"] = encoding
     if given.get("grpc.http_proxy"):

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["checked", "decode", "deserialize", "encode", "fully_qualified_method", "iterator_of", "serialize"]
 
-logger = logging.getLogger("grpc")
+logger = logging.getLogger("grpc._common")
 
 
 def encode(s: str | bytes) -> bytes:

@@ -18,7 +18,7 @@ from puregrpc.channel import BlockingChannel, ConnectivityState
 
 __all__ = ["Connectivity", "channel_ready_future"]
 
-logger = logging.getLogger("grpc")
+logger = logging.getLogger("grpc._channel")
 
 PAUSE = 1.0
 """How long, in seconds, until a channel that somebody wants connected is tried again (connection-backoff.md)."""

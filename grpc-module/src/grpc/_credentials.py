@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CallCredentials", "ChannelCredentials", "connecting_of", "ServerCertificateConfiguration", "ServerCredentials",
-    "access_token_call_credentials", "composite_call_credentials", "composite_channel_credentials",
+    "check_credentials", "access_token_call_credentials", "composite_call_credentials", "composite_channel_credentials",
     "dynamic_ssl_server_credentials", "insecure_server_credentials", "local_channel_credentials",
     "local_server_credentials", "metadata_call_credentials", "ssl_channel_credentials",
     "ssl_server_certificate_configuration", "ssl_server_credentials",
 ]  # fmt: skip
 
-logger = logging.getLogger("grpc")
+logger = logging.getLogger("grpc._plugin_wrapping")
 
 
 class CallCredentials:
@@ -199,6 +199,11 @@ def _check(value: Any, kind: type[Any], name: str, error: type[Exception] = Type
         raise error(f"{name} is {kind.__name__}, not {type(value).__name__}")
 
 
+def check_credentials(value: Any, kind: type[Any], name: str) -> None:
+    """Raise what grpcio does: TypeError for credentials of another kind, AttributeError for what is none."""
+    _check(value, kind, name, TypeError if hasattr(value, "_credentials") else AttributeError)
+
+
 NO_PEM = b"-----BEGIN NOTHING-----"
 """In the place of bytes that are no PEM, which puregrpc would take for the name of a file."""
 
@@ -238,6 +243,7 @@ def composite_channel_credentials(
     channel_credentials: ChannelCredentials, *call_credentials: CallCredentials
 ) -> ChannelCredentials:
     """Credentials of a channel whose calls have call credentials as well."""
+    check_credentials(channel_credentials, ChannelCredentials, "channel_credentials")
     inner = channel_credentials._credentials
     plugins = tuple(plugin for each in call_credentials for plugin in each._credentials)
     return ChannelCredentials(CompositeChannelCredentials(*inner._replace(plugins=(*inner.plugins, *plugins))))
@@ -325,11 +331,11 @@ def dynamic_ssl_server_credentials(
 
 
 def connecting_of(credentials: ChannelCredentials | None) -> _Connecting | None:
-    """How a channel with these credentials connects; None for those of an insecure channel. Raises AttributeError, as
-    grpcio does, for what is none: it must not mean plaintext."""
+    """How a channel with these credentials connects; None for those of an insecure channel. Raises AttributeError or
+    TypeError, as grpcio does, for what is none: it must not mean plaintext."""
     if credentials is None:
         return None
-    _check(credentials, ChannelCredentials, "credentials", AttributeError)
+    check_credentials(credentials, ChannelCredentials, "credentials")
     return credentials._credentials
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from grpc import _channelz, _waiting
 from grpc._channel_options import checked_options
-from grpc._credentials import ServerCredentials
+from grpc._credentials import ServerCredentials, check_credentials
 from grpc._interceptor import service_pipeline
 from grpc._listening import bind
 from grpc._server_interfaces import Server
@@ -103,9 +103,7 @@ class HandlersAndPorts:
 
     def add_secure_port(self, address: str, server_credentials: ServerCredentials) -> int:
         """Take an address with credentials; gives its port."""
-        if not isinstance(server_credentials, ServerCredentials):
-            kind = type(server_credentials).__name__
-            raise AttributeError(f"server_credentials is ServerCredentials, not {kind}: see add_insecure_port")
+        check_credentials(server_credentials, ServerCredentials, "server_credentials")
         return bind(self._server, address, server_credentials, reuse_port=reuses_port(self._options))
 
 

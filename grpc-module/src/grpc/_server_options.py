@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from grpc._channel_options import UNLIMITED, _limit, by_name, encoding_of
+from grpc._channel_options import UNLIMITED, _limit, by_name, default_encoding
 from grpc._codes import ENCODINGS
 from puregrpc.server import ServerConfig
 
@@ -40,15 +40,16 @@ def server_config(
     keywords: dict[str, Any] = {}
     given = by_name(options)
     for name, value in given.items():
-        if name in _NAMES:
+        if name in _NAMES and isinstance(value, int):
             ours, convert = _NAMES[name]
             converted = convert(value)
             if converted is not None or ours.startswith("max_connection"):
                 keywords[ours] = converted
-    if "grpc.compression_enabled_algorithms_bitset" in given:
-        bits = int(given["grpc.compression_enabled_algorithms_bitset"]) | 1
+    bits = given.get("grpc.compression_enabled_algorithms_bitset")
+    if isinstance(bits, int):
+        bits |= 1
         keywords["accept_encodings"] = tuple(name for number, name in ENCODINGS.items() if bits >> number & 1)
-    encoding = encoding_of(given.get("grpc.default_compression_algorithm", compression))
+    encoding = default_encoding(given, compression)
     if encoding is not None:
         keywords["compression"] = encoding
     keywords["max_concurrent_calls"] = maximum_concurrent_rpcs

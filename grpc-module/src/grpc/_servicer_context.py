@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from grpc._channel_options import encoding_of
 from grpc._codes import StatusCode, number_of
+from grpc._common import deserialize, encode
 from grpc._errors import RpcError
 from grpc._metadata import STATUS_DETAILS, InvalidMetadataError, Metadatum, outgoing, shown
 from grpc._server_interfaces import ServicerContext
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CallEnd", "CallView", "_Context", "_RequestIterator", "bad_metadata", "peer_of"]
 
-logger = logging.getLogger("grpc")
+logger = logging.getLogger("grpc._server")
 
 
 def peer_of(address: str) -> str:
@@ -46,9 +48,13 @@ class CallEnd:
             logger.error("abort() called with StatusCode.OK; returning UNKNOWN")
             code, details = StatusCode.UNKNOWN, ""
         self.code = code
-        self.details = _encoded(details)
         self.is_aborted = True
-        raise Aborted
+        try:
+            self.details = encode(details)
+        except AttributeError as error:  # of what is no text, of which grpcio tells the client
+            self.details = f"Exception calling application: {error}".encode()
+            raise
+        raise Exception  # which grpcio raises, too
 
     def error(self, code: StatusCode, details: str) -> errors.RpcError:
         """What ends the call with a status, in which what the handler has set comes first."""
@@ -85,14 +91,6 @@ class CallEnd:
 def bad_metadata() -> errors.RpcError:
     """What ends a call whose handler gave metadata that cannot be sent."""
     return errors.RpcError(StatusCode.INTERNAL.value[0], "Invalid metadata")
-
-
-def _encoded(details: Any) -> bytes:
-    return details if isinstance(details, bytes) else str(details or "").encode()
-
-
-class Aborted(Exception):
-    """A handler ends its call with a status."""
 
 
 class PeerView:
@@ -157,7 +155,7 @@ class CallView(PeerView):
 
     def set_details(self, details: str) -> None:
         """Have the call end with this message."""
-        self.end.details = _encoded(details)
+        self.end.details = encode(details)
 
 
 class _State(NamedTuple):
@@ -222,7 +220,7 @@ class _Context(CallView, ServicerContext):
         self._context.cancel()
 
     def add_callback(self, callback: Callable[[], Any]) -> bool:
-        return self._context.add_callback(callback)
+        return self._context.add_callback(functools.partial(_call_back, callback))
 
     # -- what is sent
 
@@ -252,6 +250,16 @@ class _Context(CallView, ServicerContext):
         self.end.abort(status.code, status.details)
 
 
+def _call_back(callback: Callable[[], Any]) -> None:
+    try:
+        callback()
+    except Exception:
+        logger.exception("Exception calling callback!")
+
+
+_Context.__module__ = "grpc._server"  # as tracebacks and logs write it
+
+
 class _RequestIterator:
     """The requests of a streaming client, each read when it is taken."""
 
@@ -270,17 +278,14 @@ class _RequestIterator:
             error = RpcError()
             self._context.rpc_errors.append(error)
             raise error from None
-        if self._deserialize is None:
-            return message
-        try:
-            return self._deserialize(message)
-        except Exception:
-            logger.exception("Exception deserializing message!")
+        request = deserialize(message, self._deserialize)
+        if request is None:
             error = RpcError()
             self._context.rpc_errors.append(error)
             self._context.end.code = StatusCode.INTERNAL
             self._context.end.details = b"Exception deserializing request!"
-            raise error from None
+            raise error
+        return request
 
     def next(self) -> Any:
         """The next request."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grpc._codes import StatusCode
-from grpc._common import iterator_of
+from grpc._common import deserialize, iterator_of, serialize
 from grpc._server_interfaces import HandlerCallDetails
-from grpc._servicer_context import Aborted, _Context, _RequestIterator
+from grpc._servicer_context import _Context, _RequestIterator
 from puregrpc import errors
 from puregrpc.server import Method, Shape
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Find", "fallback_method", "method_for"]
 
-logger = logging.getLogger("grpc")
+logger = logging.getLogger("grpc._server")
 
 Find = Callable[[Any], Any]
 """Gives the handler for a call's details; None if there is none."""
@@ -137,13 +137,10 @@ def _argument(handler: Any, request: Any, context: _Context) -> Any:
         return _RequestIterator(requests, context, handler.request_deserializer)
     if hasattr(request, "__next__"):
         request = _only(request)
-    if handler.request_deserializer is None:
-        return request
-    try:
-        return handler.request_deserializer(request)
-    except Exception:
-        logger.exception("Exception deserializing message!")
-        raise context.end.error(StatusCode.INTERNAL, "Exception deserializing request!") from None
+    argument = deserialize(request, handler.request_deserializer)
+    if argument is None:
+        raise context.end.error(StatusCode.INTERNAL, "Exception deserializing request!")
+    return argument
 
 
 def _behavior(handler: Any) -> Callable[..., Any]:
@@ -223,11 +220,7 @@ class _Raised(NamedTuple):
 
 
 def _serialized(handler: Any, response: Any, context: _Context) -> bytes:
-    data: bytes | None = None
-    try:
-        data = response if handler.response_serializer is None else handler.response_serializer(response)
-    except Exception:
-        logger.exception("Exception serializing message!")
+    data: bytes | None = serialize(response, handler.response_serializer)
     if data is None:
         if context.end.code is not None and context.end.code is not StatusCode.OK:
             raise context.end.error(StatusCode.UNKNOWN, "")
@@ -237,10 +230,13 @@ def _serialized(handler: Any, response: Any, context: _Context) -> bytes:
 
 def _failure(error: Exception, context: _Context, what: str) -> errors.RpcError:
     """How a call ends whose handler has raised."""
-    if isinstance(error, Aborted) or context.end.is_aborted:
+    if context.end.is_aborted:
         return context.end.error(StatusCode.UNKNOWN, "RPC Aborted")
     if error in context.rpc_errors:
         return context.end.error(StatusCode.CANCELLED, "the call is over")
-    details = f"{what}: {error}"
+    try:
+        details = f"{what}: {error}"
+    except Exception:
+        details = "Calling application raised unprintable Exception!"
     logger.exception(details)
     return context.end.error(StatusCode.UNKNOWN, details)

@@ -22,7 +22,7 @@ __all__ = [
     "_SingleThreadedRendezvous", "state_of",
 ]  # fmt: skip
 
-logger = logging.getLogger("grpc")
+logger = logging.getLogger("grpc._channel")
 
 CANCELLED_HERE = "Locally cancelled by application!"
 DEADLINE_EXCEEDED = StatusCode.DEADLINE_EXCEEDED.value[0]

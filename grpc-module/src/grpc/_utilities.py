@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from grpc import _server_interfaces as interfaces
-
-if TYPE_CHECKING:
-    from grpc._client_interfaces import Channel
+from grpc._client_interfaces import Channel
 
 __all__ = [
     "DictionaryGenericHandler", "channel_ready_future", "first_version_is_lower", "method_handlers_generic_handler",

@@ -34,6 +34,7 @@ class Threads:
     def __init__(self, kernel: Kernel, size: int, executor: Executor | None = None) -> None:
         self._kernel = kernel
         self._pool = ThreadPool(size, "puregrpc handler") if executor is None else ExecutorPool(executor)
+        self._is_own = executor is None
         self._loop_thread = None if kernel.world == "threads" else threading.get_ident()
         self._context = copy_context()
         self._waiting: set[_Answer[Any]] = set()
@@ -115,7 +116,8 @@ class Threads:
     # -- the end
 
     async def close(self, timeout: float) -> None:
-        """Take nothing more, let those that wait here go with an error, and wait so many seconds for the others."""
+        """Take nothing more, let those that wait here go with an error, and wait so many seconds for the others: those
+        of an executor are its owner's matter, and are not waited for."""
         kernel = self._kernel
         waiter = kernel.waiter()
 
@@ -127,7 +129,7 @@ class Threads:
         self._pool.close(when_ended)
         for answer in list(self._waiting):
             answer.abandon()
-        if not await waiter.wait(kernel.now() + timeout):
+        if self._is_own and not await waiter.wait(kernel.now() + timeout):
             logger.warning("%d threads go on with plain handlers, though their calls are over", self._pool.threads)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AioRpcError", "Call", "StreamStreamCall", "StreamUnaryCall", "UnaryStreamCall", "UnaryUnaryCall"]
 
-logger = logging.getLogger("grpc.aio")
+logger = logging.getLogger("grpc.aio._call")
 
 FAILED = object()
 """What a deserializer that raises is taken to have given: one that gives None has not failed, unlike on threads."""

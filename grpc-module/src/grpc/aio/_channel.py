@@ -14,6 +14,7 @@ from grpc import _channelz
 from grpc._aio_errors import UsageError
 from grpc._channel_options import channel_keywords, checked_options, encoding_of, opened
 from grpc._codes import ChannelConnectivity
+from grpc._common import decode
 from grpc._credentials import CallCredentials, ChannelCredentials, asker, connecting_of
 from grpc._metadata import outgoing
 from grpc.aio import _base_channel
@@ -214,6 +215,7 @@ class Channel(_base_channel.Channel):
         compression: Any,
         interceptors: Sequence[Any] | None,
     ) -> None:
+        target = decode(target)
         kinds = sorted_interceptors(interceptors)
         self._unary_unary_interceptors, self._unary_stream_interceptors = kinds[:2]
         self._stream_unary_interceptors, self._stream_stream_interceptors = kinds[2:]

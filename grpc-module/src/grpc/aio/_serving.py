@@ -14,7 +14,7 @@ from grpc._channel_options import encoding_of
 from grpc._codes import StatusCode, code_of
 from grpc._common import checked, iterator_of
 from grpc._metadata import InvalidMetadataError, outgoing
-from grpc._servicer_context import CallView, _Context, _encoded, bad_metadata
+from grpc._servicer_context import CallView, _Context, bad_metadata
 from grpc.aio._base_server import ServicerContext
 from grpc.aio._metadata import Metadata
 from puregrpc import errors
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fallback_method", "method_for"]
 
-logger = logging.getLogger("grpc.aio")
+logger = logging.getLogger("grpc._cython.cygrpc")
 
 Find = Callable[[Any], Awaitable[Any]]
 """Gives the handler for a call's details; None if there is none."""
@@ -103,7 +103,10 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
             self.set_trailing_metadata(trailing_metadata)
         self.end.is_aborted = True
         self.set_code(code)
-        self.end.details = _encoded(details)
+        if details:
+            self.set_details(details)
+        elif self.end.details is None:
+            self.end.details = b""
         raise AbortError("Locally aborted.")
 
     async def abort_with_status(self, status: Any) -> NoReturn:
@@ -127,6 +130,11 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
 
     def code(self) -> Any:
         return self._code
+
+    def set_details(self, details: Any) -> None:
+        if details is not None and not isinstance(details, str):
+            raise TypeError(f"Argument 'details' has incorrect type (expected str, got {type(details).__name__})")
+        self.end.details = (details or "").encode()
 
     def details(self) -> str:
         return (self.end.details or b"").decode("utf-8", "replace")
