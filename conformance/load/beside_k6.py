@@ -25,6 +25,7 @@ from conformance.load.phase_cases import PHASE_CASES
 from conformance.load.selector_cases import SELECTOR_CASES
 from conformance.load.servers import Servers, serving
 from conformance.load.strange_cases import STRANGE_CASES
+from conformance.load.untried_cases import UNTRIED_CASES
 
 JAVASCRIPT = """
 import grpc from 'k6/net/grpc';
@@ -171,7 +172,7 @@ def main() -> int:
     k6, *names = sys.argv[1:]
     failed = 0
     with serving() as servers:
-        for case in CASES + ODD_CASES + PHASE_CASES + STRANGE_CASES + CALL_CASES + SELECTOR_CASES:
+        for case in CASES + ODD_CASES + PHASE_CASES + STRANGE_CASES + CALL_CASES + SELECTOR_CASES + UNTRIED_CASES:
             if names and case.name not in names:
                 continue
             found = differences(case, k6, servers)

@@ -397,10 +397,12 @@ def test_a_deserializer_that_gives_none_ends_the_call(serve: Serve, connect: Con
 
 
 def test_loggers_have_the_names_of_grpcio(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
-    told = threading.Event()
+    told, order = threading.Event(), list[int]()
 
     def fail(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.add_callback(lambda: order.append(1))
         context.add_callback(lambda: 1 // 0)
+        context.add_callback(lambda: order.append(2))
         context.add_callback(told.set)
         raise ValueError("no")
 
@@ -408,6 +410,7 @@ def test_loggers_have_the_names_of_grpcio(serve: Serve, connect: Connect, caplog
     with pytest.raises(grpc.RpcError):
         channel.unary_unary("/a.B/Call")(b"")
     assert told.wait(10)
+    assert order == [1, 2]
     with pytest.raises(grpc.RpcError):
         channel.unary_unary("/a.B/Call", request_serializer=lambda _: 1 // 0)(b"")
     names = {(record.name, record.getMessage()) for record in caplog.records}

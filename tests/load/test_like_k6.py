@@ -168,3 +168,35 @@ def test_ctrl_c_in_handle_summary_leaves_the_summary(write: Write) -> None:
     assert (result.exit_status, result.problem) == (105, "handle_summary() was interrupted")
     assert result.written is None
     assert "iterations" in result.summary
+
+
+def test_tags_of_a_user_are_set_and_taken_away_as_those_of_a_dict(write: Write) -> None:
+    script = write("""
+from puregrpc import check
+from puregrpc.load import vu
+def default():
+    vu.tags["mine"] = vu.iteration
+    check(1, {f"{dict(vu.tags)} {len(vu.tags)}": True})
+    del vu.tags["mine"]
+    check(1, {"without": "mine" not in vu.tags and repr(vu.tags) == "{}"})
+""")
+    result = run(script, {"iterations": 2})
+    assert result.metrics.value("checks{mine:0,check:{'mine': '0'} 1}", "passes") == 1
+    assert result.metrics.value("checks{check:without}", "passes") == 2
+
+
+def test_users_alone_are_one_that_makes_one_iteration(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    result = run(write("options = {'vus': 3, 'stages': []}\ndef default(): pass"))
+    assert result.completed == 1
+    assert "vus means something beside iterations, duration, stages, rate" in caplog.text
+
+
+def test_an_abort_when_all_is_over_is_told(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    script = write("""
+from puregrpc.load import abort
+def default(): pass
+def handle_summary(data): abort("late")
+""")
+    result = run(script)
+    assert (result.exit_status, result.written) == (0, None)
+    assert "handle_summary(): " in caplog.text

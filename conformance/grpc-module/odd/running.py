@@ -31,6 +31,8 @@ FILES = (
     "together",
     "details",
     "policies",
+    "unusual",
+    "unusual_on_asyncio",
 )
 TIMEOUT = 20.0
 """Seconds for one use."""

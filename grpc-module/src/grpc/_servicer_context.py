@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -186,12 +186,18 @@ FAR = float(2**63)
 """A deadline that never comes, in seconds since 1970."""
 
 
+_lock = threading.RLock()  # a finalizer may come in between
+"""Guards the callbacks of calls: for a few steps at a time, and with nothing of the user's in them."""
+
+
 class _Context(CallView, ServicerContext):
     """A call as its handler sees it."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.is_over = False
+        self._callbacks: list[Callable[[], Any]] | None = []
+        """None once they are called."""
         self.rpc_errors: list[RpcError] = []
         """What the requests raised since the call was over: no failure of the handler's."""
 
@@ -220,7 +226,25 @@ class _Context(CallView, ServicerContext):
         self._context.cancel()
 
     def add_callback(self, callback: Callable[[], Any]) -> bool:
-        return self._context.add_callback(functools.partial(_call_back, callback))
+        with _lock:
+            if self._callbacks is None:
+                return False
+            self._callbacks.append(callback)
+            is_first = len(self._callbacks) == 1
+        if is_first and not self._context.add_callback(self._call_back):
+            self._callbacks = None
+            return False
+        return True
+
+    def _call_back(self) -> None:
+        """The call is over: call those who wanted to hear of it, in their order."""
+        with _lock:
+            callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            try:
+                callback()
+            except Exception:
+                logger.exception("Exception calling callback!")
 
     # -- what is sent
 
@@ -248,13 +272,6 @@ class _Context(CallView, ServicerContext):
     def abort_with_status(self, status: Any) -> NoReturn:
         self.end.trailing_metadata = status.trailing_metadata
         self.end.abort(status.code, status.details)
-
-
-def _call_back(callback: Callable[[], Any]) -> None:
-    try:
-        callback()
-    except Exception:
-        logger.exception("Exception calling callback!")
 
 
 _Context.__module__ = "grpc._server"  # as tracebacks and logs write it

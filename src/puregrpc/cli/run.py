@@ -46,6 +46,7 @@ SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Put a tag on all samples.")
 @click.option("--seed", type=click.IntRange(0), help="Of the users' random numbers.")
 @click.option("--loop", type=click.Choice(["asyncio", "uvloop", "trio"]), help="What async scripts run on.")
+@click.option("--min-iteration-duration", metavar="TIME", help="How long an iteration takes at least.")
 @click.option("--no-setup", is_flag=True, help="Do not call setup().")
 @click.option("--no-teardown", is_flag=True, help="Do not call teardown().")
 @click.option("--no-thresholds", is_flag=True, help="Judge no thresholds.")
@@ -114,7 +115,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     """What the command line says, as options."""
     names = (
         "vus", "duration", "iterations", "rate", "connections", "seed", "loop", "summary_trend_stats",
-        "summary_time_unit", "summary_mode",
+        "summary_time_unit", "summary_mode", "min_iteration_duration",
     )  # fmt: skip
     options = {name: given[name] for name in names if given[name] not in (None, "disabled")}
     if given["stages"]:

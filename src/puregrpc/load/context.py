@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random as random_module
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from typing import NoReturn, Protocol
 
@@ -72,6 +72,30 @@ def here() -> Place:
     return place
 
 
+class _Tags(MutableMapping[str, str]):
+    """The tags of the user whose iteration runs."""
+
+    def __getitem__(self, name: str) -> str:
+        return here().tags[name]
+
+    def __setitem__(self, name: str, value: object) -> None:
+        vu.tag(**{name: value})
+
+    def __delitem__(self, name: str) -> None:
+        if name not in here().tags:
+            raise KeyError(name)
+        vu.tag(**{name: None})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(here().tags))
+
+    def __len__(self) -> int:
+        return len(here().tags)
+
+    def __repr__(self) -> str:
+        return repr(here().tags)
+
+
 class UserInfo:
     """The virtual user whose iteration runs. Outside of iterations LocalProtocolError is raised."""
 
@@ -94,9 +118,9 @@ class UserInfo:
         return place.random_numbers
 
     @property
-    def tags(self) -> dict[str, str]:
-        """The tags that `tag` gave it."""
-        return dict(here().tags)
+    def tags(self) -> MutableMapping[str, str]:
+        """The tags that all samples of this user carry: to set one and to delete one is what `tag` does."""
+        return _Tags()
 
     def tag(self, **tags: object) -> None:
         """Have all samples of this user carry these tags from here on; None takes one away."""

@@ -67,6 +67,9 @@ def read_options(script: object, overriding: Mapping[str, Any] | None = None) ->
     """Options as a script exports them; ``overriding`` are those of the command line. Raises LoadError."""
     given = Fields({} if script is None else script, "options")
     over = Fields(overriding or {}, "")
+    for fields in (given, over):
+        if not any(fields.has(name) for name in (*SHORTCUTS, "scenarios") if name != "stages"):
+            fields.drop_empty("stages")
     is_overridden = any(over.has(name) for name in (*SHORTCUTS, "scenarios"))
     if is_overridden:
         for name in (*SHORTCUTS, "scenarios"):
@@ -155,7 +158,9 @@ def _shortcut(over: Fields, given: Fields) -> Scenario:
     elif length:
         made = {"executor": "constant-vus", "vus": vus, "duration": length[0]}
     else:
-        made = {"executor": "per-vu-iterations", "vus": vus, "iterations": 1}
+        if vus != 1:
+            logger.warning("options: vus means something beside %s: one user makes one iteration", ", ".join(SHORTCUTS))
+        made = {"executor": "per-vu-iterations", "vus": 1, "iterations": 1}
     return read_scenario("default", made)
 
 

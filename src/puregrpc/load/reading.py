@@ -89,6 +89,11 @@ class Fields:
         self._known.add(name)
         return name in self._left
 
+    def drop_empty(self, name: str) -> None:
+        """Pass over an option that is an empty list."""
+        if self._left.get(name, ("", None))[1] in ([], ()):
+            self.drop(name)
+
     def seconds(self, name: str, default: float) -> float:
         """A duration."""
         return self.read(name, default, seconds)

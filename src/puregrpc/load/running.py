@@ -466,7 +466,7 @@ class Run(Course):
         except KeyboardInterrupt:
             self._end(ExitStatus.INTERRUPTED, "handle_summary() was interrupted")
             return None
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, Abort) as error:
             logger.error("handle_summary(): %s", failure_text(error, self.script.path))
             return None
         if given is None:

@@ -316,6 +316,8 @@ def _read_own(kind: type[Scenario], fields: Fields, where: str) -> dict[str, obj
         most = fields.number("max_vus", vus)
         if most < vus:
             raise LoadError(f"{where}: maxVUs ({most}) is less than vus ({vus})")
+        if not fields.has("duration"):
+            raise LoadError(f"{where}: a duration is needed; 0 is without end")
         return {"vus": vus, "max_vus": most, "lasts": fields.seconds("duration", 0.0)}
     if kind is RampingVus:
         stages = _stages(fields, where)

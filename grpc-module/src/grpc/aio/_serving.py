@@ -99,14 +99,11 @@ class _ServicerContext(CallView, ServicerContext[Any, Any]):
             raise UsageError("Abort already called!" if self.end.is_aborted else ALREADY_OVER)
         if code is StatusCode.OK:
             raise AssertionError("abort() is not a way to end a call with OK")
+        self.set_details(details or self.details())
         if trailing_metadata:
             self.set_trailing_metadata(trailing_metadata)
         self.end.is_aborted = True
         self.set_code(code)
-        if details:
-            self.set_details(details)
-        elif self.end.details is None:
-            self.end.details = b""
         raise AbortError("Locally aborted.")
 
     async def abort_with_status(self, status: Any) -> NoReturn:

@@ -50,7 +50,7 @@ class ClientCore:
     max_send_size: int = MAX_SEND_SIZE
 
     def __post_init__(self) -> None:
-        self._take(Schema.of(Registry(), self.max_elements))
+        self._take(Schema.empty(self.max_elements))
         self.meter = Meter(self.metrics)
 
     def sibling(self) -> ClientCore:

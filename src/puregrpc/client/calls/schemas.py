@@ -6,6 +6,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from puregrpc._locks import Lock
 from puregrpc.client.calls.prepared import BoundMethod
@@ -44,6 +45,12 @@ class Schema:
     def of(cls, registry: Registry, max_elements: int) -> Schema:
         """A schema for what a registry has."""
         return cls(registry, Codec(registry, max_elements=max_elements))
+
+    @classmethod
+    @lru_cache(maxsize=MAX_KEPT)
+    def empty(cls, max_elements: int) -> Schema:
+        """That of clients that have loaded nothing yet, one for all."""
+        return cls.of(Registry(), max_elements)
 
     def private(self, max_elements: int) -> Schema:
         """The same, for one client alone, which may add to it."""
