@@ -57,6 +57,45 @@ def test_a_value_is_there_as_soon_as_it_is_complete() -> None:
     assert list(splitter.feed(" ")) == ["12"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[" + "[],{}," * 20_000 + "0]",
+        '{"a": "' + r"\\\"\n[{" * 20_000 + '"}',
+        '"' + "]}" * 50_000 + '"',
+        "9" * 100_000,
+        "[" * 500 + "1, " * 30_000 + "1" + "]" * 500,
+    ],
+    ids=["array", "string in an object", "string", "number", "depth"],
+)
+def test_a_value_in_pieces_is_not_decoded_for_each(value: str) -> None:
+    """It costs as if it came at once, but for a few times."""
+    splitter = JsonSplitter("x")
+    decoded = 0
+    raw_decode = splitter._decoder.raw_decode
+
+    def counting(text: str, at: int) -> tuple[object, int]:
+        nonlocal decoded
+        decoded += len(text) - at
+        return raw_decode(text, at)
+
+    splitter._decoder.raw_decode = counting  # type: ignore[method-assign, assignment]
+    found = []
+    for place in range(0, len(value), 7):
+        assert not found
+        found += splitter.feed(value[place : place + 7])
+    found += splitter.feed(" ")
+    assert found == [value]
+    assert decoded < 4 * len(value)
+
+
+def test_a_long_value_that_is_not_json_is_said_before_its_end() -> None:
+    splitter = JsonSplitter("x")
+    with pytest.raises(InvalidArgument, match="line 1, column 5"):
+        for _ in range(100):
+            list(splitter.feed("[1, x, ["))
+
+
 def test_numbers_may_have_more_digits_than_python_reads() -> None:
     """What becomes of one is a matter of its field."""
     number = "9" * 10_000

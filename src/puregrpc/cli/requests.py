@@ -30,6 +30,44 @@ BETWEEN = re.compile(r"[ \t\r\n\x1e]*")
 """What may stand between values; the record separator of RFC 7464 too."""
 OF_NUMBERS = re.compile(r"[-+.0-9Ee]*")
 """What a number may go on with."""
+MARKS = re.compile(r'\\.?|["\[\]{}]', re.DOTALL)
+"""What strings, arrays and objects begin and end with, and escapes within strings."""
+
+
+class _Unfinished:
+    """Where the value ends that a text leaves unfinished, as far as brackets and quotation marks say."""
+
+    def __init__(self, text: str) -> None:
+        self._first = text[:1]
+        self._depth = 0
+        self._is_in_string = self._is_escaped = False
+        self._size = 0
+        self._looked_at = len(text)
+        self.may_end_in(text)
+
+    def may_end_in(self, text: str) -> bool:
+        """Whether the value may end in what follows. It is looked at again as well when it is twice as long: it may be
+        no JSON."""
+        self._size += len(text)
+        if self._size >= 2 * self._looked_at:
+            return True
+        if self._first in "-0123456789":
+            return _end_of(OF_NUMBERS, text, 0) < len(text)
+        if self._first not in '{["':
+            return True
+        ends = False
+        start = 1 if self._is_escaped else 0
+        self._is_escaped = False
+        for found in MARKS.finditer(text, start):
+            mark = found[0]
+            if mark == "\\":  # what it escapes is still to come
+                self._is_escaped = self._is_in_string
+            elif mark == '"':
+                self._is_in_string = not self._is_in_string
+            elif mark[0] != "\\" and not self._is_in_string:
+                self._depth += 1 if mark in "[{" else -1
+            ends = ends or (self._depth <= 0 and not self._is_in_string)
+        return ends
 
 
 class JsonSplitter:
@@ -39,12 +77,17 @@ class JsonSplitter:
         self.name = name
         # Numbers are not made: they may have more digits than Python reads.
         self._decoder = json.JSONDecoder(parse_int=str, parse_float=str)
-        self._text = ""
+        self._pieces: list[str] = []
+        """Of the value that is not complete."""
+        self._unfinished: _Unfinished | None = None
         self._line = 1
 
     def feed(self, text: str, *, final: bool = False) -> Iterator[str]:
         """Take more text; yields the values that are complete. Raises InvalidArgument where it is not JSON."""
-        text = self._text + text
+        self._pieces.append(text)
+        if not final and self._unfinished is not None and not self._unfinished.may_end_in(text):
+            return
+        text = "".join(self._pieces)
         at = 0
         try:
             while True:
@@ -69,7 +112,9 @@ class JsonSplitter:
                 yield value
                 self._line += value.count("\n")
         finally:
-            self._text = text[at:]
+            rest = text[at:]
+            self._pieces = [rest]
+            self._unfinished = _Unfinished(rest) if rest else None
 
 
 class TextSplitter:
