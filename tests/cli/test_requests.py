@@ -80,7 +80,7 @@ def test_a_value_in_pieces_is_not_decoded_for_each(value: str) -> None:
         return raw_decode(text, at)
 
     splitter._decoder.raw_decode = counting  # type: ignore[method-assign, assignment]
-    found = []
+    found: list[str] = []
     for place in range(0, len(value), 7):
         assert not found
         found += splitter.feed(value[place : place + 7])

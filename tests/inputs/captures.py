@@ -53,6 +53,15 @@ def gzipped(count: int) -> bytes:
     return message(gzip.compress(bytes(count)), b"\1")
 
 
+def nested(size: int) -> bytes:
+    """Messages of one field in one another, as far as there are octets."""
+    made = b""
+    while len(made) < size and len(made) < 1 << 14:
+        length = len(made)
+        made = b"\x0a" + bytes((length,) if length < 128 else (length & 127 | 128, length >> 7)) + made
+    return made * (size // len(made) + 1)
+
+
 GZIP = literal(b"grpc-encoding", b"gzip")
 
 
@@ -141,6 +150,10 @@ FILES: dict[str, Callable[[int], bytes]] = {
         b"".join(frame(1, 4, 2 * i + 1, headers()) for i in range(size // 260)),
         b"".join(frame(4, 0, 0, struct.pack("!HI", 4, 65535 + i)) for i in range(size // 60)),
     ),
+    "windows that shrink and are never acknowledged": lambda size: recording(
+        CALL + frame(0, 0, 1, b"\0") * (size // 60),
+        b"".join(frame(4, 0, 0, struct.pack("!HI", 4, 65535 - i % 60_000)) for i in range(size // 60)),
+    ),
     "GOAWAYs": lambda size: recording(
         b"".join(frame(1, 4, 2 * i + 1, headers()) for i in range(size // 260)), frame(7, 0, 0, bytes(8)) * (size // 68)
     ),
@@ -159,6 +172,66 @@ FILES: dict[str, Callable[[int], bytes]] = {
     "groups in a message": lambda size: recording(
         CALL + in_data(message(b"\x0b" * (size // 4) + b"\x0c" * (size // 4)))
     ),
+    "segments that are sent again": lambda size: pcap([tcp(b"x", 1)] * (size // 57)),
+    "segments that overlap": lambda size: pcap([tcp(b"xyz", index) for index in range(size // 59)]),
+    "segments that overlap and differ": lambda size: pcap(
+        [tcp(bytes([index & 255]) * 40, size - index) for index in range(size // 96)]
+    ),
+    "connections that never begin": lambda size: pcap(
+        [tcp(b"", 1, flags=2, port=1024 + index % 60_000) for index in range(size // 56)]
+    ),
+    "fragments that overlap": lambda size: pcap([fragment(1, index % 7) for index in range(size // 44)]),
+    "tags of VLANs": lambda size: pcap([bytes(12) + b"\x81\0\0\0" * (size // 4)], 1),
+    "packets of VLANs": lambda size: pcap([bytes(12) + b"\x81\0\0\0" * 400] * (size // 1640), 1),
+    "packets of nothing": lambda size: pcap([b""] * (size // 16)),
+    "packets with comments": lambda size: (
+        SECTION
+        + INTERFACE
+        + block(6, struct.pack("<IIIII", 0, 0, 0, 40, 40) + tcp(b"", 0) + b"\1\0\4\0text" * 40) * (size // 400)
+    ),
+    "names of hosts": lambda size: SECTION + block(4, b"\1\0\x08\0\x7f\0\0\1abc\0" * (size // 12)),
+    "blocks of unknown kinds": lambda size: SECTION + block(0x0BAD, b"") * (size // 12),
+    "records of TLS": lambda size: pcap(
+        [tcp(b"\x16\x03\x01\0\1\1", 1)] + [tcp(b"\x17\x03\x03\0\1x", 7 + 6 * index) for index in range(size // 62)]
+    ),
+    "records of TLS in one segment": lambda size: pcap(
+        [tcp(b"\x17\x03\x03\0\1x" * 10, 60 * i) for i in range(size // 116)]
+    ),
+    "alerts of TLS": lambda size: pcap([tcp(b"\x15\x03\x03\0\2\1\0", 7 * index) for index in range(size // 63)]),
+    "priorities": lambda size: recording(frame(2, 0, 1, bytes(5)) * (size // 28)),
+    "pings": lambda size: recording(frame(6, 0, 0, bytes(8)) * (size // 34)),
+    "settings of many": lambda size: recording(frame(4, 0, 0, b"\0\x99\0\0\0\1" * 20) * (size // 258)),
+    "frames of unknown kinds": lambda size: recording(frame(0xFB, 0, 1) * (size // 18)),
+    "resets of idle streams": lambda size: recording(
+        b"".join(frame(3, 0, 2 * index + 1, bytes(4)) for index in range(size // 26))
+    ),
+    "promises": lambda size: recording(
+        CALL, b"".join(frame(5, 4, 1, struct.pack("!I", 2 * index + 2) + headers()) for index in range(size // 140))
+    ),
+    "fields of an octet": lambda size: recording(frame(1, 4, 1, b"\x82" * (size // 20)) * 10),
+    "sizes of tables": lambda size: recording(frame(1, 4, 1, b"\x20\x3f\xe1\x1f" * (size // 80)) * 10),
+    "coded fields": lambda size: recording(
+        frame(1, 4, 1, (b"\0\x81\x1f\xff\xe1\x3e" + b"\x1c" * size)[: size // 20]) * 10
+    ),
+    "a grpc-message of escapes": lambda size: recording(
+        CALL, frame(1, 5, 1, b"\x88" + literal(b"grpc-message", b"%41" * 42)) * (size // 300)
+    ),
+    "responses without requests": lambda size: recording(
+        b"", b"".join(frame(1, 5, 2 * index + 1, b"\x88") for index in range(size // 20))
+    ),
+    "messages in messages": lambda size: recording(CALL + in_data(message(nested(size // 2)))),
+    "texts that are nearly messages": lambda size: recording(
+        CALL + in_data(message(b"\x0a\x04\x0a\x02\x0a\x01" * (size // 12)))
+    ),
+    "windows without end": lambda size: recording(CALL + frame(8, 0, 0, b"\0\0\0\1") * (size // 26)),
+    "lines of deep JSON": lambda size: HEAD + b"[" * size,
+    "lines of many keys": lambda size: HEAD + json.dumps({str(index): 0 for index in range(size // 11)}).encode(),
+    "lines of long times": lambda size: HEAD + b'{"time":' + b"9" * size + b',"from":"client","octets":""}\n',
+    "times that go back": lambda size: (
+        HEAD + b"".join(b'{"time": %d, "from": "client", "octets": "00"}\n' % -index for index in range(size // 45))
+    ),
+    "offsets of a dump": lambda size: b"".join(b"%06x 00 01 02\n" % (3 * index) for index in range(size // 16)),
+    "a dump of gzip of gzip": lambda size: gzip.compress(gzip.compress(gzip.compress(bytes(size * 200)))),
     "tunnels": lambda size: (
         HEAD + (line(b"CONNECT a:1 HTTP/1.1\r\n\r\n") + line(b"HTTP/1.1 200 ok\r\n\r\n", "server")) * (size // 200)
     ),

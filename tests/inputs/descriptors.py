@@ -293,7 +293,46 @@ def answers_for_other_files(size: int) -> tuple[Answers, Answers, str]:
     return lambda _: answer, lambda _: other, "a.S"
 
 
+def symbols_that_lead_to_each_other(size: int) -> tuple[Answers, Answers, str]:
+    """Each file has a type of the next and of the one before it, none of which it imports."""
+    count = size // 120
+
+    def of_symbol(symbol: str) -> list[bytes] | None:
+        place = -1 if symbol == "a.S" else int(symbol.removeprefix("t.M"))
+        if place >= count:
+            return None
+        made = service(["lost"]) if place < 0 else file(f"f{place}", "t", [f"lost{place}"])
+        with_fields(made, 1, f".t.M{place + 1}", f"M{max(place, 0)}")
+        return octets_of([with_fields(made, 1, f".t.M{max(place - 1, 0)}", f"N{max(place, 0)}")])
+
+    return of_symbol, lambda _: None, "a.S"
+
+
+def all_files_with_each_answer(size: int) -> tuple[Answers, Answers, str]:
+    """So many that an answer of all is as long as their number says, times their number in all."""
+    number = max(2, int((size / 20) ** 0.5))
+    answer = octets_of([file(f"f{index}", "", [f"g{index}"]) for index in range(number)])
+    return lambda _: octets_of([service([f"f{index}" for index in range(number)])]), lambda _: answer, "a.S"
+
+
+def files_of_long_names(size: int) -> tuple[Answers, Answers, str]:
+    names = [f"{'n' * 200}{index}" for index in range(size // 220)]
+    return lambda _: octets_of([service(names)]), lambda name: octets_of([file(name)]), "a.S"
+
+
+def answers_that_are_no_files(size: int) -> tuple[Answers, Answers, str]:
+    answer = [b"\xff" * 3] * (size // 10)
+    return lambda _: answer, lambda _: answer, "a.S"
+
+
+def answers_of_empty_files(size: int) -> tuple[Answers, Answers, str]:
+    answer = [*octets_of([service(["f0"])]), *([b""] * (size // 2))]
+    return lambda _: answer, lambda _: answer, "a.S"
+
+
 PEERS = (
+    symbols_that_lead_to_each_other, all_files_with_each_answer, files_of_long_names,
+    answers_that_are_no_files, answers_of_empty_files,
     many_files_that_are_wrong, files_that_are_right_with_others, many_circles, a_chain_of_files, a_chain_of_types,
     types_that_nobody_has, a_symbol_of_many_parts, answers_for_other_files,
 )  # fmt: skip

@@ -8,7 +8,7 @@ from contextlib import suppress
 from puregrpc.channel.backends.proxy import parse_proxy
 from puregrpc.channel.service_config.reading import parse_service_config
 from puregrpc.channel.target import parse_target
-from puregrpc.cli.requests import JsonSplitter, TextSplitter
+from puregrpc.cli.requests import JsonSplitter, Splitter, TextSplitter
 from puregrpc.client.params.durations import milliseconds
 from puregrpc.errors import InvalidArgument, RemoteProtocolError
 from puregrpc.load.problems import LoadError
@@ -49,6 +49,22 @@ FORMS: dict[str, Callable[[int], str]] = {
     "a timeout of many digits": lambda size: f'{{"methodConfig":[{{"timeout":"{"9" * size}s"}}]}}',
     "a size of many digits": lambda size: f'{{"methodConfig":[{{"maxRequestMessageBytes":{"9" * size}}}]}}',
     "values": lambda size: "{}" * (size // 2),
+    "an array": lambda size: "[" + "0," * (size // 2) + "0]",
+    "an object of strings": lambda size: "{" + '"\\\\":"]}",' * (size // 11) + '"a":0}',
+    "a string": lambda size: '"' + "\\u0041" * (size // 6) + '"',
+    "brackets in brackets": lambda size: "[]" * 2 + "[" + "[],{}," * (size // 6) + "0]",
+    "an array that does not end": lambda size: "[" + "0," * (size // 2),
+    "closing brackets": lambda size: "[" + "]" * size,
+    "quotation marks": lambda size: '"' * size,
+    "backslashes": lambda size: '"' + "\\" * size,
+    "words": lambda size: "true " * (size // 5),
+    "queries": lambda size: "dns:///h?" + "a=b&" * (size // 4),
+    "percent signs": lambda size: "unix:" + "%" * size,
+    "points and digits": lambda size: "ipv4:" + "1." * (size // 2) + ":1",
+    "groups of IPv6": lambda size: "ipv6:[" + "1:" * (size // 2) + "]:1",
+    "retries": lambda size: (
+        '{"methodConfig":[{"retryPolicy":{"retryableStatusCodes":[' + '"ABORTED",' * (size // 10) + '"OK"]}}]}'
+    ),
     "numbers": lambda size: "1 " * (size // 2),
     "record separators": lambda size: "a\x1e" * (size // 2),
     "methods": lambda size: (
@@ -58,9 +74,9 @@ FORMS: dict[str, Callable[[int], str]] = {
 }
 
 
-def in_pieces(splitter: TextSplitter, text: str) -> list[str]:
+def in_pieces(splitter: Splitter, text: str, size: int = PIECE) -> list[str]:
     """The requests of a text that comes as standard input does."""
-    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
     return [value for piece in pieces for value in splitter.feed(piece)] + list(splitter.feed("", final=True))
 
 
@@ -75,6 +91,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "requests": lambda text: list(JsonSplitter("-d").feed(text, final=True)),
     "requests in text format": lambda text: list(TextSplitter("-d").feed(text, final=True)),
     "requests in text format in pieces": lambda text: in_pieces(TextSplitter("-d"), text),
+    "requests in pieces": lambda text: in_pieces(JsonSplitter("-d"), text, 500),
+    "requests in small pieces": lambda text: in_pieces(JsonSplitter("-d"), text, 100),
     "grpc-timeout": lambda text: parse_timeout(text.encode("utf-8", "surrogatepass")),
 }
 

@@ -16,6 +16,7 @@ from puregrpc import proto
 from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto.diagnostics import MAX_DIAGNOSTICS, Diagnostic
 from tests.proto.families import FAMILIES, HEAD2, Sources, repeated
+from tests.proto.further_families import FURTHER
 from tests.proto.more_families import MORE
 
 SMALL = 2_500
@@ -99,9 +100,10 @@ def _warm() -> None:
         compile_all(FAMILIES[name](SMALL))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*FAMILIES, *FURTHER])
 def test_cost_grows_as_the_source_does(name: str) -> None:
-    small, large = FAMILIES[name](SMALL), FAMILIES[name](SMALL * GROWTH)
+    make = (FAMILIES | FURTHER)[name]
+    small, large = make(SMALL), make(SMALL * GROWTH)
     compile_all(small)
     assert steps(large) <= ALLOWED * steps(small) + 2_000
     assert allocated(large) <= ALLOWED * allocated(small) + 50_000
@@ -113,10 +115,10 @@ def test_a_file_with_errors_costs_nothing_for_what_others_extend() -> None:
 
 
 # What does not show in steps shows in time: inside C, where regular expressions and copies are.
-@pytest.mark.parametrize("name", [*FAMILIES, *MORE])
+@pytest.mark.parametrize("name", [*FAMILIES, *MORE, *FURTHER])
 def test_nothing_takes_long(name: str) -> None:
     """60 KB take less than a second of a machine that is not busy; what was quadratic took from six to minutes."""
-    sources = (FAMILIES | MORE)[name](60_000)
+    sources = (FAMILIES | MORE | FURTHER)[name](60_000)
     begin = time.process_time()
     compile_all(sources)
     assert time.process_time() - begin < 6

@@ -94,7 +94,7 @@ class ConnectionState:
             elif identifier == frames.MAX_FRAME_SIZE:
                 self.max_frame_size[peer] = max(self.max_frame_size[peer], value)
             elif identifier == frames.INITIAL_WINDOW_SIZE and value <= frames.MAX_WINDOW:
-                self.flow.initial_window(direction, value, self.calls.values())
+                self.flow.initial_window(direction, value)
 
     def ping(self, direction: Direction, head: Head, payload: Payload, told: Told) -> None:
         """PING, or the answer to it."""

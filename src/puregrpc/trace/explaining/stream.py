@@ -66,7 +66,7 @@ class Side:
     desynchronised: bool = False
     """Octets of this side were lost: where the next message begins is not known."""
     window: int | None = None
-    """How many octets of DATA it may still send on the stream."""
+    """How many octets of DATA it may still send on the stream, but for how far SETTINGS have moved all windows."""
     pieces: list[Span] = field(default_factory=list)
     held: int = 0
     prefix: bytes = b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from puregrpc.trace.explaining.frames import MAX_WINDOW
@@ -9,8 +10,6 @@ from puregrpc.trace.recording import Direction
 from puregrpc.trace.records import Windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from puregrpc.trace.explaining.stream import CallState, Side
 
 __all__ = ["FlowControl"]
@@ -28,7 +27,11 @@ class FlowControl:
     def __init__(self) -> None:
         self._connection: dict[Direction, int | None] = dict.fromkeys(Direction, FIRST_WINDOW)
         self._initial: dict[Direction, int | None] = dict.fromkeys(Direction, FIRST_WINDOW)
-        self._unacknowledged: dict[Direction, list[int]] = {direction: [] for direction in Direction}
+        self._moved: dict[Direction, int] = dict.fromkeys(Direction, 0)
+        """By how much SETTINGS have moved all streams' windows: what streams keep is the rest."""
+        self._unacknowledged: dict[Direction, deque[int]] = {direction: deque() for direction in Direction}
+        self._slack: dict[Direction, int] = dict.fromkeys(Direction, 0)
+        """The sum of what is not acknowledged."""
 
     def unknown(self) -> None:
         """Frames are missing: no window is known any more."""
@@ -40,16 +43,21 @@ class FlowControl:
         """The windows as they stand; of ``call`` too, if there is one."""
         return Windows(
             self._connection[Direction.CLIENT],
-            call.client.window if call is not None else None,
+            self._of_stream(Direction.CLIENT, call),
             self._connection[Direction.SERVER],
-            call.server.window if call is not None else None,
+            self._of_stream(Direction.SERVER, call),
         )
+
+    def _of_stream(self, sender: Direction, call: CallState | None) -> int | None:
+        window = None if call is None else call.side(sender).window
+        return None if window is None else window + self._moved[sender]
 
     def open(self, call: CallState) -> None:
         """A stream begins with the windows that the settings say."""
         if call.seen_from_start:
-            call.client.window = self._initial[Direction.CLIENT]
-            call.server.window = self._initial[Direction.SERVER]
+            for sender in Direction:
+                window = self._initial[sender]
+                call.side(sender).window = None if window is None else window - self._moved[sender]
 
     def announced(self, by: Direction) -> None:
         """SETTINGS was sent, and is to be acknowledged."""
@@ -59,19 +67,18 @@ class FlowControl:
         """The oldest SETTINGS of that side was acknowledged; False if none was waiting."""
         if not self._unacknowledged[by]:
             return False
-        self._unacknowledged[by].pop(0)
+        self._slack[by] -= self._unacknowledged[by].popleft()
         return True
 
-    def initial_window(self, by: Direction, value: int, calls: Iterable[CallState]) -> None:
+    def initial_window(self, by: Direction, value: int) -> None:
         """SETTINGS_INITIAL_WINDOW_SIZE: changes what the peer may send on every stream."""
         sender = by.other
         before = self._initial[sender]
-        if before is not None and value < before:
-            self._unacknowledged[by][-1] += before - value
-        for call in calls:
-            side = call.side(sender)
-            if side.window is not None and before is not None:
-                side.window += value - before
+        if before is not None:
+            self._moved[sender] += value - before
+            if value < before:
+                self._unacknowledged[by][-1] += before - value
+                self._slack[by] += before - value
         self._initial[sender] = value
 
     def update(self, by: Direction, stream_id: int, call: CallState | None, increment: int) -> list[str]:
@@ -82,9 +89,10 @@ class FlowControl:
             if window is not None:
                 self._connection[sender] = window + increment
         else:
-            window = call.side(sender).window if call is not None else None
-            if call is not None and window is not None:
-                call.side(sender).window = window + increment
+            window = self._of_stream(sender, call)
+            side = None if call is None else call.side(sender)
+            if side is not None and side.window is not None:
+                side.window += increment
         if window is not None and window + increment > MAX_WINDOW:
             return [f"FLOW_CONTROL_ERROR: the window becomes {window + increment}, more than {MAX_WINDOW}"]
         return []
@@ -99,7 +107,7 @@ class FlowControl:
                 problems.append(f"FLOW_CONTROL_ERROR: {-window} octets more than the connection's window allows")
         if side.window is not None:
             side.window -= octets
-            slack = sum(self._unacknowledged[direction.other])
-            if side.window + slack < 0 and octets:
-                problems.append(f"FLOW_CONTROL_ERROR: {-side.window} octets more than the stream's window allows")
+            left = side.window + self._moved[direction]
+            if left + self._slack[direction.other] < 0 and octets:
+                problems.append(f"FLOW_CONTROL_ERROR: {-left} octets more than the stream's window allows")
         return problems
