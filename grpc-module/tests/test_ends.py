@@ -33,6 +33,23 @@ def test_some_know_by_its_text_that_there_is_no_server(connect: Connect) -> None
     for raised in ends:
         assert raised.code() is grpc.StatusCode.UNAVAILABLE
         assert raised.details().startswith("failed to connect to all addresses; last error: UNKNOWN: 127.0.0.1:1: ")
+        assert raised.details().endswith(": Failed to connect to remote host: Connection refused")
+
+
+def test_some_know_by_its_text_that_a_message_is_too_large(serve: Serve, connect: Connect) -> None:
+    options = [("grpc.max_receive_message_length", 10)]
+    method = connect(serve(unary_unary(lambda request, _: request)), options=options).unary_unary("/a.B/Call")
+    with pytest.raises(grpc.RpcError) as caught:
+        method(b"x" * 11)
+    assert caught.value.details() == "Received message larger than max (11 vs. 10)"  # type: ignore[attr-defined]
+
+
+def test_some_know_by_its_text_that_the_connection_has_gone(connect: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        future = connect(listening.getsockname()[1]).unary_unary("/a.B/Call").future(b"", timeout=10)
+        listening.accept()[0].close()
+        with pytest.raises(grpc.RpcError, match=r"Socket closed|Connection reset by peer"):
+            future.result(10)
 
 
 def test_a_server_may_say_the_same_words(serve: Serve, connect: Connect) -> None:

@@ -200,3 +200,23 @@ def handle_summary(data): abort("late")
     result = run(script)
     assert (result.exit_status, result.written) == (0, None)
     assert "handle_summary(): " in caplog.text
+
+
+@pytest.mark.parametrize("word", ["def", "async def"])
+def test_tags_that_are_set_in_a_group_stay_and_so_does_the_group(write: Write, word: str) -> None:
+    script = write(f"""
+from puregrpc import check, group
+from puregrpc.load import vu
+{word} default():
+    with group("a"):
+        with group("b"):
+            vu.tag(mine="x")
+            check(1, {{"inner": True}})
+        check(1, {{"outer": True}})
+    check(1, {{"behind": True}})
+""")
+    value = run(script).metrics.value
+    assert value("checks{check:inner,group:::a::b,mine:x}", "passes") == 1
+    assert value("checks{check:outer,group:::a,mine:x}", "passes") == 1
+    assert value("checks{check:behind,mine:x}", "passes") == 1
+    assert value("group_duration{group:::a::b,mine:x}", "count") == 1

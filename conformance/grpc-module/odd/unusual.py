@@ -731,24 +731,6 @@ def use_serializers_of_handlers(tell: Telling) -> None:
     logging.getLogger("grpc").setLevel(logging.NOTSET)
 
 
-def use_pools_of_all_kinds(tell: Telling) -> None:
-    class Inline(futures.Executor):
-        def submit(self, function: Any, /, *arguments: Any, **keywords: Any) -> Any:
-            future: Any = futures.Future()
-            future.set_result(function(*arguments, **keywords))
-            return future
-
-    for pool in (Inline(), futures.ThreadPoolExecutor(2)):
-        made = grpc.server(pool)
-        made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", {"Call": unary(echo)}),))
-        port = made.add_insecure_port("127.0.0.1:0")
-        made.start()
-        with logged() as told, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            tell.raising(type(pool).__name__, channel.unary_unary("/a.B/Call"), b"x", timeout=1)
-        tell("  logged", [line[:80] for line in told][:1])
-        made.stop(0).wait(2)
-
-
 # -- the module
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,11 +49,22 @@ def ended_by(error: BaseException) -> _RPCState:
     return _RPCState((), (), (), code, details, debug_string(code, details))
 
 
+_UNREACHABLE = frozenset(
+    os.strerror(number)
+    for number in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
+)
+
+
 def _unconnected(message: str) -> str:
     """Why there is no connection, in grpcio's words, by which some know that a server is not there."""
     if message.startswith("no address was found for the host "):
         return f"DNS resolution failed: {message}"
     last = message.rpartition("; ")[2].removeprefix("could not connect to ")
+    address, _, reason = last.rpartition(": ")
+    if reason in _UNREACHABLE:
+        last = f"{address}: Failed to connect to remote host: {reason}"
+    elif reason == "the peer closed the connection":
+        last = f"{address}: Socket closed"
     return f"failed to connect to all addresses; last error: UNKNOWN: {last}"
 
 

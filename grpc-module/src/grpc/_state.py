@@ -26,6 +26,8 @@ logger = logging.getLogger("grpc._channel")
 
 CANCELLED_HERE = "Locally cancelled by application!"
 DEADLINE_EXCEEDED = StatusCode.DEADLINE_EXCEEDED.value[0]
+RESOURCE_EXHAUSTED = StatusCode.RESOURCE_EXHAUSTED.value[0]
+UNAVAILABLE = StatusCode.UNAVAILABLE.value[0]
 CHANNEL_CLOSED = "Channel closed!"
 
 
@@ -62,13 +64,22 @@ def debug_string(code: StatusCode | None, details: str | None) -> str:
     return "" if code is None or code is StatusCode.OK else f"{code.name}:{details or ''}"
 
 
+def _as_grpcio_tells(number: int, text: str) -> str:
+    """This side's own words in those of grpcio, which some look for."""
+    if number == DEADLINE_EXCEEDED and text.startswith("the deadline "):
+        return "Deadline Exceeded"
+    if number == RESOURCE_EXHAUSTED and text.startswith("grpc: received message larger "):
+        return text.replace("grpc: received", "Received", 1)
+    if number == UNAVAILABLE and text.startswith("the peer closed the connection"):
+        return f"Socket closed: {text}"
+    return text
+
+
 def state_of(number: int, message: str, details: bytes | None, headers: Any = (), trailers: Any = ()) -> _RPCState:
     """The end of a call, from what puregrpc tells of it."""
     if not number:  # grpcio shows no message of a good end
         return _RPCState((), shown(headers), shown_trailers(trailers, details), StatusCode.OK, "", "")
-    code, text = code_of(number), message
-    if number == DEADLINE_EXCEEDED and text.startswith("the deadline "):
-        text = "Deadline Exceeded"  # this side's own words, which some look for
+    code, text = code_of(number), _as_grpcio_tells(number, message)
     if code is None:
         code, text = StatusCode.UNKNOWN, f'Server sent unknown code {number} and details "{message}"'
     return _RPCState((), shown(headers), shown_trailers(trailers, details), code, text, debug_string(code, text))

@@ -25,7 +25,7 @@ from puregrpc.load.problems import Abort
 from puregrpc.load.scenarios import Scenario
 from puregrpc.load.waiting import Change
 from puregrpc.metrics import Metrics, Series
-from puregrpc.metrics.current import Surroundings, surround
+from puregrpc.metrics.current import Surroundings, current_group, surround
 
 __all__ = ["Activity", "Share", "Test", "User"]
 
@@ -371,7 +371,7 @@ class User:
         key, self._durations = activity.surroundings_of(tags)
         self.surroundings = Surroundings({**activity.tags, **tags}, key=key)
         self.surroundings.behind = behind
-        surround(self.surroundings)
+        surround(self.surroundings.in_group(current_group()))
 
     def settle_in(self) -> None:
         """Let the code of this task be the user's."""

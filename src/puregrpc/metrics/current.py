@@ -48,7 +48,7 @@ class Surroundings:
     There is one object for each, by which what was found for one is found again.
     """
 
-    __slots__ = ("_inner", "behind", "group", "key", "tags")
+    __slots__ = ("_inner", "behind", "group", "key", "outer", "tags")
 
     def __init__(self, tags: Mapping[str, str], group: str = "", *, key: Surroundings | None = None) -> None:
         self.group = group
@@ -58,6 +58,8 @@ class Surroundings:
         """How many seconds the code began later than it should have; None if nothing was planned."""
         self.tags: dict[str, str] = {"group": group, **tags}
         """Of each sample; a sample's own go before them."""
+        self.outer: Surroundings | None = None
+        """Those that the group is in."""
         self._inner: dict[str, Surroundings] = {}
 
     def inner(self, name: str) -> Surroundings:
@@ -67,9 +69,17 @@ class Surroundings:
             group = f"{self.group}{GROUP_SEPARATOR}{name}"
             key = None if self.key is self else self.key.inner(name)
             found = Surroundings({**self.tags, "group": group}, group, key=key)
+            found.outer = self
             if len(self._inner) < MAX_INNER:
                 self._inner[name] = found
         found.behind = self.behind
+        return found
+
+    def in_group(self, path: str) -> Surroundings:
+        """Those of a group by its path, as `current_group` gives it."""
+        found = self
+        for name in path.split(GROUP_SEPARATOR)[1:]:
+            found = found.inner(name)
         return found
 
 
@@ -147,14 +157,19 @@ class Group:
         self._name = name
 
     def __enter__(self) -> Group:
-        self._token = _surroundings.set(_surroundings.get().inner(self._name))
+        self._entered = _surroundings.get().inner(self._name)
+        self._token = _surroundings.set(self._entered)
         self._began = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         milliseconds = (time.perf_counter() - self._began) * 1000
         series_here(current_metrics(), "group_duration", "trend", "time").note(milliseconds)
-        _surroundings.reset(self._token)
+        now = _surroundings.get()
+        if now is self._entered or now.outer is None:
+            _surroundings.reset(self._token)
+        else:  # the user was given tags inside, which stay
+            _surroundings.set(now.outer)
 
 
 @overload
