@@ -392,6 +392,8 @@ class FastConnection(Holding):
             self._headers_not_decoded(stream_id, flags, error)
             return
         yield from known.learn(fields)
+        if self._closed:
+            return
         self._known_fields = known
         try:
             self._headers(stream_id, flags, run, fields)
