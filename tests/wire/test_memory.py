@@ -20,7 +20,7 @@ from puregrpc.wire.limits import (
     GUARANTEED_MEMORY,
     MESSAGE_OVERHEAD,
 )
-from puregrpc.wire.memory import LEAST_WINDOW, Holdings, MemoryBudget
+from puregrpc.wire.memory import LEAST_WINDOW, STALLED_FOR, Holdings, MemoryBudget
 from puregrpc.wire.status import StatusCode
 
 SMALL = ConnectionConfig(connection_memory=1 << 20, max_receive_message_size=500_000)
@@ -191,6 +191,34 @@ def test_whose_turn_it_was_is_cancelled(engine: EngineName, by: str) -> None:
         peer.send(peer.reset(favored, ErrorCode.CANCEL))
     del uploads.sent[favored]
     assert uploads.hear()
+    while uploads.go_on():
+        uploads.answer()
+        uploads.hear()
+    assert not uploads.sent
+
+
+def test_nothing_comes_of_whose_turn_it_is(engine: EngineName) -> None:
+    """The others go on after a while, one after the other."""
+    [peer] = clients(engine, 1, MANY_AT_ONCE)
+    uploads = Uploads(peer, 30)
+    holdings: Holdings = peer.connection._holdings  # type: ignore[attr-defined]
+    while uploads.go_on(without=holdings._favored):
+        pass
+    stalled = holdings._favored
+    assert stalled is not None
+    for _ in range(100):
+        if len(uploads.sent) == 1:
+            break
+        when = peer.connection.next_time()
+        assert when is not None
+        assert when <= peer.now + STALLED_FOR
+        peer.wait(when - peer.now)
+        while uploads.go_on(without=stalled):
+            uploads.answer()
+            uploads.hear()
+        assert holdings.octets < 8 << 20
+    assert list(uploads.sent) == [stalled]
+    assert not any(call.ended for call in peer.calls)
     while uploads.go_on():
         uploads.answer()
         uploads.hear()

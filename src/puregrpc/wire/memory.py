@@ -265,6 +265,9 @@ NO_BUDGET: Final = MemoryBudget()
 NO_BUDGET.few_calls = sys.maxsize
 
 
+STALLED_FOR = 1.0
+"""How long, in seconds, others wait for a message that is let come before them and of which nothing comes."""
+
 LEAST_WINDOW = 65535
 """What a connection's window is reopened to however much is held: calls whose messages are read must not stand still
 for those whose are not."""
@@ -274,13 +277,15 @@ class Holdings:
     """What one connection holds: messages that wait for their owners, each with its overhead, and parts of messages.
 
     As memory fills up, the connection's window is reopened to what is left. From a quarter of it on, one message at a
-    time is let come that is partly there: many at once, none of which could become whole, would hold it for ever. In a
-    server, the call that holds most is ended once all is taken; a client has opened its calls itself.
+    time is let come that is partly there: many at once, none of which could become whole, would hold it for ever. One
+    of which nothing comes lets another go first, as long as an eighth of the memory is left. In a server, the call that
+    holds most is ended once all is taken; a client has opened its calls itself.
 
     What a call holds beside its messages is `charge`d: large metadata, a message that its owner lets wait.
     """
 
-    __slots__ = ("_charges", "_favored", "_most", "_promised", "_windows", "memory", "octets", "starving")
+    __slots__ = ("_charges", "_favored", "_has_moved", "_look_at", "_most", "_promised", "_windows", "memory",
+                 "octets", "starving")  # fmt: skip
 
     def __init__(self, memory: int, max_message_size: int, *, ends_calls: bool) -> None:
         self.memory = max(memory, 2 * max_message_size)
@@ -288,6 +293,9 @@ class Holdings:
         self.octets = 0
         self._charges: dict[int, int] = {}
         self._favored: int | None = None
+        self._has_moved = False
+        """Something came of the favored one's message since somebody looked."""
+        self._look_at: float | None = None
         self.starving: dict[int, None] = {}
         """The streams that `may_go_on` held back."""
         self._windows: dict[int, int] = {}
@@ -351,9 +359,27 @@ class Holdings:
         if self._favored is None:
             self._favored = stream_id
         if self._favored == stream_id:
+            self._has_moved = True
             return True
         self.starving[stream_id] = None
         return False
+
+    def next_look(self, now: float) -> float:
+        """Some streams starve: when it is to be looked whether something comes of the favored one's message."""
+        if self._look_at is None:
+            self._look_at = now + STALLED_FOR
+            self._has_moved = False
+        return self._look_at
+
+    def look(self, now: float) -> None:
+        """If nothing comes of it, others are `due` before it."""
+        if self._look_at is None or now < self._look_at:
+            return
+        self._look_at = None
+        favored = self._favored
+        if favored is not None and not self._has_moved and self.starving and self.octets * 8 <= self.memory * 7:
+            self._favored = None
+            self.starving[favored] = None
 
     def is_whole(self, stream_id: int) -> None:
         """The message is there as a whole, or its call is over."""

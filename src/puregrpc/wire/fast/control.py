@@ -153,6 +153,8 @@ class Controlled(Sending):
             earliest = _earlier(earliest, self._handshake_deadline)
         if self._goaway_deadline is not None:
             earliest = _earlier(earliest, self._goaway_deadline)
+        if self._holdings.starving:
+            earliest = _earlier(earliest, self._holdings.next_look(self._now))
         return earliest
 
     def advance(self, now: float) -> None:
@@ -177,8 +179,14 @@ class Controlled(Sending):
                 self._fail(f"keepalive: the peer did not answer a PING within {timeout:g} seconds")
             elif action is KeepaliveAction.PING and not self._closed:
                 self.emit(frame(FrameType.PING, 0, 0, KEEPALIVE_PING))
+        if self._holdings.starving:
+            self._holdings.look(now)
+            self._feed_starving()
         if not self._closed:
             self._advance_side()
+
+    def _feed_starving(self) -> None:
+        """Let go on what had to wait with a part of a message, as far as there is memory for it."""
 
     def _expire_deadlines(self) -> None:
         """End the calls whose deadline has passed, those that a turn has no time for next time."""

@@ -76,7 +76,6 @@ class Holding(Controlled):
             self._feed_starving()
 
     def _feed_starving(self) -> None:
-        """Let go on what had to wait with a part of a message, as far as there is memory for it."""
         holdings = self._holdings
         for stream_id in () if self._closed else holdings.due():
             call = self.streams.get(stream_id)

@@ -259,6 +259,7 @@ class H2Connection(Holding[CallT]):
             self._keepalive.next_time(has_calls=bool(self._calls)),
             self._handshake_deadline,
             self._next_time_of_side(),
+            self._holdings.next_look(self._now) if self._holdings.starving else None,
         )
         return min((time for time in times if time is not None), default=None)
 
@@ -289,6 +290,9 @@ class H2Connection(Holding[CallT]):
             self._fail(f"keepalive: the peer did not answer a PING within {self._config.keepalive_timeout:g} seconds")
         elif action is KeepaliveAction.PING and not self._closed:
             self._http2.ping(KEEPALIVE_PING)
+        if self._holdings.starving:
+            self._holdings.look(now)
+            self._feed_starving()
         self._advance_side()
         self._tell_output()
 
