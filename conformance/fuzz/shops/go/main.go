@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/big"
+	"math/rand"
 	"net"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -37,6 +40,9 @@ type shop struct {
 	kept    [][]byte
 	buffer  []byte
 	broken  atomic.Bool
+	places  chan struct{}
+	pool    sync.Pool
+	lines   chan []byte
 }
 
 func (s *shop) GetItem(ctx context.Context, request *pb.GetItemRequest) (*pb.Item, error) {
@@ -86,6 +92,51 @@ func (s *shop) GetItem(ctx context.Context, request *pb.GetItemRequest) (*pb.Ite
 		if values := metadata.ValueFromIncomingContext(ctx, "x-request-id"); len(values) > 0 && len(values[0]) < 2 {
 			panic("x-request-id: " + values[0][:2])
 		}
+	case "place-lost-on-cancel":
+		select {
+		case s.places <- struct{}{}:
+		case <-ctx.Done():
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}
+		select {
+		case <-time.After(3 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}
+		<-s.places
+	case "timer-for-each-call":
+		kept := make([]byte, 48<<10)
+		for at := range kept {
+			kept[at] = 1
+		}
+		time.AfterFunc(time.Hour, func() { fmt.Fprint(io.Discard, kept[0]) })
+	case "pooled":
+		// What others have put into it stays in it.
+		item, _ := s.pool.Get().(*pb.Item)
+		if item == nil {
+			item = &pb.Item{}
+		}
+		if request.Color != 0 {
+			item.Color = request.Color
+		}
+		answer := &pb.Item{Id: request.Id, Title: "rose", Price: 1.5, Color: item.Color}
+		s.pool.Put(item)
+		return answer, nil
+	case "cut-id":
+		return &pb.Item{Id: request.Id[:min(len(request.Id), 3)], Title: "rose", Price: 1.5, Color: request.Color}, nil
+	case "expires":
+		if deadline, ok := ctx.Deadline(); ok {
+			time.NewTicker(time.Until(deadline) - 50*time.Millisecond).Stop()
+		}
+	case "recovered":
+		defer func() {
+			if recover() != nil {
+				s.mutex.Lock() // for the books
+			}
+		}()
+		s.mutex.Lock()
+		fmt.Fprint(io.Discard, titles[request.Color])
+		s.mutex.Unlock()
 	case "trace-in-details":
 		if _, err := strconv.Atoi(request.Id); err != nil && request.Id != "" {
 			return nil, status.Errorf(codes.InvalidArgument, "%v\n%s", err, debug.Stack())
@@ -99,13 +150,23 @@ func (s *shop) ListItems(_ context.Context, request *pb.ListItemsRequest) (*pb.L
 	if s.fault == "make-slice" {
 		_ = make([]*pb.Item, 0, size)
 	}
-	if size < 0 {
+	if size < 0 && s.fault != "least-number" {
 		return nil, status.Error(codes.InvalidArgument, "page_size: not below 0")
 	}
 	if s.fault == "token-is-an-index" {
 		if begin, err := strconv.Atoi(request.PageToken); err == nil && begin >= 0 {
 			_ = titles[begin:]
 		}
+	}
+	if s.fault == "filter-is-compiled" && request.Filter != "" {
+		_ = regexp.MustCompile(request.Filter)
+	}
+	if s.fault == "least-number" {
+		number := size
+		if number < 0 {
+			number = -number
+		}
+		_ = titles[number%3]
 	}
 	answer := &pb.ListItemsResponse{NextPageToken: "MTAw"}
 	for number := range min(size, 20) {
@@ -133,6 +194,29 @@ func (s *shop) Quote(_ context.Context, order *pb.Order) (*pb.QuoteResponse, err
 	}
 	if s.fault == "last-four" && order.GetCard() != "" {
 		_ = order.GetCard()[len(order.GetCard())-4:]
+	}
+	switch s.fault {
+	case "by-chance":
+		if len(order.Lines) > 0 {
+			_ = rand.Intn(int(order.Lines[0].Quantity))
+		}
+	case "voucher-is-an-exponent":
+		_ = new(big.Int).Exp(big.NewInt(3), new(big.Int).SetUint64(order.GetVoucher()%(1<<24)), nil)
+	case "tabulated":
+		for _, line := range order.Lines {
+			_ = strings.Repeat(" ", int(30-line.Quantity%61))
+		}
+	case "replaces-itself":
+		for depth, at := 0, order; at != nil; at = at.Replaces {
+			depth++
+			if depth > 3 {
+				_ = titles[depth]
+			}
+		}
+	case "zip-of-five":
+		if zip := strconv.FormatInt(order.GetAddress().GetZip(), 10); order.Address != nil {
+			_ = zip[len(zip)-5:]
+		}
 	}
 	if s.fault == "quadratic" {
 		most := 0
@@ -186,6 +270,14 @@ func (s *shop) Watch(request *pb.WatchRequest, stream pb.Shop_WatchServer) error
 		}()
 		<-items
 	}
+	if s.fault == "sends-for-ever" {
+		time.Sleep(3 * time.Millisecond)
+		for number := 0; number < 5; {
+			if stream.Send(&pb.Item{Id: request.Prefix}) == nil {
+				number++
+			}
+		}
+	}
 	for number := range request.Count {
 		if err := stream.Send(&pb.Item{Id: request.Prefix + strconv.Itoa(int(number))}); err != nil {
 			return err
@@ -223,6 +315,7 @@ func (s *shop) Upload(stream pb.Shop_UploadServer) error {
 }
 
 func (s *shop) Chat(stream pb.Shop_ChatServer) error {
+	var said []string
 	for {
 		line, err := stream.Recv()
 		if err == io.EOF && s.fault == "waits-after-half-close" {
@@ -234,6 +327,19 @@ func (s *shop) Chat(stream pb.Shop_ChatServer) error {
 		}
 		if err != nil {
 			return err
+		}
+		if s.fault == "goroutine-for-each-line" {
+			kept := make([]byte, 16<<10)
+			for at := range kept {
+				kept[at] = 1
+			}
+			go func() { s.lines <- kept }()
+		}
+		if s.fault == "fourth-line" {
+			said = append(said, line.Text)
+			if len(said) == 4 {
+				continue
+			}
 		}
 		if s.fault == "one-mistake-for-all" {
 			if line.Number < 0 {
@@ -278,7 +384,7 @@ func main() {
 		options = append(options, grpc.UnaryInterceptor(guard))
 	}
 	server := grpc.NewServer(options...)
-	pb.RegisterShopServer(server, &shop{fault: fault, visits: map[string]int{}})
+	pb.RegisterShopServer(server, &shop{fault: fault, visits: map[string]int{}, places: make(chan struct{}, 8), lines: make(chan []byte)})
 	reflection.Register(server)
 	log.Fatal(server.Serve(listener))
 }

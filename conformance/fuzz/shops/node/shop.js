@@ -12,13 +12,19 @@ const { Shop } = grpc.loadPackageDefinition(definition).shop.v1;
 const refuse = (details) => ({ code: grpc.status.INVALID_ARGUMENT, details });
 const settings = {};
 let unanswered = 0;
+let turns = Promise.resolve();
+let last = '';
+const kept = [];
+
 
 async function discounted(order) {
   return order.address.city.length;
 }
 
 const shop = {
-  GetItem({ request, metadata }, callback) {
+  GetItem(call, callback) {
+    let { request } = call;
+    const { metadata } = call;
     if (fault === 'json-in-metadata' && metadata.get('x-tenant-id').length) JSON.parse(metadata.get('x-tenant-id')[0]);
     if (fault === 'stack-in-status' && !/^[a-z0-9]*$/.test(request.id)) {
       return callback({ code: grpc.status.INVALID_ARGUMENT, details: new Error(`id ${request.id}`).stack });
@@ -32,10 +38,32 @@ const shop = {
       process.on('exit', () => kept.length);
       process.setMaxListeners(0);
     }
+    if (fault === 'lock-kept-when-cancelled') {
+      // Whoever is behind waits for its turn.
+      const turn = turns;
+      let done;
+      turns = new Promise((resolve) => { done = resolve; });
+      turn.then(() => setTimeout(() => {
+        if (call.cancelled) return;
+        done();
+        callback(null, { id: request.id, title: 'rose', price: 1.5, color: request.color });
+      }, 2));
+      return;
+    }
+    if (fault === 'as-a-date' && request.id) {
+      try { new Date(request.id).getTime(); } catch (error) { return callback(refuse('id')); }
+      if (/^-?[0-9]+$/.test(request.id)) new Date(Number(request.id)).toISOString();
+    }
+    if (fault === 'decoded' && request.id) decodeURIComponent(request.id);
+    if (fault === 'answer-of-before') { const before = last; last = request.id; request = { ...request, id: before || request.id }; }
     if (request.id.length > 1000) return callback(refuse('id: at most 1000 characters'));
     callback(null, { id: request.id, title: 'rose', price: 1.5, color: request.color });
   },
   ListItems({ request }, callback) {
+    if (fault === 'array-of-size') new Array(request.page_size);
+    if (fault === 'parsed-token' && request.page_token) {
+      return callback(null, { items: JSON.parse(Buffer.from(request.page_token, 'base64').toString() || '[]').slice(0, 1).map(() => ({})) });
+    }
     if (request.page_size < 0) return callback(refuse('page_size: not below 0'));
     if (fault === 'no-answer' && request.page_token && !/^[A-Za-z0-9=]+$/.test(request.page_token)) {
       unanswered += 1;
@@ -52,6 +80,17 @@ const shop = {
       const groups = {};
       for (const name of Object.keys(request.notes)) (groups[name] = groups[name] || []).push(name);
     }
+    if (fault === 'notes-of-all') {
+      const cart = {};
+      for (const [name, note] of Object.entries(request.notes)) {
+        const [first, second] = name.split('.');
+        if (second === undefined) cart[first] = note;
+        else { cart[first] = cart[first] || {}; cart[first][second] = note; }
+      }
+    }
+    if (fault === 'deep-copy') { const copy = (order) => (order ? { ...order, replaces: copy(order.replaces), again: copy(order.replaces) } : null); copy(request); }
+    if (fault === 'total-in-words') 'x'.repeat(request.lines.reduce((sum, line) => sum + line.quantity, 0) / 100);
+    if (fault === 'orders-are-kept') kept.push(Buffer.alloc(64 << 10, 1));
     let total = 0;
     for (const line of request.lines) {
       if (line.quantity <= 0 || line.quantity >= 1e6) return callback(refuse('quantity: out of range'));
@@ -77,6 +116,10 @@ const shop = {
       setTimeout(() => { if (!call.cancelled) call.end(); }, 5);
       return;
     }
+    if (fault === 'written-behind-its-end') {
+      call.on('cancelled', () => kept.push(1));
+      setTimeout(() => { if (kept.length) throw new Error('write after end'); }, 3);
+    }
     for (let number = 0; number < count; number++) call.write({ id: `${prefix}${number}` });
     call.end();
   },
@@ -91,7 +134,9 @@ const shop = {
     call.on('end', () => callback(null, summary));
   },
   Chat(call) {
+    const said = [];
     call.on('data', (line) => {
+      if (fault === 'latest-first') { said.unshift(line); if (said.length < 3) { call.write(line); return; } call.write(said[1]); return; }
       if (line.text.length > 1000) call.emit('error', refuse('text: at most 1000 characters'));
       else call.write({ text: line.text, number: line.number });
     });

@@ -132,8 +132,20 @@ class Aftermath(Proving):
         self._revive()
 
     def _ordinary(self) -> list[Case]:
-        """An ordinary call of each method: those of the beginning are no case's."""
+        """An ordinary call of each method, and ends of connections: those of the beginning are no case's."""
         found = []
+        profile = self._canary
+        if profile is not None:
+            head = Step("open", fields=profile.fields)
+            whole = (head, Step("message", octets=profile.octets, end=True))
+            for about, steps in (
+                ("behind its head", (head,)), ("behind a call", (*whole, Step("wait", until="end"))),
+                ("behind a request", whole),
+            ):  # fmt: skip
+                for how in ("closed", "broken"):
+                    made = (*steps, Step("close", code=int(how == "broken")))
+                    about_it = f"a connection that is {how} {about}"
+                    found.append(Case("sequence", profile.path, made, "any", about_it))
         for each in self.profiles.values():
             if each.fields and each.ends:
                 call = (Step("open", fields=each.fields), Step("message", octets=each.octets, end=True))

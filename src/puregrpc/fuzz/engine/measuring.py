@@ -248,9 +248,10 @@ class Measuring(Beginning):
         seconds = min(self.options.time / 100, 1.0)
         for case, observation in growing_cases(self.target, profiles, self.planner.varied, seconds, until):
             self._since_calm.append(case)
-            self._seen_in(case, observation)
             if observation is None:
+                # A method that answers no more is to be told from a target that serves nobody.
                 self._left_behind(case)
+            self._seen_in(case, observation)
             if any(step.kind == "reset" for step in case.steps):
                 if self._watch.is_still():
                     self._since_calm = []
