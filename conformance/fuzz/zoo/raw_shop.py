@@ -44,6 +44,7 @@ class Stream:
         self.window = window
         self.timer: threading.Timer | None = None
         self.has_head = False
+        self.room = b""
 
 
 class Connection:
@@ -121,6 +122,9 @@ class Connection:
         elif kind == PING:
             if len(payload) != 8 or number:
                 raise Broken
+            if self.fault == "pings-are-kept":
+                self.kept.append(os.urandom(4096))
+                self.control = 0
             if not flags & ACK and self.fault != "ping-not-answered":
                 self.count()
                 self.send(frame(PING, ACK, 0, bytes(8) if self.fault == "wrong-pong" else payload))
@@ -169,7 +173,9 @@ class Connection:
             if self.fault == "padding-ends-process" and payload and payload[0] >= len(payload):
                 os._exit(6)
             payload = payload[1 : len(payload) - payload[0]]
+        depends = -1
         if flags & 0x20:
+            depends = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
             payload = payload[5:]
         block = [payload]
         size, count = len(payload), 0
@@ -195,6 +201,25 @@ class Connection:
             raise Broken
         if number <= self.last or not number % 2:
             raise Broken
+        if self.fault == "sixty-four-fields" and sum(1 for _ in fields) > 64:
+            os._exit(12)
+        if self.fault == "value-of-4096" and any(len(value) >= 4096 for _, value in fields):
+            os._exit(13)
+        if self.fault == "path-of-255" and any(name == b":path" and len(value) > 255 for name, value in fields):
+            os._exit(14)
+        if self.fault == "numbers-of-16-bits" and number > 0xFFFF:
+            os._exit(15)
+        if self.fault == "no-body-ends-process" and flags & END_STREAM:
+            os._exit(16)
+        if self.fault == "coding-is-known" and any(
+            name == b"grpc-encoding" and value not in (b"gzip", b"identity", b"deflate") for name, value in fields
+        ):
+            os._exit(17)
+        if self.fault == "dependency-of-itself" and depends == number:
+            os._exit(18)
+        if self.fault == "length-is-believed":
+            said = next((value for name, value in fields if name == b"content-length"), b"0")
+            self.kept.append(b"x" * min(int(said), 1 << 28))
         self.last = number
         self.calls += 1
         if self.fault == "closes-behind-two-hundred-calls" and self.calls > 200:
@@ -254,6 +279,12 @@ class Connection:
             self.end(number, 13, b"no prefix")
             return
         stream.body += payload
+        if self.fault == "room-for-its-prefix" and len(stream.body) >= 5 and not stream.room:
+            stream.room = bytes(bytearray(min(int.from_bytes(stream.body[1:5], "big"), 1 << 29)))
+        if self.fault == "second-message-ends-process" and int.from_bytes(stream.body[1:5], "big") + 5 < len(
+            stream.body
+        ):
+            os._exit(11)
         if len(stream.body) > 1 << 22:
             self.end(number, 8, b"too large")
             return

@@ -17,6 +17,7 @@ from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.phases.counted import counted_cases, miscounted, miscounted_streams, unanswered
 from puregrpc.fuzz.phases.pages import page_cases, unlike_pages
+from puregrpc.fuzz.phases.together import around, moved
 from puregrpc.fuzz.values.fields import PRESENT, lost_field
 from puregrpc.fuzz.values.generate import Generator
 from puregrpc.schema import Registry, load_files
@@ -154,6 +155,21 @@ def test_each_message_of_a_conversation_has_an_answer_or_none_need_have(counts: 
         answer = outcome.answers[number] = answered(PANTRY.message_class(method.output_type)(text="a"))
         answer.body = one.body * count
     assert bool(unanswered(case, outcome)) is is_found
+
+
+@pytest.mark.parametrize(
+    ("texts", "is_found"),
+    [("aabbbbaaaa", False), ("aabbbbaaba", True), ("abbbbbaaba", False), ("aabbbbbbbb", True), ("aa----aaaa", False),
+     ("aabbbba-aa", False)],
+)  # fmt: skip
+def test_what_is_unset_is_not_what_it_was_for_another(texts: str, is_found: bool) -> None:
+    for case in around("/depot.v1.Depot/GetShelf", (), b"\x0a\x01a"):
+        assert len([step for step in case.steps if step.kind == "open"]) == len(texts)
+        outcome = Outcome()
+        for number, text in enumerate(texts):
+            answer = outcome.answers[number] = answered(class_of("Inventory")(lines=ord(text)))
+            answer.trailers = ((b"grpc-status", b"8" if text == "-" else b"0"),)
+        assert bool(moved(case, outcome)) is is_found
 
 
 @given(st.one_of(st.none(), st.integers(-5, 5)), st.one_of(st.none(), st.integers(-5, 5)))

@@ -80,14 +80,6 @@ const shop = {
       const groups = {};
       for (const name of Object.keys(request.notes)) (groups[name] = groups[name] || []).push(name);
     }
-    if (fault === 'notes-of-all') {
-      const cart = {};
-      for (const [name, note] of Object.entries(request.notes)) {
-        const [first, second] = name.split('.');
-        if (second === undefined) cart[first] = note;
-        else { cart[first] = cart[first] || {}; cart[first][second] = note; }
-      }
-    }
     if (fault === 'deep-copy') { const copy = (order) => (order ? { ...order, replaces: copy(order.replaces), again: copy(order.replaces) } : null); copy(request); }
     if (fault === 'total-in-words') 'x'.repeat(request.lines.reduce((sum, line) => sum + line.quantity, 0) / 100);
     if (fault === 'orders-are-kept') kept.push(Buffer.alloc(64 << 10, 1));
@@ -134,9 +126,7 @@ const shop = {
     call.on('end', () => callback(null, summary));
   },
   Chat(call) {
-    const said = [];
     call.on('data', (line) => {
-      if (fault === 'latest-first') { said.unshift(line); if (said.length < 3) { call.write(line); return; } call.write(said[1]); return; }
       if (line.text.length > 1000) call.emit('error', refuse('text: at most 1000 characters'));
       else call.write({ text: line.text, number: line.number });
     });

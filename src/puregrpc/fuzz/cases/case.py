@@ -45,7 +45,7 @@ STALLED = "stalled"
 
 Expectation = Literal[
     "answer", "refusal", "same", "any", "auth", "follows", "stored", "nothing", "alike", "distinct", "paged", "counted",
-    "lengths", "again", "gone", "unlisted", "answered",
+    "lengths", "again", "gone", "unlisted", "answered", "unmoved",
 ]  # fmt: skip
 """What is right: a call that is valid by the schema and gets a status; one that must not be served; the same answer as
 the ordinary form of the call; anything that keeps to the protocol; UNAUTHENTICATED or PERMISSION_DENIED; for the last
@@ -54,7 +54,8 @@ same answer each time; in each answer another value of the field that ``stored``
 same list; a number that grows with each call; a number that is that of a stream's messages; for the last stream the
 same status as for the first; for the last stream no answer that is as before what it has was taken away;
 no list with it;
-an answer to each message of a stream."""
+an answer to each message of a stream; the same answer
+to the last request as to the same one before."""
 
 Stored = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 """Fields of a request and where they come back in a reply: the numbers that lead to them in each."""

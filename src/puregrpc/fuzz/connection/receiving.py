@@ -31,6 +31,8 @@ from puregrpc.wire.status import http2_error_name
 
 __all__ = ["Receiving"]
 
+CANCEL = 8
+"""Where a deadline passes while an answer is written, some servers (grpc-java) reset the call and finish the frame."""
 STREAM_WINDOW = 1 << 20
 CONNECTION_WINDOW = 1 << 30
 MAX_FRAME_SIZE = 16384
@@ -195,6 +197,8 @@ class Receiving(ABC):
         answer = self._stream(stream, "HEADERS")
         if answer is None or answer.cancelled:
             return
+        if answer.ended and answer.reset == CANCEL:
+            return
         if answer.ended:
             self.violations.append(f"HEADERS on stream {stream} after its end (RFC 9113, section 5.1)")
             return
@@ -219,6 +223,8 @@ class Receiving(ABC):
             self.send(window(0, CONNECTION_WINDOW // 2))
             self._connection_left += CONNECTION_WINDOW // 2
         if answer is None or answer.cancelled:
+            return
+        if answer.ended and answer.reset == CANCEL:
             return
         if answer.ended:
             self.violations.append(f"DATA on stream {stream} after its end (RFC 9113, section 5.1)")

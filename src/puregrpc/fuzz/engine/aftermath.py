@@ -14,17 +14,11 @@ from puregrpc.fuzz.checks.words import REFUSALS, Observation, Profile, signature
 from puregrpc.fuzz.connection.running import is_simple, run_case
 from puregrpc.fuzz.engine.proving import SLOW_START, Proving, followed
 from puregrpc.fuzz.measures.growth import cancelling
+from puregrpc.fuzz.phases.names import is_reading
 from puregrpc.fuzz.phases.together import between, refused_again
-from puregrpc.fuzz.values.field_values import words_of
 
-__all__ = ["BUSY_SOON", "MOST_KEPT", "Aftermath", "is_reading"]
+__all__ = ["BUSY_SOON", "MOST_KEPT", "Aftermath"]
 
-READS = (
-    "get", "list", "read", "fetch", "find", "lookup", "search", "show", "describe", "query", "quote", "compute",
-    "calculate", "calc", "echo", "watch", "count", "sum", "check", "validate", "format", "convert", "parse", "render",
-    "estimate", "price", "translate", "hash", "sort", "compare", "resolve", "evaluate", "preview", "say", "greet",
-)  # fmt: skip
-"""First words of methods after which everything is as before."""
 MOST_KEPT = 3000
 SEARCH_SECONDS = 20.0
 SEARCH_SHARE = 0.25
@@ -34,11 +28,6 @@ FEW = 40
 """So many of the last cases are looked at first."""
 BUSY_SOON = 3
 """Intervals that tell whether one of some cases keeps the target busy."""
-
-
-def is_reading(name: str) -> bool:
-    """Whether a method's name says that it changes nothing."""
-    return (words_of(name) or [""])[0] in READS
 
 
 class Aftermath(Proving):

@@ -55,6 +55,9 @@ class Beginning(Aftermath):
                 profile.is_steady = again is not None and signature(again) == profile.signature
                 profile.first = profile.signature
                 self._find_others(profile)
+        if any(self._has_stopped(each) for each in self.profiles.values()):
+            # What one of these calls has done is to be found among cases, not to be what is ordinary.
+            self._revive()
         ready = [each for each in self.profiles.values() if each.fields and each.ends and each.answer is not None]
         ready.sort(key=lambda each: (each.answer is None or each.answer.code in INTERNAL, each.method.is_client_stream,
                                      each.method.is_server_stream, each.seconds))  # fmt: skip
@@ -76,6 +79,8 @@ class Beginning(Aftermath):
             for octets in self.planner.candidates(profile):
                 other = replace(profile, octets=octets)
                 answers = [self._ask(other) for _ in range(2)]
+                if any(each is None or each.code in (None, 4) for each in answers):
+                    break
                 signatures = {signature(each) for each in answers if each is not None and is_small(each)}
                 if len(signatures) == 1 and None not in answers and not signatures & known:
                     found.append(octets)

@@ -92,6 +92,8 @@ class Fuzzer(Measuring):
                 self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.475)
                 self._drive("together", planner.mixed(ending), 0.49)
                 self._volleys(steady, 0.5)
+                # What those before have left may be what is to be told from what there was.
+                self._fresh()
                 self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 2), 0.58)
                 if self._canary is not None and self._canary.ends:
                     self._drive("unending", planner.unending(usable, self._canary), 0.585)

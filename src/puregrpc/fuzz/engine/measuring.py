@@ -12,7 +12,6 @@ from puregrpc.fuzz.checks.words import Check, Observation, Profile
 from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.connection.storm import AT_ONCE, Storm
 from puregrpc.fuzz.connection.target import Target
-from puregrpc.fuzz.engine.aftermath import is_reading
 from puregrpc.fuzz.engine.beginning import Beginning
 from puregrpc.fuzz.engine.findings import Progress
 from puregrpc.fuzz.engine.proving import SLOW_START
@@ -21,6 +20,7 @@ from puregrpc.fuzz.measures.attacks import attack_cases
 from puregrpc.fuzz.measures.growth import growing_cases, left_behind
 from puregrpc.fuzz.measures.untaken import untaken_cases
 from puregrpc.fuzz.measures.upkeep import upkeep_cases
+from puregrpc.fuzz.phases.names import is_reading
 from puregrpc.fuzz.phases.together import volley_of
 
 __all__ = ["Measuring"]
@@ -244,6 +244,8 @@ class Measuring(Beginning):
         self._phase = "growth"
         if self._watch.is_still():
             self._since_calm = []
+        # What others have had and given back is taken first, and what grows into it does not show.
+        self._fresh()
         until = self._until_share(share)
         seconds = min(self.options.time / 100, 1.0)
         for case, observation in growing_cases(self.target, profiles, self.planner.varied, seconds, until):

@@ -25,6 +25,8 @@ REPEAT_SHARE = 0.15
 MOST_RESTARTS = 15
 """Restarts of the target to make one finding smaller."""
 SHRINK_SECONDS = 12.0
+SOON = 1.5
+"""Seconds in which a target that stands serves an ordinary call, where it is not what counts."""
 MOST_SAME = 4
 """So many findings of one kind a method has at most; they differ in the shapes of their cases."""
 REPEATS = 2
@@ -63,7 +65,7 @@ class Proving(Watching):
             self._publish(finding)
             self._gone = True
             raise OutOfTime
-        culprits = suspects
+        culprits = self._first_down(suspects) if len(suspects) > 2 else suspects
         while len(culprits) > 1:
             half = culprits[: len(culprits) // 2]
             if self._brings_down(half):
@@ -72,6 +74,28 @@ class Proving(Watching):
                 culprits = culprits[len(culprits) // 2 :]
         if culprits:
             self._examine(culprits[0], down, before)
+
+    def _first_down(self, suspects: list[Case]) -> list[Case]:
+        """The case at which the target is down, or it and the one before it; all where that shows later."""
+        for at, case in enumerate(suspects):
+            outcome = run_case(case, self.target, deadline=min(self.options.deadline, 1.0))
+            is_suspect = bool(outcome.refused) or any(not answer.ended for answer in outcome.answers.values())
+            if self.target.has_ended() or (is_suspect and self._down_by_now() is not None):
+                if not self._revive():
+                    self._gone = True
+                    raise OutOfTime
+                # Who has ended may have done so of the one before.
+                return [case] if is_suspect and not outcome.refused else suspects[max(at - 1, 0) : at + 1]
+        self._revive()
+        return suspects
+
+    def _down_by_now(self) -> Observation | None:
+        """As `_down`, with less patience: what comes of it is looked at again."""
+        if not self.target.has_ended() and any(self._answers(SOON) for _ in range(2)):
+            return None
+        if self.target.has_ended():
+            return Observation("process-ended", self.target.how_it_ended(), ())
+        return Observation("not-served", "a second, fresh connection is not served", ())
 
     def _look_back(self, suspects: list[Case], seen: Observation) -> None:
         """Find the case that the server did not stand where it ended a while behind it, when others came already."""
@@ -151,7 +175,7 @@ class Proving(Watching):
             first, last = outcome.answers.get(0), outcome.answers.get(1)
             known = len(self.report.findings)
             if first is not None and not first.ended and not outcome.closed:
-                self._examine(case, self._down() or Observation("hang", f"{case.about}: no answer", ()))
+                self._examine(case, self._down_by_now() or Observation("hang", f"{case.about}: no answer", ()))
                 return len(self.report.findings) > known
             if last is not None and last.code in (None, 4) and not outcome.closed:
                 self._examine(behind, Observation("hang", f"{behind.about}: no answer", ("behind",)))

@@ -24,7 +24,7 @@ from puregrpc.fuzz.phases.counted import miscounted, miscounted_streams, unanswe
 from puregrpc.fuzz.phases.lives import still_there
 from puregrpc.fuzz.phases.pages import unlike_pages
 from puregrpc.fuzz.phases.planner import Planner
-from puregrpc.fuzz.phases.together import given_twice, refused_again, unlike
+from puregrpc.fuzz.phases.together import given_twice, moved, refused_again, unlike
 from puregrpc.fuzz.values.field_values import Dictionary
 from puregrpc.fuzz.values.generate import Generator
 from puregrpc.fuzz.values.shapes import Shape
@@ -46,7 +46,7 @@ MOST_BEFORE = 1024
 COMPARED: dict[str, Callable[[Case, Outcome], list[Observation]]] = {
     "alike": unlike, "distinct": given_twice, "paged": unlike_pages, "counted": miscounted,
     "lengths": miscounted_streams, "again": refused_again, "gone": still_there, "unlisted": still_there,
-    "answered": unanswered,
+    "answered": unanswered, "unmoved": moved,
 }  # fmt: skip
 """What cases of several calls show when their answers are compared."""
 

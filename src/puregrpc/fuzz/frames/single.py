@@ -103,6 +103,8 @@ SHOTS: tuple[tuple[str, Sound, str, bytes], ...] = (
     ("headers-with-more-padding-than-frame", "closes", "6.2", frame(HEADERS, END_HEADERS | PADDED, 1, b"\xff\x82")),
     ("headers-with-half-a-priority", "closes", "6.2", frame(HEADERS, END_HEADERS | PRIORITY_FLAG, 1, bytes(4))),
     ("a-stream-that-depends-on-itself", "any", "5.3.1", frame(PRIORITY, 0, 1, b"\0\0\0\x01\x10")),
+    ("headers-that-depend-on-themselves", "any", "5.3.1",
+     frame(HEADERS, END_HEADERS | PRIORITY_FLAG, 1, b"\0\0\0\x01\x10" + block(GRPC_REQUEST))),
     ("priority-of-four-octets", "any", "6.3", frame(PRIORITY, 0, 1, bytes(4))),
     ("a-frame-of-a-megabyte", "closes", "4.2", b"\x10\0\0\0\0\0\0\0\x01"),
     ("frames-of-the-types-after-the-last", "any", "4.1",

@@ -16,7 +16,8 @@ from puregrpc.fuzz.frames.floods import FLOODS_BY_KIND
 from puregrpc.fuzz.frames.probe import Fields, Probe, message
 from puregrpc.fuzz.frames.single import SINGLE_SHOTS
 from puregrpc.fuzz.phases.edges import edges
-from puregrpc.fuzz.phases.together import behind_refusals, bursts, mixed, ways
+from puregrpc.fuzz.phases.names import is_reading
+from puregrpc.fuzz.phases.together import around, behind_refusals, bursts, mixed, ways
 from puregrpc.fuzz.values.choices import Choices, Directed, Path, mutated
 from puregrpc.fuzz.values.field_values import SIGNED, UNSIGNED
 from puregrpc.fuzz.values.fields import leaves, parts_of, with_field
@@ -204,6 +205,8 @@ class Planner:
     def sequences(self, profile: Profile) -> Iterator[Case]:
         """Calls as programs."""
         method = profile.method
+        if profile.is_steady and profile.octets and is_reading(method.name):
+            yield from around(profile.path, profile.fields, profile.octets)
         yield from behind_refusals(profile.path, profile.fields, profile.octets, profile.refused)
         yield from sequence_cases(
             profile.path,

@@ -14,11 +14,13 @@ from puregrpc.fuzz.frames.probe import Fields, message
 from puregrpc.fuzz.values.fields import raw_value
 
 __all__ = [
+    "around",
     "as_sent",
     "behind_refusals",
     "bursts",
     "given_twice",
     "mixed",
+    "moved",
     "refused_again",
     "unlike",
     "volley_of",
@@ -30,6 +32,8 @@ AT_ONCE = 100
 PIECE = 5
 """So many of one request in a row."""
 ROUNDS = 4
+AROUND = 4
+"""Calls, so that one of them meets what another one has left."""
 CASES = 8
 MIXTURES = 3
 VOLLEY = 3000
@@ -126,6 +130,32 @@ def refused_again(case: Case, outcome: Outcome) -> list[Observation]:
         return []
     text = f"{case.about}: answered with {last.summary()}, and OK before"
     return [Observation("state", text, ("refused",), "", case.reference)]
+
+
+def around(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
+    """Calls with nothing in them before and behind one with all: what is unset is not what it was for another."""
+    for about, first, second in (
+        ("an empty message around an ordinary one", b"", octets),
+        ("an ordinary message around an empty one", octets, b""),
+    ):
+        steps: list[Step] = []
+        for number, body in enumerate((first, first, *[second] * AROUND, *[first] * AROUND)):
+            steps += [
+                Step("open", number, fields), Step("data", number, octets=message(body), end=True),
+                Step("wait", number, until="end"),
+            ]  # fmt: skip
+        yield Case("sequence", path, tuple(steps), "unmoved", about, "CWE-488")
+
+
+def moved(case: Case, outcome: Outcome) -> list[Observation]:
+    """Whether the same request is answered otherwise behind another one, and was not before it."""
+    behind = range(2 + AROUND, 2 + 2 * AROUND)
+    if not _is_alike(outcome, [0, 1]) or _is_alike(outcome, [1, *behind]):
+        return []
+    answers = [outcome.answers.get(number) for number in (0, 1, *behind)]
+    if any(each is None or not each.ended or each.code in {*BUSY, *INTERNAL, None} for each in answers):
+        return []
+    return [Observation("state", f"{case.about}: what is answered to it is not what it was", ("moved",), "", "CWE-488")]
 
 
 def volley_of(path: str, fields: Fields, octets: bytes) -> Case:
