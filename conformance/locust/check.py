@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -19,6 +20,27 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "locustfile.py"
 USERS = 20
+
+
+TALKERS = """
+from types import MappingProxyType
+from locust import task
+from puregrpc.integrations.locust import GrpcUser
+
+class Talker(GrpcUser):
+    import_paths = (%r,)
+    proto_files = ("hello.proto",)
+    connect_params = MappingProxyType({"plaintext": True})
+    shares_connection = %r
+
+    @task
+    def talk(self):
+        stream = self.client.stream("hello.HelloService/BidiHello")
+        stream.write({"greeting": "Bert"})
+        for _ in stream:
+            pass
+"""
+"""Streams that do not end by themselves."""
 
 
 def free_port() -> int:
@@ -103,6 +125,15 @@ def main() -> int:
             check=True,
         ).stdout
         judge(f"--processes 2, {USERS} users", master_told(told), "total_content_length")
+        for shares in (False, True):
+            script = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "locustfile.py"
+            script.write_text(TALKERS % (str(EXAMPLE.parent / "definitions"), shares))
+            options = ["--headless", "--users", str(USERS), "--spawn-rate", str(USERS), "--run-time", "3s"]
+            subprocess.run(  # it ends with 1 if anything has failed
+                [sys.executable, "-m", "locust", "-f", str(script), *options, "--host", target],
+                env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=True,
+            )  # fmt: skip
+            print(f"{USERS} users, {'one connection' if shares else 'a connection each'}: stopped amid their streams")
     return 0
 
 

@@ -5,6 +5,7 @@ Needs Locust (``pip install 'puregrpc[locust]'``). Calls wait in their greenlet 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from locust import User
 
 from puregrpc.client.client import Client
+from puregrpc.client.results.wording import CANCELED_HERE
 from puregrpc.client.streams.stream import Stream
 from puregrpc.errors import ConnectError, RpcError
 from puregrpc.metrics import Metrics
@@ -42,6 +44,7 @@ class GrpcClient(Client):
         super().__init__(metrics=metrics)
         self._user = user
         self._fire = user.environment.events.request.fire
+        self.is_closing = False
 
     def fire(
         self, kind: str, name: str, seconds: float, length: int, error: BaseException | None, response: object = None
@@ -62,12 +65,18 @@ class GrpcClient(Client):
         self, address: str, params: Mapping[str, Any] | None = None, **keywords: Unpack[ConnectKeywords]
     ) -> bool:
         """See `Client.connect`. A connection that fails is in the statistics too, before the error is raised."""
+        self.is_closing = False
         began = time.perf_counter()
         try:
             return super().connect(address, params, **keywords)
         except (ConnectError, RpcError) as error:
             self.fire(CONNECT, address, time.perf_counter() - began, 0, error)
             raise
+
+    def close(self) -> None:
+        """See `Client.close`. Streams that it ends are not in the statistics."""
+        self.is_closing = True
+        super().close()
 
     def _respond(self, call: PreparedCall, outcome: UnaryOutcome) -> Response:
         response = super()._respond(call, outcome)
@@ -110,6 +119,8 @@ class GrpcStream(Stream):
 
     def _ended(self, end: Outcome) -> None:
         super()._ended(end)
+        if self._told.is_closing and end.status == CANCELED_HERE:
+            return  # Locust stops users in the middle of what they do, which is no failure
         error = None if not end.status.code else failure(self._core.error(end.status))
         self._told.fire(STREAM, self._method.path, time.perf_counter() - self._opened, self._received, error)
 
@@ -142,6 +153,7 @@ class GrpcUser(User):  # type: ignore[misc,unused-ignore]  # Locust has no types
     client: GrpcClient
 
     _shared: ClassVar[dict[type, Client]] = {}
+    _sharing: ClassVar[Any] = threading.Lock()
     _metrics: ClassVar[Metrics] = Metrics()
     """Locust keeps the statistics; all clients measure into one registry, which is cheap."""
 
@@ -164,10 +176,11 @@ class GrpcUser(User):  # type: ignore[misc,unused-ignore]  # Locust has no types
         if not self.shares_connection:
             self.client.connect(host, self.connect_params)
             return
-        shared = self._shared.get(type(self))
-        if shared is None:
-            shared = self._shared[type(self)] = self.client
-            self.client.connect(host, self.connect_params)
+        with self._sharing:  # the first one connects, and the others wait for it
+            shared = self._shared.get(type(self))
+            if shared is None:
+                self.client.connect(host, self.connect_params)
+                shared = self._shared[type(self)] = self.client
         self.client.share_with(shared)
 
     def on_stop(self) -> None:
