@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from puregrpc.load import run
+from puregrpc.load import LoadError, run
 from tests.load.conftest import Write
 
 PLAIN_STREAM = """
@@ -220,3 +220,14 @@ from puregrpc.load import vu
     assert value("checks{check:outer,group:::a,mine:x}", "passes") == 1
     assert value("checks{check:behind,mine:x}", "passes") == 1
     assert value("group_duration{group:::a::b,mine:x}", "count") == 1
+
+
+@pytest.mark.parametrize("word", ["def", "async def"])
+def test_a_function_that_would_do_nothing_is_no_iteration(write: Write, word: str) -> None:
+    with pytest.raises(LoadError, match=r"default\(\) has a yield in it: to call it would do nothing"):
+        run(write(f"{word} default(): yield 1"))
+
+
+def test_what_is_passed_over_is_told_as_it_was_given(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    assert run(write("options = {'noVUConnectionReuse': True}\ndef default(): pass")).completed == 1
+    assert "'noVUConnectionReuse' has no meaning here" in caplog.text

@@ -104,8 +104,9 @@ def read_options(script: object, overriding: Mapping[str, Any] | None = None) ->
     )
     for fields in (given, over):
         for name in PASSED_OVER:
-            if fields.drop(name):
-                logger.warning("options: %r has no meaning here, and is passed over", name)
+            passed_over = fields.drop(name)
+            if passed_over is not None:
+                logger.warning("options: %r has no meaning here, and is passed over", passed_over)
         for name in ("vus", *Options.__dataclass_fields__):
             fields.drop(name)  # which the other one went before
         fields.finish()

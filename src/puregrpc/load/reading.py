@@ -176,6 +176,7 @@ class Fields:
         """The options that nobody has read, as they were given."""
         return [given for given, _ in self._left.values()]
 
-    def drop(self, name: str) -> bool:
-        """Pass over an option; whether it was given."""
-        return self._left.pop(name, None) is not None
+    def drop(self, name: str) -> str | None:
+        """Pass over an option; gives its name as it was given, if it was."""
+        found = self._left.pop(name, None)
+        return None if found is None else found[0]

@@ -56,6 +56,8 @@ class Script:
             what = "" if name == "default" else f", which scenario {scenario!r} executes"
             status = ExitStatus.INVALID if what else ExitStatus.NO_SCRIPT
             raise LoadError(f"{self.name}: there is no function {name!r}{what}", status)
+        if inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found):
+            raise LoadError(f"{self.name}: {name}() has a yield in it: to call it would do nothing")
         return found
 
     @property
