@@ -26,7 +26,6 @@ REACHED_ELSEWHERE = {
     "MAX_DATA_FRAME_SIZE": "tests/wire/test_flow_control.py: the peer's frame size",
     "CALL_MEMORY": "tests/wire/test_memory.py: calls count",
     "TURN_CALLS": "tests/wire/test_turns.py: a thousand calls that the server did not look at",
-    "LONG_HEADER_BLOCK": "tests/wire/test_turns.py: a long header block is read in steps",
     "LONG_CODED_STRING": "tests/wire/test_huffman.py: a long string is decoded in steps",
     "READ_FIELDS": "tests/wire/test_turns.py: a long header block is read in steps",
     "MAX_ESCAPED_RUNS": "tests/wire/test_header_codecs.py: a message of escapes",
