@@ -24,6 +24,7 @@ from puregrpc.wire.limits import (
     TURN_MESSAGES,
     TURN_SLICE,
 )
+from puregrpc.wire.memory import MemoryBudget
 from puregrpc.wire.status import Status, StatusCode
 
 
@@ -297,6 +298,23 @@ def test_a_long_request_is_read_in_steps(engine: EngineName) -> None:
         assert not peer.calls
         act(peer.connection, peer.now)
         assert [entry for entry in peer.calls[0].request.metadata if entry[0].startswith("a")] == fields
+
+
+def test_a_long_block_that_is_being_read_counts_as_input_that_waits(engine: EngineName) -> None:
+    fields = [(f"a{number}", "b" * 400) for number in range(150)]
+    block = hpack.Encoder().encode([*REQUEST, *fields], huffman=False)
+    budget = MemoryBudget()
+    config = ConnectionConfig(memory_budget=budget, max_header_list_size=CLIENT_MAX_HEADER_LIST_SIZE)
+    with ScriptedClient(engine, config) as peer:
+        peer.connection.limit_turns(Clock(), 0.0)
+        peer.send(long_headers(1, block, end=True))
+        while peer.connection.has_input and len(block) > budget.held:
+            peer.connection.proceed(peer.now)
+        assert not peer.calls
+        assert peer.connection.has_input
+        act(peer.connection, peer.now)
+        assert len(peer.calls) == 1
+        peer.said()
 
 
 def long_headers(stream_id: int, block: bytes, *, end: bool = False) -> bytes:

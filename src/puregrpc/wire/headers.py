@@ -72,9 +72,11 @@ a trailers-only response they are HTTP's own."""
 class KnownFields:
     """What is known of the fields of a long header list: they are looked at in steps, before the list is read."""
 
-    __slots__ = ("entries", "sound")
+    __slots__ = ("block_size", "entries", "sound")
 
-    def __init__(self) -> None:
+    def __init__(self, block_size: int = 0) -> None:
+        self.block_size = block_size
+        """The octets of the block that the list comes in."""
         self.entries: dict[HeaderField, list[tuple[str, str | bytes]]] = {}
         """What custom metadata say, by their fields."""
         self.sound: set[HeaderField] = set()

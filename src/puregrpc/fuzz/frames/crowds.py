@@ -143,6 +143,17 @@ def half_header_blocks() -> Iterator[bytes]:
     yield frame(CONTINUATION, 0, 1, b"\0" + plain_literal(b"x") + plain_literal(bytes(15000)))
 
 
+def long_header_blocks() -> Iterator[bytes]:
+    """Requests with more fields than are taken, in blocks of 48 KB, again and again."""
+    fields = (b"\0" + plain_literal(b"x" * 50) + plain_literal(b"")) * 900
+    octets = FIRST + fields[: 3 * 16384 - len(FIRST)]
+    octets = octets[: len(FIRST) + (len(octets) - len(FIRST)) // 53 * 53]
+    yield OPENING
+    for number in range(1, 81, 2):
+        yield frame(HEADERS, END_STREAM, number, octets[:16384]) + frame(CONTINUATION, 0, number, octets[16384:32768])
+        yield frame(CONTINUATION, END_HEADERS, number, octets[32768:])
+
+
 def full_header_tables() -> Iterator[bytes]:
     """HPACK tables full of the smallest fields."""
     fields = b"".join(b"\x40" + plain_literal(b"") + plain_literal(b"") for _ in range(128))
@@ -363,6 +374,7 @@ CROWDS: tuple[Crowd, ...] = (
     Crowd("half-frames", half_frames),
     Crowd("half-data-frames", half_data_frames, "deaf"),
     Crowd("half-header-blocks", half_header_blocks),
+    Crowd("long-header-blocks", long_header_blocks),
     Crowd("full-header-tables", full_header_tables),
     Crowd("large-metadata", large_metadata, "deaf"),
     Crowd("tiny-messages", tiny_messages, "deaf"),

@@ -159,7 +159,7 @@ class FastConnection(Holding):
         if self._kept is not None:
             waits += len(self._kept)
         if self._suspended is not None:
-            waits += MAX_FRAME_SIZE
+            waits += MAX_FRAME_SIZE if self._known_fields is None else self._known_fields.block_size
         if self._block is not None:
             waits += len(self._block.octets)
         return waits if waits > SMALL_REST else 0
@@ -385,18 +385,14 @@ class FastConnection(Holding):
 
     def _decode_long_headers(self, stream_id: int, flags: int, block: bytes) -> Iterator[None]:
         """`_decode_headers` of a long block, in steps."""
-        known = KnownFields()
+        known = self._known_fields = KnownFields(len(block))
         try:
             run, fields = yield from self.decoder.decoding(block)
+            yield from known.learn(fields)
+            if not self._closed:
+                self._headers(stream_id, flags, run, fields)
         except (HeaderDecodingError, HeaderListTooLargeError) as error:
             self._headers_not_decoded(stream_id, flags, error)
-            return
-        yield from known.learn(fields)
-        if self._closed:
-            return
-        self._known_fields = known
-        try:
-            self._headers(stream_id, flags, run, fields)
         finally:
             self._known_fields = None
 

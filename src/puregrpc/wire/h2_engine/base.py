@@ -215,7 +215,7 @@ class H2Connection(Holding[CallT]):
     def _waiting_input(self) -> int:
         waits = self._frames.kept + self._http2.block_size
         if self._suspended is not None:
-            waits += MAX_FRAME_SIZE
+            waits += MAX_FRAME_SIZE if self._known_fields is None else self._known_fields.block_size
         return waits if waits > SMALL_REST else 0
 
     @property
@@ -467,11 +467,11 @@ class H2Connection(Holding[CallT]):
 
     def _receive_long_headers(self, frame: RawFrame, *, is_over: bool) -> Iterator[None]:
         """`_let_act` of a long header block, in steps."""
-        known = KnownFields()
-        yield from known.learn((yield from self._http2.decoding(frame)))
-        self._known_fields = known
+        known = self._known_fields = KnownFields(len(frame.octets))
         try:
-            self._let_act(frame, is_over=is_over)
+            yield from known.learn((yield from self._http2.decoding(frame)))
+            if not self._closed:
+                self._let_act(frame, is_over=is_over)
         finally:
             self._known_fields = None
 
