@@ -390,13 +390,21 @@ class Fuzzer(Measuring):
     def _is_confirmed(self, flow: Flow) -> bool:
         """Whether ordinary values come back, which of them the flow keeps."""
         case = flow.ordinary(self.generator)
-        replies: list[bytes] = []
-        for _ in range(FLOW_TIMES):
-            outcome = self._run_counted(case)
-            answer = outcome.answers.get(outcome.last)
-            messages = answer.messages()[0] if answer is not None and answer.code == 0 else []
-            replies += [octets for _, octets in messages[:1]]
-        return bool(replies) and flow.confirm(case, replies)
+        replies = [octets for _ in range(FLOW_TIMES) for octets in self._replies(case)]
+        if not replies or not flow.confirm(case, replies):
+            return False
+        if not flow.is_doubtful:
+            return True
+        case = flow.other_values(self.generator)
+        replies = [octets for _ in range(FLOW_TIMES) for octets in self._replies(case)]
+        return flow.leave_out(case, replies or [b""])
+
+    def _replies(self, case: Case) -> list[bytes]:
+        """The message that the last call of a case is answered with, if it is OK."""
+        outcome = self._run_counted(case)
+        answer = outcome.answers.get(outcome.last)
+        messages = answer.messages()[0] if answer is not None and answer.code == 0 else []
+        return [octets for _, octets in messages[:1]]
 
     def _run_counted(self, case: Case) -> Outcome:
         self._count(case)

@@ -38,7 +38,7 @@ def _times(*pairs: tuple[int, int]) -> tuple[bytes, ...]:
 
 KEPT_BY_SERVERS = (
     "version", "revision", "etag", "status", "state", "created", "updated", "modified", "time", "at", "count", "size",
-    "total", "owner", "password", "secret", "token", "hash", "generation", "url", "uri", "checksum",
+    "total", "owner", "password", "secret", "token", "hash", "generation", "url", "uri", "checksum", "author", "role",
 )  # fmt: skip
 """Words of fields that servers set themselves, or never give back."""
 VALUES_OF_A_FIELD = 90
@@ -198,7 +198,10 @@ class Flow:
         lost = [
             each
             for each, times in zip(self.fields, came, strict=True)
-            if not any(times) and not set(words_of(_name(*each))) & {*KEPT_BY_SERVERS, *KEYS}
+            if not any(times)
+            and not set(words_of(_name(*each))) & {*KEPT_BY_SERVERS, *KEYS}
+            # As deleted, active or verified, servers may set it themselves, whatever it is called.
+            and each[2].field.type is not FieldType.BOOL
         ]
         is_lost = len(lost) == 1 and len(same) >= 2
         self.fields = same + lost if is_lost else same
@@ -231,6 +234,28 @@ class Flow:
             if plan.field.name == wanted.name and plan.field.type is wanted.type and len(path) < 3:
                 return path, plan
         return (), None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it has fields that servers may set themselves, to what was sent by accident."""
+        return any(self._may_be_kept(each) for each in self.fields)
+
+    def other_values(self, generator: Generator) -> Case:
+        """Other values, put and got once."""
+        return self._case(generator, "what was put", [self._put(generator, self._others())], self._stored())
+
+    def leave_out(self, case: Case, replies: Sequence[bytes]) -> bool:
+        """Leave out the doubtful fields that did not come back; False if nothing is left."""
+        sent = case.messages[0]
+        self.fields = [
+            each for each in self.fields
+            if not self._may_be_kept(each) or all(lost_field(sent, reply, _parts(*each)) is None for reply in replies)
+        ]  # fmt: skip
+        return bool(self.fields)
+
+    @staticmethod
+    def _may_be_kept(part: tuple[Path, Path, FieldPlan]) -> bool:
+        return bool(set(words_of(_name(*part))) & {*KEPT_BY_SERVERS})
 
     def _others(self) -> dict[Path, bytes]:
         """Other values for the fields, as simple as the ordinary ones."""

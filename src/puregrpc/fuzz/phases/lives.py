@@ -51,7 +51,11 @@ def lives(flow: Flow, profiles: Sequence[Profile], generator: Generator, run: Ru
 def _changed(flow: Flow, profile: Profile, generator: Generator, run: Run) -> Iterator[Case]:
     """What is changed is got as it was changed."""
     descriptor = profile.method.input_type
-    common = common_fields(generator, descriptor, flow.get.method.output_type)
+    known = {other for _, other, _ in flow.fields}
+    common = [
+        each for each in common_fields(generator, descriptor, flow.get.method.output_type)
+        if each[1] in known and not _is_kept(each[2].field.name)
+    ]  # fmt: skip
     octets = generator.message(descriptor, Directed({}, fill=True, leave_out=_mask(generator, profile)))
     for path, _, plan in common:
         if plan.encoded[2:] and path != flow.key_in(generator, profile)[0]:
@@ -79,7 +83,6 @@ def _changed(flow: Flow, profile: Profile, generator: Generator, run: Run) -> It
             kept = {each for each in wanted if each[0] in shown and _is_as_before(put, got, each[1])}
         came = came & kept if number else kept
         lost = lost & (wanted - kept) if number else wanted - kept
-    lost = {(path, other) for path, other, plan in common if (path, other) in lost and not _is_kept(plan.field.name)}
     if came:
         stored: Stored = tuple(sorted(came | lost if len(came) >= LOST_PART * len(lost) else came))
         yield Case(case.level, case.method, case.steps, "stored", about, stored=stored, stored_by=1)
