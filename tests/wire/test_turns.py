@@ -499,3 +499,38 @@ def test_random_frames_in_turns(engine: EngineName, frames: list[bytes]) -> None
         feed(client, [b"".join([frame(4, 0, 0, b""), *frames])])
         outcomes.append(([seen(call) for call in (*driver.calls, *calls)], driver.closed, client_driver.closed))
     assert outcomes[0] == outcomes[1]
+
+
+LONG_ENDS = (b"", b"\x20", b"\0\1A\0", b"\0\7:status\x03200", b"\xff\xff\x7f", b"\0\x85\xff", b"\x40\1a\1b")
+LONG_BLOCKS = st.builds(
+    lambda stream_id, fields, number, end, flags: long_headers(
+        stream_id, hpack.Encoder().encode([*fields, *(("a", "b") for _ in range(number))], huffman=False)[:-1] + end,
+        end=bool(flags),
+    ),
+    st.sampled_from([1, 3, 5, 9]),
+    st.sampled_from([REQUEST, RESPONSE, [*RESPONSE, ("grpc-status", "0")], [("grpc-status", "0")]]),
+    st.sampled_from([2200, 3000]),
+    st.sampled_from([b"\xbe" + end for end in LONG_ENDS]),
+    st.booleans(),
+)  # fmt: skip
+
+
+@given(st.lists(st.one_of(VALID, LONG_BLOCKS, LONG_BLOCKS), max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_random_long_blocks_in_turns(engine: EngineName, frames: list[bytes]) -> None:
+    outcomes = []
+    config = ConnectionConfig(max_header_list_size=CLIENT_MAX_HEADER_LIST_SIZE)
+    for feed in (in_turns, at_once):
+        driver, client_driver = RecordingDriver(), RecordingDriver()
+        server = server_connection(driver, config, engine=engine)
+        client = client_connection(client_driver, config, engine=engine)
+        server.start(0.0)
+        client.start(0.0)
+        calls = [RecordingCall() for _ in range(3)]
+        for call in calls:
+            client.open_call(call, Request("/a.B/C", "x"), message=b"q", end=True)
+        feed(server, [PREFACE, frame(4, 0, 0, b""), *frames])
+        feed(client, [frame(4, 0, 0, b""), *frames])
+        said = drain(server), drain(client)
+        outcomes.append(([seen(call) for call in (*driver.calls, *calls)], driver.closed, client_driver.closed, said))
+    assert outcomes[0] == outcomes[1]
