@@ -253,6 +253,7 @@ def header_cases(
     ):
         yield case(f"{name.decode()} twice", ((name, b"0"), *fields))
         yield case(f"{name.decode()} again at the end", (*fields, (name, b"1")))
+    yield case("a content-length of 256 MiB", (*fields, (b"content-length", b"268435455")))
     yield case("an unknown pseudo-header", ((b":foo", b"bar"), *fields))
     yield case(":status in a request", ((b":status", b"200"), *fields))
     yield case(":protocol in a request", ((b":protocol", b"websocket"), *fields))
