@@ -35,6 +35,7 @@ class NullConnection(ClientConnection):
 
     def __init__(self, driver: Driver, config: ConnectionConfig | None = None, *, engine: str = "null") -> None:
         self.driver = driver
+        self.now = 0.0
         self.waiting: list[Call] = []
         self.sent: list[Call] = []
         self.responder: trio.lowlevel.Task | None = None

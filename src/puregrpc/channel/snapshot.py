@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING
 
 from puregrpc.channel.backends.channel_trace import ChannelTrace
 from puregrpc.channel.backends.connectivity import ConnectivityState
 from puregrpc.transport import CallCounters, ClientSession, SessionCounters
+from puregrpc.transport.amounts import wall_time
 from puregrpc.wire.snapshot import ConnectionSnapshot
 
 if TYPE_CHECKING:
@@ -140,14 +139,13 @@ def _session(session: ClientSession) -> SessionSnapshot:
 
 
 def _calls(counters: CallCounters, running: int, now: float) -> CallNumbers:
-    began = counters.last_started_at
     return CallNumbers(
         started=counters.started,
         succeeded=max(counters.started - counters.failed - running, 0),
         failed=counters.failed,
-        last_started=None if began == -inf else time.time() - (now - began),
+        last_started=wall_time(counters.last_started_at, now),
         messages_sent=counters.messages_sent,
         messages_received=counters.messages_received,
-        last_message_sent=counters.last_sent or None,
-        last_message_received=counters.last_received or None,
+        last_message_sent=wall_time(counters.last_sent, now),
+        last_message_received=wall_time(counters.last_received, now),
     )

@@ -31,6 +31,7 @@ from puregrpc.server.session import ServerSession
 from puregrpc.server.snapshot import ServerSnapshot
 from puregrpc.server.stalls import Stalls
 from puregrpc.server.threads import Threads
+from puregrpc.transport.amounts import wall_time
 from puregrpc.transport.event_log import EventLog
 from puregrpc.transport.rounds import Rounds, working_time
 from puregrpc.transport.session import shared_readers
@@ -116,7 +117,7 @@ class Connections:
         """Connections that came from listeners and are not over."""
         self._calls_started = 0
         """Of connections that are over; and so below."""
-        self._last_call_started: float | None = None
+        self._last_call_started = -inf
         self._calls_ended: dict[int, int] = {}
         self._changes = Waiters(kernel.waiter)
         self.foreseen = Foreseen(budget)
@@ -307,7 +308,7 @@ class Connections:
     def _over(self, session: ServerSession) -> None:
         if session in self._sessions:
             self._calls_started += session.calls_started
-            self._last_call_started = _later(self._last_call_started, session.last_call_started)
+            self._last_call_started = max(self._last_call_started, session.last_call_started)
             _add(self._calls_ended, session.calls_ended)
             if session.is_accepted:
                 self._accepted -= 1
@@ -406,7 +407,7 @@ class Connections:
         )
         for session in sessions:
             started += session.calls_started
-            last = _later(last, session.last_call_started)
+            last = max(last, session.last_call_started)
             _add(ended, dict(session.calls_ended))
         return ServerSnapshot(
             addresses=self.addresses,
@@ -417,16 +418,12 @@ class Connections:
             calls_ended=ended,
             listeners={listener.number: str(listener.address) for listener in self._listeners},
             trace=trace,
-            last_call_started=last,
+            last_call_started=wall_time(last, self.kernel.now()),
         )
 
 
 def _no_loop(job: Job, kind: object = None) -> None:  # noqa: ARG001 - in the place of what takes one
     raise AssertionError("a blocking server runs plain handlers alone")
-
-
-def _later(one: float | None, other: float | None) -> float | None:
-    return max(one or 0, other or 0) or None
 
 
 def _add(totals: dict[int, int], more: Mapping[int, int]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from puregrpc import wire
@@ -15,6 +15,7 @@ from puregrpc.server.calls.incoming import IncomingCall, RejectedCall
 from puregrpc.server.faults import contain, log_exception
 from puregrpc.server.room import Room
 from puregrpc.server.snapshot import SessionSnapshot
+from puregrpc.transport.amounts import wall_time
 from puregrpc.transport.session import Session, SessionOptions, open_session
 from puregrpc.wire.compression import USUAL_CODINGS
 from puregrpc.wire.connection import Request, ServerCall, ServerConnection
@@ -55,10 +56,9 @@ class ServerSession:
         """It came from a listener, and counts for ``max_connections``."""
         self.started_at = self.kernel.now()
         self.calls_started = self.messages_sent = self.messages_received = 0
-        self.last_call_started: float | None = None
-        """In seconds since 1970."""
-        self.last_sent = self.last_received = 0.0
-        """When a message was, in seconds since 1970; 0: never."""
+        self.now = self.kernel.now
+        self.last_call_started = self.last_sent = self.last_received = -inf
+        """When a call, or a message, was, on the kernel's clock."""
         self.calls_ended: dict[int, int] = {0: 0}
         """By status code."""
         self._routes = connections.router.routes
@@ -109,7 +109,7 @@ class ServerSession:
 
     def on_call(self, session: Session[Any], request: Request) -> ServerCall | None:  # noqa: ARG002 - it is always the same
         self.calls_started += 1
-        self.last_call_started = time.time()
+        self.last_call_started = self.wire.now
         try:
             route = self._routes.get(request.path) or self.connections.router.fallback
             if route is None:
@@ -308,9 +308,10 @@ class ServerSession:
         return self.transport.locked(self._snapshot)
 
     def _snapshot(self) -> SessionSnapshot:
+        now = self.kernel.now()
         return SessionSnapshot(
             peer=self.peer,
-            age=self.kernel.now() - self.started_at,
+            age=now - self.started_at,
             bytes_sent=self.transport.bytes_sent,
             bytes_received=self.transport.bytes_received,
             calls_started=self.calls_started,
@@ -320,8 +321,8 @@ class ServerSession:
             number=self.transport.number,
             messages_sent=self.messages_sent,
             messages_received=self.messages_received,
-            last_message_sent=self.last_sent or None,
-            last_message_received=self.last_received or None,
+            last_message_sent=wall_time(self.last_sent, now),
+            last_message_received=wall_time(self.last_received, now),
             security=self.security,
-            last_call_started=self.last_call_started,
+            last_call_started=wall_time(self.last_call_started, now),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from math import inf
 
@@ -57,6 +58,11 @@ def without_first(octets: int, pieces: list[bytes | memoryview]) -> list[bytes |
     return []
 
 
+def wall_time(at: float, now: float) -> float | None:
+    """A time on a kernel's clock, where it is ``now``, in seconds since 1970; None if it never was (-inf)."""
+    return None if at == -inf else time.time() - (now - at)
+
+
 @dataclass(frozen=True, slots=True)
 class SessionCounters:
     """What passed through a session, in octets of the byte stream (inside TLS, if there is TLS)."""
@@ -79,9 +85,9 @@ class CallCounters:
     """On the kernel's clock."""
     messages_sent: int = 0
     messages_received: int = 0
-    last_sent: float = 0.0
-    """When the last message was sent, in seconds since 1970; 0: never. So below."""
-    last_received: float = 0.0
+    last_sent: float = -inf
+    """When the last message was sent, on the kernel's clock. So below."""
+    last_received: float = -inf
 
     def __add__(self, other: CallCounters) -> CallCounters:
         return CallCounters(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from math import inf
-from time import perf_counter, time
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from puregrpc.transport.amounts import FIRST_READ_SIZE, LARGEST_READ_SIZE, SMALLEST_READ_SIZE, next_read_size
@@ -271,8 +271,7 @@ class LoopSession(Session[ConnectionT]):
                 if self._has_output:
                     self._send_now()
         self.calls_started += 1
-        self.last_call_at = now
+        self.last_call_at = self.last_sent = now
         self.messages_sent += 1
-        self.last_sent = time()
         if self._keepalive or (deadline is not None and deadline < self._armed):
             self.opened(call, deadline)

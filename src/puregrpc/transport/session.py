@@ -6,7 +6,6 @@ use for new calls any more, and that it is over. `open_session` makes the one th
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -161,7 +160,7 @@ class Session(Driver, Generic[ConnectionT]):
         """Client: see `CallCounters`."""
         self.last_call_at = -inf
         self.messages_sent = self.messages_received = 0
-        self.last_sent = self.last_received = 0.0
+        self.last_sent = self.last_received = -inf
         self.bytes_sent = 0
         self.bytes_received = 0
         self._is_cut = False
@@ -297,7 +296,7 @@ class Session(Driver, Generic[ConnectionT]):
         self.last_call_at = now
         if message is not None:
             self.messages_sent += 1
-            self.last_sent = time.time()
+            self.last_sent = now
         try:
             self.connection.open_call(call, request, deadline=deadline, message=message, end=end, now=now)
         except BaseException:

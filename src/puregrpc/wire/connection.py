@@ -283,6 +283,9 @@ class Connection(ABC):
 
     __slots__ = ()
 
+    now: float
+    """The time that it was told last."""
+
     send_buffer_size = SEND_BUFFER_SIZE
 
     # -- bytes and time

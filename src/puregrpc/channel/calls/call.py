@@ -7,7 +7,6 @@ and waits outside of it.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from math import inf
 from types import TracebackType
@@ -446,7 +445,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
             taken.append(message)
         session = self._opened_session()
         session.messages_received += len(taken)
-        session.last_received = time.time()
+        session.last_received = session.connection.now
         if self._status is None:
             self._consume(session, octets)
         return None
@@ -495,7 +494,7 @@ class ClientCall(Call, Generic[RequestT, ResponseT]):
     def _put(self, session: ClientSession, data: bytes, compress: bool) -> None:
         session.connection.send_message(self, data, compress=compress)
         session.messages_sent += 1
-        session.last_sent = time.time()
+        session.last_sent = session.kernel.now()
 
     def _end_sending(self, session: ClientSession) -> None:
         session.connection.half_close(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -323,11 +322,11 @@ class HedgedCall(ClientCall[RequestT, ResponseT]):
 
     # -- what the call does, on each attempt that runs
 
-    def _put(self, session: ClientSession, data: bytes, compress: bool) -> None:  # noqa: ARG002 - each has its own
+    def _put(self, session: ClientSession, data: bytes, compress: bool) -> None:
         for attempt in list(self._running):
             attempt.session.connection.send_message(attempt, data, compress=compress)
             attempt.session.messages_sent += 1
-            attempt.session.last_sent = time.time()
+            attempt.session.last_sent = session.kernel.now()
 
     def _end_sending(self, session: ClientSession) -> None:  # noqa: ARG002 - each has its own
         for attempt in list(self._running):

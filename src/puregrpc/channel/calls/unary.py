@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from puregrpc.channel.calls.outcome import NO_MESSAGE, TWO_MESSAGES, rpc_error
 from puregrpc.transport import ClientSession, UnaryExchange
 from puregrpc.wire.connection import Call, Metadata
@@ -38,7 +36,7 @@ class UnaryCall(UnaryExchange):
             self.message = message
             session = self.session
             session.messages_received += 1
-            session.last_received = time.time()
+            session.last_received = session.connection.now
         elif not self.ended:
             self.session.connection.reset(self)
             self.on_end(TWO_MESSAGES, (), unprocessed=False)

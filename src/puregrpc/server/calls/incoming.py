@@ -6,7 +6,6 @@ the session held. `unary` and `streaming` are for what the client sends, `on_thr
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -375,7 +374,7 @@ class IncomingCall(ServerCall):
         try:
             self.session.wire.send_message(self, data, compress=compress)
             self.session.messages_sent += 1
-            self.session.last_sent = time.time()
+            self.session.last_sent = self.session.now()
         except InvalidArgument as error:
             raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
 
@@ -391,7 +390,7 @@ class IncomingCall(ServerCall):
             try:
                 session.wire.send_response(self, data, (), self.trailing_metadata)
                 session.messages_sent += 1
-                session.last_sent = time.time()
+                session.last_sent = session.now()
             except InvalidArgument as error:
                 raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
         else:

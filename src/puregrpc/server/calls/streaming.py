@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -44,7 +43,7 @@ class StreamRequestCall(IncomingCall):
             self.messages = deque()
         self.messages.append(message)
         self.session.messages_received += 1
-        self.session.last_received = time.time()
+        self.session.last_received = self.session.wire.now
         if self.reader is not None:
             self.reader.wake()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,7 +34,7 @@ class UnaryRequestCall(IncomingCall):
             self.refuse("more than one request message came")
         self.message = message
         self.session.messages_received += 1
-        self.session.last_received = time.time()
+        self.session.last_received = self.session.wire.now
 
     def on_half_close(self) -> None:
         if self.message is None:

@@ -366,8 +366,8 @@ class ThreadSession(Session[ConnectionT]):
             self.connection.open_call(call, request, deadline=deadline, message=message, end=True, now=now)
             self.calls_started += 1
             self.messages_sent += 1
-            self.last_sent = time.time()
             before, self.last_call_at = self.last_call_at, now
+            self.last_sent = now
             if may_lead and writing.coming:
                 return writing.take_with_others(now, is_small=len(message) < SMALL)
             if may_lead or now - before > BURST:

@@ -102,10 +102,10 @@ class FastClientConnection(FastConnection, ClientConnection):
     ) -> None:
         if self._closed or self._going_away or self._sent_away:
             raise LocalProtocolError("no new call can be opened: the connection is closed or going away")
-        if now > self._now:
-            self._now = now
+        if now > self.now:
+            self.now = now
         elif not now:
-            now = self._now
+            now = self.now
         if request is self._last_request:
             method, coding = self._last_method
             metadata = b""
@@ -268,7 +268,7 @@ class FastClientConnection(FastConnection, ClientConnection):
             if call.wire_deadline is not None:
                 self._deadlines.discard(number)
             call.wire_id = stream_id = self._take_stream_id(call.wire_deadline)
-            block = self._request_block(call, method, metadata, self._now)
+            block = self._request_block(call, method, metadata, self.now)
             if block is None:
                 continue
             self._send_head(call, block, end=call.wire_state & LOCAL_CLOSED != 0 and call.wire_outbound is None)
@@ -347,7 +347,7 @@ class FastClientConnection(FastConnection, ClientConnection):
         except RemoteProtocolError as error:
             self._call_fault(call, Status(StatusCode.INTERNAL, str(error)))
         if informational:
-            self._floods.informational(self._now)
+            self._floods.informational(self.now)
 
     def _list_too_large(self, call: Call) -> None:
         self._fail_call(call, headers_too_large("response", self.config.max_header_list_size), ErrorCode.CANCEL)
@@ -419,7 +419,7 @@ class FastClientConnection(FastConnection, ClientConnection):
 
     def _peer_reset(self, call: Call, error_code: int) -> None:
         deadline = call.wire_deadline
-        if error_code == ErrorCode.CANCEL and deadline is not None and self._now >= deadline:
+        if error_code == ErrorCode.CANCEL and deadline is not None and self.now >= deadline:
             # A server counts the deadline as well, and its RST_STREAM may be here before our own timer.
             status = DEADLINE_PASSED
         else:

@@ -74,7 +74,6 @@ class Controlled(Sending):
         "_keepalive",
         "_last_processed",
         "_low_water",
-        "_now",
         "_probe",
         "_received_before",
         "_resets",
@@ -84,11 +83,12 @@ class Controlled(Sending):
         "_stream_window",
         "_streams_failed",
         "_turn",
+        "now",
     )
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config)
-        self._now = 0.0
+        self.now = 0.0
         self._turn = Turn()
         self._streams_failed = 0
         self._last_processed = MAX_WINDOW
@@ -128,7 +128,7 @@ class Controlled(Sending):
         self._resets = ResetStreams()
 
     def start(self, now: float) -> None:
-        self._now = now
+        self.now = now
         self._handshake_deadline = now + HANDSHAKE_TIMEOUT
         config = self.config
         if config.keepalive_time is not None:
@@ -154,11 +154,11 @@ class Controlled(Sending):
         if self._goaway_deadline is not None:
             earliest = _earlier(earliest, self._goaway_deadline)
         if self._holdings.starving:
-            earliest = _earlier(earliest, self._holdings.next_look(self._now))
+            earliest = _earlier(earliest, self._holdings.next_look(self.now))
         return earliest
 
     def advance(self, now: float) -> None:
-        self._now = now
+        self.now = now
         if self._closed:
             return
         if self._handshake_deadline is not None and now >= self._handshake_deadline:
@@ -190,7 +190,7 @@ class Controlled(Sending):
 
     def _expire_deadlines(self) -> None:
         """End the calls whose deadline has passed, those that a turn has no time for next time."""
-        for stream_id in self._deadlines.expire(self._now):
+        for stream_id in self._deadlines.expire(self.now):
             call = self._call_of(stream_id)
             if call is not None:
                 self._deadline_passed(call)
@@ -233,7 +233,7 @@ class Controlled(Sending):
         """Hold a frame against the flood limits."""
         if self._data_sent:
             self._note_data_sent()
-        self._floods.received(kind, flags, length, self._now)
+        self._floods.received(kind, flags, length, self.now)
 
     def _note_data_sent(self) -> None:
         """The peer was sent DATA before the frame of its own that is looked at now."""
@@ -254,9 +254,9 @@ class Controlled(Sending):
         if self._data_sent:
             self._note_data_sent()
         if flags & ACK:
-            self._floods.ping_acknowledged(self._now)
+            self._floods.ping_acknowledged(self.now)
         else:
-            self._floods.pinged(self._now)
+            self._floods.pinged(self.now)
         if stream_id:
             raise RemoteProtocolError("PING on a stream")
         if len(payload) != 8:
@@ -374,7 +374,7 @@ class Controlled(Sending):
         call = self.streams.get(stream_id)
         if call is None and self._is_idle(stream_id):  # on which RST_STREAM must not be sent (RFC 9113, section 6.4)
             raise RemoteProtocolError(problem, error_code)
-        self._floods.stream_fault(self._now)
+        self._floods.stream_fault(self.now)
         self._replies += RESET_SIZE
         self._floods.replied(RESET_SIZE)
         if call is None:
@@ -385,7 +385,7 @@ class Controlled(Sending):
 
     def _call_fault(self, call: Call, status: Status, error_code: int = ErrorCode.PROTOCOL_ERROR) -> None:
         """The peer broke a rule of one call."""
-        self._floods.stream_fault(self._now)
+        self._floods.stream_fault(self.now)
         self._fail_call(call, status, error_code)
 
     # -- the end of calls
@@ -393,7 +393,7 @@ class Controlled(Sending):
     def reset(self, call: Call, error_code: int = ErrorCode.CANCEL, *, now: float = 0.0) -> None:
         if call.wire_state is None:
             return
-        self._now = max(self._now, now)
+        self.now = max(self.now, now)
         self._reset_stream(call, error_code)
         self._cut(call)
         self._forget(call)
@@ -562,7 +562,7 @@ class Controlled(Sending):
 
     def _ping_answered(self, payload: bytes) -> None:
         if payload == BandwidthProbe.PING:
-            window = self._probe.answered(self._received_before + self._connection_received, self._now)
+            window = self._probe.answered(self._received_before + self._connection_received, self.now)
             if window > self._connection_window and self._holdings.are_small:
                 self._connection_received += window - self._connection_window
                 self._received_before -= window - self._connection_window

@@ -159,7 +159,7 @@ class Holding(Controlled):
         self._connection_received -= owed
         self._received_before += owed
         update = frame(FrameType.WINDOW_UPDATE, 0, 0, owed.to_bytes(WINDOW_UPDATE_LENGTH, "big"))
-        if not self._withheld and self._probe.begin(self._received_before + self._connection_received, self._now):
+        if not self._withheld and self._probe.begin(self._received_before + self._connection_received, self.now):
             update += frame(FrameType.PING, 0, 0, BandwidthProbe.PING)
         self.emit(update)
 

@@ -107,7 +107,7 @@ class FastConnection(Holding):
         """What is known of the fields of a long block, while they are read."""
 
     def receive(self, data: bytes, now: float) -> None:
-        self._now = now
+        self.now = now
         if self._closed:
             return
         if self._deadlines.not_before <= now:
@@ -577,7 +577,7 @@ class FastConnection(Holding):
             self._call_fault(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
         else:
             if reader.partial and len(data) < SMALL_PART:
-                self._floods.small_part(self._now)
+                self._floods.small_part(self.now)
             self._charge_part(call, reader)
             if not reader.partial and reader.coding is IDENTITY and type(reader) is MessageReader:
                 call.wire_inbound = None
@@ -620,7 +620,7 @@ class FastConnection(Holding):
         reader.is_modest = is_memory_scarce(self._holdings, self.config.memory_budget)
         reader.take_parts([view[at : at + length] for at in range(start, last + 1, step)], octets)
         if length < SMALL_PART:
-            self._floods.small_part(self._now, octets // length)
+            self._floods.small_part(self.now, octets // length)
         self._charge_part(call, reader)
         if not call.auto_consume:
             self._part_received(call, octets)

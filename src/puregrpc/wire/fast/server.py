@@ -376,7 +376,7 @@ class FastServerConnection(FastConnection, ServerConnection):
     def _refuse(self, stream_id: int) -> None:
         self._reset_unknown(stream_id, ErrorCode.REFUSED_STREAM)
         if not self._going_away:  # else the client may not know yet
-            self._floods.stream_refused(self._now)
+            self._floods.stream_refused(self.now)
 
     def _take_call(
         self, call: ServerCall, stream_id: int, request: Request, size: int, *, ended: bool, content_length: int | None
@@ -390,7 +390,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         elif request.encoding != "identity":
             call.wire_inbound = MessageReader(self._max_message_size, receiving_coding(request.encoding))
         if request.timeout is not None:
-            call.wire_deadline = self._now + request.timeout
+            call.wire_deadline = self.now + request.timeout
             self._deadlines.add(stream_id, call.wire_deadline)
         if ended:
             call.wire_state = HEAD_RECEIVED | REMOTE_CLOSED
@@ -436,7 +436,7 @@ class FastServerConnection(FastConnection, ServerConnection):
 
         What is gRPC learns at once; HTTP is answered when all of the request is there, or after a while.
         """
-        self._floods.foreign_request(self._now)
+        self._floods.foreign_request(self.now)
         call = RefusedCall(refusal)
         self._add(call, stream_id, "")
         if content_length is not None:
@@ -446,7 +446,7 @@ class FastServerConnection(FastConnection, ServerConnection):
         if ended or refusal.status is not None or (budget is not None and budget.is_greedy(self)):
             self._send_refusal(call)
         else:
-            call.wire_deadline = self._now + FOREIGN_REQUEST_TIMEOUT
+            call.wire_deadline = self.now + FOREIGN_REQUEST_TIMEOUT
             self._deadlines.add(stream_id, call.wire_deadline)
 
     def _send_refusal(self, call: RefusedCall) -> None:
@@ -538,19 +538,19 @@ class FastServerConnection(FastConnection, ServerConnection):
             self._fail("the connection was closed on this side")
         elif not self._going_away:
             self._going_away = True
-            self._goaway_deadline = self._now + GOAWAY_PING_TIMEOUT
+            self._goaway_deadline = self.now + GOAWAY_PING_TIMEOUT
             self._emit_goaway(LAST_STREAM_ID, error_code, debug_data)
             self.emit(frame(FrameType.PING, 0, 0, GOAWAY_PING))
 
     def _advance_side(self) -> None:
-        if self._goaway_deadline is not None and self._now >= self._goaway_deadline:
+        if self._goaway_deadline is not None and self.now >= self._goaway_deadline:
             self._stop_taking_calls()
 
     def _pinged(self) -> None:
         if self._answered:
             self._answered = False
             self._enforcement.sent()
-        if self._enforcement.pinged(self._now, has_calls=bool(self.streams)):
+        if self._enforcement.pinged(self.now, has_calls=bool(self.streams)):
             raise RemoteProtocolError("too_many_pings", ErrorCode.ENHANCE_YOUR_CALM)
 
     def _ping_answered(self, payload: bytes) -> None:

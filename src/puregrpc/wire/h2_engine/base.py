@@ -132,14 +132,14 @@ class H2Connection(Holding[CallT]):
     # -- bytes and time
 
     def start(self, now: float) -> None:
-        self._now = now
+        self.now = now
         self._keepalive = self._new_keepalive(now)
         self._handshake_deadline = now + HANDSHAKE_TIMEOUT
         self._http2.start()
         self._tell_output()
 
     def receive(self, data: bytes, now: float) -> None:
-        self._now = now
+        self.now = now
         if self._closed:
             return
         if self._deadlines.not_before <= now:
@@ -259,7 +259,7 @@ class H2Connection(Holding[CallT]):
             self._keepalive.next_time(has_calls=bool(self._calls)),
             self._handshake_deadline,
             self._next_time_of_side(),
-            self._holdings.next_look(self._now) if self._holdings.starving else None,
+            self._holdings.next_look(self.now) if self._holdings.starving else None,
         )
         return min((time for time in times if time is not None), default=None)
 
@@ -271,7 +271,7 @@ class H2Connection(Holding[CallT]):
         """Let the time be now, for what only one side does."""
 
     def advance(self, now: float) -> None:
-        self._now = now
+        self.now = now
         if self._closed:
             return
         if self._handshake_deadline is not None and now >= self._handshake_deadline:
@@ -298,7 +298,7 @@ class H2Connection(Holding[CallT]):
 
     def _expire_deadlines(self) -> None:
         """End the calls whose deadline has passed, those that a turn has no time for next time."""
-        for key in self._deadlines.expire(self._now):
+        for key in self._deadlines.expire(self.now):
             stream = self._calls.get(key)
             if stream is not None:
                 self._deadline_passed(stream)
@@ -389,7 +389,7 @@ class H2Connection(Holding[CallT]):
         stream: Stream[CallT] | None = call.wire_state
         if stream is None:
             return
-        self._now = max(self._now, now)
+        self.now = max(self.now, now)
         self._reset_stream(stream, error_code)
         self._cut(stream)
         self._forget(stream)
@@ -432,7 +432,7 @@ class H2Connection(Holding[CallT]):
 
     def _receive_frame(self, frame: RawFrame) -> None:
         kind = frame.type
-        self._floods.received(kind, frame.flags, len(frame.octets) - HEAD_SIZE, self._now)
+        self._floods.received(kind, frame.flags, len(frame.octets) - HEAD_SIZE, self.now)
         if kind == FrameType.GOAWAY:
             self._receive_goaway(frame)
             return
@@ -450,7 +450,7 @@ class H2Connection(Holding[CallT]):
         before = len(self._output)
         if kind == FrameType.PRIORITY and frame.stream_id and (error := priority_error(frame)) is not None:
             self._http2.reset_closed(frame.stream_id, error)
-            self._floods.stream_fault(self._now)
+            self._floods.stream_fault(self.now)
             self._floods.replied(len(self._output) - before)
             return
         self._receive_whole(frame)
@@ -492,7 +492,7 @@ class H2Connection(Holding[CallT]):
             self._data_received(event)
         elif isinstance(event, h2.events.InformationalResponseReceived):
             self._headers_received(event.stream_id, list(event.headers), ended=False)
-            self._floods.informational(self._now)
+            self._floods.informational(self.now)
         elif isinstance(event, h2.events.RequestReceived | h2.events.ResponseReceived | h2.events.TrailersReceived):
             self._headers_received(event.stream_id, list(event.headers), ended=event.stream_ended is not None)
         elif isinstance(event, h2.events.WindowUpdated):
@@ -526,7 +526,7 @@ class H2Connection(Holding[CallT]):
 
     def _stream_fault(self, stream: Stream[CallT], status: Status, error_code: int = ErrorCode.PROTOCOL_ERROR) -> None:
         """The peer broke a rule on one stream."""
-        self._floods.stream_fault(self._now)
+        self._floods.stream_fault(self.now)
         self._fail_call(stream, status, error_code)
 
     def _pinged(self) -> None:
@@ -577,7 +577,7 @@ class H2Connection(Holding[CallT]):
             self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
         else:
             if stream.reader.partial and 0 < len(data) < SMALL_PART:
-                self._floods.small_part(self._now)
+                self._floods.small_part(self.now)
 
     def _take_data(self, stream: Stream[CallT], data: bytes) -> Iterator[None]:
         """Cut DATA into messages and give them to the call, a step after every few of them."""

@@ -62,7 +62,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
     ) -> None:
         if self._closed or self._going_away or self._sent_away:
             raise LocalProtocolError("no new call can be opened: the connection is closed or going away")
-        self._now = max(self._now, now)
+        self.now = max(self.now, now)
         config = self._config
         fields = request_fields(
             request, scheme=config.scheme, user_agent=config.user_agent, accept_encodings=config.accept_encodings
@@ -123,10 +123,10 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
             if stream.key not in self._calls:
                 continue
             if deadline is not None:
-                if deadline <= self._now:
+                if deadline <= self.now:
                     self._deadline_passed(stream)
                     continue
-                headers.append(NeverIndexedHeaderTuple(*timeout_field(deadline - self._now)))
+                headers.append(NeverIndexedHeaderTuple(*timeout_field(deadline - self.now)))
             self._open_stream(stream, headers)
         self._opening = False
 
@@ -216,7 +216,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
 
     def _peer_reset(self, stream: Stream[Call], error_code: int) -> None:
         deadline = stream.call.wire_deadline
-        if error_code == ErrorCode.CANCEL and deadline is not None and self._now >= deadline:
+        if error_code == ErrorCode.CANCEL and deadline is not None and self.now >= deadline:
             # A server counts the deadline as well, and its RST_STREAM may be here before our own timer.
             status = Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
         else:

@@ -29,13 +29,13 @@ class Holding(Connection, Generic[CallT]):
         "_http2",
         "_is_accounted",
         "_is_client",
-        "_now",
         "_output",
         "_probe",
         "_received",
         "_streams",
         "_unsent",
         "_window",
+        "now",
     )
 
     def __init__(self, config: ConnectionConfig, *, client: bool) -> None:
@@ -47,7 +47,7 @@ class Holding(Connection, Generic[CallT]):
         self._streams: dict[int, Stream[CallT]] = {}
         """The calls that have a stream, by its id."""
         self._closed = False
-        self._now = 0.0
+        self.now = 0.0
         self._holdings = Holdings(config.connection_memory, config.max_receive_message_size, ends_calls=not client)
         self._unsent = 0
         """Octets of all calls' messages that flow control has not let go."""
@@ -196,7 +196,7 @@ class Holding(Connection, Generic[CallT]):
         if owed <= 0 or owed * 4 < window:
             return
         self._http2.grant(owed)
-        if window == self._window and self._probe.begin(self._received, self._now):
+        if window == self._window and self._probe.begin(self._received, self.now):
             self._http2.ping(BandwidthProbe.PING)
 
     def _give_credit(self, stream: Stream[CallT]) -> None:
@@ -215,7 +215,7 @@ class Holding(Connection, Generic[CallT]):
             self._http2.grant(owed, stream.id)
 
     def _probe_answered(self) -> None:
-        window = self._probe.answered(self._received, self._now)
+        window = self._probe.answered(self._received, self.now)
         if window > self._window and self._holdings.are_small:
             self._window = window
             self._give_back_connection()

@@ -159,7 +159,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             if ended:
                 BodyLength(length or 0).ended()
         except RemoteProtocolError:
-            self._floods.stream_fault(self._now)
+            self._floods.stream_fault(self.now)
             self._http2.reset(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         if isinstance(request, Refusal):
@@ -170,7 +170,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
     def _refuse(self, stream_id: int) -> None:
         self._http2.reset(stream_id, ErrorCode.REFUSED_STREAM)
         if not self._going_away:  # else the client may not know yet
-            self._floods.stream_refused(self._now)
+            self._floods.stream_refused(self.now)
 
     def _request_trailers_received(self, stream: Stream[ServerCall], fields: list[HeaderField]) -> None:
         """RFC 9113, section 8.1: a request may have trailers. To gRPC they are a half-close."""
@@ -197,7 +197,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
 
         What is gRPC learns at once; HTTP is answered when all of the request is there, or after a while.
         """
-        self._floods.foreign_request(self._now)
+        self._floods.foreign_request(self.now)
         stream = self._new_stream(stream_id, ServerCall(), "", ended=ended, length=length)
         stream.answered = True
         stream.refusal = refusal
@@ -205,7 +205,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         if ended or refusal.status is not None or (budget is not None and budget.is_greedy(self)):
             self._send_refusal(stream, refusal)
         else:
-            self._deadlines.add(stream.key, self._now + FOREIGN_REQUEST_TIMEOUT)
+            self._deadlines.add(stream.key, self.now + FOREIGN_REQUEST_TIMEOUT)
 
     def _send_refusal(self, stream: Stream[ServerCall], refusal: Refusal) -> None:
         stream.refusal = None
@@ -268,7 +268,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         if size := request.size:
             self._holdings.charge(stream_id, size)
         if request.timeout is not None:
-            call.wire_deadline = self._now + request.timeout
+            call.wire_deadline = self.now + request.timeout
             self._deadlines.add(stream.key, call.wire_deadline)
         if ended:
             self._half_closed(stream)
@@ -297,7 +297,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         self._end_call(stream, Status(StatusCode.CANCELLED, problem))
 
     def _pinged(self) -> None:
-        if self._enforcement.pinged(self._now, has_calls=bool(self._calls)):
+        if self._enforcement.pinged(self.now, has_calls=bool(self._calls)):
             raise RemoteProtocolError("too_many_pings", ErrorCode.ENHANCE_YOUR_CALM)
 
     # -- going away
@@ -314,7 +314,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             self._fail("the connection was closed on this side")
         elif not self._going_away:
             self._going_away = True
-            self._goaway_deadline = self._now + GOAWAY_PING_TIMEOUT
+            self._goaway_deadline = self.now + GOAWAY_PING_TIMEOUT
             self._http2.go_away(LAST_STREAM_ID, error_code, debug_data)
             self._http2.ping(GOAWAY_PING)
         self._tell_output()
@@ -323,7 +323,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
         return self._goaway_deadline
 
     def _advance_side(self) -> None:
-        if self._goaway_deadline is not None and self._now >= self._goaway_deadline:
+        if self._goaway_deadline is not None and self.now >= self._goaway_deadline:
             self._stop_taking_calls()
 
     def _ping_answered(self, opaque: bytes) -> None:
