@@ -227,3 +227,144 @@ def test_a_loop_that_ends_without_closing_says_nothing(recwarn: pytest.WarningsR
     run("asyncio", test)
     kept.clear()
     assert not [str(each.message) for each in recwarn]
+
+
+async def in_a_callback(kernel: Kernel, jobs: Jobs, several: Sequence[Steps]) -> None:
+    """Submit jobs as a turn of a connection does, and come back behind it."""
+    done = kernel.waiter()
+
+    def turn() -> None:
+        jobs.hold()
+        for job in several:
+            jobs.submit(job, job.kind)
+            assert not job.is_running
+        jobs.begin()
+        done.wake()
+
+    kernel.call_soon(turn)
+    await done.wait(inf)
+
+
+async def with_an_idle_starter(kernel: Kernel) -> Jobs:
+    jobs = open_jobs(kernel)
+    first = Steps(kernel, "before", 0, {})
+    jobs.submit(first, first.kind)
+    await until_over(kernel, [first])
+    await kernel.checkpoint()
+    return jobs
+
+
+@EACH_LOOP
+@settings(max_examples=25, deadline=None)
+@given(bursts=st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=6), kinds=st.integers(1, 3))
+def test_jobs_that_begin_behind_a_turn_have_their_context_and_task(
+    world: str, bursts: list[list[int]], kinds: int
+) -> None:
+    async def test(kernel: Kernel) -> None:
+        jobs = open_jobs(kernel)
+        running: dict[object, str] = {}
+        all_of_them: list[Steps] = []
+        for burst in bursts:
+            several = [Steps(kernel, f"job {len(all_of_them) + i}", waits, running) for i, waits in enumerate(burst)]
+            for number, job in enumerate(several):
+                job.kind = f"kind {number % kinds}"
+            all_of_them += several
+            await in_a_callback(kernel, jobs, several)
+        await until_over(kernel, all_of_them)
+        await jobs.close()
+        assert who.get() == "nobody"
+
+    run(world, test)
+
+
+@EACH_ASYNCIO
+def test_a_lone_job_begins_behind_its_turn(world: str) -> None:
+    async def test(kernel: Kernel) -> None:
+        jobs = await with_an_idle_starter(kernel)
+        tasks: list[Any] = []
+
+        async def remember() -> None:
+            tasks.append(asyncio.current_task())
+
+        for number, waits in enumerate((0, 1, 0)):
+            job = Doing(kernel, f"alone {number}", remember, waits)
+            alone = asyncio.get_running_loop().create_future()
+
+            def turn(job: Doing = job, alone: Any = alone) -> None:
+                jobs.hold()
+                jobs.submit(job, job.kind)
+                jobs.begin()
+                alone.set_result(job.is_running)
+
+            asyncio.get_running_loop().call_soon(turn)
+            assert await alone
+            await until_over(kernel, [job])
+            await kernel.checkpoint()
+        assert tasks[0] is not asyncio.current_task()
+        in_a_task = Steps(kernel, "in a task", 0, {})
+        jobs.hold()
+        jobs.submit(in_a_task, in_a_task.kind)
+        jobs.begin()
+        assert not in_a_task.is_running
+        await until_over(kernel, [in_a_task])
+        await jobs.close()
+
+    run(world, test)
+
+
+@EACH_ASYNCIO
+@pytest.mark.parametrize("turns", [0, 1, 2])
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_job_that_began_behind_its_turn_is_interrupted_where_it_waits(world: str, turns: int, goes_on: bool) -> None:
+    async def test(kernel: Kernel) -> None:
+        jobs = await with_an_idle_starter(kernel)
+        ended: list[str] = []
+
+        async def wait() -> None:
+            try:
+                await kernel.waiter().wait(inf)
+            except asyncio.CancelledError:
+                ended.append("interrupted")
+                if not goes_on:
+                    raise
+
+        waiting = Doing(kernel, "waiting", wait)
+        await in_a_callback(kernel, jobs, [waiting])
+        for _ in range(turns):
+            await kernel.checkpoint()
+        assert waiting.is_running
+        jobs.interrupt(waiting)
+        others = [Steps(kernel, f"other {i}", i, {}) for i in range(3)]
+        for other in others:
+            jobs.submit(other, other.kind)
+        await until_over(kernel, others)
+        await jobs.close()
+        assert ended == ["interrupted"]
+        assert waiting.is_over is goes_on
+
+    run(world, test)
+
+
+@EACH_ASYNCIO
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("waits", [0, 2])
+def test_a_cancellation_in_the_first_step_behind_a_turn_is_no_other_job_s(world: str, raises: bool, waits: int) -> None:
+    async def cancel_itself() -> None:
+        if raises:
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    async def test(kernel: Kernel) -> None:
+        jobs = await with_an_idle_starter(kernel)
+        cancelled = Doing(kernel, "cancelled", cancel_itself, waits)
+        await in_a_callback(kernel, jobs, [cancelled])
+        for number in range(4):
+            other = Steps(kernel, f"job {number}", number, {})
+            await in_a_callback(kernel, jobs, [other])
+            await until_over(kernel, [other])
+        assert cancelled.is_over is (waits == 0 and not raises)
+        await jobs.close()
+
+    run(world, test)

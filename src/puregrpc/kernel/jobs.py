@@ -35,6 +35,12 @@ class Jobs(ABC):
     def submit(self, job: Job, kind: object) -> None:
         """Run a job from the next turn of the loop on. Of jobs of one ``kind``, mostly all wait, or none does."""
 
+    def hold(self) -> None:  # noqa: B027 - a default
+        """Let what is submitted wait for `begin`, which follows in the same turn of the loop."""
+
+    def begin(self) -> None:  # noqa: B027 - a default
+        """What was submitted may begin: one job alone perhaps at once."""
+
     @abstractmethod
     def interrupt(self, job: Job) -> None:
         """Interrupt a job where it waits. One that does not run yet is to see for itself that it is of no use."""

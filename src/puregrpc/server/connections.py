@@ -90,10 +90,10 @@ class Connections:
         limit = config.max_concurrent_calls
         self.places = None if limit is None else Places(limit)
         self.threads = Threads(kernel, config.handler_threads, executor)
-        self._jobs: Jobs | None = None if kernel.world == "threads" else open_jobs(kernel)
-        self.submit: Callable[[Job, object], None] = _no_loop if self._jobs is None else self._jobs.submit
+        self.jobs: Jobs | None = None if kernel.world == "threads" else open_jobs(kernel)
+        self.submit: Callable[[Job, object], None] = _no_loop if self.jobs is None else self.jobs.submit
         """Runs a call in the loop; its kind is its route."""
-        self.interrupt: Callable[[Job], None] = _no_loop if self._jobs is None else self._jobs.interrupt
+        self.interrupt: Callable[[Job], None] = _no_loop if self.jobs is None else self.jobs.interrupt
         self._ageing = Ageing(kernel, config)
         self._listeners: list[Listener] = []
         self._sessions: set[ServerSession] = set()
@@ -371,8 +371,8 @@ class Connections:
             session.abort("the server was stopped")
         self.endings.finish()
         try:
-            if self._jobs is not None:
-                await self._jobs.close()
+            if self.jobs is not None:
+                await self.jobs.close()
         finally:
             try:
                 await self.threads.close(FORCED_CLOSE_TIMEOUT)

@@ -80,6 +80,7 @@ class ServerSession:
                 own_mutex=True,
                 between_turns=connections.relieve_those_due,
                 rounds=connections.rounds,
+                jobs=connections.jobs,
                 readers=connections.readers,
                 tap=tap,
             ),

@@ -55,6 +55,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         "_is_lost",
         "_is_paused",
         "_is_scheduled",
+        "_jobs",
         "_kernel",
         "_loop",
         "_making",
@@ -86,6 +87,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             self._bytes = TappedStream(kernel, self._bytes, options.tap)
         self._is_direct = self._bytes is self._served
         """What the transport receives is for the connection as it is, and what it sends from the connection."""
+        self._jobs = options.jobs
         self._send_nowait = self._served.stream.send_nowait if self._is_direct else self._bytes.send_nowait
         self._unsent: list[bytes | memoryview] = []
         self._is_scheduled = False
@@ -236,9 +238,25 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
             elif rounds.is_over or len(data) > TURN_SLICE or self._rest:
                 self._receive_in_rounds(data, rounds)
             else:
-                self._act_briefly_on(data, rounds)
+                self._serve_briefly(data, rounds)
             if self._read_size and (len(data) >= self._read_size or self._is_behind):
                 self._set_read_size(self._next_read_size(self._read_size, len(data)))
+
+    def _serve_briefly(self, data: bytes, rounds: Rounds) -> None:
+        """A turn with so few octets that nobody looks at the clock, and the handler of a call that it brings alone."""
+        jobs = self._jobs
+        if jobs is None:
+            self._act_briefly_on(data, rounds)
+            return
+        jobs.hold()
+        self._jobs_are_held = True
+        try:
+            self._act_briefly_on(data, rounds)
+        finally:
+            self._jobs_are_held = False
+            jobs.begin()
+            if self._has_output:
+                self._send_soon()
 
     def _receive_in_rounds(self, data: bytes, rounds: Rounds) -> None:
         if not self.bytes_received:

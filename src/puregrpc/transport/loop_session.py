@@ -55,6 +55,7 @@ class LoopSession(Session[ConnectionT]):
         "_has_output",
         "_holding",
         "_is_behind",
+        "_jobs_are_held",
         "_keepalive",
         "_last_reading",
         "_now",
@@ -92,6 +93,8 @@ class LoopSession(Session[ConnectionT]):
         self._turn_cost = FIRST_TURN
         """How long the last turn took, with what it gave others to do."""
         self._keepalive = options.keepalive
+        self._jobs_are_held = False
+        """Handlers of calls that this turn brings begin right behind it."""
         super().__init__(kernel, stream, make_connection, owner, options)
         self.connection.limit_turns(perf_counter)
 
@@ -186,7 +189,9 @@ class LoopSession(Session[ConnectionT]):
 
     def _end_turn(self) -> None:
         self._holding = FREE
-        if self._others_follow:
+        if self._others_follow == HANDLERS and self._jobs_are_held:
+            self._others_follow = NOBODY  # they begin now, and what is to be sent is sent behind them
+        elif self._others_follow:
             # Behind callers that are woken already: the calls that they make next go out in the same turn of the loop.
             # Who calls alone sends at once.
             if self._has_output or (self._others_follow == CALLERS and self.connection.open_calls):

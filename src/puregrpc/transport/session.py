@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVarTuple, Unpack
 
     from puregrpc.kernel import Kernel, Waiter
+    from puregrpc.kernel.jobs import Jobs
     from puregrpc.kernel.network.streams import ByteStream
     from puregrpc.kernel.network.tap import Tap
     from puregrpc.transport.certificates import ConnectionSecurity
@@ -79,6 +80,8 @@ class SessionOptions:
     """Threads: what the reader does after each turn, without the mutex."""
     rounds: Rounds | None = None
     """What the sessions of one server share their loop by."""
+    jobs: Jobs | None = None
+    """asyncio: what the handlers of a server's calls run in."""
     readers: Readers | None = None
     """Threads: what reads for the sessions of one server where they are many."""
     tap: Tap | None = None
