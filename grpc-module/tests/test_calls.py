@@ -177,6 +177,24 @@ def test_who_subscribes_hears_of_the_state(serve: Serve, connect: Connect) -> No
     channel.unsubscribe(hear)
 
 
+def test_who_subscribes_hears_of_one_state_after_the_other(serve: Serve, connect: Connect) -> None:
+    channel = connect(serve(unary_unary(double)))
+    states: list[grpc.ChannelConnectivity] = []
+    ready = threading.Event()
+
+    def hear(state: grpc.ChannelConnectivity) -> None:
+        if state is grpc.ChannelConnectivity.IDLE:
+            grpc.channel_ready_future(channel).result(timeout=5)  # takes long, and it connects meanwhile
+        states.append(state)
+        if state is grpc.ChannelConnectivity.READY:
+            ready.set()
+
+    channel.subscribe(hear, try_to_connect=True)
+    assert ready.wait(5)
+    assert states[0] is grpc.ChannelConnectivity.IDLE
+    assert states[-1] is grpc.ChannelConnectivity.READY
+
+
 def test_what_is_not_here_says_so() -> None:
     for make in (grpc.alts_channel_credentials, grpc.alts_server_credentials, grpc.xds_channel_credentials):
         with pytest.raises(NotImplementedError, match="not part of puregrpc-grpc"):

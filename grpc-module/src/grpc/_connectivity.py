@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,9 @@ class Connectivity:
         self._channel = channel
         self._lock = threading.Lock()
         self._told: dict[Callable[[Any], Any], ChannelConnectivity | None] = {}
-        self._is_watching = self._is_connecting = self._is_closed = False
+        self._due: deque[tuple[Callable[[Any], Any], ChannelConnectivity]] = deque()
+        """Who is to be told what, one after the other."""
+        self._is_telling = self._is_watching = self._is_connecting = self._is_closed = False
         self.connectivity: ChannelConnectivity | None = None
         """What subscribers were told last. Pools of channels (grpcio-gcp) ask a channel's ``_connectivity_state``."""
 
@@ -42,7 +45,7 @@ class Connectivity:
             connect = try_to_connect and not self._is_connecting
             self._is_connecting = self._is_connecting or connect
         state = ChannelConnectivity[self._channel.state.name]
-        _threads.run(lambda: self._tell(state, only=callback))
+        self._tell(state, only=callback)
         if begin:
             _threads.run(self._watch)
         if connect:
@@ -68,11 +71,28 @@ class Connectivity:
             self._told.update(dict.fromkeys(due, state))
             if due:
                 self.connectivity = state
-        for callback in due:
+            self._due += ((callback, state) for callback in due)
+            begin = bool(due) and not self._is_telling
+            self._is_telling = self._is_telling or begin
+        if begin:
+            _threads.run(self._call_those_due)
+
+    def _call_those_due(self) -> None:
+        while (entry := self._next_due()) is not None:
+            callback, state = entry
             try:
                 callback(state)
             except Exception:
                 logger.exception("Exception calling channel subscription callback!")
+
+    def _next_due(self) -> tuple[Callable[[Any], Any], ChannelConnectivity] | None:
+        with self._lock:
+            while self._due:
+                entry = self._due.popleft()
+                if entry[0] in self._told:
+                    return entry
+            self._is_telling = False
+            return None
 
     def _watch(self) -> None:
         with contextlib.suppress(errors.Error):  # the channel is closed
