@@ -807,7 +807,10 @@ def use_raw_connections(tell: Telling) -> None:
                 answer = raw.recv(9)
             except OSError as error:
                 answer = type(error).__name__.encode()
-        tell(octets[:8], "says something" if answer else "closes", answer[3:4])
+        if octets[:1] == b"\x16":  # a hello of TLS: SETTINGS may be out before it has been looked at
+            tell(octets[:8], answer[3:4] in (b"", b"\x04"))
+        else:
+            tell(octets[:8], "says something" if answer else "closes", answer[3:4])
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         tell("and goes on", channel.unary_unary("/a.B/Call")(b"x", timeout=SECONDS))
     made.stop(0).wait()
