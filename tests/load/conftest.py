@@ -38,9 +38,9 @@ def write(tmp_path: Path, server: str) -> Write:
     return write
 
 
-def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run ``puregrpc run`` in a process of its own."""
+def command(*arguments: str, folder: Path, said: str = "") -> subprocess.CompletedProcess[str]:
+    """Run ``puregrpc run`` in a process of its own; ``said`` comes over its standard input."""
     return subprocess.run(
         [sys.executable, "-m", "puregrpc", "run", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=BOUND, check=False,
+        cwd=folder, input=said, capture_output=True, text=True, timeout=BOUND, check=False,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import subprocess
@@ -48,6 +49,7 @@ def test_a_run(write: Write, tmp_path: Path) -> None:
         ("def setup(): raise ValueError('no')\ndef default(): pass", 107, "setup(): script.py:2: ValueError: no"),
         ("from puregrpc.load import abort\ndef default(): abort('enough')", 108, "the script aborted the run: enough"),
         ("def other(): pass", 255, "there is no function 'default'"),
+        ("options = {'thresholds': {'iteration': ['count>5']}}\ndef default(): pass", 104, "is 'iterations' meant?"),
     ],
 )
 def test_exit_statuses(write: Write, tmp_path: Path, script: str, status: int, said: str) -> None:
@@ -56,6 +58,51 @@ def test_exit_statuses(write: Write, tmp_path: Path, script: str, status: int, s
     assert ran.returncode == status, ran.stderr
     assert said in ran.stderr
     assert ("█ TOTAL RESULTS" in ran.stdout) == (status in (99, 107, 108))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--duration", "30"], "--duration: '30' has no unit: 30s, 30ms"),
+        (["--stage", "5s:1,10:2"], "--stage: '10' has no unit: 10s, 10ms"),
+        (["--min-iteration-duration", "1.5"], "'1.5' has no unit"),
+        (["--tag", "team="], "--tag: 'team=' is not NAME=VALUE"),
+        (["--vus", "-1"], "--vus"),
+        (["--out", "influxdb=x"], "--out: there are json, csv, opentelemetry and prometheus, not 'influxdb'"),
+    ],
+)
+def test_flags_that_cannot_be(write: Write, tmp_path: Path, arguments: list[str], said: str) -> None:
+    write("def default(): pass")
+    ran = command("script.py", *arguments, folder=tmp_path)
+    assert ran.returncode == 2
+    assert said in ran.stderr
+
+
+def test_a_ramp_from_no_users(write: Write, tmp_path: Path) -> None:
+    write("import puregrpc\ndef default(): puregrpc.sleep(0.01)")
+    ran = command("script.py", "-u", "0", "-s", "200ms:2", folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "Up to 2 looping VUs" in ran.stderr
+
+
+def test_a_script_over_standard_input(tmp_path: Path) -> None:
+    script = "from puregrpc import check\ndef default(): check(1, {'it runs': True})"
+    ran = command("-", "-i", "2", folder=tmp_path, said=script)
+    assert ran.returncode == 0, ran.stderr
+    assert "100.00% 2 out of 2" in ran.stdout
+    assert command("-", folder=tmp_path, said="def default(").returncode == 107
+    several = command("-", "--workers", "2", folder=tmp_path, said=script)
+    assert several.returncode == 104
+    assert "several workers need the path of a script" in several.stderr
+
+
+def test_samples_compressed(write: Write, tmp_path: Path) -> None:
+    write("def default(): pass")
+    ran = command("script.py", "--out", "json=a.json.gz", "--out", "csv=a.csv.gz", folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    lines = gzip.decompress((tmp_path / "a.json.gz").read_bytes()).decode().splitlines()
+    assert any(json.loads(line)["metric"] == "iterations" for line in lines)
+    assert b"\niterations," in gzip.decompress((tmp_path / "a.csv.gz").read_bytes())
 
 
 @pytest.mark.slow

@@ -33,6 +33,11 @@ from puregrpc.load.scenarios import RampingVus
             {},
             "Up to 20 looping VUs for 1m30s over 2 stages (gracefulRampDown: 30s, gracefulStop: 30s)",
         ),
+        (
+            {"vus": 0, "stages": [{"duration": "1m", "target": 20}], "thresholds": {"checks": None}},
+            {},
+            "Up to 20 looping VUs for 1m0s over 1 stages (gracefulRampDown: 30s, gracefulStop: 30s)",
+        ),
         ({"vus": 10, "duration": "30s"}, {"vus": 3}, "3 looping VUs for 30s (gracefulStop: 30s)"),
         (
             {"scenarios": {"a": {"executor": "constant-vus", "duration": "1s"}}},
@@ -86,6 +91,8 @@ def one(**fields: Any) -> dict[str, Any]:
         ({"duration": "1 year"}, 'options.duration: time: unknown unit " year" in duration "1 year"'),
         ({"vus": "many", "duration": "1s"}, "options.vus: a whole number is expected, not 'many'"),
         ({"vus": 0, "duration": "1s"}, "options.vus: it is at least 1, and this is 0"),
+        ({"setupTimeout": 0, "iterations": 1}, "options.setupTimeout: it is more than 0, and this is 0"),
+        ({"thresholds": {"checks": [{"threshold": "rate>1", "abortOnFail": "no"}]}}, "abortOnFail: True or False is"),
         ({"rate": 5}, "rate needs a duration"),
         ({"stages": [], "duration": "1s"}, "stages cannot be combined with duration, iterations or rate"),
         ({"stages": [{"target": 1}]}, "a stage has a duration and a target"),

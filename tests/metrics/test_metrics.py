@@ -332,7 +332,7 @@ def test_data_and_lines_for_programs() -> None:
     metrics = Metrics(tags={"scenario": "default"})
     file = io.StringIO()
     stop = metrics.listen(JsonLines(file))
-    metrics.add_thresholds({"t{a:b}": "max<1"})
+    metrics.add_thresholds({"t{a:b}": "max<1", "t": ["max<9", {"threshold": "min<9", "abortOnFail": True}]})
     metrics.add("t", "trend", 2.5, {"a": "b"}, contains="time")
     metrics.add("t", "trend", 3, {"a": "c"}, contains="time")
     stop()
@@ -340,7 +340,13 @@ def test_data_and_lines_for_programs() -> None:
     lines = [json.loads(line) for line in file.getvalue().splitlines()]
     assert lines[0] == {
         "type": "Metric",
-        "data": {"name": "t", "type": "trend", "contains": "time", "thresholds": [], "submetrics": ["t{a:b}"]},
+        "data": {
+            "name": "t",
+            "type": "trend",
+            "contains": "time",
+            "thresholds": ["max<9", {"threshold": "min<9", "abortOnFail": True, "delayAbortEval": None}],
+            "submetrics": [{"name": "t{a:b}", "suffix": "a:b", "tags": {"a": "b"}}],
+        },
         "metric": "t",
     }
     assert [(line["data"]["value"], line["data"]["tags"]) for line in lines[1:]] == [

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -32,7 +32,7 @@ SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 
 @click.command(cls=Command)
 @click.argument("script", type=click.Path())
-@click.option("--vus", "-u", type=click.IntRange(1), help="Virtual users.")
+@click.option("--vus", "-u", type=click.IntRange(0), help="Virtual users; with --stage, those at the begin.")
 @click.option("--duration", "-d", metavar="TIME", help="How long iterations are begun: 30s, 1m30s.")
 @click.option("--iterations", "-i", type=click.IntRange(1), help="How many iterations the users share.")
 @click.option(
@@ -52,7 +52,7 @@ SUMMARY_MODES = ("compact", "full", "legacy", "disabled")
 @click.option("--no-thresholds", is_flag=True, help="Judge no thresholds.")
 @click.option(
     "--out", "-o", "outs", multiple=True, metavar="KIND=WHERE",
-    help="Write samples: json=FILE, csv=FILE. Send metrics: opentelemetry=ENDPOINT, prometheus=URL.",
+    help="Write samples: json=FILE, csv=FILE (or FILE.gz). Send metrics: opentelemetry=ENDPOINT, prometheus=URL.",
 )  # fmt: skip
 @click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write a report with plots over time.")
 @click.option("--web", is_flag=True, help="Show the report on a page while the run goes, and let users be set there.")
@@ -118,6 +118,8 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         "summary_time_unit", "summary_mode", "min_iteration_duration",
     )  # fmt: skip
     options = {name: given[name] for name in names if given[name] not in (None, "disabled")}
+    for name in ("duration", "min_iteration_duration"):
+        _has_unit(given[name] or "", f"--{name.replace('_', '-')}")
     if given["stages"]:
         options["stages"] = [_stage(each) for text in given["stages"] for each in text.split(",")]
     if given["tags"]:
@@ -134,12 +136,19 @@ def _stage(text: str) -> dict[str, object]:
     time, colon, users = text.rpartition(":")
     if not colon or not users.isdecimal() or len(users) > MOST_DIGITS:
         raise click.BadParameter(f"{text!r} is not TIME:USERS, such as 30s:10", param_hint="--stage")
+    _has_unit(time, "--stage")
     return {"duration": time, "target": int(users)}
+
+
+def _has_unit(time: str, option: str) -> None:
+    """Refuse a number, which a script means as milliseconds, and people who type it as seconds."""
+    if time.strip("0") and time.replace(".", "", 1).isdecimal():
+        raise click.BadParameter(f"{time!r} has no unit: {time}s, {time}ms", param_hint=option)
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not equals or not name:
+    if not equals or not name or (option == "--tag" and not value):
         raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
     return name, value
 
@@ -168,7 +177,7 @@ def _output(text: str) -> Iterator[JsonLines | CsvLines | Exporter]:
         output.flush()
         return
     try:
-        file = Path(name).open("w", encoding="utf-8", newline="")  # noqa: SIM115 - closed below
+        file = _opened(name)
     except OSError as error:
         raise click.BadParameter(f"{name}: {error.strerror}", param_hint="--out") from None
     output = kinds[kind](file)
@@ -179,6 +188,15 @@ def _output(text: str) -> Iterator[JsonLines | CsvLines | Exporter]:
             file.close()
         except OSError as error:  # if it was not told before, when the disk was not full yet
             error_line(f"--out: {name}: {error.strerror}")
+
+
+def _opened(name: str) -> TextIO:
+    """A file to write, compressed if its name ends in .gz."""
+    if not name.endswith(".gz"):
+        return Path(name).open("w", encoding="utf-8", newline="")
+    import gzip  # most runs do without
+
+    return gzip.open(name, "wt", encoding="utf-8", newline="", compresslevel=6)
 
 
 def _tell(written: dict[str, str | bytes] | None, summary: str) -> None:

@@ -88,8 +88,8 @@ def read_options(script: object, overriding: Mapping[str, Any] | None = None) ->
             **over.read("thresholds", {}, _thresholds),
         },
         tags={**given.tags("tags"), **over.tags("tags")},
-        setup_timeout=both("setup_timeout").seconds("setup_timeout", 60.0),
-        teardown_timeout=both("teardown_timeout").seconds("teardown_timeout", 60.0),
+        setup_timeout=both("setup_timeout").read("setup_timeout", 60.0, _timeout),
+        teardown_timeout=both("teardown_timeout").read("teardown_timeout", 60.0, _timeout),
         min_iteration_duration=both("min_iteration_duration").seconds("min_iteration_duration", 0.0),
         no_setup=both("no_setup").boolean("no_setup"),
         no_teardown=both("no_teardown").boolean("no_teardown"),
@@ -126,8 +126,8 @@ def _shortcut(over: Fields, given: Fields) -> Scenario:
     """The scenario that ``vus``, ``duration``, ``iterations``, ``stages`` and ``rate`` make."""
     source = over if any(over.has(name) for name in SHORTCUTS) else given
     vus_given = over.has("vus") or given.has("vus")
-    vus = (over if over.has("vus") else given).number("vus", 1, least=1)
     has = {name: source.has(name) for name in SHORTCUTS}
+    vus = (over if over.has("vus") else given).number("vus", 1, least=0 if has["stages"] else 1)
     if has["stages"] and (has["iterations"] or has["duration"] or has["rate"]):
         raise LoadError("stages cannot be combined with duration, iterations or rate")
     if has["rate"] and has["iterations"]:
@@ -173,6 +173,13 @@ def _rate(value: object, where: str) -> tuple[int, str]:
     return int(number), f"1{unit.strip() or 's'}"
 
 
+def _timeout(value: object, where: str) -> float:
+    found = seconds(value, where)
+    if not found:
+        raise LoadError(f"{where}: it is more than 0, and this is {value!r}")
+    return found
+
+
 def _loop(value: object, where: str) -> str:
     if value not in LOOPS:
         raise LoadError(f"{where}: there are {', '.join(LOOPS)}, not {value!r}")
@@ -186,6 +193,8 @@ def _thresholds(value: object, where: str) -> dict[str, list[Any]]:
         raise LoadError(f"{where}: a dict of thresholds by metric is expected, not {type(value).__name__}")
     found: dict[str, list[Any]] = {}
     for selector, each in value.items():
+        if each is None:
+            continue
         given = [each] if isinstance(each, str | Mapping) else each
         if not isinstance(given, Sequence):
             raise LoadError(f"{where}[{selector!r}]: a list of thresholds is expected, not {each!r}")

@@ -34,7 +34,7 @@ def seconds(value: object, where: str) -> float:
     try:
         found = milliseconds(value) / 1000
     except InvalidArgument as error:
-        raise LoadError(f"{where}: {error}") from None
+        raise LoadError(f"{where}: {error}; a duration is such as 500ms, 30s, 1m30s, 2h, or milliseconds") from None
     if found < 0:
         raise LoadError(f"{where}: a duration is not negative, and this is {value!r}")
     if found > LONGEST:

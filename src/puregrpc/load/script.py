@@ -7,6 +7,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,7 +69,7 @@ class Script:
 
 
 def load_script(given: object, metrics: Metrics) -> Script:
-    """Read a script: the path of a file, a module, a dict of names, or a function to be the default one.
+    """Read a script: the path of a file (``-``: standard input), a module, a dict of names, or a default function.
 
     Its custom metrics belong to ``metrics``. Raises LoadError.
     """
@@ -78,6 +79,8 @@ def load_script(given: object, metrics: Metrics) -> Script:
         return Script("script", given, [], None)
     if callable(given):
         return Script(getattr(given, "__name__", "script"), {"default": given}, [], None)
+    if given == "-":
+        return _from_stdin(metrics)
     path = Path(str(given))
     if not path.is_file():
         raise LoadError(f"{path}: there is no such file", ExitStatus.NO_SCRIPT)
@@ -90,14 +93,34 @@ def load_script(given: object, metrics: Metrics) -> Script:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     beside_script(path)
+    return Script(str(given), vars(module), _executed(partial(spec.loader.exec_module, module), path, metrics), path)
+
+
+def _from_stdin(metrics: Metrics) -> Script:
+    """The script that comes over standard input."""
+    path = Path("<stdin>")
+    module = ModuleType(MODULE_NAME)
+    sys.modules[MODULE_NAME] = module
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+
+    def execute() -> None:
+        exec(compile(sys.stdin.buffer.read(), str(path), "exec"), vars(module))
+
+    clients = _executed(execute, path, metrics)
+    return Script("-", vars(module), clients, None)
+
+
+def _executed(execute: Callable[[], None], path: Path, metrics: Metrics) -> list[UserClient | UserAsyncClient]:
+    """Execute a script; the clients that it made at its top. Raises LoadError."""
     try:
         with active(metrics), per_user_clients() as clients:
-            spec.loader.exec_module(module)
+            execute()
     except Abort as error:
         raise LoadError(f"{path}: aborted: {error}", ExitStatus.ABORTED) from error
     except (Exception, SystemExit) as error:  # what the user's own code raises can be anything
         raise LoadError(failure_text(error, path), ExitStatus.SCRIPT) from error
-    return Script(str(given), vars(module), clients, path)
+    return clients
 
 
 def failure_text(error: BaseException, path: Path | None) -> str:

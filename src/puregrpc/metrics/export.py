@@ -12,7 +12,7 @@ from puregrpc._locks import Lock
 from puregrpc.metrics.registry import Metrics, Sample
 from puregrpc.metrics.sinks import CounterSink, GaugeSink, RateSink, Sink
 from puregrpc.metrics.summary import TREND_STATS
-from puregrpc.metrics.thresholds import parse_selector
+from puregrpc.metrics.thresholds import Threshold, braced, parse_selector
 
 __all__ = ["CsvLines", "JsonLines", "to_dict"]
 
@@ -49,7 +49,12 @@ def _values(sink: Sink, seconds: float, stats: Sequence[str]) -> dict[str, float
         names = ("value", "min", "max")
     elif isinstance(sink, RateSink):
         names = ("rate", "passes", "fails")
-    return {name: sink.value(name, seconds) for name in names}
+    return {name: _plain(sink.value(name, seconds)) for name in names}
+
+
+def _plain(value: float) -> float:
+    """A number as JSON has it in JavaScript: what is whole has no fraction."""
+    return int(value) if float(value).is_integer() else value
 
 
 class JsonLines:
@@ -85,17 +90,29 @@ class JsonLines:
                 "name": metric.name,
                 "type": metric.kind,
                 "contains": metric.contains,
-                "thresholds": [threshold.source for threshold in selectors.get(metric.name, ())],
-                "submetrics": [s for s in selectors if s.startswith(f"{metric.name}{{")] or None,
+                "thresholds": [_told(threshold) for threshold in selectors.get(metric.name, ())],
+                "submetrics": [_submetric(s) for s in selectors if s.startswith(f"{metric.name}{{")] or None,
             }
             self._write({"type": "Metric", "data": data, "metric": metric.name})
-        value = int(sample.value) if float(sample.value).is_integer() else sample.value
+        value = _plain(sample.value)
         moment = datetime.fromtimestamp(sample.time, timezone.utc).isoformat().replace("+00:00", "Z")
         point = {"time": moment, "value": value, "tags": dict(sample.tags)}
         self._write({"metric": metric.name, "type": "Point", "data": point})
 
     def _write(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _told(threshold: Threshold) -> str | dict[str, Any]:
+    if not threshold.abort_on_fail:
+        return threshold.source
+    delay = threshold.delay_abort_eval
+    shown = delay if delay is None or isinstance(delay, str) else f"{delay}ms"
+    return {"threshold": threshold.source, "abortOnFail": True, "delayAbortEval": shown}
+
+
+def _submetric(selector: str) -> dict[str, Any]:
+    return {"name": selector, "suffix": braced(selector), "tags": parse_selector(selector)[1]}
 
 
 CSV_TAGS = ("check", "error", "group", "method", "name", "scenario", "service", "status", "url")

@@ -433,7 +433,11 @@ class Metrics:
             name, tags = parse_selector(selector)
             sink = self.sinks(name, tags)
             if sink is None:
-                raise InvalidArgument(f"a threshold is defined on {name!r}, but there is no such metric")
+                from difflib import get_close_matches  # most do without
+
+                near = get_close_matches(name, self._metrics, 1)
+                hint = f" (is {near[0]!r} meant?)" if near else ""
+                raise InvalidArgument(f"a threshold is defined on {name!r}, but there is no such metric{hint}")
             if only_taken and not sink.count:
                 continue
             for threshold in thresholds:

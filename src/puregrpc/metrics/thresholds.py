@@ -84,7 +84,9 @@ def parse_threshold(given: str | Mapping[str, Any], kind: Kind | None = None) ->
             raise InvalidArgument(
                 f"a threshold has the keys threshold, abortOnFail and delayAbortEval, not {sorted(given)}"
             )
-        abort = bool(given.get("abortOnFail", given.get("abort_on_fail", False)))
+        abort = given.get("abortOnFail", given.get("abort_on_fail", False))
+        if not isinstance(abort, bool):
+            raise InvalidArgument(f"abortOnFail: True or False is expected, not {abort!r}")
         delay = given.get("delayAbortEval", given.get("delay_abort_eval"))
         given = given["threshold"]
     if not isinstance(given, str):

@@ -11,6 +11,8 @@ TIME_UNITS = {"s": (0.001, "s"), "ms": (1.0, "ms"), "us": (1000.0, "µs")}
 
 def format_number(value: float, digits: int = 6) -> str:
     """A number with at most ``digits`` decimals, without zeros at the end."""
+    if abs(value) >= 1e21:
+        return f"{value:g}"
     text = f"{value:.{digits}f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
 
