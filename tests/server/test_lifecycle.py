@@ -7,6 +7,8 @@ import errno
 import gc
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -38,6 +40,17 @@ from tests.server.wire_client import WireClient, connect_to
 from tests.worlds import block_until
 
 from puregrpc.errors import ConnectError, InvalidArgument, LocalProtocolError
+from puregrpc.fuzz.frames.probe import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GRPC_REQUEST,
+    HEADERS,
+    OPENING,
+    block,
+    frame,
+    message,
+)
 from puregrpc.kernel.network.streams import SocketStream
 from puregrpc.server import BlockingServer, Context, Method, Server, ServerConfig, stop_on_signal
 
@@ -602,3 +615,67 @@ def test_a_stream_from_elsewhere_that_nobody_waits_for_any_more(world: str) -> N
             left.close()
 
     run(world, body)
+
+
+FIRST_CALL = """
+import encodings.idna, socket, sys
+from puregrpc.server import BlockingServer, Method, Server, ServerConfig
+
+world, engine, octets = sys.argv[1:]
+
+def call(address):
+    with socket.create_connection(address.rsplit(":", 1)) as sock:
+        sock.settimeout(15)
+        sock.sendall(bytes.fromhex(octets))
+        came = b""
+        while b"answered" not in came:
+            octet = sock.recv(1 << 16)
+            assert octet
+            came += octet
+
+def imported_meanwhile(before):
+    print(*sorted(set(sys.modules) - before))
+
+async def answer(request, context):
+    return b"answered"
+
+config = ServerConfig(engine=engine)
+if world == "threads":
+    server = BlockingServer("127.0.0.1:0", config=config)
+    server.add_methods([Method("/a.B/Unary", lambda request, context: b"answered")])
+    with server:
+        before = set(sys.modules)
+        call(server.addresses[0])
+        imported_meanwhile(before)
+else:
+    async def main():
+        server = Server("127.0.0.1:0", config=config)
+        server.add_methods([Method("/a.B/Unary", answer)])
+        async with server:
+            before = set(sys.modules)
+            await to_thread(call, server.addresses[0])
+            imported_meanwhile(before)
+
+    if world == "trio":
+        import trio
+        import trio._core._thread_cache
+        to_thread = trio.to_thread.run_sync
+        trio.run(main)
+    else:
+        import asyncio
+        import concurrent.futures.thread
+        to_thread = asyncio.to_thread
+        asyncio.run(main())
+"""
+
+
+@ENGINES
+@ON_WORLDS
+def test_nothing_is_imported_for_the_first_connection(world: str, engine: str) -> None:
+    fields = ((name, b"/a.B/Unary" if name == b":path" else value) for name, value in GRPC_REQUEST)
+    octets = OPENING + frame(HEADERS, END_HEADERS, 1, block(tuple(fields))) + frame(DATA, END_STREAM, 1, message(b"x"))
+    ran = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL, world, engine, octets.hex()],
+        capture_output=True, text=True, timeout=TIMEOUT, check=True,
+    )  # fmt: skip
+    assert ran.stdout.split() == []

@@ -38,7 +38,7 @@ from puregrpc.fuzz.frames.probe import (
 from puregrpc.server import Method, ServerConfig, Shape, in_place, room, stalls
 from puregrpc.server.calls.resuming import resuming
 from puregrpc.wire import EngineName
-from puregrpc.wire.limits import MAX_UNSENT_OUTPUT, MOST_INFLATING, SERVER_UNSENT
+from puregrpc.wire.limits import MAX_UNSENT_OUTPUT, MOST_INFLATING, SEND_BUFFER_SIZE, SERVER_UNSENT
 from puregrpc.wire.memory import MemoryBudget
 from puregrpc.wire.status import StatusCode
 
@@ -667,7 +667,8 @@ class Kept:
 
 
 @IN_STYLES
-def test_a_stream_that_waits_does_not_keep_its_last_response(world: str, style: str) -> None:
+@pytest.mark.parametrize("waits_for", ["handler", "window"])
+def test_a_stream_that_waits_does_not_keep_its_last_response(world: str, style: str, waits_for: str) -> None:
     given: list[weakref.ref[Kept]] = []
     may_end = threading.Event()
 
@@ -686,8 +687,9 @@ def test_a_stream_that_waits_does_not_keep_its_last_response(world: str, style: 
         assert may_end.wait(TIMEOUT)
 
     handler = stream if style == "async" else plain_stream
+    data = b"x" if waits_for == "handler" else bytes(3 * SEND_BUFFER_SIZE)
     server = make_server(world)
-    server.add_methods([Method("/a.B/Stream", handler, Shape.SERVER_STREAM, serializer=lambda _: b"x")])
+    server.add_methods([Method("/a.B/Stream", handler, Shape.SERVER_STREAM, serializer=lambda _: data)])
     with serving(server, world) as running, ExitStack() as stack:
         stack.callback(may_end.set)
         sock = stack.enter_context(connect_to(running.address))
@@ -695,4 +697,5 @@ def test_a_stream_that_waits_does_not_keep_its_last_response(world: str, style: 
         block_until(lambda: bool(given))
         block_until(lambda: given[0]() is None)
         may_end.set()
-        assert ended_streams(sock, 1) == len(message(b"x"))
+        sock.sendall(window(0, len(data)) + window(1, len(data)))
+        assert ended_streams(sock, 1) == len(message(data))

@@ -34,7 +34,8 @@ from puregrpc.server.threads import Threads
 from puregrpc.transport.amounts import wall_time
 from puregrpc.transport.event_log import EventLog
 from puregrpc.transport.rounds import Rounds, working_time
-from puregrpc.transport.session import shared_readers
+from puregrpc.transport.session import load_sessions, shared_readers
+from puregrpc.wire.engines import load_server_engine
 from puregrpc.wire.memory import Holder
 
 if TYPE_CHECKING:
@@ -183,6 +184,8 @@ class Connections:
         """Listen everywhere, and begin to accept. Raises InvalidArgument or ConnectError; nothing listens then."""
         timeout = self.config.handshake_timeout
         try:
+            load_sessions(self.kernel)  # else the first connection would wait for it, and everybody with it
+            load_server_engine(self.config.engine)
             for address, tls, sockets, is_shared in targets:
                 if sockets:
                     self._listeners += [

@@ -34,9 +34,10 @@ def answer_each(server: ServerBase, begin: Callable[[Context], Answers]) -> Hand
     async def handler(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         answers = begin(context)
         async for request in requests:
-            for answer in answers(request, context):
-                yield answer
-            request = answer = None  # a stream that waits keeps nothing of them
+            due = iter(answers(request, context))
+            request = None  # a stream that waits keeps nothing of what came, nor of what it gave
+            for holding in map(_holding, due):
+                yield holding.pop()
 
     def plain_handler(requests: Iterable[Any], context: Context) -> Iterator[Any]:
         answers = begin(context)
@@ -45,6 +46,11 @@ def answer_each(server: ServerBase, begin: Callable[[Context], Answers]) -> Hand
             request = None
 
     return plain_handler if server.is_blocking else handler
+
+
+def _holding(answer: Any) -> list[Any]:
+    """An answer in what it can be taken out of."""
+    return [answer]
 
 
 class Gathering:

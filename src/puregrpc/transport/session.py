@@ -33,7 +33,16 @@ if TYPE_CHECKING:
 
     Ts = TypeVarTuple("Ts")
 
-__all__ = ["ClientSession", "Owner", "Session", "SessionOptions", "UnaryExchange", "open_session", "shared_readers"]
+__all__ = [
+    "ClientSession",
+    "Owner",
+    "Session",
+    "SessionOptions",
+    "UnaryExchange",
+    "load_sessions",
+    "open_session",
+    "shared_readers",
+]
 
 ConnectionT = TypeVar("ConnectionT", bound=Connection)
 CallT = TypeVar("CallT", bound="UnaryExchange")
@@ -460,9 +469,15 @@ def open_session(
     options: SessionOptions,
 ) -> Session[ConnectionT]:
     """A session over a stream, which it owns from here on. It does nothing before `Session.start`."""
-    module, name = _CLASSES[kernel.world]
-    make: Callable[..., Session[ConnectionT]] = getattr(import_module(f"puregrpc.transport.{module}"), name)
+    make: Callable[..., Session[ConnectionT]] = load_sessions(kernel)
     return make(kernel, stream, make_connection, owner, options)
+
+
+def load_sessions(kernel: Kernel) -> Callable[..., Session[Any]]:
+    """Import what the sessions of a world are made of; gives what makes them."""
+    module, name = _CLASSES[kernel.world]
+    make: Callable[..., Session[Any]] = getattr(import_module(f"puregrpc.transport.{module}"), name)
+    return make
 
 
 def shared_readers(kernel: Kernel) -> Readers | None:

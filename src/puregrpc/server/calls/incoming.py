@@ -258,11 +258,11 @@ class IncomingCall(ServerCall):
         while True:
             following = anext(responses)
             try:
-                response = await (resuming(self, following) if is_resumed else following)
+                sending = self.send(await (resuming(self, following) if is_resumed else following))
             except StopAsyncIteration:
                 return
-            await self.send(response)
-            del response  # a stream that waits does not keep its last response
+            await sending
+            del sending  # a stream that waits keeps nothing of its last response
             is_resumed = self.expects_large_answer
 
     @property
@@ -430,8 +430,10 @@ class IncomingCall(ServerCall):
         """Send one of many responses; waits while the client takes no more."""
         data = self.encode(response)
         session = self.session
+        del response  # what waits does not keep it
         if self.ended is None:
             self.send_message(data)
+            del data
             has_waited = False
             while self.lacks_room_to_go_on():
                 has_waited = True

@@ -88,8 +88,8 @@ class Outbox:
         """The thread waits for room."""
         self._gate = Gate()
 
-    def put(self, data: bytes) -> None:
-        """Send a message; waits while the client takes no more. In the handler's thread."""
+    def put(self, data: bytes) -> bool:
+        """Send a message; True if `wait` is to come before the next. In the handler's thread."""
         if self._waiting is EMPTY:
             self._waiting = deque()
         self._waiting.append(data)
@@ -97,9 +97,12 @@ class Outbox:
         if not self._is_announced:
             self._is_announced = True
             self._call.post(self._take)
-        if self._is_full or self._bytes_put - self._bytes_taken > SEND_BUFFER_SIZE:
-            self._call.post(self._ask_for_room)
-            self._gate.wait()
+        return self._is_full or self._bytes_put - self._bytes_taken > SEND_BUFFER_SIZE
+
+    def wait(self) -> None:
+        """Wait while the client takes no more. In the handler's thread."""
+        self._call.post(self._ask_for_room)
+        self._gate.wait()
 
     def _take(self) -> None:
         self._is_announced = False  # what is put from now on is announced again
@@ -285,8 +288,10 @@ class OnThread(IncomingCall):
             for response in iterator:
                 if self.ended is not None or outbox.is_abandoned:
                     break
-                outbox.put(self.encode(response))
+                is_full = outbox.put(self.encode(response))
                 del response  # a stream that waits does not keep it
+                if is_full:
+                    outbox.wait()
         finally:
             close = getattr(iterator, "close", None)
             if close is not None:

@@ -64,12 +64,19 @@ class ReflectionService:
         request: dict[str, Any],
         context: Context,  # noqa: ARG002 - as all that answer get it
     ) -> Iterator[dict[str, Any]]:
+        holding = [self._response(index, services, sent, request)]
+        del request  # which the answer repeats: a stream that waits keeps neither
+        yield holding.pop()
+
+    def _response(
+        self, index: FileIndex, services: Callable[[], Iterable[str]], sent: set[str], request: dict[str, Any]
+    ) -> dict[str, Any]:
         response = {"validHost": request.get("host", ""), "originalRequest": request}
         try:
             response.update(self._answer(index, services, request, sent))
         except NotFound as error:
             response["errorResponse"] = {"errorCode": int(StatusCode.NOT_FOUND), "errorMessage": str(error)}
-        yield response
+        return response
 
     def _answer(
         self, index: FileIndex, services: Callable[[], Iterable[str]], request: dict[str, Any], sent: set[str]
