@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.load.conftest import Write, command
+from tests.load.conftest import BOUND, Write, command
 from tests.load.test_running import ASYNC
 
 NUMBERED = """
@@ -85,3 +89,87 @@ def test_a_worker_whose_init_raises(write: Write, tmp_path: Path) -> None:
     ran = command("script.py", "--workers", "2", "-u", "2", "-d", "30s", folder=tmp_path)
     assert ran.returncode == 107
     assert "init(): script.py:4: AssertionError" in ran.stderr
+
+
+IN_WORKERS = """
+import multiprocessing, time
+from puregrpc import Counter, Trend
+from puregrpc.load import abort
+IS_WORKER = multiprocessing.parent_process() is not None
+options = {"vus": 3, "iterations": 30}
+metric = Counter("other")
+"""
+
+COUNTING = """
+def default():
+    metric.add(1)
+    time.sleep(0.01)
+
+def teardown(data):
+    print("torn down")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        ("if IS_WORKER: raise ValueError('no')", 107, "in a worker process: script.py:9: ValueError: no"),
+        ("def init():\n    if IS_WORKER: abort('enough')", 108, "the script aborted the run: enough"),
+        ("options['setupTimeout'] = '1s'\ndef init():\n    if IS_WORKER: time.sleep(60)", 100, "took more than 1 s"),
+        ("def setup(): return lambda: 5", 107, "setup() returned what cannot be handed to other processes (--workers)"),
+        ("metric = (Counter if IS_WORKER else Trend)('metric')", 103, "metric 'metric' is a trend (default) already"),
+    ],
+)
+def test_what_goes_wrong_before_iterations_or_beside_them(
+    write: Write, tmp_path: Path, text: str, status: int, said: str
+) -> None:
+    write(f"{IN_WORKERS}{text}\n{COUNTING}")
+    ran = command("script.py", "--workers", "3", folder=tmp_path)
+    assert ran.returncode == status, ran.stderr
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ("torn down" in ran.stdout) == ("setup()" in text or status == 103)
+
+
+@pytest.mark.slow
+def test_arrivals_go_to_workers_that_have_users(write: Write, tmp_path: Path) -> None:
+    write(COUNTING.replace("metric.add(1)", "pass").replace("def default", "import time\ndef default"))
+    ran = command("script.py", "--workers", "3", "-u", "1", "--rate", "20", "-d", "1s", folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "iterations...........: 20" in ran.stdout
+    assert "dropped_iterations" not in ran.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no groups of processes there")
+@pytest.mark.parametrize(("number", "is_hung"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_signals_that_all_processes_get(write: Write, tmp_path: Path, number: int, is_hung: bool) -> None:
+    """They end the run as its coordinator says, and what the workers measured counts; also if a worker is stuck."""
+    wait = "time.sleep(60)" if is_hung else "pass"
+    write(f"""
+import asyncio, multiprocessing, time
+
+async def default():
+    print("begun", flush=True)
+    if multiprocessing.parent_process(): {wait}
+    await asyncio.sleep(1)
+""")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "puregrpc", "run", "script.py", "-d", "60s", "-u", "4", "-q", "--workers", "2"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for _ in range(3 if is_hung else 4):
+            assert process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, number)
+        if is_hung:
+            while "stopping" not in process.stderr.readline():
+                pass
+            os.killpg(process.pid, number)
+        out, _ = process.communicate(timeout=BOUND)
+    assert process.returncode == 105
+    assert "█ TOTAL RESULTS" in out
+    assert ("iterations...........: 4 " in out) != is_hung

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import count, islice
+from itertools import count
 from math import inf
 from time import perf_counter
 
@@ -369,7 +369,9 @@ async def arrival_rate(activity: Activity, crew: Crew) -> None:
     schedule = enumerate(schedule_of(scenario))
     shift = perf_counter() - kernel.now()
     try:
-        for number, offset in islice(schedule, share.index, None, share.workers):
+        for number, offset in schedule:
+            if number % scenario.max_vus % share.workers != share.index:
+                continue  # each worker has as many of them as it has users
             due = activity.begins_at + offset
             if due > kernel.now() and await activity.change.wait_for(lambda: activity.is_stopping, due):
                 return

@@ -1,7 +1,8 @@
 """What the coordinator of a run and its worker processes say to each other, over a pipe for each worker.
 
 A worker says `Ready` when ``init`` has ended, and gets `Begin`. It asks for shared iterations by `Take`, answered with
-`Numbers`, and tells each second how it stands. `Stop`, `Cut` and `Users` may come at any time; its last word is `Done`.
+`Numbers`, and tells each second how it stands. `Stop`, `Cut`, `Users` and `Leave` may come at any time; its last word
+is `Done`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from puregrpc.load.problems import ExitStatus
 from puregrpc.metrics.registry import Drained
 
 __all__ = [
-    "Begin", "Counts", "Cut", "Done", "Ended", "Failed", "FromCoordinator", "FromWorker", "Numbers", "Ready", "Samples",
-    "Stand", "Stop", "Take", "Users",
+    "Begin", "Counts", "Cut", "Done", "Ended", "Failed", "FromCoordinator", "FromWorker", "Leave", "Numbers", "Ready",
+    "Samples", "Stand", "Stop", "Take", "Users",
 ]  # fmt: skip
 
 
@@ -29,9 +31,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Ready:
-    """``init`` has ended; ``problem`` is what it raised."""
+    """``init`` has ended; ``problem`` is what it raised, with the exit status that goes with it."""
 
     problem: str = ""
+    exit_status: int = ExitStatus.SCRIPT
 
 
 @dataclass(frozen=True)
@@ -114,5 +117,10 @@ class Users:
     count: int
 
 
+@dataclass(frozen=True)
+class Leave:
+    """End: the run is over."""
+
+
 FromWorker = Ready | Take | Stand | Samples | Ended | Failed | Done
-FromCoordinator = Begin | Numbers | Stop | Cut | Users
+FromCoordinator = Begin | Numbers | Stop | Cut | Users | Leave

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
-from puregrpc.errors import NotConnected
+from puregrpc.errors import InvalidArgument, NotConnected
 from puregrpc.load.activity import Activity
+from puregrpc.load.course import ScriptFailure
 from puregrpc.load.messages import (
     Begin,
     Counts,
@@ -24,6 +26,7 @@ from puregrpc.load.messages import (
     Failed,
     FromCoordinator,
     FromWorker,
+    Leave,
     Numbers,
     Ready,
     Samples,
@@ -31,8 +34,9 @@ from puregrpc.load.messages import (
     Take,
     Users,
 )
+from puregrpc.load.problems import ExitStatus
 from puregrpc.load.worker import work
-from puregrpc.metrics.registry import Sample
+from puregrpc.metrics.registry import Drained, Sample
 
 if TYPE_CHECKING:
     from puregrpc.kernel import Kernel
@@ -47,6 +51,9 @@ START_TIMEOUT = 60.0
 DONE_TIMEOUT = 10.0
 """Seconds that workers may be longer than the coordinator, beside the grace of their iterations."""
 
+HURRIED_TIMEOUT = 3.0
+"""Seconds that they may be longer when everything is to end at once."""
+
 END_TIMEOUT = 2.0
 """Seconds that a worker has to end after its last word."""
 
@@ -60,6 +67,8 @@ class Coordinator(Protocol):
     change: Change
     activities: list[Activity]
 
+    @property
+    def is_hurried(self) -> bool: ...
     def abort(self, reason: str) -> None: ...
     def fail(self, reason: str) -> None: ...
     def lost(self, problem: str) -> None: ...
@@ -72,6 +81,7 @@ class Peer:
         self.index = index
         self.process = process
         self.connection = connection
+        self.listener: threading.Thread
         self.ready: Ready | None = None
         self.is_done = False
         self.is_lost = False
@@ -114,8 +124,8 @@ class Peers:
             theirs.close()
             peer = Peer(index, process, ours)
             self._peers.append(peer)
-            listener = threading.Thread(target=self._listen, args=(peer,), name=peer.name, daemon=True)
-            listener.start()
+            peer.listener = threading.Thread(target=self._listen, args=(peer,), name=peer.name, daemon=True)
+            peer.listener.start()
 
     def _listen(self, peer: Peer) -> None:
         """Hear a worker until it is gone, in a thread of its own."""
@@ -146,30 +156,58 @@ class Peers:
             peer.ready = message
             run.change.tell()
         else:
-            for name, kind, contains, *_ in message.drained:
-                run.metrics.metric(name, kind, contains)
-            run.metrics.absorb(message.drained)
+            self._absorb(peer, message.drained)
             peer.counts = message.counts
             if isinstance(message, Done):
                 peer.is_done = True
                 peer.failures = message.failures
                 run.change.tell()
 
+    def _absorb(self, peer: Peer, drained: list[Drained]) -> None:
+        run = self._run
+        try:
+            for name, kind, contains, *_ in drained:
+                run.metrics.metric(name, kind, contains)
+        except InvalidArgument as error:  # the script makes other metrics there
+            if not peer.is_lost:
+                peer.is_lost = True
+                run.lost(f"{peer.name}: {error}")
+            return
+        run.metrics.absorb(drained)
+
     def _gone(self, peer: Peer) -> None:
         if peer.is_done or peer.is_lost:
             return
         peer.is_lost = True
+        if peer.ready is not None and peer.ready.problem:
+            return
         peer.process.join(END_TIMEOUT)
         self._run.lost(f"{peer.name} ended with exit code {peer.process.exitcode} before its work was done")
         self._run.change.tell()
 
-    async def ready(self) -> str:
-        """Wait until all have called ``init``; what went wrong."""
+    async def ready(self) -> None:
+        """Wait until all have called ``init``. Raises ScriptFailure for what went wrong."""
         run = self._run
         until = run.kernel.now() + START_TIMEOUT
-        if not await run.change.wait_for(lambda: all(each.ready or each.is_lost for each in self._peers), until):
-            return f"workers are not ready after {START_TIMEOUT:g} s"
-        return next((each.ready.problem for each in self._peers if each.ready and each.ready.problem), "")
+
+        def are_ready() -> bool:
+            return all(each.ready or each.is_lost for each in self._peers)
+
+        if not await run.change.wait_for(lambda: are_ready() or run.is_hurried, until):
+            raise ScriptFailure(f"workers are not ready after {START_TIMEOUT:g} s")
+        for each in self._peers:
+            if each.ready and each.ready.problem:
+                raise ScriptFailure(each.ready.problem, each.ready.exit_status)
+        if not are_ready():
+            raise ScriptFailure("init() was interrupted", ExitStatus.INTERRUPTED)
+
+    def objection(self, data: Any) -> str:
+        """Why the workers cannot be given what ``setup`` returned."""
+        try:
+            pickle.dumps(data)
+        except Exception as error:  # the script's own classes, whose code can raise anything
+            return f"setup() returned what cannot be handed to other processes (--workers): {error}"
+        return ""
 
     def begin(self, delay: float, data: Any) -> None:
         """Have all begin in some time."""
@@ -182,7 +220,12 @@ class Peers:
         run = self._run
         longest = max((each.scenario.graceful_stop for each in run.activities), default=0.0)
         until = run.kernel.now() + longest + DONE_TIMEOUT
-        await run.change.wait_for(lambda: all(each.is_done or each.is_lost for each in self._peers), until)
+
+        def are_done() -> bool:
+            return all(each.is_done or each.is_lost for each in self._peers)
+
+        if await run.change.wait_for(lambda: are_done() or run.is_hurried, until) and not are_done():
+            await run.change.wait_for(are_done, min(until, run.kernel.now() + HURRIED_TIMEOUT))
         for peer in self._peers:
             if not (peer.is_done or peer.is_lost):
                 peer.is_lost = True
@@ -214,10 +257,13 @@ class Peers:
 
     def close(self) -> None:
         """End the processes that are left."""
+        self._tell(Leave())
+        until = time.monotonic() + END_TIMEOUT
         for peer in self._peers:
-            peer.connection.close()
-        for peer in self._peers:
-            peer.process.join(END_TIMEOUT)
+            peer.process.join(max(until - time.monotonic(), 0))
             if peer.process.is_alive():
                 peer.process.kill()
                 peer.process.join()
+        for peer in self._peers:
+            peer.listener.join(END_TIMEOUT)  # who reads a pipe that is closed meanwhile may read another
+            peer.connection.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from puregrpc.errors import Error
 
-__all__ = ["Abort", "ExitStatus", "LoadError"]
+__all__ = ["Abort", "ExitStatus", "LoadError", "aborted_text"]
 
 
 class ExitStatus:
@@ -43,3 +43,8 @@ class LoadError(Error):
 
 class Abort(BaseException):
     """What `abort` raises. No Exception, so that no script's ``except Exception`` takes it for a fault."""
+
+
+def aborted_text(reason: str) -> str:
+    """How it is told that the script ended the run."""
+    return f"the script aborted the run{f': {reason}' if reason else ''}"

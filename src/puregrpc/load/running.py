@@ -23,7 +23,7 @@ from puregrpc.load.options import Options, read_options
 from puregrpc.load.outputs.exporter import Exporter
 from puregrpc.load.outputs.listening import Listening
 from puregrpc.load.page import page, page_data
-from puregrpc.load.problems import Abort, ExitStatus, LoadError
+from puregrpc.load.problems import Abort, ExitStatus, LoadError, aborted_text
 from puregrpc.load.reading import duration_text, seconds
 from puregrpc.load.report import summary_data
 from puregrpc.load.script import Script, arguments_for, failure_text, load_script
@@ -187,7 +187,7 @@ class Run(Course):
             self._exit_status, self._problem = status, problem
 
     def abort(self, reason: str) -> None:
-        self._end(ExitStatus.ABORTED, f"the script aborted the run{f': {reason}' if reason else ''}")
+        self._end(ExitStatus.ABORTED, aborted_text(reason))
         self.cut()
 
     def fail(self, reason: str) -> None:
@@ -198,6 +198,11 @@ class Run(Course):
         logger.error("%s", problem)
         self._end(ExitStatus.WORKER, problem)
         self.change.tell()
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether everything is to end at once."""
+        return self._stops > 1
 
     def stop(self) -> None:
         super().stop()
@@ -314,16 +319,17 @@ class Run(Course):
         try:
             await self.call("init", options.setup_timeout)
             if peers is not None:
-                problem = await peers.ready()
-                if problem:
-                    raise ScriptFailure(problem)
+                await peers.ready()
             self.metrics.begin()
             if self._stops:
                 return
             data = None
             if not options.no_setup:
                 data = self._setup_data = await self.call("setup", options.setup_timeout)
-            if not self._stops:  # else teardown clears away what setup has made
+            problem = "" if peers is None else peers.objection(data)
+            if problem:
+                self._end(ExitStatus.SCRIPT, problem)
+            elif not self._stops:  # else teardown clears away what setup has made
                 self.prepare(data)
                 with seldom_collected():
                     begins_at = kernel.now() + (0.0 if peers is None else BEGIN_DELAY)

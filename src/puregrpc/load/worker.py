@@ -25,6 +25,7 @@ from puregrpc.load.messages import (
     Failed,
     FromCoordinator,
     FromWorker,
+    Leave,
     Numbers,
     Ready,
     Samples,
@@ -33,7 +34,7 @@ from puregrpc.load.messages import (
     Take,
 )
 from puregrpc.load.options import Options, read_options
-from puregrpc.load.problems import Abort, LoadError
+from puregrpc.load.problems import Abort, ExitStatus, LoadError, aborted_text
 from puregrpc.load.script import Script, load_script
 from puregrpc.metrics import Metrics, Sample
 
@@ -55,7 +56,8 @@ def work(
     connection: Connection, script: str, folder: str, options: dict[str, Any], index: int, workers: int, seed: str
 ) -> None:
     """The whole of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells it to all; the coordinator says what is to be done
+    for each in (signal.SIGINT, signal.SIGTERM):  # which all processes get; the coordinator says what is to be done
+        signal.signal(each, signal.SIG_IGN)
     os.chdir(folder)
     link = Link(connection)
     metrics = run_metrics()
@@ -66,7 +68,7 @@ def work(
             metrics.add_thresholds(read.thresholds)
         worker = Worker(found, read, metrics, WorkerShare(index, workers, link), seed, link)
     except LoadError as error:
-        link.send(Ready(f"in a worker process: {error}"))
+        link.send(Ready(f"in a worker process: {error}", error.exit_status))
         return
     worker.run()
 
@@ -150,17 +152,17 @@ class Worker(Course):
         return nullcontext()
 
     async def phases(self) -> None:
-        problem = ""
+        ready = Ready()
         try:
             await self.call("init", self.options.setup_timeout)
         except ScriptFailure as failure:
-            problem = str(failure)
+            ready = Ready(str(failure), failure.exit_status)
         except Abort as error:
-            problem = f"init() aborted the run: {error}"
+            ready = Ready(aborted_text(str(error)), ExitStatus.ABORTED)
         listener = threading.Thread(target=self._listen, name="puregrpc load coordinator", daemon=True)
         listener.start()
         with seldom_collected():
-            self._link.send(Ready(problem))
+            self._link.send(ready)
             await self.change.wait_for(lambda: self._begin is not None or self._is_left)
             begin = self._begin
             if begin is not None and not self._is_left:
@@ -183,6 +185,10 @@ class Worker(Course):
                 except (EOFError, OSError):
                     self.kernel.call_soon(self._leave)
                     return
+                except Exception as error:  # the script's own classes, whose code can raise anything
+                    logger.error("what setup() returned cannot be read in another process: %r", error)
+                    self.kernel.call_soon(self._leave)
+                    return
                 self.kernel.call_soon(self._heard, message)
 
     def _leave(self) -> None:
@@ -202,6 +208,8 @@ class Worker(Course):
             self.stop()
         elif isinstance(message, Cut):
             self.cut()
+        elif isinstance(message, Leave):
+            self._leave()
         else:
             for activity in self.activities:
                 if activity.target is not None:
