@@ -4,7 +4,8 @@
 ``conformance/get k6 ghz grpc-go-interop-server``. The processor time is that of the whole generator, its start
 included, by the calls that it made, with Python's modules compiled before, as they are for whoever has run it once; the
 server runs on the same machine, and takes the rest of it. ``accuracy`` is how many iterations of an arrival rate were
-begun, ``stall`` what the percentiles know of a server that stood still for a second.
+begun, ``stall`` what the percentiles know of a server that stood still for a second. Two runs that know nothing of each
+other, with half of the users each, are what two workers could cost at best.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +166,24 @@ def puregrpc(folder: Path, script: str, *arguments: str) -> tuple[Ran, dict[str,
     return told(folder, processor, memory)
 
 
+def at_once(folder: Path, script: str, *arguments: str) -> Ran:
+    """Two such runs beside each other, as one; the percentiles and the memory are those of the worse one."""
+    folders = [folder / "first", folder / "second"]
+    for each in folders:
+        each.mkdir()
+        (each / "compiled").symlink_to(folder / "compiled")
+    with ThreadPoolExecutor(2) as threads:
+        one, other = (ran for ran, _ in threads.map(lambda each: puregrpc(each, script, *arguments), folders))
+    return Ran(
+        one.calls + other.calls,
+        max(one.seconds, other.seconds),
+        one.processor + other.processor,
+        max(one.memory, other.memory),
+        max(one.p50, other.p50),
+        max(one.p99, other.p99),
+    )
+
+
 def k6(folder: Path, script: str, *arguments: str) -> tuple[Ran, dict[str, dict[str, float]]]:
     """``k6 run``, and the metrics of its summary."""
     (folder / "script.js").write_text(script)
@@ -227,8 +247,11 @@ def rows(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
             yield f"| k6, {users} users, a connection each | {k6(folder, javascript, *duration)[0].row()} |"
             yield f"| ghz, {users} users, one connection | {ghz(folder, target, users, 1, seconds).row()} |"
             yield f"| ghz, {users} users, a connection each | {ghz(folder, target, users, users, seconds).row()} |"
-        two, _ = puregrpc(folder, PYTHON.format(**fields, shared=True), *duration, "--workers", "2")
+        shared = PYTHON.format(**fields, shared=True)
+        two, _ = puregrpc(folder, shared, *duration, "--workers", "2")
         yield f"| puregrpc, {users} users, two workers (the coordinator's memory) | {two.row()} |"
+        halves = at_once(folder, shared, "-u", str(users // 2), "-d", f"{seconds}s")
+        yield f"| puregrpc, two runs of {users // 2} users at once | {halves.row()} |"
         streams, metrics = puregrpc(folder, STREAMING.format(**fields), "-u", "50", "-d", f"{seconds}s")
         yield f"| puregrpc, streams of 20 messages, 50 users | {streams.row()} |"
         messages = metrics["grpc_streams_msgs_received"]
@@ -236,8 +259,7 @@ def rows(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
         yield f"\nStreams: {messages['rate']:,.0f} messages/s, {each:.1f} µs of processor time each."
         yield "\n## Accuracy\n\n| iterations/s | begun | dropped | generator's lag p(99), ms |\n|--:|--:|--:|--:|"
         for rate in (2_000, 5_000):
-            script = PYTHON.format(**fields, shared=True)
-            _, metrics = puregrpc(folder, script, "--rate", str(rate), "-d", f"{seconds}s")
+            _, metrics = puregrpc(folder, shared, "--rate", str(rate), "-d", f"{seconds}s")
             begun, dropped = metrics["iterations"]["count"], metrics.get("dropped_iterations", {}).get("count", 0)
             share, lag = begun / (rate * seconds), metrics["generator_lag"]["p(99)"]
             yield f"| {rate:,} | {begun:,.0f} ({share:.2%}) | {dropped:,.0f} | {lag:.2f} |"
