@@ -47,6 +47,46 @@ def report() -> str:
     return page(data, "script.py")
 
 
+def odd_report() -> str:
+    """The page of a run with long names, hundreds of methods, and streams."""
+    metrics = Metrics(tags={"scenario": "s" * 200})
+    timeline = Timeline(metrics)
+    for second in range(1, 21):
+        for number in range(400):
+            tags = {"name": f"/com.example.{'package.' * 20}Service/{'Method' * 30}{number}", "status": "0"}
+            metrics.add("grpc_req_duration", "trend", 1.5, tags, contains="time")
+        metrics.add("grpc_streams_first_message", "trend", 2.0, contains="time")
+        metrics.add("checks", "rate", 1, {"check": "</script><script>document.title = 'run';</script>" * 9})
+        timeline.tick(float(second), 5)
+    scenarios = [f"{'name' * 50}{number}: 5 looping VUs" for number in range(30)]
+    data = page_data(
+        metrics, timeline, script="x" * 300, scenarios=scenarios,
+        state="it went well, after 20s", summary=metrics.summary(mode="compact"), is_over=True,
+    )  # fmt: skip
+    return page(data, "odd")
+
+
+def look_at_odd(shown: Browser, work: Path) -> None:
+    """It is no wider than the screen, of a length that one can look through, and runs nothing out of names."""
+    file = work / "odd.html"
+    file.write_text(odd_report(), encoding="utf-8")
+    shown.open(file.absolute().as_uri())
+    for name, (width, height) in SIZES.items():
+        shown.ask(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
+        shown.js("new Promise(done => setTimeout(done, 200))")
+        page = "document.documentElement"
+        found = shown.js(
+            f"({{wide: {page}.scrollWidth - innerWidth, long: {page}.scrollHeight, title: document.title}})"
+        )
+        assert found["wide"] <= 0, f"{name}: the page is wider than the screen: {found}"
+        assert found["long"] < 10_000, found
+        assert found["title"] == "odd", found
+        shown.screenshot(work / f"odd-{name}.png")
+        print(f"long names and many methods, {name}: {found['long']} px long")
+
+
 def look(shown: Browser, name: str, dark: bool, work: Path) -> None:
     """One size, in light or dark."""
     width, height = SIZES[name]
@@ -83,6 +123,7 @@ def main() -> int:
         )
         after = shown.js("document.querySelector('.legend').textContent")
         assert before != after, "pointing at a chart shows the values there"
+        look_at_odd(shown, work)
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from puregrpc.load import Observer, run
-from puregrpc.load.timeline import MOST_POINTS, Timeline
+from puregrpc.load.timeline import MOST_METHODS, MOST_POINTS, Timeline
 from puregrpc.metrics import Metrics
 from tests.load.conftest import Write
 from tests.load.test_running import ASYNC
@@ -52,6 +52,31 @@ def test_long_runs_have_coarser_points_and_the_same_sums() -> None:
     assert len(timeline.points) <= MOST_POINTS + 1
     assert sum(point["calls"] for point in timeline.points) == seconds
     assert sum(point["seconds"] for point in timeline.points) == pytest.approx(seconds, abs=2)
+
+
+def test_points_tell_some_methods_apart_and_the_rest_together() -> None:
+    metrics = Metrics()
+    timeline = Timeline(metrics)
+    for second in (1, 2):
+        for number in range(3 * MOST_METHODS):
+            metrics.add("grpc_req_duration", "trend", 1.0, {"name": f"{number}", "status": "0"}, contains="time")
+        timeline.tick(float(second), 1)
+    for point in timeline.points:
+        assert len(point["methods"]) == MOST_METHODS + 1
+        assert point["methods"]["0"] == [1, 1.0]
+        assert sum(count for count, _ in point["methods"].values()) == point["calls"] == 3 * MOST_METHODS
+
+
+def test_points_have_the_times_of_messages() -> None:
+    metrics = Metrics()
+    timeline = Timeline(metrics)
+    for name, value in (("first_message", 5.0), ("msg_interval", 2.0), ("msg_latency", 7.0)):
+        metrics.add(f"grpc_streams_{name}", "trend", value, contains="time")
+    timeline.tick(1.0, 1)
+    timeline.tick(2.0, 1)
+    first, second = timeline.points
+    assert (first["first_p99"], first["interval_p99"], first["way_p99"]) == (5.0, 2.0, 7.0)
+    assert "first_p99" not in second
 
 
 def test_the_page_holds_the_results(write: Write) -> None:

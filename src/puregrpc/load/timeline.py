@@ -19,6 +19,20 @@ SHORTEST = 0.5
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
 
+MOST_METHODS = 50
+"""Methods that points tell apart: names may be tags of the script's, of which there may be thousands."""
+
+OTHERS = "(other methods)"
+
+LATE = {
+    "grpc_req_planned_duration": "planned_p99",
+    "generator_lag": "lag_p99",
+    "grpc_streams_first_message": "first_p99",
+    "grpc_streams_msg_interval": "interval_p99",
+    "grpc_streams_msg_latency": "way_p99",
+}
+"""Trends of which points have the 99th percentile -> what they call it."""
+
 COUNTED = {
     "grpc_streams_msgs_received": "messages_received",
     "grpc_streams_msgs_sent": "messages_sent",
@@ -41,8 +55,8 @@ class Timeline:
         """Ticks that make a point."""
         self._ticks = 0
         self._began = 0.0
-        self._planned = TrendSink()
-        self._lag = TrendSink()
+        self._late: dict[str, TrendSink] = {}
+        self._methods: set[str] = set()
         self._calls: dict[tuple[str, str], TrendSink] = {}
         """Method and status -> durations."""
         self._counts: dict[str, float] = {}
@@ -52,15 +66,20 @@ class Timeline:
         name, tags = series.metric.name, series.tags
         with self._lock:
             if name == "grpc_req_duration":
-                key = tags.get("name") or tags.get("method", ""), tags.get("status", "")
+                key = self._known(tags.get("name") or tags.get("method", "")), tags.get("status", "")
                 self._add(self._calls.setdefault(key, TrendSink()), taken)
-            elif name == "grpc_req_planned_duration":
-                self._add(self._planned, taken)
-            elif name == "generator_lag":
-                self._add(self._lag, taken)
+            elif name in LATE:
+                self._add(self._late.setdefault(LATE[name], TrendSink()), taken)
             elif name in COUNTED:
                 total = taken.value("count", 1.0) if isinstance(taken, Sink) else sum(taken)
                 self._counts[name] = self._counts.get(name, 0.0) + total
+
+    def _known(self, method: str) -> str:
+        if method not in self._methods:
+            if len(self._methods) >= MOST_METHODS:
+                return OTHERS
+            self._methods.add(method)
+        return method
 
     @staticmethod
     def _add(sink: TrendSink, taken: Sequence[float] | Sink) -> None:
@@ -114,12 +133,9 @@ class Timeline:
             },
             **{short: self._counts.get(name, 0.0) for name, short in COUNTED.items()},
         }
-        if self._planned.count:
-            point["planned_p99"] = round(self._planned.percentile(99), 3)
-        if self._lag.count:
-            point["lag_p99"] = round(self._lag.percentile(99), 3)
-        self._calls, self._counts = {}, {}
-        self._planned, self._lag = TrendSink(), TrendSink()
+        for short, sink in self._late.items():
+            point[short] = round(sink.percentile(99), 3)
+        self._calls, self._counts, self._late = {}, {}, {}
         return point
 
     def _thin(self) -> None:
@@ -135,7 +151,7 @@ def together(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     made = dict(second)
     for name in ("seconds", "calls", *COUNTED.values()):
         made[name] = round(first[name] + second[name], 3)
-    for name in ("max", "vus", "planned_p99", "lag_p99", *PERCENTILES):
+    for name in ("max", "vus", *LATE.values(), *PERCENTILES):
         if name in first or name in second:
             made[name] = max(first.get(name, 0.0), second.get(name, 0.0))
     statuses = dict(first["statuses"])
