@@ -202,7 +202,7 @@ def test_an_arrival_rate_begins_each_iteration_that_is_due(write: Write, world: 
     assert count(result, "generator_lag") == 50
 
 
-def test_iterations_that_find_no_user_are_dropped(write: Write) -> None:
+def test_iterations_that_find_no_user_are_dropped(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     scenario = {
         "executor": "constant-arrival-rate", "rate": 20, "duration": "500ms", "preAllocatedVUs": 1,
         "maxLateness": "0s", "gracefulStop": "2s",
@@ -212,6 +212,17 @@ def test_iterations_that_find_no_user_are_dropped(write: Write) -> None:
     )
     assert (result.completed, result.dropped) == (1, 9)
     assert count(result, "dropped_iterations{scenario:s}") == 9
+    told = [record.getMessage() for record in caplog.records if "are busy" in record.getMessage()]
+    busy = "all 1 users are busy, and there may be no more (maxVUs): iterations that are due are dropped"
+    assert told == [f"scenario s: {busy}"]
+
+
+def test_what_iterations_raise_is_told_with_the_line_of_the_script(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write("import json\ndef default():\n    json.loads('{')")
+    run(path, {"iterations": 3})
+    assert f"3 iterations failed with JSONDecodeError at {path}:4" in caplog.messages[-1]
 
 
 def test_a_changing_rate(write: Write) -> None:

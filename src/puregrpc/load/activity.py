@@ -107,6 +107,8 @@ class Activity:
         self.scenario = scenario
         self.function = function
         self.is_async = is_async
+        self._file = getattr(getattr(function, "__code__", None), "co_filename", "")
+        """Where the script's own lines are."""
         self._arguments = arguments
         self._is_shared = all(own_copy(each) is each for each in arguments)
         """The users get nothing that they could change."""
@@ -306,7 +308,8 @@ class Activity:
     def failed(self, error: BaseException) -> None:
         """An iteration raised something: it is counted, and told the first time."""
         frames = traceback.extract_tb(error.__traceback__)
-        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        own = [frame for frame in frames if frame.filename == self._file] or frames
+        where = f"{own[-1].filename}:{own[-1].lineno}" if own else ""
         kind = f"{type(error).__name__} at {where}"
         seen = self.failures.get(kind, 0)
         self.failures[kind] = seen + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
@@ -25,6 +26,8 @@ from puregrpc.load.scenarios import (
 from puregrpc.load.schedules import arrivals, constant_arrivals, share_of, user_steps
 
 __all__ = ["CUT_GRACE", "carry_out"]
+
+logger = logging.getLogger("puregrpc.load")
 
 CUT_GRACE = 1.0
 """Seconds that iterations have to end which were interrupted. A thread may be where nothing interrupts it."""
@@ -335,15 +338,26 @@ class Arrivals:
             self._due.append((number, due))
             self._called += 1
             self._grow = True
-        elif self._scenario.max_lateness:
-            self._due.append((number, due))
         else:
-            self._activity.drop()
+            self._is_short = True
+            if self._scenario.max_lateness:
+                self._due.append((number, due))
+            else:
+                self._activity.drop()
 
     _grow = False
+    _is_short = False
+    _is_told = False
 
     def grow(self) -> None:
-        """Have one user more, if the last offer found none. Without the mutex."""
+        """Have one user more, if the last offer found none, or tell that there may be no more. Without the mutex."""
+        if self._is_short and not self._is_told:
+            self._is_told = True
+            what = "wait for one" if self._scenario.max_lateness else "are dropped"
+            logger.warning(
+                "scenario %s: all %d users are busy, and there may be no more (maxVUs): iterations that are due %s",
+                self._scenario.name, self._most, what,
+            )  # fmt: skip
         if self._grow:
             self._grow = False
             self._crew.begin(self._activity.new_user(), self._work_at_once)
