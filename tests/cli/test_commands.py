@@ -6,17 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from tests.cli.conftest import Ran
 from tests.trace.conversations import Script
 from tests.trace.snapshots import assert_snapshot
 from tests.trace.test_explainer import whole_conversation
 
 from puregrpc._version import __version__
+from puregrpc.server import BlockingServer, Method, Shape
 from puregrpc.trace import explain
 from puregrpc.trace.reading import read_recordings
 from puregrpc.trace.showing.json_lines import recording_lines
@@ -362,3 +365,66 @@ def test_what_describe_writes_compiles_to_the_same(name: str, run: Callable[...,
         assert run("compile", "-I", str(folder), "-o", str(tmp_path / "set"), "shop.proto").err == ""
         sets.append((tmp_path / "set").read_bytes())
     assert sets[0] == sets[1]
+
+
+ESCAPES = "\x1b]0;x\x07\x1b[2J\u009b31m\r"
+
+
+@pytest.fixture
+def hostile_address() -> Iterator[str]:
+    """A server whose schema and messages are full of what terminals obey."""
+    file = FileDescriptorProto(name="a.proto", package="a", syntax="proto2")
+    field = file.message_type.add(name="M").field.add(name="text", number=1, type=9, label=1)
+    field.default_value = field.json_name = ESCAPES
+    file.service.add(name="S").method.add(name="Do", input_type=".a.M", output_type=".a.M")
+    file.source_code_info.location.add(path=[6, 0], span=[0, 0, 1], leading_comments=f" says {ESCAPES}\n")
+    name = f"a.S{ESCAPES}".encode()
+    services = len(name).to_bytes(1, "big") + name
+    services = b"\x0a" + (len(services) + 1).to_bytes(1, "big") + b"\x0a" + services + b"\x0a\x05\x0a\x03a.S"
+
+    def told(request: bytes) -> bytes:
+        number, octets = (b"\x32", services) if request[:1] == b"\x3a" else (b"\x22", file.SerializeToString())
+        octets = octets if number == b"\x32" else b"\x0a" + bytes((len(octets) & 127 | 128, len(octets) >> 7)) + octets
+        return number + bytes((len(octets) & 127 | 128, len(octets) >> 7)) + octets
+
+    def reflect(requests: Iterator[bytes], _context: Any) -> Iterator[bytes]:
+        return map(told, requests)
+
+    def answer(_request: bytes, _context: Any) -> bytes:
+        return b"\x0a" + bytes((len(ESCAPES.encode()),)) + ESCAPES.encode()
+
+    server = BlockingServer("127.0.0.1:0")
+    reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    server.add_methods([Method(reflection, reflect, Shape.BIDI), Method("/a.S/Do", answer)])
+    with server:
+        yield server.addresses[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "list",
+        "describe",
+        "describe a.M",
+        "describe --json",
+        "call a.S/Do",
+        "call -v a.S/Do",
+        "call --format text a.S/Do",
+    ],
+)
+def test_what_terminals_obey_is_escaped(run: Callable[..., Ran], hostile_address: str, arguments: str) -> None:
+    command, *options = arguments.split()
+    symbols = [options.pop()] if options and "." in options[-1] else []
+    ran = run(command, "-p", *options, hostile_address, *symbols)
+    assert ran.status == 0
+    assert "]0;x" in ran.out
+    assert not set(ESCAPES) & {"\x1b", "\x07", "\u009b", "\r"} & set(ran.out + ran.err)
+
+
+def test_what_terminals_obey_is_escaped_in_diagnostics(tmp_path: Path) -> None:
+    (tmp_path / "a.proto").write_text('syntax = "proto3"; import "b\\033[2J.proto"; message A { reserved "\\033q"; }')
+    command = [sys.executable, "-m", "puregrpc", "compile", "-I.", "a.proto"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    assert ran.returncode == 1
+    assert b"b\\u001b[2J.proto: File not found." in ran.stderr
+    assert b"\x1b" not in ran.stderr

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from puregrpc.errors import LocalProtocolError
-from puregrpc.fuzz.frames.probe import END_HEADERS, GRPC_REQUEST, HEADERS, OPENING, PING, frame, indexed
+from puregrpc.fuzz.frames.probe import END_HEADERS, GRPC_REQUEST, HEADERS, OPENING, PING, block, frame, indexed
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.network.streams import ByteStream, memory_stream_pair
 from puregrpc.transport.amounts import FIRST_READ_SIZE
@@ -188,14 +188,48 @@ class NotedRounds(Rounds):
         super().wait(go_on, cost, is_next=is_next)
 
 
-def server_in_rounds(kernel: Kernel, stream: ByteStream, rounds: Rounds) -> Session[ServerConnection]:
+def server_in_rounds(
+    kernel: Kernel, stream: ByteStream, rounds: Rounds, handshake_timeout: float = 20.0
+) -> Session[ServerConnection]:
     return open_session(
         kernel,
         stream,
         partial(server_connection, config=ConnectionConfig()),
         Owner(lambda _session, _request: ServerCall()),
-        SessionOptions(rounds=rounds),
+        SessionOptions(rounds=rounds, handshake_timeout=handshake_timeout),
     )
+
+
+@EACH_LOOP
+@pytest.mark.parametrize("ends", ["in time", "before"])
+def test_times_that_come_when_a_round_is_over_are_told_in_the_next(world: str, ends: str) -> None:
+    async def test(kernel: Kernel) -> None:
+        ours, theirs = await make_pair(kernel, "socket")
+        rounds = NotedRounds(kernel)
+        session = server_in_rounds(kernel, ours, rounds)
+        await session.start()
+        head = block((*GRPC_REQUEST, (b"grpc-timeout", b"100m")))
+        await send_all(theirs, OPENING + frame(HEADERS, END_HEADERS, 1, head))
+        until = kernel.now() + 30
+        while not session.connection.open_calls and kernel.now() < until:
+            await kernel.sleep(kernel.now() + 0.005)
+        noted = len(rounds.noted)
+        rounds.is_over = True
+        while not rounds.costs and kernel.now() < until:
+            assert session.connection.open_calls == 1
+            rounds.is_over = True
+            await kernel.checkpoint()
+        if ends == "before":
+            session.abort("enough")
+        while session.connection.open_calls and kernel.now() < until:
+            await kernel.sleep(kernel.now() + 0.005)
+        assert not session.connection.open_calls
+        assert (len(rounds.noted) > noted) == (ends == "in time")
+        session.abort("enough")
+        assert await session.wait_over(until)
+        theirs.close()
+
+    run(world, test)
 
 
 @EACH_LOOP

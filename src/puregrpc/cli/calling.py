@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import text_format
 
 from puregrpc.cli.options import ConnectionOptions, SchemaOptions
-from puregrpc.cli.output import note, print_json, print_line
+from puregrpc.cli.output import note, print_json, print_line, without_controls
 from puregrpc.cli.requests import RECORD_SEPARATOR, JsonSplitter, TextSplitter, is_piped, read_requests
 from puregrpc.codec import Codec, read_status
 from puregrpc.errors import DecodeError, InvalidArgument, RpcError
@@ -281,7 +281,7 @@ class _Printer:
             message = self.codec.to_message(self.descriptor.output_type, data)
             pool: Any = message.DESCRIPTOR.file.pool
             text = text_format.MessageToString(message, descriptor_pool=pool)
-            print_line(self._separator + text.rstrip("\n"))
+            print_line(self._separator + without_controls(text.rstrip("\n")))
             self._separator = RECORD_SEPARATOR
         else:
             value = self.codec.decode(self.descriptor.output_type, data)

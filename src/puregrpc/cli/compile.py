@@ -14,6 +14,7 @@ from pathlib import Path
 
 from puregrpc._version import __version__
 from puregrpc.cli.descriptor_sets import write_set
+from puregrpc.cli.output import print_foreign
 from puregrpc.errors import CompileError, SchemaError
 from puregrpc.proto import compile as compile_protos
 from puregrpc.proto.descriptors import FileDescriptor
@@ -101,7 +102,7 @@ def main(argv: Sequence[str]) -> int:
     except CompileError:
         return 1
     except (_NotFoundError, SchemaError) as error:
-        print(error, file=sys.stderr)
+        print_foreign(str(error), error=True)
         return 1
     try:
         if arguments.descriptor_set_out is not None:
@@ -117,10 +118,10 @@ def main(argv: Sequence[str]) -> int:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(stub(file), encoding="utf-8")
     except _NotFoundError as error:
-        print(error, file=sys.stderr)
+        print_foreign(str(error), error=True)
         return 1
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        print_foreign(f"{error.filename}: {error.strerror}", error=True)
         return 1
     return 0
 
@@ -182,7 +183,7 @@ class _Printer:
             why_refused(diagnostic.file),
         ):  # protoc does not say where it looked
             diagnostic = replace(diagnostic, hint="")
-        print(f"{path}{str(diagnostic)[len(diagnostic.file) :]}", file=sys.stderr)
+        print_foreign(f"{path}{str(diagnostic)[len(diagnostic.file) :]}", error=True)
 
 
 def unique(files: Sequence[FileDescriptor]) -> Iterator[FileDescriptor]:

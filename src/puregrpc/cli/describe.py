@@ -16,7 +16,7 @@ from puregrpc.cli.options import (
     debug_option,
     schema_options,
 )
-from puregrpc.cli.output import print_json, print_line
+from puregrpc.cli.output import print_foreign, print_json, print_line
 from puregrpc.cli.proto_source import symbol_source
 from puregrpc.codec.samples import template
 from puregrpc.errors import SchemaError
@@ -62,7 +62,7 @@ def describe(
         if number:
             print_line()
         print_line(f"{told['name']} is {told['kind']}:")
-        print_line(str(told["source"]).rstrip("\n"))
+        print_foreign(str(told["source"]).rstrip("\n"))
         if with_template and told.get("template") is not None:
             print_line()
             print_line("Template:")

@@ -17,7 +17,7 @@ import trio
 
 from puregrpc.channel.target import parse_target
 from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_options, debug_option, schema_options
-from puregrpc.cli.output import note, print_line, print_styled
+from puregrpc.cli.output import note, print_foreign, print_line, print_styled
 from puregrpc.errors import ConnectError, InvalidArgument, RpcError, SchemaError
 from puregrpc.fuzz.cases.case import Case
 from puregrpc.fuzz.checks.user_checks import load_checks
@@ -380,7 +380,7 @@ def _write(report: Report, describer: Describer, wishes: Wishes) -> None:
         elif file:
             Path(file).write_text(writer(report, describer), encoding="utf-8")
     if "-" not in (wishes.json, wishes.junit, wishes.html):
-        print_line(text_report(report, describer, traces=wishes.traces))
+        print_foreign(text_report(report, describer, traces=wishes.traces))
 
 
 def _replay(file: str, target: str | None, connection: ConnectionOptions, schema: SchemaOptions, wishes: Wishes) -> int:
@@ -427,7 +427,7 @@ def _tell_replayed(cases: Iterable[tuple[str, str, Case, list[Observation]]]) ->
         shown += bool(seen)
         where = case.method or ("the client" if case.level == "client" else "the connection")
         what = "; ".join(f"{each.check}: {each.summary}" for each in seen) or "not seen any more"
-        print_line(f"{check or case.level} {where}{f' [{number}]' if number else ''}: {what}")
+        print_foreign(f"{check or case.level} {where}{f' [{number}]' if number else ''}: {what}")
     return FINDINGS if shown else NOTHING
 
 

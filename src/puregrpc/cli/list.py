@@ -16,7 +16,7 @@ from puregrpc.cli.options import (
     debug_option,
     schema_options,
 )
-from puregrpc.cli.output import print_json, print_line
+from puregrpc.cli.output import print_foreign, print_json
 from puregrpc.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def list_command(
         print_json(names)
     else:
         for name in names:
-            print_line(name)
+            print_foreign(name)
     return 0
 
 

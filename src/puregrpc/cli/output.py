@@ -26,12 +26,14 @@ __all__ = [
     "in_options",
     "note",
     "prepare_streams",
+    "print_foreign",
     "print_json",
     "print_line",
     "print_styled",
     "print_styled_lines",
     "progress",
     "shortened",
+    "without_controls",
 ]
 
 INTERRUPTED = 130
@@ -45,8 +47,8 @@ TLS_OPTIONS = {
 }
 """What the command line calls the fields of TlsOptions."""
 
-CONTROLS = {octet: f"\\u{octet:04x}" for octet in range(0x7F, 0xA0)}
-"""Control characters that JSON text may have as they are, and that a terminal might obey."""
+CONTROLS = {number: f"\\u{number:04x}" for number in (*range(0x20), *range(0x7F, 0xA0)) if chr(number) not in "\t\n"}
+"""Control characters, which a terminal might obey, and how they are written in JSON, .proto and text format alike."""
 
 RPC_EXIT_STATUS = 64
 """A call that ends with a status exits with 64 plus its number, as grpcurl does."""
@@ -140,6 +142,18 @@ def print_line(text: str = "") -> None:
     sys.stdout.flush()
 
 
+def print_foreign(text: str, *, error: bool = False) -> None:
+    """Lines that a peer or a file may have chosen, without what a terminal would obey."""
+    stream = sys.stderr if error else sys.stdout
+    stream.write(without_controls(text) + "\n")
+    stream.flush()
+
+
+def without_controls(text: str) -> str:
+    """Text with its control characters escaped."""
+    return text.replace("\r\n", "\n").translate(CONTROLS)
+
+
 def print_json(value: object, *, indent: int | None = 2) -> None:
     """A JSON value: over several lines with ``indent``, on one line without."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
@@ -157,12 +171,13 @@ def print_styled(runs: Iterable[tuple[str, str]], *, error: bool = False) -> Non
 
 
 def print_styled_lines(lines: Iterable[Iterable[tuple[str, str]]], *, error: bool = False) -> None:
-    """Lines made of runs of text with a style each: words of `SGR`."""
+    """Lines made of runs of text with a style each, words of `SGR`; without what a terminal would obey beside these."""
     stream = sys.stderr if error else sys.stdout
     ascii_only = not _fits("│─▶◀", stream)
     coloured = has_colours(stream)
     for runs in lines:
-        line = "".join(styled(text, style) if coloured else text for text, style in runs).rstrip()
+        cleaned = ((without_controls(text), style) for text, style in runs)
+        line = "".join(styled(text, style) if coloured else text for text, style in cleaned).rstrip()
         stream.write(f"{line.translate(ASCII) if ascii_only else line}\n")
     stream.flush()
 

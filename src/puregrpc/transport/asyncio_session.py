@@ -421,7 +421,17 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         self._armed = inf
         if self.end_reason is not None:
             self._close()
-            return
+        elif self._rounds is not None and self._rounds.is_over:  # it comes for many at once
+            self._armed = -inf  # nothing is to come before that
+            self._rounds.wait(self._tell_time_late, SHORT_TURN)
+        else:
+            self._tell_time_now()
+
+    def _tell_time_late(self) -> None:
+        if self.end_reason is None:
+            self._tell_time_now()
+
+    def _tell_time_now(self) -> None:
         try:
             self._tell_time()
             self._rearm()

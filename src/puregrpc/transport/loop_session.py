@@ -184,8 +184,11 @@ class LoopSession(Session[ConnectionT]):
         else:
             self._armed = min(self._last_reading, inf if self.is_ready else self._handshake_deadline)
             self._holding = IN_TURN
+            began = working_time()
             self.connection.advance(now)
             self._end_turn()
+            if self._rounds is not None:
+                self._rounds.spend(working_time() - began)
 
     def _end_turn(self) -> None:
         self._holding = FREE

@@ -159,6 +159,8 @@ class TrioSession(LoopSession[ConnectionT]):
             with trio.CancelScope(deadline=self._armed) as self._reading:
                 await self._read_until_cancelled()
             self._reading = None
+            if self._rounds is not None and self._rounds.is_over:  # the time has come for many at once
+                await self._await_round(self._rounds)
             if self.end_reason is None:
                 self._tell_time()
 
