@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +287,33 @@ def test_a_proxy(server: str, answer: int) -> None:
         assert requests[0].startswith(f"CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n".encode())
         assert b"\r\nX-Team: a\r\n" in requests[0]
         assert b"\r\nProxy-Authorization: Basic bWU6c2VjcmV0\r\n" in requests[0]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 40_000, "is too long"),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 10_000, "is too long"),
+        (b"HTTP/1.1 200 OK\r\nX: a\r\n", "ends early"),
+        (b"HTTP/1.1 500 " + b"%" * 15_000 + b"\r\n\r\n", "refused CONNECT"),
+        (b"\n" * 20_000, "did not answer CONNECT"),
+        (b"", "did not answer CONNECT"),
+    ],
+)
+def test_answers_of_proxies_that_cannot_be(answer: bytes, problem: str) -> None:
+    def proxy(sock: socket.socket) -> None:
+        sock.recv(4096)
+        with suppress(OSError):
+            sock.sendall(answer)
+
+    async def test() -> None:
+        with raw_server(proxy) as address:
+            async with open_channel("example.org:80", proxy=f"http://{address}") as channel:
+                with pytest.raises(ConnectError, match=problem) as raised:
+                    await channel.connect()
+                assert len(str(raised.value)) < 1000
 
     run(test)
 

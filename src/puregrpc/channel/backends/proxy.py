@@ -9,10 +9,15 @@ from urllib.parse import unquote, urlsplit
 
 from puregrpc.errors import ConnectError, InvalidArgument
 
-__all__ = ["LARGEST_ANSWER", "Proxy", "check_answer", "connect_request", "parse_proxy"]
+__all__ = ["END_OF_HEAD", "LARGEST_ANSWER", "Proxy", "check_answer", "connect_request", "parse_proxy"]
 
 LARGEST_ANSWER = 16 << 10
 """How long a proxy's answer may be, headers included."""
+
+LONGEST_SHOWN = 200
+"""Octets of its first line that are shown."""
+
+END_OF_HEAD = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +60,12 @@ def connect_request(endpoint: str, proxy: Proxy) -> bytes:
 
 def check_answer(head: bytes, peer: str, endpoint: str) -> None:
     """Raise ConnectError if the head of a proxy's answer does not grant the tunnel."""
-    line = head.split(b"\r\n", 1)[0].decode("latin-1")
+    line = head.split(b"\r\n", 1)[0][:LONGEST_SHOWN].decode("latin-1")
     words = line.split(" ", 2)
     if not words[0].startswith("HTTP/1.") or len(words) < 2:
         raise ConnectError(f"the proxy {peer} did not answer CONNECT {endpoint} as an HTTP proxy does: {line!r}")
     if not (len(words[1]) == 3 and words[1].startswith("2")):
         raise ConnectError(f"the proxy {peer} refused CONNECT {endpoint}: {' '.join(words[1:])}")
+    if not head.endswith(END_OF_HEAD):
+        what = "is too long" if len(head) > LARGEST_ANSWER else "ends early"
+        raise ConnectError(f"the answer of the proxy {peer} to CONNECT {endpoint} {what}")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from puregrpc.channel.backends.proxy import LARGEST_ANSWER, Proxy, check_answer, connect_request
+from puregrpc.channel.backends.proxy import END_OF_HEAD, LARGEST_ANSWER, Proxy, check_answer, connect_request
 from puregrpc.errors import ConnectError
 from puregrpc.kernel.network.streams import ByteStream
 
 __all__ = ["tunnel"]
-
-END_OF_HEAD = b"\r\n\r\n"
 
 
 async def tunnel(stream: ByteStream, endpoint: str, proxy: Proxy, until: float) -> None:
@@ -25,17 +23,25 @@ async def tunnel(stream: ByteStream, endpoint: str, proxy: Proxy, until: float) 
             if request and not await stream.wait_writable(until):
                 raise ConnectError(f"the proxy {stream.peer} did not answer in time")
         while not answer.endswith(END_OF_HEAD) and len(answer) <= LARGEST_ANSWER:
-            # Octet by octet, so that nothing of what the tunnel carries is taken along.
-            octet = stream.receive_nowait(1)
-            if octet is None:
+            # No more than is missing at the least, so that nothing of what the tunnel carries is taken along.
+            octets = stream.receive_nowait(_missing(answer))
+            if octets is None:
                 if not await stream.wait_readable(until):
                     raise ConnectError(f"the proxy {stream.peer} did not answer in time")
-            elif not octet:
+            elif not octets:
                 break
             else:
-                answer += octet
+                answer += octets
     except ConnectError:
         raise
     except OSError as error:
         raise ConnectError(f"the proxy {stream.peer} broke the connection: {error}") from error
     check_answer(answer, stream.peer, endpoint)
+
+
+def _missing(answer: bytes) -> int:
+    """How many octets the head of an answer lacks at the least."""
+    for number in range(1, len(END_OF_HEAD)):
+        if answer.endswith(END_OF_HEAD[:-number]):
+            return number
+    return len(END_OF_HEAD)
