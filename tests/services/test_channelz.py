@@ -12,8 +12,9 @@ from tests.server.serving import ON_WORLDS, make_server, serving
 
 from puregrpc import BlockingChannel, BlockingServer
 from puregrpc.errors import RpcError
-from puregrpc.server import Context, Method, Shape
+from puregrpc.server import Context, Method, ServerSnapshot, Shape
 from puregrpc.services import Channelz, ChannelzService
+from puregrpc.services.channelz import data
 from puregrpc.services.channelz.data import _address
 from puregrpc.services.contracts import codec, contract
 
@@ -169,3 +170,31 @@ def test_pages_and_what_is_no_more() -> None:
 )
 def test_addresses(text: str, expected: dict[str, Any]) -> None:
     assert _address(text) == expected
+
+
+@pytest.mark.parametrize(("cost", "made"), [(0.0001, 3), (5.0, 1)])
+def test_a_snapshot_that_takes_long_is_good_for_longer(cost: float, made: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked = 0.0
+
+    class Server:
+        number = 7
+        asked = 0
+
+        def snapshot(self) -> ServerSnapshot:
+            nonlocal worked
+            worked += cost
+            self.asked += 1
+            return ServerSnapshot((), False, (), (), self.asked, {}, self.number)
+
+    monkeypatch.setattr(data, "working_time", lambda: worked)
+    server, channelz = Server(), Channelz()
+    channelz.add_server(server)
+    for _ in range(3):
+        assert channelz.server(7) is not None
+    assert server.asked == made
+    channelz.forget(7)
+    assert channelz.server(7) is None
+    channelz.add_server(server)
+    answer = channelz.server(7)
+    assert answer is not None
+    assert answer["server"]["data"]["callsStarted"] == str(made + 1)

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from puregrpc.errors import NotConnected
+from puregrpc.kernel.clocks import working_time
 from puregrpc.transport.amounts import LARGEST_READ_SIZE, LEAST_READ_SIZE, SMALLEST_READ_SIZE
 from puregrpc.transport.order import Order
 
@@ -73,19 +74,6 @@ longer as waiting."""
 
 
 NOTHING = nullcontext()
-
-
-def _working_time() -> Callable[[], float]:
-    """A clock of what this thread works: on a busy machine, what others do is no reason to let a round be over."""
-    clock: Callable[[], float] = getattr(time, "thread_time", time.perf_counter)
-    try:
-        clock()
-    except OSError:  # some systems have no such clock
-        return time.perf_counter
-    return clock
-
-
-working_time = _working_time()
 
 
 class Rounds:

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from puregrpc._locks import Lock
 from puregrpc.errors import InvalidArgument
+from puregrpc.kernel.clocks import working_time
 from puregrpc.kernel.network.addresses import split_host_port
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ __all__ = ["Channelz"]
 
 MOST_RESULTS = 100
 """How many results an answer has, where the question does not say it."""
+
+SMALL_COST = 0.0002
+"""A snapshot that took so many seconds of the thread's time is made anew for each question."""
+
+GOOD_FOR = 20
+"""A larger one is good for so many times as long as it took: who asks again and again takes a twentieth of the time."""
 
 Json = dict[str, Any]
 
@@ -63,6 +70,8 @@ class Channelz:
         self._channels: WeakValueDictionary[int, HasChannelSnapshot] = WeakValueDictionary()
         self._servers: WeakValueDictionary[int, HasServerSnapshot] = WeakValueDictionary()
         self._lock = Lock()
+        self._kept: dict[int, tuple[Any, float]] = {}
+        """Snapshots that took long, by number, and until when they are good (`time.monotonic`)."""
 
     def add_channel(self, channel: HasChannelSnapshot) -> None:
         """Tell of a channel: a `Channel` or a `BlockingChannel`."""
@@ -79,6 +88,29 @@ class Channelz:
         with self._lock:
             self._channels.pop(number, None)
             self._servers.pop(number, None)
+            self._kept.pop(number, None)
+
+    def _channel_at(self, channel: HasChannelSnapshot) -> ChannelSnapshot:
+        snapshot: ChannelSnapshot = self._snapshot(channel)
+        return snapshot
+
+    def _server_at(self, server: HasServerSnapshot) -> ServerSnapshot:
+        snapshot: ServerSnapshot = self._snapshot(server)
+        return snapshot
+
+    def _snapshot(self, asked: HasChannelSnapshot | HasServerSnapshot) -> Any:
+        """How a channel or a server stands, or stood a moment ago."""
+        snapshot, until = self._kept.get(asked.number, (None, 0.0))
+        if time.monotonic() < until:
+            return snapshot
+        began = working_time()
+        snapshot = asked.snapshot()
+        cost = working_time() - began
+        if cost > SMALL_COST:
+            self._kept[asked.number] = snapshot, time.monotonic() + GOOD_FOR * cost
+        else:
+            self._kept.pop(asked.number, None)
+        return snapshot
 
     def _alive(self, known: WeakValueDictionary[int, T]) -> dict[int, T]:
         with self._lock:
@@ -90,37 +122,37 @@ class Channelz:
         """GetTopChannels: the channels from number ``start`` on, ``most`` of them at the most."""
         channels = self._alive(self._channels)
         chosen, is_end = _page(channels, start, most)
-        return _answer("channel", [_channel(channels[number].snapshot()) for number in chosen], is_end)
+        return _answer("channel", [_channel(self._channel_at(channels[number])) for number in chosen], is_end)
 
     def servers(self, start: int = 0, most: int = 0) -> Json:
         """GetServers: the servers from number ``start`` on."""
         servers = self._alive(self._servers)
         chosen, is_end = _page(servers, start, most)
-        return _answer("server", [_server(servers[number].snapshot()) for number in chosen], is_end)
+        return _answer("server", [_server(self._server_at(servers[number])) for number in chosen], is_end)
 
     def server(self, number: int) -> Json | None:
         """GetServer."""
         server = self._servers.get(number)
-        return None if server is None else {"server": _server(server.snapshot())}
+        return None if server is None else {"server": _server(self._server_at(server))}
 
     def server_sockets(self, number: int, start: int = 0, most: int = 0) -> Json | None:
         """GetServerSockets: the connections of a server from number ``start`` on."""
         server = self._servers.get(number)
         if server is None:
             return None
-        sessions = {session.number: session for session in server.snapshot().connections}
+        sessions = {session.number: session for session in self._server_at(server).connections}
         chosen, is_end = _page(sessions, start, most)
         return _answer("socketRef", [_socket_ref(each, sessions[each].peer) for each in chosen], is_end)
 
     def channel(self, number: int) -> Json | None:
         """GetChannel."""
         channel = self._channels.get(number)
-        return None if channel is None else {"channel": _channel(channel.snapshot())}
+        return None if channel is None else {"channel": _channel(self._channel_at(channel))}
 
     def subchannel(self, number: int) -> Json | None:
         """GetSubchannel."""
         for channel in self._alive(self._channels).values():
-            for subchannel in channel.snapshot().subchannels:
+            for subchannel in self._channel_at(channel).subchannels:
                 if subchannel.number == number:
                     return {"subchannel": _subchannel(subchannel)}
         return None
@@ -128,12 +160,12 @@ class Channelz:
     def socket(self, number: int) -> Json | None:
         """GetSocket: a connection of a channel or a server, or a socket that listens."""
         for channel in self._alive(self._channels).values():
-            for subchannel in channel.snapshot().subchannels:
+            for subchannel in self._channel_at(channel).subchannels:
                 for session in subchannel.sessions:
                     if session.number == number:
                         return {"socket": _client_socket(session)}
         for server in self._alive(self._servers).values():
-            snapshot = server.snapshot()
+            snapshot = self._server_at(server)
             if number in snapshot.listeners:
                 address = snapshot.listeners[number]
                 return {"socket": {"ref": _socket_ref(number, address), "data": {}, "local": _address(address)}}
