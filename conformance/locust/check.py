@@ -42,6 +42,27 @@ class Talker(GrpcUser):
 """
 """Streams that do not end by themselves."""
 
+ODD = (
+    TALKERS
+    + """
+class Odd(Talker):
+    @task
+    def talk(self):
+        stub = self.client.stub("hello.HelloService")
+        assert stub.say_hello(greeting="Bert").message.reply == "hello Bert"
+        assert len(list(stub.lots_of_replies(greeting="Bert"))) == 10
+        named = self.client.stream("hello.HelloService/LotsOfReplies", {"tags": {"name": "named"}})
+        named.write({})
+        assert len(list(named)) == 10
+        begun = [self.client.async_invoke("hello.HelloService/SayHello", {}) for _ in range(9)]
+        assert [each.result().status for each in begun] == [0] * 9
+        open_one = self.client.stream("hello.HelloService/BidiHello")
+        open_one.on("data", lambda message: None)
+        open_one.write({"greeting": "Bert"})
+"""
+)
+"""What else a user may do: stubs, streams with a name and with handlers, calls that it does not wait for."""
+
 
 def free_port() -> int:
     """A port that nobody has."""
@@ -134,6 +155,21 @@ def main() -> int:
                 env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=True,
             )  # fmt: skip
             print(f"{USERS} users, {'one connection' if shares else 'a connection each'}: stopped amid their streams")
+            script.write_text(ODD % (str(EXAMPLE.parent / "definitions"), shares))
+            options[-1] = "10s"
+            odd = subprocess.run(
+                [sys.executable, "-m", "locust", "-f", str(script), *options, "--host", target, "--json", "Odd"],
+                env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, text=True, check=False,
+            )  # fmt: skip
+            kinds = {(each["method"], each["name"]): each for each in master_told(odd.stdout)}
+            wanted = {
+                ("grpc", "/hello.HelloService/SayHello"), ("grpc stream", "named"), ("grpc message", "named"),
+                ("grpc stream", "/hello.HelloService/LotsOfReplies"), ("grpc message", "/hello.HelloService/BidiHello"),
+            }  # fmt: skip
+            assert wanted <= kinds.keys(), kinds.keys()
+            assert not any(each["num_failures"] for each in kinds.values()), odd.stdout
+            assert odd.returncode == 0
+            print(f"  stubs, names, handlers, calls without waiting: {sum(e['num_requests'] for e in kinds.values())}")
     return 0
 
 

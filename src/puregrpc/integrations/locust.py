@@ -8,13 +8,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from locust import User
 
+from puregrpc.client.calls.health import PATH as HEALTH_PATH
 from puregrpc.client.client import Client
-from puregrpc.client.results.wording import CANCELED_HERE
+from puregrpc.client.results.wording import CANCELED_HERE, CLOSING
 from puregrpc.client.streams.stream import Stream
+from puregrpc.client.stub import Stub
 from puregrpc.errors import ConnectError, RpcError
 from puregrpc.metrics import Metrics
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from puregrpc.client.calls.requests import Outcome, UnaryOutcome
     from puregrpc.client.params.call import CallKeywords
     from puregrpc.client.params.connect import ConnectKeywords
-    from puregrpc.client.results.records import CallError, Response
+    from puregrpc.client.results.records import CallError, HealthStatus, Response
 
 __all__ = ["GrpcClient", "GrpcStream", "GrpcUser"]
 
@@ -74,17 +77,48 @@ class GrpcClient(Client):
             raise
 
     def close(self) -> None:
-        """See `Client.close`. Streams that it ends are not in the statistics."""
+        """See `Client.close`. Calls and streams that it ends are not in the statistics."""
         self.is_closing = True
         super().close()
 
     def _respond(self, call: PreparedCall, outcome: UnaryOutcome) -> Response:
         response = super()._respond(call, outcome)
         error = None if response.error is None else failure(response.error)
+        if error is not None and self.is_cut(error.code, error.message):
+            return response
         name = call.params.tags.get("name", call.path)
         length = len(outcome.message or b"")
         self.fire(UNARY, name, time.perf_counter() - call.began, length, error, response)
         return response
+
+    def is_cut(self, code: int, message: str) -> bool:
+        """Whether something ended since Locust stops the user in the middle of what it does, which is no failure."""
+        return self.is_closing and any(
+            (code, message) == (each.code, each.message) for each in (CANCELED_HERE, CLOSING)
+        )
+
+    def health_check(self, service: str | None = "") -> HealthStatus:
+        """See `Client.health_check`."""
+        began = time.perf_counter()
+        try:
+            health = super().health_check(service)
+        except RpcError as error:
+            self.fire(UNARY, HEALTH_PATH, time.perf_counter() - began, 0, RpcError(error.code, error.message))
+            raise
+        self.fire(UNARY, HEALTH_PATH, time.perf_counter() - began, 2 * bool(health.status), None, health)
+        return health
+
+    healthCheck = health_check  # noqa: N815 - k6's spelling
+
+    def stub(self, service: str) -> Any:
+        """See `Client.stub`."""
+        found = self._core.registry.service(service)
+        return Stub(
+            self._core.registry,
+            found,
+            unary=self._invoke_for_message,
+            stream=partial(GrpcStream, self, as_message=True),
+        )
 
     def share_with(self, other: Client) -> None:
         """Use the schema and the connection of another client."""
@@ -103,26 +137,35 @@ class GrpcStream(Stream):
     """A `puregrpc.Stream` whose messages, and whose end, are in Locust's statistics."""
 
     def __init__(
-        self, client: GrpcClient, url: str, params: Mapping[str, Any] | None = None, **keywords: Unpack[CallKeywords]
+        self,
+        client: GrpcClient,
+        url: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        as_message: bool = False,
+        **keywords: Unpack[CallKeywords],
     ) -> None:
         self._told = client
+        tags = keywords.get("tags") or (params or {}).get("tags")
+        self._name = str(tags["name"]) if isinstance(tags, Mapping) and "name" in tags else ""
         self._opened = self._last = time.perf_counter()
         self._received = 0
-        super().__init__(client, url, params, **keywords)
+        super().__init__(client, url, params, as_message=as_message, **keywords)
 
     def _decoded(self, data: bytes) -> Any:
         now = time.perf_counter()
-        self._told.fire(MESSAGE, self._method.path, now - self._last, len(data), None)
+        self._told.fire(MESSAGE, self._name or self._method.path, now - self._last, len(data), None)
         self._last = now
         self._received += len(data)
         return super()._decoded(data)
 
     def _ended(self, end: Outcome) -> None:
         super()._ended(end)
-        if self._told.is_closing and end.status == CANCELED_HERE:
-            return  # Locust stops users in the middle of what they do, which is no failure
+        if self._told.is_cut(end.status.code, end.status.message):
+            return
         error = None if not end.status.code else failure(self._core.error(end.status))
-        self._told.fire(STREAM, self._method.path, time.perf_counter() - self._opened, self._received, error)
+        name = self._name or self._method.path
+        self._told.fire(STREAM, name, time.perf_counter() - self._opened, self._received, error)
 
 
 def failure(error: CallError) -> RpcError:
