@@ -17,7 +17,7 @@ from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.phases.counted import counted_cases, miscounted, miscounted_streams, unanswered
 from puregrpc.fuzz.phases.pages import page_cases, unlike_pages
-from puregrpc.fuzz.phases.together import around, moved
+from puregrpc.fuzz.phases.together import MANY_REFUSED, around, behind_many, moved, refused_again
 from puregrpc.fuzz.values.fields import PRESENT, lost_field
 from puregrpc.fuzz.values.generate import Generator
 from puregrpc.schema import Registry, load_files
@@ -178,3 +178,23 @@ def test_a_default_that_is_set_is_not_one_that_is_unset(sent: int | None, got: i
     path = (6, PRESENT)
     found = lost_field(one.SerializeToString(), other.SerializeToString(), [(path, path)])
     assert (found is not None) is ((sent is None) != (got is None))
+
+
+@pytest.mark.parametrize(
+    ("stands", "code", "is_found"),
+    [(MANY_REFUSED + 5, 0, False), (5, 14, True), (5, 9, True), (5, 8, False), (5, 13, False)],
+)
+def test_an_ordinary_call_is_not_refused_because_many_others_were(stands: int, code: int, is_found: bool) -> None:
+    fields = request_fields("/depot.v1.Depot/GetShelf", "localhost")
+    case = behind_many("/depot.v1.Depot/GetShelf", fields, b"", (fields, b"\x0a\x01!"))
+    outcome = Outcome()
+    refused = 0
+    for step in case.steps:
+        if step.kind == "message":
+            answer = outcome.answers[step.stream] = Answer(step.stream, 0.0)
+            refused += bool(step.octets)
+            ends = 3 if step.octets else code if refused > stands else 0
+            answer.on_fields(((b"grpc-status", b"%d" % ends),), end=True)
+            answer.ended = True
+            outcome.last = step.stream
+    assert [each.check for each in refused_again(case, outcome)] == (["state"] if is_found else [])

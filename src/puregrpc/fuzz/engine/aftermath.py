@@ -15,7 +15,8 @@ from puregrpc.fuzz.connection.running import is_simple, run_case
 from puregrpc.fuzz.engine.proving import SLOW_START, Proving, followed
 from puregrpc.fuzz.measures.growth import cancelling
 from puregrpc.fuzz.phases.names import is_reading
-from puregrpc.fuzz.phases.together import between, refused_again
+from puregrpc.fuzz.phases.together import behind_many, between, refused_again
+from puregrpc.wire.status import StatusCode
 
 __all__ = ["BUSY_SOON", "MOST_KEPT", "Aftermath"]
 
@@ -26,8 +27,17 @@ SEARCH_SHARE = 0.25
 MOST_SEARCHES = 4
 FEW = 40
 """So many of the last cases are looked at first."""
+CLOSED = 0.3
+"""Seconds, more than a moment."""
+MOST_REFUSED = 4
+"""Kinds of refusals that are tried many times."""
 BUSY_SOON = 3
 """Intervals that tell whether one of some cases keeps the target busy."""
+
+
+def is_ok(profile: Profile) -> bool:
+    """Whether its ordinary call was answered with OK."""
+    return profile.answer is not None and profile.answer.code == 0
 
 
 class Aftermath(Proving):
@@ -36,6 +46,11 @@ class Aftermath(Proving):
     def _drift(self, recent: Sequence[Case]) -> None:
         """Whether methods that only read answer their ordinary calls otherwise than before."""
         if not self.target.can_restart or self.target.start_seconds > SLOW_START:
+            return
+        first = next((each for each in self.profiles.values() if each.is_steady and is_ok(each)), None)
+        if first is not None and not first.is_changed and self._is_closed(first):
+            first.is_changed = True
+            self._find_many(first)
             return
         for profile in self.profiles.values():
             if not profile.is_steady or profile.is_changed:
@@ -60,6 +75,30 @@ class Aftermath(Proving):
                 return False
             seen.add(signature(answer))
         return len(seen) == 1 and profile.first not in seen
+
+    def _is_closed(self, profile: Profile) -> bool:
+        """Whether its ordinary call is refused, which it was not at the beginning, and not for a moment."""
+        for pause in (0.0, CLOSED):
+            time.sleep(pause)
+            answer = self._ask(profile)
+            if answer is None or answer.code not in (*REFUSALS, StatusCode.UNAVAILABLE):
+                return False
+        return True
+
+    def _find_many(self, profile: Profile) -> bool:
+        """Whether it is refused because many calls were, of any method."""
+        refused = [(each.fields, octets) for each in self.profiles.values() for octets in each.refused.values()]
+        known = len(self.report.findings)
+        for one in refused[:: max(len(refused) // MOST_REFUSED, 1)][:MOST_REFUSED]:
+            if not self._revive():
+                return False
+            case = behind_many(profile.path, profile.fields, profile.octets, one)
+            for seen in refused_again(case, run_case(case, self.target, deadline=self.options.deadline)):
+                self._examine(case, seen)
+            if len(self.report.findings) > known:
+                break
+        self._revive()
+        return len(self.report.findings) > known
 
     def _find_change(self, profile: Profile, cases: Sequence[Case]) -> None:
         if not self._revive() or self._is_changed(profile):

@@ -30,6 +30,7 @@ SETTLING_SHARE = 0.02
 MOST_SETTLED = 5
 SETTLED = (*REFUSALS, StatusCode.ABORTED)
 """Statuses of a message that may be taken with other values; a version that is not the present one is aborted."""
+MOST_OTHERS, MOST_SWITCHED = 2, 3
 MOST_BODY = 2048
 """Octets of an answer that may be asked for many times at once."""
 
@@ -74,6 +75,7 @@ class Beginning(Aftermath):
     def _find_others(self, profile: Profile) -> None:
         """Other messages that are answered with OK, and each time with the same."""
         found: list[bytes] = []
+        more: list[bytes] = []
         known = {profile.signature}
         if profile.is_steady and profile.answer is not None and profile.answer.code == 0:
             for octets in self.planner.candidates(profile):
@@ -82,12 +84,15 @@ class Beginning(Aftermath):
                 if any(each is None or each.code in (None, 4) for each in answers):
                     break
                 signatures = {signature(each) for each in answers if each is not None and is_small(each)}
-                if len(signatures) == 1 and None not in answers and not signatures & known:
+                if len(signatures) != 1 or None in answers:
+                    continue
+                if len(found) < MOST_OTHERS and not signatures & known:
                     found.append(octets)
                     known |= signatures
-                if len(found) == 2:
-                    break
+                else:
+                    more.append(octets)
         self.planner.others[profile.path] = found
+        self.planner.switched[profile.path] = more[-MOST_SWITCHED:]
 
     def _settle(self, profile: Profile) -> None:
         """Find a message that a method takes, value by value: a refusal for another reason is a step on the way."""

@@ -15,14 +15,14 @@ from puregrpc.fuzz.cases.case import Case
 from puregrpc.fuzz.cases.headers import two_hosts
 from puregrpc.fuzz.checks.words import REFUSALS, Observation, Profile, normal_text
 from puregrpc.fuzz.connection.running import SLACK, Outcome, body_of, is_simple, run_case
-from puregrpc.fuzz.engine.aftermath import BUSY_SOON, MOST_KEPT
+from puregrpc.fuzz.engine.aftermath import MOST_KEPT
 from puregrpc.fuzz.engine.beginning import is_small
 from puregrpc.fuzz.engine.findings import Progress, Report
 from puregrpc.fuzz.engine.measuring import Measuring
 from puregrpc.fuzz.engine.watching import DOWN, OutOfTime
 from puregrpc.fuzz.phases.counted import counted_cases
 from puregrpc.fuzz.phases.flows import Flow, flows_of
-from puregrpc.fuzz.phases.lives import linked_cases, lives
+from puregrpc.fuzz.phases.lives import crossed, linked_cases, lives
 from puregrpc.fuzz.phases.pages import page_cases
 from puregrpc.fuzz.phases.planner import in_turn
 from puregrpc.fuzz.values.choices import Choices
@@ -34,8 +34,6 @@ FLIGHT = 16
 """How many calls of a batch are under way at once."""
 LOOK_EVERY = 128
 """After so many cases a second connection is tried, and memory looked at."""
-MANY_CALLS = 20
-"""A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
 MOST_REFUSED = 4
 LINKED = 0.03
 """Of the plan, for methods that want a thing that there is."""
@@ -77,6 +75,8 @@ class Fuzzer(Measuring):
             beside = self._upkeep_beside(ending) if "frame" in levels else None
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
             self._drive("boundaries", boundaries, 0.23)
+            if "sequence" in levels and self._canary is not None and self._canary.ends:
+                self._drive("unending", planner.unending(usable, self._canary), 0.24)
             self._calm()
             if "frame" in levels:
                 self._shots(0.25)
@@ -95,8 +95,6 @@ class Fuzzer(Measuring):
                 # What those before have left may be what is to be told from what there was.
                 self._fresh()
                 self._drive("sequences", in_turn([planner.sequences(each) for each in usable], 2), 0.58)
-                if self._canary is not None and self._canary.ends:
-                    self._drive("unending", planner.unending(usable, self._canary), 0.585)
                 self._calm()
             pairs = in_turn([planner.pairs(each) for each in ending]) if "schema" in levels else iter(())
             if "schema" in levels:
@@ -335,22 +333,6 @@ class Fuzzer(Measuring):
             else:
                 self._calm()
 
-    def _usage(self, recent: list[Case]) -> None:
-        suspicion = self._watch.look(sum(case.octets for case in recent), sum(case.calls for case in recent))
-        if suspicion is None:
-            return
-        if suspicion == "cpu" and not self._watch.is_still() and self._watch.is_busy(BUSY_SOON):
-            # What it takes with nothing to do is no case's.
-            self._calm()
-            return
-        single = [case for case in recent if case.calls < MANY_CALLS]
-        for case, observation in self._watch.search(
-            single, suspicion, self._run_quietly, most_seconds=min(15.0, self._until - time.monotonic() + 3)
-        ):
-            self._examine(case, replace(observation, is_repeated=True))
-            break
-        self._watch.reset()
-
     def _ask_about_headers(self) -> None:
         """Whether a call with two authorities is refused for their number, and one of no method served."""
         profile = self._canary
@@ -381,7 +363,7 @@ class Fuzzer(Measuring):
             flow = first if self._is_confirmed(first) else first.otherwise
             if flow is not None and (flow is first or self._is_confirmed(flow)):
                 found.insert(0, lives(flow, ending, self.generator, self._run_counted))
-                found.append(flow.cases(self.generator))
+                found += [crossed(flow, self.generator), flow.cases(self.generator)]
         self._drive("flows", in_turn(found, 4), share)
         if {"schema", "sequence"} <= set(self.options.levels):
             linked = list(linked_cases(ending, self.generator, self._run_counted))

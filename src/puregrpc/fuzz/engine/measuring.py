@@ -8,10 +8,11 @@ from itertools import cycle
 from threading import Thread
 
 from puregrpc.fuzz.cases.case import Case, Step
-from puregrpc.fuzz.checks.words import Check, Observation, Profile
+from puregrpc.fuzz.checks.words import Check, Observation, Profile, signature
 from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.connection.storm import AT_ONCE, Storm
 from puregrpc.fuzz.connection.target import Target
+from puregrpc.fuzz.engine.aftermath import BUSY_SOON
 from puregrpc.fuzz.engine.beginning import Beginning
 from puregrpc.fuzz.engine.findings import Progress
 from puregrpc.fuzz.engine.proving import SLOW_START
@@ -33,6 +34,8 @@ SHOTS = 8
 """Wrong frames before it is looked whether the target stands."""
 HEARD_OF = frozenset({"hpack-bombs"})
 """Floods that come with what every server has heard of."""
+MANY_CALLS = 20
+"""A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
 VOLLEYS = 10
 NOT_SERVED = (None, 4, 8, 14)
 """Statuses of a method that has no room left: none, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE."""
@@ -202,14 +205,35 @@ class Measuring(Beginning):
         cases = list(self.planner.shots(self._canary))
         for at in range(0, len(cases), SHOTS):
             if time.monotonic() > until:
-                return
+                break
             some = cases[at : at + SHOTS]
             for case in some:
                 self._count(case)
                 run_case(case, self.target, deadline=self.options.deadline)
+            self._since_calm += some
             down = self._down()
             if down is not None:
                 self._not_served(some, down)
+            elif self._watch.is_possible:
+                self._usage(some)
+        self._calm()
+
+    def _usage(self, recent: list[Case]) -> None:
+        """Whether some cases took more than they should, and which of them."""
+        suspicion = self._watch.look(sum(case.octets for case in recent), sum(case.calls for case in recent))
+        if suspicion is None:
+            return
+        if suspicion == "cpu" and not self._watch.is_still() and self._watch.is_busy(BUSY_SOON):
+            # What it takes with nothing to do is no case's.
+            self._calm()
+            return
+        single = [case for case in recent if case.calls < MANY_CALLS]
+        for case, observation in self._watch.search(
+            single, suspicion, self._run_quietly, most_seconds=min(15.0, self._until - time.monotonic() + 3)
+        ):
+            self._examine(case, replace(observation, is_repeated=True))
+            break
+        self._watch.reset()
 
     def _count_more(self, count: int) -> None:
         report = self.report
@@ -248,6 +272,7 @@ class Measuring(Beginning):
         self._fresh()
         until = self._until_share(share)
         seconds = min(self.options.time / 100, 1.0)
+        self._changed_before = self._changed_readers()
         for case, observation in growing_cases(self.target, profiles, self.planner.varied, seconds, until):
             self._since_calm.append(case)
             if observation is None:
@@ -259,8 +284,19 @@ class Measuring(Beginning):
                     self._since_calm = []
                 else:
                     self._calm()
+            self._changed_before |= self._changed_readers()
         self._calm()
         self._watch.reset()
+
+    def _changed_readers(self) -> set[str]:
+        """The methods that only read and are answered otherwise than at the beginning, as far as one call tells."""
+        readers = [each for each in self.profiles.values() if each.is_steady and is_reading(each.method.name)]
+        known = self._changed_before
+        asked = {each.path: self._ask(each) for each in readers if each.path not in known and self.target.can_restart}
+        return {
+            path for path, answer in asked.items()
+            if answer is not None and answer.code not in NOT_SERVED and signature(answer) != self.profiles[path].first
+        }  # fmt: skip
 
     def _left_behind(self, case: Case) -> None:
         """Whether a method's ordinary calls are answered as ever behind many of one kind."""
@@ -271,7 +307,9 @@ class Measuring(Beginning):
         for _ in range(2):
             answer = self._ask(profile)
             if answer is not None and answer.code not in NOT_SERVED:
-                if not is_reading(profile.method.name) or not self._is_changed(profile):
+                if not is_reading(profile.method.name) or profile.path in self._changed_before:
+                    return
+                if not self._is_changed(profile):
                     return
                 break
         else:

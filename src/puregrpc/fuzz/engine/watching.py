@@ -21,7 +21,7 @@ from puregrpc.fuzz.engine.findings import Event, Note, Report
 from puregrpc.fuzz.engine.options import Options
 from puregrpc.fuzz.measures.usage import UsageWatch
 from puregrpc.fuzz.phases.counted import miscounted, miscounted_streams, unanswered
-from puregrpc.fuzz.phases.lives import still_there
+from puregrpc.fuzz.phases.lives import mixed_up, still_there
 from puregrpc.fuzz.phases.pages import unlike_pages
 from puregrpc.fuzz.phases.planner import Planner
 from puregrpc.fuzz.phases.together import given_twice, moved, refused_again, unlike
@@ -46,7 +46,7 @@ MOST_BEFORE = 1024
 COMPARED: dict[str, Callable[[Case, Outcome], list[Observation]]] = {
     "alike": unlike, "distinct": given_twice, "paged": unlike_pages, "counted": miscounted,
     "lengths": miscounted_streams, "again": refused_again, "gone": still_there, "unlisted": still_there,
-    "answered": unanswered, "unmoved": moved,
+    "answered": unanswered, "unmoved": moved, "crossed": mixed_up,
 }  # fmt: skip
 """What cases of several calls show when their answers are compared."""
 
@@ -109,6 +109,8 @@ class Watching:
         self._looks_back = 0
         self._stopped: set[str] = set()
         """Methods whose ordinary calls were found to be answered no more."""
+        self._changed_before: set[str] = set()
+        """Methods that only read, whose answers the calls of others have changed."""
         self._lag = 0.0
         """Seconds that a target which answers is watched, whether it ends."""
         self._recorder = Recorder()

@@ -9,11 +9,12 @@ from functools import partial
 from itertools import count
 from operator import itemgetter
 
-from puregrpc.fuzz.cases.case import STALLED, Case, Step
+from puregrpc.fuzz.cases.case import STALLED, Case, Level, Step
 from puregrpc.fuzz.checks.words import Observation, Profile
 from puregrpc.fuzz.connection.running import NO_WINDOW
 from puregrpc.fuzz.connection.target import Target
 from puregrpc.fuzz.frames.probe import Fields, message
+from puregrpc.fuzz.measures.frames_again import frames_again
 from puregrpc.fuzz.measures.usage import MEBIBYTE
 
 __all__ = ["cancelling", "growing_cases"]
@@ -21,9 +22,9 @@ __all__ = ["cancelling", "growing_cases"]
 LEAST = 32 * MEBIBYTE
 COLLECTED = 6
 """So many times as much where a heap is collected late: Java, .NET, JavaScript."""
-LONG, LONG_COLLECTED = 6, 12
+LONG, LONG_COLLECTED = 9, 12
 """So many times its time it may go on, as long as it looks like a leak."""
-PER_TIME = 8192
+PER_TIME = 5000
 SUSPICIOUS = 4096
 """Octets that each time takes of what is looked at closely."""
 LOOKS = 3
@@ -43,12 +44,20 @@ MOMENTS = (0.0003, 0.001, 0.003, 0.008)
 TOGETHER = 5
 AT_ONCE = 20
 PIECE = 60
+STREAMED, MOST_STREAMED = 6, 8000
+"""Messages of a stream of requests: what is kept of each is kept so many times."""
 LAST = 10_000
 """The number of a call behind all others."""
 LATE = (b"1m", b"2m", b"3m", b"5m")
 """Deadlines that pass while handlers are under way."""
-MARKS = (b"x-request-id", b"x-session-id", b"traceparent")
-"""Metadata that is another one with each call."""
+MARKS = (
+    (b"x-request-id", b"x-session-id", b"traceparent"),
+    (
+        b"x-request-id", b"x-session-id", b"x-user-id", b"x-user", b"x-tenant-id", b"x-client-id", b"x-device-id",
+        b"x-correlation-id", b"accept-language", b"x-locale", b"user-agent", b"x-forwarded-for", b"idempotency-key",
+    ),
+)  # fmt: skip
+"""Metadata that is another one with each call: what any server takes, and in turn by what callers are told."""
 CONNECTIONS = 40
 MOST_FILES = 15
 """More files than that are left open of 120 connections or 180 calls by who leaves them open."""
@@ -78,10 +87,11 @@ class Repeated:
     steps: tuple[Step, ...]
     parts: tuple[Repeated, ...] = ()
     """What it is made of, where that is looked at closely in place of it."""
+    level: Level = "sequence"
 
     def case(self) -> Case:
         """As it can be carried out again."""
-        return Case("sequence", self.profile.path, self.steps, "any", f"{self.about} again and again", "CWE-401")
+        return Case(self.level, self.profile.path, self.steps, "any", f"{self.about} again and again", "CWE-401")
 
 
 def growing_cases(
@@ -115,11 +125,13 @@ def _repeated(profiles: Sequence[Profile], vary: Vary) -> Iterator[Repeated]:
         yield Repeated("a call whose message is cut", _failed, profile, cut)
         unknown = replace(profile, fields=_at(profile, b"/puregrpc.fuzz.Unknown/Call"))
         yield Repeated("a call of a method that there is not, each another", _unknown, profile, _call(unknown))
+        for frames in frames_again():
+            yield Repeated(frames.about, frames, profile, frames.steps(profile), level="frame")
     others, several = partial(_others, vary=vary), partial(_several, vary=vary)
     for profile in sorted(profiles, key=lambda each: each not in shapes.values()):
         late = replace(profile, fields=_timed(profile, LATE[0]))
         parts = (
-            Repeated("calls, each second with values of its own", others, profile, _call(profile)),
+            Repeated("calls, most of them with values of their own", others, profile, _call(profile)),
             Repeated("a call whose deadline passes", _late, profile, _call(late)),
         )
         yield Repeated("calls, some with a deadline that passes", several, profile, _call(profile), parts)
@@ -281,7 +293,7 @@ Calls = list[tuple[Fields, bytes]]
 
 
 def _others(target: Target, profile: Profile, *, vary: Vary) -> int:
-    """Ordinary calls, and between them as many with another message and other metadata, never the same ones again."""
+    """Calls with another message and other metadata, never the same ones again, and ordinary ones between them."""
     return _made(target, _various(profile, PIECE // 2, vary))
 
 
@@ -292,11 +304,20 @@ def _several(target: Target, profile: Profile, *, vary: Vary) -> int:
 
 def _various(profile: Profile, count: int, vary: Vary) -> Calls:
     calls: Calls = []
-    for number in (next(UNIQUE) for _ in range(count)):
+    for number in (next(UNIQUE) for _ in range(2 * count)):
         mark = b"%08x" % number
-        fields = (*profile.fields, *((name, mark) for name in MARKS))
-        calls += [(profile.fields, message(profile.octets)), (fields, message(vary(profile, number)))]
+        if number % 4 == 0:
+            calls.append((profile.fields, _body(profile, profile.octets)))
+        else:
+            fields = (*profile.fields, *((name, mark) for name in MARKS[number % 2]))
+            calls.append((fields, _body(profile, vary(profile, number))))
     return calls
+
+
+def _body(profile: Profile, octets: bytes) -> bytes:
+    """A message, or so many of a stream as do no harm."""
+    one = message(octets)
+    return one * STREAMED if profile.method.is_client_stream and len(one) * STREAMED <= MOST_STREAMED else one
 
 
 def _short(profile: Profile, count: int) -> Calls:

@@ -21,7 +21,10 @@ from puregrpc.proto.descriptors import FieldDescriptor, FieldType, MessageDescri
 
 __all__ = ["GETS", "KEPT_BY_SERVERS", "KEYS", "PUTS", "READS", "Flow", "called", "flows_of", "is_same", "tags_to"]
 
-PUTS = ("put", "set", "create", "add", "insert", "store", "save", "write", "update", "upsert", "register", "post")
+PUTS = (
+    "put", "set", "create", "add", "insert", "store", "save", "write", "update", "upsert", "register", "post", "open",
+    "make", "new", "submit", "place", "book", "reserve", "append", "publish",
+)  # fmt: skip
 GETS = ("get", "read", "fetch", "find", "lookup", "load", "show", "describe", "retrieve", "query")
 READS = (*GETS, "list", "search", "count", "export", "watch", "browse")
 MOST_READERS = 4

@@ -15,7 +15,7 @@ from puregrpc.fuzz.values.fields import common_fields, leaves, lost_field, raw_v
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldType
 
-__all__ = ["linked_cases", "lives", "still_there"]
+__all__ = ["crossed", "linked_cases", "lives", "mixed_up", "still_there"]
 
 CHANGES = ("update", "patch", "modify", "edit", "change", "replace", "set")
 DELETES = ("delete", "remove", "destroy", "erase", "drop", "unregister")
@@ -26,6 +26,8 @@ MASK = "google.protobuf.FieldMask"
 MOST_TRIALS = 80
 TIMES = 2
 """So often a thing is changed until it is known what comes back."""
+ONE_BY_ONE = 4
+CROSSED, CROSSED_ROUNDS = 40, 4
 LOST_PART = 2
 """Of fields that a change loses, at least so many times as many come back."""
 
@@ -46,6 +48,35 @@ def lives(flow: Flow, profiles: Sequence[Profile], generator: Generator, run: Ru
             yield from _changed(flow, profile, generator, run)
         elif verb in DELETES:
             yield from _deleted(flow, profile, generator, run)
+
+
+def crossed(flow: Flow, generator: Generator) -> Iterator[Case]:
+    """Two things that are got one after the other and then many times at once; nothing if they cannot be asked for."""
+    steps = [*flow.put_steps(generator, 0), *flow.put_steps(generator, 1, is_other=True)]
+    number = 2
+    for at_once in (1,) * ONE_BY_ONE + (CROSSED,) * CROSSED_ROUNDS:
+        for _ in range(at_once):
+            got = flow.keyed(generator, flow.get, b"", number, of=number % 2, is_other=bool(number % 2))
+            if not got:
+                return
+            steps += got[: None if at_once == 1 else -1]
+            number += 1
+        steps.append(Step("wait", until="all"))
+    about = f"two things that are got at once, by {flow.put.method.name} and {flow.get.method.name}"
+    yield Case("sequence", flow.get.path, tuple(steps), "crossed", about, "CWE-362")
+
+
+def mixed_up(case: Case, outcome: Outcome) -> list[Observation]:
+    """Whether one of two things is answered for the other, and was not as long as they were got one by one."""
+    replies = {number: _reply(outcome, number) for number in outcome.answers if number > 1}
+    first = [replies.get(number) for number in range(2, 2 + ONE_BY_ONE)]
+    if None in first or first[:2] != first[2:] or first[0] == first[1]:
+        return []
+    wrong = sum(reply == first[1 - number % 2] for number, reply in replies.items())
+    if not wrong:
+        return []
+    text = f"{case.about}: one is answered for the other, {wrong} times"
+    return [Observation("state", text, ("crossed",), "", case.reference)]
 
 
 def _changed(flow: Flow, profile: Profile, generator: Generator, run: Run) -> Iterator[Case]:

@@ -20,13 +20,14 @@ from puregrpc.fuzz.phases.names import is_reading
 from puregrpc.fuzz.phases.together import around, behind_refusals, bursts, mixed, ways
 from puregrpc.fuzz.values.choices import Choices, Directed, Path, mutated
 from puregrpc.fuzz.values.field_values import SIGNED, UNSIGNED
-from puregrpc.fuzz.values.fields import leaves, parts_of, with_field
+from puregrpc.fuzz.values.fields import entry, leaves, lists, maps, parts_of, with_field
 from puregrpc.fuzz.values.generate import COUNT, Generator
 from puregrpc.proto.descriptors import FieldType
 
 __all__ = ["Planner", "in_turn"]
 
 VARIED = 4
+SWITCHES = 3
 SMALL = (10, 3)
 """Numbers that most methods take."""
 NUMBERS = {*SIGNED, *UNSIGNED}
@@ -87,6 +88,8 @@ class Planner:
         """The server answers calls of methods that there are not."""
         self.others: dict[str, list[bytes]] = {}
         """By method: messages beside the ordinary one that are answered with OK, each in another way."""
+        self.switched: dict[str, list[bytes]] = {}
+        """By method: more such messages, of which some are answered alike."""
         self.interesting: dict[str, list[tuple[int, ...]]] = {}
         """By method: the draws of messages whose answers were new."""
 
@@ -230,10 +233,14 @@ class Planner:
         """Messages that are ordinary, each with another value in one of its fields."""
         descriptor = profile.method.input_type
         chosen: list[list[bytes]] = []
-        for path, plan in list(leaves(self.generator, descriptor))[:4]:
+        single = list(leaves(self.generator, descriptor))
+        switches = [each for each in single[4:] if each[1].field.type in (FieldType.BOOL, FieldType.ENUM)]
+        for path, plan in single[:4] + switches[:SWITCHES]:
             encoded = sorted((each for each in plan.encoded[2 : 2 + 20] if len(each) > 1), key=len)[:2]
             if plan.field.type in NUMBERS and plan.encode is not None:
                 encoded = [plan.encode(each) for each in SMALL]
+            if plan.field.type is FieldType.BOOL:
+                encoded = plan.encoded[:2]
             chosen.append(
                 [with_field(descriptor, profile.octets, path, plan.tag + each) for each in encoded or plan.encoded[2:4]]
             )
@@ -278,6 +285,13 @@ class Planner:
                 octets = with_field(descriptor, octets, path, plan.tag + plan.encode(f"v{number:08x}"))
             elif plan.field.name == "id" or plan.field.name.endswith("_id"):
                 octets = with_field(descriptor, octets, path, plan.tag + plan.encode(number))
+        for path, plan in lists(self.generator, descriptor):
+            if plan.field.type is FieldType.STRING and plan.encode is not None:
+                octets = with_field(descriptor, octets, path, plan.tag + plan.encode(f"v{number:08x}"))
+                break
+        for path, plan in maps(self.generator, descriptor):
+            octets = with_field(descriptor, octets, path, entry(plan, number))
+            break
         return octets
 
     def stretched(self, profile: Profile, length: int) -> bytes:
@@ -291,7 +305,7 @@ class Planner:
 
     def together(self, profile: Profile) -> Iterator[Case]:
         """Many calls at once, of several requests."""
-        requests = [profile.octets, *self.others.get(profile.path, ())]
+        requests = [profile.octets, *self.others.get(profile.path, ()), *self.switched.get(profile.path, ())]
         bodies = [message(each) for each in requests]
         if profile.method.is_client_stream:
             # Of streams at once, some are at their first message while others are at a later one.

@@ -16,6 +16,7 @@ from puregrpc.fuzz.values.fields import raw_value
 __all__ = [
     "around",
     "as_sent",
+    "behind_many",
     "behind_refusals",
     "bursts",
     "given_twice",
@@ -41,6 +42,9 @@ PATIENCE = 10.0
 """Seconds until all of them are to be answered."""
 BUSY = {4, 8, 14}
 """Statuses of a server that has too much to do."""
+UNAVAILABLE = 14
+MANY_REFUSED = 20
+"""Calls, more than it takes until somebody thinks that nothing works any more."""
 REFUSED = {7, 11}
 
 
@@ -107,6 +111,16 @@ def behind_refusals(path: str, fields: Fields, octets: bytes, refused: Mapping[s
         yield between(Case("schema", path, call, "any", f"refused with {said}"), fields, octets)
 
 
+def behind_many(path: str, fields: Fields, octets: bytes, refused: tuple[Fields, bytes]) -> Case:
+    """The ordinary call, many of one that is refused, and the ordinary one again."""
+    other, message_of_it = refused
+    steps: list[Step] = []
+    for number in range(MANY_REFUSED):
+        steps += [Step("open", number, other), Step("message", number, octets=message_of_it, end=True)]
+        steps.append(Step("wait", number, until="end"))
+    return between(Case("sequence", path, tuple(steps), "any", f"{MANY_REFUSED} times"), fields, octets)
+
+
 def between(case: Case, fields: Fields, octets: bytes) -> Case:
     """A call that is refused, with the ordinary one before and behind it."""
     streams = 2 + max((step.stream for step in case.steps), default=0)
@@ -124,9 +138,10 @@ def between(case: Case, fields: Fields, octets: bytes) -> Case:
 def refused_again(case: Case, outcome: Outcome) -> list[Observation]:
     """Whether an ordinary call is refused because another was."""
     first, last = outcome.answers.get(0), outcome.answers.get(outcome.last)
+    busy = BUSY if outcome.last < MANY_REFUSED else BUSY - {UNAVAILABLE}
     if any(not answer.code for number, answer in outcome.answers.items() if number not in (0, outcome.last)):
         return []
-    if first is None or last is None or first.code != 0 or not last.code or last.code in {*BUSY, *INTERNAL}:
+    if first is None or last is None or first.code != 0 or not last.code or last.code in {*busy, *INTERNAL}:
         return []
     text = f"{case.about}: answered with {last.summary()}, and OK before"
     return [Observation("state", text, ("refused",), "", case.reference)]

@@ -6,6 +6,7 @@ Each table begins with the simplest value, and goes on with an ordinary one.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import zip_longest
@@ -22,6 +23,8 @@ MADE_UP = 3
 """How many ways there are to make up a value beyond those of its table."""
 
 MOST_PER_NAME = 24
+NEARED = 2
+"""Texts that were seen, of which others are made: what looks like them, and is none of them."""
 SIGNED = {
     FieldType.INT32: 32, FieldType.SINT32: 32, FieldType.SFIXED32: 32,
     FieldType.INT64: 64, FieldType.SINT64: 64, FieldType.SFIXED64: 64,
@@ -76,6 +79,28 @@ _BYTES = (
     b"\x80", b"\xc0\x80", b"\xed\xa0\x80", b"\x1f\x8b\x08\x00", b"PK\x03\x04", b"\x08\x96\x01", b"{}", b"\x89PNG\r\n\x1a\n",
     b"GIF89a", b"%PDF-1.4", b"\x00" * 16, b"\xff" * 64,
 )  # fmt: skip
+
+_BOMB = 64
+"""MiB of nothing."""
+
+
+@lru_cache
+def _bombs() -> tuple[bytes, ...]:
+    """Octets that are inflated to a thousand times as many, as zlib and gzip write them."""
+    mebibyte = bytes(1 << 20)
+    deflater = zlib.compressobj(9, wbits=-15)
+    # Each piece stands for itself.
+    content = (deflater.compress(mebibyte) + deflater.flush(zlib.Z_FULL_FLUSH)) * _BOMB + b"\x03\x00"
+    size, crc = _BOMB << 20, 0
+    for _ in range(_BOMB):
+        crc = zlib.crc32(mebibyte, crc)
+    adler = (size % 65521) << 16 | 1
+    gzip_head = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+    return (
+        b"\x78\xda" + content + adler.to_bytes(4, "big"),
+        gzip_head + content + crc.to_bytes(4, "little") + size.to_bytes(4, "little"),
+    )
+
 
 _NESTED_ANY = '{"@type":"type.googleapis.com/google.protobuf.Any","value":' * 300 + "{}" + "}" * 300
 """CVE-2026-0994: what parses JSON with a limit of depth may count no google.protobuf.Any."""
@@ -202,12 +227,13 @@ def scalar_values(field: FieldDescriptor, dictionary: Dictionary) -> list[Scalar
             "a" * 70_000,
         ]
         found += [*words, *hinted_words, "a" * 257, *dictionary.given]
+        found += [near for word in words[:NEARED] for near in (word + "x", word[:-1], word + "99999") if near]
         for text, length in zip_longest(_TEXTS, long):
             found += [each for each in (text, length) if each is not None]
     else:
         given = [text.encode() for text in dictionary.given]
         octets = [value for value in seen if isinstance(value, bytes)]
-        found = [*_BYTES, *given, *octets, *(b"a" * length for length in _LENGTHS)]
+        found = [*_BYTES, *_bombs(), *given, *octets, *(b"a" * length for length in _LENGTHS)]
     if isinstance(field.default, (int, float, str, bytes)) and not isinstance(field.default, bool) and field.default:
         found.insert(2, field.default)
     return list(dict.fromkeys(found))

@@ -9,9 +9,12 @@ from puregrpc.codec.faults import FAULTS
 from puregrpc.codec.wire_format.tags_and_varints import read_fields, tag_bytes, varint
 from puregrpc.fuzz.values.choices import Path
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
-from puregrpc.proto.descriptors import FieldDescriptor, MessageDescriptor
+from puregrpc.proto.descriptors import FieldType, MessageDescriptor
 
-__all__ = ["ALL", "ENTRIES", "PRESENT", "common_fields", "leaves", "lost_field", "parts_of", "raw_value", "with_field"]
+__all__ = [
+    "ALL", "ENTRIES", "PRESENT", "common_fields", "entry", "leaves", "lists", "lost_field", "maps", "parts_of",
+    "raw_value", "with_field",
+]  # fmt: skip
 
 MOST_DEPTH = 3
 ALL = 0
@@ -85,6 +88,17 @@ def maps(generator: Generator, descriptor: MessageDescriptor) -> Iterator[tuple[
                 yield (*path, ENTRIES), plan
 
 
+def entry(plan: FieldPlan, number: int) -> bytes:
+    """An entry of a map, its tag included, whose key is made of a number; its value is an ordinary one."""
+    assert plan.plan is not None
+    key, value = sorted(plan.plan.fields(), key=lambda each: each.field.number)
+    assert key.encode is not None
+    text = f"v{number:08x}"
+    named = key.encode(text) if key.field.type is FieldType.STRING else key.encode(number & 0x7FFFFFFF)
+    content = key.tag + named + value.tag + value.encoded[1 % len(value.encoded)]
+    return plan.tag + varint(len(content)) + content
+
+
 def common_fields(
     generator: Generator, request: MessageDescriptor, reply: MessageDescriptor
 ) -> list[tuple[Path, Path, FieldPlan]]:
@@ -153,22 +167,38 @@ def _whole(value: bytes | None) -> bytes:
 
 
 def with_field(descriptor: MessageDescriptor, octets: bytes, path: Path, content: bytes) -> bytes:
-    """A message with a field set to what ``content`` says, its tag included: what comes last is what counts."""
+    """A message with a field set to what ``content`` says, its tag included: what comes last is what counts.
+
+    A message within it stays one: not every parser puts together the parts of one that comes twice.
+    """
     path = path[: next((at for at, number in enumerate(path) if number <= 0), len(path))]
-    tags: list[FieldDescriptor] = []
-    current: MessageDescriptor | None = descriptor
-    for number in path[:-1]:
-        field = next((each for each in current.fields if each.number == number), None) if current else None
-        if field is None:
-            return octets
-        tags.append(field)
-        current = field.message_type
-    for field in reversed(tags):
-        if field.is_delimited:
-            content = tag_bytes(field.number, 3) + content + tag_bytes(field.number, 4)
-        else:
-            content = tag_bytes(field.number, 2) + varint(len(content)) + content
-    return octets + content
+    if len(path) < 2:
+        return octets + content
+    field = next((each for each in descriptor.fields if each.number == path[0]), None)
+    if field is None or field.message_type is None:
+        return octets
+    within, rest = b"", octets
+    if not (field.is_repeated or field.is_map or field.is_delimited):
+        within, rest = _taken_out(octets, path[0])
+    within = with_field(field.message_type, within, path[1:], content)
+    if field.is_delimited:
+        return rest + tag_bytes(path[0], 3) + within + tag_bytes(path[0], 4)
+    return rest + tag_bytes(path[0], 2) + varint(len(within)) + within
+
+
+def _taken_out(octets: bytes, number: int) -> tuple[bytes, bytes]:
+    """What is written of a message within a message, all parts of it, and the rest."""
+    within, rest, position = b"", b"", 0
+    try:
+        for tag, at, stop in read_fields(octets, 0, len(octets), 100):
+            if tag == number << 3 | 2:
+                within += octets[at:stop]
+            else:
+                rest += octets[position:stop]
+            position = stop
+    except (*FAULTS, RecursionError):
+        return b"", octets
+    return within, rest
 
 
 def lost_field(sent: bytes, reply: bytes, fields: Sequence[tuple[Path, Path]]) -> Path | None:
