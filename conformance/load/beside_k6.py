@@ -20,6 +20,7 @@ from typing import Any
 from conformance.load.call_cases import CALL_CASES
 from conformance.load.case import MARK, Case
 from conformance.load.cases import CASES
+from conformance.load.further_cases import FURTHER_CASES
 from conformance.load.odd_cases import ODD_CASES
 from conformance.load.phase_cases import PHASE_CASES
 from conformance.load.selector_cases import SELECTOR_CASES
@@ -98,6 +99,17 @@ def tags_of(path: Path) -> dict[str, list[tuple[str, ...]]]:
     return {name: sorted(tags) for name, tags in found.items()}
 
 
+def definitions_of(path: Path) -> dict[str, Any]:
+    """Metric -> how the lines of JSON define it: its type, its thresholds and its submetrics."""
+    if not path.exists():
+        return {}
+    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+    found = {line["metric"]: line["data"] for line in lines if line["type"] == "Metric"}
+    for each in found.values():
+        each["submetrics"] = sorted(each["submetrics"] or (), key=lambda one: one["name"])  # k6 has them in any order
+    return {name: each for name, each in found.items() if not (OURS.match(name) or ONCE_A_SECOND.match(name))}
+
+
 def leaves(value: Any, where: str = "") -> Iterator[str]:
     """The paths of an export, without its numbers."""
     if isinstance(value, dict):
@@ -158,6 +170,10 @@ def differences(case: Case, k6: str, servers: Servers) -> list[str]:
             found.append(f"--summary-export: only one of the two has {sorted(only)}")
         if tags_of(folder / "k6.json") != tags_of(folder / "ours.json"):
             found.append(f"tags: k6 {tags_of(folder / 'k6.json')}, puregrpc {tags_of(folder / 'ours.json')}")
+        defined = definitions_of(folder / "k6.json"), definitions_of(folder / "ours.json")
+        for name in defined[0].keys() & defined[1].keys():
+            if defined[0][name] != defined[1][name]:
+                found.append(f"{name}: k6 {defined[0][name]}, puregrpc {defined[1][name]}")
         if case.compares_counts:
             for metric, values in their_export.get("metrics", {}).items():
                 for key in ("count", "passes", "fails"):
@@ -172,7 +188,16 @@ def main() -> int:
     k6, *names = sys.argv[1:]
     failed = 0
     with serving() as servers:
-        for case in CASES + ODD_CASES + PHASE_CASES + STRANGE_CASES + CALL_CASES + SELECTOR_CASES + UNTRIED_CASES:
+        for case in (
+            CASES
+            + ODD_CASES
+            + PHASE_CASES
+            + STRANGE_CASES
+            + CALL_CASES
+            + SELECTOR_CASES
+            + UNTRIED_CASES
+            + FURTHER_CASES
+        ):
             if names and case.name not in names:
                 continue
             found = differences(case, k6, servers)
