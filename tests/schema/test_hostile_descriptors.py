@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.codec.schemas import files, is_repeated
 
 from puregrpc.errors import SchemaError
-from puregrpc.schema import Registry
+from puregrpc.schema import Registry, load_symbols
 
 FIELD = descriptor_pb2.FieldDescriptorProto
 File = descriptor_pb2.FileDescriptorProto
@@ -165,6 +165,45 @@ def test_a_refused_set_leaves_the_registry_as_it_was() -> None:
     assert list(registry.files) == ["a.proto"]
     with pytest.raises(SchemaError):
         registry.message("Good")
+
+
+def large_file() -> File:
+    """One with a name of every kind."""
+    file = plain_file()
+    file.dependency.extend(["b.proto", "c.proto"])
+    extension(file)
+    map_entry(file)
+    field = file.message_type[0].field.add(name="text", number=50, type=FIELD.TYPE_STRING, label=1)
+    field.json_name, field.default_value, field.oneof_index = "json", "default", 0
+    file.message_type[0].oneof_decl.add(name="choice")
+    file.message_type[0].reserved_name.append("reserved")
+    file.options.java_package = "java"
+    return file
+
+
+def test_strings_that_are_not_valid() -> None:
+    """google.protobuf gives them as bytes."""
+
+    class Peer:
+        async def file_containing_symbol(self, symbol: str) -> list[bytes]:
+            return [octets]
+
+        async def file_by_filename(self, name: str) -> list[bytes]:
+            if name == "b.proto":
+                raise SchemaError("there is none")
+            return [octets.replace(b"a.proto", b"c.proto")]
+
+    whole = large_file().SerializeToString()
+    refused = 0
+    for at in range(len(whole)):
+        octets = whole[:at] + b"\xff" + whole[at + 1 :]
+        try:
+            Registry().add_file_descriptor_proto(octets)
+        except SchemaError:
+            refused += 1
+        with contextlib.suppress(SchemaError), contextlib.suppress(StopIteration):
+            load_symbols(Registry(), Peer(), ["a.S"]).send(None)
+    assert refused > len(whole) / 2
 
 
 def test_files_that_import_each_other_are_refused() -> None:

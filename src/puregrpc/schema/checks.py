@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 
 from google.protobuf import descriptor_pb2
 
@@ -163,8 +164,8 @@ def _check_ranges(proto: descriptor_pb2.DescriptorProto, name: str) -> None:
 
 
 def _check_map_entry(proto: descriptor_pb2.DescriptorProto, name: str) -> None:
-    shape = [(field.name, field.number, field.label) for field in proto.field]
-    if sorted(shape) != [("key", 1, _FIELD.LABEL_OPTIONAL), ("value", 2, _FIELD.LABEL_OPTIONAL)]:
+    shape = [(field.number, field.name, field.label) for field in proto.field]
+    if sorted(shape, key=itemgetter(0)) != [(1, "key", _FIELD.LABEL_OPTIONAL), (2, "value", _FIELD.LABEL_OPTIONAL)]:
         raise SchemaError(f"{name}: a map entry has exactly the fields key = 1 and value = 2")
     if proto.oneof_decl or proto.nested_type or proto.enum_type or proto.extension_range or proto.extension:
         raise SchemaError(f"{name}: a map entry declares nothing but its key and value")

@@ -12,7 +12,7 @@ from puregrpc.proto.descriptors import EnumDescriptor, FileDescriptor, MessageDe
 from puregrpc.schema.build import FileBuilder, Lookup
 from puregrpc.schema.well_known import WELL_KNOWN_FILES, well_known_file, well_known_names
 
-__all__ = ["FilesRefused", "SetBuilder", "names_used"]
+__all__ = ["FilesRefused", "SetBuilder", "check_references", "names_used"]
 
 
 MOST_SHOWN = 8
@@ -40,6 +40,16 @@ def names_used(proto: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
     for service in proto.service:
         for method in service.method:
             yield from (method.input_type, method.output_type)
+
+
+def check_references(proto: descriptor_pb2.FileDescriptorProto) -> None:
+    """Raises SchemaError if what a file says of itself and of others is no text.
+
+    Strings in descriptors that are not valid UTF-8 come out of google.protobuf as bytes.
+    """
+    for name in (proto.name, proto.package, *proto.dependency, *names_used(proto)):
+        if not isinstance(name, str):
+            raise SchemaError(f"{proto.name[:80]!r}: the name {name[:80]!r} is not valid UTF-8")
 
 
 class SetBuilder:
@@ -112,6 +122,7 @@ class SetBuilder:
         return [each for each in dict.fromkeys([*imports, *used]) if each != name]
 
     def _declare(self, proto: descriptor_pb2.FileDescriptorProto) -> None:
+        check_references(proto)
         same = _well_known_same(proto)
         if same:
             self._known_as[proto.name] = same

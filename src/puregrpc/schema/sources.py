@@ -292,9 +292,13 @@ def _declared(proto: descriptor_pb2.FileDescriptorProto) -> set[str]:
 def _parse(data: bytes) -> descriptor_pb2.FileDescriptorProto:
     from google.protobuf import descriptor_pb2
 
+    from puregrpc.schema.set_builder import check_references
+
     if len(data) > limits.MAX_DESCRIPTOR_BYTES:
         raise SchemaError(f"a file descriptor of {len(data)} bytes, over the limit of {limits.MAX_DESCRIPTOR_BYTES}")
     try:
-        return descriptor_pb2.FileDescriptorProto.FromString(data)
+        proto = descriptor_pb2.FileDescriptorProto.FromString(data)
     except (ProtobufDecodeError, RecursionError, ValueError) as error:
         raise SchemaError(f"the peer gave something that is not a FileDescriptorProto: {error}") from None
+    check_references(proto)
+    return proto
