@@ -309,6 +309,26 @@ def test_a_callback_may_block_by_way_of_the_kernel_and_the_others_go_on(kernel: 
     kernel.start(main()).result(SOON)
 
 
+def test_threads_that_close_the_kernel_do_not_wait_for_each_other(kernel: ThreadKernel) -> None:
+    closing: list[int] = []
+    closed: list[int] = []
+
+    async def until_all_close() -> None:
+        while len(closing) < 3:
+            await kernel.sleep(kernel.now() + 0.002)
+
+    def close() -> None:
+        closing.append(threading.get_ident())
+        kernel.run(until_all_close())
+        kernel.run(kernel.close())
+        closed.append(threading.get_ident())
+
+    for _ in range(3):
+        kernel.wish(close)
+    assert eventually(lambda: len(closed) == 3)
+    assert len(set(closed)) == 3
+
+
 def test_an_interrupt_ends_what_is_being_started(kernel: ThreadKernel, alarm: Callable[[float], object]) -> None:
     async def main() -> None:
         try:

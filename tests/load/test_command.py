@@ -138,3 +138,25 @@ def test_a_file_that_cannot_be_written_keeps_no_other_from_being_written(write: 
     assert "nothing/x.txt" in ran.stderr
     assert (tmp_path / "y.txt").read_text() == "b"
     assert (tmp_path / "summary.json").exists()
+
+
+@pytest.mark.slow
+def test_connections_that_are_interrupted_while_users_close_them(write: Write, tmp_path: Path) -> None:
+    """Those of threads, which are closed by the run, by its end and by the script at the same time."""
+    write("""
+from puregrpc import Client, sleep
+client = Client()
+client.load([], "hello.proto")
+options = {
+    "vus": 4, "duration": "60s",
+    "thresholds": {"grpc_req_duration": [{"threshold": "max<0", "abortOnFail": True}]},
+}
+def default():
+    client.connect(TARGET, plaintext=True)
+    client.invoke("hello.HelloService/SayHello", {})
+    sleep(0.2)
+    client.close()
+""")
+    ran = command("script.py", folder=tmp_path)
+    assert ran.returncode == 99, ran.stderr
+    assert "█ TOTAL RESULTS" in ran.stdout

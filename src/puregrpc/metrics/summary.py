@@ -140,7 +140,7 @@ def _groups(metrics: Metrics, where: Tags, groups: list[str], style: Style, inde
     parts: list[str] = []
     for group in groups:
         *_, name = group.split(GROUP_SEPARATOR)
-        depth = group.count(GROUP_SEPARATOR) - 1
+        depth = max(group.count(GROUP_SEPARATOR) - 1, 0)  # a tag of the user's may be no path
         inner = indent + "  " * (depth + (not is_top))
         if is_top and not depth:
             parts += ["", f"  █ GROUP: {name}", ""]

@@ -50,6 +50,8 @@ class WorkerThreads:
         self._mutex = Mutex()
         self._idle: list[_Worker] = []
         self._workers: set[_Worker] = set()
+        self._joining: list[_Worker] = []
+        """Those that wait for the others, in the order in which they came."""
         self._is_closed = False
         self._at_exit = at_exit
 
@@ -69,7 +71,11 @@ class WorkerThreads:
         self._mutex.locked(self._end)
 
     def join(self) -> None:
-        """After `end`: wait for the threads, but for this one and for those whose work is abandoned."""
+        """After `end`: wait for the threads, but for this one and for those whose work is abandoned.
+
+        One of these threads waits for none of them that waits here already: they would wait for each other.
+        """
+        self._mutex.locked(self._joins)
         while (worker := self._mutex.locked(self._next_to_join)) is not None:
             if worker.is_started:
                 worker.thread.join()
@@ -81,6 +87,7 @@ class WorkerThreads:
         """After `os.fork`, in the child: there are no threads."""
         self._idle.clear()
         self._workers.clear()
+        self._joining.clear()
 
     def _start(self, work: Work) -> None:
         worker = _Worker(work, self._serve)
@@ -150,10 +157,19 @@ class WorkerThreads:
         for worker in self._workers:
             worker.wake.set()  # whether or not it is idle: who gave it something may have been interrupted before that
 
+    def _joins(self) -> None:
+        me = threading.current_thread()
+        self._joining += [worker for worker in self._workers if worker.thread is me and worker not in self._joining]
+
     def _next_to_join(self) -> _Worker | None:
         me = threading.current_thread()
+        # Of those that wait here too, it waits for those that came after it; who is none of them, for all.
+        threads = [worker.thread for worker in self._joining]
+        before = set(threads[: threads.index(me)]) if me in threads else set()
         for worker in self._workers:
-            if worker.thread is not me and not (worker.work is not None and worker.work.is_abandoned):
+            if worker.thread is me or worker.thread in before:
+                continue
+            if not (worker.work is not None and worker.work.is_abandoned):
                 return worker
         return None
 
