@@ -167,6 +167,15 @@ def test_control_characters_of_a_peer(run: Callable[..., Ran], address: str) -> 
     assert ran.out == '{\n  "reply": "hello \\u001b[31m \\u007f \\u009b31m \u00e4"\n}\n'
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_control_characters_in_a_trace(run: Callable[..., Ran], address: str, options: list[str]) -> None:
+    greeting = '{"greeting": "\\u001b[31m \\u007f \\u009b31m \u00e4"}'
+    ran = run("trace", *options, "-p", address, HELLO + "SayHello", "-d", greeting)
+    assert ran.status == 0
+    assert "\u00e4" in ran.out
+    assert not {"\x1b", "\x7f", "\x9b"} & set(ran.out)
+
+
 def test_a_locale_without_unicode(environment: dict[str, str], address: str) -> None:
     environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     greeting = '{"greeting": "B\u00e4rt \u263a \U0001f600"}'

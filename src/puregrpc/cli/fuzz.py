@@ -17,7 +17,7 @@ import trio
 
 from puregrpc.channel.target import parse_target
 from puregrpc.cli.options import ConnectionOptions, SchemaOptions, connection_options, debug_option, schema_options
-from puregrpc.cli.output import note, print_foreign, print_line, print_styled
+from puregrpc.cli.output import note, print_foreign, print_styled
 from puregrpc.errors import ConnectError, InvalidArgument, RpcError, SchemaError
 from puregrpc.fuzz.cases.case import Case
 from puregrpc.fuzz.checks.user_checks import load_checks
@@ -376,7 +376,7 @@ def _write(report: Report, describer: Describer, wishes: Wishes) -> None:
     )
     for file, writer in writers:
         if file == "-":
-            print_line(writer(report, describer).rstrip("\n"))
+            print_foreign(writer(report, describer).rstrip("\n"))
         elif file:
             Path(file).write_text(writer(report, describer), encoding="utf-8")
     if "-" not in (wishes.json, wishes.junit, wishes.html):

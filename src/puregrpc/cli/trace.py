@@ -33,7 +33,7 @@ from puregrpc.cli.options import (
     request_options,
     schema_options,
 )
-from puregrpc.cli.output import INTERRUPTED, in_options, note, print_line, print_styled_lines, progress
+from puregrpc.cli.output import INTERRUPTED, in_options, note, print_foreign, print_line, print_styled_lines, progress
 from puregrpc.errors import ConnectError, Error, InvalidArgument
 from puregrpc.kernel import Kernel
 from puregrpc.kernel.network.connecting import secure
@@ -240,7 +240,7 @@ class Forms:
         recording = explanation.recording
         if self.as_json:
             for line in explanation_lines(explanation):
-                print_line(line)
+                print_foreign(line)
         elif ladder:
             print_lines(self.ladder.lines(explanation))
         if name := self._file("html"):
@@ -299,7 +299,7 @@ def _read(file: str, key_log: str | None, form: Forms, selection: Selection, *, 
     chosen = selection.of_recordings(recordings)
     if len(chosen) > 1 and not form.as_json:
         for number, recording in chosen:
-            print_line(describe_recording(number, recording))
+            print_foreign(describe_recording(number, recording))
     passed_over: list[Explanation] = []
     shown = faulty = 0
     for _, recording in chosen:
