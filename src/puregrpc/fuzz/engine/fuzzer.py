@@ -85,8 +85,9 @@ class Fuzzer(Measuring):
             if "header" in levels:
                 self._drive("metadata", in_turn([planner.metadata(each) for each in ending], 16), 0.29)
             self._growing(ending, 0.36)
+            flows: Iterator[Case] = iter(())
             if "sequence" in levels:
-                self._flows(usable, 0.42)
+                flows = self._flows(usable, 0.42)
                 self._drive("pages", page_cases(ending, self.generator, self._ask), 0.455)
                 self._drive("counted", counted_cases(ending, self.generator, self._ask), 0.46)
                 self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.475)
@@ -113,6 +114,7 @@ class Fuzzer(Measuring):
                 self._untaken(ending, 0.91)
                 self._calm()
                 self._storm(ending, 0.93)
+            self._drive("flows", flows, 0.94 if {"schema", "frame"} & set(levels) else 1.0)
             self._drive("boundaries", boundaries, 0.95)
             if "schema" in levels:
                 self.generator.refresh()
@@ -352,8 +354,8 @@ class Fuzzer(Measuring):
                     continue
                 self._drive("auth", self.planner.auth(profile), 0.2, is_planned=False)
 
-    def _flows(self, profiles: list[Profile], share: float) -> None:
-        """What one method puts and another gives back, and what becomes of it."""
+    def _flows(self, profiles: list[Profile], share: float) -> Iterator[Case]:
+        """What one method puts and another gives back, and what becomes of it; the cases that time has not come to."""
         self._phase = "flows"
         # The first page of a list is to have what is made.
         self._fresh()
@@ -364,10 +366,12 @@ class Fuzzer(Measuring):
             if flow is not None and (flow is first or self._is_confirmed(flow)):
                 found.insert(0, lives(flow, ending, self.generator, self._run_counted))
                 found += [crossed(flow, self.generator), flow.cases(self.generator)]
-        self._drive("flows", in_turn(found, 4), share)
+        cases = in_turn(found, 4)
+        self._drive("flows", cases, share)
         if {"schema", "sequence"} <= set(self.options.levels):
             linked = list(linked_cases(ending, self.generator, self._run_counted))
             self._drive("linked", in_turn(linked, 4), share + LINKED)
+        return cases
 
     def _is_confirmed(self, flow: Flow) -> bool:
         """Whether ordinary values come back, which of them the flow keeps."""
