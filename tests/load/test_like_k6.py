@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from typing import Any
 
 import pytest
 
 from puregrpc.load import LoadError, run
+from puregrpc.load.course import Course
 from tests.load.conftest import Write
 
 PLAIN_STREAM = """
@@ -136,6 +139,23 @@ def test_a_users_tags_are_on_its_iterations(write: Write) -> None:
     result = run(script, {"iterations": 5})
     assert result.metrics.value("iterations{odd:0}", "count") == 3
     assert result.metrics.value("iteration_duration{odd:1}", "count") == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")
+@pytest.mark.parametrize("define", ["def", "async def"])
+def test_a_signal_behind_the_run_costs_no_summary(write: Write, monkeypatch: pytest.MonkeyPatch, define: str) -> None:
+    ran = Course.run
+
+    def run_and_be_interrupted(self: Course) -> None:
+        ran(self)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Course, "run", run_and_be_interrupted)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    result = run(write(f"{define} default(): pass"), {"iterations": 3})
+    assert (result.exit_status, result.completed) == (0, 3)
+    assert "iterations" in result.summary
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ THRESHOLDS_EVERY = 2.0
 
 LAG_WARNING = 10.0
 """Milliseconds: a generator that is later than this with one of a hundred iterations says so."""
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 BEGIN_DELAY = 0.1
 """Seconds from the word to begin until scenarios begin, where workers have to hear it first."""
@@ -216,13 +219,16 @@ class Run(Course):
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        signals = [signal.SIGINT, signal.SIGTERM]
-        with self.kernel.on_signals(signals, self._signalled):
-            if self.kernel.world == "threads":
-                yield
-            else:
-                with breaking_out(signals, SCRIPT_CALLERS, lambda: self._stops, self._break_out):
+        try:
+            with self.kernel.on_signals(SIGNALS, self._signalled):
+                if self.kernel.world == "threads":
                     yield
+                else:
+                    with breaking_out(SIGNALS, SCRIPT_CALLERS, lambda: self._stops, self._break_out):
+                        yield
+        finally:
+            for each in SIGNALS:  # it ends as it is: who is impatient still gets the summary
+                signal.signal(each, lambda *_: None)
 
     def _break_out(self) -> None:
         """A script keeps the loop from hearing signals, and is interrupted: others are not to do so after it."""
@@ -304,11 +310,15 @@ class Run(Course):
 
     def result(self) -> Result:
         """Run it."""
+        before = {each: signal.getsignal(each) for each in SIGNALS}
         try:
             self.run()
         finally:
             if self._peers is not None:
                 self._peers.close()
+            if threading.current_thread() is threading.main_thread():
+                for each, handler in before.items():
+                    signal.signal(each, signal.SIG_DFL if handler is None else handler)
         return self._told()
 
     async def phases(self) -> None:
