@@ -148,10 +148,10 @@ def test_signals_that_all_processes_get(write: Write, tmp_path: Path, number: in
     """They end the run as its coordinator says, and what the workers measured counts; also if a worker is stuck."""
     wait = "time.sleep(60)" if is_hung else "pass"
     write(f"""
-import asyncio, multiprocessing, time
+import asyncio, multiprocessing, os, time
 
 async def default():
-    print("begun", flush=True)
+    os.write(1, b"begun\\n")
     if multiprocessing.parent_process(): {wait}
     await asyncio.sleep(1)
 """)
