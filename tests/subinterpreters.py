@@ -6,7 +6,10 @@ import sys
 from importlib import import_module
 from typing import Any
 
-__all__ = ["run_isolated"]
+__all__ = ["CRASH", "WITHOUT_DAEMONS", "run_isolated"]
+
+WITHOUT_DAEMONS = sys.version_info >= (3, 13)
+CRASH = "before 3.12 they have daemons, and CPython 3.12 crashes when one has run threads (python/cpython#116510)"
 
 
 def run_isolated(code: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.lab import DEFINITIONS
+from tests.subinterpreters import CRASH, WITHOUT_DAEMONS
 
 ROOT = Path(__file__).parents[2]
 HEAD = f"""
@@ -257,7 +258,7 @@ def test_a_child_process_gets_a_clear_error_and_the_parent_goes_on(lab: str) -> 
     assert out.splitlines() == ["LocalProtocolError True"] * 5 + ["fresh OK", "child 0", "['still'] OK"]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="sub-interpreters have daemons")
+@pytest.mark.skipif(not WITHOUT_DAEMONS, reason=CRASH)
 @pytest.mark.parametrize("end", ["stream.wait(); client.close()", ""], ids=["close", "leave"])
 def test_in_an_interpreter_without_daemons(lab: str, end: str) -> None:
     status, out, err = run(
@@ -276,7 +277,7 @@ def test_in_an_interpreter_without_daemons(lab: str, end: str) -> None:
     assert (status, out, err) == (0, "0\n1\n2\nend\nover\n", "")
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="sub-interpreters have daemons")
+@pytest.mark.skipif(not WITHOUT_DAEMONS, reason=CRASH)
 def test_an_interpreter_beside_the_main_one_does_not_end_the_process(lab: str) -> None:
     status, out, err = run(
         lab,

@@ -134,22 +134,30 @@ def test_calls_over_a_connections_limit_queue_in_the_client(world: str, style: s
     at_once = 0
     most = 0
     lock = threading.Lock()
+    all_are_here = threading.Event()
 
     def count(change: int) -> None:
         nonlocal at_once, most
         with lock:
             at_once += change
             most = max(most, at_once)
+            if most >= 3:
+                all_are_here.set()
 
     async def handler(request: bytes, context: Context) -> bytes:
         count(1)
         await sleep(0.01)
+        for _ in range(500):
+            if all_are_here.is_set():
+                break
+            await sleep(0.01)
         count(-1)
         return request
 
     def plain_handler(request: bytes, context: Context) -> bytes:
         count(1)
         time.sleep(0.01)
+        all_are_here.wait(5)
         count(-1)
         return request
 

@@ -56,7 +56,7 @@ class Client(StreamClient[BlockingState[Stream]]):
     def __init__(self, *, metrics: Metrics | None = None, max_elements: int = MAX_ELEMENTS) -> None:
         self._state: BlockingState[Stream] = BlockingState(metrics, max_elements)
         self._core = self._state.core
-        close_at_exit(self._state, weakref.WeakMethod(self.close))
+        close_at_exit(self._state, weakref.ref(self))
 
     @property
     def metrics(self) -> Metrics:

@@ -12,19 +12,16 @@ import time
 import traceback
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from puregrpc._locks import Lock
 from puregrpc.kernel.threads.daemons import HAS_DAEMONS, IS_MAIN_INTERPRETER, before_threads_are_joined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from puregrpc.client.streams.client_state import BlockingState
     from puregrpc.client.streams.stream import Stream
 
     State = BlockingState[Stream]
-    Close = weakref.WeakMethod[Callable[[], None]]
 
 __all__ = ["close_at_exit"]
 
@@ -37,18 +34,25 @@ QUIET_SECONDS = 2.0
 INTERRUPTED = 130
 """The exit status of a program that Ctrl-C ended, as shells have it."""
 
-_clients: weakref.WeakKeyDictionary[State, Close] = weakref.WeakKeyDictionary()
+
+class Closed(Protocol):
+    """The client of a `State`."""
+
+    def close(self) -> None: ...
+
+
+_clients: weakref.WeakKeyDictionary[State, weakref.ref[Closed]] = weakref.WeakKeyDictionary()
 _lock = Lock()
 _registered_in = 0
 _status = 0
 """The exit status that the program is to have in place of its own; 0: its own."""
 
 
-def close_at_exit(client: State, close: Close) -> None:
+def close_at_exit(state: State, client: weakref.ref[Closed]) -> None:
     """Have a client's streams finished and the client closed, if it is still there, when the program ends."""
     global _registered_in
     with _lock:
-        _clients[client] = close
+        _clients[state] = client
         if not _registered_in:
             _registered_in = os.getpid()
             if IS_MAIN_INTERPRETER:
@@ -65,14 +69,14 @@ def at_exit() -> None:
     A program that an exception ends, Ctrl-C's for instance, waits for nothing.
     """
     global _status
-    clients = {client: close for client, close in list(_clients.items()) if not client.is_foreign}
+    clients = {state: client for state, client in list(_clients.items()) if not state.is_foreign}
     if getattr(sys, "last_type", None) is None:
         try:
             wait_for_streams(list(clients))
         except KeyboardInterrupt:
             _status = INTERRUPTED
-    for client, close in clients.items():
-        for failure in failures_of(client, close):
+    for state, client in clients.items():
+        for failure in failures_of(state, client()):
             traceback.print_exception(type(failure), failure, failure.__traceback__)
             _status = _status or 1
 
@@ -99,15 +103,14 @@ def wait_for_streams(clients: list[State]) -> None:
         finish_streams(client, began)
 
 
-def failures_of(client: State, close: Close) -> list[BaseException]:
+def failures_of(state: State, client: Closed | None) -> list[BaseException]:
     """Close a client; what its handlers raised."""
     failures: list[BaseException] = []
-    close_client = close()
-    if close_client is None:
+    if client is None:
         return failures
-    for _ in range(len(client.streams) + 1):
+    for _ in range(len(state.streams) + 1):
         try:
-            close_client()
+            client.close()
             break
         except BaseException as error:  # a handler's: told at the end
             failures.append(error)

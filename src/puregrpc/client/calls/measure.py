@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from weakref import WeakMethod
+from weakref import ref
 
 from puregrpc.kernel.process import THIS_PROCESS
 from puregrpc.metrics import Metrics
@@ -277,12 +277,12 @@ class TrafficMeter:
         self._passed, self._counted = passed, (0, 0)
         self._tags = {**current_surroundings().tags, "group": ""}
         if self._stop is None:
-            count = WeakMethod(self.count)
+            reference = ref(self)
 
             def update() -> None:
-                found = count()
+                found = reference()
                 if found is not None:
-                    found()
+                    found.count()
 
             self._stop = self._meter.metrics.before_reading(update)
 
