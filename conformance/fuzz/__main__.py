@@ -404,6 +404,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "raw_shop": {
         "unknown-frame-ends-process": ("process-ended",),
+        "many-unknown-frames-end-process": ("process-ended",),
         "unknown-frame-ends-connection": ("protocol-violation",),
         "settings-size-ends-process": ("process-ended",),
         "reset-unknown-ends-process": ("process-ended",),

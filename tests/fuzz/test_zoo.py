@@ -39,6 +39,12 @@ def test_a_call_behind_which_a_process_ends_later_is_found_among_those_before() 
 
 
 @pytest.mark.slow
+def test_a_process_that_ends_of_frames_in_number_is_found_where_they_are_counted() -> None:
+    report = fuzz("raw_shop", "many-unknown-frames-end-process", "--level", "frame", seconds=20, expected=1)
+    assert "50 frames of an unknown type again and again" in {each["case"].get("about") for each in report["findings"]}
+
+
+@pytest.mark.slow
 def test_the_sound_twin_is_left_in_peace() -> None:
     report = fuzz("raw_shop", "sound", "--max-cases", "1000", seconds=5, expected=0)
     assert report["findings"] == []

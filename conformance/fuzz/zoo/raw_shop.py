@@ -159,6 +159,8 @@ class Connection:
         elif kind > CONTINUATION:
             if self.fault == "unknown-frame-ends-process":
                 os._exit(5)
+            if self.fault == "many-unknown-frames-end-process" and self.control > 300:
+                os._exit(12)
             if self.fault == "unknown-frame-ends-connection":
                 raise Broken
             self.count()

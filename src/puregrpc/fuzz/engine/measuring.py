@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle
 from threading import Thread
@@ -31,7 +33,7 @@ LEAST_SHARE = 0.03
 MOST_SHARE = 0.999
 """Of the plan, that phases have had."""
 SHOTS = 8
-"""Wrong frames before it is looked whether the target stands."""
+"""Wrong frames at once, before it is looked whether the target stands."""
 HEARD_OF = frozenset({"hpack-bombs"})
 """Floods that come with what every server has heard of."""
 MANY_CALLS = 20
@@ -209,7 +211,7 @@ class Measuring(Beginning):
             some = cases[at : at + SHOTS]
             for case in some:
                 self._count(case)
-                run_case(case, self.target, deadline=self.options.deadline)
+            self._run_at_once(some)
             self._since_calm += some
             down = self._down()
             if down is not None:
@@ -217,6 +219,13 @@ class Measuring(Beginning):
             elif self._watch.is_possible:
                 self._usage(some)
         self._calm()
+
+    def _run_at_once(self, cases: Sequence[Case]) -> None:
+        """Carry out cases that mostly wait, on a connection each; one after the other where calls are not to meet."""
+        is_alone = self._is_alone or self._one_at_a_time or bool(self.options.rate)
+        with ThreadPoolExecutor(1 if is_alone else len(cases)) as pool:
+            for _ in pool.map(lambda case: run_case(case, self.target, deadline=self.options.deadline), cases):
+                pass
 
     def _usage(self, recent: list[Case]) -> None:
         """Whether some cases took more than they should, and which of them."""
@@ -314,16 +323,19 @@ class Measuring(Beginning):
                 break
         else:
             check = "hang" if answer is None or answer.code in (None, 4) else "state"
-        if profile.answer is None or profile.answer.code in NOT_SERVED:
+        has_stopped = answer is None or answer.code in NOT_SERVED
+        down = self._down() if has_stopped else None
+        if profile.answer is None or profile.answer.code in NOT_SERVED or self.target.has_ended():
             return
         self._stopped.add(profile.path)
+        known = len(self.report.findings)
         for behind in left_behind(profile):
             if not self._revive():
                 return
-            known = len(self.report.findings)
-            has_stopped = answer is None or answer.code in NOT_SERVED
             text = f"{behind.about}: {'no answer' if has_stopped else 'answered otherwise than before'}"
             self._examine(behind, Observation(check, text, ("behind" if has_stopped else behind.about,)))
             if len(self.report.findings) > known:
                 break
+        if down is not None and len(self.report.findings) == known:
+            self._not_served([case], down)
         self._revive()

@@ -81,10 +81,10 @@ class FramesAgain:
         return PIECES
 
     def steps(self, profile: Profile) -> tuple[Step, ...]:
-        """Some of them, as they can be sent again."""
+        """As many as on one connection, to be sent again."""
         call = frame(HEADERS, END_HEADERS, 1, block(profile.fields))
         call += frame(DATA, END_STREAM, 1, message(profile.octets))
-        return (Step("raw", octets=OPENING + call + self.octets * PIECE, seconds=0.1),)
+        return (Step("raw", octets=OPENING + call + self.octets * PIECE * PIECES, seconds=0.1),)
 
     def close(self) -> None:
         """Close its connection."""
