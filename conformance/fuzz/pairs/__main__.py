@@ -119,6 +119,11 @@ PAIRS = {
         "protocol-violation", "MAX_HEADER_LIST_SIZE",
         others=("SETTINGS are not acknowledged",),
     ),
+    "frame-types": Pair(
+        "CVE-2026-27141", "a connection stands still for good behind frames of types that nobody has named",
+        Version("go@v1.79.3", "golang.org/x/net@v0.50.0"), Version("go@v1.79.3", "golang.org/x/net@v0.51.0"),
+        "hang", "frames of the types", others=("without an authority", "octet", "not read"),
+    ),
 }  # fmt: skip
 """By name. Where the new version has faults of its own that were mended later, only this one is looked for."""
 

@@ -87,6 +87,12 @@ def legal_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
         OPENING + whole + frame(0xFA, 0, 0, b"abc") + frame(0xFA, 0xFF, 1) + data,
         reference="RFC 9113, section 4.1",
     )
+    # As long as PRIORITY_UPDATE (RFC 9218), which is the last of them, wants it.
+    later = b"".join(frame(kind, 0, 0, b"\0\0\0\1u=3") for kind in range(CONTINUATION + 1, 0x11))
+    yield case(
+        "frames of the types behind those of RFC 9113 inside the call", OPENING + whole + later + data,
+        reference="RFC 9113, section 4.1; CVE-2026-27141 (golang.org/x/net)",
+    )  # fmt: skip
     yield case(
         "DATA octet by octet",
         OPENING

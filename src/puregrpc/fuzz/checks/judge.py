@@ -33,6 +33,8 @@ LARGE = 256 << 10
 """Octets of a request that may take its time; what it takes of the processor is another check's."""
 EARLY = 0.25
 """Seconds; no deadline that is longer has passed before."""
+LATE_PART = 0.9
+"""Of its deadline, after which a call is ended for that."""
 QUICK_PART = 0.25
 """A method is known to be quicker than this part of the deadline where a call that takes all of it hangs."""
 
@@ -133,7 +135,7 @@ class Judge:
             return
         if profile is None or profile.seconds > seconds * QUICK_PART or (not profile.ends and case.expects != "answer"):
             return
-        if answer.seconds >= seconds * 0.9 and not _goes_on(answer, answer.finished, seconds):
+        if answer.seconds >= seconds * LATE_PART and not _goes_on(answer, answer.finished, seconds):
             usual = f"; ordinary calls take {profile.seconds * 1000:.0f} ms" if profile.ends else ""
             found.append(Observation("hang", f"{case.about}: not answered within its deadline of {seconds:g} s{usual}"))
 
@@ -173,10 +175,16 @@ class Judge:
         assert before is not None
         if signature(answer) == signature(before) or (answer.code in INTERNAL and before.code not in INTERNAL):
             return  # the latter is a finding by itself
-        if answer.reset in (7, 11) or answer.code in (
-            StatusCode.RESOURCE_EXHAUSTED,
-            StatusCode.UNAVAILABLE,
-            StatusCode.DEADLINE_EXCEEDED,
+        is_late = answer.reset == 8 and answer.seconds >= (case.seconds or self.deadline) * LATE_PART
+        if (
+            is_late
+            or answer.reset in (7, 11)
+            or answer.code
+            in (
+                StatusCode.RESOURCE_EXHAUSTED,
+                StatusCode.UNAVAILABLE,
+                StatusCode.DEADLINE_EXCEEDED,
+            )
         ):
             return  # a server may say that it has too much to do; what is late is another check's
         check: Check = "state" if case.expects == "follows" else "protocol-violation"

@@ -65,6 +65,8 @@ class Receiving(ABC):
         self.unfinished = 0
         """Streams that have not ended yet, of those that it opened."""
         self._kept = 0
+        self._began = time.monotonic()
+        """When streams began that others than it have opened, as far as anybody knows."""
         self._window = FIRST_WINDOW
         self._first_window = FIRST_WINDOW
         self._windows: dict[int, int] = {}
@@ -158,7 +160,7 @@ class Receiving(ABC):
         answer = self.answers.get(stream)
         if answer is None:
             if self.raw and stream:
-                self.answers[stream] = answer = Answer(stream, time.monotonic())
+                self.answers[stream] = answer = Answer(stream, self._began)
                 self._taken[stream] = FIRST_WINDOW
                 self.unfinished += 1
                 return answer

@@ -79,6 +79,8 @@ class Fuzzer(Measuring):
                 self._drive("unending", planner.unending(usable, self._canary), 0.24)
             self._calm()
             if "frame" in levels:
+                quick = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
+                self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.245)
                 self._shots(0.25)
                 self._upkeep(ending, beside)
                 self._attacks(ending)
@@ -106,8 +108,6 @@ class Fuzzer(Measuring):
                 share = 0.67 if {"frame", "schema"} & set(levels) else 1.0
                 self._drive("headers", in_turn(headers), share)
             if "frame" in levels:
-                quick = sorted((each for each in ending if each.is_steady), key=lambda each: each.seconds)[:3]
-                self._drive("forms", in_turn([planner.forms(each) for each in quick], 4), 0.68)
                 self._limits(ending, 0.77)
                 self._fresh()
                 self._drive("floods", planner.floods(), 0.83)
