@@ -119,6 +119,10 @@ PAIRS = {
         "protocol-violation", "MAX_HEADER_LIST_SIZE",
         others=("SETTINGS are not acknowledged",),
     ),
+    "table": Pair(
+        "CVE-2024-7246", "a call takes the fault of another one's fields from the dynamic table",
+        Version("python@1.65.1"), Version("python@1.65.4"), "state", "a call behind one with",
+    ),
     "frame-types": Pair(
         "CVE-2026-27141", "a connection stands still for good behind frames of types that nobody has named",
         Version("go@v1.79.3", "golang.org/x/net@v0.50.0"), Version("go@v1.79.3", "golang.org/x/net@v0.51.0"),

@@ -45,7 +45,7 @@ STALLED = "stalled"
 
 Expectation = Literal[
     "answer", "refusal", "same", "any", "auth", "follows", "stored", "nothing", "alike", "distinct", "paged", "counted",
-    "lengths", "again", "gone", "unlisted", "answered", "unmoved", "crossed",
+    "lengths", "again", "gone", "unlisted", "answered", "unmoved", "crossed", "apart",
 ]  # fmt: skip
 """What is right: a call that is valid by the schema and gets a status; one that must not be served; the same answer as
 the ordinary form of the call; anything that keeps to the protocol; UNAUTHENTICATED or PERMISSION_DENIED; for the last
@@ -55,7 +55,8 @@ same list; a number that grows with each call; a number that is that of a stream
 same status as for the first; for the last stream no answer that is as before what it has was taken away;
 no list with it;
 an answer to each message of a stream; the same answer
-to the last request as to the same one before; of two things each time the one that was asked for."""
+to the last request as to the same one before; of two things each time the one that was asked for; for the last call
+what the first one is answered with, or the end of the connection."""
 
 Stored = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 """Fields of a request and where they come back in a reply: the numbers that lead to them in each."""

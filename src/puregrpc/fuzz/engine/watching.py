@@ -21,6 +21,7 @@ from puregrpc.fuzz.engine.findings import Event, Note, Report
 from puregrpc.fuzz.engine.options import Options
 from puregrpc.fuzz.measures.usage import UsageWatch
 from puregrpc.fuzz.phases.counted import miscounted, miscounted_streams, unanswered
+from puregrpc.fuzz.phases.dynamic_table import told_apart
 from puregrpc.fuzz.phases.lives import mixed_up, still_there
 from puregrpc.fuzz.phases.pages import unlike_pages
 from puregrpc.fuzz.phases.planner import Planner
@@ -46,7 +47,7 @@ MOST_BEFORE = 1024
 COMPARED: dict[str, Callable[[Case, Outcome], list[Observation]]] = {
     "alike": unlike, "distinct": given_twice, "paged": unlike_pages, "counted": miscounted,
     "lengths": miscounted_streams, "again": refused_again, "gone": still_there, "unlisted": still_there,
-    "answered": unanswered, "unmoved": moved, "crossed": mixed_up,
+    "answered": unanswered, "unmoved": moved, "crossed": mixed_up, "apart": told_apart,
 }  # fmt: skip
 """What cases of several calls show when their answers are compared."""
 

@@ -15,6 +15,7 @@ from puregrpc.fuzz.checks.words import Profile
 from puregrpc.fuzz.frames.floods import FLOODS_BY_KIND
 from puregrpc.fuzz.frames.probe import Fields, Probe, message
 from puregrpc.fuzz.frames.single import SINGLE_SHOTS
+from puregrpc.fuzz.phases.dynamic_table import behind_refused
 from puregrpc.fuzz.phases.edges import edges
 from puregrpc.fuzz.phases.names import is_reading
 from puregrpc.fuzz.phases.together import around, behind_refusals, bursts, mixed, ways
@@ -324,8 +325,9 @@ class Planner:
             yield from ways(profile.path, profile.fields, requests)
 
     def forms(self, profile: Profile) -> Iterator[Case]:
-        """The frames of an ordinary call in every form that HTTP/2 allows."""
+        """The frames of an ordinary call in every form that HTTP/2 allows, and behind a call that is refused."""
         yield from conversations.legal_forms(profile.path, profile.fields, profile.octets)
+        yield from behind_refused(profile.path, profile.fields, profile.octets)
 
     def shots(self, profile: Profile | None) -> Iterator[Case]:
         """What is wrong in one frame, each on a connection of its own; around a call of a method if there is one."""
