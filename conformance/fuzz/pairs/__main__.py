@@ -119,6 +119,11 @@ PAIRS = {
         "protocol-violation", "MAX_HEADER_LIST_SIZE",
         others=("SETTINGS are not acknowledged",),
     ),
+    "integers": Pair(
+        "CVE-2023-33953", "an integer of a header block may have any number of octets",
+        Version("python@1.56.0"), Version("python@1.56.2"), "accepted-invalid", "an integer of HPACK",
+        others=("a call behind one with", "after its end"),
+    ),
     "table": Pair(
         "CVE-2024-7246", "a call takes the fault of another one's fields from the dynamic table",
         Version("python@1.65.1"), Version("python@1.65.4"), "state", "a call behind one with",

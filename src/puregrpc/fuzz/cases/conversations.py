@@ -35,10 +35,11 @@ from puregrpc.fuzz.frames.probe import (
     window,
 )
 
-__all__ = ["KINDS", "aimed", "legal_forms", "mutations_of"]
+__all__ = ["KINDS", "aimed", "legal_forms", "mutations_of", "refused_forms"]
 
 PRIORITY_FLAG = 0x20
-WAIT = 1.5
+PADDING = 2000
+"""Octets."""
 
 
 def legal_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
@@ -155,6 +156,19 @@ def legal_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
         reference="RFC 9113, section 5.1.1",
     )
     yield case("WINDOW_UPDATE before anything else", OPENING + window(0, 1000) + whole + window(1, 1000) + data)
+
+
+def refused_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
+    """One call in forms that nobody may take, though who counts nothing can read them."""
+    value = b"a" * 130
+    # The octets of a length that is larger than its prefix of 7 bits, with many that add nothing to it.
+    length = b"\x7f" + bytes((len(value) - 127 | 128,)) + b"\x80" * PADDING + b"\0"
+    head = block(fields) + b"\0" + plain_literal(b"x-padded") + length + value
+    sent = OPENING + frame(HEADERS, END_HEADERS, 1, head) + frame(DATA, END_STREAM, 1, message(octets))
+    yield Case(
+        "frame", path, (Step("raw", octets=sent), Step("wait", 1, until="end")), "refusal",
+        f"an integer of HPACK in {PADDING + 3} octets", "RFC 7541, section 5.1; CVE-2023-33953 (grpc)", "high",
+    )  # fmt: skip
 
 
 def _never_indexed(fields: Fields) -> bytes:

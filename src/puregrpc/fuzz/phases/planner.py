@@ -325,8 +325,9 @@ class Planner:
             yield from ways(profile.path, profile.fields, requests)
 
     def forms(self, profile: Profile) -> Iterator[Case]:
-        """The frames of an ordinary call in every form that HTTP/2 allows, and behind a call that is refused."""
+        """The frames of an ordinary call in every form that HTTP/2 allows, in others, and behind a refused call."""
         yield from conversations.legal_forms(profile.path, profile.fields, profile.octets)
+        yield from conversations.refused_forms(profile.path, profile.fields, profile.octets)
         yield from behind_refused(profile.path, profile.fields, profile.octets)
 
     def shots(self, profile: Profile | None) -> Iterator[Case]:
