@@ -113,8 +113,8 @@ THIRD_PARTY: dict[str, set[str]] = {
 """Room or module -> what it may import besides the standard library and puregrpc."""
 
 WORLD_MODULES = {
-    "kernel.loops.asyncio_jobs", "kernel.loops.asyncio_kernel", "kernel.loops.asyncio_tasks", "kernel.loops.trio_jobs",
-    "kernel.loops.trio_kernel",
+    "kernel.loops.asyncio_jobs", "kernel.loops.asyncio_kernel", "kernel.loops.asyncio_tasks",
+    "kernel.loops.reading_loop", "kernel.loops.trio_jobs", "kernel.loops.trio_kernel",
     "transport.asyncio_session", "transport.asyncio_streams", "transport.trio_session",
 }  # fmt: skip
 """The modules that know trio or asyncio: the rest of the library is written once. Types may be named anywhere."""

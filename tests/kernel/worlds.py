@@ -12,12 +12,17 @@ import pytest
 import trio
 
 from puregrpc.kernel import Kernel
+from puregrpc.kernel.loops.reading_loop import can_read, run_reading
 from puregrpc.kernel.network.streams import ByteStream
 
 UVLOOP = pytest.param("uvloop", marks=pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed"))
 """asyncio on another loop than its own."""
 
-LOOPS = ["trio", "asyncio", UVLOOP]
+READING = pytest.param("reading", marks=pytest.mark.skipif(not can_read(), reason="there is no epoll, or no Runner"))
+"""asyncio on the loop that load runs have."""
+
+ASYNCIO_LOOPS = ["asyncio", UVLOOP, READING]
+LOOPS = ["trio", *ASYNCIO_LOOPS]
 
 WORLDS = [*LOOPS, *(["threads"] if find_spec("puregrpc.kernel.threads.kernel") else [])]
 
@@ -56,6 +61,10 @@ def _run_on_uvloop(test: Test) -> None:
     uvloop.run(_on_asyncio(test))
 
 
+def _run_on_reading_loop(test: Test) -> None:
+    run_reading(lambda: _on_asyncio(test))
+
+
 async def _on_asyncio(test: Test) -> None:
     from puregrpc.kernel.loops.asyncio_kernel import open_asyncio_kernel
 
@@ -90,6 +99,7 @@ _RUNNERS = {
     "trio": _run_on_trio,
     "asyncio": _run_on_asyncio,
     "uvloop": _run_on_uvloop,
+    "reading": _run_on_reading_loop,
     "threads": _run_on_threads,
 }
 

@@ -23,11 +23,11 @@ from puregrpc.transport.session import Session
 from puregrpc.wire.connection import Request
 from tests.kernel.certificates import WITH_CERTIFICATES, contexts
 from tests.kernel.test_streams import make_pair
-from tests.kernel.worlds import UVLOOP, receive_exactly, run, send_all
+from tests.kernel.worlds import ASYNCIO_LOOPS, receive_exactly, run, send_all
 from tests.transport.fakes import EchoConnection, Owner, echo_session
 from tests.transport.test_loop_sessions import UnaryCall, Writes, open_pair
 
-EACH_ASYNCIO = pytest.mark.parametrize("world", ["asyncio", UVLOOP])
+EACH_ASYNCIO = pytest.mark.parametrize("world", ASYNCIO_LOOPS)
 EACH_TLS = pytest.mark.parametrize(
     "tls", [pytest.param(False, id="plaintext"), pytest.param(True, id="TLS", marks=WITH_CERTIFICATES)]
 )

@@ -26,7 +26,7 @@ from puregrpc.wire.connection import Call, ConnectionConfig, Metadata, Request, 
 from puregrpc.wire.limits import TURN_SLICE
 from puregrpc.wire.status import OK, Status, StatusCode
 from tests.kernel.test_streams import make_pair
-from tests.kernel.worlds import EACH_LOOP, UVLOOP, receive_all, receive_exactly, run, send_all
+from tests.kernel.worlds import ASYNCIO_LOOPS, EACH_LOOP, receive_all, receive_exactly, run, send_all
 from tests.transport.fakes import Owner, echo_session
 
 EACH_ENGINE = pytest.mark.parametrize("engine", ["fast", "h2"])
@@ -697,7 +697,7 @@ def on_asyncio(world: str, test: Callable[[Pair], Awaitable[None]], engine: Engi
     run(world, main)
 
 
-EACH_ASYNCIO = pytest.mark.parametrize("world", ["asyncio", UVLOOP])
+EACH_ASYNCIO = pytest.mark.parametrize("world", ASYNCIO_LOOPS)
 
 
 @EACH_ASYNCIO

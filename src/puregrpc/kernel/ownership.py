@@ -82,7 +82,10 @@ class LoopOwner:
         self._kernel = kernel
         self._loop = loop = running_loop() if kernel.world == "asyncio" else None
         self.moves = loop is not None
-        if loop is not None:
+        reading = getattr(kernel, "reading", None)
+        if reading is not None:
+            self.is_current = reading.runs_here
+        elif loop is not None:
             running = sys.modules["asyncio.events"]._get_running_loop  # noqa: SLF001 - as `running_loop`, but quicker
             self.is_current = lambda: running() is loop
 

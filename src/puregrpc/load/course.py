@@ -182,8 +182,10 @@ class Course(ABC):
                         kernel.run(kernel.close())
             elif self.options.loop == "trio" or (not self.options.loop and self.script.prefers_trio):
                 import_module("trio").run(self._on_loop)
+            elif self.options.loop == "uvloop":
+                import_module("uvloop").run(self._on_loop())
             else:
-                import_module(self.options.loop or "asyncio").run(self._on_loop())
+                import_module("puregrpc.kernel.loops.reading_loop").run_reading(self._on_loop)
 
     async def _on_loop(self) -> None:
         async with open_kernel("a load run") as kernel:

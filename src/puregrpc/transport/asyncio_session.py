@@ -64,6 +64,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         "_rest",
         "_send_nowait",
         "_served",
+        "_soon",
         "_timer",
         "_transport",
         "_unsent",
@@ -88,6 +89,8 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         self._is_direct = self._bytes is self._served
         """What the transport receives is for the connection as it is, and what it sends from the connection."""
         self._jobs = options.jobs
+        reading = self._kernel.reading
+        self._soon = self._loop.call_soon if reading is None else reading.behind
         self._send_nowait = self._served.stream.send_nowait if self._is_direct else self._bytes.send_nowait
         self._unsent: list[bytes | memoryview] = []
         self._is_scheduled = False
@@ -133,6 +136,11 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
 
     def _make_transport(self, stream: SocketStream) -> None:
         """Have the loop make one. `connection_made` tells that there is one, and nobody needs to wait for that."""
+        if self._kernel.reading is not None:
+            from puregrpc.transport.reading_transport import ReadingTransport  # load runs alone have such loops
+
+            self.connection_made(cast("asyncio.BaseTransport", ReadingTransport(self._kernel.reading, stream, self)))
+            return
         self._making = self._loop.create_task(self._loop.connect_accepted_socket(lambda: self, stream.socket))
         self._making.add_done_callback(self._transport_made)
 
@@ -448,7 +456,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         if not self._is_scheduled:
             self._is_scheduled = True
             try:
-                self._loop.call_soon(self._send_in_turn)
+                self._soon(self._send_in_turn)
             except RuntimeError:
                 if not self._loop.is_closed():  # else a call of that loop's is thrown away, and would be reset
                     raise

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from functools import partial
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from puregrpc.errors import LocalProtocolError, NotConnected
 from puregrpc.kernel.base import DEFAULT_THREADS, Kernel, Waiters, call_logged, run_logged
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import signal
 
     from typing_extensions import TypeVarTuple, Unpack
+
+    from puregrpc.kernel.loops.reading_loop import ReadingLoop
 
     Ts = TypeVarTuple("Ts")
 
@@ -125,6 +127,8 @@ class AsyncioKernel(Kernel):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, threads: int | None = None) -> None:
         self.loop = loop
+        self.reading = cast("ReadingLoop", loop) if hasattr(loop, "runs_here") else None
+        """The loop, if it has sockets read by whom they belong to."""
         self.now = loop.time  # type: ignore[method-assign]  # a call less
         self._tasks: set[AsyncioTask] = set()
         self._threads = DEFAULT_THREADS if threads is None else threads
