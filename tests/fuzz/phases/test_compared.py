@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,3 +199,43 @@ def test_an_ordinary_call_is_not_refused_because_many_others_were(stands: int, c
             answer.ended = True
             outcome.last = step.stream
     assert [each.check for each in refused_again(case, outcome)] == (["state"] if is_found else [])
+
+
+NUMBERED = """
+syntax = "proto3";
+package books.v1;
+message SearchRequest { int32 page = 1; int32 page_size = 2; }
+message Book { string title = 1; }
+message SearchResponse { repeated Book books = 1; }
+service Books { rpc Search(SearchRequest) returns (SearchResponse); }
+"""
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize(("fault", "is_found"), [("", False), ("repeats", True), ("loses", True)])
+def test_pages_with_numbers_are_put_together(fault: str, is_found: bool, first: int, tmp_path: Path) -> None:
+    (tmp_path / "books.proto").write_text(NUMBERED)
+    registry = Registry()
+    load_files(registry, [tmp_path], "books.proto")
+    (method,) = registry.service("books.v1.Books").methods
+    request, response = (registry.message_class(each) for each in (method.input_type, method.output_type))
+
+    def ask(profile: Profile) -> Answer:
+        asked: Any = request.FromString(profile.octets)
+        number = max(asked.page - first, 0)
+        size = asked.page_size or SHELVES
+        begin = number * size
+        begin += {"repeats": -1, "loses": 1}.get(fault, 0) if number else 0
+        end = number * size + size
+        return answered(response(books=[{"title": f"{number}"} for number in range(begin, min(end, SHELVES))]))
+
+    profile = Profile(method, fields=request_fields(method.path, "localhost"))
+    profile.answer = ask(profile)
+    cases = list(page_cases([profile], Generator(registry), ask))
+    assert len(cases) == is_found
+    for case in cases:
+        outcome = Outcome()
+        for step in case.steps:
+            if step.kind == "message":
+                outcome.answers[step.stream] = ask(Profile(method, octets=step.octets))
+        assert [each.check for each in unlike_pages(case, outcome)] == ["property"]

@@ -19,6 +19,7 @@ from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import message
 from puregrpc.fuzz.phases.flows import Flow, flows_of
 from puregrpc.fuzz.phases.together import given_twice
+from puregrpc.fuzz.values.choices import Directed
 from puregrpc.fuzz.values.fields import ALL, ENTRIES, lists, lost_field, raw_value, with_field
 from puregrpc.fuzz.values.generate import Generator
 from puregrpc.schema import Registry, load_files
@@ -208,3 +209,40 @@ def test_a_list_is_lost_where_not_all_of_it_comes_back(sent: list[str], back: li
         assert lost is None
     more = with_field(descriptor, octets, path, b"\x22\x01z")
     assert list(sample.FromString(more).words) == [*sent, "z"]
+
+
+def test_a_switch_that_is_put_is_the_callers_unless_it_tells_what_has_become_of_the_thing() -> None:
+    flow = flows()["PutNote"]
+    case = flow.ordinary(GENERATOR)
+    note = PUT.FromString(case.messages[0]).note
+    assert note.pinned
+    note.pinned = False
+    assert flow.confirm(case, [note.SerializeToString()] * 2)
+    assert (1, 4) in [path for path, _, _ in flow.fields]
+
+
+def test_a_list_that_grows_when_it_is_put_again_is_compared() -> None:
+    flow, request = pantry()
+    case = flow.ordinary(GENERATOR)
+    once = request.FromString(case.messages[0]).entry
+    twice = type(once).FromString(once.SerializeToString())
+    twice.parts.extend(once.parts)
+    assert flow.confirm(case, [once.SerializeToString(), twice.SerializeToString()])
+    assert (1, 5, ALL, 1) in [path for path, _, _ in flow.fields]
+
+
+def test_an_entry_without_a_name_is_put_into_maps() -> None:
+    flow, request = pantry()
+    labels = [request.FromString(each.messages[0]).entry.labels for each in flow.cases(GENERATOR)]
+    assert any("" in each and each[""] for each in labels)
+    assert any("" in each.values() for each in labels)
+
+
+@pytest.mark.parametrize(("name", "is_left_empty"), [("idempotency_key", True), ("title", False)])
+def test_ordinary_calls_are_not_taken_for_one_another(name: str, is_left_empty: bool, tmp_path: Path) -> None:
+    (tmp_path / "a.proto").write_text(f'syntax = "proto3"; message A {{ string {name} = 1; }}')
+    registry = Registry()
+    load_files(registry, [tmp_path], "a.proto")
+    message_class: Any = registry.message_class(registry.message("A"))
+    made = message_class.FromString(Generator(registry).message(registry.message("A"), Directed({}, fill=True)))
+    assert (getattr(made, name) == "") is is_left_empty

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -19,6 +21,8 @@ CALLERS = (
     b"x-locale", b"x-api-key", b"x-trace-id", b"x-client-id",
 )  # fmt: skip
 """By which servers tell callers."""
+HEXADECIMAL = re.compile(rb"[0-9A-Fa-f-]*")
+UNSIGNED_JWT = urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=")
 MARK = b"leak1234"
 """What another caller is called."""
 TOO_SHORT = (b"1m", b"2m", b"3m", b"5m", b"10m", b"20m")
@@ -269,6 +273,16 @@ AUTH_VARIANTS: tuple[tuple[str, bytes | None], ...] = (
 )  # fmt: skip
 
 
+def _turned(octets: bytes) -> bytes:
+    """As long, and of the same kinds of characters, none of them the same."""
+    return bytes(
+        b"bcdefghijklmnopqrstuvwxyza"[each - 97] if 97 <= each <= 122
+        else b"BCDEFGHIJKLMNOPQRSTUVWXYZA"[each - 65] if 65 <= each <= 90
+        else b"1234567890"[each - 48] if 48 <= each <= 57 else each
+        for each in octets
+    )  # fmt: skip
+
+
 def auth_cases(path: str, fields: Fields, octets: bytes, credentials: Fields) -> Iterator[Case]:
     """Calls of a method without what would let them in. ``fields`` are those of a call without credentials."""
     bare = path.removeprefix("/")
@@ -295,6 +309,14 @@ def auth_cases(path: str, fields: Fields, octets: bytes, credentials: Fields) ->
         for value in dict.fromkeys(wrong):
             if value not in (real, prefixless) and value.lower() != real.lower():
                 yield case("a call with a part of the credentials", (*fields, (name, value)))
+        scheme = real[: len(real) - len(prefixless)]
+        yield case("a call with other credentials of that length", (*fields, (name, scheme + _turned(prefixless))))
+        if prefixless.count(b".") == 2:
+            unsigned = b".".join((UNSIGNED_JWT, prefixless.split(b".")[1], b""))
+            yield case("a call with a token that is not signed", (*fields, (name, scheme + unsigned)))
+        # What is a number of sixteen digits a place may be written either way.
+        if not HEXADECIMAL.fullmatch(prefixless) and prefixless.swapcase() != prefixless:
+            yield case("a call with the credentials in another case", (*fields, (name, scheme + prefixless.swapcase())))
         yield case("a call with wrong credentials twice", (*fields, (name, b"x"), (name, b"y")))
         yield case("a call with the credentials' name in -bin", (*fields, (name + b"-bin", b"YQ")))
     own = Step("open", 0, (*fields, *credentials))

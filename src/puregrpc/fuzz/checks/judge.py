@@ -20,6 +20,7 @@ from puregrpc.fuzz.checks.words import (
     signature,
     violation,
 )
+from puregrpc.fuzz.values.field_values import words_of
 from puregrpc.fuzz.values.fields import lost_field, raw_value
 from puregrpc.fuzz.values.meaning import is_beyond
 from puregrpc.schema import Registry
@@ -35,6 +36,7 @@ EARLY = 0.25
 """Seconds; no deadline that is longer has passed before."""
 LATE_PART = 0.9
 """Of its deadline, after which a call is ended for that."""
+PACES = {"interval", "delay", "pause", "period", "every", "wait", "sleep", "pace", "tick", "frequency"}
 QUICK_PART = 0.25
 """A method is known to be quicker than this part of the deadline where a call that takes all of it hangs."""
 
@@ -125,7 +127,7 @@ class Judge:
             return
         if case.expects == "refusal" and profile is not None and not profile.ends:
             return
-        if profile is not None and not profile.ends and case.expects != "answer":
+        if profile is not None and ((not profile.ends and case.expects != "answer") or _is_paced(case, profile)):
             return
         found.append(Observation("hang", f"{case.about}: no answer, {seconds:g} s deadline passed", ()))
 
@@ -134,6 +136,8 @@ class Judge:
         if case.octets > LARGE:
             return
         if profile is None or profile.seconds > seconds * QUICK_PART or (not profile.ends and case.expects != "answer"):
+            return
+        if _is_paced(case, profile):
             return
         if answer.seconds >= seconds * LATE_PART and not _goes_on(answer, answer.finished, seconds):
             usual = f"; ordinary calls take {profile.seconds * 1000:.0f} ms" if profile.ends else ""
@@ -264,6 +268,14 @@ def _too_early(case: Case, answer: Answer, profile: Profile, found: list[Observa
         shown = given.decode("latin-1")
         text = f"DEADLINE_EXCEEDED after {answer.seconds * 1000:.0f} ms with a grpc-timeout of {shown}"
         found.append(Observation("protocol-violation", text, ("early",), "", "PROTOCOL-HTTP2, Requests"))
+
+
+def _is_paced(case: Case, profile: Profile) -> bool:
+    """Whether the caller has said how much time is to be between the messages of the stream that it asks for."""
+    if not profile.method.is_server_stream:
+        return False
+    numbers = [field.number for field in profile.method.input_type.fields if PACES & {*words_of(field.name)}]
+    return any((raw_value(octets, (number,)) or b"").strip(b"\0") for octets in case.messages for number in numbers)
 
 
 def _goes_on(answer: Answer, end: float, seconds: float) -> bool:

@@ -72,6 +72,7 @@ class Fuzzer(Measuring):
             if "sequence" in levels:
                 self._drive("streams", in_turn([planner.streams(each) for each in ending], 1), 0.07)
                 self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.09)
+                self._broken_off(steady, 0.1)
             beside = self._upkeep_beside(ending) if "frame" in levels else None
             boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
             self._drive("boundaries", boundaries, 0.23)
@@ -271,7 +272,8 @@ class Fuzzer(Measuring):
         if counts:
             self._recent.append(case)
         self._ask_again(case)
-        if case.expects == "again" and not self._is_as_at_first(case):
+        # What is listed may be on the first page of a target that was just begun alone.
+        if case.expects == "unlisted" or (case.expects == "again" and not self._is_as_at_first(case)):
             self._fresh()
         outcome = run_case(case, self.target, deadline=self.options.deadline)
         for observation in self._observe(case, outcome):

@@ -20,7 +20,7 @@ from puregrpc.fuzz.engine.findings import Progress
 from puregrpc.fuzz.engine.proving import SLOW_START
 from puregrpc.fuzz.engine.watching import OutOfTime
 from puregrpc.fuzz.measures.attacks import attack_cases
-from puregrpc.fuzz.measures.growth import growing_cases, left_behind
+from puregrpc.fuzz.measures.growth import broken_off, growing_cases, left_behind
 from puregrpc.fuzz.measures.untaken import untaken_cases
 from puregrpc.fuzz.measures.upkeep import upkeep_cases
 from puregrpc.fuzz.phases.names import is_reading
@@ -269,6 +269,21 @@ class Measuring(Beginning):
                 raise OutOfTime
         elif observation is not None:
             self._examine(case, replace(observation, is_repeated=True))
+
+    def _broken_off(self, profiles: list[Profile], share: float) -> None:
+        """Whether a method answers still behind calls of it that are broken off; it may have taken what it needs."""
+        self._phase = "broken off"
+        until = self._until_share(share)
+        for profile in profiles:
+            for case in broken_off(profile):
+                if time.monotonic() > until:
+                    return
+                self._count(case)
+                self._recent.append(case)
+                run_case(case, self.target, deadline=self.options.deadline)
+            answer = self._ask(profile)
+            if answer is None or answer.code in NOT_SERVED:
+                self._left_behind(case)
 
     def _growing(self, profiles: list[Profile], share: float) -> None:
         """The same again and again: whether memory, threads or files grow with it."""

@@ -17,7 +17,7 @@ from puregrpc.fuzz.frames.probe import Fields, message
 from puregrpc.fuzz.measures.frames_again import frames_again
 from puregrpc.fuzz.measures.usage import MEBIBYTE
 
-__all__ = ["cancelling", "growing_cases"]
+__all__ = ["broken_off", "cancelling", "growing_cases", "left_behind"]
 
 LEAST = 32 * MEBIBYTE
 COLLECTED = 6
@@ -144,10 +144,10 @@ def _call(profile: Profile) -> tuple[Step, ...]:
     return (Step("open", fields=profile.fields), Step("message", octets=profile.octets, end=True))
 
 
-def _cancels(profile: Profile) -> Repeated:
+def _cancels(profile: Profile, times: int = (LOOKS + 1) * PIECE // TOGETHER) -> Repeated:
     # A stream whose answers are not taken is under way however late it is cancelled.
     steps: list[Step] = [Step("connect", until=STALLED)] if profile.method.is_server_stream else []
-    for number in range((LOOKS + 1) * PIECE // TOGETHER):
+    for number in range(times):
         first = number * TOGETHER
         steps.append(Step("burst", first, profile.fields, message(profile.octets), code=TOGETHER))
         steps.append(Step("pause", seconds=MOMENTS[number % len(MOMENTS)]))
@@ -160,13 +160,23 @@ def cancelling(profile: Profile) -> Case:
     return _cancels(profile).case()
 
 
+def broken_off(profile: Profile) -> Iterator[Case]:
+    """Some ordinary calls that are cancelled, at several moments, and some whose deadlines pass."""
+    yield _cancels(profile, len(MOMENTS)).case()
+    steps = tuple(_lates(profile, len(LATE)))
+    yield Case("sequence", profile.path, steps, "any", "calls whose deadlines pass", "CWE-667")
+
+
+def _lates(profile: Profile, times: int) -> Iterator[Step]:
+    for number in range(times):
+        fields = _timed(profile, LATE[number % len(LATE)])
+        yield Step("burst", number * TOGETHER, fields, message(profile.octets), code=TOGETHER)
+        yield Step("wait", until="all")
+
+
 def left_behind(profile: Profile) -> Iterator[Case]:
     """An ordinary call behind many that were cancelled, or whose deadlines have passed."""
-    late: list[Step] = []
-    for number in range(PIECE // TOGETHER):
-        fields = _timed(profile, LATE[number % len(LATE)])
-        late.append(Step("burst", number * TOGETHER, fields, message(profile.octets), code=TOGETHER))
-        late.append(Step("wait", until="all"))
+    late = _lates(profile, PIECE // TOGETHER)
     behind = (Step("open", LAST, profile.fields), Step("message", LAST, octets=profile.octets, end=True))
     for about, steps in (("were cancelled", _cancels(profile).steps), ("came to their deadline", tuple(late))):
         yield Case(

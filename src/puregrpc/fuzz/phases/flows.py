@@ -44,6 +44,16 @@ KEPT_BY_SERVERS = (
     "total", "owner", "password", "secret", "token", "hash", "generation", "url", "uri", "checksum", "author", "role",
 )  # fmt: skip
 """Words of fields that servers set themselves, or never give back."""
+SWITCHED_BY_SERVERS = (
+    "deleted", "active", "inactive", "verified", "validated", "valid", "archived", "admin", "confirmed", "approved",
+    "accepted", "rejected", "complete", "completed", "finished", "done", "expired", "cancelled", "canceled",
+    "available", "enabled", "disabled", "visible", "hidden", "published", "paid", "refunded", "processed",
+    "processing", "running", "locked", "blocked", "banned", "closed", "online", "offline", "default", "system",
+    "internal", "readonly", "stored", "saved", "new", "exists", "existed", "shipped", "delivered", "started",
+    "stopped", "live", "ready", "has", "is", "can", "success", "ok", "found", "overdue", "late", "full", "empty",
+    "dirty", "stale", "synced", "indexed", "cached",
+)  # fmt: skip
+"""Words of switches that tell what has become of a thing."""
 VALUES_OF_A_FIELD = 90
 VALUES_OF_A_KEY = 40
 MOST_OCTETS = 80_000
@@ -193,18 +203,23 @@ class Flow:
     def confirm(self, case: Case, replies: Sequence[bytes]) -> bool:
         """Keep the fields that came back as they were, each time; False if there are none.
 
-        One that alone does not come back, among many that do, stays: it is lost.
+        One that alone does not come back, among many that do, stays: it is lost. So does a list that has grown when
+        the same was put again.
         """
         sent = case.messages[0]
         came = [[lost_field(sent, reply, _parts(*each)) is None for reply in replies] for each in self.fields]
-        same = [each for each, times in zip(self.fields, came, strict=True) if all(times)]
+        verb = words_of(self.put.method.name)[0]
+        same = [
+            each for each, times in zip(self.fields, came, strict=True)
+            if all(times) or (times[0] and verb in OVERWRITES and ALL in each[0] and not self._may_be_kept(each))
+        ]  # fmt: skip
         lost = [
             each
             for each, times in zip(self.fields, came, strict=True)
             if not any(times)
             and not set(words_of(_name(*each))) & {*KEPT_BY_SERVERS, *KEYS}
-            # As deleted, active or verified, servers may set it themselves, whatever it is called.
-            and each[2].field.type is not FieldType.BOOL
+            # As deleted, active or verified, servers may set it themselves, but of what is put whole.
+            and (each[2].field.type is not FieldType.BOOL or self._is_callers(each, verb))
         ]
         is_lost = len(lost) == 1 and len(same) >= 2
         self.fields = same + lost if is_lost else same
@@ -259,6 +274,11 @@ class Flow:
     @staticmethod
     def _may_be_kept(part: tuple[Path, Path, FieldPlan]) -> bool:
         return bool(set(words_of(_name(*part))) & {*KEPT_BY_SERVERS})
+
+    @staticmethod
+    def _is_callers(part: tuple[Path, Path, FieldPlan], verb: str) -> bool:
+        """Whether a switch is the caller's to set."""
+        return verb in REPLACES and not set(words_of(_name(*part))) & {*SWITCHED_BY_SERVERS}
 
     def _others(self) -> dict[Path, bytes]:
         """Other values for the fields, as simple as the ordinary ones."""
@@ -380,6 +400,7 @@ def _values(path: Path, plan: FieldPlan, at: int) -> Iterator[bytes]:
             yield (_entries if path[-1] == ENTRIES else _elements)(plan, LISTS[at - 2])
         if at == 2 and path[-1] == ENTRIES:
             yield _entries(plan, 2) + _within(plan, _entry_key(plan))
+            yield _entries(plan, 2) + _within(plan, _entry_value(plan))
         return
     if path[-1] != ALL:
         if at < len(plan.encoded) and len(plan.encoded[at]) < MOST_OCTETS:
@@ -413,6 +434,13 @@ def _entry_key(plan: FieldPlan) -> bytes:
     assert plan.plan is not None
     key = next(each for each in plan.plan.fields() if each.field.number == 1)
     return key.tag + _value(key, 99)
+
+
+def _entry_value(plan: FieldPlan) -> bytes:
+    """An entry of a map whose key is the default."""
+    assert plan.plan is not None
+    value = next(each for each in plan.plan.fields() if each.field.number == 2)
+    return value.tag + _value(value, 9)
 
 
 def _entries(plan: FieldPlan, count: int) -> bytes:

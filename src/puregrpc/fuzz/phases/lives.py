@@ -9,6 +9,7 @@ from puregrpc.fuzz.checks.words import Check, Observation, Profile
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.phases.edges import edges
 from puregrpc.fuzz.phases.flows import KEPT_BY_SERVERS, KEYS, PUTS, READS, Flow, called, is_same, tags_to
+from puregrpc.fuzz.phases.pages import first_pages
 from puregrpc.fuzz.values.choices import Directed, Path
 from puregrpc.fuzz.values.field_values import words_of
 from puregrpc.fuzz.values.fields import common_fields, leaves, lost_field, raw_value, with_field
@@ -23,6 +24,7 @@ NOT_FOUND = 5
 LEAST_KEY = 4
 """Octets of a key that is looked for in lists."""
 MASK = "google.protobuf.FieldMask"
+LONG_PAGE = 100
 MOST_TRIALS = 80
 TIMES = 2
 """So often a thing is changed until it is known what comes back."""
@@ -157,9 +159,11 @@ def _deleted(flow: Flow, profile: Profile, generator: Generator, run: Run) -> It
         return
     yield gone
     for reader in flow.readers:
-        steps = (*put, *called(reader, 1, b""), *delete, *called(reader, 3, b""))
-        about = f"what was taken away, {names}, and is listed by {reader.method.name}"
-        yield Case("sequence", reader.path, steps, "unlisted", about, stored=stored)
+        # One that was made last may be on the first page only if that is a long one.
+        for page in (b"", *first_pages(generator, reader.method.input_type, LONG_PAGE)):
+            steps = (*put, *called(reader, 1, page), *delete, *called(reader, 3, page))
+            about = f"what was taken away, {names}, and is listed by {reader.method.name}"
+            yield Case("sequence", reader.path, steps, "unlisted", about, stored=stored)
     beside = flow.put_steps(generator, 1, is_other=True)
     delete = flow.keyed(generator, profile, octets, 2, of=1, is_other=True)
     steps = (*put, *beside, *delete, *last)

@@ -1,6 +1,6 @@
 """Lists that come page by page: pages of one size, put together, are what pages of another size are.
 
-Each page but the first is asked for by the token that came with the one before it, or by its offset.
+Each page but the first is asked for by the token that came with the one before it, by its offset, or by its number.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.checks.words import Observation, Profile
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.values.choices import Path
-from puregrpc.fuzz.values.fields import ALL, parts_of, raw_value, with_field
+from puregrpc.fuzz.values.fields import ALL, leaves, parts_of, raw_value, with_field
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldType, MessageDescriptor
 
-__all__ = ["page_cases", "unlike_pages"]
+__all__ = ["first_pages", "page_cases", "unlike_pages"]
 
 SIZES = (10, 7, 5, 3, 2)
 MOST_PAGES = 25
@@ -27,10 +27,20 @@ SIZE_NAMES = ("page_size", "limit", "max_results", "per_page", "max_items", "siz
 TOKEN_NAMES = ("page_token", "cursor", "token", "after", "next_token", "start_token", "continuation_token")
 OFFSET_NAMES = ("offset", "skip")
 """Not such as "start", which may be a number that things have themselves."""
+OTHER_SIZES = ("size", "count", "first")
+"""Those that say something else of what has pages, as books have."""
+NUMBER_NAMES = ("page", "page_number", "page_index", "page_no", "page_num")
 NEXT_NAMES = ("next_page_token", "next_cursor", "next_token", "cursor", "end_cursor", "next", "continuation_token")
 NUMBERS = (FieldType.INT32, FieldType.INT64, FieldType.UINT32, FieldType.UINT64)
 
 Ask = Callable[[Profile], "Answer | None"]
+
+
+def first_pages(generator: Generator, request: MessageDescriptor, size: int) -> list[bytes]:
+    """The request for a first page of that size and nothing else; none where pages have no sizes."""
+    plans = [plan for path, plan in leaves(generator, request) if len(path) == 1 and plan.field.type in NUMBERS]
+    sizes = [plan for name in SIZE_NAMES for plan in plans if plan.field.name == name]
+    return [plan.tag + plan.encode(size) for plan in sizes[:1] if plan.encode is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +50,13 @@ class Pages:
     profile: Profile
     size: FieldPlan
     token: FieldPlan
-    """Of the token of a page, or of its offset."""
+    """Of the token of a page, or of its offset, or of its number."""
     next: int
     """The number of the reply's field with the token of the next page; 0 where pages have offsets."""
     items: int
     """The number of the reply's list."""
+    is_numbered: bool = False
+    """Pages have numbers in place of offsets: from 0 on, or from 1 on."""
 
     @property
     def stored(self) -> tuple[Path, Path]:
@@ -71,7 +83,7 @@ class Pages:
         Who gives fewer than were asked for has no more, or gives no more at once.
         """
         items = b""
-        offset = 0
+        offset = self._first_number(ask, size) if self.is_numbered else 0
         asked: list[int] = []
         while len(asked) < MOST_PAGES:
             answer = ask(replace(self.profile, octets=self.message(size, offset)))
@@ -80,10 +92,17 @@ class Pages:
             parts = parts_of(messages[0][1], (self.items,))
             asked.append(offset)
             items += b"".join(parts)
-            offset += min(len(parts), size)
-            if not parts:
+            offset += 1 if self.is_numbered else min(len(parts), size)
+            if not parts or (self.is_numbered and len(parts) < size):
                 break
         return (items, asked) if items else None
+
+    def _first_number(self, ask: Ask, size: int) -> int:
+        """1 where there is no page 0, or it is the same one."""
+        first, second = (ask(replace(self.profile, octets=self.message(size, number))) for number in range(2))
+        if first is None or second is None or first.code != 0:
+            return 1
+        return int(second.code == 0 and first.body == second.body)
 
     def walk(self, ask: Ask, size: int) -> tuple[bytes, int] | None:
         """All items and how many pages they take; None where the tokens lead nowhere."""
@@ -195,7 +214,10 @@ def _pages(profile: Profile, generator: Generator) -> Pages | None:
         return None
     if token is not None and following:
         return Pages(profile, size, token, following, lists[0].number)
-    return Pages(profile, size, offset, 0, lists[0].number) if offset is not None else None
+    if offset is not None:
+        return Pages(profile, size, offset, 0, lists[0].number)
+    number = _named(plans, NUMBER_NAMES, NUMBERS) if size.field.name not in OTHER_SIZES else None
+    return Pages(profile, size, number, 0, lists[0].number, is_numbered=True) if number is not None else None
 
 
 def _named(plans: dict[str, FieldPlan], names: Sequence[str], types: Sequence[FieldType]) -> FieldPlan | None:

@@ -167,6 +167,14 @@ def words_of(name: str) -> list[str]:
     return [word for word in spaced.split("_") if word]
 
 
+def is_of_one_call(field: FieldDescriptor) -> bool:
+    """Whether a field tells one call from all others: with the same text in it, other calls are taken for that one."""
+    name, within = field.name, field.containing_type
+    if name == "request_id" and within is not None and len(within.fields) > 2:
+        return True
+    return "idempoten" in name or "dedup" in name or name in ("client_request_id", "client_token")
+
+
 @lru_cache(maxsize=4096)
 def hinted_texts(name: str) -> tuple[str, ...]:
     """What the name of a string field suggests."""
@@ -221,7 +229,7 @@ def scalar_values(field: FieldDescriptor, dictionary: Dictionary) -> list[Scalar
             *words[:2],
             "a" * 1025,
             "%s%n",
-            "é",
+            "é\u20ac\U0001f600",
             "a\x00b",
             "-1",
             "a" * 70_000,

@@ -19,6 +19,7 @@ from puregrpc.fuzz.values.field_values import (
     Scalar,
     encoder_of,
     is_heavy,
+    is_of_one_call,
     made_up,
     scalar_values,
     well_known_values,
@@ -150,6 +151,8 @@ class Generator:
         values = scalar_values(field, self.dictionary)
         values.sort(key=is_heavy)
         ordinary = self._ordinary.get(field.full_name)
+        if ordinary is None and field.type is FieldType.STRING and is_of_one_call(field):
+            ordinary = ""
         if ordinary is not None:
             values = [values[0], ordinary, *(value for value in values[1:] if value != ordinary)]
         wire_type, encode = encoder_of(field.type)
