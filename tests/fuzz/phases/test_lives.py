@@ -136,7 +136,7 @@ def shown(case: Case, rooms: Rooms) -> bool:
 def test_what_is_wrong_with_the_life_of_a_thing_is_shown(fault: str, which: str) -> None:
     rooms = Rooms(fault)
     cases = list(of(rooms))
-    assert len(cases) == 4
+    assert len(cases) == 5
     rooms.kept.clear()
     wrong = [case.about for case in cases if shown(case, rooms)]
     assert bool(wrong) is bool(fault)

@@ -15,7 +15,7 @@ from puregrpc.fuzz.connection.running import is_simple, run_case
 from puregrpc.fuzz.engine.proving import SLOW_START, Proving, followed
 from puregrpc.fuzz.measures.growth import cancelling
 from puregrpc.fuzz.phases.names import is_reading
-from puregrpc.fuzz.phases.together import behind_many, between, refused_again
+from puregrpc.fuzz.phases.together import FULL, behind_many, between, refused_again
 from puregrpc.wire.status import StatusCode
 
 __all__ = ["BUSY_SOON", "MOST_KEPT", "Aftermath"]
@@ -55,6 +55,10 @@ class Aftermath(Proving):
         for profile in self.profiles.values():
             if not profile.is_steady or profile.is_changed:
                 continue
+            if is_ok(profile) and profile.refused and self._is_full(profile):
+                profile.is_changed = True
+                self._find_full(profile)
+                continue
             if not is_reading(profile.method.name):
                 mine = [case for case in recent if case.method == profile.path and case.level in ("schema", "sequence")]
                 if mine and self._is_refused(profile):
@@ -84,6 +88,34 @@ class Aftermath(Proving):
             if answer is None or answer.code not in (*REFUSALS, StatusCode.UNAVAILABLE):
                 return False
         return True
+
+    def _is_full(self, profile: Profile) -> bool:
+        """Whether a method says that it has no room left, and not for a moment."""
+        for pause in (0.0, CLOSED):
+            time.sleep(pause)
+            answer = self._ask(profile)
+            if answer is None or answer.code != StatusCode.RESOURCE_EXHAUSTED:
+                return False
+        return True
+
+    def _find_full(self, profile: Profile) -> None:
+        """Whether it has lost its room to calls that it has refused: as many that it serves take none."""
+        for refused in list(profile.refused.values()):
+            for octets in (profile.octets, refused):
+                if not self._revive():
+                    return
+                case = behind_many(profile.path, profile.fields, profile.octets, (profile.fields, octets), FULL)
+                outcome = run_case(case, self.target, deadline=self.options.deadline)
+                last = outcome.answers.get(outcome.last)
+                if octets is profile.octets and (last is None or last.code != 0):
+                    self._revive()
+                    return
+            known = len(self.report.findings)
+            for seen in refused_again(case, outcome):
+                self._examine(case, seen)
+            if len(self.report.findings) > known:
+                break
+        self._revive()
 
     def _find_many(self, profile: Profile) -> bool:
         """Whether it is refused because many calls were, of any method."""

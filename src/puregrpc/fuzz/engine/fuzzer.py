@@ -74,7 +74,7 @@ class Fuzzer(Measuring):
                 self._drive("ways", in_turn([planner.ways(each) for each in steady], 1), 0.09)
                 self._broken_off(steady, 0.1)
             beside = self._upkeep_beside(ending) if "frame" in levels else None
-            boundaries = in_turn([planner.boundaries(each) for each in ending], 16) if "schema" in levels else iter(())
+            boundaries = planner.edges_in_turn(ending) if "schema" in levels else iter(())
             self._drive("boundaries", boundaries, 0.23)
             if "sequence" in levels and self._canary is not None and self._canary.ends:
                 self._drive("unending", planner.unending(usable, self._canary), 0.24)

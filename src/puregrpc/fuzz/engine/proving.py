@@ -41,6 +41,8 @@ LONGEST_LOOK = 20.0
 """Seconds beyond the end of a run."""
 LAG = 1.5
 """Seconds that a target may take to end behind a case that it answers all the same."""
+CONNECTIONS_SECONDS = 8.0
+CONNECTIONS_MORE = 3
 LAST = (8, 128)
 """So many of the last cases are looked at first."""
 MOST_RECORDED = 256 << 10
@@ -116,6 +118,31 @@ class Proving(Watching):
                 return
         finally:
             self._lag = 0.0
+
+    def _count_connections(self) -> None:
+        """Whether the target serves so many connections only, one after the other."""
+        profile = self._canary
+        if self._has_counted or profile is None or not self.target.can_restart or not self._revive():
+            return
+        self._has_counted = True
+        until = time.monotonic() + CONNECTIONS_SECONDS
+        count = 0
+        seen: Observation | None = None
+        while seen is None:
+            if time.monotonic() > until:
+                return
+            count += 1
+            if self._ask(profile, SOON) is None:
+                seen = self._down_by_now()
+        if not self._revive():
+            return
+        steps: list[Step] = []
+        for number in range(count + CONNECTIONS_MORE):
+            call = (Step("open", number, profile.fields), Step("message", number, octets=profile.octets, end=True))
+            steps += [Step("connect"), *call, Step("wait", number, until="end")]
+        about = f"{count} connections, one after the other, each with an ordinary call"
+        case = Case("sequence", profile.path, tuple(steps), "any", about, "CWE-772")
+        self._examine(case, replace(seen, summary=f"{about}: {seen.summary}"))
 
     def _hang_not_alone(self, batch: list[Case]) -> bool:
         """Whether calls that hang do so only when they are under way at once; then they are not from then on.
@@ -244,7 +271,10 @@ class Proving(Watching):
             if self._gone:
                 raise OutOfTime
             if seen.check in DOWN:
+                known_by_now = len(self.report.findings)
                 self._look_back(before, seen)
+                if len(self.report.findings) == known_by_now:
+                    self._count_connections()
             elif has_stopped:
                 self._stuck_behind(profile)
             elif seen.check == "internal-status" and is_simple(case) and self.target.can_restart:

@@ -52,6 +52,9 @@ COMPARED: dict[str, Callable[[Case, Outcome], list[Observation]]] = {
 """What cases of several calls show when their answers are compared."""
 
 
+MOST_NAMES = 40
+
+
 class OutOfTime(Exception):  # noqa: N818 - control flow
     """The run is over."""
 
@@ -70,6 +73,7 @@ class Watching:
         self.emit = emit
         self.random = Random(options.seed)
         self.dictionary = Dictionary(options.dictionary)
+        self.dictionary.names = _answered(methods)
         self.generator = Generator(registry, self.dictionary)
         self.judge = Judge(registry, deadline=options.deadline, user_checks=options.checks)
         self.planner = Planner(
@@ -108,6 +112,8 @@ class Watching:
         self._before: deque[Case] = deque(maxlen=MOST_BEFORE)
         """The last cases that the target has had, since it was begun."""
         self._looks_back = 0
+        self._has_counted = False
+        """It was looked how many connections the target serves."""
         self._stopped: set[str] = set()
         """Methods whose ordinary calls were found to be answered no more."""
         self._changed_before: set[str] = set()
@@ -322,3 +328,14 @@ def _tells_another(case: Case, last: Answer) -> bool:
     if not marked or marked[-1] or not any(marked):
         return False
     return MARK in last.body or any(MARK in value for _, value in (*(last.headers or ()), *(last.trailers or ())))
+
+
+def _answered(methods: Sequence[MethodDescriptor]) -> tuple[str, ...]:
+    """The names of the fields of what methods answer with, and of the messages in that."""
+    names: dict[str, None] = {}
+    for method in methods:
+        for each in method.output_type.fields:
+            names[each.name] = None
+            within = each.message_type.fields if each.message_type is not None and not each.is_map else ()
+            names.update(dict.fromkeys(inner.name for inner in within))
+    return tuple(names)[:MOST_NAMES]

@@ -229,12 +229,17 @@ def _resets_behind_answers(
 
 
 def _serves(target: Target, profile: Profile) -> bool:
-    """Whether another client's call is answered; where all handlers wait, calls that were reset wait for them too."""
+    """Whether another client's call is answered as ever.
+
+    Where all handlers wait, calls that were reset wait for them too; where calls are refused by now, it is for their
+    number, and those that were reset are no ordinary ones.
+    """
     try:
         with target.link() as link:
             answer = link.call(profile.fields, message(profile.octets))
             link.pump(time.monotonic() + OTHERS_SECONDS)
-            return answer.headers is not None
+            usual = profile.answer.code if profile.answer is not None else answer.code
+            return answer.headers is not None and answer.code == usual
     except OSError:
         return False
 

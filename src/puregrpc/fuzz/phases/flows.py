@@ -19,7 +19,19 @@ from puregrpc.fuzz.values.fields import ALL, ENTRIES, PRESENT, common_fields, le
 from puregrpc.fuzz.values.generate import FieldPlan, Generator
 from puregrpc.proto.descriptors import FieldDescriptor, FieldType, MessageDescriptor
 
-__all__ = ["GETS", "KEPT_BY_SERVERS", "KEYS", "PUTS", "READS", "Flow", "called", "flows_of", "is_same", "tags_to"]
+__all__ = [
+    "GETS",
+    "KEPT_BY_SERVERS",
+    "KEYS",
+    "PUTS",
+    "READS",
+    "Flow",
+    "called",
+    "flows_of",
+    "is_same",
+    "other_value",
+    "tags_to",
+]
 
 PUTS = (
     "put", "set", "create", "add", "insert", "store", "save", "write", "update", "upsert", "register", "post", "open",
@@ -94,6 +106,8 @@ FIXED = {
     FieldType.FIXED32: 5, FieldType.SFIXED32: 5, FieldType.FLOAT: 5,
 }  # fmt: skip
 """Wire types of what has so many octets."""
+BLANK = b"\x01 "
+"""As it is written behind its tag."""
 MADE_AT_ONCE = 20
 MADE_ROUNDS = 8
 MADE_APART = 0.03
@@ -282,7 +296,7 @@ class Flow:
 
     def _others(self) -> dict[Path, bytes]:
         """Other values for the fields, as simple as the ordinary ones."""
-        return {path: plan.tag + min(plan.encoded[2:], key=len) for path, _, plan in self.fields if plan.encoded[2:]}
+        return {path: plan.tag + other_value(plan) for path, _, plan in self.fields if plan.encoded[2:]}
 
     @property
     def stored(self) -> Stored:
@@ -344,6 +358,11 @@ class Flow:
             ]  # fmt: skip
         about = f"{about}, by {self.put.method.name} and {self.get.method.name}"
         return Case("sequence", self.get.path, tuple(steps), "stored", about, stored=stored, stored_by=of)
+
+
+def other_value(plan: FieldPlan) -> bytes:
+    """A value that is not the ordinary one, nor blank, as simple as can be."""
+    return min((each for each in plan.encoded[2:] if each != BLANK), key=len)
 
 
 def called(profile: Profile, number: int, octets: bytes, take: Take | None = None) -> tuple[Step, ...]:

@@ -8,7 +8,7 @@ from puregrpc.fuzz.cases.case import Case, Step, Stored
 from puregrpc.fuzz.checks.words import Check, Observation, Profile
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.phases.edges import edges
-from puregrpc.fuzz.phases.flows import KEPT_BY_SERVERS, KEYS, PUTS, READS, Flow, called, is_same, tags_to
+from puregrpc.fuzz.phases.flows import KEPT_BY_SERVERS, KEYS, PUTS, READS, Flow, called, is_same, other_value, tags_to
 from puregrpc.fuzz.phases.pages import first_pages
 from puregrpc.fuzz.values.choices import Directed, Path
 from puregrpc.fuzz.values.field_values import words_of
@@ -20,6 +20,20 @@ __all__ = ["crossed", "linked_cases", "lives", "mixed_up", "still_there"]
 
 CHANGES = ("update", "patch", "modify", "edit", "change", "replace", "set")
 DELETES = ("delete", "remove", "destroy", "erase", "drop", "unregister")
+ENDINGS = (
+    "cancel",
+    "close",
+    "void",
+    "revoke",
+    "expire",
+    "archive",
+    "complete",
+    "finish",
+    "release",
+    "return",
+    "refund",
+)
+"""What a thing comes to that may be got all the same."""
 NOT_FOUND = 5
 LEAST_KEY = 4
 """Octets of a key that is looked for in lists."""
@@ -50,6 +64,8 @@ def lives(flow: Flow, profiles: Sequence[Profile], generator: Generator, run: Ru
             yield from _changed(flow, profile, generator, run)
         elif verb in DELETES:
             yield from _deleted(flow, profile, generator, run)
+        elif verb in ENDINGS:
+            yield from _beside(flow, profile, generator)
 
 
 def crossed(flow: Flow, generator: Generator) -> Iterator[Case]:
@@ -92,7 +108,7 @@ def _changed(flow: Flow, profile: Profile, generator: Generator, run: Run) -> It
     octets = generator.message(descriptor, Directed({}, fill=True, leave_out=_mask(generator, profile)))
     for path, _, plan in common:
         if plan.encoded[2:] and path != flow.key_in(generator, profile)[0]:
-            octets = with_field(descriptor, octets, path, plan.tag + min(plan.encoded[2:], key=len))
+            octets = with_field(descriptor, octets, path, plan.tag + other_value(plan))
     change = flow.keyed(generator, profile, octets, 1)
     get = flow.keyed(generator, flow.get, b"", 2)
     if not change or not get:
@@ -164,11 +180,19 @@ def _deleted(flow: Flow, profile: Profile, generator: Generator, run: Run) -> It
             steps = (*put, *called(reader, 1, page), *delete, *called(reader, 3, page))
             about = f"what was taken away, {names}, and is listed by {reader.method.name}"
             yield Case("sequence", reader.path, steps, "unlisted", about, stored=stored)
-    beside = flow.put_steps(generator, 1, is_other=True)
-    delete = flow.keyed(generator, profile, octets, 2, of=1, is_other=True)
-    steps = (*put, *beside, *delete, *last)
-    about = f"what is beside a thing that was taken away, {names}"
-    yield Case("sequence", flow.get.path, steps, "stored", about, stored=flow.stored)
+    yield from _beside(flow, profile, generator)
+
+
+def _beside(flow: Flow, profile: Profile, generator: Generator) -> Iterator[Case]:
+    """What is beside a thing that has come to its end is there still."""
+    octets = generator.message(profile.method.input_type, Directed({}, fill=True))
+    put, beside = flow.put_steps(generator, 0), flow.put_steps(generator, 1, is_other=True)
+    end = flow.keyed(generator, profile, octets, 2, of=1, is_other=True)
+    last = flow.keyed(generator, flow.get, b"", 3)
+    if end and last:
+        how = "was taken away" if words_of(profile.method.name)[0] in DELETES else "has come to its end"
+        about = f"what is beside a thing that {how}, by {flow.put.method.name} and {profile.method.name}"
+        yield Case("sequence", flow.get.path, (*put, *beside, *end, *last), "stored", about, stored=flow.stored)
 
 
 def still_there(case: Case, outcome: Outcome) -> list[Observation]:

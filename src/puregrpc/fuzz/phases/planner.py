@@ -17,6 +17,7 @@ from puregrpc.fuzz.frames.probe import Fields, Probe, message
 from puregrpc.fuzz.frames.single import SINGLE_SHOTS
 from puregrpc.fuzz.phases.dynamic_table import behind_refused
 from puregrpc.fuzz.phases.edges import edges
+from puregrpc.fuzz.phases.flows import BLANK
 from puregrpc.fuzz.phases.names import is_reading
 from puregrpc.fuzz.phases.together import around, behind_refusals, bursts, mixed, ways
 from puregrpc.fuzz.values.choices import Choices, Directed, Path, mutated
@@ -41,19 +42,22 @@ PAIR_COUNTS = 5
 MOST_PAIRS = 3000
 TURNS = 6
 """Messages of a stream that goes on while others do."""
+PACE, LEAST_RUN, MOST_RUN = 2, 6, 120
+"""Boundaries of a method before another one has its turn: so many for each field."""
 SHOT = 0.02
 """Seconds that a frame is given to take effect."""
 
 
-def in_turn(iterators: Sequence[Iterator[Case]], run: int = 8) -> Iterator[Case]:
-    """So many of each in turn, until all have ended."""
-    left = list(iterators)
+def in_turn(iterators: Sequence[Iterator[Case]], run: int | Sequence[int] = 8) -> Iterator[Case]:
+    """So many of each in turn, until all have ended. ``run``: of all, or of each."""
+    left = list(zip(iterators, [run] * len(iterators) if isinstance(run, int) else run, strict=True))
     while left:
-        for iterator in list(left):
-            for _ in range(run):
+        for each in list(left):
+            iterator, count = each
+            for _ in range(count):
                 case = next(iterator, None)
                 if case is None:
-                    left.remove(iterator)
+                    left.remove(each)
                     break
                 yield case
 
@@ -127,6 +131,13 @@ class Planner:
         """The ordinary message and the empty one."""
         yield self.made(profile, Directed({}, fill=True), "an ordinary message")
         yield self.made(profile, Directed({}), "an empty message")
+
+    def edges_in_turn(self, profiles: Sequence[Profile]) -> Iterator[Case]:
+        """The boundaries of all methods; those with many fields come to the same values of each as those with few."""
+        runs = [len(self.generator.paths(each.method.input_type)) * PACE for each in profiles]
+        return in_turn(
+            [self.boundaries(each) for each in profiles], [min(max(run, LEAST_RUN), MOST_RUN) for run in runs]
+        )
 
     def boundaries(self, profile: Profile) -> Iterator[Case]:
         """One field at a time, every value of its table, among ordinary fields and alone."""
@@ -237,7 +248,8 @@ class Planner:
         single = list(leaves(self.generator, descriptor))
         switches = [each for each in single[4:] if each[1].field.type in (FieldType.BOOL, FieldType.ENUM)]
         for path, plan in single[:4] + switches[:SWITCHES]:
-            encoded = sorted((each for each in plan.encoded[2 : 2 + 20] if len(each) > 1), key=len)[:2]
+            usable = (each for each in plan.encoded[2 : 2 + 20] if len(each) > 1 and each != BLANK)
+            encoded = sorted(usable, key=len)[:2]
             if plan.field.type in NUMBERS and plan.encode is not None:
                 encoded = [plan.encode(each) for each in SMALL]
             if plan.field.type is FieldType.BOOL:

@@ -45,6 +45,8 @@ BUSY = {4, 8, 14}
 UNAVAILABLE = 14
 MANY_REFUSED = 20
 """Calls, more than it takes until somebody thinks that nothing works any more."""
+FULL = 120
+"""Calls, more than most servers have room for at once."""
 REFUSED = {7, 11}
 
 
@@ -111,14 +113,16 @@ def behind_refusals(path: str, fields: Fields, octets: bytes, refused: Mapping[s
         yield between(Case("schema", path, call, "any", f"refused with {said}"), fields, octets)
 
 
-def behind_many(path: str, fields: Fields, octets: bytes, refused: tuple[Fields, bytes]) -> Case:
+def behind_many(
+    path: str, fields: Fields, octets: bytes, refused: tuple[Fields, bytes], times: int = MANY_REFUSED
+) -> Case:
     """The ordinary call, many of one that is refused, and the ordinary one again."""
     other, message_of_it = refused
     steps: list[Step] = []
-    for number in range(MANY_REFUSED):
+    for number in range(times):
         steps += [Step("open", number, other), Step("message", number, octets=message_of_it, end=True)]
         steps.append(Step("wait", number, until="end"))
-    return between(Case("sequence", path, tuple(steps), "any", f"{MANY_REFUSED} times"), fields, octets)
+    return between(Case("sequence", path, tuple(steps), "any", f"{times} times"), fields, octets)
 
 
 def between(case: Case, fields: Fields, octets: bytes) -> Case:
@@ -139,6 +143,8 @@ def refused_again(case: Case, outcome: Outcome) -> list[Observation]:
     """Whether an ordinary call is refused because another was."""
     first, last = outcome.answers.get(0), outcome.answers.get(outcome.last)
     busy = BUSY if outcome.last < MANY_REFUSED else BUSY - {UNAVAILABLE}
+    if outcome.last >= FULL:
+        busy = set()  # as many that are served leave room for more
     if any(not answer.code for number, answer in outcome.answers.items() if number not in (0, outcome.last)):
         return []
     if first is None or last is None or first.code != 0 or not last.code or last.code in {*busy, *INTERNAL}:

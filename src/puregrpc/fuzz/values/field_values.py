@@ -139,6 +139,8 @@ class Dictionary:
 
     def __init__(self, given: Iterable[str] = ()) -> None:
         self.given = tuple(dict.fromkeys(given))
+        self.names: tuple[str, ...] = ()
+        """Of the fields of what is answered."""
         self._seen: dict[str, list[Scalar]] = {}
         self.version = 0
 
@@ -165,6 +167,10 @@ def words_of(name: str) -> list[str]:
     """The words of a field's name."""
     spaced = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
     return [word for word in spaced.split("_") if word]
+
+
+NAMED = {"order", "sort", "sorted", "field", "fields", "column", "columns", "group", "select", "mask", "orderby", "by"}
+"""Words of fields that are to have the names of others."""
 
 
 def is_of_one_call(field: FieldDescriptor) -> bool:
@@ -231,9 +237,12 @@ def scalar_values(field: FieldDescriptor, dictionary: Dictionary) -> list[Scalar
             "%s%n",
             "é\u20ac\U0001f600",
             "a\x00b",
+            " ",
             "-1",
             "a" * 70_000,
         ]
+        if NAMED.intersection(words_of(field.name)):
+            found[3:3] = dictionary.names
         found += [*words, *hinted_words, "a" * 257, *dictionary.given]
         found += [near for word in words[:NEARED] for near in (word + "x", word[:-1], word + "99999") if near]
         for text, length in zip_longest(_TEXTS, long):
@@ -304,14 +313,14 @@ def _any_in_any(depth: int) -> bytes:
 
 _WELL_KNOWN: dict[str, tuple[bytes, ...]] = {
     "google.protobuf.Timestamp": _seconds_and_nanos(
-        (0, 0), (1_700_000_000, 0), (1, 0), (-1, 0), (0, 1), (0, 999_999_999), (253_402_300_799, 999_999_999),
-        (-62_135_596_800, 0), (951_782_400, 0), (2**31, 0), (-(2**31) - 1, 0), (2**32, 0), (1_709_164_800, 0), (1_706_659_200, 0),
-        (253_402_300_800, 0), (-62_135_596_801, 0), (0, -1), (0, 10**9), (2**63 - 1, 0), (-(2**63), 0), (0, 2**31 - 1),
-        (1, -(2**31)), (-1, 1),
+        (0, 0), (1_700_000_000, 0), (253_402_300_800, 0), (-1, 0), (0, 10**9), (-62_135_596_801, 0), (0, -1),
+        (2**63 - 1, 0), (253_402_300_799, 999_999_999), (951_782_400, 0), (1, 0), (0, 1), (0, 999_999_999),
+        (-62_135_596_800, 0), (2**31, 0), (-(2**31) - 1, 0), (2**32, 0), (1_709_164_800, 0), (1_706_659_200, 0),
+        (-(2**63), 0), (0, 2**31 - 1), (1, -(2**31)), (-1, 1),
     ),
     "google.protobuf.Duration": _seconds_and_nanos(
-        (0, 0), (0, 50_000_000), (1, 0), (-1, 0), (3600, 0), (0, 1), (0, -1), (1, 500_000_000), (-1, -999_999_999), (315_576_000_000, 0),
-        (-315_576_000_000, 0), (315_576_000_001, 0), (0, 10**9), (1, -1), (-1, 1), (2**63 - 1, 0),
+        (0, 0), (0, 50_000_000), (1, 0), (-1, 0), (315_576_000_001, 0), (0, 10**9), (0, -1), (2**63 - 1, 0), (3600, 0),
+        (-1, -999_999_999), (0, 1), (1, 500_000_000), (315_576_000_000, 0), (-315_576_000_000, 0), (1, -1), (-1, 1),
         (-(2**63), 0), (0, 2**31 - 1),
     ),
     "google.protobuf.FieldMask": tuple(
