@@ -325,6 +325,7 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "number-of-talk": ("internal-status",),
         "two-at-once": ("property",),
         "deleted-is-listed": ("state",),
+        "place-lost-on-refusal": ("state",),
         "guarded": (),
         "sound": (),
     },
@@ -474,6 +475,8 @@ ZOO: dict[str, dict[str, tuple[str, ...]]] = {
         "dependency-of-itself": ("process-ended",),
         "length-is-believed": ("memory",),
         "pings-are-kept": ("memory",),
+        "two-hundred-connections": ("process-ended",),
+        "window-beyond": ("protocol-violation",),
         "sound": (),
     },
     "loop_meter": {

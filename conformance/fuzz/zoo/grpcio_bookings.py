@@ -35,6 +35,7 @@ KEY = "k-12345678"
 GUARDED = {"guarded", "key-begins-alike", "lists-for-everybody", "key-in-any-metadata"}
 MOST = 500
 WORKERS = 12
+MOST_PLACES = 60
 LANGUAGES = {"en": "en_US", "de": "de_DE"}
 Context = Any
 
@@ -49,6 +50,7 @@ class Bookings:
         self.index: list[str] = []
         self.seen: dict[str, Any] = {}
         self.numbers = 0
+        self.refused = 0
         self.open = 0
         self.languages: dict[str, bytes] = {}
         self.history: list[Any] = []
@@ -83,6 +85,8 @@ class Bookings:
 
     def refuse(self, context: Context, text: str, code: grpc.StatusCode = grpc.StatusCode.INVALID_ARGUMENT) -> None:
         """Abort."""
+        if self.fault == "place-lost-on-refusal":
+            self.refused += 1
         context.abort(code, text)
 
     def check(self, booking: Any, context: Context) -> None:
@@ -111,6 +115,8 @@ class Bookings:
 
     def create(self, request: Any, context: Context) -> Any:
         """A new one, with an id."""
+        if self.refused >= MOST_PLACES:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no place left")
         self.check(request.booking, context)
         made = pb.Booking()
         made.CopyFrom(request.booking)

@@ -13,6 +13,7 @@ import struct
 import sys
 import threading
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +269,8 @@ class Connection:
             if self.fault == "room-lost-with-resets" and stream is not None:
                 # Given back once the message is there.
                 given_back = given_back + len(stream.body) if flags & END_STREAM else 0
+            if self.fault == "window-beyond":
+                given_back = (1 << 31) - 1
             if given_back:
                 self.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", given_back)))
         else:
@@ -490,8 +493,10 @@ def talk(sock: socket.socket, fault: str) -> None:
 def main(port: int, fault: str) -> None:
     """Serve for ever."""
     listener = socket.create_server(("127.0.0.1", port), backlog=512)
-    while True:
+    for number in count():
         sock, _ = listener.accept()
+        if fault == "two-hundred-connections" and number > 200:
+            raise SystemExit(1)
         if fault == "accept-loop-ends" and sock.recv(3, socket.MSG_PEEK) == b"GET":
             raise SystemExit(1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -78,6 +78,11 @@ def legal_forms(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
             expects="any",
         )
     yield case(
+        "a DATA frame of nothing but padding",
+        OPENING + whole + frame(DATA, PADDED, 1, b"\x03\0\0\0") + data,
+        expects="any",
+    )
+    yield case(
         "HEADERS with a priority",
         OPENING + frame(HEADERS, END_HEADERS | PRIORITY_FLAG, 1, b"\0\0\0\0\x0f" + head) + data,
     )

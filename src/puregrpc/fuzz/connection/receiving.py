@@ -34,6 +34,8 @@ __all__ = ["Receiving"]
 CANCEL = 8
 """Where a deadline passes while an answer is written, some servers (grpc-java) reset the call and finish the frame."""
 STREAM_WINDOW = 1 << 20
+MOST_WINDOW = (1 << 31) + (64 << 20)
+"""More than a window may be, and what may be on its way."""
 CONNECTION_WINDOW = 1 << 30
 MAX_FRAME_SIZE = 16384
 FIRST_WINDOW = 65535
@@ -290,6 +292,9 @@ class Receiving(ABC):
             self._flush(stream)
         else:
             self._window += octets
+            if self._window > MOST_WINDOW and not self.raw:
+                self._break("a window beyond 2^31-1 octets (RFC 9113, section 6.9.1)")
+                return
             for each in list(self._waiting):
                 self._flush(each)
 

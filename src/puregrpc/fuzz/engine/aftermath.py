@@ -15,7 +15,7 @@ from puregrpc.fuzz.connection.running import is_simple, run_case
 from puregrpc.fuzz.engine.proving import SLOW_START, Proving, followed
 from puregrpc.fuzz.measures.growth import cancelling
 from puregrpc.fuzz.phases.names import is_reading
-from puregrpc.fuzz.phases.together import FULL, behind_many, between, refused_again
+from puregrpc.fuzz.phases.together import FULL, behind_many, between, many_at_once, refused_again
 from puregrpc.wire.status import StatusCode
 
 __all__ = ["BUSY_SOON", "MOST_KEPT", "Aftermath"]
@@ -55,10 +55,6 @@ class Aftermath(Proving):
         for profile in self.profiles.values():
             if not profile.is_steady or profile.is_changed:
                 continue
-            if is_ok(profile) and profile.refused and self._is_full(profile):
-                profile.is_changed = True
-                self._find_full(profile)
-                continue
             if not is_reading(profile.method.name):
                 mine = [case for case in recent if case.method == profile.path and case.level in ("schema", "sequence")]
                 if mine and self._is_refused(profile):
@@ -88,6 +84,21 @@ class Aftermath(Proving):
             if answer is None or answer.code not in (*REFUSALS, StatusCode.UNAVAILABLE):
                 return False
         return True
+
+    def _refusals(self, profiles: Sequence[Profile]) -> None:
+        """Whether methods lose their room to calls that they refuse."""
+        if not self.target.can_restart or self.target.start_seconds > SLOW_START:
+            return
+        for profile in profiles:
+            if profile.ordinary_codes != {0}:
+                continue
+            for octets in list(profile.refused.values()):
+                case = many_at_once(profile.path, profile.fields, octets)
+                self._count(case)
+                run_case(case, self.target, deadline=self.options.deadline)
+                if self._is_full(profile):
+                    self._find_full(profile)
+                    break
 
     def _is_full(self, profile: Profile) -> bool:
         """Whether a method says that it has no room left, and not for a moment."""

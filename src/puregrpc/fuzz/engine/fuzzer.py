@@ -95,6 +95,7 @@ class Fuzzer(Measuring):
                 self._drive("counted", counted_cases(ending, self.generator, self._ask), 0.46)
                 self._drive("together", in_turn([planner.together(each) for each in steady], 1), 0.475)
                 self._drive("together", planner.mixed(ending), 0.49)
+                self._refusals(ending)
                 self._volleys(steady, 0.5)
                 # What those before have left may be what is to be told from what there was.
                 self._fresh()

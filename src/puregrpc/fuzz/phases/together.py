@@ -20,6 +20,7 @@ __all__ = [
     "behind_refusals",
     "bursts",
     "given_twice",
+    "many_at_once",
     "mixed",
     "moved",
     "refused_again",
@@ -123,6 +124,14 @@ def behind_many(
         steps += [Step("open", number, other), Step("message", number, octets=message_of_it, end=True)]
         steps.append(Step("wait", number, until="end"))
     return between(Case("sequence", path, tuple(steps), "any", f"{times} times"), fields, octets)
+
+
+def many_at_once(path: str, fields: Fields, octets: bytes) -> Case:
+    """Many calls that are refused, some at a time."""
+    steps: list[Step] = []
+    for number in range(0, FULL, MANY_REFUSED):
+        steps += [Step("burst", number, fields, message(octets), code=MANY_REFUSED), Step("wait", until="all")]
+    return Case("sequence", path, tuple(steps), "any", f"{FULL} calls that are refused")
 
 
 def between(case: Case, fields: Fields, octets: bytes) -> Case:
