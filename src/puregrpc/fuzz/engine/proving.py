@@ -133,7 +133,8 @@ class Proving(Watching):
                 return
             count += 1
             if self._ask(profile, SOON) is None:
-                seen = self._down_by_now()
+                # Who is about to end takes a moment.
+                seen = self._down()
         if not self._revive():
             return
         steps: list[Step] = []
