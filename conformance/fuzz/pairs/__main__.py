@@ -124,6 +124,11 @@ PAIRS = {
         Version("python@1.56.0"), Version("python@1.56.2"), "accepted-invalid", "an integer of HPACK",
         others=("a call behind one with", "after its end"),
     ),
+    "connections": Pair(
+        "CVE-2023-4785", "an error of accept ends the listener",
+        Version("python@1.56.0"), Version("python@1.56.2"), "not-served", "a second, fresh connection",
+        levels="frame", files=256,
+    ),
     "table": Pair(
         "CVE-2024-7246", "a call takes the fault of another one's fields from the dynamic table",
         Version("python@1.65.1"), Version("python@1.65.4"), "state", "a call behind one with",
