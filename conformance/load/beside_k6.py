@@ -20,6 +20,7 @@ from typing import Any
 from conformance.load.call_cases import CALL_CASES
 from conformance.load.case import MARK, Case
 from conformance.load.cases import CASES
+from conformance.load.edge_cases import EDGE_CASES
 from conformance.load.further_cases import FURTHER_CASES
 from conformance.load.odd_cases import ODD_CASES
 from conformance.load.phase_cases import PHASE_CASES
@@ -197,6 +198,7 @@ def main() -> int:
             + SELECTOR_CASES
             + UNTRIED_CASES
             + FURTHER_CASES
+            + EDGE_CASES
         ):
             if names and case.name not in names:
                 continue

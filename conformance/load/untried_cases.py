@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from conformance.load.case import Case
 
 __all__ = ["UNTRIED_CASES"]
@@ -25,9 +27,10 @@ def flags(name: str, *arguments: str, text: str = '{"iterations": 2}') -> Case:
     return Case(name=name, options=text, javascript=NOTHING[0], python=NOTHING[1], arguments=arguments)
 
 
-def scenario(name: str, text: str, *, compares_counts: bool = True) -> Case:
+def scenario(name: str, text: str, *, compares_counts: bool = True, compares_summary: bool = True) -> Case:
     """One scenario."""
-    return options(name, f'{{"scenarios": {{"a": {text}}}}}', compares_counts=compares_counts)
+    made = options(name, f'{{"scenarios": {{"a": {text}}}}}', compares_counts=compares_counts)
+    return replace(made, compares_summary=compares_summary)
 
 
 def threshold(name: str, text: str) -> Case:

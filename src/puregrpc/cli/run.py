@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,6 +149,8 @@ def _has_unit(time: str, option: str) -> None:
 
 def _pair(text: str, option: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
+    if name and not equals and option == "--env":
+        return name, os.environ.get(name, "")
     if not equals or not name or (option == "--tag" and not value):
         raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
     return name, value

@@ -201,9 +201,14 @@ class Activity:
         own = {**metrics.tags, **surroundings.tags}
         durations = metrics.metric("iteration_duration", "trend", "time").with_tags(own)
         durations.followed_by(metrics.metric("iterations", "counter").with_tags(own), 1.0)
-        for name in ("data_sent", "data_received"):  # which are told even if nothing is sent
-            metrics.metric(name, "counter", "data").with_tags(own).note(0)
         return durations
+
+    def tell_traffic(self) -> None:
+        """What was sent and received is told even if that is nothing, once an iteration was begun."""
+        if self.latest is not None:
+            metrics = self.test.metrics
+            for name in ("data_sent", "data_received"):
+                metrics.metric(name, "counter", "data").with_tags({**metrics.tags, **self.surroundings.tags}).note(0)
 
     # -- what executors use
 

@@ -50,6 +50,7 @@ async def carry_out(activity: Activity, begins_at: float) -> None:
         await crew.end(kernel.now() + scenario.graceful_stop)
     finally:
         crew.cancel()
+        activity.tell_traffic()
         activity.is_over = True
 
 

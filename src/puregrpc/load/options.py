@@ -214,7 +214,7 @@ def _trend_stats(value: object, where: str) -> tuple[str, ...]:
     from puregrpc.metrics.sinks import TrendSink
 
     if isinstance(value, str):
-        value = [part.strip() for part in value.split(",")]
+        value = [part.strip() for part in value.split(",")] if value.strip() else []
     if not isinstance(value, Sequence):
         raise LoadError(f"{where}: a list such as ['avg', 'p(99)'] is expected, not {value!r}")
     for name in value:

@@ -19,7 +19,7 @@ __all__ = ["CsvLines", "JsonLines", "to_dict"]
 
 def to_dict(metrics: Metrics, *, trend_stats: Sequence[str] | None = None) -> dict[str, Any]:
     """See `Metrics.to_dict`. Submetrics that thresholds are on stand beside their metric."""
-    stats = tuple(trend_stats or TREND_STATS)
+    stats = tuple(TREND_STATS if trend_stats is None else trend_stats)
     results: dict[str, dict[str, Any]] = {}
     for result in metrics.judge():
         results.setdefault(result.metric, {})[result.threshold.source] = {"ok": result.ok}

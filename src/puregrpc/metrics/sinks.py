@@ -117,7 +117,7 @@ class GaugeSink(Sink):
         super().__init__()
         self.last = 0.0
         self.minimum = math.inf
-        self.maximum = -math.inf
+        self.maximum = 0.0  # as k6 has it: never below
 
     def add(self, value: float) -> None:
         self.count += 1

@@ -59,7 +59,7 @@ def summary(
     mode: Mode | None = None,
 ) -> str:
     """See `Metrics.summary`."""
-    style = Style(tuple(trend_stats or TREND_STATS), time_unit)
+    style = Style(tuple(TREND_STATS if trend_stats is None else trend_stats), time_unit)
     results = metrics.judge()
     if mode == "legacy":
         return "\n".join([*_grouped_checks(metrics, "     "), *_legacy_rows(metrics, results, style), ""])
@@ -325,6 +325,7 @@ def _thresholds(metrics: Metrics, results: list[ThresholdResult], time_unit: str
                 else:
                     actual = _value(result.actual, metrics[name].contains, time_unit)
                 mark = YES if result.ok else NO
-                lines.append(f"{indent}{mark} '{result.threshold.source.strip()}' {method}={actual}")
+                unequal = "!" * (result.threshold.operator == "!=")  # as k6, which cuts it off at the sign's end
+                lines.append(f"{indent}{mark} '{result.threshold.source.strip()}' {method}{unequal}={actual}")
         lines.append("")
     return lines
