@@ -272,7 +272,7 @@ class Run(Course):
             "paused": self._is_paused,
             "vus": self._all_counts().vus,
             "vus-max": self._most_users(),
-            "stopped": all(each.is_stopping for each in self.activities),
+            "stopped": bool(self.activities) and all(each.is_stopping for each in self.activities),
             "running": bool(self.activities) and not self.is_over,
             "tainted": False,
         }
