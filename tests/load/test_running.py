@@ -275,6 +275,7 @@ def test_a_threshold_that_ends_the_run(write: Write, delay: str | None, most: fl
         ("def default(:", 107, "script.py:2: invalid syntax"),
         ("1 / 0", 107, "script.py:2: ZeroDivisionError: division by zero"),
         ("x = 1", 255, "there is no function 'default'"),
+        ("def defualt(): pass", 255, "there is no function 'default'; there is 'defualt'"),
         ("options = {'vus': 'x', 'duration': 1}\ndef default(): pass", 104, "options.vus: a whole number"),
         ("options = {'thresholds': {'nothing': ['p(95)<1']}}\ndef default(): pass", 104, "no such metric"),
         ("options = {'thresholds': {'checks': ['p(95)<1']}}\ndef default(): pass", 104, "a rate has rate, not p(95)"),

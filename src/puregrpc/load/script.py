@@ -7,6 +7,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -56,7 +57,10 @@ class Script:
         if found is None:
             what = "" if name == "default" else f", which scenario {scenario!r} executes"
             status = ExitStatus.INVALID if what else ExitStatus.NO_SCRIPT
-            raise LoadError(f"{self.name}: there is no function {name!r}{what}", status)
+            own = [each for each, value in self._namespace.items() if inspect.isfunction(value)]
+            near = get_close_matches(name, own, 1)
+            hint = f"; there is {near[0]!r}" if near else ""
+            raise LoadError(f"{self.name}: there is no function {name!r}{what}{hint}", status)
         if inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found):
             raise LoadError(f"{self.name}: {name}() has a yield in it: to call it would do nothing")
         return found
