@@ -17,6 +17,7 @@ from puregrpc.fuzz.frames.probe import (
     OPENING,
     PING,
     PREFACE,
+    PRIORITY,
     RST_STREAM,
     SETTINGS,
     Handlers,
@@ -117,6 +118,20 @@ def pings() -> Iterator[bytes]:
     yield OPENING
     for _ in range(20):
         yield frame(PING, 0, 0, bytes(8)) * 90
+
+
+def first_requests() -> Iterator[bytes]:
+    """One small request each, all at once."""
+    yield OPENING + small_requests((1,))
+
+
+def frames_of_every_type() -> Iterator[bytes]:
+    """Frames of all unknown types, of PRIORITY, and of a setting that there is not."""
+    yield OPENING
+    for kind in range(0x0A, 0x100):
+        yield frame(kind, 0xFF, 0, bytes(64))
+    for number in range(1, 41, 2):
+        yield frame(PRIORITY, 0, number, bytes(5)) + frame(SETTINGS, 0, 0, b"\xf0\xf0" + bytes(4))
 
 
 def nothing() -> Iterator[bytes]:
@@ -370,6 +385,8 @@ HALF_OPEN = 30.0
 
 CROWDS: tuple[Crowd, ...] = (
     Crowd("nothing", nothing),
+    Crowd("first-requests", first_requests),
+    Crowd("frames-of-every-type", frames_of_every_type),
     Crowd("half-prefaces", half_prefaces),
     Crowd("half-frames", half_frames),
     Crowd("half-data-frames", half_data_frames, "deaf"),
