@@ -93,14 +93,15 @@ class ReadingSelector(BaseSelector):
         except InterruptedError:
             return ready
         for descriptor, event in events:
-            reader = readers.get(descriptor)
-            if reader is not None:
-                serve(reader, event)
-                continue
             key = self._keys.get(descriptor)
             if key is not None:
                 found = (EVENT_WRITE if event & ~READABLE else 0) | (EVENT_READ if event & ~WRITABLE else 0)
                 ready.append((key, found & key.events))
+        # What is called may close sockets, and open others that have their descriptors.
+        for descriptor, event in events:
+            reader = readers.get(descriptor)
+            if reader is not None:
+                serve(reader, event)
         return ready
 
     def close(self) -> None:
