@@ -30,6 +30,8 @@ FLOOD_SECONDS = 2.5
 """How long a flood goes on at most."""
 OWN_FILES = 64
 """Beside the connections of a crowd."""
+TRIES, SOON = 6, 0.25
+"""How often a connection of a crowd is begun, and for how many seconds."""
 SETTLING_SECONDS = 2.5
 """How long its end is waited for."""
 
@@ -232,7 +234,7 @@ def _crowd(step: Step, target: Target, meanwhile: Callable[[], bool] | None) -> 
     before = _more_files(step.code)
     try:
         for _ in range(step.code):
-            link = target.link(1.0, raw=True)
+            link = _connected(target)
             if step.octets:
                 link.send(step.octets, 0.5)
             if step.until == "reset":
@@ -248,6 +250,14 @@ def _crowd(step: Step, target: Target, meanwhile: Callable[[], bool] | None) -> 
         for link in links:
             link.close()
         _more_files(0, before)
+
+
+def _connected(target: Target) -> Link:
+    """One of many connections: the queue of who listens may be full for a moment, and what comes then is dropped."""
+    for _ in range(TRIES):
+        with contextlib.suppress(TimeoutError):
+            return target.link(SOON, raw=True)
+    return target.link(1.0, raw=True)
 
 
 def _more_files(count: int, wanted: int = 0) -> int:
