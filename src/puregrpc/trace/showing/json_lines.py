@@ -101,7 +101,7 @@ def describe_entry(entry: Frame | Stretch) -> dict[str, object]:
 
 
 def _part(part: Part) -> dict[str, object]:
-    told: dict[str, object] = {"label": part.label, "value": part.value, "spans": [list(span) for span in part.spans]}
+    told: dict[str, object] = {"label": part.label, "value": part.value, "spans": part.spans}
     if part.rule is not None:
         told["rule"] = str(part.rule)
     for name in ("note", "problem", "explained_by"):
