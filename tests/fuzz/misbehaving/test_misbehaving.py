@@ -19,6 +19,7 @@ from puregrpc.fuzz.misbehaving.clients import ClientOutcome, fuzz_client, judge_
 from puregrpc.fuzz.misbehaving.misbehaviours import MISBEHAVIOURS
 from puregrpc.fuzz.values.field_values import Dictionary
 from puregrpc.fuzz.values.generate import Generator
+from puregrpc.fuzz.values.meaning import is_beyond
 from puregrpc.schema import Registry, load_files
 from puregrpc.testing import MisbehavingServer
 
@@ -138,6 +139,7 @@ def test_our_client_reads_what_the_schema_allows_and_refuses_the_rest() -> None:
         for path in ("/shop.v1.Shop/Quote", "/shop.v1.Shop/ListItems"):
             method = registry.method(path)
             decode = codec.decoder(method.output_type)
+            parse = registry.message_class(method.output_type).FromString
             for case in list(answer_cases(Generator(registry, Dictionary(())), method))[:200]:
                 misbehaviour = misbehaviour_of(case_from_json(case_to_json(case)))
                 # A connection takes the case that there is when it comes.
@@ -148,7 +150,10 @@ def test_our_client_reads_what_the_schema_allows_and_refuses_the_rest() -> None:
                         outcome = "handled"
                     except (RpcError, DecodeError):
                         outcome = "error"
-                assert misbehaviour.right in ("any", outcome), case.about
+                right: str = misbehaviour.right
+                if right == "handled" and is_beyond(parse(case.messages[0])):
+                    right = "error"  # dicts have dates as JSON has them, which ends with the year 9999
+                assert right in ("any", outcome), case.about
                 assert server.paths == [path]
 
 
