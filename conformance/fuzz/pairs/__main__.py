@@ -53,7 +53,7 @@ PAIRS = {
     "path": Pair(
         "CVE-2026-33186", "a path without its slash is routed, past the rules for it",
         Version("go@v1.79.2"), Version("go@v1.79.3"), "accepted-invalid", "a path without its slash",
-        others=("without an authority", "octet"),
+        others=("without an authority", "octet", "not read"),
     ),
     "authority": Pair(
         "CVE-2026-84445", "a call without an authority is served",
