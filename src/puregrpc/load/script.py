@@ -7,7 +7,6 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -55,6 +54,8 @@ class Script:
         """The function that a scenario executes. Raises LoadError."""
         found = self.function(name)
         if found is None:
+            from difflib import get_close_matches  # most do without
+
             what = "" if name == "default" else f", which scenario {scenario!r} executes"
             status = ExitStatus.INVALID if what else ExitStatus.NO_SCRIPT
             own = [each for each, value in self._namespace.items() if inspect.isfunction(value)]
