@@ -10,6 +10,7 @@ from puregrpc.fuzz.cases.case import Case
 from puregrpc.fuzz.checks.leaks import leak_in, unbase64
 from puregrpc.fuzz.checks.replies import Replies
 from puregrpc.fuzz.checks.words import (
+    BUSY,
     INTERNAL,
     REFUSED_AUTH,
     Check,
@@ -180,16 +181,7 @@ class Judge:
         if signature(answer) == signature(before) or (answer.code in INTERNAL and before.code not in INTERNAL):
             return  # the latter is a finding by itself
         is_late = answer.reset == 8 and answer.seconds >= (case.seconds or self.deadline) * LATE_PART
-        if (
-            is_late
-            or answer.reset in (7, 11)
-            or answer.code
-            in (
-                StatusCode.RESOURCE_EXHAUSTED,
-                StatusCode.UNAVAILABLE,
-                StatusCode.DEADLINE_EXCEEDED,
-            )
-        ):
+        if is_late or answer.reset in (7, 11) or answer.code in BUSY:
             return  # a server may say that it has too much to do; what is late is another check's
         check: Check = "state" if case.expects == "follows" else "protocol-violation"
         found.append(

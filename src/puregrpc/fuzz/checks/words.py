@@ -13,7 +13,9 @@ from puregrpc.proto.descriptors import MethodDescriptor
 from puregrpc.wire.status import StatusCode
 
 __all__ = [
+    "BUSY",
     "CHECKS",
+    "NOT_SERVED",
     "REFUSALS",
     "Check",
     "Observation",
@@ -67,6 +69,10 @@ CHECKS: dict[Check, str] = {
 
 REFUSALS = (3, 9, 11)
 """INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE."""
+BUSY = {StatusCode.DEADLINE_EXCEEDED, StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE}
+"""Of a server that has too much to do."""
+NOT_SERVED = {None, *BUSY}
+"""Of a method that has no room left."""
 INTERNAL = {StatusCode.UNKNOWN, StatusCode.INTERNAL, StatusCode.DATA_LOSS}
 REFUSED_AUTH = {StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED}
 

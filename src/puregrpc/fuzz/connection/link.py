@@ -18,23 +18,23 @@ from puregrpc.fuzz.connection.connecting import LinkOptions
 from puregrpc.fuzz.connection.receiving import (
     CONNECTION_WINDOW,
     FIRST_WINDOW,
-    MAX_FRAME_SIZE,
     MOST_HEADERS,
     STREAM_WINDOW,
     Receiving,
 )
 from puregrpc.fuzz.frames.probe import (
-    CONTINUATION,
     DATA,
     END_HEADERS,
     END_STREAM,
     HEADERS,
+    MAX_FRAME_SIZE,
     PREFACE,
     RST_STREAM,
     SETTINGS,
     Fields,
     block,
     frame,
+    in_frames,
     message,
     window,
 )
@@ -94,11 +94,7 @@ class Link(Receiving):
         if len(octets) <= MAX_FRAME_SIZE:
             self.send(frame(HEADERS, flags, stream, octets) + more)
         else:
-            pieces = [octets[at : at + MAX_FRAME_SIZE] for at in range(0, len(octets), MAX_FRAME_SIZE)]
-            out = frame(HEADERS, flags & ~END_HEADERS, stream, pieces[0])
-            for piece in pieces[1:]:
-                out += frame(CONTINUATION, END_HEADERS if piece is pieces[-1] else 0, stream, piece)
-            self.send(out + more)
+            self.send(in_frames(stream, octets, flags & ~END_HEADERS) + more)
         return answer
 
     def expect(self, stream: int) -> Answer:

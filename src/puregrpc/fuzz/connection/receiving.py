@@ -14,6 +14,7 @@ from puregrpc.fuzz.frames.probe import (
     END_STREAM,
     GOAWAY,
     HEADERS,
+    MAX_FRAME_SIZE,
     PADDED,
     PING,
     PRIORITY,
@@ -37,7 +38,6 @@ STREAM_WINDOW = 1 << 20
 MOST_WINDOW = (1 << 31) + (64 << 20)
 """More than a window may be, and what may be on its way."""
 CONNECTION_WINDOW = 1 << 30
-MAX_FRAME_SIZE = 16384
 FIRST_WINDOW = 65535
 PRIORITY_FLAG = 0x20
 MOST_HEADERS = 1 << 20

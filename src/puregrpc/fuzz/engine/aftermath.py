@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from puregrpc.fuzz.cases.case import Case, Step
-from puregrpc.fuzz.checks.words import REFUSALS, Observation, Profile, signature
+from puregrpc.fuzz.checks.words import NOT_SERVED, REFUSALS, Observation, Profile, signature
 from puregrpc.fuzz.connection.running import is_simple, run_case
 from puregrpc.fuzz.engine.proving import SLOW_START, Proving, followed
 from puregrpc.fuzz.measures.growth import cancelling
@@ -71,7 +71,7 @@ class Aftermath(Proving):
         seen = set()
         for _ in range(2):
             answer = self._ask(profile)
-            if answer is None or not answer.ended or answer.code in (None, 4, 8, 14):
+            if answer is None or not answer.ended or answer.code in NOT_SERVED:
                 return False
             seen.add(signature(answer))
         return len(seen) == 1 and profile.first not in seen

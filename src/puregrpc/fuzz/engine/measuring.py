@@ -10,7 +10,7 @@ from itertools import cycle
 from threading import Thread
 
 from puregrpc.fuzz.cases.case import Case, Step
-from puregrpc.fuzz.checks.words import Check, Observation, Profile, signature
+from puregrpc.fuzz.checks.words import NOT_SERVED, Check, Observation, Profile, signature
 from puregrpc.fuzz.connection.running import run_case
 from puregrpc.fuzz.connection.storm import AT_ONCE, Storm
 from puregrpc.fuzz.connection.target import Target
@@ -39,8 +39,6 @@ HEARD_OF = frozenset({"hpack-bombs"})
 MANY_CALLS = 20
 """A case of so many calls is not looked at for what it takes: it is out of proportion to its octets by itself."""
 VOLLEYS = 10
-NOT_SERVED = (None, 4, 8, 14)
-"""Statuses of a method that has no room left: none, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE."""
 STORM = 1024
 """Frame cases on one connection."""
 

@@ -13,7 +13,7 @@ from puregrpc.fuzz.cases.answer import Answer
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.cases.sequences import MARK
 from puregrpc.fuzz.checks.judge import Judge
-from puregrpc.fuzz.checks.words import Observation, Profile, violation
+from puregrpc.fuzz.checks.words import BUSY, Observation, Profile, violation
 from puregrpc.fuzz.connection.link import Link
 from puregrpc.fuzz.connection.running import SLACK, Outcome, body_of, run_case
 from puregrpc.fuzz.connection.target import Target
@@ -151,7 +151,7 @@ class Watching:
         if profile is None or case.expects not in ("same", "follows") or not profile.is_steady:
             return None
         answer = self._ask(profile)
-        if answer is not None and answer.code not in (4, 8, 14):
+        if answer is not None and answer.code not in BUSY:
             profile.answer = answer
         return answer
 

@@ -10,9 +10,9 @@ import hpack
 
 __all__ = [
     "ACK", "CONTINUATION", "DATA", "END_HEADERS", "END_STREAM", "GOAWAY", "GRPC_REQUEST", "GRPC_RESPONSE", "HEADERS",
-    "OPENING", "PADDED", "PING", "PREFACE", "PRIORITY", "PUSH_PROMISE", "RST_STREAM", "SETTINGS", "SETTINGS_ACK",
-    "WINDOW_UPDATE", "Fields", "Handlers", "Probe", "Sound", "block", "frame", "indexed", "message", "opening",
-    "plain_integer", "plain_literal", "window",
+    "MAX_FRAME_SIZE", "OPENING", "PADDED", "PING", "PREFACE", "PRIORITY", "PUSH_PROMISE", "RST_STREAM", "SETTINGS",
+    "SETTINGS_ACK", "WINDOW_UPDATE", "Fields", "Handlers", "Probe", "Sound", "block", "frame", "in_frames", "indexed",
+    "message", "opening", "plain_integer", "plain_literal", "window",
 ]  # fmt: skip
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -20,6 +20,8 @@ DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDO
 END_STREAM = ACK = 0x01
 END_HEADERS = 0x04
 PADDED = 0x08
+MAX_FRAME_SIZE = 16_384
+"""Octets that every endpoint takes (RFC 9113, section 4.2)."""
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -88,6 +90,18 @@ def opening(**settings: int) -> bytes:
 def block(fields: Fields) -> bytes:
     """A header block that leaves the dynamic table as it is."""
     return b"".join(b"\x00" + plain_literal(name) + plain_literal(value) for name, value in fields)
+
+
+def in_frames(stream: int, octets: bytes, flags: int = 0) -> bytes:
+    """A header block in HEADERS, with these flags beside END_HEADERS, and CONTINUATION."""
+    parts = [octets[at : at + MAX_FRAME_SIZE] for at in range(0, len(octets), MAX_FRAME_SIZE)]
+    last = len(parts) - 1
+    return b"".join(
+        frame(CONTINUATION, END_HEADERS if number == last else 0, stream, part)
+        if number
+        else frame(HEADERS, flags if last else flags | END_HEADERS, stream, part)
+        for number, part in enumerate(parts)
+    )
 
 
 def plain_literal(octets: bytes) -> bytes:

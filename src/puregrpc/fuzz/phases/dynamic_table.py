@@ -7,29 +7,15 @@ from collections.abc import Iterator
 import hpack
 
 from puregrpc.fuzz.cases.case import Case, Step
-from puregrpc.fuzz.checks.words import Observation, signature
+from puregrpc.fuzz.checks.words import BUSY, Observation, signature
 from puregrpc.fuzz.connection.running import Outcome
-from puregrpc.fuzz.frames.probe import (
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
-    END_STREAM,
-    HEADERS,
-    OPENING,
-    Fields,
-    block,
-    frame,
-    message,
-)
+from puregrpc.fuzz.frames.probe import DATA, END_STREAM, OPENING, Fields, block, frame, in_frames, message
 
 __all__ = ["behind_refused", "told_apart"]
 
-FRAME_SIZE = 16_384
 BEFORE, REFUSED, BEHIND = 1, 3, 5
 """Streams."""
 REFERENCE = "RFC 7541, section 2.2; CVE-2024-7246 (grpc)"
-BUSY = {4, 8, 14}
-"""Statuses of a server that has too much to do."""
 LAST_FIELD = (b"x-last", b"1")
 ODD_FIELDS = (
     ("metadata that are no base64", b"x-odd-bin", b"!"),
@@ -57,12 +43,7 @@ def behind_refused(path: str, fields: Fields, octets: bytes) -> Iterator[Case]:
 
 
 def _call(stream: int, head: bytes, body: bytes) -> bytes:
-    pieces = [head[at : at + FRAME_SIZE] for at in range(0, len(head), FRAME_SIZE)]
-    out = b"".join(
-        frame(CONTINUATION if at else HEADERS, END_HEADERS if at == len(pieces) - 1 else 0, stream, piece)
-        for at, piece in enumerate(pieces)
-    )
-    return out + frame(DATA, END_STREAM, stream, body)
+    return in_frames(stream, head) + frame(DATA, END_STREAM, stream, body)
 
 
 def told_apart(case: Case, outcome: Outcome) -> list[Observation]:

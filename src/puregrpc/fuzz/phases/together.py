@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from puregrpc.fuzz.cases.case import Case, Step
 from puregrpc.fuzz.cases.headers import without_deadline
-from puregrpc.fuzz.checks.words import INTERNAL, Observation, signature
+from puregrpc.fuzz.checks.words import BUSY, INTERNAL, Observation, signature
 from puregrpc.fuzz.connection.running import Outcome
 from puregrpc.fuzz.frames.probe import Fields, message
 from puregrpc.fuzz.values.fields import raw_value
@@ -41,8 +41,6 @@ MIXTURES = 3
 VOLLEY = 3000
 PATIENCE = 10.0
 """Seconds until all of them are to be answered."""
-BUSY = {4, 8, 14}
-"""Statuses of a server that has too much to do."""
 UNAVAILABLE = 14
 MANY_REFUSED = 20
 """Calls, more than it takes until somebody thinks that nothing works any more."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from puregrpc.fuzz.frames.floods.making import NEXT_REQUEST, Floods, asked, begun, on_streams, repeated, request
 from puregrpc.fuzz.frames.probe import (
     ACK,
-    CONTINUATION,
     DATA,
     END_HEADERS,
     END_STREAM,
@@ -22,6 +21,7 @@ from puregrpc.fuzz.frames.probe import (
     WINDOW_UPDATE,
     block,
     frame,
+    in_frames,
     message,
     opening,
     plain_literal,
@@ -33,20 +33,7 @@ __all__ = ["FLOODS"]
 _FLOODS = Floods()
 
 PRIORITY_FLAG = 0x20
-LARGE_FRAME = 16 << 10
 CANCEL = b"\0\0\0\x08"
-
-
-def in_frames(stream_id: int, octets: bytes, flags: int = 0) -> bytes:
-    """A header block in HEADERS and CONTINUATION."""
-    parts = [octets[at : at + LARGE_FRAME] for at in range(0, len(octets), LARGE_FRAME)]
-    last = len(parts) - 1
-    return b"".join(
-        frame(CONTINUATION, END_HEADERS if number == last else 0, stream_id, part)
-        if number
-        else frame(HEADERS, flags if last else flags | END_HEADERS, stream_id, part)
-        for number, part in enumerate(parts)
-    )
 
 
 @_FLOODS.flood("RFC 9113, section 10.5", "closes")
