@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from puregrpc.client.results.records import HealthStatus, Response
 from puregrpc.errors import Error, InvalidArgument
 from puregrpc.metrics import Metrics, Series, current_metrics, tag_values
-from puregrpc.metrics.current import Surroundings, check_own_name, current_surroundings
+from puregrpc.metrics.current import Surroundings, check_own_name, current_surroundings, taken_by
 
 __all__ = ["Failure", "check", "fail", "how_to_sleep", "sleep"]
 
@@ -62,8 +62,9 @@ def check(
 def _series(where: Metrics, name: str, surroundings: Surroundings, extra: dict[str, str] | None) -> Series:
     """Where the results of a check go."""
     check_own_name(name)
-    tags = {**where.tags, **surroundings.tags, **(extra or {}), "check": name}
-    series = where.metric("checks", "rate").with_tags(tags)
+    taking = taken_by(where)
+    tags = {**taking.tags, **surroundings.tags, **(extra or {}), "check": name}
+    series = taking.metric("checks", "rate").with_tags(tags)
     return where.keep((name, surroundings.key), series) if extra is None else series
 
 

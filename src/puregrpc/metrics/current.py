@@ -29,6 +29,7 @@ __all__ = [
     "surrounded_by",
     "tag_value",
     "tag_values",
+    "taken_by",
 ]
 
 T = TypeVar("T")
@@ -98,6 +99,15 @@ surround = _surroundings.set
 def running_metrics() -> Metrics | None:
     """The registry of the load run that this code is part of; None in a plain script."""
     return _running.get()
+
+
+def taken_by(metrics: Metrics) -> Metrics:
+    """Who takes what a client measures in this code: the load run that it is part of, or else its own ``metrics``.
+
+    Those that somebody has given to a client take all that it measures.
+    """
+    running = _running.get()
+    return metrics if running is None or metrics.include is not SCRIPT else running
 
 
 def current_metrics() -> Metrics:

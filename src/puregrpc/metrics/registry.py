@@ -192,7 +192,7 @@ class Metrics:
         self.batch_listeners: tuple[Callable[[Series, Sequence[float] | Sink], None], ...] = ()
         self.quick: dict[object, Series] = {}
         """Series by what else finds them than their tags; see `keep`."""
-        self._include = include
+        self.include = include
         self._metrics: dict[str, Metric] = {}
         self._thresholds: dict[str, list[Threshold]] = {}
         self._began = time.monotonic()
@@ -363,8 +363,8 @@ class Metrics:
         self._update()
         own = dict(self._metrics)
         yield from own.values()
-        if self._include is not None:
-            yield from (metric for metric in self._include if metric.name not in own)
+        if self.include is not None:
+            yield from (metric for metric in self.include if metric.name not in own)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.find(name) is not None
@@ -380,11 +380,11 @@ class Metrics:
         """The metric of this name, or None."""
         self._update()
         found = self._metrics.get(name)
-        return self._include.find(name) if found is None and self._include is not None else found
+        return self.include.find(name) if found is None and self.include is not None else found
 
     def sinks(self, name: str, tags: Tags | None = None) -> Sink | None:
         """All samples of a metric that have these tags, those of the included metrics too; None: no such metric."""
-        every = (metrics.find(name) for metrics in (self, self._include) if metrics is not None)
+        every = (metrics.find(name) for metrics in (self, self.include) if metrics is not None)
         unique = list({id(metric): metric for metric in every if metric is not None}.values())
         if not unique:
             return None

@@ -20,11 +20,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from weakref import ref
+from weakref import WeakSet, ref
 
 from puregrpc.kernel.process import THIS_PROCESS
 from puregrpc.metrics import Metrics
-from puregrpc.metrics.current import OUTSIDE, Surroundings, current_surroundings
+from puregrpc.metrics.current import OUTSIDE, Surroundings, current_surroundings, taken_by
 from puregrpc.metrics.registry import Metric, Series
 
 if TYPE_CHECKING:
@@ -39,14 +39,17 @@ MAX_STATUSES = 32
 
 
 class Meter:
-    """Takes the samples of one client."""
+    """Takes the samples of one client. They go to its metrics, or to those of the load run that it is used in."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
+        self.connections: WeakSet[TrafficMeter] = WeakSet()
+        """What measures its connections."""
+        self._elsewhere: Meter | None = None
         self.duration = metrics.metric("grpc_req_duration", "trend", "time")
         self.planned = metrics.metric("grpc_req_planned_duration", "trend", "time")
         self.failed = metrics.metric("grpc_req_failed", "rate")
-        self._connect = metrics.metric("grpc_connect_duration", "trend", "time")
+        self.connect = metrics.metric("grpc_connect_duration", "trend", "time")
         self._sent = metrics.metric("data_sent", "counter", "data")
         self._received = metrics.metric("data_received", "counter", "data")
         self.streams = metrics.metric("grpc_streams", "counter")
@@ -57,6 +60,20 @@ class Meter:
         self.message_latency = metrics.metric("grpc_streams_msg_latency", "trend", "time")
         self._calls: dict[tuple[str, str, Surroundings], CallSeries] = {}
         self._streams: dict[tuple[str, str, Surroundings], StreamSeries] = {}
+
+    def here(self) -> Meter:
+        """The one that takes what this code measures. What a load run is to see has no other place of its own."""
+        metrics = taken_by(self.metrics)
+        if metrics is self.metrics:
+            return self
+        found = self._elsewhere
+        if found is None or found.metrics is not metrics:
+            found = self._elsewhere = Meter(metrics)
+            with self.metrics.lock:
+                connections = list(self.connections)
+            for connection in connections:
+                connection.go_on_at(found)
+        return found
 
     def call(self, address: str, path: str, user_tags: Tags) -> CallMeter:
         """A call begins. ``path`` is ``/pkg.Service/Method``, or empty for one that is not the user's."""
@@ -76,7 +93,8 @@ class Meter:
 
     def connected(self, milliseconds: float) -> None:
         """A connection was made."""
-        self._connect.add(milliseconds, {**self.metrics.tags, **current_surroundings().tags})
+        here = self.here()
+        here.connect.add(milliseconds, {**here.metrics.tags, **current_surroundings().tags})
 
     def traffic(self, sent: int, received: int, tags: Tags | None = None) -> None:
         """So many octets more have gone over the connections."""
@@ -87,12 +105,14 @@ class Meter:
     def calls(self, address: str, path: str, surroundings: Surroundings, user_tags: Tags) -> CallSeries:
         """Where the samples of calls with the same tags go."""
         if user_tags:
-            return CallSeries(self, self.tags(address, path, surroundings, user_tags))
+            here = self.here()
+            return CallSeries(here, here.tags(address, path, surroundings, user_tags))
         key = (address, path, surroundings.key)
         try:
             return self._calls[key]
         except KeyError:
-            found = CallSeries(self, self.tags(address, path, surroundings, user_tags))
+            here = self.here()
+            found = CallSeries(here, here.tags(address, path, surroundings, user_tags))
             if len(self._calls) < MAX_CACHED:
                 self._calls[key] = found
             return found
@@ -102,7 +122,8 @@ class Meter:
         key = (address, path, surroundings.key)
         found = None if user_tags else self._streams.get(key)
         if found is None:
-            found = StreamSeries(self, self.tags(address, path, surroundings, user_tags))
+            here = self.here()
+            found = StreamSeries(here, here.tags(address, path, surroundings, user_tags))
             if not user_tags and len(self._streams) < MAX_CACHED:
                 self._streams[key] = found
         return found
@@ -265,7 +286,7 @@ class TrafficMeter:
     """Measures what goes over a client's connections, one after the other. Its metrics do not keep it alive."""
 
     def __init__(self, meter: Meter) -> None:
-        self._meter = meter
+        self._meter = self._place = meter
         self._process = THIS_PROCESS.id
         self._passed: Callable[[], SessionCounters] | None = None
         self._counted = (0, 0)
@@ -274,17 +295,26 @@ class TrafficMeter:
 
     def begin(self, passed: Callable[[], SessionCounters]) -> None:
         """There is a connection; ``passed`` says what went over it so far."""
+        self.go_on_at(self._meter.here())
         self._passed, self._counted = passed, (0, 0)
+        with self._meter.metrics.lock:
+            self._meter.connections.add(self)
+
+    def go_on_at(self, meter: Meter) -> None:
+        """What passes from now on is measured there, with the tags of the code that asks."""
+        self.count()
+        if self._stop is not None:
+            self._stop()
+        self._place = meter
         self._tags = {**current_surroundings().tags, "group": ""}
-        if self._stop is None:
-            reference = ref(self)
+        reference = ref(self)
 
-            def update() -> None:
-                found = reference()
-                if found is not None:
-                    found.count()
+        def update() -> None:
+            found = reference()
+            if found is not None:
+                found.count()
 
-            self._stop = self._meter.metrics.before_reading(update)
+        self._stop = meter.metrics.before_reading(update)
 
     def count(self) -> None:
         """Count what has passed since the last time."""
@@ -293,13 +323,15 @@ class TrafficMeter:
         passed, (sent, received) = self._passed(), self._counted
         if passed.bytes_sent != sent or passed.bytes_received != received:
             self._counted = passed.bytes_sent, passed.bytes_received
-            self._meter.traffic(passed.bytes_sent - sent, passed.bytes_received - received, self._tags)
+            self._place.traffic(passed.bytes_sent - sent, passed.bytes_received - received, self._tags)
 
     def end(self) -> None:
         """The connection is closed."""
+        with self._meter.metrics.lock:
+            self._meter.connections.discard(self)
         self.count()
         self._passed = None
         if self._stop is not None:
             self._stop()
             self._stop = None
-        self._meter.metrics.flush()
+        self._place.metrics.flush()
