@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from puregrpc.channel import BlockingChannel, StartedExchange
-from puregrpc.errors import InvalidArgument, LocalProtocolError, RpcError
+from puregrpc.errors import InvalidArgument, LocalProtocolError, NotConnected, RpcError
+from puregrpc.kernel.threads.trampoline import Interrupted
 from puregrpc.wire.connection import Request, ServerCall
 from puregrpc.wire.status import StatusCode
 from tests.channel.helpers import run
@@ -227,3 +228,19 @@ def test_futures_of_them() -> None:
                 future.result()
             failed = method.start_exchange(b"", metadata={"bad name": "x"}).as_future()
             assert isinstance(failed.exception(10), InvalidArgument)
+
+
+@on_threads
+def test_closing_at_once_loses_no_end() -> None:
+    with wire_server(never) as server:
+        for _ in range(60):
+            channel = BlockingChannel(server.address)
+            method = channel.unary_unary("a.B/C")
+            first = method.start_exchange(b"", timeout=10)  # goes the long way
+            channel.connect(timeout=10)
+            begun = [method.start_exchange(b"", timeout=10).as_future() for _ in range(3)]
+            late = method.start_exchange(b"", timeout=10)
+            channel.close()
+            for future in [first.as_future(), *begun, late.as_future()]:
+                with pytest.raises((RpcError, NotConnected, Interrupted)):
+                    future.result(5).result()

@@ -232,6 +232,22 @@ def test_timers_that_are_of_no_interest_any_more_are_forgotten(kernel: ThreadKer
     assert len(kernel.timers._heap) <= 2000
 
 
+def test_what_is_wished_for_before_the_end_is_done() -> None:
+    """Also where no thread could begin with it any more."""
+    for _ in range(100):
+        kernel, done = ThreadKernel(), list[str]()
+        kernel.timers.close()
+        kernel.wish(partial(done.append, "while it ends"))
+        kernel.run(kernel.close())
+        assert done == ["while it ends"]
+        kernel.wish(partial(done.append, "later"))
+        assert done == ["while it ends"]
+        kernel, done = ThreadKernel(), list[str]()
+        kernel.wish(partial(done.append, "just before"))
+        kernel.run(kernel.close())
+        assert done == ["just before"]
+
+
 def test_many_threads_wake_what_others_park(kernel: ThreadKernel) -> None:
     """Waking and parking meet in every order."""
 

@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from puregrpc.channel.calls.started import GoOn, StartedExchange
 from puregrpc.channel.calls.unary import UnaryCall
+from puregrpc.errors import LocalProtocolError
+from puregrpc.kernel.base import call_logged
 from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.kernel.threads.trampoline import ThreadWaiter
 from puregrpc.transport.thread_session import ThreadSession
@@ -54,9 +56,13 @@ class BlockingExchange(StartedExchange):
     def when_over(self, hook: Callable[[], object]) -> None:
         """Have ``hook`` called once, at the end, or soon if that has come, on a thread of the channel's.
 
-        It must not block. What it raises is logged.
+        Once the channel is closed it is called here. It must not block. What it raises is logged.
         """
-        super().when_over(partial(self._kernel.wish, hook))
+        super().when_over(partial(self._call_soon, hook))
+
+    def _call_soon(self, hook: Callable[[], object]) -> None:
+        if not self._kernel.timers.wish(hook):
+            call_logged(hook)
 
     def as_future(self) -> Future[UnaryCall]:
         """A future of the call. Cancelling it cancels the call; its callbacks run on a thread of the channel's."""
@@ -84,7 +90,13 @@ class BlockingExchange(StartedExchange):
             future.cancel()
 
     def _run_soon(self, make: Callable[[], Coroutine[Any, Any, UnaryCall]]) -> None:
-        self._kernel.wish(lambda: self._run(make()))
+        self._kernel.wish(partial(self._run_or_end, make))
+
+    def _run_or_end(self, make: Callable[[], Coroutine[Any, Any, UnaryCall]]) -> None:
+        try:
+            self._run(make())
+        except LocalProtocolError as error:  # the channel was closed meanwhile
+            self._end(error)
 
     def _ended(self, future: Future[UnaryCall]) -> None:
         try:

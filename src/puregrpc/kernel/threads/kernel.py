@@ -191,6 +191,7 @@ class ThreadKernel(Kernel):
         self.timers.close()
         self._threads.end()
         self._threads.join()
+        self.timers.finish()
         self._sockets.close()
 
     def _end(self) -> None:

@@ -35,6 +35,7 @@ class Timers:
         self._threads = threads
         self._numbers = count()
         self._is_closed = False
+        self._is_over = False
         self.forget()
 
     def forget(self) -> None:
@@ -53,19 +54,20 @@ class Timers:
 
     # -- from any thread, with or without the mutex
 
-    def wish(self, function: Callable[[], object]) -> None:
+    def wish(self, function: Callable[[], object]) -> bool:
         """Call a function soon, without the mutex; what it raises is logged. From finalizers and signal handlers too.
 
-        After `close`, nothing happens.
+        False after `finish`, where nothing happens.
         """
-        if self._is_closed:
-            return
+        if self._is_over:
+            return False
         self._wishes.append(function)
         self._signal.set()
-        if not self._has_thread:
+        if not self._has_thread and not self._is_closed:
             # Who is interrupted here may be in the middle of starting a thread with what `threading` has for that.
             with suppress(RuntimeError):  # the interpreter ends
                 _thread.start_new_thread(call_logged, (self.start,))
+        return True
 
     def woken(self, waiter: ThreadWaiter) -> None:
         """See `Parking.woken`."""
@@ -101,9 +103,15 @@ class Timers:
         self.start()
 
     def close(self) -> None:
-        """The thread ends once it has done what was wished for."""
+        """The thread ends once it has done what was wished for; none is made any more."""
         self._is_closed = True
         self._signal.set()
+
+    def finish(self) -> None:
+        """Do what was wished for since the thread ended, or before one could begin. All other threads have ended."""
+        while self._wishes:
+            call_logged(self._wishes.popleft())
+        self._is_over = True
 
     # -- in the thread
 
