@@ -6,6 +6,7 @@ monkey.patch_all()
 
 import threading  # noqa: E402 - the patching comes first
 import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 
 import gevent  # noqa: E402
 
@@ -27,6 +28,52 @@ class Sends:
 
     def received(self, _data: bytes, _time: float) -> None:
         """Not of interest."""
+
+
+def lone() -> None:
+    """Calls that are alone, whose greenlets read for themselves, and what comes between."""
+    server = Server()
+    client = Client(server)
+    session = client.session
+
+    def takes(function: Callable[[], object]) -> float:
+        began = time.monotonic()
+        function()
+        return time.monotonic() - began
+
+    def code_of_silence(seconds: float) -> int:
+        status = client.call(b"", NEVER, seconds).status
+        assert status is not None
+        return status.code
+
+    for _ in range(CALLS):
+        assert client.call(b"hello").message == b"hello"
+    large = bytes(3_000_000)  # more than a socket takes while its owner waits
+    assert client.call(large).message == large
+    assert takes(lambda: code_of_silence(0.1)) < 1
+    assert takes(lambda: code_of_silence(1.3)) < 2.5, "a lone call ends at its deadline, if that is later too"
+
+    silent = gevent.spawn(code_of_silence, 60.0)
+    gevent.sleep(0.05)
+    assert client.call(b"beside").message == b"beside", "a call that waits reads for others"
+    assert takes(lambda: code_of_silence(0.1)) < 1
+    gevent.get_hub().threadpool.apply(client.call, (b"of another thread",))
+    silent.kill()
+    assert client.call(b"behind").message == b"behind"
+    waiting = [gevent.spawn(code_of_silence, seconds) for seconds in (0.3, 0.1, 0.2)]
+    assert takes(lambda: gevent.joinall(waiting, timeout=10)) < 2
+    assert [each.value for each in waiting] == [4, 4, 4]
+    for _ in range(CALLS):
+        with gevent.Timeout(0.01, False):
+            client.call(b"", NEVER, 60.0)
+        assert client.call(b"patient").message == b"patient"
+    assert client.session is session, "a greenlet that gave up broke the connection"
+
+    silent = gevent.spawn(code_of_silence, 60.0)
+    gevent.sleep(0.05)
+    server.close()
+    assert silent.get(timeout=10) == 14, "the end of the connection ends the call that reads"
+    client.close()
 
 
 def main() -> None:
@@ -96,6 +143,8 @@ def main() -> None:
     assert not puregrpc_threads(), threading.enumerate()
     ticker.kill()
     assert ticks > 10, "the hub was blocked"
+    lone()
+    assert not puregrpc_threads(), threading.enumerate()
     print("over")
 
 

@@ -36,6 +36,9 @@ QUIET = 0.02
 """When nobody has read for so long (seconds), the reader sends what lone callers left, and reads again, so that PING
 and GOAWAY are heard."""
 
+QUIET_OF_GREENLETS = 0.5
+"""The same where to look costs as much as a fifth of a call, and few connections of many are quiet."""
+
 LONGEST_QUIET = 1.0
 """How long the reader leaves a lone call that takes its time alone."""
 
@@ -78,9 +81,10 @@ class Reading:
         """How often somebody has read."""
         self._limit = SMALLEST_READ_SIZE if session.options.rounds is None else FIRST_READ_SIZE
         is_for_callers = isinstance(session.connection, ClientConnection) and endpoint.socket is not None
-        # Greenlets change places for less than it costs one of them to poll.
-        self._may_be_led = is_for_callers and not is_cooperative() and not session.options.keepalive
-        self._busy_poll = BusyPoll(busy_poll) if self._may_be_led and busy_poll else None
+        self._may_be_led = is_for_callers and not session.options.keepalive
+        may_poll = self._may_be_led and not is_cooperative()  # while a greenlet polls, no other goes on
+        self._busy_poll = BusyPoll(busy_poll) if busy_poll and may_poll else None
+        self._quiet = QUIET_OF_GREENLETS if is_cooperative() else QUIET
         self._between_turns = session.options.between_turns
         self._rounds = session.options.rounds
         self._pause = CLOGGED_PAUSE
@@ -316,8 +320,11 @@ class Reading:
         is_waiting = endpoint.receive_waits and left >= LONGEST_PAUSE
         if self._rounds is not None and self._rounds.are_many:
             is_waiting = False  # it would keep memory for all that it asks for meanwhile
-        if not is_waiting and not endpoint.wait_readable(left):
-            return True
+        if not is_waiting:
+            if not endpoint.wait_readable(left):
+                return True
+            if session.writing.gathers and len(session.calls) > 1:
+                time.sleep(0)  # more comes meanwhile, and one read does for all of it
         rounds = self._rounds
         if rounds is None or not rounds.are_many:
             return self._receive(self._limit)
@@ -333,6 +340,8 @@ class Reading:
         session = self._session
         left = self._await_turn()
         if session.writing.has_output:
+            if session.writing.gathers:
+                time.sleep(0)  # whoever has an answer goes on first, and the next request takes acknowledgements along
             session.push()
             if session.end_reason is not None:
                 left = session.mutex.locked(self._time_left)
@@ -371,14 +380,14 @@ class Reading:
         if not self._may_be_led:
             return locked(self._time_left)
         seen = -1
-        pause = QUIET
+        pause = self._quiet
         while True:
             is_quiet = seen == self._turns
             left = locked(self._turn, is_quiet)
             if not self.is_parked:
                 return left
             seen = self._turns
-            pause = min(2 * pause, LONGEST_QUIET) if self.leader is not None and is_quiet else QUIET
+            pause = min(2 * pause, LONGEST_QUIET) if self.leader is not None and is_quiet else self._quiet
             self.attention.wait(pause)
 
     def forget(self) -> None:

@@ -257,7 +257,7 @@ class ThreadSession(Session[ConnectionT]):
             # Not exact where others do the same at once: one too few sends earlier, one too many is for LONGEST_LEFT.
             if writing.coming:
                 writing.coming -= 1
-                if not writing.coming:
+                if not writing.coming and not writing.gathers:
                     self.push()
         except BaseException:
             if is_open or call in self.calls:

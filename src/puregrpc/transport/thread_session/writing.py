@@ -76,7 +76,8 @@ class Writing:
         self._has_ended = False
         self._session = session
         self._endpoint = endpoint
-        self._gathers = is_cooperative()
+        self.gathers = is_cooperative()
+        """Nobody else runs while a greenlet sends or reads: what others may add is waited for."""
         self._is_put_off = False
         """A thread will come to send what was put off; until then others may."""
         self._put_off = 0
@@ -122,7 +123,7 @@ class Writing:
         Where this thread computes when the burst is over, it keeps the interpreter from that one for its switch
         interval (5 ms), and no longer is a request put off.
         """
-        if not is_small or self.sender or self._gathers or len(self._session.calls) <= FEW_CALLS:
+        if not is_small or self.sender or self.gathers or len(self._session.calls) <= FEW_CALLS:
             return self.take(is_small=is_small)
         if not self._is_put_off:
             self._is_put_off, self._put_off = True, 1
@@ -132,7 +133,7 @@ class Writing:
 
     def take_with_others(self, now: float, *, is_small: bool) -> Pieces:
         """As `take`, for a caller beside whom others are about to go on, who may call as well."""
-        if not is_small or self.sender or self._gathers:
+        if not is_small or self.sender or self.gathers:
             return self.take(is_small=is_small)
         if not self._left:
             if self.coming < MANY:
@@ -175,7 +176,7 @@ class Writing:
         """
         session = self._session
         try:
-            if self._gathers and pieces is not END:
+            if self.gathers and pieces is not END:
                 pieces = self._gathered(pieces)
             while True:
                 rest = self._try(pieces)
