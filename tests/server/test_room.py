@@ -437,7 +437,7 @@ def test_calls_that_wait_do_not_go_on_all_at_once() -> None:
                 kernel=SimpleNamespace(now=lambda: 0.0),
                 connections=SimpleNamespace(lookout=SimpleNamespace(watch=lambda _session: None)),
             )
-            self.session.room = room.Room(cast("Any", self.session))
+            self.session.room = room.Room(cast("Any", wire))
 
         def go_on(self) -> None:
             gone.append(self)

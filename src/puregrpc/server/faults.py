@@ -34,8 +34,11 @@ def contain(error: BaseException, kernel: Kernel, report: Callable[[BaseExceptio
         if fault is not None:
             report(fault)
     finally:
-        if others is not None:
-            raise others
+        try:
+            if others is not None:
+                raise others
+        finally:
+            del error, fault, others  # no cycle through the traceback
 
 
 def log_exception(error: BaseException, message: str, *arguments: object) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from puregrpc.server.session import ServerSession
     from puregrpc.server.stalls import Stalls
     from puregrpc.wire.compression import CompressedMessage
+    from puregrpc.wire.connection import ServerConnection
     from puregrpc.wire.memory import MemoryBudget
 
 __all__ = ["PAUSE", "SMALL", "SMALL_ANSWER", "TOO_MUCH_UNSENT", "Foreseen", "Lookout", "Room"]
@@ -176,10 +177,10 @@ class Growing(NamedTuple):
 class Room:
     """The calls of one connection that wait for room. With the connection at hand."""
 
-    __slots__ = ("_inflating", "_is_looking", "_session", "blocked", "foreseen", "growing", "waiting")
+    __slots__ = ("_inflating", "_is_looking", "_wire", "blocked", "foreseen", "growing", "waiting")
 
-    def __init__(self, session: ServerSession) -> None:
-        self._session = session
+    def __init__(self, wire: ServerConnection) -> None:
+        self._wire = wire
         self.waiting: OrderedDict[IncomingCall, int] = OrderedDict()
         """With the octets that each keeps meanwhile, and that are charged."""
         self.growing: dict[IncomingCall, Growing] = {}
@@ -196,19 +197,20 @@ class Room:
     def wait(self, call: IncomingCall) -> None:
         """Let a call wait: its `IncomingCall.go_on` is called when there is room."""
         if call not in self.waiting:
-            self._session.foreseen.drop(call)
+            session = call.session
+            session.foreseen.drop(call)
             kept = call.kept_octets
             kept = kept if kept > SMALL else 0
             self.waiting[call] = kept
             if kept:
-                self._session.wire.charge(call, kept)
-            self._session.connections.lookout.watch(self._session)
+                self._wire.charge(call, kept)
+            session.connections.lookout.watch(session)
 
     def forget(self, call: IncomingCall) -> None:
         """It does not wait (any more)."""
         kept = self.waiting.pop(call, 0)
         if kept:
-            self._session.wire.charge(call, -kept)
+            self._wire.charge(call, -kept)
 
     def wait_blocking(self, call: IncomingCall) -> None:
         """Wait a while with a message to be inflated, in the handler's thread. Raises RpcError RESOURCE_EXHAUSTED if it
@@ -217,7 +219,7 @@ class Room:
             raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
         if call not in self.blocked:
             self.blocked.add(call)
-            session = self._session
+            session = call.session
             session.post(call, session.connections.lookout.watch, session)
         time.sleep(PAUSE)
 
@@ -230,7 +232,7 @@ class Room:
         """Whether what is guaranteed to every connection is too little for what a call is about to send, and there is
         nothing else. That is what comes of a message, which may be sent back, or what its method answers of late.
         """
-        foreseen = self._session.foreseen
+        foreseen = call.session.foreseen
         if not foreseen.is_full or foreseen.expects(call):
             return False
         growing = self.growing.get(call)
@@ -239,13 +241,13 @@ class Room:
             return False
         if growing is None:
             is_large = octets > GUARANTEED_MEMORY  # what is not waits for its own connection's answers to be taken
-            until = self._session.kernel.now() + PATIENCE if is_large else inf
+            until = call.session.kernel.now() + PATIENCE if is_large else inf
             self.growing[call] = Growing(octets, until)
         return True
 
     def _has_guaranteed(self, octets: float) -> bool:
         """Whether so much more is guaranteed to the connection."""
-        return self._session.wire.unsent + self.foreseen + octets <= GUARANTEED_MEMORY
+        return self._wire.unsent + self.foreseen + octets <= GUARANTEED_MEMORY
 
     def _size_of(self, call: IncomingCall, message: CompressedMessage | None) -> float:
         """What a call is about to send: 0 if there is room for it, inf if nobody knows how much it is."""
@@ -253,13 +255,13 @@ class Room:
             return call.route.expected_answer
         if message.grows_beyond(GUARANTEED_MEMORY):
             return inf
-        left = GUARANTEED_MEMORY - self._session.wire.unsent - self.foreseen
+        left = GUARANTEED_MEMORY - self._wire.unsent - self.foreseen
         return GUARANTEED_MEMORY if left < GUARANTEED_MEMORY and message.grows_beyond(max(left, 0)) else 0
 
     def holds_back(self, call: IncomingCall) -> bool:
         """Whether the call is about to send so much, and there is no room for it yet."""
         growing = self.growing.get(call)
-        return growing is not None and self._session.foreseen.is_full and not self._has_guaranteed(growing.octets)
+        return growing is not None and call.session.foreseen.is_full and not self._has_guaranteed(growing.octets)
 
     def _may_go_on(self, call: IncomingCall) -> bool:
         """Whether there is room for a call that waits. What it is about to send counts from now on, so that not all
@@ -268,7 +270,7 @@ class Room:
             return False
         expected = call.route.expected_answer
         if expected:
-            if not self._session.foreseen.add_within(call, expected):
+            if not call.session.foreseen.add_within(call, expected):
                 return False
             self.growing.pop(call, None)
         return True
@@ -276,16 +278,16 @@ class Room:
     def is_overdue(self, call: IncomingCall) -> bool:
         """Whether the call has waited for as long as it may, and what others have waiting is not taken."""
         growing = self.growing.get(call)
-        if growing is None or self._session.kernel.now() < growing.until:
+        if growing is None or call.session.kernel.now() < growing.until:
             return False
-        return self._session.foreseen.is_unsent_full
+        return call.session.foreseen.is_unsent_full
 
     def waits_until(self, call: IncomingCall) -> float:
         """When to look whether the call has waited for as long as it may. If that is over, it may so long again."""
         growing = self.growing.get(call)
         if growing is None:
             return inf
-        now = self._session.kernel.now()
+        now = call.session.kernel.now()
         if now < growing.until:
             return growing.until
         self.growing[call] = Growing(growing.octets, now + PATIENCE)
@@ -293,12 +295,13 @@ class Room:
 
     async def wait_to_inflate(self, call: IncomingCall) -> None:
         """Wait until there is room; RpcError RESOURCE_EXHAUSTED if none is made. On loops."""
-        waiter = self._session.kernel.waiter()
+        session = call.session
+        waiter = session.kernel.waiter()
         if self._inflating is EMPTY:
             self._inflating = deque()
         entry = (call, waiter)
         self._inflating.append(entry)
-        self._session.connections.lookout.watch(self._session)
+        session.connections.lookout.watch(session)
         try:
             if not await waiter.wait(self.waits_until(call)) and self.is_overdue(call):
                 raise RpcError(TOO_MUCH_UNSENT.code, TOO_MUCH_UNSENT.message)
@@ -306,17 +309,17 @@ class Room:
             with suppress(ValueError):  # it was woken
                 self._inflating.remove(entry)
 
-    def look_soon(self) -> None:
-        """A call has sent what it had."""
+    def look_soon(self, session: ServerSession) -> None:
+        """A call of the connection's session has sent what it had."""
         if not self._is_looking:
             self._is_looking = True
-            self._session.kernel.call_soon(self._session.look_for_room)
+            session.kernel.call_soon(session.look_for_room)
 
     def look(self) -> None:
         """Let calls go on, as far as there is room."""
         self._is_looking = False
         for _ in range(MOST_AT_ONCE):
-            if not self.is_awaited or self._session.wire.is_send_full:
+            if not self.is_awaited or self._wire.is_send_full:
                 return
             if self._inflating:
                 if self.holds_back(self._inflating[0][0]):

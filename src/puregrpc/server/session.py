@@ -68,8 +68,6 @@ class ServerSession:
         """What requests may be compressed with, if it is not all that is at hand."""
         if config.accept_encodings != USUAL_CODINGS:
             self._encodings = ("identity", *(each for each in config.accept_encodings if each != "identity"))
-        self.room = Room(self)
-        """The calls that wait until less waits to be sent."""
         self.transport: Session[ServerConnection] = open_session(
             self.kernel,
             stream,
@@ -86,6 +84,8 @@ class ServerSession:
             ),
         )
         self.wire = self.transport.connection
+        self.room = Room(self.wire)
+        """The calls that wait until less waits to be sent."""
         self.peer = stream.peer
 
     @property

@@ -178,6 +178,7 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
                     finish(None)
         with suppress(RuntimeError):  # a stream in memory wakes who waits for it
             self._served.close()
+        self._part()
 
     def _close_here(self) -> None:
         self._abort(CLOSED_HERE)

@@ -19,6 +19,7 @@ from puregrpc.kernel.base import Waiters
 from puregrpc.kernel.numbers import next_number
 from puregrpc.transport.amounts import CallCounters, SessionCounters
 from puregrpc.transport.end_reasons import PEER_CLOSED, describe_foreign_protocol
+from puregrpc.transport.nobody import NO_DRIVER, NO_OWNER
 from puregrpc.wire.connection import Call, ClientConnection, Connection, Driver, Request, ServerCall
 
 if TYPE_CHECKING:
@@ -444,12 +445,20 @@ class Session(Driver, Generic[ConnectionT]):
     def _is_over_now(self) -> None:
         """The stream is closed, and nothing of the session runs any more. Without the mutex, once."""
 
-        def note() -> None:
+        def note() -> Owner:
             self.is_over = True
             self._changes.wake_all()
+            owner = self._owner
+            self._part()
+            return owner
 
-        self.locked(note)
-        self._owner.session_over(self)
+        self.locked(note).session_over(self)
+
+    def _part(self) -> None:
+        """Nothing of the session's refers back to it any more, so that it is freed with the last call that has it,
+        and not when the garbage collector comes. With the mutex held."""
+        self._owner = NO_OWNER
+        self.connection.driver = NO_DRIVER
 
 
 ClientSession = Session[ClientConnection]

@@ -283,6 +283,8 @@ class Connection(ABC):
 
     __slots__ = ()
 
+    driver: Driver
+    """Who hears of it. Another one may take its place."""
     now: float
     """The time that it was told last."""
 

@@ -26,7 +26,7 @@ class Feeder(Generic[RequestT]):
         self._kernel = kernel
         self._call = call
         self._requests = requests
-        self._failure: Exception | None = None
+        self._failures: list[Exception] = []
         self._task: Task = kernel.spawn(self._run)
 
     async def _run(self) -> None:
@@ -60,7 +60,7 @@ class Feeder(Generic[RequestT]):
                 await requests.aclose()
 
     def _fail(self, error: Exception) -> None:
-        self._failure = error
+        self._failures.append(error)
         self._call.cancel()
 
     def stop(self, error: BaseException | None) -> None:
@@ -69,5 +69,6 @@ class Feeder(Generic[RequestT]):
         Raises what the requests raised, unless the receiver has failed by itself.
         """
         self._task.cancel()
-        if self._failure is not None and (error is None or isinstance(error, RpcError)):
-            raise self._failure
+        failures, self._failures = self._failures, []
+        if failures and (error is None or isinstance(error, RpcError)):
+            raise failures.pop()  # kept in a frame, it would keep that frame

@@ -191,6 +191,7 @@ class AsyncioJobs(Jobs):
         finally:
             if self._starter is task:  # somebody has cancelled it, or the interpreter is to end
                 self._retire()
+            del task  # which is to have the traceback
 
     def _retire(self) -> None:
         """The starter begins no more jobs: those that are left have a task each."""
@@ -220,6 +221,9 @@ class AsyncioJobs(Jobs):
                             waited = run(steps.send, None)
                 except StopIteration:
                     job.task = None
+                except BaseException:
+                    del task  # which is to have the traceback
+                    raise
                 if self._starter is None and not self._is_closed:
                     self._starter = task
                 if self._starter is not task or was_cancelled(task):

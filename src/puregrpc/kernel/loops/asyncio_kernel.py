@@ -138,7 +138,7 @@ class AsyncioKernel(Kernel):
         """Who waits for a socket to become readable, by its descriptor."""
         self._writers: dict[int, AsyncioWaiter] = {}
         self._attached: set[Callable[[], None]] = set()
-        self._detached = Waiters(self.waiter)
+        self._detached = Waiters(partial(AsyncioWaiter, loop))
         self._end_of_loop: AsyncGenerator[None, None] | None = None
 
     # -- time and waiting

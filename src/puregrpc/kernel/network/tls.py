@@ -109,8 +109,11 @@ class TlsLayer:
 
     @property
     def peer_certificate(self) -> bytes | None:
-        """The peer's certificate (DER); None if it gave none."""
-        return self._object.getpeercert(binary_form=True) if self._is_established else None
+        """The peer's certificate (DER); None if it gave none, and where nobody knows any more, since TLS has failed."""
+        if self._is_established:
+            with suppress(ValueError):  # OpenSSL takes the handshake for not done then
+                return self._object.getpeercert(binary_form=True)
+        return None
 
     @property
     def peer_chain(self) -> tuple[bytes, ...]:

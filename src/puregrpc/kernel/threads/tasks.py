@@ -38,8 +38,10 @@ class ThreadTask(Work, Running):
 
     def run(self) -> None:
         self.thread = threading.get_ident()
+        begin = self._begin
+        del self._begin  # whoever began the task may have it
         try:
-            self._context.run(run_blocking, run_logged(self._begin), self)
+            self._context.run(run_blocking, run_logged(begin), self)
         except Interrupted:
             return
         finally:

@@ -400,7 +400,7 @@ class IncomingCall(ServerCall):
         if room.foreseen:
             session.foreseen.drop(self)
         if room.waiting:
-            room.look_soon()
+            room.look_soon(session)
         if self.ended is None:
             self.is_finished = True
             session.calls_ended[0] += 1
@@ -417,8 +417,9 @@ class IncomingCall(ServerCall):
             if self.holds_place:
                 self.let_go()
             self.session.wire.send_trailers(self, status or self.good_end, self.trailing_metadata)
-            if self.session.room.waiting:
-                self.session.room.look_soon()
+            session = self.session
+            if session.room.waiting:
+                session.room.look_soon(session)
             self.is_finished = True
             self.session.count_end(0 if status is None else status.code)
             if self.callbacks is not None:

@@ -74,10 +74,9 @@ class Outbox:
     They are handed over together: one errand takes all that there are.
     """
 
-    __slots__ = ("_bytes_put", "_bytes_taken", "_call", "_gate", "_is_announced", "_is_awaited", "_is_full", "_waiting")
+    __slots__ = ("_bytes_put", "_bytes_taken", "_gate", "_is_announced", "_is_awaited", "_is_full", "_waiting")
 
-    def __init__(self, call: OnThread) -> None:
-        self._call = call
+    def __init__(self) -> None:
         self._waiting: deque[bytes] = EMPTY
         self._bytes_put = 0
         self._bytes_taken = 0
@@ -88,7 +87,7 @@ class Outbox:
         """The thread waits for room."""
         self._gate = Gate()
 
-    def put(self, data: bytes) -> bool:
+    def put(self, call: OnThread, data: bytes) -> bool:
         """Send a message; True if `wait` is to come before the next. In the handler's thread."""
         if self._waiting is EMPTY:
             self._waiting = deque()
@@ -96,30 +95,28 @@ class Outbox:
         self._bytes_put += len(data)
         if not self._is_announced:
             self._is_announced = True
-            self._call.post(self._take)
+            call.post(self._take, call)
         return self._is_full or self._bytes_put - self._bytes_taken > SEND_BUFFER_SIZE
 
-    def wait(self) -> None:
+    def wait(self, call: OnThread) -> None:
         """Wait while the client takes no more. In the handler's thread."""
-        self._call.post(self._ask_for_room)
+        call.post(self._ask_for_room, call)
         self._gate.wait()
 
-    def _take(self) -> None:
+    def _take(self, call: OnThread) -> None:
         self._is_announced = False  # what is put from now on is announced again
-        call = self._call
         while self._waiting:
             data = self._waiting.popleft()
             self._bytes_taken += len(data)
             call.send_message(data)
-        self.look_for_room()
+        self.look_for_room(call)
 
-    def _ask_for_room(self) -> None:
+    def _ask_for_room(self, call: OnThread) -> None:
         self._is_awaited = True
-        self.look_for_room()
+        self.look_for_room(call)
 
-    def look_for_room(self) -> None:
+    def look_for_room(self, call: OnThread) -> None:
         """Let the thread go on if the client takes more, or the call is over. With the connection at hand."""
-        call = self._call
         self._is_full = call.lacks_room_to_go_on()
         if not self._is_awaited:
             return
@@ -196,7 +193,7 @@ class OnThread(IncomingCall):
 
     def go_on(self) -> None:
         if self.has_begun and self.outbox is not None:
-            self.outbox.look_for_room()
+            self.outbox.look_for_room(self)
         else:
             super().go_on()
 
@@ -206,12 +203,12 @@ class OnThread(IncomingCall):
             self.session.foreseen.drop(self)
             self.let_go()
         if self.outbox is not None:
-            self.outbox.look_for_room()
+            self.outbox.look_for_room(self)
 
     def on_writable(self) -> None:
         super().on_writable()
         if self.outbox is not None:
-            self.outbox.look_for_room()
+            self.outbox.look_for_room(self)
 
     def begin(self) -> Any:
         return self.pending
@@ -288,10 +285,10 @@ class OnThread(IncomingCall):
             for response in iterator:
                 if self.ended is not None or outbox.is_abandoned:
                     break
-                is_full = outbox.put(self.encode(response))
+                is_full = outbox.put(self, self.encode(response))
                 del response  # a stream that waits does not keep it
                 if is_full:
-                    outbox.wait()
+                    outbox.wait(self)
         finally:
             close = getattr(iterator, "close", None)
             if close is not None:
@@ -339,7 +336,7 @@ class ThreadUnaryRequestCall(OnThread, UnaryRequestCall):
         return inflated
 
     def open_outbox(self) -> Outbox:
-        self.outbox = outbox = Outbox(self)
+        self.outbox = outbox = Outbox()
         return outbox
 
 
@@ -416,7 +413,7 @@ class ThreadStreamRequestCall(OnThread, StreamRequestCall):
         return StreamRequestCall.begin(self)
 
     def open_outbox(self) -> Outbox:
-        self.outbox = outbox = Outbox(self)
+        self.outbox = outbox = Outbox()
         return outbox
 
     def receive_blocking(self) -> bytes | None:

@@ -62,6 +62,9 @@ def resuming(call: Answering, awaitable: Awaitable[Any]) -> Generator[Any, Any, 
                     del raised  # no cycle through the traceback
     except StopIteration as end:
         return end.value
+    except BaseException:
+        came = None  # trio's outcome: no cycle through the traceback
+        raise
 
 
 def _close(steps: Any) -> None:
@@ -73,6 +76,9 @@ def _close(steps: Any) -> None:
 
 def _throw(steps: Any, error: BaseException) -> Any:
     throw = getattr(steps, "throw", None)
-    if throw is None:
-        raise error
-    return throw(error)
+    try:
+        if throw is None:
+            raise error
+        return throw(error)
+    finally:
+        del error  # the same

@@ -73,7 +73,7 @@ class Reading:
         """The reader leaves reading to lone callers."""
         self.looks_at = -inf
         """When the reader looks at the time next, at the latest; infinite where it leaves that to callers."""
-        self._session = session
+        self.session = session
         self._endpoint = endpoint
         self._handshake_by = handshake_by
         self._closed_at = inf
@@ -99,7 +99,7 @@ class Reading:
 
         With the mutex held, before the call is added to the session's.
         """
-        session = self._session
+        session = self.session
         if (
             self.is_parked
             and self.leader is None
@@ -117,13 +117,13 @@ class Reading:
 
         With the mutex held.
         """
-        calls = self._session.calls
+        calls = self.session.calls
         if (
             self.is_parked
             and self.leader is None
             and len(calls) == 1
             and call in calls
-            and self._session.end_reason is None
+            and self.session.end_reason is None
             and not self._is_behind
         ):
             self.leader = call
@@ -134,7 +134,7 @@ class Reading:
 
     def read_for(self, call: UnaryExchange, deadline: float | None, until: float | None = None) -> None:
         """Read until a call that leads is over, or leads no longer, or it is ``until``."""
-        session, endpoint, busy_poll = self._session, self._endpoint, self._busy_poll
+        session, endpoint, busy_poll = self.session, self._endpoint, self._busy_poll
         while not call.ended and self.leader is call:
             has_input = (
                 self._is_behind
@@ -182,7 +182,7 @@ class Reading:
                 if data is not None:
                     self._act(data)
         except BaseException:
-            self._session.give_up()
+            self.session.give_up()
             raise
         if call.ended:
             self._let_others_read()
@@ -195,7 +195,7 @@ class Reading:
     def _let_others_read(self) -> None:
         self.leader = None
         self.leading_thread = 0
-        if self._session.calls or self._session.end_reason is not None or self._is_behind:
+        if self.session.calls or self.session.end_reason is not None or self._is_behind:
             self.attention.set()
 
     def take_over(self) -> None:
@@ -220,14 +220,14 @@ class Reading:
 
     def look_up(self) -> None:
         """Something was sent, and the reader is parked: see that somebody reads what comes of it."""
-        if self._session.calls or self._session.end_reason is not None:
+        if self.session.calls or self.session.end_reason is not None:
             self.attention.set()
 
     # -- the reader
 
     def run(self) -> None:
         """Read until the connection is over, and end the session."""
-        session = self._session
+        session = self.session
         self.thread = get_ident()
         is_shared = False
         try:
@@ -245,7 +245,7 @@ class Reading:
 
     def share(self) -> bool:
         """From now on threads that read for all sessions of the server do so, if they are to; False if not."""
-        readers, sock, rounds = self._session.options.readers, self._endpoint.socket, self._rounds
+        readers, sock, rounds = self.session.options.readers, self._endpoint.socket, self._rounds
         if readers is None or sock is None or rounds is None or not rounds.are_shared:
             return False
         thread, self.thread = self.thread, 0
@@ -259,7 +259,7 @@ class Reading:
 
     def turn(self, *, has_input: bool) -> Next | None:
         """A turn in one of those threads; gives when the next one is to be. None: the connection is over."""
-        session = self._session
+        session = self.session
         self.thread = get_ident()
         try:
             left = self._time_left_to_read()
@@ -291,7 +291,7 @@ class Reading:
 
     def end(self) -> None:
         """The last turn was. It waits for a thread that sends, if there is one."""
-        session = self._session
+        session = self.session
         if session.writing.sender:
             try:
                 session.kernel.submit(session.finish, f"puregrpc reader {session.peer}")
@@ -302,7 +302,7 @@ class Reading:
 
     def _read(self) -> bool:
         """One turn of the reader's. False if there is nothing to read any more."""
-        session, endpoint = self._session, self._endpoint
+        session, endpoint = self.session, self._endpoint
         left = self._time_left_to_read()
         if left is None:
             return False
@@ -337,7 +337,7 @@ class Reading:
 
     def _time_left_to_read(self) -> float | None:
         """Wait for the turn, send what there is, and give `_time_left`."""
-        session = self._session
+        session = self.session
         left = self._await_turn()
         if session.writing.has_output:
             if session.writing.gathers:
@@ -349,7 +349,7 @@ class Reading:
 
     def _act_on_rest(self) -> bool:
         """Act on what came before. True where the client takes no answers."""
-        is_clogged = self._session.guarded(self._go_on)
+        is_clogged = self.session.guarded(self._go_on)
         if self._between_turns is not None:
             self._between_turns()
         self._pause = min(2 * self._pause, LONGEST_CLOGGED_PAUSE) if is_clogged else CLOGGED_PAUSE
@@ -357,7 +357,7 @@ class Reading:
 
     def _receive(self, limit: int, *, is_waiting: bool = True) -> bool:
         """Receive up to so many octets and act on them. False if nothing more will come."""
-        mutex = self._session.mutex
+        mutex = self.session.mutex
         try:
             data = self._endpoint.receive(limit) if is_waiting else self._endpoint.receive_nowait(limit)
         except OSError as error:
@@ -376,7 +376,7 @@ class Reading:
 
         Gives `_time_left`.
         """
-        locked = self._session.mutex.locked
+        locked = self.session.mutex.locked
         if not self._may_be_led:
             return locked(self._time_left)
         seen = -1
@@ -399,7 +399,7 @@ class Reading:
 
     def _turn(self, is_quiet: bool) -> float | None:
         """Decide whether it is the reader's turn; if so, gives `_time_left`."""
-        session = self._session
+        session = self.session
         if is_quiet and self.leader not in session.calls:
             self.leader, self.leading_thread = None, 0  # who led was interrupted before it could say that it is over
         is_over = session.end_reason is not None
@@ -415,7 +415,7 @@ class Reading:
 
     def _act(self, data: bytes) -> None:
         """Something came, or b"": the end."""
-        session = self._session
+        session = self.session
         if session.end_reason is None:
             session.take(data, time.monotonic())
             self._look_behind()
@@ -426,21 +426,21 @@ class Reading:
             self._limit = next_read_size(self._limit, size, is_behind=self._is_behind, most=most)
 
     def _look_behind(self) -> bool:
-        connection = self._session.connection
+        connection = self.session.connection
         is_clogged: bool = connection.is_output_clogged
-        self._is_behind = self._session.end_reason is None and (is_clogged or connection.has_input)
+        self._is_behind = self.session.end_reason is None and (is_clogged or connection.has_input)
         if self._is_behind and self._rounds is not None:
             self._rounds.press()
         return is_clogged
 
     def _go_on(self) -> bool:
         """A turn: the connection goes on with what came before. True where the client takes no answers."""
-        if self._session.end_reason is None and not self._look_behind():
-            self._session.connection.proceed(time.monotonic())
+        if self.session.end_reason is None and not self._look_behind():
+            self.session.connection.proceed(time.monotonic())
         return self._look_behind() and self._is_behind
 
     def _broken(self, error: OSError) -> None:
-        self._session.lost(broken(error, self._session.writing.error))
+        self.session.lost(broken(error, self.session.writing.error))
 
     def _time_left(self) -> float | None:
         """Seconds until the reader is to do something other than reading; None if that is to end everything."""
@@ -450,7 +450,7 @@ class Reading:
         return left
 
     def _time_left_at(self, now: float) -> float | None:
-        session, options = self._session, self._session.options
+        session, options = self.session, self.session.options
         if session.end_reason is not None:
             self._closed_at = min(self._closed_at, now)
             when = min(self._closed_at + options.flush_timeout, session.writing.ended_at + options.linger)
@@ -464,7 +464,7 @@ class Reading:
 
     def advance(self) -> None:
         """Tell the connection the time. With the mutex held."""
-        session, now = self._session, time.monotonic()
+        session, now = self.session, time.monotonic()
         if session.end_reason is not None:
             return
         if session.writing.error is not None and now >= session.writing.ended_at + session.options.linger:

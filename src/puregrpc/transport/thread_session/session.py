@@ -8,18 +8,20 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from weakref import proxy
 
 from puregrpc.errors import ConnectError, Error
 from puregrpc.kernel.threads.kernel import ThreadKernel
 from puregrpc.kernel.threads.mutex import Mutex, NestedUse
 from puregrpc.kernel.threads.trampoline import ThreadWaiter, blocks_caller
 from puregrpc.transport.end_reasons import CLOSED_HERE
+from puregrpc.transport.nobody import NO_DRIVER, NO_OWNER
 from puregrpc.transport.session import CallT, ConnectionT, Owner, Session, SessionOptions, UnaryExchange
 from puregrpc.transport.thread_session.endpoints import Pieces, endpoint_of
 from puregrpc.transport.thread_session.reading import QUIET, Reading
 from puregrpc.transport.thread_session.writing import BURST, LATER, LEFT, LONGEST_LEFT, MANY, Caller, Writing
-from puregrpc.wire.connection import Call, ClientConnection, Driver, Request, ServerCall
+from puregrpc.wire.connection import Call, ClientConnection, Driver, Request
 from puregrpc.wire.status import Status, StatusCode
 
 if TYPE_CHECKING:
@@ -121,6 +123,19 @@ class ThreadSession(Session[ConnectionT]):
         if not self.is_over:
             self._is_over_now()
 
+    def _part(self) -> None:
+        super()._part()
+        # Who still calls a method of either has the session.
+        self.reading.session = self.writing.session = proxy(self)
+
+    def send_put_off(self) -> None:
+        """Send what calls of a burst have left; see `Writing.call_sender`."""
+        self.writing.send_put_off()
+
+    def send_rest(self, pieces: Pieces) -> None:
+        """Send what the stream did not take at once, and wait for it; see `Writing.send`."""
+        self.writing.send_rest(pieces)
+
     # -- the mutex
 
     def locked(self, function: Callable[[Unpack[Ts]], T], *arguments: Unpack[Ts]) -> T:
@@ -168,6 +183,7 @@ class ThreadSession(Session[ConnectionT]):
             if not self._is_client:
                 with suppress(Exception):  # who knows what state it is in
                     connection.lost(reason)
+            connection.driver = NO_DRIVER
         for call in list(self.calls):
             self.calls.discard(call)
             call.wire_state = None  # the other connection does not know it
@@ -176,7 +192,7 @@ class ThreadSession(Session[ConnectionT]):
 
     def _lost_connection(self, reason: str) -> ConnectionT:
         """One that is as any other that was lost, in place of one of which nobody knows what it is."""
-        connection = self._make_connection(_Nobody())
+        connection = self._make_connection(NO_DRIVER)
         connection.lost(reason)
         return connection
 
@@ -418,45 +434,13 @@ class ThreadSession(Session[ConnectionT]):
     # -- the process
 
     def forked(self) -> None:
-        self._owner = _Parent()  # the other one would connect anew
+        self._owner = NO_OWNER  # the other one would connect anew
         self._endpoint.close()  # but do not shut it down: the connection is the parent's
         self.reading.forget()
         self.writing.forget()
         self.guarded(self.give_up, "the connection belongs to the parent process")
         if not self.is_over:
             self._is_over_now()
-
-
-class _Nobody(Driver):
-    """Drives a connection that is over."""
-
-    def on_output(self) -> None:
-        pass
-
-    def on_ready(self) -> None:
-        pass
-
-    def on_call(self, request: Request) -> ServerCall | None:  # noqa: ARG002
-        return None
-
-    def on_going_away(self, reason: str) -> None:
-        pass
-
-    def on_closed(self, reason: str) -> None:
-        pass
-
-
-class _Parent:
-    """Whose a session is in a child of `os.fork`: it does not hear of what happens there."""
-
-    def session_lost(self, session: Session[Any], reason: str) -> None:
-        pass
-
-    def session_over(self, session: Session[Any]) -> None:
-        pass
-
-    def on_call(self, session: Session[Any], request: Request) -> ServerCall | None:  # noqa: ARG002
-        return None
 
 
 def _leaves_halfway(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import time
+from functools import partial
 from math import inf
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
@@ -74,7 +75,7 @@ class Writing:
         self.ended_at = inf
         """When writing came to its end, in order or not."""
         self._has_ended = False
-        self._session = session
+        self.session = session
         self._endpoint = endpoint
         self.gathers = is_cooperative()
         """Nobody else runs while a greenlet sends or reads: what others may add is waited for."""
@@ -96,7 +97,7 @@ class Writing:
         me, sender = get_ident(), self.sender
         if sender and sender != me:
             return NOTHING
-        session = self._session
+        session = self.session
         try:
             self.has_output = False
             self._left = 0
@@ -123,7 +124,7 @@ class Writing:
         Where this thread computes when the burst is over, it keeps the interpreter from that one for its switch
         interval (5 ms), and no longer is a request put off.
         """
-        if not is_small or self.sender or self.gathers or len(self._session.calls) <= FEW_CALLS:
+        if not is_small or self.sender or self.gathers or len(self.session.calls) <= FEW_CALLS:
             return self.take(is_small=is_small)
         if not self._is_put_off:
             self._is_put_off, self._put_off = True, 1
@@ -147,13 +148,14 @@ class Writing:
 
     def call_sender(self) -> None:
         """Have a thread send what was put off. Where that is interrupted, `abandon` and `flush` are to follow."""
-        session = self._session
+        session = self.session
         try:
-            session.kernel.submit(self._send_put_off, f"puregrpc writer {session.peer}")
+            session.kernel.submit(session.send_put_off, f"puregrpc writer {session.peer}")
         except (RuntimeError, LocalProtocolError):  # no thread can be started
-            self._send_put_off()
+            self.send_put_off()
 
-    def _send_put_off(self) -> None:
+    def send_put_off(self) -> None:
+        """In that thread."""
         self._is_put_off = False  # in this order: whoever puts something off says so first, and then looks at this
         self.flush()
 
@@ -161,7 +163,7 @@ class Writing:
         """Send what there is to send, but for what another thread sends."""
         try:
             while self.has_output and self.sender == NOBODY:
-                pieces = self._session.mutex.locked(self.take)
+                pieces = self.session.mutex.locked(self.take)
                 if not pieces:
                     return
                 self.send(pieces)
@@ -174,7 +176,7 @@ class Writing:
 
         Where that is interrupted, nobody knows what was sent: the connection is given up.
         """
-        session = self._session
+        session = self.session
         try:
             if self.gathers and pieces is not END:
                 pieces = self._gathered(pieces)
@@ -209,7 +211,7 @@ class Writing:
             self._give_up()
 
     def _give_up(self) -> None:
-        self._session.interrupted()
+        self.session.interrupted()
         self.sender = NOBODY
 
     def forget(self) -> None:
@@ -221,7 +223,7 @@ class Writing:
     def _gathered(self, pieces: Pieces) -> Pieces:
         """Nobody else runs while a greenlet sends. Those that can go on leave their output here first, and one write
         does for all of them."""
-        session = self._session
+        session = self.session
         if session.connection.open_calls > 1 and sum(map(len, pieces)) < MOST_GATHERED:
             try:
                 time.sleep(0)
@@ -252,7 +254,7 @@ class Writing:
             self.error = broken(error)
             self._end()
             return NOTHING
-        self._session.bytes_sent += taken
+        self.session.bytes_sent += taken
         if len(pieces) == 1:
             piece = pieces[0]
             return NOTHING if taken == len(piece) else [memoryview(piece)[taken:]]
@@ -266,21 +268,22 @@ class Writing:
         else:
             self._endpoint.shut_down(socket.SHUT_WR)
         self.ended_at = time.monotonic()
-        self._session.reading.attention.set()
+        self.session.reading.attention.set()
 
     def _leave(self, pieces: Pieces) -> None:
         """Have the rest sent by a thread that may wait; it is the one that sends from now on."""
-        session = self._session
+        session = self.session
         try:
             self.sender = ANOTHER
-            session.kernel.submit(lambda: self._go_on(pieces), f"puregrpc writer {session.peer}")
+            session.kernel.submit(partial(session.send_rest, pieces), f"puregrpc writer {session.peer}")
         except RuntimeError:  # no thread can be started
-            self._go_on(pieces)
+            self.send_rest(pieces)
         except BaseException:
             self._give_up()
             raise
 
-    def _go_on(self, pieces: Pieces) -> None:
+    def send_rest(self, pieces: Pieces) -> None:
+        """In a thread that may wait."""
         self.sender = get_ident()
         self.send(pieces, may_wait=True)
 

@@ -58,7 +58,6 @@ class H2Connection(Holding[CallT]):
         "_acknowledged",
         "_calls",
         "_deadlines",
-        "_driver",
         "_farewell",
         "_floods",
         "_frames",
@@ -77,11 +76,12 @@ class H2Connection(Holding[CallT]):
         "_told",
         "_turn",
         "_turns",
+        "driver",
     )
 
     def __init__(self, driver: Driver, config: ConnectionConfig, *, client: bool) -> None:
         super().__init__(config, client=client)
-        self._driver = driver
+        self.driver = driver
         self._streams_failed = 0
         self._frames = FrameReader(
             preface=not client,
@@ -637,7 +637,7 @@ class H2Connection(Holding[CallT]):
         if not self._settled:
             self._settled = True
             self._handshake_done()
-            self._driver.on_ready()
+            self.driver.on_ready()
 
     def _settings_acknowledged(self) -> None:
         self._acknowledged = True
@@ -732,7 +732,7 @@ class H2Connection(Holding[CallT]):
                 is_unprocessed = not stream.id or stream.id > self._last_processed
                 self._end_call(stream, Status(StatusCode.UNAVAILABLE, reason), unprocessed=is_unprocessed)
         self._account()
-        self._driver.on_closed(reason)
+        self.driver.on_closed(reason)
         self._tell_output()
 
     # -- output
@@ -740,4 +740,4 @@ class H2Connection(Holding[CallT]):
     def _tell_output(self) -> None:
         if not self._told and (self._output or self._turns):
             self._told = True
-            self._driver.on_output()
+            self.driver.on_output()

@@ -238,7 +238,7 @@ class H2ClientConnection(H2Connection[Call], ClientConnection):
         """The server takes no call beyond the last one: end those that there are, a step after every few of them."""
         self._sent_away = True
         self._last_processed = last_stream_id
-        self._driver.on_going_away(reason)
+        self.driver.on_going_away(reason)
         status = Status(StatusCode.UNAVAILABLE, f"the server is going away ({reason})")
         ended = 0
         for stream in list(self._calls.values()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, cast
+from weakref import ref
 
 import h2.config
 import h2.connection
@@ -194,11 +195,11 @@ class _Receivers:
         functions = _Receivers.known
         if functions is None:
             functions = _Receivers.known = {kind: method.__func__ for kind, method in methods.items()}
-        self._connection = connection
+        self._connection = ref(connection)
         self._functions = functions
 
     def __getitem__(self, kind: type) -> Any:
-        return self._functions[kind].__get__(self._connection)
+        return self._functions[kind].__get__(self._connection())
 
 
 def _pass_over(headers: object) -> None:

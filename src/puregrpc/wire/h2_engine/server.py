@@ -257,7 +257,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
             if budget.is_greedy(self):
                 self._answer(stream_id, Refusal(status=TOO_MUCH_HELD), ended=ended)
                 return
-        call = self._driver.on_call(request)
+        call = self.driver.on_call(request)
         if call is None:
             self._refuse(stream_id)
             return
@@ -304,7 +304,7 @@ class H2ServerConnection(H2Connection[ServerCall], ServerConnection):
 
     def _peer_goes_away(self, last_stream_id: int, reason: str) -> None:  # noqa: ARG002 - servers open no streams
         self._sent_away = True
-        self._driver.on_going_away(reason)
+        self.driver.on_going_away(reason)
 
     def go_away(self, *, error_code: int = 0, debug_data: bytes = b"", immediately: bool = False) -> None:
         if self._closed:
