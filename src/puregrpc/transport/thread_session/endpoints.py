@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import threading
 import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
@@ -13,6 +12,7 @@ from socket import SHUT_RDWR, SHUT_WR
 from typing import TYPE_CHECKING
 
 from puregrpc.kernel.network.streams import MAX_PIECES, NO_SIGNAL, ByteStream, SocketStream, TappedStream
+from puregrpc.kernel.threads.hub_waits import InputWait, has_hub
 from puregrpc.kernel.threads.kernel import ThreadKernel, is_cooperative
 from puregrpc.kernel.threads.polling import wait_for_socket
 
@@ -141,46 +141,21 @@ class SocketEndpoint(Endpoint):
         self._stream.close()
 
 
-class GreenSocketEndpoint(SocketEndpoint):
-    """A plain socket of greenlets. Its ``recv`` waits at a third of what it costs them to poll.
-
-    Its time-out is that of whoever waits, who has told the loop of it before anybody else goes on.
-    """
+class HubEndpoint(SocketEndpoint):
+    """A plain socket where threads are gevent's greenlets."""
 
     def __init__(self, stream: SocketStream) -> None:
         super().__init__(stream)
-        self._thread = threading.get_native_id()
-        self._is_waited_for = False
-
-    def receive_nowait(self, limit: int) -> bytes | None:
-        if self._is_waited_for:
-            self.socket.settimeout(0.0)
-        return super().receive_nowait(limit)
-
-    receive = receive_nowait
-
-    def send(self, pieces: Pieces) -> int:
-        if self._is_waited_for:
-            self.socket.settimeout(0.0)
-        return super().send(pieces)
+        self._input = InputWait(self.socket.fileno(), RECV_TIMEOUT)
 
     def wait_readable(self, timeout: float) -> bool:
-        # One greenlet at a time waits with a socket, and only in the thread that it was made in.
-        if self._is_waited_for or timeout <= 0 or threading.get_native_id() != self._thread:
-            return super().wait_readable(timeout)
-        sock = self.socket
-        self._is_waited_for = True
-        try:
-            sock.settimeout(timeout)
-            sock.recv(1, PEEK)
-        except (BlockingIOError, InterruptedError, TimeoutError):
-            return False
-        except OSError:  # whoever receives is told
-            return True
-        finally:
-            self._is_waited_for = False
-            sock.settimeout(0.0)
-        return True
+        if timeout >= RECV_TIMEOUT and self._input.is_possible:
+            return self._input.wait()
+        return super().wait_readable(timeout)
+
+    def close(self) -> None:
+        self._input.close()
+        super().close()
 
 
 class StreamEndpoint(Endpoint):
@@ -237,7 +212,7 @@ def endpoint_of(kernel: ThreadKernel, stream: ByteStream, tap: Tap | None) -> En
     if tap is not None:
         return StreamEndpoint(kernel, TappedStream(kernel, stream, tap))
     if type(stream) is SocketStream:
-        return GreenSocketEndpoint(stream) if is_cooperative() else SocketEndpoint(stream)
+        return HubEndpoint(stream) if has_hub() else SocketEndpoint(stream)
     return StreamEndpoint(kernel, stream)
 
 
