@@ -522,6 +522,7 @@ def test_so_many_threads_at_once_and_the_others_wait_for_their_turn() -> None:
 
     def work() -> int:
         nonlocal most
+        are_asked_for.wait(SOON)
         inside.append(1)
         most = max(most, len(inside))
         time.sleep(0.01)
@@ -529,8 +530,10 @@ def test_so_many_threads_at_once_and_the_others_wait_for_their_turn() -> None:
         return threading.get_ident()
 
     inside: list[int] = []
+    are_asked_for = threading.Event()
     kernel = ThreadKernel(threads=3)
     futures = [kernel.start(kernel.in_thread(work)) for _ in range(12)]
+    are_asked_for.set()
     idents = {future.result(SOON) for future in futures}
     assert most == 3
     assert len(idents) <= 3
