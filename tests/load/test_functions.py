@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
 from puregrpc import AsyncClient, Client, check
-from puregrpc.load import run
+from puregrpc.load import LoadError, run
 from puregrpc.metrics import Metrics
 from tests.load.hello import PROTO
 
@@ -84,3 +88,24 @@ class TestAClientMadeBefore:
         assert own.value("grpc_req_duration", "count") == 2
         assert own.value("checks", "rate") == 1
         assert metrics.value("checks", "passes") == metrics.value("grpc_req_duration", "count") == 0
+
+
+async def nothing() -> None:
+    """An iteration."""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_a_run_inside_of_a_loop_goes_into_a_thread(loop: str) -> None:
+    result: list[int] = []
+
+    async def main(to_thread: Callable[..., Any]) -> None:
+        with pytest.raises(LoadError, match=f"has a loop of its own: inside of one, await {loop}.to_thread"):
+            run(nothing)
+        run_in_thread = partial(run, nothing, {"iterations": 3, "loop": loop})
+        result.append((await to_thread(run_in_thread)).completed)
+
+    if loop == "trio":
+        trio.run(main, trio.to_thread.run_sync)
+    else:
+        asyncio.run(main(asyncio.to_thread))
+    assert result == [3]

@@ -17,6 +17,7 @@ from typing import Any
 from puregrpc.client.calls.measure import Meter
 from puregrpc.client.per_user import Connections, UserAsyncClient
 from puregrpc.kernel import Kernel, ThreadKernel
+from puregrpc.kernel.current import running_world
 from puregrpc.kernel.ownership import open_kernel
 from puregrpc.kernel.threads.trampoline import Interrupted, run_blocking
 from puregrpc.load.activity import Activity, Share, User
@@ -24,7 +25,7 @@ from puregrpc.load.context import current_test
 from puregrpc.load.executors import CUT_GRACE, carry_out
 from puregrpc.load.messages import Counts
 from puregrpc.load.options import Options
-from puregrpc.load.problems import ExitStatus
+from puregrpc.load.problems import ExitStatus, LoadError
 from puregrpc.load.script import Script, arguments_for, failure_text, is_async
 from puregrpc.load.standstill import telling_of_standstill
 from puregrpc.load.waiting import Change, within
@@ -180,6 +181,11 @@ class Course(ABC):
                         kernel.end_with_interpreter()  # without waiting for the threads of scripts
                     else:
                         kernel.run(kernel.close())
+            elif (world := running_world()) != "threads":
+                how = "trio.to_thread.run_sync" if world == "trio" else "asyncio.to_thread"
+                raise LoadError(
+                    f"a run with async functions has a loop of its own: inside of one, await {how}(run, ...)"
+                )
             elif self.options.loop == "trio" or (not self.options.loop and self.script.prefers_trio):
                 import_module("trio").run(self._on_loop)
             elif self.options.loop == "uvloop":
