@@ -5,10 +5,12 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import partial
 from itertools import count
 from math import inf
 from time import perf_counter
+from typing import Any
 
 from puregrpc.kernel import Task, Waiter
 from puregrpc.load.activity import Activity, User
@@ -64,19 +66,37 @@ class Crew:
 
     def begin(self, user: User, work: Callable[[User], Awaitable[None]]) -> None:
         """Have a user work."""
-        activity = self._activity
-        kernel = activity.kernel
 
         async def run() -> None:
             user.settle_in()
             try:
                 await work(user)
             finally:
-                kernel.locked(self._ended, user)
-                activity.change.tell()
+                self._leave(user)
 
+        self._spawn(user, run)
+
+    def keep_busy(self, user: User, next_number: Callable[[], int | None]) -> None:
+        """Have a user do one iteration after the other, each with its number, until there is none."""
+
+        async def run() -> None:  # as `begin`, with a coroutine less between the loop and each call
+            user.settle_in()
+            try:
+                while (number := next_number()) is not None:
+                    await user.iterate(number)
+            finally:
+                self._leave(user)
+
+        self._spawn(user, run)
+
+    def _spawn(self, user: User, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        kernel = self._activity.kernel
         kernel.locked(self._begins, user)
         kernel.locked(self._has_begun, user, kernel.spawn(run))
+
+    def _leave(self, user: User) -> None:
+        self._activity.kernel.locked(self._ended, user)
+        self._activity.change.tell()
 
     def _begins(self, user: User) -> None:
         self._tasks[user] = None
@@ -175,12 +195,11 @@ async def constant_vus(activity: Activity, crew: Crew) -> None:
     assert isinstance(scenario, ConstantVus)
     numbers = count()
 
-    async def work(user: User) -> None:
-        while activity.may_begin:
-            await user.iterate(share.number(next(numbers)))
+    def next_number() -> int | None:
+        return share.number(next(numbers)) if activity.may_begin else None
 
     for _ in range(share_of(scenario.vus, share.index, share.workers)):
-        crew.begin(activity.new_user(), work)
+        crew.keep_busy(activity.new_user(), next_number)
     await wait_for_end(activity, crew)
 
 
@@ -210,21 +229,16 @@ class Pool:
             self._wanted[place] = True
             user = activity.users[place]
             if not self._crew.is_at_work(user):
-                self._crew.begin(user, self._work(place))
+                self._crew.keep_busy(user, partial(self._next_number, place))
         while self.size > size:
             self.size -= 1
             self._wanted[self.size] = False
             self._left[self.size] += 1
             heapq.heappush(self._leaving, (activity.kernel.now() + grace, self.size, self._left[self.size]))
 
-    def _work(self, place: int) -> Callable[[User], Awaitable[None]]:
+    def _next_number(self, place: int) -> int | None:
         activity = self._activity
-
-        async def work(user: User) -> None:
-            while self._wanted[place] and activity.may_begin:
-                await user.iterate(activity.share.number(next(self._numbers)))
-
-        return work
+        return activity.share.number(next(self._numbers)) if self._wanted[place] and activity.may_begin else None
 
     def next_interruption(self) -> float:
         """When a user is to be interrupted next; those whose time it is are."""

@@ -13,7 +13,7 @@ but for a call that its owner itself ended with `Connection.reset`, which gets n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from puregrpc.errors import InvalidArgument
@@ -257,6 +257,8 @@ class ConnectionConfig:
     """Server: a client whose PINGs come more often than this is sent away with ENHANCE_YOUR_CALM "too_many_pings",
     after two that are forgiven (gRFC A8)."""
     permit_ping_without_calls: bool = False
+    common: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What an engine keeps for all connections that go by this."""
 
     @property
     def max_header_block_size(self) -> int:

@@ -115,6 +115,13 @@ class FloodGuard:
         else:
             self._spend(PINGS, now, "PING frames")
 
+    def probed(self, octets: int) -> None:
+        """WINDOW_UPDATE and a PING came after DATA went out, and a reply of so many octets waits; as `data_sent`,
+        `window_updated`, `pinged` and `replied`, in one step."""
+        self._updates = 1
+        self._data_since_ping = False
+        self.replied(octets)
+
     def ping_acknowledged(self, now: float) -> None:
         """An answer to a PING came; as `received`."""
         self._spend(PING_ACKNOWLEDGEMENTS, now, "acknowledgements of PING")

@@ -20,7 +20,7 @@ from puregrpc.wire.fast.server import FastServerConnection
 from puregrpc.wire.flow_control import BandwidthProbe
 from puregrpc.wire.frames import PREFACE, FrameType
 from puregrpc.wire.framing import MessageReader, prefix
-from puregrpc.wire.limits import FIRST_STREAM_WINDOW, REMEMBERED_RESETS
+from puregrpc.wire.limits import FIRST_STREAM_WINDOW, PINGS, REMEMBERED_RESETS
 from puregrpc.wire.status import OK, StatusCode
 
 REQUEST = Request("/a.B/C", "example.org")
@@ -97,6 +97,57 @@ def test_where_the_octets_are_cut_changes_nothing(steps: list[int]) -> None:
     assert [call.events for call in cut_driver.calls] == [call.events for call in whole_driver.calls]
     assert len(whole_driver.calls) == 5
     assert not cut_driver.closed
+
+
+@pytest.mark.parametrize("increment", [22, 0, 2**31 - 1])
+@pytest.mark.parametrize("has_sent", [True, False])
+def test_a_window_update_with_a_ping_behind_it_is_what_both_are(increment: int, has_sent: bool) -> None:
+    """grpc-go sends them with most answers."""
+    update = frame(FrameType.WINDOW_UPDATE, 0, 0, increment.to_bytes(4, "big"))
+    ping = frame(FrameType.PING, 0, 0, b"\x02\x04\x10\x10\x09\x0e\x07\x07")
+    seen = []
+    for pieces in ([update + ping + update], [update + ping[:-1], ping[-1:] + update], [update, ping, update]):
+        connection, driver = started_client()
+        if has_sent:
+            opened(connection, message=b"request")
+            drain(connection)
+        for piece in pieces:
+            connection.receive(piece, 0.0)
+        floods = connection._floods
+        counted = None if driver.closed else (floods._updates, floods._data_since_ping, floods._replies)
+        seen.append((frames_in(drain(connection)), driver.closed, connection._send_window, counted))
+    assert seen[0] == seen[1] == seen[2]
+    assert [kind for kind, *_ in seen[0][0]] == ([FrameType.PING] if increment == 22 else [FrameType.GOAWAY])
+
+
+def test_pings_with_window_updates_are_held_against_the_allowance() -> None:
+    update = frame(FrameType.WINDOW_UPDATE, 0, 0, (1).to_bytes(4, "big"))
+    connection, driver = started_client()
+    opened(connection, message=b"request")
+    for _ in range(PINGS.burst + 2):
+        connection.receive(update + frame(FrameType.PING, 0, 0, bytes(8)), 0.0)
+        drain(connection)
+    assert driver.closed
+
+
+def test_what_a_channels_connections_are_answered_is_kept_once() -> None:
+    config = ConnectionConfig()
+    encoders = [hpack.Encoder(), hpack.Encoder()]
+    connections = [started_client(config)[0] for _ in encoders]
+    for number in range(3):
+        calls = [opened(connection, message=b"", end=True) for connection in connections]
+        for connection, encoder in zip(connections, encoders, strict=True):
+            head = encoder.encode([(":status", "200"), ("content-type", "application/grpc"), ("x-name", "value")])
+            end = encoder.encode([("grpc-status", "0"), ("grpc-message", "")])
+            stream_id = 2 * number + 1
+            connection.receive(frame(FrameType.HEADERS, 4, stream_id, head), 0.0)
+            connection.receive(frame(FrameType.HEADERS, 5, stream_id, end), 0.0)
+        assert all(call.status == OK for call in calls)
+    one, other = (connection.decoder.blocks for connection in connections)
+    assert one == other
+    assert all(one[block] is other[block] for block in one)
+    stranger, _ = started_client(ConnectionConfig())
+    assert stranger.decoder.blocks == {}
 
 
 @pytest.mark.parametrize("auto_consume", [True, False])

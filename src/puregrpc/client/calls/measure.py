@@ -98,9 +98,14 @@ class Meter:
 
     def traffic(self, sent: int, received: int, tags: Tags | None = None) -> None:
         """So many octets more have gone over the connections."""
-        tags = {**self.metrics.tags, **(OUTSIDE.tags if tags is None else tags)}
-        self._sent.add(sent, tags)
-        self._received.add(received, tags)
+        sent_series, received_series = self.traffic_with(OUTSIDE.tags if tags is None else tags)
+        sent_series.note(sent)
+        received_series.note(received)
+
+    def traffic_with(self, tags: Tags) -> tuple[Series, Series]:
+        """Where octets that were sent and received go, with these tags."""
+        tags = {**self.metrics.tags, **tags}
+        return self._sent.with_tags(tags), self._received.with_tags(tags)
 
     def calls(self, address: str, path: str, surroundings: Surroundings, user_tags: Tags) -> CallSeries:
         """Where the samples of calls with the same tags go."""
@@ -292,6 +297,8 @@ class TrafficMeter:
         self._counted = (0, 0)
         self._stop: Callable[[], None] | None = None
         self._tags: Tags = {}
+        self._series: tuple[Series, Series] | None = None
+        """Found when something has passed: a series without samples is none."""
 
     def begin(self, passed: Callable[[], SessionCounters]) -> None:
         """There is a connection; ``passed`` says what went over it so far."""
@@ -306,7 +313,7 @@ class TrafficMeter:
         if self._stop is not None:
             self._stop()
         self._place = meter
-        self._tags = {**current_surroundings().tags, "group": ""}
+        self._tags, self._series = {**current_surroundings().tags, "group": ""}, None
         reference = ref(self)
 
         def update() -> None:
@@ -323,7 +330,10 @@ class TrafficMeter:
         passed, (sent, received) = self._passed(), self._counted
         if passed.bytes_sent != sent or passed.bytes_received != received:
             self._counted = passed.bytes_sent, passed.bytes_received
-            self._place.traffic(passed.bytes_sent - sent, passed.bytes_received - received, self._tags)
+            if self._series is None:
+                self._series = self._place.traffic_with(self._tags)
+            self._series[0].note(passed.bytes_sent - sent)
+            self._series[1].note(passed.bytes_received - received)
 
     def end(self) -> None:
         """The connection is closed."""

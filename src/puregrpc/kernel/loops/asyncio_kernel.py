@@ -89,7 +89,7 @@ class AsyncioTask:
         self._loop = loop
         self._has_begun = False
         self._is_cancelled = False
-        self.task = create_task(loop, self._run(function))
+        self.task = create_task(loop, run_logged(partial(self._begin, function)))
 
     def cancel(self) -> None:
         if running_loop() is self._loop:
@@ -107,13 +107,17 @@ class AsyncioTask:
     async def join(self) -> None:
         await asyncio.wait([self.task])
 
-    async def _run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _begin(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Coroutine[Any, Any, None]:
         if not hasattr(self, "task"):
-            await asyncio.sleep(0)  # it was begun at once (`asyncio.eager_task_factory`), in the middle of something
+            return self._begin_later(function)
         self._has_begun = True
         if self._is_cancelled:
             self.task.cancel()
-        await run_logged(function)
+        return function()
+
+    async def _begin_later(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await asyncio.sleep(0)  # it was begun at once (`asyncio.eager_task_factory`), in the middle of something
+        await self._begin(function)
 
 
 class AsyncioKernel(Kernel):

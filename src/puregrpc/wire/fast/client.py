@@ -68,7 +68,6 @@ class FastClientConnection(FastConnection, ClientConnection):
         "_next_id",
         "_opening_queued",
         "_queue",
-        "_timeouts",
     )
 
     _client = True
@@ -82,7 +81,6 @@ class FastClientConnection(FastConnection, ClientConnection):
         """The last one without metadata: a channel has one for all calls of a method that add nothing."""
         self._last_method = NO_METHOD
         self._metadata = MetadataEncoder(config.secret_names)
-        self._timeouts: dict[float, bytes] = {}
         self._queue: dict[int, tuple[Call, ConstantFields, bytes]] = {}
         """Calls that wait for MAX_CONCURRENT_STREAMS, in order, by numbers below zero."""
         self._last_queued = 0
@@ -227,17 +225,10 @@ class FastClientConnection(FastConnection, ClientConnection):
                 self._end_call(call, DEADLINE_PASSED)
                 return None
             try:
-                metadata = self._timeouts[left] + metadata
+                metadata = _timeouts[left] + metadata
             except KeyError:
-                metadata = self._timeout_field(left) + metadata
+                metadata = _timeout_field(left) + metadata
         return (method.block if method.version == self.encoder.version else self.encoder.encode(method)) + metadata
-
-    def _timeout_field(self, left: float) -> bytes:
-        """grpc-timeout for so many seconds. What is left of calls that are sent at once is mostly the same."""
-        if len(self._timeouts) >= MAX_TIMEOUTS:
-            self._timeouts.clear()
-        field = self._timeouts[left] = literal(b"grpc-timeout", encode_timeout(left))
-        return field
 
     def _queue_call(
         self, call: Call, method: ConstantFields, metadata: bytes, pieces: tuple[bytes, ...], *, end: bool
@@ -503,6 +494,18 @@ class FastClientConnection(FastConnection, ClientConnection):
             self._fail("the connection was closed on this side")
         else:
             self._after_call()
+
+
+_timeouts: dict[float, bytes] = {}
+"""Timeout -> its header field, for all connections."""
+
+
+def _timeout_field(left: float) -> bytes:
+    """grpc-timeout for so many seconds. What is left of calls that are sent at once is mostly the same."""
+    if len(_timeouts) >= MAX_TIMEOUTS:
+        _timeouts.clear()
+    field = _timeouts[left] = literal(b"grpc-timeout", encode_timeout(left))
+    return field
 
 
 def _read_head(fields: Fields) -> ResponseHead:

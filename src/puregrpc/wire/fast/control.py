@@ -12,7 +12,7 @@ from puregrpc.wire.closed_streams import ResetStreams
 from puregrpc.wire.connection import Call, ConnectionConfig, Driver, Metadata
 from puregrpc.wire.deadline import Deadlines
 from puregrpc.wire.farewell import Farewell
-from puregrpc.wire.fast.octets import ACK, HEAD_SIZE, MAX_WINDOW, frame
+from puregrpc.wire.fast.octets import ACK, HEAD_SIZE, MAX_WINDOW, PING_SIZE, PONG_HEAD, frame
 from puregrpc.wire.fast.sending import DETACHED, END_SENT, MAX_DATA_FRAME, QUEUED, REMOTE_CLOSED, Sending
 from puregrpc.wire.floods import FloodGuard
 from puregrpc.wire.flow_control import BandwidthProbe
@@ -267,6 +267,20 @@ class Controlled(Sending):
             self._reply(frame(FrameType.PING, ACK, 0, payload))
             self._pinged()
 
+    def _probed(self, increment: bytes, payload: bytes) -> None:
+        """WINDOW_UPDATE for the connection and a PING behind it, which grpc-go sends with most answers, in one step."""
+        if not self._data_sent:
+            self._window_update(0, increment)
+            self._ping_frame(0, 0, payload)
+            return
+        self._data_sent = False
+        self._answered = True
+        self._floods.probed(PING_SIZE)
+        self._open_connection_window(int.from_bytes(increment, "big") & MAX_WINDOW)
+        self._replies += PING_SIZE
+        self.emit(PONG_HEAD + payload)
+        self._pinged()
+
     def _window_update(self, stream_id: int, payload: bytes) -> None:
         if self._data_sent:
             self._note_data_sent()
@@ -275,13 +289,7 @@ class Controlled(Sending):
             raise RemoteProtocolError("WINDOW_UPDATE without its four octets", ErrorCode.FRAME_SIZE_ERROR)
         increment = int.from_bytes(payload, "big") & MAX_WINDOW
         if not stream_id:
-            if not increment:
-                raise RemoteProtocolError("WINDOW_UPDATE of nothing")
-            self._send_window += increment
-            if self._send_window > MAX_WINDOW:
-                raise RemoteProtocolError("the connection's window grew too large", ErrorCode.FLOW_CONTROL_ERROR)
-            if self._turns and self._send_window > 0:
-                self._signal()
+            self._open_connection_window(increment)
             return
         call = self.streams.get(stream_id)
         if call is None:
@@ -292,6 +300,15 @@ class Controlled(Sending):
             self._stream_error(stream_id, "the stream's window grew too large", ErrorCode.FLOW_CONTROL_ERROR)
         else:
             self._open_window(call, increment)
+
+    def _open_connection_window(self, increment: int) -> None:
+        if not increment:
+            raise RemoteProtocolError("WINDOW_UPDATE of nothing")
+        self._send_window += increment
+        if self._send_window > MAX_WINDOW:
+            raise RemoteProtocolError("the connection's window grew too large", ErrorCode.FLOW_CONTROL_ERROR)
+        if self._turns and self._send_window > 0:
+            self._signal()
 
     def _reset_frame(self, stream_id: int, payload: bytes) -> None:
         if not stream_id:

@@ -23,7 +23,14 @@ from puregrpc.wire.fast.hpack_table import DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD, F
 from puregrpc.wire.huffman import HuffmanError, LongStrings, NotDecodedError, decode_huffman
 from puregrpc.wire.limits import HEADER_DECODE_LIMIT, LARGE_HEADER_BLOCK, TURN_SLICE
 
-__all__ = ["FieldRun", "HeaderBombError", "HeaderDecoder", "HeaderDecodingError", "HeaderListTooLargeError"]
+__all__ = [
+    "FieldRun",
+    "HeaderBombError",
+    "HeaderDecoder",
+    "HeaderDecodingError",
+    "HeaderListTooLargeError",
+    "KnownBlocks",
+]
 
 MAX_CACHED_RUNS = 128
 MAX_CACHED_FIELDS = 64
@@ -40,6 +47,10 @@ RUN_OCTETS = 512
 FIELD_OCTETS = 64
 VALUE_COPIES = 3
 """What a run is taken to cost, and each of its fields beside so many times its own octets: bytes, text, and a key."""
+
+MAX_KNOWN_BLOCKS = 256
+MAX_KNOWN_SIZE = 1 << 10
+"""How many blocks several decoders may have in common, and how large their header lists may be."""
 
 MAX_INTEGER_OCTETS = 5
 """How many octets may follow an integer's prefix (section 5.1: what exceeds the limits is a decoding error)."""
@@ -82,6 +93,44 @@ class FieldRun:
         """What the reader made of the run as trailers."""
 
 
+class KnownBlocks:
+    """What several decoders have in common, whose peers send the same: the objects that stand for blocks.
+
+    With a thousand connections those would lie in a thousand places, and most of them far away when they are needed.
+    """
+
+    __slots__ = ("_blocks", "_runs")
+
+    def __init__(self) -> None:
+        self._runs: dict[Fields, FieldRun] = {}
+        self._blocks: dict[tuple[bytes, FieldRun], tuple[bytes, tuple[FieldRun, Fields]]] = {}
+
+    def run(self, fields: Fields, size: int) -> FieldRun:
+        """The run of these fields."""
+        try:
+            return self._runs[fields]
+        except KeyError:
+            run = FieldRun(fields, size)
+        if size <= MAX_KNOWN_SIZE:
+            if len(self._runs) >= MAX_KNOWN_BLOCKS:
+                self._runs.clear()
+                self._blocks.clear()
+            self._runs[fields] = run
+        return run
+
+    def block(self, octets: bytes, run: FieldRun) -> tuple[bytes, tuple[FieldRun, Fields]]:
+        """A block that is nothing but a run, and what it stands for."""
+        try:
+            return self._blocks[octets, run]
+        except KeyError:
+            found = octets, (run, NO_FIELDS)
+        if run.size <= MAX_KNOWN_SIZE:
+            if len(self._blocks) >= MAX_KNOWN_BLOCKS:
+                self._blocks.clear()
+            self._blocks[octets, run] = found
+        return found
+
+
 class _Progress:
     """How far a block has been decoded that is decoded in steps."""
 
@@ -107,10 +156,18 @@ class HeaderDecoder:
     """The receiving end of one HPACK context.
 
     ``max_list_size`` is the limit for one block's header list in octets as RFC 9113, section 6.5.2 counts them;
-    ``table_size`` is the SETTINGS_HEADER_TABLE_SIZE that the peer was told.
+    ``table_size`` is the SETTINGS_HEADER_TABLE_SIZE that the peer was told. ``common`` is shared with other decoders
+    whose blocks have the same reader.
     """
 
-    def __init__(self, max_list_size: int, table_size: int = DEFAULT_TABLE_SIZE) -> None:
+    __slots__ = (
+        "_allowed_table_size", "_cached_octets", "_common", "_empty", "_last", "_max_table_size", "_most", "_runs",
+        "_table", "_table_size", "blocks", "max_list_size",
+    )  # fmt: skip
+
+    def __init__(
+        self, max_list_size: int, table_size: int = DEFAULT_TABLE_SIZE, common: KnownBlocks | None = None
+    ) -> None:
         self.max_list_size = max_list_size
         self._most = max_list_size * HEADER_DECODE_LIMIT
         self._allowed_table_size = table_size
@@ -124,6 +181,7 @@ class HeaderDecoder:
         """The last short block that has literals behind its run."""
         self._runs: dict[Fields, FieldRun] = {}
         self._empty = FieldRun((), 0)
+        self._common = common
         self._cached_octets = 0
 
     @property
@@ -210,7 +268,7 @@ class HeaderDecoder:
         run = self._runs.get(fields)
         if run is None:
             size = _list_size(fields)
-            run = FieldRun(fields, size)
+            run = FieldRun(fields, size) if self._common is None else self._common.run(fields, size)
             if size > self.max_list_size or size > MAX_CACHED_OCTETS or len(fields) > MAX_CACHED_FIELDS:
                 return run, timeout
             octets_of_fields = size - ENTRY_OVERHEAD * len(fields)
@@ -225,7 +283,10 @@ class HeaderDecoder:
             return run, timeout
         if len(self.blocks) >= MAX_CACHED_RUNS:
             self.blocks.clear()
-        self.blocks[block] = known = (run, timeout)
+        known = run, timeout
+        if self._common is not None and not timeout:
+            block, known = self._common.block(block, run)
+        self.blocks[block] = known
         return known
 
     def _decode_fields(self, block: bytes, i: int, list_size: int, progress: _Progress | None = None) -> Fields:

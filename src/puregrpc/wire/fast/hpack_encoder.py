@@ -107,6 +107,8 @@ class HeaderEncoder:
     ``constant.block if constant.version == encoder.version else encoder.encode(constant)`` is the hot path.
     """
 
+    __slots__ = ("_announced", "_indexes", "_inserted", "_max_size", "_size", "_smallest", "version")
+
     def __init__(self) -> None:
         self.version = 0
         self._max_size = DEFAULT_TABLE_SIZE

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import struct
 
+from puregrpc.wire.frames import FrameType
+
 __all__ = [
-    "ACK", "END_HEADERS", "END_STREAM", "HEAD_SIZE", "MAX_STREAM_ID", "MAX_WINDOW", "PADDED", "PRIORITY_FLAG", "frame",
-    "message_frame_head", "pack_head", "unpack_head", "unpack_prefix",
+    "ACK", "END_HEADERS", "END_STREAM", "HEAD_SIZE", "MAX_STREAM_ID", "MAX_WINDOW", "PADDED", "PING_HEAD",
+    "PING_SIZE", "PONG_HEAD", "PRIORITY_FLAG", "frame", "message_frame_head", "pack_head",
+    "unpack_head", "unpack_prefix",
 ]  # fmt: skip
 
 HEAD_SIZE = 9
@@ -38,3 +41,11 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     """A whole frame."""
     length = len(payload)
     return pack_head(length >> 16, length & 0xFFFF, kind, flags, stream_id) + payload
+
+
+PING_SIZE = HEAD_SIZE + 8
+PING_HEAD = pack_head(0, 8, FrameType.PING, 0, 0)
+"""The head of a PING that wants an answer."""
+
+PONG_HEAD = pack_head(0, 8, FrameType.PING, ACK, 0)
+"""The head of the answer."""

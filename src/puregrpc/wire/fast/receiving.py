@@ -21,6 +21,7 @@ from puregrpc.wire.fast.hpack_decoder import (
     HeaderDecoder,
     HeaderDecodingError,
     HeaderListTooLargeError,
+    KnownBlocks,
 )
 from puregrpc.wire.fast.hpack_table import Fields
 from puregrpc.wire.fast.octets import (
@@ -29,6 +30,8 @@ from puregrpc.wire.fast.octets import (
     HEAD_SIZE,
     MAX_STREAM_ID,
     PADDED,
+    PING_HEAD,
+    PING_SIZE,
     PRIORITY_FLAG,
     unpack_head,
     unpack_prefix,
@@ -92,7 +95,10 @@ class FastConnection(Holding):
 
     def __init__(self, driver: Driver, config: ConnectionConfig) -> None:
         super().__init__(driver, config)
-        self.decoder = HeaderDecoder(config.max_header_list_size)
+        # A channel's connections have one server, whose answers are much the same. A server's clients are strangers to
+        # each other: nothing of one is kept behind its end.
+        common = config.common.setdefault("response blocks", KnownBlocks()) if self._client else None
+        self.decoder = HeaderDecoder(config.max_header_list_size, common=common)
         self._max_message_size = config.max_receive_message_size
         self._rest = b""
         """The beginning of a frame whose end has not come."""
@@ -361,7 +367,11 @@ class FastConnection(Holding):
                     if length >= LARGE_HEADER_BLOCK:
                         break
             elif kind == WINDOW_UPDATE and not self._closed:
-                self._window_update(stream_id, data[start:stop])
+                if not stream_id and length == 4 and data.startswith(PING_HEAD, stop) and whole - stop >= PING_SIZE:
+                    i = stop + PING_SIZE
+                    self._probed(data[start:stop], data[stop + HEAD_SIZE : i])
+                else:
+                    self._window_update(stream_id, data[start:stop])
             elif kind == PING and not self._closed:
                 self._ping_frame(flags, stream_id, data[start:stop])
             else:
