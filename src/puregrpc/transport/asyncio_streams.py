@@ -40,6 +40,11 @@ class ServedStream(ByteStream):
     ``resume_writing``).
     """
 
+    __slots__ = (
+        "_ends_when_empty", "_has_ended", "_inbox", "_send_nowait", "gathers", "is_full", "local", "peer", "stream",
+        "transport",
+    )  # fmt: skip
+
     def __init__(self, stream: ByteStream) -> None:
         self.stream = stream
         self.local = stream.local

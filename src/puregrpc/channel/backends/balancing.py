@@ -26,11 +26,12 @@ class Balancer(ABC):
     Its methods are called with the mutex held, `try_pick` excepted.
     """
 
-    _counted = SessionCounters(0, 0)
-    _calls = CallCounters()
-    """Of subchannels that are no more."""
+    __slots__ = ("_calls", "_counted", "leaving", "subchannels")
 
     def __init__(self) -> None:
+        self._counted = SessionCounters(0, 0)
+        self._calls = CallCounters()
+        """Of subchannels that are no more."""
         self.subchannels: list[Subchannel] = []
         self.leaving: list[Subchannel] = []
 
@@ -103,6 +104,8 @@ class Balancer(ABC):
 
 class PickFirst(Balancer):
     """One connection for all calls: to the first address that answers (gRFC A62)."""
+
+    __slots__ = ("_subchannel",)
 
     def __init__(self, subchannel: Subchannel) -> None:
         super().__init__()

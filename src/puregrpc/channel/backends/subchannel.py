@@ -44,9 +44,11 @@ class Subchannel:
     server says that it serves (gRFC A17). But for `_connect`, all of it runs with the mutex held.
     """
 
-    _counted = SessionCounters(0, 0)
-    _calls = CallCounters()
-    """Of connections that are no more."""
+    __slots__ = (
+        "_backoff", "_calls", "_connect_timeout", "_connected", "_connecting", "_counted", "_health_check",
+        "_health_watch", "_is_hurried", "_kernel", "_open_session", "_owner", "_pause", "error", "failures", "name",
+        "number", "session", "sessions", "state", "trace",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -57,6 +59,9 @@ class Subchannel:
         connect_timeout: float,
         health_check: HealthCheck | None = None,
     ) -> None:
+        self._counted = SessionCounters(0, 0)
+        self._calls = CallCounters()
+        """Of connections that are no more."""
         self.name = name
         self.state = ConnectivityState.IDLE
         self.session: ClientSession | None = None

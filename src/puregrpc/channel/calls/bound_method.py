@@ -22,6 +22,10 @@ ResponseT = TypeVar("ResponseT")
 class BoundMethod(Generic[RequestT, ResponseT]):
     """What methods of all shapes and of both faces have in common."""
 
+    __slots__ = (
+        "_config", "_deserialize", "_goes_straight", "_is_plain", "_options", "_request", "_serialize", "path",
+    )  # fmt: skip
+
     def __init__(
         self,
         options: ChannelOptions,

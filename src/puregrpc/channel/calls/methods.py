@@ -124,6 +124,8 @@ class OpeningCall(AbstractAsyncContextManager[ClientCall[RequestT, ResponseT]], 
 class _Method(BoundMethod[RequestT, ResponseT]):
     """What the shapes have in common."""
 
+    __slots__ = ("_channel",)
+
     def __init__(
         self,
         channel: HasCore,
@@ -153,6 +155,8 @@ class _Method(BoundMethod[RequestT, ResponseT]):
 
 class UnaryUnaryMethod(_Method[RequestT, ResponseT]):
     """A method that takes one request and gives one response."""
+
+    __slots__ = ()
 
     async def __call__(
         self,

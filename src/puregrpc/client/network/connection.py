@@ -47,6 +47,8 @@ FAILURES = (RpcError, InvalidArgument, NotConnected)
 class Connection:
     """A channel with what a client keeps for it."""
 
+    __slots__ = ("_channel", "_methods", "core", "types")
+
     def __init__(self, core: ChannelCore) -> None:
         self.core = core
         self.types: TypesOnDemand | None = None

@@ -43,6 +43,8 @@ StateT = TypeVar("StateT")
 class ClientState(Generic[ConnectionT, StreamT]):
     """What the clients have in common."""
 
+    __slots__ = ("connection", "core", "known", "streams", "traffic")
+
     def __init__(
         self, metrics: Metrics | None, max_elements: int = MAX_ELEMENTS, *, core: ClientCore | None = None
     ) -> None:
@@ -100,6 +102,8 @@ class BlockingState(ClientState["BlockingConnection", BlockingStreamT]):
 
 class AsyncState(ClientState[Connection, StreamT]):
     """Of an `AsyncClient`."""
+
+    __slots__ = ("_is_lent", "_kernel", "_nursery", "handling", "is_left", "owner", "pending")
 
     def __init__(
         self,

@@ -33,6 +33,8 @@ NO_SIGNAL = int(getattr(socket, "MSG_NOSIGNAL", 0))
 class ByteStream(ABC):
     """An ordered, reliable stream of bytes in both directions. One coroutine reads; one at a time writes."""
 
+    __slots__ = ()
+
     kernel: Kernel
     """Of the world that it waits in."""
     local: str
@@ -86,6 +88,8 @@ class ByteStream(ABC):
 
 class SocketStream(ByteStream):
     """A connected stream socket, which is made non-blocking."""
+
+    __slots__ = ("_is_tcp", "gathers", "kernel", "local", "peer", "socket")
 
     def __init__(self, kernel: Kernel, sock: socket.socket, *, local: str = "", peer: str = "") -> None:
         sock.setblocking(False)
