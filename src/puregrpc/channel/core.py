@@ -55,6 +55,11 @@ TOO_MANY_PINGS = "too_many_pings"
 class ChannelCore:
     """The connections of a channel in one world. Everything public is in `Channel` and `BlockingChannel`."""
 
+    __slots__ = (
+        "_changed", "_connection_config", "_health_check", "_process", "balancer", "is_closed", "kernel", "options",
+        "target", "throttle", "trace", "try_pick",
+    )  # fmt: skip
+
     def __init__(self, kernel: Kernel, target: Target, options: ChannelOptions) -> None:
         self.kernel = kernel
         self.target = target

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -81,6 +83,8 @@ def run(script: str, **given: Any) -> int:
     from puregrpc.load import LoadError
     from puregrpc.load import run as run_load
 
+    if hasattr(gc, "freeze"):  # PyPy's has not
+        atexit.register(gc.freeze)  # what a thousand users leave is not to be looked through when the process ends
     progress = Progress(quiet=given["quiet"])
     _log_to_stderr(progress.wrote)
     with contextlib.ExitStack() as files:
