@@ -3,9 +3,9 @@
 Parts: ``memory`` (connections in memory, each engine), ``servers`` (puregrpc's servers over sockets, and grpcio's and
 grpc-go's as a yardstick), ``clients`` (hostile servers against puregrpc's clients), ``deadlines`` (calls' deadlines
 under every flood, both sides), ``turns`` (a thousand calls that end at once), ``crowds`` (a thousand connections at
-once, against puregrpc's servers), ``inputs`` (sources, descriptors, messages, captures and texts, by how their cost
-grows). All of them by default. ``--short`` runs samples within a minute. The tables go to
-the output.
+once, against puregrpc's servers), ``passing`` (connections by the thousand, each of which is dropped), ``inputs``
+(sources, descriptors, messages, captures and texts, by how their cost grows). All of them by default. ``--short`` runs
+samples within a minute. The tables go to the output.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from conformance.hostile import clients, crowds, deadlines, in_memory, inputs, over_sockets, turns
+from conformance.hostile import clients, crowds, deadlines, in_memory, inputs, over_sockets, passing, turns
 
-PARTS = ("memory", "servers", "clients", "deadlines", "turns", "crowds", "inputs")
+PARTS = ("memory", "servers", "clients", "deadlines", "turns", "crowds", "passing", "inputs")
 
 
 def main() -> int:
@@ -35,7 +35,9 @@ def main() -> int:
         elif part == "crowds":
             bad += crowds.run(is_short=options.short, names=options.names, kinds=options.kind)[1]
         else:
-            module = {"servers": over_sockets, "clients": clients, "deadlines": deadlines, "turns": turns}[part]
+            module = {
+                "servers": over_sockets, "clients": clients, "deadlines": deadlines, "turns": turns, "passing": passing
+            }[part]  # fmt: skip
             bad += module.run(is_short=options.short, names=options.names, kinds=options.kind)[1]
     print(f"\n{bad} not ok")
     return 1 if bad else 0

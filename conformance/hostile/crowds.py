@@ -6,17 +6,14 @@ memory grows beyond what a connection may cost; and that a client which behaves 
 
 from __future__ import annotations
 
-import json
 import selectors
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from conformance.hostile.over_sockets import ROOT, Victim
+from conformance.hostile.over_sockets import Neighbour, Victim
 from conformance.hostile.servers import KINDS
 from puregrpc.fuzz.frames.crowds import CROWDS, Crowd
 
@@ -165,21 +162,10 @@ def gather(crowd: Crowd, kind: str, connections: int = CONNECTIONS, seconds: flo
 
 def ask(victim: Victim, *, has_tls: bool) -> tuple[int, float]:
     """How many of a few calls of a client that behaves well fail, and what the victim works during the longest."""
-    neighbour = subprocess.Popen(
-        [sys.executable, "-m", "conformance.hostile.neighbour", str(victim.port),
-         str(victim.process.pid), str(PATIENCE), *(["tls"] if has_tls else [])],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-    )  # fmt: skip
-    try:
-        assert neighbour.stdout is not None
-        neighbour.stdout.readline()
+    with Neighbour(victim, PATIENCE, has_tls=has_tls) as neighbour:
         time.sleep(0.3)
-        told, _ = neighbour.communicate(timeout=2 * PATIENCE)
-        heard: dict[str, Any] = json.loads(told) if told else {"failed": 1, "waits": []}
-        return int(heard["failed"]), max(heard["waits"], default=0.0)
-    finally:
-        neighbour.kill()
-        neighbour.wait()
+        heard = neighbour.finish()
+        return heard.failed, heard.longest
 
 
 def faults_of(crowd: Crowd, outcome: Outcome, connections: int = CONNECTIONS) -> list[str]:

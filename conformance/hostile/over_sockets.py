@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from conformance.hostile.neighbour import processor_time
+from conformance.hostile.neighbour import TIMEOUT, processor_time
 from conformance.hostile.servers import KINDS
 from puregrpc.fuzz.frames.floods import FLOODS
 from puregrpc.fuzz.frames.single import SINGLE_SHOTS
@@ -87,6 +87,47 @@ class Victim:
             self.process.stdout.close()
 
 
+class Heard(NamedTuple):
+    """What a neighbour tells in the end."""
+
+    waits: list[float]
+    """The longest, in seconds of the victim's processor time: three at the most, the longest last."""
+    failed: int
+
+    @property
+    def longest(self) -> float:
+        """The longest wait of all."""
+        return self.waits[-1] if self.waits else 0.0
+
+
+class Neighbour:
+    """A client that behaves well beside the hostile one, in a process of its own (`conformance.hostile.neighbour`)."""
+
+    def __init__(self, victim: Victim, timeout: float = TIMEOUT, *, has_tls: bool = False) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "conformance.hostile.neighbour", str(victim.port), str(victim.process.pid),
+             str(timeout), *(["tls"] if has_tls else [])],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        self._process.stdout.readline()  # it is connected
+
+    def __enter__(self) -> Neighbour:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def finish(self) -> Heard:
+        """Have it end, and tell."""
+        told, _ = self._process.communicate(timeout=120)
+        if not told:
+            return Heard([], 1)
+        heard = json.loads(told)
+        return Heard(heard["waits"], heard["failed"])
+
+
 def _can_connect(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
@@ -140,14 +181,7 @@ def send(
 
 def flood(probe: Probe, kind: str) -> dict[str, Any]:
     """One flood against a server of its own, with a neighbour."""
-    victim = Victim(kind, probe.handlers)
-    neighbour = subprocess.Popen(
-        [sys.executable, "-m", "conformance.hostile.neighbour", str(victim.port), str(victim.process.pid)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
-    )  # fmt: skip
-    try:
-        assert neighbour.stdout is not None
-        neighbour.stdout.readline()
+    with closing(Victim(kind, probe.handlers)) as victim, Neighbour(victim) as neighbour:
         before, memory = victim.seconds, victim.memory
         most = [memory]
         is_done = threading.Event()
@@ -169,21 +203,16 @@ def flood(probe: Probe, kind: str) -> dict[str, Any]:
         is_done.set()
         watcher.join()
         seconds = victim.seconds - before if victim.is_alive else 0.0
-        told, _ = neighbour.communicate(timeout=120)
-        heard: dict[str, Any] = json.loads(told) if told else {"waits": [], "failed": 1, "calls": 0}
+        heard = neighbour.finish()
         return {
             "alive": victim.is_alive,
             "seconds": seconds,
             "memory": most[0] - memory,
-            "wait": heard["waits"][0] if len(heard["waits"]) > 2 else max(heard["waits"], default=0.0),
-            "failed": heard["failed"],
+            "wait": heard.waits[0] if len(heard.waits) > 2 else heard.longest,
+            "failed": heard.failed,
             "sent": sent,
             "over": is_over,
         }
-    finally:
-        neighbour.kill()
-        neighbour.wait()
-        victim.close()
 
 
 def faults_of_flood(kind: str, probe: Probe, outcome: dict[str, Any]) -> list[str]:

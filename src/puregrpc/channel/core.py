@@ -328,7 +328,10 @@ class ChannelCore:
                 return found
             if isinstance(found, RpcError):
                 await self.kernel.checkpoint()  # whoever tries again in a loop must let the connection be made
-                raise found
+                try:
+                    raise found
+                finally:
+                    del found  # no cycle through the traceback
             if not await self._wait(found, until):
                 raise self._too_late()
 
@@ -412,7 +415,7 @@ class ChannelCore:
         finally:
             task.cancel()
         if errors:
-            raise errors[0]
+            raise errors.pop()  # kept in a frame, it would keep that frame
         return results[0] if results else None
 
 

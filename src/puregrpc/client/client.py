@@ -154,7 +154,10 @@ class Client(StreamClient[BlockingState[Stream]]):
             if failure is not None:
                 if stream.is_over:
                     streams.discard(stream)
-                raise failure
+                try:
+                    raise failure
+                finally:
+                    del failure  # no cycle through the traceback
 
     # -- calls
 
@@ -227,7 +230,7 @@ class Client(StreamClient[BlockingState[Stream]]):
             made.set_exception(error)
             return made
         outcome.add_done_callback(partial(self._settle, made, call))
-        made.add_done_callback(lambda made: outcome.cancel() if made.cancelled() else None)
+        made.add_done_callback(partial(_cancel_too, weakref.ref(outcome)))  # futures keep what they call
         return made
 
     def _settle(self, made: Future[Response], call: PreparedCall, ended: Future[UnaryOutcome]) -> None:
@@ -314,3 +317,10 @@ class Client(StreamClient[BlockingState[Stream]]):
             self.close()
         except Exception as failure:  # a handler's exception must not hide the body's
             error.__context__ = error.__context__ or failure
+
+
+def _cancel_too(outcome: weakref.ref[Future[UnaryOutcome]], made: Future[Response]) -> None:
+    """Who waited for the response has cancelled it, or it has come."""
+    call = outcome()
+    if call is not None and made.cancelled():
+        call.cancel()

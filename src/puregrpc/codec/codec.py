@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from puregrpc._locks import Lock
 from puregrpc.codec import json_text
-from puregrpc.codec.faults import FAULTS, Fault, fault_of
+from puregrpc.codec.faults import FAULTS, Fault, told
 from puregrpc.codec.generation.compiler import Compiler
 from puregrpc.codec.options import MAX_ELEMENTS, Options
 from puregrpc.codec.wire_format.content import Budget, with_budget
@@ -115,10 +115,10 @@ class Codec:
             try:
                 return encode(value, max_depth)
             except FAULTS as error:
-                fault = fault_of(error)
+                path, problem = told(error)
             except RecursionError:
-                fault = Fault(_TOO_DEEP)
-            raise EncodeError(root + fault.path, fault.problem)
+                path, problem = "", _TOO_DEEP
+            raise EncodeError(root + path, problem)
 
         return encode_message
 
@@ -148,10 +148,10 @@ class Codec:
                         return counting(with_budget(whole, Budget(max_elements)), 0, size, max_depth)
                 return decode(whole, 0, size, max_depth)
             except FAULTS as error:
-                fault = fault_of(error)
+                path, problem = told(error)
             except RecursionError:
-                fault = Fault(_TOO_DEEP)
-            raise DecodeError(root + fault.path, fault.problem)
+                path, problem = "", _TOO_DEEP
+            raise DecodeError(root + path, problem)
 
         return decode_message
 
@@ -184,10 +184,10 @@ class Codec:
             value = json_text.parse(text)
             return self._json_compiler().encoder(descriptor)(value, self._options.max_depth)
         except FAULTS as error:
-            fault = fault_of(error)
+            path, problem = told(error)
         except RecursionError:
-            fault = Fault(_TOO_DEEP)
-        raise DecodeError("request" + fault.path, fault.problem)
+            path, problem = "", _TOO_DEEP
+        raise DecodeError("request" + path, problem)
 
     def to_message(
         self, descriptor: MessageDescriptor, data: bytes, message_class: type[Message] | None = None

@@ -12,7 +12,18 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["FAULTS", "Fault", "TooDeep", "TooManyElements", "Truncated", "at_element", "fault_of", "locate"]
+__all__ = [
+    "FAULTS",
+    "Fault",
+    "TooDeep",
+    "TooManyElements",
+    "Truncated",
+    "at_element",
+    "fault_of",
+    "inside",
+    "locate",
+    "told",
+]
 
 
 class Fault(Exception):  # noqa: N818 - never leaves the room
@@ -95,9 +106,21 @@ def locate(
 
 def at_element(error: Exception, key: object) -> Fault:
     """``error`` with the element of a list or map it happened in at the head of its path."""
+    return inside(error, f"[{shown(key)}]")
+
+
+def inside(error: Exception, place: str) -> Fault:
+    """``error`` with this at the head of its path."""
     fault = fault_of(error)
-    fault.path = f"[{shown(key)}]{fault.path}"
+    fault.path = place + fault.path
     return fault
+
+
+def told(error: Exception) -> tuple[str, str]:
+    """The path of an error, and what the problem is there. Whoever keeps these, and not the error, makes no cycle
+    through its traceback."""
+    fault = fault_of(error)
+    return fault.path, fault.problem
 
 
 _short = reprlib.Repr()

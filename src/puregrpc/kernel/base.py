@@ -93,7 +93,9 @@ def call_logged(function: Callable[[], object]) -> None:
 async def run_logged(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a coroutine that nobody waits for; what it raises goes to the log."""
     try:
-        await function()
+        running = function()
+        del function  # it may have the task, which is to have the traceback
+        await running
     except Exception:
         logger.exception("a task ended with an exception that nobody waits for")
 

@@ -9,7 +9,7 @@ from math import inf
 
 from puregrpc.channel.backends.backoff import MIN_RESOLUTION_INTERVAL, Backoff
 from puregrpc.channel.backends.connectivity import ConnectivityState, aggregate
-from puregrpc.channel.backends.subchannel import Subchannel, SubchannelOwner
+from puregrpc.channel.backends.subchannel import NOBODY, Subchannel, SubchannelListener, SubchannelOwner, closed
 from puregrpc.errors import ConnectError
 from puregrpc.kernel import Task, Waiter
 from puregrpc.kernel.network.addresses import Address
@@ -128,7 +128,8 @@ class RoundRobin(Balancer):
         resolve_timeout: float,
     ) -> None:
         super().__init__()
-        self._owner = owner
+        self._owner: SubchannelListener = owner
+        self._trace = owner.trace
         self._kernel = owner.kernel
         self._resolve = resolve
         self._resolve_timeout = resolve_timeout
@@ -197,6 +198,8 @@ class RoundRobin(Balancer):
         if self._resolving is not None:
             self._resolving.cancel()
         super().close()
+        self._owner = NOBODY  # nothing refers back to the channel any more
+        self._resolve = self._make_subchannel = closed
 
     def _start_resolving(self) -> None:
         if self._resolving is None and not self._is_closed:
@@ -232,7 +235,7 @@ class RoundRobin(Balancer):
             return []
         self._resolved_at = self._kernel.now()
         self._resolution_error = ""
-        self._owner.trace.add(f"Address resolved to {', '.join(map(str, addresses))}")
+        self._trace.add(f"Address resolved to {', '.join(map(str, addresses))}")
         by_address = {address: self._by_address.get(address) or self._make_subchannel(address) for address in addresses}
         removed = [subchannel for address, subchannel in self._by_address.items() if address not in by_address]
         self._by_address = by_address
@@ -240,7 +243,7 @@ class RoundRobin(Balancer):
         self.leaving += removed
         leaving = [session for subchannel in removed for session in subchannel.sessions]
         for subchannel in removed:
-            self._owner.trace.add("Subchannel removed: its address is gone", subchannel=subchannel)
+            self._trace.add("Subchannel removed: its address is gone", subchannel=subchannel)
             subchannel.drain()
         for subchannel in self.subchannels:
             subchannel.request_connection()

@@ -21,17 +21,39 @@ __all__ = ["Subchannel", "SubchannelOwner"]
 logger = logging.getLogger("puregrpc.channel")
 
 
-class SubchannelOwner(Protocol):
-    """The channel, as its backends see it."""
-
-    kernel: Kernel
-    trace: TraceLog
+class SubchannelListener(Protocol):
+    """Who hears of a subchannel."""
 
     def subchannel_changed(self) -> None:
         """The state of a subchannel or the error of its last attempt has changed. With the mutex held."""
 
     def sent_away(self, reason: str) -> None:
         """A server has sent GOAWAY, or a connection has ended, for this reason. With the mutex held."""
+
+
+class SubchannelOwner(SubchannelListener, Protocol):
+    """The channel, as its backends see it."""
+
+    kernel: Kernel
+    trace: TraceLog
+
+
+class _Nobody:
+    """In the place of a channel that is closed."""
+
+    def subchannel_changed(self) -> None:
+        pass
+
+    def sent_away(self, reason: str) -> None:
+        pass
+
+
+NOBODY = _Nobody()
+
+
+def closed(*_: object) -> Any:
+    """In the place of what such a channel does for its backends."""
+    raise ConnectError("the channel is closed")
 
 
 class Subchannel:
@@ -71,7 +93,7 @@ class Subchannel:
         self.failures = 0
         self.error = ""
         """Why the last attempt failed."""
-        self._owner = owner
+        self._owner: SubchannelListener = owner
         self._kernel = owner.kernel
         self._open_session = open_session
         self._connect_timeout = connect_timeout
@@ -137,6 +159,14 @@ class Subchannel:
             self._connecting.cancel()
         for session in list(self.sessions):
             session.connection.go_away(immediately=immediately)
+        self._part()
+
+    def _part(self) -> None:
+        """Once all of it is over, it does not refer back to the channel any more, which is freed with it, and not when
+        the garbage collector comes."""
+        if self.is_closed and not self.sessions and self._connecting is None:
+            self._owner = NOBODY
+            self._open_session = closed
 
     # -- what its sessions tell
 
@@ -160,6 +190,7 @@ class Subchannel:
             self._counted = self._counted + session.counters
             self._calls = self._calls + session.call_counters
             self._owner.subchannel_changed()
+            self._part()
 
     # -- the connection and the state
 
@@ -224,6 +255,17 @@ class Subchannel:
         return self._pause
 
     async def _connect(self) -> None:
+        try:
+            await self._connect_at_last()
+        finally:
+            self._kernel.locked(self._connecting_is_over)
+
+    def _connecting_is_over(self) -> None:
+        if self.is_closed:
+            self._connecting = None
+            self._part()
+
+    async def _connect_at_last(self) -> None:
         kernel = self._kernel
         while not self.is_closed:
             began = kernel.now()

@@ -111,4 +111,4 @@ class BlockingExchange(StartedExchange):
             self._future.cancel()
         elif self._call is not None:
             # Perhaps it is a finalizer that cancels it, in the middle of whatever this thread does.
-            self._kernel.wish(partial(self._call.session.reset, self._call))
+            self._kernel.wish(partial(self._reset, self._call))

@@ -72,9 +72,12 @@ class StartedExchange(ABC):
         if not self._ends:
             raise LocalProtocolError("how a call ended is not known before its end")
         end = self._ends[0]
-        if isinstance(end, BaseException):
-            raise end
-        return end
+        try:
+            if isinstance(end, BaseException):
+                raise end
+            return end
+        finally:
+            del self, end  # no cycle through the traceback
 
     def when_over(self, hook: Callable[[], object]) -> None:
         """Have ``hook`` called once, at the end, or at once if that has come.
@@ -95,6 +98,12 @@ class StartedExchange(ABC):
     @abstractmethod
     def _stop(self) -> None:
         """End what goes on."""
+
+    @staticmethod
+    def _reset(call: UnaryCall) -> None:
+        """End the call on the wire, which tells nobody then."""
+        call.session.reset(call)
+        call.waiter = None
 
     def wake(self) -> None:
         """See `Waiter.wake`: the call on the wire has ended."""
@@ -156,4 +165,4 @@ class LoopExchange(StartedExchange):
         if self._task is not None:
             self._task.cancel()
         elif self._call is not None:
-            self._call.session.reset(self._call)
+            self._reset(self._call)

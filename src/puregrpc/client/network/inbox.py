@@ -22,6 +22,10 @@ PATIENCE_SECONDS = 0.02
 """How often a write that waits asks its `Patience`."""
 
 
+def _nothing(*_: object) -> None:
+    """Nobody is told behind the end."""
+
+
 class Inbox:
     """Messages of one stream on their way from the network's thread to the one that wants them; bounded.
 
@@ -33,7 +37,7 @@ class Inbox:
         self,
         on_message: Callable[[], None],
         on_end: Callable[[Outcome], None],
-        on_ready: Callable[[], None] = lambda: None,
+        on_ready: Callable[[], None] = _nothing,
     ) -> None:
         self._items: deque[bytes] = deque()
         self._octets = 0
@@ -75,6 +79,8 @@ class Inbox:
             self._end = end
             self._condition.notify_all()
         self._on_ready()
+        self._on_message = self._on_ready = _nothing  # the stream is freed with its last reference
+        self._on_end = _nothing
 
     # -- for the one who takes
 

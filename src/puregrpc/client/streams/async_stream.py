@@ -145,7 +145,10 @@ class AsyncStream(StreamBase):
             return message
         failed = self._failed(self._result) if self._result is not None else None
         if failed is not None:
-            raise failed
+            try:
+                raise failed
+            finally:
+                del failed  # no cycle through the traceback
         raise StopAsyncIteration
 
     @property
@@ -180,7 +183,10 @@ class AsyncStream(StreamBase):
         if failure is not None:
             if self._finished.is_set:
                 self._state.streams.discard(self)
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # no cycle through the traceback
 
     # -- the task
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from puregrpc.kernel.threads.daemons import daemon
 from puregrpc.kernel.threads.waking import Condition, Signal
@@ -59,17 +60,15 @@ class HandlerThread:
 
     def call_later(self, seconds: float, function: Callable[[], None]) -> None:
         """Call ``function`` not before so many seconds have passed; others are not held up."""
-        when = time.monotonic() + seconds
+        self.call_soon(partial(self._call_at, time.monotonic() + seconds, function))
 
-        def wait() -> None:
-            left = when - time.monotonic()
-            if left <= 0:
-                function()
-                return
-            time.sleep(min(left, 0.002))
-            self.call_soon(wait)
-
-        self.call_soon(wait)
+    def _call_at(self, when: float, function: Callable[[], None]) -> None:
+        left = when - time.monotonic()
+        if left <= 0:
+            function()
+            return
+        time.sleep(min(left, 0.002))
+        self.call_soon(partial(self._call_at, when, function))
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until everything was called; at once if the caller is in a handler itself. False: not in time."""

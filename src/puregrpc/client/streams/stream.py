@@ -169,7 +169,10 @@ class Stream(StreamBase):
                 self._finish(item)
                 failed = self._failed(item)
                 if failed is not None:
-                    raise failed
+                    try:
+                        raise failed
+                    finally:
+                        del failed  # no cycle through the traceback
                 return
 
     @property
@@ -347,4 +350,7 @@ class Stream(StreamBase):
         if failure is not None:
             if self._finished.is_set():
                 self._state.streams.discard(self)
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # no cycle through the traceback

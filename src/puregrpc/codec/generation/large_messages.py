@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from puregrpc._locks import Lock
-from puregrpc.codec.faults import FAULTS, TooDeep, Truncated, fault_of
+from puregrpc.codec.faults import FAULTS, TooDeep, Truncated, inside
 from puregrpc.codec.generation.decode_source import SubDecoder, decode_seen
 from puregrpc.codec.generation.encode_source import SubEncoder
 from puregrpc.codec.generation.shapes import Shape, ShapedField, shown_elements
@@ -130,9 +130,7 @@ def large_decoder(
                 return sub(data, seen[0], seen[1], depth - 1)
             return decode_seen(sub, seen, data, depth - 1)
         except FAULTS as error:
-            fault = fault_of(error)
-            fault.path = f".{key}{fault.path}"
-            raise fault from None
+            raise inside(error, f".{key}") from None
 
     def decode(data: bytes, i: int, end: int, depth: int) -> dict[str, Any]:
         if depth < 0:

@@ -11,7 +11,7 @@ from itertools import chain, repeat
 from sys import byteorder
 from typing import Any
 
-from puregrpc.codec.faults import FAULTS, Fault, Truncated, fault_of, shown
+from puregrpc.codec.faults import FAULTS, Fault, Truncated, at_element, shown
 from puregrpc.codec.values.scalars import string_of
 from puregrpc.codec.wire_format.tags_and_varints import SMALL, VARINTS, varint
 from puregrpc.codec.wire_format.varint_lanes import FIRST_TOO_LARGE, join_varints, split_varints
@@ -65,9 +65,7 @@ def _each(values: Sequence[Any], convert: Callable[[Any], Any]) -> list[Any]:
         try:
             done.append(convert(value))
         except FAULTS as error:
-            fault = fault_of(error)
-            fault.path = f"[{len(done)}]{fault.path}"
-            raise fault from None
+            raise at_element(error, len(done)) from None
     return done
 
 

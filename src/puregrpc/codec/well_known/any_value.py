@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from puregrpc.codec.faults import FAULTS, Fault, TooDeep, fault_of, shown
+from puregrpc.codec.faults import FAULTS, Fault, TooDeep, inside, shown
 from puregrpc.codec.options import Options
 from puregrpc.codec.values.message_objects import full_name_of, serialized
 from puregrpc.codec.values.scalars import bytes_of
@@ -86,9 +86,7 @@ class AnyValues:
         try:
             return _any(url, encode(fields["value"], depth - 1))
         except FAULTS as error:
-            fault = fault_of(error)
-            fault.path = f".value{fault.path}"
-            raise fault from None
+            raise inside(error, ".value") from None
 
     def decode(self, data: bytes, position: int, end: int, depth: int) -> dict[str, Any]:
         """The fields of the message with its type first; for a type that is not known, its bytes under ``@value``."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from puregrpc.codec.faults import FAULTS, Fault, TooDeep, Truncated, fault_of, shown
+from puregrpc.codec.faults import FAULTS, Fault, TooDeep, Truncated, at_element, fault_of, shown
 from puregrpc.codec.options import Options
 from puregrpc.codec.values import scalars
 from puregrpc.codec.values.lists import list_of
@@ -185,9 +185,7 @@ def _encode_struct(value: Any, depth: int) -> bytes:
                 raise Fault("string expected as key")
             body = _delimited(b"\x0a", key.encode()) + _delimited(b"\x12", _encode_value(item, depth - 2))
         except FAULTS as error:
-            fault = fault_of(error)
-            fault.path = f"[{shown(key)}]{fault.path}"
-            raise fault from None
+            raise at_element(error, key) from None
         out.append(_delimited(b"\x0a", body))
     return b"".join(out)
 
@@ -204,9 +202,7 @@ def _encode_list(value: Any, depth: int) -> bytes:
         try:
             out.append(_delimited(b"\x0a", _encode_value(item, depth - 1)))
         except FAULTS as error:
-            fault = fault_of(error)
-            fault.path = f"[{len(out)}]{fault.path}"
-            raise fault from None
+            raise at_element(error, len(out)) from None
     return b"".join(out)
 
 
@@ -272,9 +268,7 @@ def _decode_struct(data: bytes, position: int, end: int, depth: int) -> dict[str
                 first, last = span or (0, 0)
                 shown_fields[key] = _decode_value(data, first, last, depth - 2)
         except FAULTS as error:
-            fault = fault_of(error)
-            fault.path = f"[{shown(key)}]{fault.path}"
-            raise fault from None
+            raise at_element(error, key) from None
     return shown_fields
 
 

@@ -1,4 +1,5 @@
-"""Crowds: what each of a thousand connections sends, so that a server holds as much as it can be made to."""
+"""Crowds: what each of a thousand connections sends, so that a server holds as much as it can be made to; or what each
+of thousands sends that come one after the other."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ from puregrpc.fuzz.frames.probe import (
     window,
 )
 
-__all__ = ["CROWDS", "Crowd"]
+__all__ = ["CROWDS", "PASSING", "Crowd"]
 
 FIRST, NEXT = indexed(GRPC_REQUEST)
 
@@ -431,3 +432,11 @@ CROWDS: tuple[Crowd, ...] = (
     Crowd("half-of-a-tls-hello", half_of_a_tls_hello, ends_within=HALF_OPEN, has_tls=True),
     Crowd("nothing-behind-a-tls-hello", nothing_behind_a_tls_hello, ends_within=HALF_OPEN, has_tls=True),
 )
+
+PASSING: tuple[Crowd, ...] = (
+    Crowd("connections-that-say-nothing", nothing),
+    Crowd("connections-with-one-request", first_requests),
+    Crowd("connections-with-half-a-frame", half_data_frames, "deaf"),
+)
+"""Each of these connections is dropped once it has sent that and something came for it, and others follow by the
+thousand: what one leaves behind, all leave."""

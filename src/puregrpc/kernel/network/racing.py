@@ -47,7 +47,7 @@ async def race(
     runners.give_up()
     if runners.winners:
         return runners.winners[0]
-    reasons = "; ".join(str(failure).removeprefix(COULD_NOT_CONNECT) for failure in runners.failures)
+    reasons = "; ".join(failure.removeprefix(COULD_NOT_CONNECT) for failure in runners.failures)
     raise ConnectError(f"{COULD_NOT_CONNECT}any of {len(attempts)} addresses: {reasons}")
 
 
@@ -59,7 +59,7 @@ class _Race(Generic[T]):
     ) -> None:
         self.changed = Waiters(kernel.waiter)
         self.winners: list[T] = []
-        self.failures: list[Exception] = []
+        self.failures: list[str] = []
         self._kernel = kernel
         self._attempts = attempts
         self._discard = discard
@@ -83,13 +83,13 @@ class _Race(Generic[T]):
         try:
             result = await attempt()
         except Exception as error:  # of ours too: a race must end
-            self._kernel.locked(self._failed, error)
+            self._kernel.locked(self._failed, str(error))
             return
         if not self._kernel.locked(self._won, result):
             self._discard(result)
 
-    def _failed(self, error: Exception) -> None:
-        self.failures.append(error)
+    def _failed(self, problem: str) -> None:
+        self.failures.append(problem)
         self.changed.wake_all()
 
     def _won(self, result: T) -> bool:

@@ -13,9 +13,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextvars import copy_context
+from functools import partial
 from math import inf
 from types import coroutine
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
+from weakref import ref
 
 from puregrpc.kernel.threads.sleeping import longest_wait, wait_lock
 
@@ -264,7 +266,7 @@ class Parked(Running, Generic[T]):
         parkings: list[ThreadWaiter] = []
         try:
             self._among.add(self)
-            self.future.add_done_callback(self._done)
+            self.future.add_done_callback(partial(_done, ref(self)))  # which the future keeps
             self._step(None, parkings)
         except BaseException as error:
             if _is_parked(parkings):
@@ -289,10 +291,6 @@ class Parked(Running, Generic[T]):
             if is_woken or late:
                 waiter.parked = TAKEN
                 self._step(is_woken or waiter.take(), [])
-
-    def _done(self, future: Future[T]) -> None:
-        if future.cancelled():
-            self.cancel()
 
     def _step(self, value: Any, parkings: list[ThreadWaiter]) -> None:
         """Run it until it waits, or to its end. ``parkings`` gets what it is parked at."""
@@ -360,6 +358,13 @@ class Parked(Running, Generic[T]):
             self.thread = 0
             self._among.discard(self)
             self.note_end()
+
+
+def _done(parked: ref[Parked[Any]], future: Future[Any]) -> None:
+    """It has ended, or somebody cancels it."""
+    it = parked()
+    if it is not None and future.cancelled():
+        it.cancel()
 
 
 def _is_parked(parkings: list[ThreadWaiter]) -> bool:
