@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from puregrpc.errors import NotConnected
 from puregrpc.kernel.current import running_loop
@@ -211,7 +211,10 @@ class AsyncioSession(LoopSession[ConnectionT], asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        transport: Any = self._transport
         self._transport = self._served.transport = None
+        if hasattr(transport, "_read_ready_cb"):  # asyncio's own keep themselves by it until the collector comes
+            transport._read_ready_cb = None  # noqa: SLF001 - it has no other way
         try:
             self._served.close()
             self._is_over_now()

@@ -47,6 +47,8 @@ class Inbox:
         self._on_end = on_end
         self._on_ready = on_ready
         self._is_ending = False
+        self._better: Outcome | None = None
+        """How it ends, where it comes to a good end."""
         self._on_room: Callable[[], None] | None = None
 
     # -- for the network
@@ -74,6 +76,8 @@ class Inbox:
             if self._is_ending:
                 return
             self._is_ending = True
+            if self._better is not None and not end.status.code:
+                end = self._better
         self._on_end(end)
         with self._condition.lock:
             self._end = end
@@ -116,8 +120,10 @@ class Inbox:
         return message, on_room
 
     def replace_end(self, end: Outcome) -> None:
-        """The taker knows better how the stream ended, if it has ended: what came last was no message of its type."""
+        """The taker knows better how the stream ends that comes to a good end, or has ended: what came last was no
+        message of its type."""
         with self._condition.lock:
+            self._better = end
             if self._end is not None:
                 self._end = end
 
