@@ -10,19 +10,20 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections import deque
-from contextlib import closing, suppress
-from typing import NamedTuple
+from contextlib import ExitStack, closing, suppress
+from typing import NamedTuple, cast
 
 from conformance.hostile.over_sockets import MOST_MEMORY, MOST_WAIT, Neighbour, Victim
 from conformance.hostile.servers import KINDS
 from puregrpc.fuzz.frames.crowds import PASSING, Crowd
+from puregrpc.fuzz.frames.probe import SETTINGS, frame
 
 CONNECTIONS = 10_000
 FEW = 2_000
 AT_ONCE = 50
 STAYS = 1.0
 """Seconds until a connection goes for which nothing has come."""
+SETTINGS_ACK = frame(SETTINGS, 1, 0, b"")
 SHORT_KINDS = ("fast-asyncio", "fast-trio", "fast-threads")
 
 
@@ -53,24 +54,24 @@ def pass_by(crowd: Crowd, kind: str, connections: int = CONNECTIONS) -> Outcome:
 
 
 def _come_and_go(port: int, octets: bytes) -> None:
-    """Some connections at once, each of which goes as soon as something has come for what it sent."""
-    with selectors.DefaultSelector() as selector:
-        waiting: deque[socket.socket] = deque()
+    """Some connections at once. Each goes as soon as it sees that the server has acted on what it sent."""
+    awaited = SETTINGS_ACK if octets else b"\x04"  # or the server's SETTINGS
+    with selectors.DefaultSelector() as selector, ExitStack() as members:
         for _ in range(AT_ONCE):
-            sock = socket.create_connection(("127.0.0.1", port))
+            sock = members.enter_context(socket.create_connection(("127.0.0.1", port)))
             with suppress(OSError):
                 sock.sendall(octets)
-            if octets:
-                selector.register(sock, selectors.EVENT_READ)
-                waiting.append(sock)
-            else:
-                sock.close()
+            selector.register(sock, selectors.EVENT_READ, bytearray())
         until = time.monotonic() + STAYS
         while selector.get_map() and time.monotonic() < until:
             for key, _ in selector.select(0.1):
-                selector.unregister(key.fileobj)
-        for sock in waiting:
-            sock.close()
+                sock, came = cast("socket.socket", key.fileobj), key.data
+                with suppress(OSError):
+                    came += (more := sock.recv(1 << 16))
+                    if more and awaited not in came:
+                        continue
+                selector.unregister(sock)
+                sock.close()
 
 
 def faults_of(outcome: Outcome) -> list[str]:
