@@ -19,7 +19,7 @@ from puregrpc.wire.status import StatusCode
 from tests.freeing import freed_without_collector
 from tests.server.serving import STYLES, Running, echo_server, serving
 from tests.server.serving import sleep as sleep_in_loop
-from tests.worlds import move_on_after, open_channel, run, sleep
+from tests.worlds import move_on_after, open_channel, run, sleep, until
 
 TIMES = 5
 
@@ -213,16 +213,21 @@ def test_channels(world: str, balancing: str) -> None:
 
 
 def test_connections_that_are_lost_and_made_anew(world: str) -> None:
-    config = ServerConfig(max_connection_idle=0.01)
+    config = ServerConfig(max_connection_idle=0.1)
     with serving(called_server("threads", "plain", config), "threads") as running:
 
         async def call_often() -> None:
             async with open_channel(running.address) as channel:
-                await unary(channel)
-                with freed_without_collector("idle", lambda: not running.snapshot().connections):
+
+                async def call_and_wait() -> None:
+                    await channel.unary_unary("/test.Echo/Unary")(b"request", wait_for_ready=True)
+                    await until(lambda: not running.snapshot().connections)
+
+                await call_and_wait()
+                with freed_without_collector("idle", lambda: True):
                     for _ in range(TIMES):
-                        await unary(channel)
-                        await sleep(0.05)
+                        await call_and_wait()
+                    await sleep(0.1)
 
         run(call_often, world)
 
