@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from functools import cache
+import threading
+from collections.abc import Callable
+from functools import cache, wraps
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import pytest
 
@@ -17,22 +19,40 @@ if TYPE_CHECKING:
 WITH_CERTIFICATES = pytest.mark.skipif(find_spec("trustme") is None, reason="trustme is not installed")
 """For tests whose tasks ask for what is here: a task that skips would skip nothing."""
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-@cache
+_making = threading.RLock()
+
+
+def once(make: Callable[P, T]) -> Callable[P, T]:
+    """As `functools.cache`, and if several threads ask at once, they are given the same too."""
+    cached = cache(make)
+
+    @wraps(make)
+    def made(*arguments: P.args, **keywords: P.kwargs) -> T:
+        with _making:
+            return cached(*arguments, **keywords)  # type: ignore[arg-type]  # they are hashable
+
+    return made
+
+
+@once
 def authority() -> trustme.CA:
     made: trustme.CA = pytest.importorskip("trustme", reason="trustme is not installed").CA()
     return made
 
 
-@cache
+@once
 def issued(*names: str) -> trustme.LeafCert:
     """A certificate for these names."""
     return authority().issue_cert(*names)
 
 
-@cache
+@once
 def contexts(version: str = "1.3", *, alpn: str | None = "h2") -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A client's and a server's that trust each other; the server is ``localhost`` and ``127.0.0.1``."""
     client = ssl.create_default_context()
