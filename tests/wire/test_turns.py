@@ -195,6 +195,31 @@ def test_a_large_message_is_inflated_in_slices(engine: EngineName) -> None:
         peer.said()
 
 
+@pytest.mark.parametrize("octets", [gzip.compress(bytes(5 << 20)), gzip.compress(bytes(3 << 20))[:-4] + bytes(4)])
+def test_a_deadline_that_passes_while_a_wrong_message_is_inflated(engine: EngineName, octets: bytes) -> None:
+    """Too large, or broken: what is wrong is found behind the end of the call, and is no matter."""
+    compressed = message(octets, compressed=True)
+    with ScriptedServer(engine) as peer:
+        peer.connection.limit_turns(Clock(), 0.0)
+        call, other = peer.call(deadline=peer.now + 1), peer.call()
+        peer.said()
+        peer.send(peer.headers(1, [*RESPONSE, ("grpc-encoding", "gzip")]), peer.data(1, compressed), *peer.answer(3))
+        peer.now += 1
+        act(peer.connection, peer.now)
+        assert call.status.code == StatusCode.DEADLINE_EXCEEDED
+        assert other.status.code == StatusCode.OK
+        assert "RstStream 1 CANCEL" in peer.said()
+    with ScriptedClient(engine) as client:
+        client.connection.limit_turns(Clock(), 0.0)
+        fields = [*REQUEST, ("grpc-timeout", "1S"), ("grpc-encoding", "gzip")]
+        client.send(client.headers(1, fields), client.data(1, compressed), client.headers(3, REQUEST, end=True))
+        client.now += 1
+        act(client.connection, client.now)
+        assert [len(each.events) > 0 for each in client.calls] == [True, True]
+        client.said()
+        assert not client.driver.closed
+
+
 def test_a_call_that_ends_while_its_message_is_inflated(engine: EngineName) -> None:
     compressed = message(gzip.compress(bytes(4 << 20)), compressed=True)
     with ScriptedServer(engine) as peer:

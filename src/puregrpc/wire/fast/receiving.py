@@ -581,10 +581,13 @@ class FastConnection(Holding):
                     yield
                     if call.wire_state is None or call.wire_state & DETACHED:
                         return
-        except MessageTooLarge as error:
-            self._fail_call(call, Status(StatusCode.RESOURCE_EXHAUSTED, str(error)), ErrorCode.CANCEL)
         except RemoteProtocolError as error:
-            self._call_fault(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
+            if call.wire_state is None or call.wire_state & DETACHED:
+                return  # it has ended between two steps
+            if isinstance(error, MessageTooLarge):
+                self._fail_call(call, Status(StatusCode.RESOURCE_EXHAUSTED, str(error)), ErrorCode.CANCEL)
+            else:
+                self._call_fault(call, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
         else:
             if reader.partial and len(data) < SMALL_PART:
                 self._floods.small_part(self.now)

@@ -571,10 +571,13 @@ class H2Connection(Holding[CallT]):
             else:
                 stream.reader.finish()
                 self._half_closed(stream)
-        except MessageTooLarge as error:
-            self._fail_call(stream, Status(StatusCode.RESOURCE_EXHAUSTED, str(error)))
         except RemoteProtocolError as error:
-            self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
+            if stream.key not in self._calls:
+                return  # the call has ended between two steps
+            if isinstance(error, MessageTooLarge):
+                self._fail_call(stream, Status(StatusCode.RESOURCE_EXHAUSTED, str(error)))
+            else:
+                self._stream_fault(stream, Status(StatusCode.INTERNAL, str(error)), ErrorCode.CANCEL)
         else:
             if stream.reader.partial and 0 < len(data) < SMALL_PART:
                 self._floods.small_part(self.now)
